@@ -1,0 +1,43 @@
+# Every library the project builds on, named once: version, and why it is here. scripts/setup.sh installs them.
+#
+# LibTorch 2.11        tensors, autograd, kernels. A user's own through CMAKE_PREFIX_PATH, else the PyPI wheel's.
+# nlohmann_json 3.11   JSON in the protocol, in configurations and in checkpoints.
+# SentencePiece 0.1.97 the vocabulary.                SQLite 3.40   the journal: durable, atomic commits.
+# Boost 1.74           Asio (sockets), Beast (HTTP).  spdlog 1.10   logging.
+# CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation.
+# GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.
+
+# find_package(Torch) wants a CUDA toolkit wherever the wheel was built with one, so the two libraries that we link
+# are found by hand. libtorch_cuda is left to be loaded at run time.
+find_path(TORCH_INCLUDE_DIR ATen/ATen.h PATH_SUFFIXES include REQUIRED)
+find_path(TORCH_API_INCLUDE_DIR torch/torch.h
+          HINTS ${TORCH_INCLUDE_DIR}/torch/csrc/api/include REQUIRED)
+find_library(TORCH_CPU_LIBRARY torch_cpu HINTS ${TORCH_INCLUDE_DIR}/../lib REQUIRED)
+find_library(TORCH_C10_LIBRARY c10 HINTS ${TORCH_INCLUDE_DIR}/../lib REQUIRED)
+get_filename_component(TORCH_LIBRARY_DIR ${TORCH_CPU_LIBRARY} DIRECTORY)
+add_library(unroll_torch INTERFACE)
+target_include_directories(unroll_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIR} ${TORCH_API_INCLUDE_DIR})
+target_link_libraries(unroll_torch INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY})
+# The wheel's own dependencies (cudart, cupti, gomp) lie beside it: -rpath-link lets the linker see them there.
+target_link_options(unroll_torch INTERFACE -Wl,-rpath,${TORCH_LIBRARY_DIR} -Wl,-rpath-link,${TORCH_LIBRARY_DIR}
+                    -Wl,--disable-new-dtags)
+
+find_package(nlohmann_json 3.11 REQUIRED)
+if(UNROLL_MODEL_ONLY)
+  return()
+endif()
+find_package(Threads REQUIRED)
+find_package(Boost 1.74 REQUIRED)
+find_package(spdlog 1.10 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(SQLite3 3.40 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
+pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
+if(UNROLL_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+  include(GoogleTest)
+endif()
+if(UNROLL_BENCHMARKS)
+  find_package(benchmark 1.7 REQUIRED)
+endif()

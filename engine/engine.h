@@ -1,0 +1,137 @@
+// engine/: whose block is next, and what is safely done. Turns documents (bytes arriving in any pieces) into blocks, runs
+// them through the model and the plugins, and commits position, states and outputs together in a journal.
+// One thread of the engine's own runs model, plugins and journal; every public function may be called from any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/error.h"
+#include "model/block_model.h"
+#include "plugins/host.h"
+#include "tokenizer/tokenizer.h"
+
+namespace unroll {
+
+using DocumentId = std::string;  ///< 128 random bits in hex: cannot be guessed by another peer.
+
+struct PluginRequest {
+  std::string name;
+  nlohmann::json options = nlohmann::json::object();
+};
+
+struct DocumentRequest {
+  std::vector<PluginRequest> plugins;  ///< One or more, of different names.
+  std::string name;                    ///< For people: shown in lists and errors.
+  std::uint32_t owner = 0;             ///< The peer's uid; others see nothing of the document.
+  int priority = 0;                    ///< -10 to 10; each step up is a 1.25 times larger share of turns.
+  std::optional<std::chrono::milliseconds> deadline;   ///< From open to done.
+  std::optional<std::uint64_t> total_bytes;            ///< Where known: for progress.
+  std::optional<DocumentId> resume;                    ///< Go on with this document where it was last committed.
+};
+
+struct Opened {
+  DocumentId id;
+  std::uint64_t resume_bytes = 0;      ///< Append the document's bytes from this offset on; 0 for a new one.
+  std::uint64_t next_sequence = 0;     ///< Sequence number of the first output to come.
+};
+
+struct Output {
+  std::uint64_t sequence = 0;  ///< From 0, over all plugins of the document.
+  std::string plugin;
+  std::string json;            ///< Compact JSON text.
+};
+
+enum class DocumentPhase { kOpen, kDone, kFailed };
+
+struct DocumentStatus {
+  DocumentId id;
+  std::string name;
+  std::uint32_t owner = 0;
+  int priority = 0;
+  DocumentPhase phase = DocumentPhase::kOpen;
+  std::uint64_t bytes = 0;             ///< Bytes of the tokens that went through the model.
+  std::optional<std::uint64_t> total_bytes;
+  std::uint64_t tokens = 0;
+  std::uint64_t outputs = 0;
+  double tokens_per_second = 0;
+  std::optional<ErrorCode> error_code;
+  std::string error;                   ///< Of a failed document.
+};
+
+/// Hears of one document. Called on the engine's thread: hand over and return, never block. A listener that throws
+/// fails its document.
+class DocumentListener {
+ public:
+  virtual ~DocumentListener() = default;
+  virtual void on_output(const DocumentId& id, const Output& output) = 0;
+  virtual void on_progress(const DocumentStatus& status) = 0;  ///< At most a few times a second.
+  virtual void on_done(const DocumentStatus& status) = 0;      ///< The last call, or:
+  virtual void on_failed(const DocumentStatus& status) = 0;    ///< the last call.
+};
+
+struct EngineOptions {
+  std::filesystem::path journal;                 ///< SQLite file; empty: in memory (nothing outlives the process).
+  std::size_t max_documents = 10'000;            ///< Open at once.
+  std::size_t max_documents_per_owner = 10'000;
+  std::uint64_t max_document_bytes = 1ull << 40;
+  std::size_t input_buffer_bytes = 256 * 1024;   ///< Per document; append's callback waits above it.
+  std::size_t batch = 8;                         ///< Blocks of different documents in one launch.
+  int commit_blocks = 16;                        ///< Commit after so many blocks of a document, or
+  std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
+  std::chrono::hours keep_finished{24};          ///< How long outputs of finished documents can be attached to.
+};
+
+struct EngineStats {
+  std::size_t open_documents = 0;
+  std::uint64_t documents_done = 0, documents_failed = 0;
+  std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0;
+  double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
+};
+
+class Engine {
+ public:
+  /// Throws Error(kJournal) where the journal cannot be opened.
+  Engine(std::shared_ptr<BlockModel> model, std::shared_ptr<const Vocabulary> vocabulary,
+         std::shared_ptr<const PluginRegistry> plugins, EngineOptions options);
+  /// Commits what is open and stops.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const ModelInfo& model_info() const;
+  const PluginRegistry& plugins() const;
+
+  /// Throws Error (unknown plugin, bad options, limits, shutting down, unknown or open document to resume).
+  Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
+  /// Takes the next bytes. `room` is called once (on any thread) when more may come: that is the backpressure.
+  /// Throws Error (unknown, ended, over the limit on a document's bytes: which fails the document, too).
+  void append(const DocumentId& id, std::string bytes, std::function<void()> room);
+  void end(const DocumentId& id);
+  /// The document fails with `reason` within a block; what was emitted stays. No error if it is finished already.
+  void cancel(const DocumentId& id, const Error& reason);
+
+  DocumentStatus status(const DocumentId& id) const;                       ///< Throws Error(kDocumentUnknown).
+  std::vector<DocumentStatus> list(std::optional<std::uint32_t> owner) const;  ///< Newest first; nullopt: everybody's.
+  /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.
+  std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
+  /// Replays outputs from `from` on to the listener, then goes on live (in place of an earlier listener).
+  void attach(const DocumentId& id, std::uint64_t from, std::shared_ptr<DocumentListener> listener);
+  EngineStats stats() const;
+  /// No new documents; waits until the open ones are done, at most `time`; commits what is left. True if all were done.
+  bool drain(std::chrono::milliseconds time);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace unroll

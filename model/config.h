@@ -1,0 +1,51 @@
+// config.json of a checkpoint: the constructor arguments of the reference's BlockRecurrentTransformer (PyPI
+// block-recurrent-transformer-pytorch 0.4.4) under their own names and with their own defaults.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace unroll {
+
+struct ModelConfig {
+  std::int64_t num_tokens = 0;  ///< Required, as are dim and depth.
+  std::int64_t dim = 0;
+  std::int64_t depth = 0;
+  std::int64_t dim_head = 64;
+  std::int64_t heads = 8;
+  bool all_layers_qk_rmsnorm = false;
+  double ff_mult = 4;
+  std::int64_t max_seq_len = 1024;
+  std::int64_t block_width = 512;
+  std::vector<std::int64_t> recurrent_layers;       ///< From 1; absent in JSON: {depth / 2}.
+  std::vector<std::int64_t> read_recurrent_layers;  ///< Absent in JSON: recurrent_layers.
+  std::int64_t num_state_vectors = 0;               ///< Absent in JSON: block_width.
+  std::int64_t ignore_index = -100;
+  bool use_flash_attn = false;
+  bool use_compressed_mem = false;
+  std::int64_t compressed_mem_factor = 4;
+
+  /// Extension, off for parity: attention of layers with qk_rmsnorm is scaled by the 8 that the reference computes and
+  /// never uses, instead of 1/sqrt(dim_head).
+  bool apply_qk_rmsnorm_scale = false;
+
+  std::int64_t inner_dim() const { return dim_head * heads; }
+  std::int64_t ff_inner_dim() const { return static_cast<std::int64_t>(static_cast<double>(dim) * ff_mult * 2 / 3); }
+  bool is_recurrent(std::int64_t layer) const;       ///< Layers count from 1.
+  bool has_qk_rmsnorm(std::int64_t layer) const { return all_layers_qk_rmsnorm || is_recurrent(layer); }
+  /// The recurrent (write) layers whose states are read at this layer, in the order of recurrent_layers.
+  std::vector<std::int64_t> states_read_at(std::int64_t layer) const;
+
+  bool operator==(const ModelConfig&) const = default;
+};
+
+/// Checks every key and value; throws std::runtime_error that names the key, its value and what is allowed.
+ModelConfig parse_model_config(const nlohmann::json& json);
+nlohmann::json to_json(const ModelConfig& config);
+/// As parse_model_config, with the file's name in the error.
+ModelConfig load_model_config(const std::filesystem::path& file);
+
+}  // namespace unroll

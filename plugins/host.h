@@ -1,0 +1,73 @@
+// plugins/: the C ABI (include/unroll/plugin.h), its C++ wrapper, the host that loads libraries and calls them, and the
+// built-in plugins. The engine sees plugins through this header only; where an instance runs (in this process, in a
+// worker of its own) is decided behind it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "unroll/plugin.h"
+
+namespace unroll {
+
+/// A plugin that cannot be loaded, refuses its options, or failed on a block; the text names the plugin.
+class PluginError : public std::runtime_error {
+ public:
+  PluginError(unroll_status status, const std::string& text) : std::runtime_error(text), status(status) {}
+  unroll_status status;
+};
+
+struct PluginInfo {
+  std::string name, version, description;
+  std::uint32_t wants = 0;  ///< UNROLL_WANT_*
+  int top_k = 0;
+  std::filesystem::path library;
+};
+
+/// One plugin at work on one document. One thread at a time. Every call throws PluginError.
+class PluginInstance {
+ public:
+  virtual ~PluginInstance() = default;
+  virtual const PluginInfo& info() const = 0;
+  virtual void process(const unroll_block& block) = 0;
+  virtual void finish(std::uint64_t tokens, std::uint64_t bytes) = 0;
+  virtual std::vector<std::byte> save() = 0;
+  virtual void load(std::span<const std::byte> state) = 0;
+};
+
+/// Takes an output: compact JSON text, checked to be one JSON value. Called from inside process() and finish().
+using EmitFunction = std::function<void(std::string json)>;
+
+/// The libraries that were loaded; they stay loaded while the registry or an instance lives. Safe to share.
+class PluginRegistry {
+ public:
+  PluginRegistry();
+  ~PluginRegistry();
+  /// Loads one library. Throws PluginError (no such file, not a shared library, no entry symbol, other ABI version,
+  /// an invalid name, a name that is taken).
+  void load_library(const std::filesystem::path& file);
+  /// Loads every *.so of a folder in order of name; a missing folder is no error. Returns the errors, one each.
+  std::vector<std::string> load_directory(const std::filesystem::path& directory);
+  std::vector<PluginInfo> plugins() const;
+  /// Null where there is none of that name.
+  const PluginInfo* find(std::string_view name) const;
+  /// `options`: a JSON object as text. Throws PluginError.
+  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options, EmitFunction emit) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Where the built-in plugins lie: $UNROLL_PLUGIN_PATH, else beside the binary (build tree), else the install folder.
+std::filesystem::path default_plugin_directory();
+
+}  // namespace unroll

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs what the build needs and is not there yet: Debian packages, and LibTorch from the PyPI wheel.
+# Prints one line for each thing that it does; safe to repeat. The last line of stdout is LibTorch's prefix.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format clang-tidy
+  libboost-dev nlohmann-json3-dev libsentencepiece-dev libspdlog-dev libsqlite3-dev libsystemd-dev
+  libcli11-dev libgtest-dev libbenchmark-dev socat curl xz-utils)
+torch_version=2.11.0
+cuda_runtime_version=13.0.96
+cupti_version=13.0.85
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/unroll"
+prefix="$cache/libtorch-$torch_version"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  say "installing Debian packages: ${missing[*]}"
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { say "these need root: run 'apt-get install ${missing[*]}' as root, then try again"; exit 1; }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+# A user's own LibTorch is taken as it is.
+IFS=: read -r -a own <<<"${CMAKE_PREFIX_PATH:-}"
+for candidate in "${own[@]}"; do
+  if [ -e "$candidate/lib/libtorch_cpu.so" ]; then
+    echo "$candidate"
+    exit 0
+  fi
+done
+
+if [ ! -e "$prefix/complete" ]; then
+  say "fetching LibTorch $torch_version from the PyPI wheel (about 530 MB, once, into $cache)"
+  mkdir -p "$cache"
+  work="$(mktemp -d "$cache/fetch.XXXXXX")"
+  trap 'rm -rf "$work"' EXIT
+  # The libraries in the wheel do not depend on Python's version; one is named so that any Python's pip will fetch it.
+  fetch() {
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
+      --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 \
+      --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest "$work" "$1" >&2
+  }
+  fetch "torch==$torch_version"
+  fetch "nvidia-cuda-runtime==$cuda_runtime_version"
+  fetch "nvidia-cuda-cupti==$cupti_version"
+  say "unpacking"
+  mkdir "$work/prefix"
+  for wheel in "$work"/*.whl; do
+    unzip -qo "$wheel" 'torch/lib/*' 'torch/include/*' 'nvidia/cu13/lib/libcudart.so*' 'nvidia/cu13/lib/libcupti.so*' \
+      -d "$work/unpacked" 2>/dev/null || [ $? = 11 ]  # 11: a pattern that this wheel does not have
+  done
+  mv "$work"/unpacked/torch/lib "$work"/unpacked/torch/include "$work/prefix/"
+  mv "$work"/unpacked/nvidia/cu13/lib/* "$work/prefix/lib/"
+  # Only what is used here; libtorch_cuda stays, for machines with a GPU.
+  rm -f "$work"/prefix/lib/libtorch_python.so
+  touch "$work/prefix/complete"
+  rm -rf "$prefix"
+  mv "$work/prefix" "$prefix"
+fi
+echo "$prefix"
