@@ -1,11 +1,8 @@
 #include "daemon/protocol.h"
 
 #include <array>
-#include <cstdlib>
 #include <limits>
 #include <utility>
-
-#include <unistd.h>
 
 namespace unroll {
 namespace {
@@ -282,12 +279,6 @@ json summary_to_json(const DocumentStatus& status) {
           {"bytes", status.bytes},
           {"outputs", status.outputs},
           {"tokens_per_second", status.tokens_per_second}};
-}
-
-std::filesystem::path default_socket_path() {
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  if (::geteuid() == 0 || runtime == nullptr || *runtime == '\0') return kSystemSocketPath;
-  return std::filesystem::path(runtime) / "unroll" / "unroll.sock";
 }
 
 void check_socket_path(const std::filesystem::path& path) {

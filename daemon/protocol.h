@@ -15,6 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/config.h"  // default_socket_path()
 #include "engine/engine.h"
 #include "engine/error.h"
 
@@ -31,7 +32,6 @@ inline constexpr std::size_t kMaxJsonDepth = 64;
 inline constexpr std::size_t kMaxAppendBytes = 4u << 20;
 /// Longest path of a Unix socket: sockaddr_un's 108 bytes less the NUL.
 inline constexpr std::size_t kMaxSocketPathBytes = 107;
-inline constexpr std::string_view kSystemSocketPath = "/run/unroll/unroll.sock";
 
 namespace method {
 inline constexpr std::string_view kOpen = "document.open";
@@ -53,7 +53,7 @@ namespace notification {
 inline constexpr std::string_view kOutput = "document.output";      ///< {document, plugin, sequence, data}
 inline constexpr std::string_view kProgress = "document.progress";  ///< {document, bytes, total_bytes?,
                                                                     ///< tokens, tokens_per_second}
-inline constexpr std::string_view kDone = "document.done";      ///< {document, summary}
+inline constexpr std::string_view kDone = "document.done";          ///< {document, summary}
 inline constexpr std::string_view kFailed = "document.failed";  ///< {document, error: {code, message, data}}
 }  // namespace notification
 
@@ -149,9 +149,6 @@ std::optional<std::string> base64_decode(std::string_view text);
 // --- Where the socket is
 // ---------------------------------------------------------------------------------------------
 
-/// $XDG_RUNTIME_DIR/unroll/unroll.sock for a user, kSystemSocketPath for root or where XDG_RUNTIME_DIR is not
-/// set.
-std::filesystem::path default_socket_path();
 /// Throws Error(kInvalidParams) where the path is empty or longer than kMaxSocketPathBytes.
 void check_socket_path(const std::filesystem::path& path);
 

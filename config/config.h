@@ -1,0 +1,95 @@
+// config/: the daemon's configuration as data: one table of keys with type, default, unit and description.
+// Defaults, checks, `unrolld --print-config` and docs/configuration.md all follow from it. Everything here
+// may be called from any thread; errors are Error(kInvalidParams) that name the file and the key.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <initializer_list>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace unroll {
+
+inline constexpr std::string_view kSystemSocketPath = "/run/unroll/unroll.sock";
+
+/// What the keys of the table set. An empty path stands for a default that the machine decides: see
+/// resolve_defaults().
+struct Config {
+  std::string socket_path;
+  std::string socket_mode = "0600";
+  std::string socket_group;
+
+  std::string model_directory;
+  std::string device = "auto";
+  std::string dtype = "fp32";
+  std::int64_t threads = 0;
+  std::int64_t batch = 8;
+
+  std::string plugin_directory;
+
+  std::string journal_path;
+  std::int64_t commit_blocks = 16;
+  std::int64_t commit_interval_ms = 2'000;
+  std::int64_t keep_finished_hours = 24;
+
+  std::int64_t max_documents = 10'000;
+  std::int64_t max_documents_per_user = 10'000;
+  std::int64_t max_document_bytes = std::int64_t{1} << 40;
+  std::int64_t input_buffer_bytes = 256 * 1024;
+  std::int64_t max_connections = 512;
+  std::int64_t outgoing_bytes = 4 << 20;
+  std::int64_t request_timeout_ms = 30'000;
+
+  std::int64_t drain_ms = 10'000;
+  std::string log_level = "info";
+
+  bool operator==(const Config&) const = default;
+};
+
+struct ConfigKey {
+  std::string_view name;  ///< "section.key", as nested objects in JSON; "key" at the top.
+  std::variant<std::string Config::*, std::int64_t Config::*> member;
+  std::string_view unit;         ///< Empty where there is none.
+  std::string_view description;  ///< One sentence or two, Markdown.
+  std::int64_t minimum = 0;      ///< Of an integer.
+  std::int64_t maximum = std::numeric_limits<std::int64_t>::max();
+  std::vector<std::string_view> choices = {};  ///< Of a string; empty: any.
+};
+
+/// The table, in the order in which it is printed.
+std::span<const ConfigKey> config_keys();
+
+/// Reads `json` over `config`. An unknown key is an error that names it and the nearest known one.
+void apply_config(const nlohmann::json& json, Config& config);
+/// As apply_config for a file, over the defaults; errors name the file.
+Config load_config(const std::filesystem::path& file);
+/// Checks one value as if it came from a file; for command lines. `name` as in the table.
+void set_config_value(std::string_view name, const std::string& value, Config& config);
+
+/// The whole configuration as JSON text, indented: a file that load_config() takes.
+std::string print_config(const Config& config);
+/// docs/configuration.md.
+std::string describe_config();
+
+/// Replaces each empty path with its default: socket, model folder and journal. The plugins' folder stays
+/// empty: its default is plugins/'s own.
+void resolve_defaults(Config& config);
+
+/// $UNROLL_MODEL, else share/unroll/models/unroll-small beside the binary's folder (installed), else
+/// models/unroll-small of the clone that the build folder lies in; the first that exists, or the installed
+/// one where none does.
+std::filesystem::path default_model_directory();
+/// unroll.journal in $STATE_DIRECTORY (systemd's), else in $XDG_STATE_HOME/unroll, else in
+/// ~/.local/state/unroll.
+std::filesystem::path default_journal_path();
+/// $XDG_RUNTIME_DIR/unroll/unroll.sock for a user, kSystemSocketPath for root or where that is not set.
+std::filesystem::path default_socket_path();
+
+}  // namespace unroll

@@ -1,0 +1,63 @@
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include "config/config.h"
+#include "engine/error.h"
+
+namespace unroll {
+namespace fs = std::filesystem;
+namespace {
+
+/// An environment variable, empty where it is not set.
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+fs::path executable_directory() {
+  std::error_code error;
+  const fs::path file = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::current_path() : file.parent_path();
+}
+
+}  // namespace
+
+fs::path default_model_directory() {
+  if (const std::string chosen = environment("UNROLL_MODEL"); !chosen.empty()) return chosen;
+  const fs::path here = executable_directory();
+  const fs::path installed = (here / "../share/unroll/models/unroll-small").lexically_normal();
+  const fs::path built = (here / "../../models/unroll-small").lexically_normal();
+  std::error_code ignored;
+  return !fs::exists(installed, ignored) && fs::exists(built, ignored) ? built : installed;
+}
+
+fs::path default_journal_path() {
+  constexpr const char* kFile = "unroll.journal";
+  // systemd gives a list where several are configured; the first is ours.
+  if (const std::string list = environment("STATE_DIRECTORY"); !list.empty()) {
+    return fs::path(list.substr(0, list.find(':'))) / kFile;
+  }
+  if (const std::string state = environment("XDG_STATE_HOME"); !state.empty())
+    return fs::path(state) / "unroll" / kFile;
+  if (const std::string home = environment("HOME"); !home.empty()) {
+    return fs::path(home) / ".local" / "state" / "unroll" / kFile;
+  }
+  throw Error(ErrorCode::kInvalidParams,
+              "no folder for the journal: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set; "
+              "name the file with --journal");
+}
+
+fs::path default_socket_path() {
+  const std::string runtime = environment("XDG_RUNTIME_DIR");
+  if (::geteuid() == 0 || runtime.empty()) return kSystemSocketPath;
+  return fs::path(runtime) / "unroll" / "unroll.sock";
+}
+
+void resolve_defaults(Config& config) {
+  if (config.socket_path.empty()) config.socket_path = default_socket_path();
+  if (config.model_directory.empty()) config.model_directory = default_model_directory();
+  if (config.journal_path.empty()) config.journal_path = default_journal_path();
+}
+
+}  // namespace unroll

@@ -1,0 +1,83 @@
+#include <array>
+
+#include "config/config.h"
+
+namespace unroll {
+
+std::span<const ConfigKey> config_keys() {
+  constexpr std::int64_t kDay = 24 * 3'600'000;
+  static const std::array kKeys = {
+      ConfigKey{"socket.path", &Config::socket_path, "",
+                "The Unix socket, at most 107 bytes long. Empty: `$XDG_RUNTIME_DIR/unroll/unroll.sock` for a "
+                "user's daemon, "
+                "`/run/unroll/unroll.sock` for root's. Not used where systemd hands over a socket."},
+      ConfigKey{"socket.mode", &Config::socket_mode, "octal", "Mode of the socket: who may connect."},
+      ConfigKey{"socket.group", &Config::socket_group, "",
+                "Group of the socket, by name. Empty: the daemon's own."},
+      ConfigKey{"model.directory", &Config::model_directory, "",
+                "The checkpoint's folder. Empty: `$UNROLL_MODEL`, else the model that was installed with the "
+                "daemon."},
+      ConfigKey{"model.device",
+                &Config::device,
+                "",
+                "Where the model runs; `auto` takes a GPU where there is one.",
+                0,
+                0,
+                {"auto", "cpu", "cuda"}},
+      ConfigKey{"model.dtype",
+                &Config::dtype,
+                "",
+                "What the model computes in, whatever the checkpoint stores.",
+                0,
+                0,
+                {"fp32", "bf16", "int8"}},
+      ConfigKey{"model.threads", &Config::threads, "threads",
+                "Threads of the model; 0: as many as there are cores.", 0, 4096},
+      ConfigKey{"model.batch", &Config::batch, "blocks", "Blocks of different documents that run at once.", 1,
+                65'536},
+      ConfigKey{
+          "plugins.directory", &Config::plugin_directory, "",
+          "Folder whose `*.so` are loaded. Empty: `$UNROLL_PLUGIN_PATH`, else the built-in plugins' folder."},
+      ConfigKey{"journal.path", &Config::journal_path, "",
+                "The journal's SQLite file. Empty: `unroll.journal` in `$STATE_DIRECTORY`, else "
+                "`$XDG_STATE_HOME/unroll`, else "
+                "`~/.local/state/unroll`. `:memory:` keeps nothing."},
+      ConfigKey{"journal.commit_blocks", &Config::commit_blocks, "blocks",
+                "A document is committed after so many of its blocks, or after the interval, whichever comes "
+                "first.",
+                1, 1'000'000},
+      ConfigKey{"journal.commit_interval_ms", &Config::commit_interval_ms, "milliseconds",
+                "See `journal.commit_blocks`.", 1, kDay},
+      ConfigKey{"journal.keep_finished_hours", &Config::keep_finished_hours, "hours",
+                "How long the outputs of finished documents can be read again.", 0, 24 * 366},
+      ConfigKey{"limits.documents", &Config::max_documents, "documents", "Open at once, of all users.", 1,
+                10'000'000},
+      ConfigKey{"limits.documents_per_user", &Config::max_documents_per_user, "documents",
+                "Open at once, of one user.", 1, 10'000'000},
+      ConfigKey{"limits.document_bytes", &Config::max_document_bytes, "bytes", "Length of a document.", 1},
+      ConfigKey{"limits.input_buffer_bytes", &Config::input_buffer_bytes, "bytes",
+                "Of a document that wait for the model; a faster writer is slowed.", 4096,
+                std::int64_t{1} << 30},
+      ConfigKey{"limits.connections", &Config::max_connections, "connections", "Open at once, of all users.",
+                1, 100'000},
+      ConfigKey{"limits.outgoing_bytes", &Config::outgoing_bytes, "bytes",
+                "That wait for a client to read them; after that its outputs wait in the journal.", 65'536,
+                std::int64_t{1} << 30},
+      ConfigKey{"limits.request_timeout_ms", &Config::request_timeout_ms, "milliseconds",
+                "For a new connection's first byte and for the header of an HTTP request.", 100, kDay},
+      ConfigKey{"drain_ms", &Config::drain_ms, "milliseconds",
+                "On SIGTERM open documents may go on for so long; what is not done then is committed and can "
+                "be resumed.",
+                0, kDay},
+      ConfigKey{"log_level",
+                &Config::log_level,
+                "",
+                "What goes to the log (stderr). Never a document's text.",
+                0,
+                0,
+                {"trace", "debug", "info", "warning", "error", "off"}},
+  };
+  return kKeys;
+}
+
+}  // namespace unroll
