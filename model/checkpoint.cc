@@ -1,0 +1,223 @@
+#include "model/checkpoint.h"
+
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
+
+#include "model/atomic_file.h"
+#include "model/strict_json.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::size_t kNamesInError = 5;
+constexpr double kInt8Max = 127;
+constexpr const char* kScaleSuffix = ".scale";
+
+using Shapes = std::map<std::string, std::vector<std::int64_t>>;
+
+void add_norm(Shapes& shapes, const std::string& prefix, const ModelConfig& config) {
+  shapes[prefix + "gamma"] = {config.dim};
+  shapes[prefix + "beta"] = {config.dim};
+}
+
+void add_attention(Shapes& shapes, const std::string& prefix, const ModelConfig& config, bool qk_rmsnorm) {
+  if (!qk_rmsnorm) return;
+  shapes[prefix + "q_scale"] = {config.dim_head};
+  shapes[prefix + "k_scale"] = {config.dim_head};
+}
+
+void add_state_container(Shapes& shapes, const std::string& prefix, const ModelConfig& config,
+                         bool qk_rmsnorm) {
+  const auto dim = config.dim, inner = config.inner_dim();
+  add_norm(shapes, prefix + "state_norm.", config);
+  for (const auto* name : {"q_to_state", "q_from_state", "state_to_q"})
+    shapes[prefix + name + ".weight"] = {inner, dim};
+  shapes[prefix + "state_to_kv.weight"] = {2 * config.dim_head, dim};
+  shapes[prefix + "init_state"] = {config.num_state_vectors, dim};
+  shapes[prefix + "state_pos_ids"] = {config.num_state_vectors, dim};
+  shapes[prefix + "to_state_out.weight"] = {dim, 2 * inner};
+  shapes[prefix + "state_out_to_gate.weight"] = {dim, dim};
+  shapes[prefix + "state_out_to_gate.bias"] = {dim};
+  shapes[prefix + "learned_ema_beta"] = {dim};
+  for (const auto* name : {"to_state_cross_attn.", "state_self_attn.", "from_state_cross_attn."})
+    add_attention(shapes, prefix + name, config, qk_rmsnorm);
+}
+
+void add_layer(Shapes& shapes, std::int64_t layer, const ModelConfig& config) {
+  const auto prefix = "layers." + std::to_string(layer - 1) + ".";
+  const auto dim = config.dim, inner = config.inner_dim(), ff_inner = config.ff_inner_dim();
+  const bool qk_rmsnorm = config.has_qk_rmsnorm(layer);
+  const auto reads = static_cast<std::int64_t>(config.states_read_at(layer).size());
+  add_norm(shapes, prefix + "0.norm.", config);
+  shapes[prefix + "0.to_q.weight"] = {inner, dim};
+  shapes[prefix + "0.to_kv.weight"] = {2 * config.dim_head, dim};
+  shapes[prefix + "0.to_out.weight"] = {dim, inner * (1 + reads)};
+  add_attention(shapes, prefix + "0.attn.", config, qk_rmsnorm);
+  if (config.is_recurrent(layer))
+    add_state_container(shapes, prefix + "0.state_container.", config, qk_rmsnorm);
+  add_norm(shapes, prefix + "1.0.", config);
+  shapes[prefix + "1.1.weight"] = {2 * ff_inner, dim};
+  shapes[prefix + "1.3.weight"] = {dim, ff_inner};
+  if (config.use_compressed_mem && config.compressed_mem_factor > 1) {
+    const auto conv = "mem_manager.layers." + std::to_string(layer - 1) + ".1.1.";
+    shapes[conv + "weight"] = {2 * config.dim_head, config.dim_head, config.compressed_mem_factor};
+    shapes[conv + "bias"] = {2 * config.dim_head};
+  }
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  return nlohmann::json(shape.vec()).dump();
+}
+
+/// Collects problems of one kind and tells the first few.
+class Problems {
+ public:
+  explicit Problems(std::string title) : title_(std::move(title)) {}
+  void add(const std::string& problem) {
+    if (++count_ > kNamesInError) return;
+    text_ += (text_.empty() ? "" : ", ") + problem;
+  }
+  std::string text() const {
+    if (count_ == 0) return "";
+    auto text = title_ + ": " + text_;
+    if (count_ > kNamesInError) text += " and " + std::to_string(count_ - kNamesInError) + " more";
+    return text + "; ";
+  }
+
+ private:
+  std::string title_, text_;
+  std::size_t count_ = 0;
+};
+
+void check_names_and_shapes(const TensorMap& stored, const Shapes& expected) {
+  Problems missing("missing"), unknown("unknown"), wrong("of another shape than config.json gives");
+  for (const auto& [name, shape] : expected) {
+    const auto found = stored.find(name);
+    if (found == stored.end()) {
+      missing.add(name);
+    } else if (found->second.sizes() != at::IntArrayRef(shape)) {
+      wrong.add(name + " " + shape_text(found->second.sizes()) + " instead of " + shape_text(shape));
+    } else if (found->second.scalar_type() == at::kChar && !stored.contains(name + kScaleSuffix)) {
+      missing.add(name + kScaleSuffix);
+    }
+  }
+  for (const auto& [name, tensor] : stored) {
+    if (expected.contains(name)) continue;
+    const auto of =
+        name.ends_with(kScaleSuffix) ? stored.find(name.substr(0, name.size() - 6)) : stored.end();
+    if (of == stored.end() || of->second.scalar_type() != at::kChar || !expected.contains(of->first))
+      unknown.add(shown(name));
+  }
+  const auto text = missing.text() + unknown.text() + wrong.text();
+  if (!text.empty())
+    throw std::runtime_error("does not hold the tensors of the model that config.json describes: " + text +
+                             "use the config.json that belongs to it");
+}
+
+at::Tensor dequantize(const std::string& name, const at::Tensor& stored, const at::Tensor& scale) {
+  if (stored.dim() != 2) throw std::runtime_error("tensor " + name + " is I8, which only matrices can be");
+  if (scale.scalar_type() != at::kFloat || scale.dim() != 1 || scale.size(0) != stored.size(0))
+    throw std::runtime_error("tensor " + name + kScaleSuffix + " is not F32 [" +
+                             std::to_string(stored.size(0)) + "], one scale for each row of " + name);
+  return stored.to(at::kFloat) * scale.unsqueeze(1);
+}
+
+at::Tensor to_fp32(const std::string& name, const TensorMap& stored) {
+  const auto& tensor = stored.at(name);
+  at::Tensor result;
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      result = tensor.clone();
+      break;
+    case at::kBFloat16:
+    case at::kHalf:
+      result = tensor.to(at::kFloat);
+      break;
+    case at::kChar:
+      result = dequantize(name, tensor, stored.at(name + kScaleSuffix));
+      break;
+    default:
+      throw std::runtime_error("tensor " + name + " has the type " + c10::toString(tensor.scalar_type()) +
+                               "; parameters are F32, BF16, F16 or I8");
+  }
+  if (!at::isfinite(result).all().item<bool>())
+    throw std::runtime_error(
+        "tensor " + name +
+        " holds values that are not finite numbers; the file is damaged or its training diverged");
+  return result;
+}
+
+void quantize(const std::string& name, const at::Tensor& tensor, TensorMap& stored) {
+  const auto weight = tensor.to(at::kFloat);
+  // A row of zeros has any scale but none that divides by zero.
+  const auto scale = weight.abs().amax(1).div(kInt8Max).clamp_min(1e-30);
+  stored[name] = weight.div(scale.unsqueeze(1)).round().clamp(-kInt8Max, kInt8Max).to(at::kChar);
+  stored[name + kScaleSuffix] = scale;
+}
+
+TensorMap convert(const TensorMap& parameters, const std::string& dtype) {
+  if (dtype != "fp32" && dtype != "bf16" && dtype != "int8")
+    throw std::runtime_error("cannot be stored as " + shown(dtype) + ": use fp32, bf16 or int8");
+  TensorMap stored;
+  for (const auto& [name, parameter] : parameters) {
+    const auto tensor = parameter.detach();
+    if (dtype == "int8" && tensor.dim() == 2 && name.ends_with(".weight") && tensor.numel() > 0) {
+      quantize(name, tensor, stored);
+    } else {
+      stored[name] = tensor.to(dtype == "fp32" ? at::kFloat : at::kBFloat16);
+    }
+  }
+  return stored;
+}
+
+}  // namespace
+
+Shapes expected_parameters(const ModelConfig& config) {
+  Shapes shapes;
+  shapes["token_emb.weight"] = {config.num_tokens, config.dim};
+  for (std::int64_t layer = 1; layer <= config.depth; ++layer) add_layer(shapes, layer, config);
+  add_norm(shapes, "to_logits.0.", config);
+  shapes["to_logits.1.weight"] = {config.num_tokens, config.dim};
+  return shapes;
+}
+
+TensorMap load_parameters(const std::filesystem::path& directory, const ModelConfig& config) {
+  const auto file = directory / "model.safetensors";
+  const auto stored = read_safetensors(file);
+  try {
+    const auto expected = expected_parameters(config);
+    check_names_and_shapes(stored, expected);
+    TensorMap parameters;
+    for (const auto& [name, shape] : expected) parameters.emplace(name, to_fp32(name, stored));
+    return parameters;
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(file.string() + ": " + error.what());
+  }
+}
+
+void save_checkpoint(const std::filesystem::path& directory, const ModelConfig& config,
+                     const TensorMap& parameters, const std::string& dtype) {
+  const auto file = directory / "model.safetensors";
+  TensorMap stored;
+  nlohmann::json json = to_json(config);
+  try {
+    parse_model_config(json);  // what could not be loaded again is not written
+    check_names_and_shapes(parameters, expected_parameters(config));
+    stored = convert(parameters, dtype);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(file.string() + ": not written: " + error.what());
+  }
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) throw std::runtime_error(directory.string() + ": cannot be made: " + error.message());
+  AtomicFile config_file(directory / "config.json");
+  config_file.write(json.dump(2) + "\n");
+  write_safetensors(file, stored, {{"format", "pt"}});
+  config_file.commit();
+}
+
+}  // namespace unroll

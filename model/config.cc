@@ -1,0 +1,259 @@
+#include "model/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "model/strict_json.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::string_view kModelType = "block_recurrent_transformer";
+constexpr std::uintmax_t kMaxConfigBytes = 1 << 20;
+
+// Far above any model that fits a machine, far below where a product of two of them overflows.
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxDim = 1 << 16;
+constexpr std::int64_t kMaxDepth = 1024;
+constexpr std::int64_t kMaxDimHead = 1024;
+constexpr std::int64_t kMaxHeads = 1024;
+constexpr std::int64_t kMaxBlockWidth = 1 << 14;
+constexpr std::int64_t kMaxSequence = std::int64_t{1} << 30;
+constexpr std::int64_t kMaxStateVectors = 1 << 16;
+constexpr std::int64_t kMaxCompression = 1 << 14;
+constexpr double kMaxFeedForward = 64;
+
+[[noreturn]] void fail(std::string_view key, const std::string& problem) {
+  throw std::runtime_error("\"" + std::string(key) + "\": " + problem);
+}
+
+/// Takes keys out of a JSON object one by one; what is left at the end is unknown.
+class Keys {
+ public:
+  explicit Keys(const nlohmann::json& json) : json_(json) {
+    if (!json.is_object()) throw std::runtime_error("the configuration is not a JSON object");
+  }
+
+  /// Null where the key is absent.
+  const nlohmann::json* find(const char* key) {
+    known_.insert(key);
+    const auto found = json_.find(key);
+    return found == json_.end() ? nullptr : &*found;
+  }
+
+  void take(const char* key, std::int64_t& value, std::int64_t least, std::int64_t most) {
+    if (const auto* json = find(key)) value = integer(key, *json, least, most);
+  }
+
+  void require(const char* key, std::int64_t& value, std::int64_t least, std::int64_t most) {
+    if (!find(key)) fail(key, "is missing; the configuration needs it");
+    take(key, value, least, most);
+  }
+
+  void take(const char* key, bool& value) {
+    const auto* json = find(key);
+    if (!json) return;
+    if (!json->is_boolean()) fail(key, shown(*json) + " is not true or false");
+    value = json->get<bool>();
+  }
+
+  /// False where the key is absent or null, which is how the reference asks for its default.
+  bool take_layers(const char* key, std::vector<std::int64_t>& value, std::int64_t depth) {
+    const auto* json = find(key);
+    if (!json || json->is_null()) return false;
+    if (!json->is_array()) fail(key, shown(*json) + " is not a list of layers, such as [2]");
+    value.clear();
+    for (const auto& layer : *json) value.push_back(integer(key, layer, 1, depth));
+    return true;
+  }
+
+  static std::int64_t integer(const char* key, const nlohmann::json& json, std::int64_t least,
+                              std::int64_t most) {
+    if (!json.is_number_integer()) fail(key, shown(json) + " is not a whole number");
+    const bool too_big =
+        json.is_number_unsigned() &&
+        json.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    if (too_big || json.get<std::int64_t>() < least || json.get<std::int64_t>() > most) {
+      fail(key, shown(json) + " is not between " + std::to_string(least) + " and " + std::to_string(most));
+    }
+    return json.get<std::int64_t>();
+  }
+
+  void reject_unknown() const {
+    std::string problem;
+    for (const auto& [key, value] : json_.items()) {
+      if (known_.contains(key)) continue;
+      problem += (problem.empty() ? "unknown key " : ", ") + shown(key) + " (the nearest known one is \"" +
+                 nearest(key) + "\")";
+    }
+    if (!problem.empty()) throw std::runtime_error(problem + "; remove or rename it");
+  }
+
+ private:
+  std::string nearest(std::string_view key) const {
+    return *std::ranges::min_element(known_, {}, [&](const auto& known) { return distance(key, known); });
+  }
+
+  /// Levenshtein's distance, of a key's first bytes at most.
+  static std::size_t distance(std::string_view a, std::string_view b) {
+    a = a.substr(0, 64);
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      auto diagonal = row[0];
+      row[0] = i + 1;
+      for (std::size_t j = 0; j < b.size(); ++j) {
+        const auto replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+      }
+    }
+    return row.back();
+  }
+
+  const nlohmann::json& json_;
+  std::set<std::string, std::less<>> known_;
+};
+
+void check_model_type(Keys& keys) {
+  const auto* type = keys.find("model_type");
+  if (!type) fail("model_type", "is missing; it must be \"" + std::string(kModelType) + "\"");
+  if (*type != kModelType)
+    fail("model_type", shown(*type) + " is not a model that this program runs; it must be \"" +
+                           std::string(kModelType) + "\"");
+}
+
+void take_ff_mult(Keys& keys, ModelConfig& config) {
+  if (const auto* json = keys.find("ff_mult")) {
+    if (!json->is_number()) fail("ff_mult", shown(*json) + " is not a number");
+    config.ff_mult = json->get<double>();
+    if (!(config.ff_mult > 0 && config.ff_mult <= kMaxFeedForward))
+      fail("ff_mult", shown(*json) + " is not above 0 and at most 64");
+  }
+  if (config.ff_inner_dim() < 1)
+    fail("ff_mult", "leaves the feed-forward layers no width: dim * ff_mult * 2 / 3 is below 1");
+}
+
+void take_layer_lists(Keys& keys, ModelConfig& config) {
+  if (!keys.take_layers("recurrent_layers", config.recurrent_layers, config.depth)) {
+    config.recurrent_layers = {config.depth / 2};
+    if (config.depth < 2)
+      fail("recurrent_layers", "the default, depth / 2, is no layer of a model of depth 1; say [1] or []");
+  }
+  if (!keys.take_layers("read_recurrent_layers", config.read_recurrent_layers, config.depth))
+    config.read_recurrent_layers = config.recurrent_layers;
+
+  const auto& write = config.recurrent_layers;
+  const auto& read = config.read_recurrent_layers;
+  if (std::set(write.begin(), write.end()).size() != write.size())
+    fail("recurrent_layers", "names a layer twice");
+  if (read.size() != write.size())
+    fail("read_recurrent_layers", "has " + std::to_string(read.size()) + " layers, recurrent_layers has " +
+                                      std::to_string(write.size()) + "; they pair up one to one");
+  for (std::size_t i = 0; i < write.size(); ++i) {
+    if (read[i] > write[i])
+      fail("read_recurrent_layers", "layer " + std::to_string(read[i]) + " reads the states that layer " +
+                                        std::to_string(write[i]) +
+                                        " writes; it must be that layer or one before it");
+  }
+}
+
+}  // namespace
+
+bool ModelConfig::is_recurrent(std::int64_t layer) const {
+  return std::ranges::find(recurrent_layers, layer) != recurrent_layers.end();
+}
+
+std::vector<std::int64_t> ModelConfig::states_read_at(std::int64_t layer) const {
+  std::vector<std::int64_t> result;
+  for (std::size_t i = 0; i < recurrent_layers.size(); ++i) {
+    if (read_recurrent_layers.at(i) == layer) result.push_back(recurrent_layers[i]);
+  }
+  return result;
+}
+
+ModelConfig parse_model_config(const nlohmann::json& json) {
+  Keys keys(json);
+  ModelConfig config;
+  check_model_type(keys);
+  keys.require("num_tokens", config.num_tokens, 1, kMaxTokens);
+  keys.require("dim", config.dim, 1, kMaxDim);
+  keys.require("depth", config.depth, 1, kMaxDepth);
+  keys.take("dim_head", config.dim_head, 2, kMaxDimHead);
+  if (config.dim_head % 2 != 0)
+    fail("dim_head", std::to_string(config.dim_head) + " is odd; rotary embedding needs an even one");
+  keys.take("heads", config.heads, 1, kMaxHeads);
+  keys.take("all_layers_qk_rmsnorm", config.all_layers_qk_rmsnorm);
+  take_ff_mult(keys, config);
+  keys.take("block_width", config.block_width, 1, kMaxBlockWidth);
+  keys.take("max_seq_len", config.max_seq_len, 1, kMaxSequence);
+  if (config.max_seq_len % config.block_width != 0)
+    fail("max_seq_len", std::to_string(config.max_seq_len) + " is not a multiple of block_width, " +
+                            std::to_string(config.block_width));
+  take_layer_lists(keys, config);
+  config.num_state_vectors = config.block_width;
+  if (const auto* count = keys.find("num_state_vectors"); count && !count->is_null())
+    keys.take("num_state_vectors", config.num_state_vectors, 1, kMaxStateVectors);
+  keys.take("ignore_index", config.ignore_index, std::numeric_limits<std::int32_t>::min(),
+            std::numeric_limits<std::int32_t>::max());
+  keys.take("use_flash_attn", config.use_flash_attn);
+  keys.take("use_compressed_mem", config.use_compressed_mem);
+  keys.take("compressed_mem_factor", config.compressed_mem_factor, 1, kMaxCompression);
+  if (config.use_compressed_mem && config.block_width < 2)
+    fail("use_compressed_mem",
+         "needs a block_width of 2 or more; half of it is the compressed memory's length");
+  keys.take("apply_qk_rmsnorm_scale", config.apply_qk_rmsnorm_scale);
+  keys.reject_unknown();
+  return config;
+}
+
+nlohmann::json to_json(const ModelConfig& config) {
+  nlohmann::json json{{"model_type", kModelType},
+                      {"num_tokens", config.num_tokens},
+                      {"dim", config.dim},
+                      {"depth", config.depth},
+                      {"dim_head", config.dim_head},
+                      {"heads", config.heads},
+                      {"all_layers_qk_rmsnorm", config.all_layers_qk_rmsnorm},
+                      {"ff_mult", config.ff_mult},
+                      {"max_seq_len", config.max_seq_len},
+                      {"block_width", config.block_width},
+                      {"recurrent_layers", config.recurrent_layers},
+                      {"read_recurrent_layers", config.read_recurrent_layers},
+                      {"num_state_vectors", config.num_state_vectors},
+                      {"ignore_index", config.ignore_index},
+                      {"use_flash_attn", config.use_flash_attn},
+                      {"use_compressed_mem", config.use_compressed_mem},
+                      {"compressed_mem_factor", config.compressed_mem_factor}};
+  // The reference's constructor has no such argument, and takes all the others as they stand.
+  if (config.apply_qk_rmsnorm_scale) json["apply_qk_rmsnorm_scale"] = true;
+  if (config.ff_mult == std::floor(config.ff_mult))
+    json["ff_mult"] = static_cast<std::int64_t>(config.ff_mult);
+  return json;
+}
+
+ModelConfig load_model_config(const std::filesystem::path& file) {
+  try {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(file, error);
+    if (error) throw std::runtime_error("cannot be read: " + error.message());
+    if (size > kMaxConfigBytes)
+      throw std::runtime_error("is larger than 1 MiB; this is no model configuration");
+    std::ifstream in(file, std::ios::binary);
+    std::stringstream text;
+    text << in.rdbuf();
+    if (!in) throw std::runtime_error("cannot be read");
+    return parse_model_config(parse_strict_json(text.view(), {}));
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(file.string() + ": " + error.what());
+  }
+}
+
+}  // namespace unroll
