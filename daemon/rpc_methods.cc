@@ -1,0 +1,248 @@
+#include <array>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <unistd.h>
+
+#include "daemon/params.h"
+#include "daemon/rpc_session.h"
+#include "daemon/server_info.h"
+
+namespace unroll {
+namespace asio = boost::asio;
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
+
+std::vector<PluginRequest> read_plugins(const Params& params) {
+  const json* list = params.find("plugins");
+  constexpr auto kForm = "a list of one or more {\"name\": ..., \"options\": {...}}";
+  if (list == nullptr || !list->is_array() || list->empty()) params.refuse("plugins", kForm);
+  std::vector<PluginRequest> plugins;
+  for (const json& entry : *list) {
+    if (!entry.is_object()) params.refuse("plugins", kForm);
+    const Params plugin("document.open: plugins", entry, {"name", "options"});
+    PluginRequest request{plugin.string("name")};
+    if (const json* options = plugin.find("options")) {
+      if (!options->is_object()) plugin.refuse("options", "an object");
+      request.options = *options;
+    }
+    plugins.push_back(std::move(request));
+  }
+  return plugins;
+}
+
+/// `fd` is true, or 0: the index among the descriptors that came with the line, of which there is one.
+bool wants_descriptor(const Params& params) {
+  const json* value = params.find("fd");
+  if (value == nullptr) return false;
+  if (*value != json(true) && *value != json(0))
+    params.refuse("fd", "true or 0: the descriptor comes with the line");
+  return true;
+}
+
+DocumentRequest read_request(const Params& params, std::uint32_t owner) {
+  DocumentRequest request;
+  request.plugins = read_plugins(params);
+  request.name = params.optional_string("name").value_or("");
+  request.owner = owner;
+  request.priority = static_cast<int>(params.optional_integer("priority", -10, 10).value_or(0));
+  if (const auto deadline = params.optional_integer("deadline_ms", 1, kMaxDeadlineMs)) {
+    request.deadline = std::chrono::milliseconds(*deadline);
+  }
+  if (const auto bytes = params.optional_integer("total_bytes", 0, INT64_MAX)) {
+    request.total_bytes = static_cast<std::uint64_t>(*bytes);
+  }
+  request.resume = params.optional_string("resume");
+  return request;
+}
+
+}  // namespace
+
+std::span<const RpcSession::Method> RpcSession::methods() {
+  static constexpr std::array kMethods = {
+      Method{method::kOpen, &RpcSession::open},     Method{method::kAppend, &RpcSession::append},
+      Method{method::kEnd, &RpcSession::end},       Method{method::kStatus, &RpcSession::status},
+      Method{method::kList, &RpcSession::list},     Method{method::kCancel, &RpcSession::cancel},
+      Method{method::kAttach, &RpcSession::attach}, Method{method::kInfo, &RpcSession::info},
+      Method{method::kStats, &RpcSession::stats},   Method{method::kReload, &RpcSession::reload},
+      Method{method::kPing, &RpcSession::ping},
+  };
+  return kMethods;
+}
+
+void RpcSession::check_owner(const DocumentId& id) const {
+  // Another user's document and none at all must look the same.
+  if (context_.engine.status(id).owner != owner_) {
+    throw Error(ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours");
+  }
+}
+
+UniqueFd RpcSession::claim_descriptor() {
+  std::vector<UniqueFd> all = std::exchange(descriptors_, {});
+  const bool cut = std::exchange(descriptors_cut_, false);
+  if (cut || all.size() > 1) {
+    throw Error(ErrorCode::kInvalidParams,
+                "document.open: more than one descriptor came with the line; send one");
+  }
+  if (all.empty()) {
+    throw Error(ErrorCode::kInvalidParams,
+                "document.open: no descriptor came with the line; send it in the same sendmsg (SCM_RIGHTS)");
+  }
+  return std::move(all.front());
+}
+
+std::optional<json> RpcSession::open(const Request& request) {
+  const Params params(
+      method::kOpen, request.params,
+      {"plugins", "text", "fd", "stream", "name", "priority", "deadline_ms", "total_bytes", "resume"});
+  auto text = params.optional_string("text");
+  std::optional<DocumentSource> source;
+  if (wants_descriptor(params)) source = check_source(claim_descriptor());
+  const bool stream = params.optional_bool("stream").value_or(false);
+  if ((text ? 1 : 0) + (source ? 1 : 0) + (stream ? 1 : 0) != 1) {
+    throw Error(ErrorCode::kInvalidParams,
+                "document.open: give one of 'text', 'fd' and 'stream', where the document's bytes come from");
+  }
+  DocumentRequest document = read_request(params, owner_);
+  if (document.resume) check_owner(*document.resume);
+  if (source && source->bytes) document.total_bytes = source->bytes;
+  if (text) document.total_bytes = text->size();
+
+  auto subscription = std::make_shared<Subscription>(
+      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()));
+  const Opened opened = context_.engine.open(std::move(document), subscription);
+  documents_[opened.id] = Document{subscription, nullptr, true, false};
+  subscription->start(opened.id, opened.next_sequence);
+  start_input(opened.id, opened, std::move(text), std::move(source));
+  return json{{"document", opened.id},
+              {"resume_bytes", opened.resume_bytes},
+              {"next_sequence", opened.next_sequence}};
+}
+
+/// Whatever goes wrong with the first bytes fails the document, which is open already: its listener hears of
+/// it.
+void RpcSession::start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
+                             std::optional<DocumentSource> source) {
+  try {
+    if (source) {
+      documents_[id].feed = DocumentFeed::start(context_, *std::move(source), id, opened.resume_bytes);
+    } else if (text) {
+      if (text->size() < opened.resume_bytes) {
+        throw Error(ErrorCode::kSource,
+                    "document " + id + ": the text is shorter than what was read before, " +
+                        std::to_string(opened.resume_bytes) + " bytes; send the same text");
+      }
+      text->erase(0, opened.resume_bytes);
+      if (!text->empty()) append_bytes(id, *std::move(text), nullptr);
+      documents_[id].ended = true;
+      context_.engine.end(id);
+    }
+  } catch (const Error& error) {
+    context_.engine.cancel(id, error);
+  }
+}
+
+void RpcSession::append_bytes(const DocumentId& id, std::string bytes, const Request* request) {
+  auto ticket = std::make_shared<Ticket>();
+  ticket->document = id;
+  if (request != nullptr) {
+    ticket->request_id = request->id;
+    ticket->answer = request->has_id;
+  }
+  std::weak_ptr<RpcSession> weak = std::static_pointer_cast<RpcSession>(shared_from_this());
+  context_.engine.append(id, std::move(bytes), [&io = context_.io, weak, ticket] {
+    asio::post(io, [weak, ticket] {
+      if (const auto self = weak.lock()) self->release(ticket);
+    });
+  });
+  tickets_.insert(ticket);  // before the posted release can run: it is this thread's
+}
+
+std::optional<json> RpcSession::append(const Request& request) {
+  const Params params(method::kAppend, request.params, {"document", "text", "base64"});
+  const DocumentId id = params.string("document");
+  check_owner(id);
+  auto text = params.optional_string("text");
+  const auto encoded = params.optional_string("base64");
+  if (text.has_value() == encoded.has_value()) {
+    throw Error(ErrorCode::kInvalidParams, "document.append: give one of 'text' and 'base64'");
+  }
+  if (encoded) {
+    text = base64_decode(*encoded);
+    if (!text) params.refuse("base64", "base64 with padding and nothing between");
+  }
+  if (text->empty()) return json::object();
+  append_bytes(id, *std::move(text), &request);
+  return std::nullopt;
+}
+
+std::optional<json> RpcSession::end(const Request& request) {
+  const Params params(method::kEnd, request.params, {"document"});
+  const DocumentId id = params.string("document");
+  check_owner(id);
+  context_.engine.end(id);
+  if (const auto found = documents_.find(id); found != documents_.end()) found->second.ended = true;
+  return json::object();
+}
+
+std::optional<json> RpcSession::status(const Request& request) {
+  const Params params(method::kStatus, request.params, {"document"});
+  const DocumentId id = params.string("document");
+  check_owner(id);
+  return status_to_json(context_.engine.status(id));
+}
+
+std::optional<json> RpcSession::list(const Request& request) {
+  const Params params(method::kList, request.params, {});
+  return documents_to_json(context_.engine.list(owner_));
+}
+
+std::optional<json> RpcSession::cancel(const Request& request) {
+  const Params params(method::kCancel, request.params, {"document"});
+  const DocumentId id = params.string("document");
+  check_owner(id);
+  context_.engine.cancel(id, Error(ErrorCode::kCancelled, "document " + id + " was cancelled by its user"));
+  return json::object();
+}
+
+std::optional<json> RpcSession::attach(const Request& request) {
+  const Params params(method::kAttach, request.params, {"document", "from"});
+  const DocumentId id = params.string("document");
+  const auto from = static_cast<std::uint64_t>(params.optional_integer("from", 0, INT64_MAX).value_or(0));
+  check_owner(id);
+  auto subscription = std::make_shared<Subscription>(
+      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()));
+  subscription->start(id, from);
+  context_.engine.attach(id, from, subscription);
+  Document& document = documents_[id];
+  if (document.subscription) document.subscription->detach();
+  document.subscription = std::move(subscription);
+  return status_to_json(context_.engine.status(id));
+}
+
+std::optional<json> RpcSession::info(const Request& request) {
+  const Params params(method::kInfo, request.params, {});
+  return server_info(context_);
+}
+
+std::optional<json> RpcSession::stats(const Request& request) {
+  const Params params(method::kStats, request.params, {});
+  return server_stats(context_);
+}
+
+std::optional<json> RpcSession::reload(const Request& request) {
+  const Params params(method::kReload, request.params, {});
+  throw Error(ErrorCode::kMethodNotFound,
+              "server.reload is not available yet; restart the daemon, its documents can be resumed");
+}
+
+std::optional<json> RpcSession::ping(const Request& request) {
+  const Params params(method::kPing, request.params, {});
+  return json::object();
+}
+
+}  // namespace unroll

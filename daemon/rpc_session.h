@@ -1,0 +1,95 @@
+// A JSON-RPC connection: lines with the descriptors that came along, the methods, and the documents that it
+// listens to. rpc_session.cc holds the connection, rpc_methods.cc the methods.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "daemon/connection.h"
+#include "daemon/document_feed.h"
+#include "daemon/protocol.h"
+#include "daemon/unique_fd.h"
+
+namespace unroll {
+
+/// All on the I/O thread.
+class RpcSession : public Connection {
+ public:
+  using Connection::Connection;
+
+  void on_output(const DocumentId& id, const Output& output) override;
+  void on_progress(const DocumentStatus& status) override;
+  void on_finished(const DocumentStatus& status) override;
+  void shut_down() override;
+
+ private:
+  /// A document that this connection opened or attached to and whose end it has not told yet.
+  struct Document {
+    std::shared_ptr<Subscription> subscription;
+    std::shared_ptr<DocumentFeed> feed;  ///< Of an fd document.
+    bool owned = false;  ///< Opened here: fails with kPeerGone when the peer leaves before its end.
+    bool ended = false;  ///< All its bytes were appended.
+    bool input_complete() const { return ended || (feed && feed->complete()); }
+  };
+  /// Bytes that the engine has taken and has no room behind yet.
+  struct Ticket {
+    DocumentId document;
+    nlohmann::json request_id;
+    bool answer = false;  ///< The request waits for it.
+  };
+  using Handler = std::optional<nlohmann::json> (RpcSession::*)(const Request& request);
+  struct Method {
+    std::string_view name;
+    Handler handler;
+  };
+  static constexpr std::size_t kMaxTickets = 1;
+  static constexpr std::size_t kMaxDescriptors = 4;  ///< Taken with one read; the kernel closes the others.
+
+  // rpc_session.cc
+  boost::asio::awaitable<void> serve() override;
+  void on_room() override;
+  void on_gone() override;
+  bool receive();
+  std::optional<std::string> next_line();
+  void drop_stray_descriptors();
+  bool peer_hung_up();
+  boost::asio::awaitable<void> serve_half_closed();
+  void abandon_unfinished();
+  void handle(std::string_view line);
+  void handle(const Request& request);
+  void release(const std::shared_ptr<Ticket>& ticket);
+  bool must_wait() const { return tickets_.size() > kMaxTickets || !has_room(); }
+
+  // rpc_methods.cc
+  static std::span<const Method> methods();
+  std::optional<nlohmann::json> open(const Request& request);
+  std::optional<nlohmann::json> append(const Request& request);
+  std::optional<nlohmann::json> end(const Request& request);
+  std::optional<nlohmann::json> status(const Request& request);
+  std::optional<nlohmann::json> list(const Request& request);
+  std::optional<nlohmann::json> cancel(const Request& request);
+  std::optional<nlohmann::json> attach(const Request& request);
+  std::optional<nlohmann::json> info(const Request& request);
+  std::optional<nlohmann::json> stats(const Request& request);
+  std::optional<nlohmann::json> reload(const Request& request);
+  std::optional<nlohmann::json> ping(const Request& request);
+  UniqueFd claim_descriptor();
+  void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
+  void start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
+                   std::optional<DocumentSource> source);
+  void check_owner(const DocumentId& id) const;
+
+  std::string buffer_;       ///< Received and not handled.
+  std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
+  bool too_long_ = false;
+  std::vector<UniqueFd> descriptors_;
+  bool descriptors_cut_ = false;  ///< More came than kMaxDescriptors.
+  std::map<DocumentId, Document> documents_;
+  std::unordered_set<std::shared_ptr<Ticket>> tickets_;
+};
+
+}  // namespace unroll

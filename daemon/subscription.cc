@@ -1,0 +1,128 @@
+#include "daemon/subscription.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace unroll {
+
+Subscription::Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink)
+    : io_(io), engine_(engine), sink_(std::move(sink)) {}
+
+void Subscription::on_output(const DocumentId&, const Output& output) {
+  const std::lock_guard lock(mutex_);
+  if (detached_) return;
+  sequence_end_ = std::max(sequence_end_, output.sequence + 1);
+  if (!lagging_ && queue_bytes_ + output.json.size() > kQueueBytes && !queue_.empty()) lagging_ = true;
+  if (!lagging_) {
+    queue_bytes_ += output.json.size();
+    queue_.push_back(output);
+  }
+  wake_locked();
+}
+
+void Subscription::on_progress(const DocumentStatus& status) {
+  const std::lock_guard lock(mutex_);
+  progress_ = status;
+  wake_locked();
+}
+
+void Subscription::on_done(const DocumentStatus& status) {
+  finish(status);
+}
+void Subscription::on_failed(const DocumentStatus& status) {
+  finish(status);
+}
+
+void Subscription::finish(const DocumentStatus& status) {
+  const std::lock_guard lock(mutex_);
+  end_ = status;
+  wake_locked();
+}
+
+void Subscription::wake_locked() {
+  if (woken_ || detached_) return;
+  woken_ = true;
+  boost::asio::post(io_, [self = shared_from_this()] {
+    {
+      const std::lock_guard lock(self->mutex_);
+      self->woken_ = false;
+    }
+    self->pump();
+  });
+}
+
+void Subscription::start(DocumentId id, std::uint64_t next_sequence) {
+  id_ = std::move(id);
+  next_sequence_ = next_sequence;
+  started_ = true;
+  const std::lock_guard lock(mutex_);
+  wake_locked();
+}
+
+void Subscription::detach() {
+  const std::lock_guard lock(mutex_);
+  detached_ = true;
+  queue_.clear();
+  queue_bytes_ = 0;
+}
+
+void Subscription::pump() {
+  const std::shared_ptr<Sink> sink = sink_.lock();
+  while (sink && started_ && !delivered_end_ && sink->has_room() && deliver_next(*sink)) {
+  }
+}
+
+bool Subscription::deliver_next(Sink& sink) {
+  std::unique_lock lock(mutex_);
+  if (detached_) return false;
+  if (!queue_.empty()) {
+    const Output output = std::move(queue_.front());
+    queue_.pop_front();
+    queue_bytes_ -= output.json.size();
+    lock.unlock();
+    deliver(sink, output);
+    return true;
+  }
+  if (lagging_) {
+    lock.unlock();
+    return pull(sink);
+  }
+  if (end_) {
+    lock.unlock();
+    delivered_end_ = true;
+    sink.on_finished(*end_);  // set once, never again
+    return false;
+  }
+  if (!progress_) return false;
+  const DocumentStatus status = *std::exchange(progress_, std::nullopt);
+  lock.unlock();
+  sink.on_progress(status);
+  return true;
+}
+
+bool Subscription::pull(Sink& sink) {
+  std::vector<Output> outputs;
+  try {
+    outputs = engine_.outputs(id_, next_sequence_, kPullOutputs);
+  } catch (const Error&) {
+    // The document was forgotten meanwhile; what is left to tell is its end.
+  }
+  if (!outputs.empty()) {
+    for (const Output& output : outputs) deliver(sink, output);
+    return true;
+  }
+  const std::lock_guard lock(mutex_);
+  if (next_sequence_ < sequence_end_ && !end_) return false;  // not committed yet: the next event wakes us
+  lagging_ = false;
+  return true;
+}
+
+void Subscription::deliver(Sink& sink, const Output& output) {
+  if (output.sequence < next_sequence_) return;
+  next_sequence_ = output.sequence + 1;
+  sink.on_output(id_, output);
+}
+
+}  // namespace unroll
