@@ -21,7 +21,8 @@ constexpr std::chrono::seconds kLinger{2};
 }  // namespace
 
 Connection::Connection(ServerContext& context, Socket socket, std::uint32_t owner)
-    : context_(context),
+    : shared_context_(context.shared_from_this()),
+      context_(context),
       socket_(std::move(socket)),
       owner_(owner),
       limit_(static_cast<std::size_t>(context.config.outgoing_bytes)),
@@ -68,19 +69,36 @@ void Connection::send(std::string_view bytes) {
 void Connection::write_next() {
   if (pending_.empty() || !socket_.is_open()) return;
   writing_.swap(pending_);
-  asio::async_write(socket_, asio::buffer(writing_),
-                    [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
-                      const bool was_full = !self->has_room();
-                      self->writing_.clear();
-                      if (self->writing_.capacity() > kKeepCapacity) self->writing_.shrink_to_fit();
-                      if (error) {
-                        self->pending_.clear();
-                        return self->gone();
-                      }
-                      self->write_next();
-                      if (was_full && self->has_room()) self->on_room();
-                      self->signal();
-                    });
+  write_rest(0);
+}
+
+void Connection::write_rest(std::size_t from) {
+  asio::async_write(
+      socket_, asio::buffer(asio::buffer(writing_) + from),
+      [self = shared_from_this(), from](const boost::system::error_code& error, std::size_t count) {
+        if (error == asio::error::operation_aborted && self->is_open()) {
+          return self->write_rest(from + count);  // interrupt() meant the reader
+        }
+        self->on_written(!error);
+      });
+}
+
+void Connection::on_written(bool all) {
+  const bool was_full = !has_room();
+  writing_.clear();
+  if (writing_.capacity() > kKeepCapacity) writing_.shrink_to_fit();
+  if (!all) {
+    pending_.clear();
+    return gone();
+  }
+  write_next();
+  if (was_full && has_room()) on_room();
+  signal();
+}
+
+void Connection::interrupt() {
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
 }
 
 asio::awaitable<void> Connection::finish() {

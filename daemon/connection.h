@@ -46,14 +46,19 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
   /// Suspends until signal() or close(); returns at once where a signal came since the last wait.
   boost::asio::awaitable<void> wait_for_signal();
   void signal();
+  /// Whoever waits for the peer's bytes gets operation_aborted; what is being sent goes on.
+  void interrupt();
   bool is_open() const { return socket_.is_open(); }
 
+  const std::shared_ptr<ServerContext> shared_context_;
   ServerContext& context_;
   Socket socket_;
   const std::uint32_t owner_;  ///< The peer's uid.
 
  private:
   void write_next();
+  void write_rest(std::size_t from);
+  void on_written(bool all);
   void gone();
 
   const std::size_t limit_;

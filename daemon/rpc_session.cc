@@ -16,7 +16,7 @@ namespace asio = boost::asio;
 
 asio::awaitable<void> RpcSession::serve() {
   bool more = true;
-  while (more && is_open()) {
+  while (more && is_open() && !stopping_) {
     if (must_wait()) {
       co_await wait_for_signal();
     } else if (auto line = next_line()) {
@@ -29,8 +29,9 @@ asio::awaitable<void> RpcSession::serve() {
       co_return co_await finish();
     } else {
       drop_stray_descriptors();
-      co_await socket_.async_wait(Socket::wait_read, asio::use_awaitable);
-      more = receive();
+      boost::system::error_code error;
+      co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+      more = !error && receive();
     }
   }
   co_await serve_half_closed();
@@ -39,12 +40,13 @@ asio::awaitable<void> RpcSession::serve() {
 /// The peer sends no more. It may still listen.
 asio::awaitable<void> RpcSession::serve_half_closed() {
   if (!is_open() || peer_hung_up()) co_return;
+  if (stopping_) co_return co_await finish();
   if (!buffer_.empty()) handle(std::exchange(buffer_, {}));  // a last line without a newline
   abandon_unfinished();
   socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->close();
   });
-  while (is_open() && !documents_.empty()) co_await wait_for_signal();
+  while (is_open() && !stopping_ && !documents_.empty()) co_await wait_for_signal();
   if (is_open()) co_await finish();
 }
 
@@ -204,8 +206,8 @@ void RpcSession::shut_down() {
                                                                id + "; it is committed: resume it")}}));
   }
   documents_.clear();
-  boost::system::error_code ignored;
-  socket_.shutdown(Socket::shutdown_receive, ignored);
+  stopping_ = true;
+  interrupt();
   signal();
 }
 

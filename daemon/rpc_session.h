@@ -86,6 +86,7 @@ class RpcSession : public Connection {
   std::string buffer_;       ///< Received and not handled.
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
   bool too_long_ = false;
+  bool stopping_ = false;
   std::vector<UniqueFd> descriptors_;
   bool descriptors_cut_ = false;  ///< More came than kMaxDescriptors.
   std::map<DocumentId, Document> documents_;

@@ -1,0 +1,202 @@
+#include "daemon/server.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "daemon/http_session.h"
+#include "daemon/rpc_session.h"
+
+namespace unroll {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::chrono::seconds kTick{2};
+constexpr std::chrono::milliseconds kPoll{20};
+constexpr int kClosingPolls = 150;  // 3 s: a little longer than a connection lingers
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+std::optional<std::uint32_t> peer_uid(Socket& socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer.uid;
+}
+
+bool begins_json(char first) {
+  return first == '{' || first == '[' || first == ' ' || first == '\t' || first == '\r' || first == '\n';
+}
+
+}  // namespace
+
+Server::Server(asio::io_context& io, asio::thread_pool& readers, Engine& engine, const Config& config,
+               SocketFile socket)
+    : io_(io),
+      readers_(readers),
+      context_(std::make_shared<ServerContext>(io, readers, engine, config)),
+      file_(std::move(socket)),
+      acceptor_(io, asio::local::stream_protocol(), file_.release()),
+      termination_(io, SIGTERM, SIGINT),
+      hangup_(io, SIGHUP),
+      ticker_(io),
+      closing_(io) {}
+
+Server::~Server() {
+  readers_.stop();
+  readers_.join();
+  if (drainer_.joinable()) drainer_.join();
+  // Whatever still waits in the io_context must not find the engine or this any more.
+  for (const auto& [key, weak] : std::exchange(context_->connections, {})) {
+    if (const auto connection = weak.lock()) connection->close();
+  }
+}
+
+bool Server::run() {
+  wait_for_termination();
+  wait_for_hangup();
+  asio::co_spawn(io_, accept(), asio::detached);
+  tick();
+  spdlog::info("listening on {}", file_.description());
+  ::sd_notify(0, "READY=1");
+  io_.run();
+  return drained_;
+}
+
+void Server::stop() {
+  asio::post(io_, [this] { begin_stop(); });
+}
+
+void Server::wait_for_termination() {
+  termination_.async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    if (stopping_) {
+      spdlog::warn("a second signal ({}): stopping at once; the journal holds what was committed", signal);
+      file_.remove();
+      std::_Exit(1);
+    }
+    wait_for_termination();
+    begin_stop();
+  });
+}
+
+void Server::wait_for_hangup() {
+  hangup_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error) return;
+    spdlog::warn("SIGHUP: reload is not available yet; restart the daemon, its documents can be resumed");
+    wait_for_hangup();
+  });
+}
+
+asio::awaitable<void> Server::accept() {
+  while (acceptor_.is_open()) {
+    boost::system::error_code error;
+    Socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    if (!error) {
+      asio::co_spawn(io_, greet(std::move(socket)), asio::detached);
+    } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
+      // Out of descriptors, most likely: without a pause this would spin.
+      spdlog::warn("a connection could not be accepted: {}", error.message());
+      asio::steady_timer pause(io_, kAcceptPause);
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    }
+  }
+}
+
+/// The first byte tells JSON-RPC from HTTP.
+asio::awaitable<void> Server::greet(Socket socket) {
+  struct Counted {
+    std::shared_ptr<ServerContext> context;
+    explicit Counted(std::shared_ptr<ServerContext> shared) : context(std::move(shared)) {
+      ++context->greeting;
+    }
+    ~Counted() { --context->greeting; }
+  };
+  const Counted counted(context_);
+  boost::system::error_code error;
+  const std::optional<std::uint32_t> owner = peer_uid(socket);
+  if (!owner) co_return;
+  const auto limit = static_cast<std::size_t>(context_->config.max_connections);
+  if (context_->connections.size() + context_->greeting > limit) {
+    const std::string line = error_line(nullptr, ErrorCode::kLimit,
+                                        "the limit of " + std::to_string(limit) +
+                                            " connections (limits.connections) is reached; try again later");
+    socket.non_blocking(true, error);
+    socket.write_some(asio::buffer(line), error);
+    co_return;
+  }
+  asio::steady_timer timer(io_, std::chrono::milliseconds(context_->config.request_timeout_ms));
+  timer.async_wait([&socket](const boost::system::error_code& cancelled) {
+    boost::system::error_code ignored;
+    if (!cancelled) socket.close(ignored);
+  });
+  co_await socket.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+  timer.cancel();
+  char first = 0;
+  if (error || stopping_ || ::recv(socket.native_handle(), &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+    co_return;
+  gave_back_ = false;
+  if (begins_json(first)) {
+    std::make_shared<RpcSession>(*context_, std::move(socket), *owner)->start();
+  } else {
+    std::make_shared<HttpSession>(*context_, std::move(socket), *owner)->start();
+  }
+}
+
+void Server::begin_stop() {
+  if (std::exchange(stopping_, true)) return;
+  spdlog::info("stopping: {} open documents may go on for {} ms", context_->engine.stats().open_documents,
+               context_->config.drain_ms);
+  ::sd_notify(0, "STOPPING=1");
+  boost::system::error_code ignored;
+  acceptor_.close(ignored);
+  file_.remove();
+  drainer_ = std::thread([this] {
+    const bool drained = context_->engine.drain(std::chrono::milliseconds(context_->config.drain_ms));
+    asio::post(io_, [this, drained] { finish_stop(drained); });
+  });
+}
+
+void Server::finish_stop(bool drained) {
+  drained_ = drained;
+  if (!drained) spdlog::warn("some documents were not done in time; they are committed and can be resumed");
+  for (const auto& [key, weak] : std::unordered_map(context_->connections)) {
+    if (const auto connection = weak.lock()) connection->shut_down();
+  }
+  wait_for_connections(kClosingPolls);
+}
+
+void Server::wait_for_connections(int polls) {
+  if (context_->connections.empty() || polls == 0) return io_.stop();
+  closing_.expires_after(kPoll);
+  closing_.async_wait([this, polls](const boost::system::error_code&) { wait_for_connections(polls - 1); });
+}
+
+/// Every few seconds: the watchdog, systemctl's status line, and memory that nobody needs.
+void Server::tick() {
+  const EngineStats stats = context_->engine.stats();
+  const std::uint64_t tokens = stats.tokens - std::exchange(last_tokens_, stats.tokens);
+  ::sd_notifyf(0, "WATCHDOG=1\nSTATUS=%zu documents open, %zu connections, %.0f tokens/s",
+               stats.open_documents, context_->connections.size(),
+               static_cast<double>(tokens) / std::chrono::duration<double>(kTick).count());
+  if (!gave_back_ && context_->connections.empty() && stats.open_documents == 0) {
+    ::malloc_trim(0);
+    gave_back_ = true;
+  }
+  ticker_.expires_after(kTick);
+  ticker_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+}  // namespace unroll

@@ -1,0 +1,60 @@
+// Accepts connections, heeds signals, tells systemd how things are, and stops in good order.
+#pragma once
+
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "daemon/context.h"
+#include "daemon/socket_file.h"
+
+namespace unroll {
+
+/// One thread: whoever calls run(). `io` and `readers` outlive the engine, which outlives the server: its
+/// last callbacks are posted there and never run.
+class Server {
+ public:
+  Server(boost::asio::io_context& io, boost::asio::thread_pool& readers, Engine& engine, const Config& config,
+         SocketFile socket);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Serves until SIGTERM, SIGINT or stop(), then drains within config.drain_ms. True if no document was left
+  /// open.
+  bool run();
+  /// As SIGTERM. Any thread.
+  void stop();
+
+ private:
+  boost::asio::awaitable<void> accept();
+  boost::asio::awaitable<void> greet(Socket socket);
+  void wait_for_termination();
+  void wait_for_hangup();
+  void begin_stop();
+  void finish_stop(bool drained);
+  void wait_for_connections(int polls);
+  void tick();
+
+  boost::asio::io_context& io_;
+  boost::asio::thread_pool& readers_;
+  const std::shared_ptr<ServerContext> context_;
+  SocketFile file_;
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  boost::asio::signal_set termination_, hangup_;
+  boost::asio::steady_timer ticker_, closing_;
+  bool stopping_ = false;
+  bool drained_ = false;
+  bool gave_back_ = true;  ///< Nothing happened since memory was given back to the system.
+  std::uint64_t last_tokens_ = 0;
+  std::thread drainer_;
+};
+
+}  // namespace unroll

@@ -1,0 +1,142 @@
+#include "daemon/socket_file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/protocol.h"
+
+namespace unroll {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kBacklog = 128;
+
+[[noreturn]] void refuse(const fs::path& path, const std::string& what) {
+  throw Error(ErrorCode::kInvalidParams, "socket '" + path.string() + "': " + what);
+}
+
+[[noreturn]] void refuse_errno(const fs::path& path, const std::string& what, int error = errno) {
+  refuse(path, what + ": " + std::generic_category().message(error) +
+                   "; name another with --socket or correct its rights");
+}
+
+sockaddr_un address_of(const fs::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.string().size() + 1);
+  return address;
+}
+
+void make_folder(const fs::path& folder) {
+  if (folder.empty()) return;
+  std::error_code error;
+  if (fs::is_directory(folder, error)) return;
+  if (folder.has_parent_path()) fs::create_directories(folder.parent_path(), error);
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    refuse_errno(folder, "this folder cannot be made");
+}
+
+/// Two daemons that start at once must not both find the same socket stale.
+UniqueFd lock_folder(const fs::path& path) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) refuse_errno(path, "its folder cannot be opened");
+  if (::flock(fd.get(), LOCK_EX) != 0) refuse_errno(path, "its folder cannot be locked");
+  return fd;
+}
+
+/// Removes a socket that nobody listens on; throws for anything else in the way.
+void clear_path(const fs::path& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return;
+    refuse_errno(path, "cannot be looked at");
+  }
+  if (S_ISDIR(info.st_mode)) refuse(path, "is a folder; name a file in it with --socket");
+  if (!S_ISSOCK(info.st_mode))
+    refuse(path, "something that is not a socket is in the way; remove it or name another with --socket");
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const sockaddr_un address = address_of(path);
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN) {
+    throw Error(ErrorCode::kDocumentState,
+                "socket '" + path.string() +
+                    "': another daemon listens there; stop it or name another with --socket");
+  }
+  if (errno != ECONNREFUSED) refuse_errno(path, "cannot be tried");
+  if (::unlink(path.c_str()) != 0) refuse_errno(path, "a stale socket cannot be removed");
+}
+
+void give_to_group(const fs::path& path, const std::string& name) {
+  if (name.empty()) return;
+  errno = 0;
+  const group* entry = ::getgrnam(name.c_str());
+  if (entry == nullptr) refuse(path, "there is no group '" + name + "'; correct socket.group");
+  if (::chown(path.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0) {
+    refuse_errno(path, "cannot be given to group '" + name + "'");
+  }
+}
+
+}  // namespace
+
+SocketFile SocketFile::open(const Config& config) {
+  const int count = ::sd_listen_fds(1);
+  if (count <= 0) return create(config);
+  constexpr int kFirst = SD_LISTEN_FDS_START;
+  if (count > 1 || ::sd_is_socket(kFirst, AF_UNIX, SOCK_STREAM, 1) <= 0) {
+    throw Error(ErrorCode::kInvalidParams,
+                "systemd must hand over one listening Unix stream socket; correct unrolld.socket");
+  }
+  SocketFile socket;
+  socket.fd_.reset(kFirst);
+  socket.description_ = "a socket of systemd's";
+  return socket;
+}
+
+SocketFile SocketFile::create(const Config& config) {
+  const fs::path path = config.socket_path;
+  check_socket_path(path);
+  make_folder(path.parent_path());
+  const UniqueFd lock = lock_folder(path);
+  clear_path(path);
+  SocketFile socket;
+  socket.description_ = path.string();
+  socket.fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_un address = address_of(path);
+  // Nobody may connect before the mode is right: the file is made without any.
+  const mode_t before = ::umask(0777);
+  const int bound = ::bind(socket.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error = errno;
+  ::umask(before);
+  if (bound != 0) refuse_errno(path, "cannot be made", error);
+  socket.path_ = path;
+  give_to_group(path, config.socket_group);
+  if (::chmod(path.c_str(), static_cast<mode_t>(std::stoul(config.socket_mode, nullptr, 8))) != 0 ||
+      ::listen(socket.fd_.get(), kBacklog) != 0) {
+    refuse_errno(path, "cannot be listened on");
+  }
+  return socket;
+}
+
+SocketFile::~SocketFile() {
+  remove();
+}
+
+void SocketFile::remove() {
+  if (!path_) return;
+  std::error_code ignored;
+  fs::remove(*path_, ignored);
+  path_.reset();
+}
+
+}  // namespace unroll

@@ -1,0 +1,189 @@
+// The daemon's main program: options, model, engine, server.
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "config/config.h"
+#include "daemon/server.h"
+#include "daemon/socket_file.h"
+#include "engine/engine.h"
+#include "model/block_model.h"
+#include "plugins/host.h"
+#include "tokenizer/tokenizer.h"
+
+namespace unroll {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr std::size_t kReaderThreads = 2;
+
+/// Command-line options that stand for a key of the configuration.
+struct Override {
+  const char* option;
+  const char* key;
+  const char* help;
+  std::string value = {};
+};
+
+struct CommandLine {
+  std::string config_file;
+  bool print_config = false;
+  bool describe_config = false;
+  std::vector<Override> overrides = {
+      {"--model", "model.directory", "The checkpoint's folder"},
+      {"--socket", "socket.path", "The Unix socket to listen on"},
+      {"--journal", "journal.path", "The journal's file; ':memory:' keeps nothing"},
+      {"--plugins", "plugins.directory", "Folder whose plugins are loaded"},
+      {"--device", "model.device", "auto, cpu or cuda"},
+      {"--dtype", "model.dtype", "fp32, bf16 or int8"},
+      {"--threads", "model.threads", "Threads of the model; 0: one for each core"},
+      {"--log-level", "log_level", "trace, debug, info, warning, error or off"},
+  };
+};
+
+void add_options(CLI::App& app, CommandLine& line) {
+  app.add_option("--config", line.config_file, "Configuration file (JSON)")->type_name("FILE");
+  for (Override& entry : line.overrides) app.add_option(entry.option, entry.value, entry.help);
+  app.add_flag("--print-config", line.print_config, "Print the configuration in force and exit");
+  app.add_flag("--describe-config", line.describe_config,
+               "Print every configuration key (Markdown) and exit");
+  app.set_version_flag("--version", std::string("unrolld " UNROLL_VERSION));
+}
+
+Config read_config(const CommandLine& line) {
+  Config config = line.config_file.empty() ? Config{} : load_config(line.config_file);
+  for (const Override& entry : line.overrides) {
+    if (!entry.value.empty()) set_config_value(entry.key, entry.value, config);
+  }
+  return config;
+}
+
+/// To stderr, where journald or a person reads it.
+void start_log(const std::string& level) {
+  auto logger = spdlog::stderr_logger_mt("unrolld");
+  // journald has its own clock.
+  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
+  spdlog::set_default_logger(std::move(logger));
+  spdlog::set_level(spdlog::level::from_str(level));
+  spdlog::flush_on(spdlog::level::info);
+}
+
+/// Throws Error(kModel) that names the folder and says how to choose another.
+std::shared_ptr<BlockModel> load_model(const Config& config) {
+  const std::string advice = "; choose a checkpoint's folder with --model DIR or UNROLL_MODEL";
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(config.model_directory, ignored)) {
+    throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" + advice);
+  }
+  try {
+    return load_block_model(config.model_directory,
+                            {config.device, config.dtype, static_cast<int>(config.threads)});
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kModel,
+                "the model in '" + config.model_directory + "' cannot be loaded: " + error.what() + advice);
+  }
+}
+
+std::shared_ptr<const PluginRegistry> load_plugins(const Config& config) {
+  auto registry = std::make_shared<PluginRegistry>();
+  const std::filesystem::path folder = config.plugin_directory.empty()
+                                           ? default_plugin_directory()
+                                           : std::filesystem::path(config.plugin_directory);
+  for (const std::string& error : registry->load_directory(folder))
+    spdlog::warn("plugin left out: {}", error);
+  if (registry->plugins().empty())
+    spdlog::warn("no plugins in '{}'; choose a folder with --plugins", folder.string());
+  return registry;
+}
+
+EngineOptions engine_options(const Config& config) {
+  EngineOptions options;
+  if (config.journal_path != ":memory:") options.journal = config.journal_path;
+  options.max_documents = static_cast<std::size_t>(config.max_documents);
+  options.max_documents_per_owner = static_cast<std::size_t>(config.max_documents_per_user);
+  options.max_document_bytes = static_cast<std::uint64_t>(config.max_document_bytes);
+  options.input_buffer_bytes = static_cast<std::size_t>(config.input_buffer_bytes);
+  options.batch = static_cast<std::size_t>(config.batch);
+  options.commit_blocks = static_cast<int>(config.commit_blocks);
+  options.commit_interval = std::chrono::milliseconds(config.commit_interval_ms);
+  options.keep_finished = std::chrono::hours(config.keep_finished_hours);
+  return options;
+}
+
+void make_journal_folder(const std::filesystem::path& journal) {
+  std::error_code error;
+  if (journal == ":memory:" || !journal.has_parent_path()) return;
+  std::filesystem::create_directories(journal.parent_path(), error);
+  if (error) {
+    throw Error(ErrorCode::kJournal, "the journal's folder '" + journal.parent_path().string() +
+                                         "' cannot be made: " + error.message() +
+                                         "; name another file with --journal");
+  }
+}
+
+void serve(const Config& config) {
+  // The journal is nobody else's to read.
+  ::umask(0077);
+  std::signal(SIGPIPE, SIG_IGN);
+  SocketFile socket =
+      SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
+  spdlog::info("loading the model in {}", config.model_directory);
+  std::shared_ptr<BlockModel> model = load_model(config);
+  const auto vocabulary = Vocabulary::load(std::filesystem::path(config.model_directory) / "tokenizer.model");
+  make_journal_folder(config.journal_path);
+  boost::asio::io_context io(1);
+  boost::asio::thread_pool readers(kReaderThreads);
+  Engine engine(std::move(model), vocabulary, load_plugins(config), engine_options(config));
+  const ModelInfo& info = engine.model_info();
+  spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
+  Server server(io, readers, engine, config, std::move(socket));
+  server.run();
+  spdlog::info("stopped");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("unrolld, the daemon that reads documents of any length through one model", "unrolld");
+  CommandLine line;
+  add_options(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  try {
+    if (line.describe_config) {
+      std::cout << describe_config();
+      return 0;
+    }
+    Config config = read_config(line);
+    if (line.print_config) {
+      std::cout << print_config(config);
+      return 0;
+    }
+    start_log(config.log_level);
+    resolve_defaults(config);
+    serve(config);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "unrolld: " << error.what() << '\n';
+    ::sd_notifyf(0, "STATUS=%s", error.what());
+    return kExitFailed;
+  }
+}
+
+}  // namespace
+}  // namespace unroll
+
+int main(int argc, char** argv) {
+  return unroll::run(argc, argv);
+}
