@@ -1,6 +1,6 @@
 // model/: the block-recurrent transformer (Hutchins et al. 2022), its checkpoints, and nothing else.
-// This header is all that the rest of the project sees: it names no tensor type, so that whoever schedules blocks
-// builds without LibTorch and can be tested with another model behind the same interface.
+// This header is all that the rest of the project sees: it names no tensor type, so that whoever schedules
+// blocks builds without LibTorch and can be tested with another model behind the same interface.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,9 @@
 
 namespace unroll {
 
-/// What the blocks before left behind: recurrent states, memories, and the last token. Immutable, so that a copy of the
-/// pointer is a copy of the state; null is the state before a document's first block. Constant size in bytes.
+/// What the blocks before left behind: recurrent states, memories, and the last token. Immutable, so that a
+/// copy of the pointer is a copy of the state; null is the state before a document's first block. Constant
+/// size in bytes.
 class ModelState {
  public:
   virtual ~ModelState() = default;
@@ -31,7 +32,8 @@ struct Wants {
   int top_k = 0;
 };
 
-/// A block: tokens of one document, in order, 1 to block_width of them; all but a document's last block are full.
+/// A block: tokens of one document, in order, 1 to block_width of them; all but a document's last block are
+/// full.
 struct BlockInput {
   ModelStatePtr state;
   std::span<const std::int32_t> tokens;
@@ -39,12 +41,12 @@ struct BlockInput {
 };
 
 struct BlockOutput {
-  ModelStatePtr next;                ///< The state after this block.
-  std::vector<float> logprobs;       ///< [length] nats: log p(token i | everything before it), the first one too.
-  std::vector<float> entropy;        ///< [length] nats, of the distribution that token i was drawn from.
-  std::vector<float> hidden;         ///< [length, dim] last layer's output where token i is predicted from.
+  ModelStatePtr next;           ///< The state after this block.
+  std::vector<float> logprobs;  ///< [length] nats: log p(token i | everything before it), the first one too.
+  std::vector<float> entropy;   ///< [length] nats, of the distribution that token i was drawn from.
+  std::vector<float> hidden;    ///< [length, dim] last layer's output where token i is predicted from.
   std::vector<std::int32_t> top_ids;  ///< [length, top_k] most probable first.
-  std::vector<float> top_logprobs;   ///< [length, top_k] nats.
+  std::vector<float> top_logprobs;    ///< [length, top_k] nats.
 };
 
 struct ModelInfo {
@@ -72,8 +74,9 @@ struct ModelOptions {
   int threads = 0;              ///< 0: as many as the machine has cores.
 };
 
-/// Reads config.json and model.safetensors of a checkpoint folder. Throws std::runtime_error that names the file,
-/// what is wrong with it, and what to do.
-std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& directory, const ModelOptions& options);
+/// Reads config.json and model.safetensors of a checkpoint folder. Throws std::runtime_error that names the
+/// file, what is wrong with it, and what to do.
+std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& directory,
+                                             const ModelOptions& options);
 
 }  // namespace unroll

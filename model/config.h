@@ -28,13 +28,15 @@ struct ModelConfig {
   bool use_compressed_mem = false;
   std::int64_t compressed_mem_factor = 4;
 
-  /// Extension, off for parity: attention of layers with qk_rmsnorm is scaled by the 8 that the reference computes and
-  /// never uses, instead of 1/sqrt(dim_head).
+  /// Extension, off for parity: attention of layers with qk_rmsnorm is scaled by the 8 that the reference
+  /// computes and never uses, instead of 1/sqrt(dim_head).
   bool apply_qk_rmsnorm_scale = false;
 
   std::int64_t inner_dim() const { return dim_head * heads; }
-  std::int64_t ff_inner_dim() const { return static_cast<std::int64_t>(static_cast<double>(dim) * ff_mult * 2 / 3); }
-  bool is_recurrent(std::int64_t layer) const;       ///< Layers count from 1.
+  std::int64_t ff_inner_dim() const {
+    return static_cast<std::int64_t>(static_cast<double>(dim) * ff_mult * 2 / 3);
+  }
+  bool is_recurrent(std::int64_t layer) const;  ///< Layers count from 1.
   bool has_qk_rmsnorm(std::int64_t layer) const { return all_layers_qk_rmsnorm || is_recurrent(layer); }
   /// The recurrent (write) layers whose states are read at this layer, in the order of recurrent_layers.
   std::vector<std::int64_t> states_read_at(std::int64_t layer) const;

@@ -68,6 +68,9 @@ class Guard {
 }  // namespace
 
 nlohmann::json parse_strict_json(std::string_view text, const JsonLimits& limits) {
+  // nlohmann::json takes a NUL for the end of the text and would not look at what is behind it.
+  if (text.find('\0') != std::string_view::npos)
+    throw std::runtime_error("not valid JSON: it has a NUL byte");
   Guard guard(limits);
   try {
     return nlohmann::json::parse(text, std::ref(guard));

@@ -1,0 +1,27 @@
+// Rotary position embedding (Su et al. 2021, arXiv 2104.09864) with xpos scaling (Sun et al. 2022, arXiv
+// 2212.10554, section 3): keys are scaled by the inverse of what queries are, so that attention decays with
+// distance.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+namespace unroll {
+
+/// Tables for a window of `width` positions. A sequence of n takes the window's last n positions.
+class RotaryTables {
+ public:
+  RotaryTables(std::int64_t dim_head, std::int64_t width, at::Device device);
+  /// `queries` [..., length, dim_head], rotated and scaled.
+  at::Tensor rotate_queries(const at::Tensor& queries) const {
+    return rotate(queries, query_cos_, query_sin_);
+  }
+  at::Tensor rotate_keys(const at::Tensor& keys) const { return rotate(keys, key_cos_, key_sin_); }
+
+ private:
+  static at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+  at::Tensor query_cos_, query_sin_, key_cos_, key_sin_;  // [width, dim_head], the scale multiplied in
+};
+
+}  // namespace unroll

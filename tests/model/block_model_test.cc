@@ -1,0 +1,342 @@
+// The model as the engine sees it: what it computes is what the transformer computes, whatever the batch and
+// however often its state went through bytes.
+#include "model/block_model.h"
+
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include "model/block_recurrent_transformer.h"
+#include "model/checkpoint.h"
+#include "tests/model/testing.h"
+
+namespace unroll {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::int32_t kBegin = 1;
+constexpr std::int64_t kWidth = 8;
+constexpr double kTolerance = 1e-5;
+
+ModelConfig small_config(bool compressed = false) {
+  return parse_model_config({{"model_type", "block_recurrent_transformer"},
+                             {"num_tokens", 50},
+                             {"dim", 16},
+                             {"depth", 3},
+                             {"dim_head", 8},
+                             {"heads", 2},
+                             {"block_width", kWidth},
+                             {"max_seq_len", 24},
+                             {"recurrent_layers", {2}},
+                             {"num_state_vectors", 6},
+                             {"use_compressed_mem", compressed},
+                             {"compressed_mem_factor", 4}});
+}
+
+std::vector<std::int32_t> random_tokens(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::int32_t> tokens(count);
+  for (auto& token : tokens) token = static_cast<std::int32_t>(random() % 50);
+  return tokens;
+}
+
+/// Equal to the last bit, which == on floats is not (NaN, signed zero).
+void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b, const std::string& what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(a[i]), std::bit_cast<std::uint32_t>(b[i])) << what << ' ' << i;
+  }
+}
+
+void expect_same(const BlockOutput& a, const BlockOutput& b) {
+  expect_same_bits(a.logprobs, b.logprobs, "logprobs");
+  expect_same_bits(a.entropy, b.entropy, "entropy");
+  expect_same_bits(a.hidden, b.hidden, "hidden");
+  expect_same_bits(a.top_logprobs, b.top_logprobs, "top_logprobs");
+  EXPECT_EQ(a.top_ids, b.top_ids);
+  EXPECT_EQ(a.next->serialize(), b.next->serialize());
+}
+
+class BlockModelTest : public testing::Test {
+ protected:
+  void SetUp() override { save(small_config()); }
+
+  void save(const ModelConfig& config, const std::string& storage = "fp32") {
+    at::manual_seed(7);
+    save_checkpoint(folder.path(), config, random_parameters(config), storage);
+  }
+  std::unique_ptr<BlockModel> load(const std::string& dtype = "fp32") const {
+    return load_block_model(folder.path(), {"cpu", dtype, 1});
+  }
+  static BlockOutput run(BlockModel& model, const ModelStatePtr& state, std::span<const std::int32_t> tokens,
+                         const Wants& wants = {}) {
+    const BlockInput block{state, tokens, wants};
+    auto outputs = model.run({&block, 1});
+    EXPECT_EQ(outputs.size(), 1u);
+    return std::move(outputs.front());
+  }
+  /// All blocks of a document, each state as it came or, with `through_bytes`, serialized and restored by
+  /// another instance.
+  std::vector<BlockOutput> stream(std::span<const std::int32_t> tokens, bool through_bytes,
+                                  const std::string& dtype = "fp32") const {
+    auto model = load(dtype);
+    std::vector<BlockOutput> outputs;
+    ModelStatePtr state;
+    while (!tokens.empty()) {
+      const auto length = std::min<std::size_t>(tokens.size(), kWidth);
+      outputs.push_back(run(*model, state, tokens.first(length), {true, true, 3}));
+      tokens = tokens.subspan(length);
+      state = outputs.back().next;
+      if (through_bytes) {
+        const auto bytes = state->serialize();
+        model = load(dtype);
+        state = model->restore(bytes);
+        EXPECT_EQ(state->serialize(), bytes);
+      }
+    }
+    return outputs;
+  }
+
+  /// What the transformer itself says: log-probabilities [count, num_tokens] of what stands at each place.
+  at::Tensor reference(const std::vector<std::int32_t>& tokens) const {
+    const c10::InferenceMode guard;
+    const auto config = load_model_config(folder / "config.json");
+    const BlockRecurrentTransformer model(config, load_parameters(folder.path(), config));
+    std::vector<std::int64_t> inputs{kBegin};
+    inputs.insert(inputs.end(), tokens.begin(), tokens.end() - 1);
+    Recurrence recurrence;
+    return at::log_softmax(model.forward(at::tensor(inputs).unsqueeze(0), recurrence), -1).squeeze(0);
+  }
+
+  TemporaryFolder folder;
+};
+
+TEST_F(BlockModelTest, LogprobsEntropyAndTopAreThoseOfTheTransformer) {
+  for (const bool compressed : {false, true}) {
+    save(small_config(compressed));
+    const auto tokens = random_tokens(5 * kWidth + 3, 1);
+    const auto expected = reference(tokens);
+    std::int64_t place = 0;
+    for (const auto& output : stream(tokens, false)) {
+      ASSERT_EQ(output.entropy.size(), output.logprobs.size());
+      ASSERT_EQ(output.hidden.size(), output.logprobs.size() * 16);
+      ASSERT_EQ(output.top_ids.size(), output.logprobs.size() * 3);
+      ASSERT_EQ(output.top_logprobs.size(), output.logprobs.size() * 3);
+      for (std::size_t i = 0; i < output.logprobs.size(); ++i, ++place) {
+        const auto row = expected[place];
+        const auto token = tokens[static_cast<std::size_t>(place)];
+        EXPECT_NEAR(output.logprobs[i], row[token].item<double>(), kTolerance) << place;
+        EXPECT_NEAR(output.entropy[i], -(row.exp() * row).sum().item<double>(), kTolerance) << place;
+        const auto sorted = std::get<0>(row.sort(0, true));
+        for (std::size_t k = 0; k < 3; ++k) {
+          const auto logprob = output.top_logprobs[3 * i + k];
+          EXPECT_NEAR(logprob, sorted[static_cast<std::int64_t>(k)].item<double>(), kTolerance) << place;
+          EXPECT_NEAR(logprob, row[output.top_ids[3 * i + k]].item<double>(), kTolerance) << place;
+        }
+      }
+    }
+    EXPECT_EQ(place, static_cast<std::int64_t>(tokens.size()));
+  }
+}
+
+TEST_F(BlockModelTest, HiddenIsWhatTheTokenIsPredictedFrom) {
+  const c10::InferenceMode guard;
+  const auto config = small_config();
+  const BlockRecurrentTransformer transformer(config, load_parameters(folder.path(), config));
+  const auto tokens = random_tokens(kWidth, 2);
+  const auto output = run(*load(), nullptr, tokens, {false, true, 0});
+  const auto hidden = at::tensor(output.hidden).view({kWidth, config.dim});
+  const auto logprobs = at::log_softmax(transformer.to_logits(hidden), -1);
+  for (std::int64_t i = 0; i < kWidth; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    EXPECT_NEAR(logprobs[i][tokens[at]].item<double>(), output.logprobs[at], kTolerance);
+  }
+}
+
+TEST_F(BlockModelTest, NothingThatIsNotWanted) {
+  const auto model = load();
+  const auto tokens = random_tokens(kWidth, 3);
+  const auto plain = run(*model, nullptr, tokens);
+  EXPECT_EQ(plain.logprobs.size(), tokens.size());
+  EXPECT_TRUE(plain.entropy.empty() && plain.hidden.empty() && plain.top_ids.empty() &&
+              plain.top_logprobs.empty());
+  const auto all = run(*model, nullptr, tokens, {true, true, 1000});
+  expect_same_bits(plain.logprobs, all.logprobs, "logprobs");
+  EXPECT_EQ(all.top_ids.size(), tokens.size() * 50);  // no more than there are
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    double total = 0;
+    for (std::size_t k = 0; k < 50; ++k) total += std::exp(all.top_logprobs[50 * i + k]);
+    EXPECT_NEAR(total, 1, kTolerance);
+  }
+}
+
+TEST_F(BlockModelTest, AStateThroughBytesGoesOnWithTheSameBits) {
+  for (const std::string dtype : {"fp32", "bf16"}) {
+    for (const bool compressed : {false, true}) {
+      save(small_config(compressed));
+      for (const std::size_t count : {std::size_t{3}, std::size_t{kWidth}, std::size_t{6 * kWidth + 5}}) {
+        const auto tokens = random_tokens(count, 4);
+        const auto direct = stream(tokens, false, dtype);
+        const auto restored = stream(tokens, true, dtype);
+        ASSERT_EQ(direct.size(), restored.size());
+        for (std::size_t i = 0; i < direct.size(); ++i) {
+          SCOPED_TRACE(dtype + " compressed " + std::to_string(compressed) + " block " + std::to_string(i));
+          expect_same(direct[i], restored[i]);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(BlockModelTest, TheStateMatters) {
+  const auto model = load();
+  const auto tokens = random_tokens(2 * kWidth, 5);
+  const auto second = std::span(tokens).subspan(kWidth);
+  const auto first = run(*model, nullptr, std::span(tokens).first(kWidth));
+  const auto before = first.next->serialize();
+  EXPECT_NE(run(*model, first.next, second).logprobs, run(*model, nullptr, second).logprobs);
+  EXPECT_EQ(first.next->serialize(), before) << "a state is immutable";
+}
+
+TEST_F(BlockModelTest, ABatchGivesTheSameBitsAsOneByOne) {
+  const auto model = load();
+  std::vector<std::vector<std::int32_t>> tokens;
+  std::vector<BlockInput> blocks;
+  std::vector<BlockOutput> alone;
+  for (unsigned i = 0; i < 5; ++i) tokens.push_back(random_tokens(i == 3 ? 2 : kWidth, 10 + i));
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    // Some go on, some begin; some want everything, some nothing.
+    ModelStatePtr state;
+    if (i % 2 == 1) state = run(*model, nullptr, random_tokens(kWidth, 20)).next;
+    blocks.push_back({state, tokens[i], i == 1 ? Wants{} : Wants{true, true, 4}});
+    alone.push_back(run(*model, state, tokens[i], blocks.back().wants));
+  }
+  const auto together = model->run(blocks);
+  ASSERT_EQ(together.size(), alone.size());
+  for (std::size_t i = 0; i < alone.size(); ++i) {
+    SCOPED_TRACE(i);
+    expect_same(together[i], alone[i]);
+  }
+  EXPECT_TRUE(model->run({}).empty());
+}
+
+TEST_F(BlockModelTest, Info) {
+  save(small_config(true));
+  const auto model = load();
+  const auto& info = model->info();
+  EXPECT_EQ(info.name, folder.path().filename().string());
+  EXPECT_EQ(std::tie(info.num_tokens, info.dim, info.depth, info.block_width),
+            std::make_tuple(50, 16, 3, kWidth));
+  EXPECT_EQ(info.device, "cpu");
+  EXPECT_EQ(info.dtype, "fp32");
+  EXPECT_GT(info.parameters, 0);
+  std::size_t most = 0;
+  for (const auto& output : stream(random_tokens(9 * kWidth + 1, 6), false)) {
+    most = std::max(most, output.next->bytes());
+  }
+  EXPECT_EQ(most, info.state_bytes);
+}
+
+TEST_F(BlockModelTest, BlocksThatCannotBeRun) {
+  const auto model = load();
+  const auto tokens = random_tokens(kWidth + 1, 7);
+  EXPECT_THROW(run(*model, nullptr, tokens), std::invalid_argument);
+  EXPECT_THROW(run(*model, nullptr, std::span(tokens).first(0)), std::invalid_argument);
+  for (const std::int32_t bad : {-1, 50}) {
+    EXPECT_THROW(run(*model, nullptr, std::span(&bad, 1)), std::invalid_argument) << bad;
+  }
+}
+
+TEST_F(BlockModelTest, DamagedStatesAreRefused) {
+  const auto model = load();
+  const auto bytes = run(*model, nullptr, random_tokens(kWidth, 8)).next->serialize();
+  ASSERT_NO_THROW(model->restore(bytes));
+  for (std::size_t size = 0; size < bytes.size(); size += size < 100 ? 1 : 37) {
+    EXPECT_THROW(model->restore(std::span(bytes).first(size)), std::runtime_error) << size;
+  }
+  auto longer = bytes;
+  longer.push_back(std::byte{0});
+  EXPECT_THROW(model->restore(longer), std::runtime_error);
+  // Magic, counts, and the first tensor's shape (token ids, bytes 4 and 5, have several right values).
+  for (std::size_t place = 0; place < 16 + 4 + 4 * 8; ++place) {
+    if (place == 4) continue;
+    auto damaged = bytes;
+    damaged[place] ^= std::byte{0x81};
+    EXPECT_THROW(model->restore(damaged), std::runtime_error) << place;
+  }
+}
+
+TEST_F(BlockModelTest, StatesOfAnotherModelAreRefused) {
+  const auto model = load();
+  const auto tokens = random_tokens(kWidth, 9);
+  const TemporaryFolder other;
+  const auto restore_from = [&](const std::function<void(nlohmann::json&)>& change) {
+    auto json = to_json(small_config());
+    change(json);
+    const auto config = parse_model_config(json);
+    save_checkpoint(other.path(), config, random_parameters(config), "fp32");
+    const auto theirs = load_block_model(other.path(), {"cpu", "fp32", 1});
+    const auto length = static_cast<std::size_t>(theirs->info().block_width);
+    model->restore(run(*theirs, nullptr, std::span(tokens).first(length)).next->serialize());
+  };
+  EXPECT_NO_THROW(restore_from([](auto&) {}));
+  EXPECT_THROW(restore_from([](auto& json) { json["depth"] = 4; }), std::runtime_error);
+  EXPECT_THROW(restore_from([](auto& json) { json["num_state_vectors"] = 5; }), std::runtime_error);
+  EXPECT_THROW(restore_from([](auto& json) { json["block_width"] = 4; }), std::runtime_error);
+  EXPECT_THROW(restore_from([](auto& json) {
+                 json["recurrent_layers"] = {1, 2};
+                 json["read_recurrent_layers"] = {1, 2};
+               }),
+               std::runtime_error);
+}
+
+TEST_F(BlockModelTest, EveryStorageLoads) {
+  const auto tokens = random_tokens(kWidth, 11);
+  const auto exact = run(*load(), nullptr, tokens).logprobs;
+  for (const std::string storage : {"bf16", "int8"}) {
+    save(small_config(), storage);
+    const auto rounded = run(*load(), nullptr, tokens).logprobs;
+    EXPECT_NE(rounded, exact) << storage;
+    for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(rounded[i], exact[i], 0.1) << storage;
+  }
+}
+
+TEST_F(BlockModelTest, CheckpointsThatCannotBeLoadedAreNamed) {
+  const auto error_for = [](const std::filesystem::path& directory) {
+    return error_of([&] { load_block_model(directory, {"cpu", "fp32", 1}); });
+  };
+  EXPECT_THAT(error_for(folder / "missing"), HasSubstr((folder / "missing" / "config.json").string()));
+
+  const auto config = folder / "config.json", weights = folder / "model.safetensors";
+  const auto whole_config = read_file(config), whole_weights = read_file(weights);
+  for (const auto& text : {std::string(), std::string("{"), whole_config.substr(0, whole_config.size() / 2),
+                           std::string(1000, '\xFF')}) {
+    write_file(config, text);
+    EXPECT_THAT(error_for(folder.path()), HasSubstr(config.string()));
+  }
+  write_file(config, whole_config);
+  for (const auto& bytes : {std::string(), std::string(1000, '\xFF'), whole_weights.substr(0, 100),
+                            whole_weights.substr(0, whole_weights.size() - 1)}) {
+    write_file(weights, bytes);
+    EXPECT_THAT(error_for(folder.path()), HasSubstr(weights.string()));
+  }
+  std::filesystem::remove(weights);
+  EXPECT_THAT(error_for(folder.path()), HasSubstr(weights.string()));
+}
+
+TEST_F(BlockModelTest, OptionsThatAreNotThereAreNamed) {
+  const auto error_for = [&](const ModelOptions& options) {
+    return error_of([&] { load_block_model(folder.path(), options); });
+  };
+  EXPECT_THAT(error_for({"tpu", "fp32", 1}), AllOf(HasSubstr("tpu"), HasSubstr("cpu")));
+  EXPECT_THAT(error_for({"cpu", "fp8", 1}), AllOf(HasSubstr("fp8"), HasSubstr("bf16")));
+}
+
+}  // namespace
+}  // namespace unroll
