@@ -1,6 +1,6 @@
-// tokenizer/: bytes in, tokens with byte offsets out, as a stream. Any split of a document into chunks gives the same
-// tokens; any bytes at all go in (invalid UTF-8, NUL, a gigabyte without a newline) and decoding gives them back exactly.
-// Memory is bounded by kMaxSegmentBytes, whatever the document.
+// tokenizer/: bytes in, tokens with byte offsets out, as a stream. Any split of a document into chunks gives
+// the same tokens; any bytes at all go in (invalid UTF-8, NUL, a gigabyte without a newline) and decoding
+// gives them back exactly. Memory is bounded by kMaxSegmentBytes, whatever the document.
 #pragma once
 
 #include <cstdint>
@@ -13,20 +13,23 @@
 
 namespace unroll {
 
-inline constexpr std::int32_t kBeginOfDocument = 1;  ///< SentencePiece's <s>: what the first token is conditioned on.
+inline constexpr std::int32_t kBeginOfDocument =
+    1;  ///< SentencePiece's <s>: what the first token is conditioned on.
 
 struct Token {
   std::int32_t id = 0;
-  std::uint32_t length = 0;         ///< Bytes of the original; 1 or more.
-  std::uint64_t begin = 0;          ///< Offset of its first byte in the document.
-  std::uint64_t segment_begin = 0;  ///< Where its segment begins: reading again from there gives the same tokens.
+  std::uint32_t length = 0;  ///< Bytes of the original; 1 or more.
+  std::uint64_t begin = 0;   ///< Offset of its first byte in the document.
+  std::uint64_t segment_begin =
+      0;  ///< Where its segment begins: reading again from there gives the same tokens.
   bool operator==(const Token&) const = default;
 };
 
 /// A SentencePiece vocabulary. Immutable and safe to share between threads.
 class Vocabulary {
  public:
-  /// Throws std::runtime_error that names the file and what is wrong (missing, not SentencePiece, no byte pieces).
+  /// Throws std::runtime_error that names the file and what is wrong (missing, not SentencePiece, no byte
+  /// pieces).
   static std::shared_ptr<const Vocabulary> load(const std::filesystem::path& file);
   ~Vocabulary();
   std::int32_t size() const;
@@ -42,13 +45,15 @@ class Vocabulary {
   std::unique_ptr<Impl> impl_;
 };
 
-/// A segment ends behind a newline, or, in a longer line, at a place within kMaxSegmentBytes that its own bytes decide.
+/// A segment ends behind a newline, or, in a longer line, at a place within kMaxSegmentBytes that its own
+/// bytes decide.
 inline constexpr std::size_t kMaxSegmentBytes = 4096;
 
 /// One document's tokenizer. One thread at a time.
 class StreamingTokenizer {
  public:
-  /// `begin`: the document offset of the first byte to come (a Token::segment_begin when a document is resumed).
+  /// `begin`: the document offset of the first byte to come (a Token::segment_begin when a document is
+  /// resumed).
   explicit StreamingTokenizer(std::shared_ptr<const Vocabulary> vocabulary, std::uint64_t begin = 0);
   /// Takes the next bytes of the document; appends the tokens that they complete to `out`.
   void append(std::string_view bytes, std::vector<Token>& out);
