@@ -1,0 +1,69 @@
+// training/: the trainer and the evaluation. This header: text files as token documents, and the lanes that
+// feed a batch.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace unroll {
+
+struct TokenDocument {
+  std::string name;
+  std::vector<std::uint16_t> tokens;
+};
+
+/// Tokenizes every regular file below `directory`, in order of path, and keeps the result in `cache` for the
+/// next time (made anew when files, sizes or the vocabulary differ). Throws std::runtime_error where there is
+/// nothing to read.
+std::vector<TokenDocument> load_documents(const std::filesystem::path& directory,
+                                          const std::filesystem::path& vocabulary,
+                                          const std::filesystem::path& cache);
+
+/// How often documents come up: {"log-", 3} shows those whose file name begins so three times an epoch.
+using Repeats = std::vector<std::pair<std::string, int>>;
+
+/// A rectangle of tokens for one block: row i goes on where row i of the block before ended, or begins a
+/// document.
+struct LaneBlock {
+  std::vector<std::int64_t> inputs;   ///< [lanes, block_width]
+  std::vector<std::int64_t> targets;  ///< [lanes, block_width]; ignore_index behind a document's end
+  std::vector<bool> begins;  ///< [lanes] a document begins here: forget the lane's memories and states
+};
+
+/// Shuffled pieces of documents in `lanes` parallel rows. What comes next depends on the arguments and on how
+/// many blocks were taken, nothing else; position() and restore() carry it over a restart.
+class Lanes {
+ public:
+  Lanes(const std::vector<TokenDocument>& documents, const Repeats& repeats, int lanes,
+        std::int64_t block_width, std::int64_t piece_blocks, std::int64_t ignore_index, std::uint64_t seed);
+  LaneBlock next();
+  std::int64_t pieces() const { return static_cast<std::int64_t>(pieces_.size()); }
+  nlohmann::json position() const;
+  void restore(const nlohmann::json& position);
+
+ private:
+  struct Piece {
+    const TokenDocument* document;
+    std::size_t begin, end;
+  };
+  struct Lane {
+    std::size_t piece = 0, position = 0;
+    bool active = false;
+  };
+  std::size_t take_piece();
+  void shuffle();
+
+  std::vector<Piece> pieces_;
+  std::vector<std::size_t> order_;
+  std::vector<Lane> lanes_;
+  std::int64_t block_width_, ignore_index_;
+  std::uint64_t seed_, epoch_ = 0;
+  std::size_t next_in_order_ = 0;
+};
+
+}  // namespace unroll
