@@ -1,0 +1,120 @@
+# `make` alone lists what there is. Each target may be run again at any time; the second time only does what is new.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+TEST_JOBS ?= 2
+PREFIX ?= /usr/local
+DESTDIR ?=
+TIDY_PARTS ?= model tokenizer engine daemon client config training
+
+CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
+# Every test is its own process, and a few run side by side: one thread each for the model.
+CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JOBS)
+# GCC 12's ThreadSanitizer cannot start where addresses are spread as widely as new kernels do.
+FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1:halt_on_error=1
+
+# $(call configure,PRESET,FOLDER): once for each LibTorch; later changes of a CMakeLists.txt are Ninja's to notice.
+define configure
+prefix="$$(scripts/setup.sh | tail -n 1)"; \
+stamp="$(2)/libtorch-prefix"; \
+if [ ! -e "$(2)/build.ninja" ] || [ CMakePresets.json -nt "$$stamp" ] || [ "$$(cat "$$stamp" 2>/dev/null)" != "$$prefix" ]; then \
+  echo "make: configuring $(2) (preset $(1))"; \
+  mkdir -p $(2); \
+  cmake --fresh --preset $(1) -DCMAKE_PREFIX_PATH="$$prefix" >$(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; \
+  echo "$$prefix" >"$$stamp"; \
+fi
+endef
+
+.PHONY: help
+help: ## List the targets (what `make` alone does)
+	@echo "unroll: reads documents longer than any context window. Targets:"; \
+	sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	  while IFS='|' read -r target text; do printf '%-20s %s\n' "$$target" "$$text"; done
+
+.PHONY: setup
+setup: ## Install what the build needs: Debian packages, LibTorch
+	@echo "make: looking for what the build needs"
+	@scripts/setup.sh >/dev/null
+
+.PHONY: configure
+configure:
+	@echo "make: looking for what the build needs"
+	@$(call configure,release,build)
+
+.PHONY: build
+build: configure ## Set up and build into build/: bin/unroll, bin/unrolld, plugins
+	@echo "make: building into build/"
+	@cmake --build build -j $(JOBS)
+	@echo "make: built build/bin/unroll and build/bin/unrolld"
+
+.PHONY: test
+test: build ## Build, run every test, check the format
+	@echo "make: running the tests"
+	@$(CTEST) --test-dir build
+	@$(MAKE) check-format
+
+.PHONY: demo
+demo: build ## Build, then read a real text and a real log with a daemon
+	@scripts/demo.sh
+
+.PHONY: format
+format: ## Format the C++ files with clang-format
+	@echo "make: formatting"
+	@$(CPP_FILES) | xargs -r clang-format -i
+
+.PHONY: check-format
+check-format: ## Say which C++ files are not formatted
+	@echo "make: checking the format"
+	@command -v clang-format >/dev/null || { echo "make: no clang-format; run 'make setup'"; exit 1; }
+	@$(CPP_FILES) | xargs -r clang-format --dry-run -Werror || { echo "make: run 'make format'"; exit 1; }
+
+# clang does not know GCC's precompiled header, nor one of its warnings: it gets a list of commands of its own.
+.PHONY: tidy
+tidy: build ## Build, then check with clang-tidy (minutes; TIDY_PARTS=... for less)
+	@echo "make: clang-tidy over $(TIDY_PARTS)"
+	@command -v clang-tidy >/dev/null || { echo "make: no clang-tidy; run 'make setup'"; exit 1; }
+	@mkdir -p build/tidy
+	@sed -E 's| -Winvalid-pch -include [^ ]*cmake_pch\.hxx| -include ATen/ATen.h|; s/ -Werror//; s/ -Wno-restrict//' \
+	  build/compile_commands.json >build/tidy/compile_commands.json
+	@git ls-files $(foreach part,$(TIDY_PARTS),'$(part)/*.cc') | \
+	  xargs -r -n 1 -P $(TEST_JOBS) clang-tidy -p build/tidy --quiet
+
+.PHONY: debug
+debug: ## Set up and build for a debugger into build-debug/
+	@echo "make: looking for what the build needs"
+	@$(call configure,debug,build-debug)
+	@echo "make: building into build-debug/"
+	@cmake --build build-debug -j $(JOBS)
+
+.PHONY: asan
+asan: ## Build and test with AddressSanitizer and UBSan in build-asan/
+	@echo "make: looking for what the build needs"
+	@$(call configure,asan,build-asan)
+	@echo "make: building into build-asan/"
+	@cmake --build build-asan -j $(JOBS)
+	@echo "make: running the tests"
+	@$(CTEST) --test-dir build-asan
+
+.PHONY: tsan
+tsan: ## Build and test with ThreadSanitizer in build-tsan/
+	@echo "make: looking for what the build needs"
+	@$(call configure,tsan,build-tsan)
+	@echo "make: building into build-tsan/"
+	@OMP_NUM_THREADS=1 $(FIXED_ADDRESSES) cmake --build build-tsan -j $(JOBS)
+	@echo "make: running the tests"
+	@export OMP_NUM_THREADS=1; $(FIXED_ADDRESSES) ctest --output-on-failure --no-tests=error -j$(TEST_JOBS) --test-dir build-tsan
+
+.PHONY: install
+install: build ## Build, then install below PREFIX (/usr/local); takes DESTDIR
+	@echo "make: installing below $(DESTDIR)$(PREFIX)"
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+
+.PHONY: clean
+clean: ## Remove the build folders
+	@echo "make: removing build/ and build-*/"
+	@rm -rf build build-debug build-asan build-tsan
