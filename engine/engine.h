@@ -1,6 +1,7 @@
-// engine/: whose block is next, and what is safely done. Turns documents (bytes arriving in any pieces) into blocks, runs
-// them through the model and the plugins, and commits position, states and outputs together in a journal.
-// One thread of the engine's own runs model, plugins and journal; every public function may be called from any thread.
+// engine/: whose block is next, and what is safely done. Turns documents (bytes arriving in any pieces) into
+// blocks, runs them through the model and the plugins, and commits position, states and outputs together in a
+// journal. One thread of the engine's own runs model, plugins and journal; every public function may be
+// called from any thread.
 #pragma once
 
 #include <chrono>
@@ -33,21 +34,21 @@ struct DocumentRequest {
   std::string name;                    ///< For people: shown in lists and errors.
   std::uint32_t owner = 0;             ///< The peer's uid; others see nothing of the document.
   int priority = 0;                    ///< -10 to 10; each step up is a 1.25 times larger share of turns.
-  std::optional<std::chrono::milliseconds> deadline;   ///< From open to done.
-  std::optional<std::uint64_t> total_bytes;            ///< Where known: for progress.
-  std::optional<DocumentId> resume;                    ///< Go on with this document where it was last committed.
+  std::optional<std::chrono::milliseconds> deadline;  ///< From open to done.
+  std::optional<std::uint64_t> total_bytes;           ///< Where known: for progress.
+  std::optional<DocumentId> resume;  ///< Go on with this document where it was last committed.
 };
 
 struct Opened {
   DocumentId id;
-  std::uint64_t resume_bytes = 0;      ///< Append the document's bytes from this offset on; 0 for a new one.
-  std::uint64_t next_sequence = 0;     ///< Sequence number of the first output to come.
+  std::uint64_t resume_bytes = 0;   ///< Append the document's bytes from this offset on; 0 for a new one.
+  std::uint64_t next_sequence = 0;  ///< Sequence number of the first output to come.
 };
 
 struct Output {
   std::uint64_t sequence = 0;  ///< From 0, over all plugins of the document.
   std::string plugin;
-  std::string json;            ///< Compact JSON text.
+  std::string json;  ///< Compact JSON text.
 };
 
 enum class DocumentPhase { kOpen, kDone, kFailed };
@@ -58,17 +59,17 @@ struct DocumentStatus {
   std::uint32_t owner = 0;
   int priority = 0;
   DocumentPhase phase = DocumentPhase::kOpen;
-  std::uint64_t bytes = 0;             ///< Bytes of the tokens that went through the model.
+  std::uint64_t bytes = 0;  ///< Bytes of the tokens that went through the model.
   std::optional<std::uint64_t> total_bytes;
   std::uint64_t tokens = 0;
   std::uint64_t outputs = 0;
   double tokens_per_second = 0;
   std::optional<ErrorCode> error_code;
-  std::string error;                   ///< Of a failed document.
+  std::string error;  ///< Of a failed document.
 };
 
-/// Hears of one document. Called on the engine's thread: hand over and return, never block. A listener that throws
-/// fails its document.
+/// Hears of one document. Called on the engine's thread: hand over and return, never block. A listener that
+/// throws fails its document.
 class DocumentListener {
  public:
   virtual ~DocumentListener() = default;
@@ -79,15 +80,15 @@ class DocumentListener {
 };
 
 struct EngineOptions {
-  std::filesystem::path journal;                 ///< SQLite file; empty: in memory (nothing outlives the process).
-  std::size_t max_documents = 10'000;            ///< Open at once.
+  std::filesystem::path journal;       ///< SQLite file; empty: in memory (nothing outlives the process).
+  std::size_t max_documents = 10'000;  ///< Open at once.
   std::size_t max_documents_per_owner = 10'000;
   std::uint64_t max_document_bytes = 1ull << 40;
-  std::size_t input_buffer_bytes = 256 * 1024;   ///< Per document; append's callback waits above it.
-  std::size_t batch = 8;                         ///< Blocks of different documents in one launch.
-  int commit_blocks = 16;                        ///< Commit after so many blocks of a document, or
+  std::size_t input_buffer_bytes = 256 * 1024;      ///< Per document; append's callback waits above it.
+  std::size_t batch = 8;                            ///< Blocks of different documents in one launch.
+  int commit_blocks = 16;                           ///< Commit after so many blocks of a document, or
   std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
-  std::chrono::hours keep_finished{24};          ///< How long outputs of finished documents can be attached to.
+  std::chrono::hours keep_finished{24};  ///< How long outputs of finished documents can be attached to.
 };
 
 struct EngineStats {
@@ -112,21 +113,25 @@ class Engine {
 
   /// Throws Error (unknown plugin, bad options, limits, shutting down, unknown or open document to resume).
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
-  /// Takes the next bytes. `room` is called once (on any thread) when more may come: that is the backpressure.
-  /// Throws Error (unknown, ended, over the limit on a document's bytes: which fails the document, too).
+  /// Takes the next bytes. `room` is called once (on any thread) when more may come: that is the
+  /// backpressure. Throws Error (unknown, ended, over the limit on a document's bytes: which fails the
+  /// document, too).
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
-  /// The document fails with `reason` within a block; what was emitted stays. No error if it is finished already.
+  /// The document fails with `reason` within a block; what was emitted stays. No error if it is finished
+  /// already.
   void cancel(const DocumentId& id, const Error& reason);
 
-  DocumentStatus status(const DocumentId& id) const;                       ///< Throws Error(kDocumentUnknown).
-  std::vector<DocumentStatus> list(std::optional<std::uint32_t> owner) const;  ///< Newest first; nullopt: everybody's.
+  DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
+  std::vector<DocumentStatus> list(
+      std::optional<std::uint32_t> owner) const;  ///< Newest first; nullopt: everybody's.
   /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
   /// Replays outputs from `from` on to the listener, then goes on live (in place of an earlier listener).
   void attach(const DocumentId& id, std::uint64_t from, std::shared_ptr<DocumentListener> listener);
   EngineStats stats() const;
-  /// No new documents; waits until the open ones are done, at most `time`; commits what is left. True if all were done.
+  /// No new documents; waits until the open ones are done, at most `time`; commits what is left. True if all
+  /// were done.
   bool drain(std::chrono::milliseconds time);
 
  private:

@@ -1,5 +1,5 @@
-// The one error type that crosses the engine's border. Codes are those of JSON-RPC 2.0 and, from -32000 down, ours;
-// docs/protocol.md holds the same table.
+// The one error type that crosses the engine's border. Codes are those of JSON-RPC 2.0 and, from -32000 down,
+// ours; docs/protocol.md holds the same table.
 #pragma once
 
 #include <stdexcept>
@@ -13,19 +13,19 @@ enum class ErrorCode : int {
   kMethodNotFound = -32601,
   kInvalidParams = -32602,
   kInternal = -32603,
-  kDocumentUnknown = -32000,   ///< No such document, or it belongs to somebody else.
-  kDocumentState = -32001,     ///< Not possible now: appended after the end, resumed while open, ...
+  kDocumentUnknown = -32000,  ///< No such document, or it belongs to somebody else.
+  kDocumentState = -32001,    ///< Not possible now: appended after the end, resumed while open, ...
   kPluginUnknown = -32002,
   kPluginFailed = -32003,
-  kLimit = -32004,             ///< A limit on line, document, documents or memory; the text names it and its number.
+  kLimit = -32004,  ///< A limit on line, document, documents or memory; the text names it and its number.
   kCancelled = -32005,
   kDeadline = -32006,
-  kSource = -32007,            ///< The document's bytes could not be read.
-  kJournal = -32008,           ///< The journal could not be written: disk full, read-only, damaged.
-  kModel = -32009,             ///< The model could not be loaded or failed on a block.
+  kSource = -32007,   ///< The document's bytes could not be read.
+  kJournal = -32008,  ///< The journal could not be written: disk full, read-only, damaged.
+  kModel = -32009,    ///< The model could not be loaded or failed on a block.
   kShuttingDown = -32010,
   kPermission = -32011,
-  kPeerGone = -32012,          ///< The client went away before the document's end.
+  kPeerGone = -32012,  ///< The client went away before the document's end.
 };
 
 /// what() says what happened, to which document or file, and what to do.

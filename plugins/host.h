@@ -1,6 +1,6 @@
-// plugins/: the C ABI (include/unroll/plugin.h), its C++ wrapper, the host that loads libraries and calls them, and the
-// built-in plugins. The engine sees plugins through this header only; where an instance runs (in this process, in a
-// worker of its own) is decided behind it.
+// plugins/: the C ABI (include/unroll/plugin.h), its C++ wrapper, the host that loads libraries and calls
+// them, and the built-in plugins. The engine sees plugins through this header only; where an instance runs
+// (in this process, in a worker of its own) is decided behind it.
 #pragma once
 
 #include <cstddef>
@@ -43,31 +43,40 @@ class PluginInstance {
   virtual void load(std::span<const std::byte> state) = 0;
 };
 
-/// Takes an output: compact JSON text, checked to be one JSON value. Called from inside process() and finish().
+/// Takes an output: compact JSON text, checked to be one JSON value. Called from inside process() and
+/// finish().
 using EmitFunction = std::function<void(std::string json)>;
+
+/// Takes a line of a plugin's log; level 0 debug, 1 info, 2 warning, 3 error. From any thread.
+using PluginLogFunction = std::function<void(int level, std::string_view plugin, std::string_view text)>;
 
 /// The libraries that were loaded; they stay loaded while the registry or an instance lives. Safe to share.
 class PluginRegistry {
  public:
   PluginRegistry();
   ~PluginRegistry();
-  /// Loads one library. Throws PluginError (no such file, not a shared library, no entry symbol, other ABI version,
-  /// an invalid name, a name that is taken).
+  /// Where instances created from now on log to. Without it warnings and errors go to stderr.
+  void set_log(PluginLogFunction log);
+  /// Loads one library. Throws PluginError (no such file, not a shared library, no entry symbol, other ABI
+  /// version, an invalid name, a name that is taken).
   void load_library(const std::filesystem::path& file);
-  /// Loads every *.so of a folder in order of name; a missing folder is no error. Returns the errors, one each.
+  /// Loads every *.so of a folder in order of name; a missing folder is no error. Returns the errors, one
+  /// each.
   std::vector<std::string> load_directory(const std::filesystem::path& directory);
   std::vector<PluginInfo> plugins() const;
   /// Null where there is none of that name.
   const PluginInfo* find(std::string_view name) const;
   /// `options`: a JSON object as text. Throws PluginError.
-  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options, EmitFunction emit) const;
+  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
+                                         EmitFunction emit) const;
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// Where the built-in plugins lie: $UNROLL_PLUGIN_PATH, else beside the binary (build tree), else the install folder.
+/// Where the built-in plugins lie: $UNROLL_PLUGIN_PATH, else beside the binary (build tree), else the install
+/// folder.
 std::filesystem::path default_plugin_directory();
 
 }  // namespace unroll

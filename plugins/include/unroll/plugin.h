@@ -1,15 +1,24 @@
 /* The plugin interface of unroll: one header, C11, nothing else to include or link.
  *
- * A plugin is a shared library that exports one symbol, `unroll_plugin_entry`. The host makes an instance for each
- * document that asks for the plugin, gives it the document's blocks in order, and writes down what it emits.
+ * A plugin is a shared library that exports one symbol, `unroll_plugin_entry`. The host makes an instance for
+ * each document that asks for the plugin, gives it the document's blocks in order, and writes down what it
+ * emits.
  *
- * Lifetime of an instance: create, [load], process*, then finish or not, [save between any two calls], destroy.
- * Threads: all calls for one instance come one after another, each on any thread; instances may run side by side.
+ * Lifetime of an instance: create, [load], process*, then finish or not, [save between any two calls],
+ * destroy.
+ *
+ * Threads: all calls for one instance come one after another, each on any thread; instances may run at once.
+ *
  * Memory: what a pointer argument points at is borrowed until the call returns; copy what is kept.
+ *
  * Units: offsets and lengths in bytes of the original document; probabilities as natural logarithms (nats).
- * Errors: a function returns UNROLL_OK or another status; say why with host->error first. No exception may cross.
- * Versions: every struct begins with its size in bytes as its author knew it. Fields are only ever added at the end:
- * read a field only where `size` reaches behind it. UNROLL_ABI_VERSION changes when that rule must be broken. */
+ *
+ * Errors: a function returns UNROLL_OK or another status; say why with host->error first. No exception may
+ * cross.
+ *
+ * Versions: every struct begins with its size in bytes as its author knew it. Fields are only ever added at
+ * the end: read a field only where `size` reaches behind it. UNROLL_ABI_VERSION changes when that rule must
+ * be broken. */
 #ifndef UNROLL_PLUGIN_H
 #define UNROLL_PLUGIN_H
 
@@ -34,7 +43,7 @@ typedef int32_t unroll_status;
 #define UNROLL_WANT_TEXT (1u << 2)
 #define UNROLL_WANT_TOP_K (1u << 3) /* how many: unroll_plugin.top_k */
 
-/* A tensor, laid out as DLPack's DLTensor (dmlc/dlpack 1.0, same field order), so that it can be handed on as one. */
+/* A tensor, laid out as DLPack's DLTensor (dmlc/dlpack 1.0, same field order): it can be handed on as one. */
 typedef struct unroll_tensor {
   void* data;
   int32_t device_type; /* kDLCPU 1, kDLCUDA 2 */
@@ -50,19 +59,19 @@ typedef struct unroll_tensor {
 
 /* A block of the document: `length` tokens in a row. Arrays not wanted are NULL. */
 typedef struct unroll_block {
-  size_t size;            /* sizeof(unroll_block) as the host knows it */
-  uint64_t index;         /* of this block in the document, from 0 */
-  uint64_t first_token;   /* index of tokens[0] in the document, from 0 */
-  size_t length;          /* tokens in this block */
-  const int32_t* tokens;  /* [length] vocabulary ids */
-  const uint64_t* offsets; /* [length + 1] bytes: token i is offsets[i] up to offsets[i + 1] of the document */
-  const float* logprobs;  /* [length] nats: log p(token i | everything before it) */
-  const float* entropy;   /* [length] nats: of the distribution that token i was drawn from */
+  size_t size;             /* sizeof(unroll_block) as the host knows it */
+  uint64_t index;          /* of this block in the document, from 0 */
+  uint64_t first_token;    /* index of tokens[0] in the document, from 0 */
+  size_t length;           /* tokens in this block */
+  const int32_t* tokens;   /* [length] vocabulary ids */
+  const uint64_t* offsets; /* [length + 1] bytes: token i is offsets[i] to offsets[i + 1] of the document */
+  const float* logprobs;   /* [length] nats: log p(token i | everything before it) */
+  const float* entropy;    /* [length] nats: of the distribution that token i was drawn from */
   const unroll_tensor* hidden; /* [length, dim] the last layer's output where token i is predicted from */
-  const char* text;       /* the bytes offsets[0] up to offsets[length], any bytes, not ended by a NUL */
+  const char* text;            /* the bytes offsets[0] up to offsets[length], any bytes, not ended by a NUL */
   size_t text_bytes;
-  int32_t top_k;          /* how many alternatives there are for each token */
-  const int32_t* top_ids; /* [length, top_k] most probable first */
+  int32_t top_k;             /* how many alternatives there are for each token */
+  const int32_t* top_ids;    /* [length, top_k] most probable first */
   const float* top_logprobs; /* [length, top_k] nats */
 } unroll_block;
 
@@ -73,16 +82,20 @@ typedef struct unroll_document_end {
   uint64_t bytes;
 } unroll_document_end;
 
-/* What the host offers. Valid from create to destroy; call its functions only from inside a call of the host's. */
+/* What the host offers. Valid from create to destroy; call its functions only from inside a call of the
+ * host's. */
 typedef struct unroll_host unroll_host;
 struct unroll_host {
   size_t size;
   void* data; /* the host's own */
-  /* Emits one output of the document: a JSON text (UTF-8, one value, no newline needed). The bytes are copied. */
+  /* Emits one output of the document: a JSON text (UTF-8, one value, no newline needed). The bytes are
+   * copied. */
   unroll_status (*emit)(const unroll_host* host, const char* json, size_t bytes);
-  /* Says why the status about to be returned is not UNROLL_OK: UTF-8 text that tells the user what to do. Copied. */
+  /* Says why the status about to be returned is not UNROLL_OK: UTF-8 text that tells the user what to do.
+   * Copied. */
   void (*error)(const unroll_host* host, const char* text, size_t bytes);
-  /* A line for the daemon's log; level 0 debug, 1 info, 2 warning, 3 error. Never the document's text. Copied. */
+  /* A line for the daemon's log; level 0 debug, 1 info, 2 warning, 3 error. Never the document's text.
+   * Copied. */
   void (*log)(const unroll_host* host, int32_t level, const char* text, size_t bytes);
   /* An ability by name, or NULL where this host lacks it. Static lifetime. */
   const void* (*extension)(const unroll_host* host, const char* name);
@@ -102,8 +115,9 @@ typedef struct unroll_plugin {
   unroll_status (*process)(void* instance, const unroll_block* block);
   /* The document has ended: emit what is left. Not called when the document failed or was cancelled. */
   unroll_status (*finish)(void* instance, const unroll_document_end* end);
-  /* Hands the instance's whole state to host->write, in a form of the plugin's own that tells its version. A new
-   * instance that loads it must go on to emit just what this one would have. */
+  /* Hands the instance's whole state to host->write, in a form of the plugin's own that tells its version. A
+   * new instance that loads it must go on to emit just what this one would have. Both NULL: nothing is kept
+   * from one block to the next. */
   unroll_status (*save)(void* instance);
   unroll_status (*load)(void* instance, const void* data, size_t bytes);
   void (*destroy)(void* instance);

@@ -1,0 +1,111 @@
+#include "client/command_line.h"
+
+#include <exception>
+#include <iostream>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "client/command_error.h"
+
+namespace unroll {
+namespace {
+
+constexpr const char* kDescription =
+    "Reads documents of any length (books, logs) in constant memory, and tells how surprising each part is.";
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 failed, 2 the command line is wrong. 'unroll COMMAND --help' shows a command's "
+    "flags.\n"
+    "A daemon ('unrolld') reads faster because it has the model loaded; without one, unroll reads by itself.";
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  return parts;
+}
+
+}  // namespace
+
+CommandLine::CommandLine() : app_(kDescription, "unroll") {
+  app_.footer(kFooter);
+  app_.require_subcommand(1);
+  app_.set_version_flag("--version", "unroll " UNROLL_VERSION, "Print the version and exit");
+  app_.set_help_flag("-h,--help", "Print this help and exit");
+  app_.get_formatter()->column_width(34);
+}
+
+void CommandLine::on(CLI::App* command, std::function<int()> action) {
+  command->callback([this, action = std::move(action)] { action_ = action; });
+}
+
+int CommandLine::run(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app_.exit(error);  // --help, --version
+    std::cerr << "unroll: " << usage_problem(argc, argv, error) << '\n';
+    return kExitUsage;
+  }
+  return run_action();
+}
+
+std::string CommandLine::usage_problem(int argc, const char* const* argv,
+                                       const CLI::ParseError& error) const {
+  const std::string first = argc > 1 ? argv[1] : "";
+  const bool unknown = app_.get_subcommands().empty() && !first.empty() && first.front() != '-';
+  if (unknown) return "there is no command '" + first + "'; 'unroll --help' lists them";
+  if (app_.get_subcommands().empty()) return std::string(error.what()) + "; 'unroll --help' shows the usage";
+  return std::string(error.what()) + "; 'unroll " + app_.get_subcommands().front()->get_name() +
+         " --help' shows the usage";
+}
+
+int CommandLine::run_action() {
+  try {
+    return action_();
+  } catch (const CommandError& error) {
+    std::cerr << "unroll: " << error.what() << '\n';
+    return error.exit_code;
+  } catch (const std::exception& error) {
+    std::cerr << "unroll: " << error.what() << '\n';
+    return kExitFailed;
+  }
+}
+
+CLI::Validator one_of(const std::vector<std::string>& values) {
+  return CLI::IsMember(values).description("");
+}
+
+void add_model_flags(CLI::App& command, SharedOptions& options) {
+  command.add_option("--model", options.model, "Folder of the checkpoint to read with")->type_name("DIR");
+  command.add_option("--device", options.device, "Where to compute")
+      ->type_name("auto|cpu|cuda")
+      ->check(one_of({"auto", "cpu", "cuda"}));
+  command.add_option("--dtype", options.dtype, "Numbers to compute with")
+      ->type_name("fp32|bf16|int8")
+      ->check(one_of({"fp32", "bf16", "int8"}));
+}
+
+void add_reader_flags(CLI::App& command, SharedOptions& options) {
+  add_model_flags(command, options);
+  add_socket_flag(command, options);
+  command.add_flag("--embedded", options.embedded, "Read in this process, even where a daemon listens");
+  command.add_flag("--verbose", options.verbose, "Say on standard error who reads, and with which model");
+}
+
+void add_socket_flag(CLI::App& command, SharedOptions& options) {
+  command.add_option("--socket", options.socket, "The daemon's socket")->type_name("PATH");
+}
+
+void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats) {
+  const std::vector<std::string> names = split(formats, '|');
+  options.format = names.front();
+  command.add_option("--format", options.format, "Form of the results")
+      ->type_name(formats)
+      ->check(one_of(names))
+      ->capture_default_str();
+  command.add_option("--out", options.out, "Write the results to this file instead of standard output")
+      ->type_name("FILE");
+}
+
+}  // namespace unroll

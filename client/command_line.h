@@ -1,0 +1,54 @@
+// The tree of commands: parsed by CLI11, and the one source of --help, completions and man pages.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "client/options.h"
+
+namespace unroll {
+
+class CommandLine {
+ public:
+  CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  CLI::App& app() { return app_; }
+  /// What the command does once the command line is understood; its result is the exit code.
+  void on(CLI::App* command, std::function<int()> action);
+  /// Parses and runs. Writes help and errors; never throws.
+  int run(int argc, const char* const* argv);
+
+ private:
+  std::string usage_problem(int argc, const char* const* argv, const CLI::ParseError& error) const;
+  int run_action();
+
+  CLI::App app_;
+  std::function<int()> action_;
+};
+
+/// --model, --device, --dtype, and for what may be read by a daemon --socket, --embedded and --verbose.
+void add_model_flags(CLI::App& command, SharedOptions& options);
+void add_reader_flags(CLI::App& command, SharedOptions& options);
+void add_socket_flag(CLI::App& command, SharedOptions& options);
+/// --format with these values, the first by default, and --out. "text|json"
+void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats);
+
+/// A check for one of a few values, which leaves them to the option's type_name().
+CLI::Validator one_of(const std::vector<std::string>& values);
+
+// Each adds its commands to the tree.
+void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
+void add_batch_command(CommandLine& line);      ///< batch
+void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status
+void add_model_commands(CommandLine& line);     ///< plugin list|check, model info|convert, logits
+void add_training_commands(CommandLine& line);  ///< train, eval, bench
+void add_shell_commands(CommandLine& line);     ///< completion, man
+void add_later_commands(CommandLine& line);     ///< Those that are not there yet.
+
+}  // namespace unroll

@@ -1,0 +1,163 @@
+#include "client/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "client/command_error.h"
+#include "config/config.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSystemSocket = "/run/unroll/unroll.sock";
+constexpr std::size_t kReceiveBytes = 256 * 1024;
+
+std::vector<fs::path> default_sockets() {
+  std::vector<fs::path> sockets = {default_socket_path()};
+  if (sockets.front() != kSystemSocket) sockets.emplace_back(kSystemSocket);
+  return sockets;
+}
+
+std::string why_not(const fs::path& socket, int error) {
+  const std::string name = socket.string();
+  if (error == ENOENT) return "there is no daemon's socket at " + name;
+  if (error == ECONNREFUSED) return "nobody listens on " + name + " any more";
+  if (error == EACCES) return "you may not connect to " + name + ": its owner or group may";
+  return system_message("cannot connect to " + name, error);
+}
+
+/// The one send that carries a descriptor: with the line's first bytes.
+ssize_t send_with_descriptor(int socket, std::string_view bytes, int descriptor) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+  return ::sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+}  // namespace
+
+std::optional<Connection> Connection::open(const fs::path& socket, std::string& why) {
+  check_socket_path(socket);
+  Descriptor descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!descriptor) throw CommandError(system_message("cannot make a socket", errno));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string text = socket.string();
+  std::memcpy(address.sun_path, text.data(), text.size());
+  if (::connect(descriptor.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    why = why_not(socket, errno);
+    return std::nullopt;
+  }
+  return Connection(socket, std::move(descriptor));
+}
+
+void Connection::gone(const std::string& how) const {
+  throw CommandError("the daemon on " + path_.string() + " " + how +
+                     "; look into its log, start it again, and run the command again");
+}
+
+void Connection::send(std::string_view line, int descriptor) {
+  while (!line.empty()) {
+    const ssize_t sent = descriptor >= 0 ? send_with_descriptor(socket_.get(), line, descriptor)
+                                         : ::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) gone("went away");
+    descriptor = -1;
+    line.remove_prefix(static_cast<std::size_t>(sent));
+  }
+}
+
+std::string Connection::receive_line() {
+  for (;;) {
+    if (const std::size_t end = received_.find('\n', searched_); end != std::string::npos) {
+      std::string line = received_.substr(taken_, end - taken_);
+      taken_ = searched_ = end + 1;
+      return line;
+    }
+    received_.erase(0, taken_);
+    taken_ = 0;
+    receive_more();
+  }
+}
+
+void Connection::receive_more() {
+  searched_ = received_.size();
+  if (searched_ > kMaxLineBytes) gone("sent a line longer than the protocol allows");
+  received_.resize(searched_ + kReceiveBytes);
+  const ssize_t got = ::recv(socket_.get(), received_.data() + searched_, kReceiveBytes, 0);
+  const int error = errno;
+  received_.resize(searched_ + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  if (got == 0 || (got < 0 && error == ECONNRESET)) gone("went away in the middle of its work");
+  if (got < 0 && error != EINTR)
+    throw CommandError(system_message("cannot read from " + path_.string(), error));
+}
+
+nlohmann::json Connection::call(std::string_view method, const nlohmann::json& params, int descriptor) {
+  const int id = next_id_++;
+  send(request_line(id, method, params), descriptor);
+  for (;;) {
+    auto message = parse_message(receive_line());
+    if (auto* response = std::get_if<Response>(&message)) {
+      // An error without an id is about a line that the daemon could not read: ours, as no other is under
+      // way.
+      if (response->error) throw *response->error;
+      if (response->id == id) return std::move(response->result);
+    } else {
+      waiting_.push_back(std::move(std::get<Notification>(message)));
+    }
+  }
+}
+
+Notification Connection::next() {
+  if (!waiting_.empty()) {
+    Notification first = std::move(waiting_.front());
+    waiting_.pop_front();
+    return first;
+  }
+  for (;;) {
+    auto message = parse_message(receive_line());
+    if (auto* notification = std::get_if<Notification>(&message)) return std::move(*notification);
+    auto& response = std::get<Response>(message);
+    if (response.error) throw *response.error;
+  }
+}
+
+std::optional<Connection> find_daemon(const fs::path& socket) {
+  std::string why;
+  if (!socket.empty()) {
+    auto connection = Connection::open(socket, why);
+    if (connection) return connection;
+    throw CommandError(why + "; start one with 'unrolld --socket " + socket.string() +
+                       "', or leave --socket out to read the document in this process");
+  }
+  for (const fs::path& candidate : default_sockets()) {
+    if (candidate.string().size() > kMaxSocketPathBytes) continue;
+    if (auto connection = Connection::open(candidate, why)) return connection;
+  }
+  return std::nullopt;
+}
+
+Connection require_daemon(const fs::path& socket) {
+  if (auto connection = find_daemon(socket)) return std::move(*connection);
+  throw CommandError("no daemon listens on " + default_socket_path().string() +
+                     "; start one with 'unrolld', or name its socket with --socket");
+}
+
+}  // namespace unroll

@@ -1,0 +1,51 @@
+// A connection to the daemon: JSON-RPC lines on its Unix socket.
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "client/descriptor.h"
+#include "daemon/protocol.h"
+
+namespace unroll {
+
+/// One thread. Every call throws CommandError where the daemon goes away.
+class Connection {
+ public:
+  /// Nullopt where nobody listens (no socket, a stale one, no right to it); `why` then says so.
+  static std::optional<Connection> open(const std::filesystem::path& socket, std::string& why);
+
+  /// Sends a request and waits for its response; notifications that come before it wait for next().
+  /// `descriptor` is passed along with the line. Throws Error where the daemon answers with one.
+  nlohmann::json call(std::string_view method, const nlohmann::json& params, int descriptor = -1);
+  /// The next notification; waits for it.
+  Notification next();
+  const std::filesystem::path& socket() const { return path_; }
+
+ private:
+  Connection(std::filesystem::path path, Descriptor socket)
+      : path_(std::move(path)), socket_(std::move(socket)) {}
+  void send(std::string_view line, int descriptor);
+  std::string receive_line();
+  void receive_more();
+  [[noreturn]] void gone(const std::string& how) const;
+
+  std::filesystem::path path_;
+  Descriptor socket_;
+  std::string received_;
+  std::size_t taken_ = 0;     ///< Lines before this were given out.
+  std::size_t searched_ = 0;  ///< From taken_ up to here there is no newline.
+  std::deque<Notification> waiting_;
+  int next_id_ = 1;
+};
+
+/// The daemon of --socket; else the one that listens where daemons do by default. Nullopt where there is none
+/// and `socket` is empty; else throws CommandError that says what to do.
+std::optional<Connection> find_daemon(const std::filesystem::path& socket);
+/// As find_daemon, but throws CommandError where there is none at all.
+Connection require_daemon(const std::filesystem::path& socket);
+
+}  // namespace unroll

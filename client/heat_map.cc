@@ -1,0 +1,180 @@
+// The heat map: a page that stands alone. The text lies in it as text, in sections of whole lines; each
+// section carries its tokens' lengths and surprisals in two attributes, and a script colours it when it comes
+// into view, so that a browser can hold a book. Written as the outputs come, in constant memory; the figures,
+// known only at the end, are put on top by the style sheet.
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "client/command_error.h"
+#include "client/heat_map_page.h"
+#include "client/text.h"
+#include "client/utf8.h"
+#include "client/view.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kSectionBytes = 4 * 1024;  ///< A section ends with the first line past so many bytes,
+constexpr std::size_t kLongSectionBytes = 32 * 1024;  ///< or in the middle of a line past so many.
+
+/// Text as HTML shows it, and how many UTF-16 units a script will count in it.
+struct Shown {
+  std::string html;
+  std::size_t units = 0;
+};
+
+void show_character(std::string_view bytes, const Utf8& character, Shown& shown) {
+  const char32_t code = character.code;
+  const bool control = (code < ' ' && code != '\n' && code != '\t') || (code >= 0x7F && code < 0xA0);
+  if (code == '\r') return;  // The HTML parser would turn it into a line feed.
+  if (code == '&') {
+    shown.html += "&amp;";
+  } else if (code == '<') {
+    shown.html += "&lt;";
+  } else if (code == '"') {
+    shown.html += "&quot;";
+  } else {
+    shown.html += control || !character.valid ? kReplacement : bytes;
+  }
+  shown.units += code > 0xFFFF ? 2 : 1;
+}
+
+Shown show(std::string_view text) {
+  Shown shown;
+  while (!text.empty()) {
+    const Utf8 character = next_utf8(text);
+    show_character(text.substr(0, character.bytes), character, shown);
+    text.remove_prefix(character.bytes);
+  }
+  return shown;
+}
+
+/// The text ends inside a character: the next token brings the rest of it.
+bool ends_inside_character(std::string_view text) {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+    const std::string_view tail = text.substr(text.size() - back);
+    if ((static_cast<unsigned char>(tail.front()) & 0xC0u) == 0x80u) continue;
+    return next_utf8(tail).cut_off;
+  }
+  return false;
+}
+
+class HeatMap : public View {
+ public:
+  HeatMap(ResultWriter& writer, Source& source) : writer_(writer), source_(source) {
+    const std::string name = show(one_line(source.name())).html;
+    writer_.write(std::string(kHeatMapHead) + "<title>" + name + " - unroll</title>\n" +
+                  std::string(kHeatMapStyle) + "<main>\n");
+    name_ = name;
+  }
+
+  void output(const json& data) override {
+    const std::string type = type_of(data);
+    if (type == "tokens") add_tokens(data);
+    if (type == "document") finish_page(data);
+  }
+
+ private:
+  void add_tokens(const json& data) {
+    const auto starts = data.at("start").get<std::vector<std::uint64_t>>();
+    const auto ends = data.at("end").get<std::vector<std::uint64_t>>();
+    const auto nats = data.at("nats").get<std::vector<double>>();
+    if (starts.size() != ends.size() || starts.size() != nats.size()) {
+      throw CommandError(
+          "the score plugin's tokens have lists of different lengths; install plugin and client from "
+          "one version");
+    }
+    if (starts.empty()) return;
+    const std::string text = source_.text(starts.front(), ends.back());
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      const std::uint64_t begin = std::min<std::uint64_t>(starts[i] - starts.front(), text.size());
+      add_token(starts[i], std::string_view(text).substr(begin, ends[i] - starts[i]), nats[i]);
+    }
+  }
+
+  void add_token(std::uint64_t start, std::string_view bytes, double nats) {
+    if (section_.empty() && pending_.empty()) section_start_ = start;
+    pending_ += bytes;
+    pending_nats_ += nats;
+    if (ends_inside_character(pending_)) return;
+    end_pending();
+    const bool line_ended = !bytes.empty() && bytes.back() == '\n';
+    if (section_bytes_ >= (line_ended ? kSectionBytes : kLongSectionBytes)) write_section();
+  }
+
+  void end_pending() {
+    const Shown shown = show(pending_);
+    section_ += shown.html;
+    section_bytes_ += pending_.size();
+    lengths_ += (lengths_.empty() ? "" : ",") + std::to_string(shown.units);
+    const auto tenths = std::lround(std::clamp(pending_nats_ / std::numbers::ln2, 0.0, 1e6) * 10);
+    bits_ += (bits_.empty() ? "" : ",") + std::to_string(tenths);
+    pending_.clear();
+    pending_nats_ = 0;
+  }
+
+  void write_section() {
+    writer_.write("<section id=b" + std::to_string(section_start_) + " data-l=" + lengths_ +
+                  " data-n=" + bits_ + ">" + section_ + "</section>\n");
+    sections_.push_back(section_start_);
+    section_.clear();
+    section_bytes_ = 0;
+    lengths_.clear();
+    bits_.clear();
+  }
+
+  void finish_page(const json& document) {
+    if (!pending_.empty()) end_pending();
+    if (!lengths_.empty()) write_section();
+    writer_.write("</main>\n<header>\n<h1>" + name_ + "</h1>\n<p>" +
+                  with_thousands(whole(document, "bytes")) + " bytes, " +
+                  with_thousands(whole(document, "tokens")) + " tokens: <strong>" +
+                  fixed(number(document, "bits_per_byte"), 3) + " bits per byte</strong>, perplexity " +
+                  fixed(number(document, "perplexity"), 1) + "</p>\n" + std::string(kHeatMapLegend));
+    write_surprising(document);
+    writer_.write("</header>\n" + std::string(kHeatMapScript));
+  }
+
+  void write_surprising(const json& document) {
+    const auto surprising = document.find("surprising");
+    if (surprising == document.end() || surprising->empty()) return;
+    writer_.write("<details><summary>Most surprising passages</summary>\n<ol>\n");
+    for (const json& passage : *surprising) {
+      writer_.write("<li><a href=#b" + std::to_string(section_of(whole(passage, "start"))) + ">line " +
+                    with_thousands(whole(passage, "line")) + "</a>, " +
+                    fixed(number(passage, "bits_per_byte"), 2) +
+                    " bits per byte: " + show(cut(one_line(text_of(passage, "text")), 160)).html + "</li>\n");
+    }
+    writer_.write("</ol></details>\n");
+  }
+
+  /// Where the section begins that holds a byte of the document.
+  std::uint64_t section_of(std::uint64_t byte) const {
+    const auto after = std::upper_bound(sections_.begin(), sections_.end(), byte);
+    return after == sections_.begin() ? 0 : *std::prev(after);
+  }
+
+  ResultWriter& writer_;
+  Source& source_;
+  std::string name_;
+  std::string pending_;  ///< Bytes of tokens that end inside a character.
+  double pending_nats_ = 0;
+  std::string section_;  ///< HTML of the section so far, with the two lists of its tokens.
+  std::string lengths_, bits_;
+  std::size_t section_bytes_ = 0;
+  std::uint64_t section_start_ = 0;
+  std::vector<std::uint64_t> sections_;
+};
+
+}  // namespace
+
+std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source) {
+  source.keep_text();
+  return std::make_unique<HeatMap>(writer, source);
+}
+
+}  // namespace unroll

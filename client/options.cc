@@ -1,0 +1,40 @@
+#include "client/options.h"
+
+#include "client/command_error.h"
+#include "config/config.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_model(const fs::path& folder) {
+  std::error_code failed;
+  if (!fs::exists(folder, failed)) {
+    throw CommandError("there is no model at " + folder.string() +
+                       "; name a checkpoint's folder with --model, "
+                       "or set UNROLL_MODEL");
+  }
+  if (!fs::is_directory(folder, failed)) {
+    throw CommandError(folder.string() +
+                       " is not a folder; a model is a folder with config.json, model.safetensors and "
+                       "tokenizer.model: name one with --model");
+  }
+}
+
+}  // namespace
+
+fs::path model_folder(const fs::path& given) {
+  fs::path folder = given.empty() ? default_model_directory() : given;
+  check_model(folder);
+  return folder;
+}
+
+ModelOptions model_options(const SharedOptions& options) {
+  ModelOptions result;
+  if (!options.device.empty()) result.device = options.device;
+  if (!options.dtype.empty()) result.dtype = options.dtype;
+  return result;
+}
+
+}  // namespace unroll

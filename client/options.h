@@ -1,0 +1,27 @@
+// The flags that many commands share.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "model/block_model.h"
+
+namespace unroll {
+
+struct SharedOptions {
+  std::filesystem::path model;   ///< Empty: the daemon's, or default_model_directory().
+  std::filesystem::path socket;  ///< Empty: where a daemon is looked for by default.
+  bool embedded = false;
+  bool verbose = false;
+  std::string device, dtype;  ///< Empty: the daemon's, or ModelOptions' own.
+  std::string format;
+  std::filesystem::path out;  ///< Empty: standard output.
+};
+
+/// The folder of --model, else default_model_directory(). Throws CommandError that says what to do where it
+/// is none.
+std::filesystem::path model_folder(const std::filesystem::path& given);
+
+ModelOptions model_options(const SharedOptions& options);
+
+}  // namespace unroll

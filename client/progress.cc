@@ -1,0 +1,72 @@
+#include "client/progress.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+
+#include <unistd.h>
+
+#include "client/text.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::size_t kBarColumns = 24;
+constexpr std::size_t kNameColumns = 28;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string bar(double share) {
+  const auto filled = static_cast<std::size_t>(share * kBarColumns);
+  std::string text(filled, '=');
+  if (filled < kBarColumns) text += '>';
+  return '[' + left(text, kBarColumns) + ']';
+}
+
+}  // namespace
+
+std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
+                          std::size_t width) {
+  const auto bytes = static_cast<double>(progress.bytes);
+  std::string line = cut(one_line(name), kNameColumns);
+  if (progress.total_bytes && *progress.total_bytes > 0) {
+    const auto total = static_cast<double>(*progress.total_bytes);
+    const double share = std::min(1.0, bytes / total);
+    line += "  " + bar(share) + right(fixed(100 * share, 0), 5) + " %  " + readable_bytes(bytes) + " of " +
+            readable_bytes(total);
+  } else {
+    line += "  " + readable_bytes(bytes);
+  }
+  line += "  " + with_thousands(static_cast<std::uint64_t>(std::max(0.0, progress.tokens_per_second))) +
+          " tokens/s";
+  if (progress.total_bytes && bytes_per_second > 0) {
+    const double rest = static_cast<double>(*progress.total_bytes) - bytes;
+    line += "  " + readable_seconds(rest / bytes_per_second) + " left";
+  }
+  return cut(line, width);
+}
+
+Progress::Progress(std::string name)
+    : name_(std::filesystem::path(std::move(name)).filename()),
+      terminal_(terminal_of(STDERR_FILENO)),
+      started_(now()) {}
+
+void Progress::update(const ReadProgress& progress) {
+  if (!terminal_.present) return;
+  const double seconds = now() - started_;
+  const double rate = seconds > 0 ? static_cast<double>(progress.bytes) / seconds : 0;
+  // One column is left free: a full line would make some terminals wrap.
+  std::cerr << "\r\x1b[K" << unroll::progress_text(name_, progress, rate, terminal_.width - 1) << std::flush;
+  shown_ = true;
+}
+
+void Progress::hide() {
+  if (!shown_) return;
+  std::cerr << "\r\x1b[K" << std::flush;
+  shown_ = false;
+}
+
+}  // namespace unroll

@@ -1,0 +1,35 @@
+// The progress bar on standard error.
+#pragma once
+
+#include <string>
+
+#include "client/reader.h"
+#include "client/terminal.h"
+
+namespace unroll {
+
+/// "GPL-3  [=====>     ]  52 %  18.1 KiB of 34.3 KiB  4,123 tokens/s  0:07 left", cut to `width` columns;
+/// without the bar, the share and the time where the total is not known.
+std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
+                          std::size_t width);
+
+/// Draws only where standard error is a terminal. One thread.
+class Progress {
+ public:
+  explicit Progress(std::string name);
+  ~Progress() { hide(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void update(const ReadProgress& progress);
+  /// Clears the line, so that something else can be written; the next update draws it again.
+  void hide();
+
+ private:
+  std::string name_;
+  Terminal terminal_;
+  double started_;
+  bool shown_ = false;
+};
+
+}  // namespace unroll

@@ -1,0 +1,61 @@
+#include "client/reader.h"
+
+#include <iostream>
+
+#include "client/command_error.h"
+#include "client/connection.h"
+
+namespace unroll {
+namespace {
+
+void note(const SharedOptions& options, const std::string& text) {
+  if (options.verbose) std::cerr << "unroll: " << text << '\n';
+}
+
+/// A wish that only a model in this process can meet.
+bool asks_for_own_model(const SharedOptions& options) {
+  return !options.model.empty() || !options.device.empty() || !options.dtype.empty();
+}
+
+/// The daemon has its model already: where another is asked for, say so instead of reading with the wrong
+/// one.
+void check_daemon_model(Connection& connection, const SharedOptions& options) {
+  if (!asks_for_own_model(options)) return;
+  const nlohmann::json info = connection.call(method::kInfo, nlohmann::json::object());
+  const nlohmann::json model = info.value("model", nlohmann::json::object());
+  const auto check = [&](const std::string& flag, const std::string& wanted, const std::string& key) {
+    const std::string has = model.value(key, "");
+    if (wanted.empty() || wanted == "auto" || wanted == has) return;
+    throw CommandError("the daemon on " + connection.socket().string() + " reads with " + key + " '" + has +
+                       "', not '" + wanted + "'; leave " + flag +
+                       " out, or read in this process with --embedded");
+  };
+  const std::filesystem::path folder =
+      options.model / "";  // so that "a/b" and "a/b/" have the same last part
+  check("--model", options.model.empty() ? "" : folder.parent_path().filename().string(), "name");
+  check("--device", options.device, "device");
+  check("--dtype", options.dtype, "dtype");
+}
+
+}  // namespace
+
+std::unique_ptr<Reader> make_reader(const SharedOptions& options) {
+  if (options.embedded && !options.socket.empty()) {
+    throw CommandError("--embedded reads in this process and --socket with a daemon; give one of them",
+                       kExitUsage);
+  }
+  const bool look_for_daemon = !options.socket.empty() || !asks_for_own_model(options);
+  if (!options.embedded && look_for_daemon) {
+    if (auto connection = find_daemon(options.socket)) {
+      check_daemon_model(*connection, options);
+      note(options, "reading with the daemon on " + connection->socket().string());
+      return make_socket_reader(std::move(*connection));
+    }
+    note(options, "no daemon listens; reading in this process");
+  }
+  const std::filesystem::path folder = model_folder(options.model);
+  note(options, "loading " + folder.string());
+  return make_embedded_reader(folder, model_options(options));
+}
+
+}  // namespace unroll

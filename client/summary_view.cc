@@ -1,0 +1,99 @@
+// Summaries and vectors.
+#include "client/text.h"
+#include "client/view.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+ordered_json summary_in_order(const json& summary) {
+  ordered_json ordered = in_order(summary, {"type", "sentences", "words"});
+  ordered["sentences"] = ordered_json::array();
+  for (const json& sentence : summary.at("sentences")) {
+    ordered["sentences"].push_back(in_order(sentence, {"start", "end", "text"}));
+  }
+  return ordered;
+}
+
+class SummaryView : public View {
+ public:
+  SummaryView(std::string format, ResultWriter& writer) : format_(std::move(format)), writer_(writer) {}
+
+  void output(const json& data) override {
+    if (type_of(data) != "summary") return;
+    if (format_ == "text") {
+      write_text(data.at("sentences"));
+      return;
+    }
+    ordered_json summary = summary_in_order(data);
+    if (format_ == "json") summary.erase("type");
+    writer_.write(to_line(summary));
+    writer_.end_line();
+  }
+
+ private:
+  void write_text(const json& sentences) {
+    std::string text;
+    for (const json& sentence : sentences)
+      text += (text.empty() ? "" : " ") + one_line(text_of(sentence, "text"));
+    writer_.write(wrap(text, std::min<std::size_t>(writer_.terminal().width, 80)));
+  }
+
+  std::string format_;
+  ResultWriter& writer_;
+};
+
+ordered_json vector_in_order(const json& output) {
+  return in_order(output, {"type", "start", "end", "dim", "vector"});
+}
+
+class EmbedLines : public View {
+ public:
+  explicit EmbedLines(ResultWriter& writer) : writer_(writer) {}
+  void output(const json& data) override {
+    writer_.write(to_line(vector_in_order(data)));
+    writer_.end_line();
+  }
+
+ private:
+  ResultWriter& writer_;
+};
+
+/// {"segments":[...],"dim":...,"vector":[...]}, written as it grows.
+class EmbedObject : public View {
+ public:
+  explicit EmbedObject(ResultWriter& writer) : writer_(writer) {}
+
+  void output(const json& data) override {
+    ordered_json ordered = vector_in_order(data);
+    const bool document = type_of(data) == "document";
+    ordered.erase("type");
+    if (!document) {
+      writer_.write(segments_++ == 0 ? "{\"segments\":[\n" : ",\n");
+      writer_.write(to_line(ordered));
+      return;
+    }
+    writer_.write(segments_ == 0 ? "{\"segments\":[" : "");
+    writer_.write(to_line(ordered).replace(0, 1, "],\n"));
+    writer_.end_line();
+  }
+
+ private:
+  ResultWriter& writer_;
+  std::uint64_t segments_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer) {
+  return std::make_unique<SummaryView>(format, writer);
+}
+
+std::unique_ptr<View> make_embed_view(const std::string& format, ResultWriter& writer) {
+  if (format == "ndjson") return std::make_unique<EmbedLines>(writer);
+  return std::make_unique<EmbedObject>(writer);
+}
+
+}  // namespace unroll

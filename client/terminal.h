@@ -1,0 +1,27 @@
+// What is known about the terminal, if it is one, and the colours for it.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace unroll {
+
+struct Terminal {
+  bool present = false;  ///< The descriptor is a terminal.
+  bool colour = false;   ///< It is, NO_COLOR is not set, and TERM is not "dumb".
+  std::size_t width =
+      80;  ///< Columns, 40 to 160; 80 where it is no terminal, so that files do not depend on a window.
+};
+
+Terminal terminal_of(int descriptor);
+
+/// `text` coloured from calm to hot by `heat`, 0 to 1; as it is where the terminal has no colour.
+std::string heated(const Terminal& terminal, double heat, std::string_view text);
+std::string bold(const Terminal& terminal, std::string_view text);
+std::string dim(const Terminal& terminal, std::string_view text);
+
+/// Surprise as heat: 0 at `low` bits per byte or less, 1 at `high` or more.
+double heat_of(double value, double low, double high);
+
+}  // namespace unroll

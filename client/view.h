@@ -1,0 +1,49 @@
+// Views: what a plugin's outputs look like to the user. Each writes as the outputs come, in constant memory,
+// and knows the forms that scripts rely on.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "client/result_writer.h"
+#include "client/source.h"
+
+namespace unroll {
+
+/// One thread. Borrows the writer (and the source) that it was made with.
+class View {
+ public:
+  virtual ~View() = default;
+  /// The next output. Throws CommandError where it is not what the plugin is documented to emit.
+  virtual void output(const nlohmann::json& data) = 0;
+};
+
+/// text: figures and the most surprising passages. json: one object. ndjson: an output a line.
+std::unique_ptr<View> make_score_view(const std::string& format, ResultWriter& writer);
+/// A page that stands alone: each token in the colour of its surprisal. Needs granularity "token".
+std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source);
+/// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score}
+/// a line.
+std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer);
+std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer);
+/// json: one object with all segments. ndjson: an output a line.
+std::unique_ptr<View> make_embed_view(const std::string& format, ResultWriter& writer);
+
+// --- What the views share
+
+/// The object with the named keys first (those that it has), then the rest in order of name: the daemon may
+/// order keys in another way than the plugin did.
+nlohmann::ordered_json in_order(const nlohmann::json& object, std::initializer_list<const char*> keys);
+/// Compact; never fails.
+std::string to_line(const nlohmann::ordered_json& json);
+/// The type of an output. Throws CommandError.
+std::string type_of(const nlohmann::json& output);
+/// A number of an output; 0 where it is null (a document without bytes has no bits per byte).
+double number(const nlohmann::json& output, const char* key);
+std::uint64_t whole(const nlohmann::json& output, const char* key);
+std::string text_of(const nlohmann::json& output, const char* key);
+
+}  // namespace unroll

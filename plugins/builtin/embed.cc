@@ -1,0 +1,110 @@
+// embed: a vector for each segment of the document and one for all of it: the mean of the model's hidden
+// states over the tokens, of unit length. (A state is that from which its token is predicted: what the model
+// knows on arriving there.)
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugins/builtin/json_text.h"
+#include "plugins/builtin/options.h"
+#include "plugins/builtin/state.h"
+
+namespace unroll::builtin {
+namespace {
+
+constexpr std::string_view kTag = "unroll embed 1";
+constexpr std::int64_t kMaxSegmentTokens = 1 << 20;
+
+std::vector<double> unit(std::vector<double> vector) {
+  double square = 0;
+  for (const double x : vector) square += x * x;
+  if (square > 0) {
+    for (double& x : vector) x /= std::sqrt(square);
+  }
+  return vector;
+}
+
+class Embed {
+ public:
+  static constexpr plugin::About kAbout{
+      .name = "embed",
+      .version = "1",
+      .description = "A vector of unit length per segment and for the document",
+      .wants = UNROLL_WANT_HIDDEN};
+
+  Embed(plugin::Host host, std::string_view text) : host_(host) {
+    Options options(text);
+    state_.segment_tokens =
+        static_cast<std::uint64_t>(options.integer("segment_tokens", 512, 1, kMaxSegmentTokens));
+    options.done();
+  }
+
+  void process(const plugin::Block& block) {
+    const auto hidden = block.hidden();
+    if (state_.document.empty()) {
+      state_.segment.assign(hidden.columns(), 0.0);
+      state_.document.assign(hidden.columns(), 0.0);
+    }
+    if (hidden.columns() != state_.document.size() || hidden.rows() != block.size()) {
+      throw plugin::Error("block " + std::to_string(block.index()) + " has hidden states of another shape");
+    }
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      add(hidden.row(i), block.offsets()[i], block.offsets()[i + 1]);
+    }
+  }
+
+  void finish(const plugin::End&) {
+    if (state_.tokens > 0) close_segment();
+    JsonText json;
+    json.open('{').field("type", "document").field("dim", state_.document.size());
+    host_.emit(json.list("vector", unit(state_.document)).close('}').text());
+  }
+
+  std::string save() const { return save_state(state_, kTag); }
+  void load(std::span<const std::byte> bytes) {
+    const auto segment_tokens = state_.segment_tokens;
+    load_state(state_, bytes, kTag);
+    if (state_.segment_tokens != segment_tokens || state_.segment.size() != state_.document.size()) {
+      throw plugin::StateError("the saved state was made with other options");
+    }
+  }
+
+ private:
+  struct State {
+    std::uint64_t segment_tokens = 0;
+    std::uint64_t tokens = 0, start = 0, end = 0;  // of the segment so far
+    std::vector<double> segment, document;         // [dim] sums; a mean has the same direction
+
+    void visit(auto& archive) { archive(segment_tokens, tokens, start, end, segment, document); }
+  };
+
+  void add(std::span<const float> row, std::uint64_t begin, std::uint64_t end) {
+    if (state_.tokens == 0) state_.start = begin;
+    state_.end = end;
+    ++state_.tokens;
+    for (std::size_t d = 0; d < row.size(); ++d) {
+      state_.segment[d] += row[d];
+      state_.document[d] += row[d];
+    }
+    if (state_.tokens == state_.segment_tokens) close_segment();
+  }
+
+  void close_segment() {
+    JsonText json;
+    json.open('{').field("type", "segment").field("start", state_.start).field("end", state_.end);
+    host_.emit(json.list("vector", unit(state_.segment)).close('}').text());
+    state_.segment.assign(state_.segment.size(), 0.0);
+    state_.tokens = 0;
+  }
+
+  plugin::Host host_;
+  State state_;
+};
+
+}  // namespace
+}  // namespace unroll::builtin
+
+UNROLL_PLUGINS(unroll::builtin::Embed);

@@ -1,0 +1,203 @@
+// score: how surprising each token, line, paragraph and the whole document were to the model.
+//
+// A document is cut into passages: lines, or paragraphs that end behind a blank line; 64 KB end either. A
+// token belongs to the passage that its first byte lies in. `start` and `end` leave out the line end (of a
+// paragraph: the whitespace around it), but its tokens and bytes count in nats and in bits per byte, so that
+// the passages add up to the document. Passages of nothing but whitespace count in the document only.
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plugins/builtin/json_text.h"
+#include "plugins/builtin/options.h"
+#include "plugins/builtin/state.h"
+#include "plugins/builtin/top_list.h"
+
+namespace unroll::builtin {
+namespace {
+
+constexpr std::string_view kTag = "unroll score 1";
+constexpr std::uint64_t kMaxPassageBytes = 64 * 1024;
+constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter ones are noise in a ranking by bits per byte
+constexpr std::int64_t kMaxTop = 1000;
+
+bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+double bits_per_byte(double nats, std::uint64_t bytes) {
+  return bytes == 0 ? 0.0 : nats / std::numbers::ln2 / static_cast<double>(bytes);
+}
+
+/// A passage as it is being read. Its text is the line without its end, or the paragraph without whitespace
+/// around it.
+struct Passage {
+  std::uint64_t begin = 0, bytes = 0, tokens = 0;
+  double nats = 0;
+  std::uint64_t line = 0;  // of text_begin
+  std::uint64_t text_begin = 0, text_end = 0;
+  bool text_begun = false, blank = true;
+  std::string text;  // from text_begin on, its first kKeptText bytes
+
+  void visit(auto& archive) {
+    archive(begin, bytes, tokens, nats, line, text_begin, text_end, text_begun, blank, text);
+  }
+};
+constexpr std::size_t kKeptText = kMaxShownText + 4;  // enough to see whether a UTF-8 sequence is cut
+
+struct Ranked {
+  double rank = 0;  // bits per byte
+  std::uint64_t line = 0, start = 0, end = 0, tokens = 0;
+  double nats = 0;
+  std::string text;
+
+  void visit(auto& archive) { archive(rank, line, start, end, tokens, nats, text); }
+};
+
+class Score {
+ public:
+  static constexpr plugin::About kAbout{
+      .name = "score",
+      .version = "1",
+      .description = "Surprisal per token, line, paragraph and document: nats, bits per byte, perplexity",
+      .wants = UNROLL_WANT_TEXT};
+
+  Score(plugin::Host host, std::string_view text) : host_(host) {
+    Options options(text);
+    granularity_ = options.choice("granularity", {"document", "paragraph", "line", "token"}, "paragraph");
+    state_.top = TopList<Ranked>(static_cast<std::size_t>(options.integer("top", 10, 0, kMaxTop)));
+    options.done();
+    state_.granularity = granularity_;
+    lines_ = granularity_ == "line";
+    reports_passages_ = lines_ || granularity_ == "paragraph";
+  }
+
+  void process(const plugin::Block& block) {
+    if (granularity_ == "token") emit_tokens(block);
+    const auto offsets = block.offsets();
+    const auto logprobs = block.logprobs();
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      const double nats = nats_of(logprobs[i], block);
+      state_.nats += nats;
+      ++state_.tokens;
+      state_.passage.nats += nats;
+      ++state_.passage.tokens;
+      take_bytes(block.text(i), offsets[i]);
+    }
+  }
+
+  void finish(const plugin::End& end) {
+    if (state_.passage.bytes > 0) close_passage(state_.passage.begin + state_.passage.bytes);
+    emit_document(end);
+  }
+
+  std::string save() const { return save_state(state_, kTag); }
+  void load(std::span<const std::byte> bytes) {
+    load_state(state_, bytes, kTag);
+    if (state_.granularity != granularity_ || state_.top.size() > state_.top.capacity()) {
+      throw plugin::StateError("the saved state was made with other options");
+    }
+  }
+
+ private:
+  struct State {
+    std::string granularity;  // a state fits only the options that it was made with
+    std::uint64_t tokens = 0;
+    double nats = 0;
+    std::uint64_t line = 1;  // of the next byte
+    bool line_blank = true;  // so far
+    Passage passage;
+    TopList<Ranked> top;
+
+    void visit(auto& archive) { archive(granularity, tokens, nats, line, line_blank, passage, top); }
+  };
+
+  void take_bytes(std::string_view bytes, std::uint64_t offset) {
+    for (std::size_t i = 0; i < bytes.size(); ++i) take_byte(bytes[i], offset + i);
+  }
+
+  void take_byte(char c, std::uint64_t offset) {
+    auto& passage = state_.passage;
+    const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // no cut inside a UTF-8 sequence
+    if (passage.bytes >= kMaxPassageBytes && (!continues || passage.bytes >= kMaxPassageBytes + 3)) {
+      close_passage(offset);
+    }
+    ++passage.bytes;
+    const bool space = is_space(c);
+    if (!passage.text_begun && (lines_ || !space)) {
+      passage.text_begun = true;
+      passage.text_begin = offset;
+      passage.line = state_.line;
+    }
+    if (passage.text_begun && passage.text.size() < kKeptText) passage.text.push_back(c);
+    if (!space || (lines_ && c != '\n' && c != '\r')) passage.text_end = offset + 1;
+    if (!space) passage.blank = state_.line_blank = false;
+    if (c == '\n') {
+      ++state_.line;
+      if (lines_ || state_.line_blank) close_passage(offset + 1);
+      state_.line_blank = true;
+    }
+  }
+
+  /// The next passage begins at byte `next`.
+  void close_passage(std::uint64_t next) {
+    const Passage done = std::exchange(state_.passage, Passage{});
+    state_.passage.begin = next;
+    if (done.blank) return;
+    const double rank = bits_per_byte(done.nats, done.bytes);
+    if (reports_passages_) {
+      JsonText json;
+      json.open('{').field("type", granularity_).field("line", done.line);
+      json.field("start", done.text_begin).field("end", done.text_end).field("tokens", done.tokens);
+      json.field("nats", done.nats).field("bits_per_byte", rank).close('}');
+      host_.emit(json.text());
+    }
+    const auto length = done.text_end - done.text_begin;
+    if (length < kLeastRankedBytes || !state_.top.takes(rank)) return;
+    const auto shown = cut_utf8(std::string_view(done.text).substr(0, length), kMaxShownText);
+    state_.top.add(
+        {rank, done.line, done.text_begin, done.text_end, done.tokens, done.nats, std::string(shown)});
+  }
+
+  void emit_tokens(const plugin::Block& block) {
+    const auto offsets = block.offsets();
+    std::vector<double> nats;
+    for (const float logprob : block.logprobs()) nats.push_back(nats_of(logprob, block));
+    JsonText json;
+    json.open('{').field("type", "tokens");
+    json.list("start", offsets.first(block.size()))
+        .list("end", offsets.last(block.size()))
+        .list("nats", nats);
+    host_.emit(json.close('}').text());
+  }
+
+  void emit_document(const plugin::End& end) {
+    const auto tokens = static_cast<double>(state_.tokens);
+    JsonText json;
+    json.open('{').field("type", "document").field("tokens", state_.tokens).field("bytes", end.bytes);
+    json.field("nats", state_.nats).field("bits_per_byte", bits_per_byte(state_.nats, end.bytes));
+    json.field("perplexity", state_.tokens == 0 ? 1.0 : std::exp(state_.nats / tokens));
+    json.key("surprising").open('[');
+    for (const auto& passage : state_.top.best_first()) {
+      json.open('{').field("line", passage.line).field("start", passage.start).field("end", passage.end);
+      json.field("tokens", passage.tokens).field("nats", passage.nats).field("bits_per_byte", passage.rank);
+      json.field("text", passage.text).close('}');
+    }
+    host_.emit(json.close(']').close('}').text());
+  }
+
+  plugin::Host host_;
+  std::string granularity_;
+  bool lines_ = false, reports_passages_ = false;
+  State state_;
+};
+
+}  // namespace
+}  // namespace unroll::builtin
+
+UNROLL_PLUGINS(unroll::builtin::Score);

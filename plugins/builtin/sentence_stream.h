@@ -1,0 +1,188 @@
+// Cuts a stream of tokens into sentences: at .!? before whitespace and a beginning, at blank lines, at list
+// items and headings. A token belongs to the sentence its first byte lies in; the whitespace between belongs
+// to the one behind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plugins/builtin/sentence_text.h"
+
+namespace unroll::builtin {
+
+/// Sums over tokens.
+struct TokenSums {
+  std::uint64_t tokens = 0;
+  double nats = 0;
+  std::vector<float> hidden;  // [dim]; empty while there are no tokens
+
+  void add(double token_nats, std::span<const float> row) {
+    ++tokens;
+    nats += token_nats;
+    if (hidden.empty()) hidden.assign(row.size(), 0.0f);
+    for (std::size_t d = 0; d < row.size(); ++d) hidden[d] += row[d];
+  }
+  void add(const TokenSums& other) {
+    tokens += other.tokens;
+    nats += other.nats;
+    if (hidden.empty()) {
+      hidden = other.hidden;
+    } else {
+      for (std::size_t d = 0; d < other.hidden.size(); ++d) hidden[d] += other.hidden[d];
+    }
+  }
+  void visit(auto& archive) { archive(tokens, nats, hidden); }
+};
+
+struct Sentence {
+  std::uint64_t start = 0, end = 0;  // bytes of the document, without the whitespace around it
+  bool opens_paragraph = false;
+  std::string text;  // raw; of a sentence that was too long, nothing
+  TokenSums sums;
+};
+
+class SentenceStream {
+ public:
+  static constexpr std::size_t kMaxBytes = 2048;  ///< A longer sentence is none.
+
+  /// Takes the next token; calls take(Sentence) for each sentence that it ends.
+  template <class Take>
+  void token(std::string_view bytes, std::uint64_t offset, double nats, std::span<const float> hidden,
+             Take take) {
+    if (!bytes.empty() && stopped_ && (in_gap_ || is_space(bytes[0]))) {
+      gap_.add(nats, hidden);
+    } else {
+      sums_.add(nats, hidden);
+    }
+    for (const char c : bytes) byte(c, offset++, take);
+  }
+  template <class Take>
+  void finish(Take take) {
+    close(take);
+  }
+  void visit(auto& archive) {
+    archive(text_, text_begin_, bytes_, stopped_, in_gap_, blank_line_, paragraph_, heading_, line_start_,
+            sums_, gap_);
+  }
+
+ private:
+  static constexpr std::size_t kMaxMarker = 4;  // "*", "12."
+
+  template <class Take>
+  void byte(char c, std::uint64_t offset, Take& take) {
+    if (c == '\n') {
+      if (blank_line_ || heading_) {
+        close(take);
+        paragraph_ = true;
+      }
+      heading_ = false;
+      blank_line_ = true;
+      in_gap_ = stopped_;
+      line_start_ = text_.size() + (text_.empty() ? 0 : 1);
+      keep(c, offset);
+      return;
+    }
+    if (is_space(c)) {
+      if (after_marker()) begin_item(take);
+      in_gap_ = stopped_;
+      keep(c, offset);
+      return;
+    }
+    if (blank_line_ && c == '#') {
+      close(take);
+      heading_ = true;
+    }
+    blank_line_ = false;
+    if (in_gap_ && begins_sentence(c)) close(take);
+    note_stop(c);
+    keep(c, offset);
+  }
+
+  /// A stop counts until something other than a closing quote or bracket follows.
+  void note_stop(char c) {
+    if (c == '.' || c == '!' || c == '?') {
+      stopped_ = true;
+    } else if (!stopped_ || in_gap_ ||
+               !(c == '"' || c == '\'' || c == ')' || c == ']' || is_beyond_ascii(c))) {
+      stopped_ = false;
+    }
+    if (!stopped_ && gap_.tokens > 0) sums_.add(std::exchange(gap_, {}));
+    in_gap_ = false;
+  }
+
+  bool begins_sentence(char c) const {
+    if (!is_upper(c) && !is_digit(c) && !is_beyond_ascii(c) && c != '"' && c != '\'' && c != '(')
+      return false;
+    auto text = std::string_view(text_);
+    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    return !ends_in_abbreviation(text);
+  }
+
+  /// Whether what the line has so far is the mark of a list item: "-", "*", "+", "2.", "10)".
+  bool after_marker() const {
+    if (line_start_ >= text_.size() || bytes_ > kMaxBytes) return false;
+    auto line = std::string_view(text_).substr(line_start_);
+    while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
+    if (line.empty() || line.size() > kMaxMarker) return false;
+    if (line == "-" || line == "*" || line == "+" || line == "\xE2\x80\xA2") return true;
+    const auto number = line.substr(0, line.size() - 1);
+    return !number.empty() && (line.back() == '.' || line.back() == ')') &&
+           number.find_first_not_of("0123456789") == std::string_view::npos;
+  }
+
+  /// What stood before the mark is a sentence of its own; the mark itself is nobody's.
+  template <class Take>
+  void begin_item(Take& take) {
+    text_.resize(line_start_);
+    stopped_ = false;
+    close(take);
+    paragraph_ = true;
+  }
+
+  void keep(char c, std::uint64_t offset) {
+    if (bytes_ == 0 && is_space(c)) return;
+    if (bytes_++ == 0) text_begin_ = offset;
+    if (bytes_ <= kMaxBytes) {
+      text_.push_back(c);
+    } else {
+      text_.clear();
+    }
+  }
+
+  template <class Take>
+  void close(Take& take) {
+    Sentence sentence;
+    sentence.text = std::exchange(text_, {});
+    while (!sentence.text.empty() && is_space(sentence.text.back())) sentence.text.pop_back();
+    sentence.start = text_begin_;
+    sentence.end = text_begin_ + sentence.text.size();
+    sentence.opens_paragraph = paragraph_;
+    sentence.sums = std::exchange(sums_, std::exchange(gap_, {}));
+    const bool usable = !sentence.text.empty() && !heading_;
+    if (bytes_ > 0) paragraph_ = false;
+    bytes_ = 0;
+    line_start_ = kNoLine;
+    stopped_ = in_gap_ = false;
+    if (usable) take(std::move(sentence));
+  }
+
+  static constexpr std::uint64_t kNoLine = ~0ull;
+
+  std::string text_;  // of the sentence so far, from its first byte that is not whitespace
+  std::uint64_t text_begin_ = 0;
+  std::uint64_t bytes_ = 0;       // of it; more than kMaxBytes: text_ was given up
+  bool stopped_ = false;          // .!? and perhaps closing quotes were last
+  bool in_gap_ = false;           // and whitespace since
+  bool blank_line_ = true;        // nothing but whitespace in this line so far
+  bool paragraph_ = true;         // the next sentence is a paragraph's first
+  bool heading_ = false;          // in a line that began with #
+  std::uint64_t line_start_ = 0;  // where in text_ this line begins; kNoLine: before it
+  TokenSums sums_, gap_;          // gap_: of tokens that begin in the whitespace behind a stop
+};
+
+}  // namespace unroll::builtin

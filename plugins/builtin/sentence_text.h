@@ -1,0 +1,131 @@
+// What a sentence's text tells about it: its words, and whether it is prose that could stand in a summary.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace unroll::builtin {
+
+inline constexpr std::size_t kLeastWords = 6, kMostWords = 60;
+
+inline bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+inline bool is_ascii_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+inline bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+inline bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+inline bool is_beyond_ascii(char c) {
+  return static_cast<unsigned char>(c) >= 0x80;
+}
+
+/// Whitespace at the ends gone, each run of it inside one space.
+inline std::string normalised(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (!is_space(c)) {
+      out.push_back(c);
+    } else if (!out.empty() && out.back() != ' ') {
+      out.push_back(' ');
+    }
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+/// Of normalised text.
+inline std::size_t word_count(std::string_view text) {
+  return text.empty() ? 0 : 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' '));
+}
+
+/// Hashes of the words that carry meaning (4 letters or more, without case), sorted, each once.
+inline std::vector<std::uint32_t> content_words(std::string_view text) {
+  constexpr std::size_t kLeastLetters = 4;
+  std::vector<std::uint32_t> words;
+  std::uint32_t hash = 0;
+  std::size_t letters = 0;
+  const auto end_word = [&] {
+    if (letters >= kLeastLetters) words.push_back(hash);
+    hash = 2166136261u;
+    letters = 0;
+  };
+  end_word();
+  for (const char c : text) {
+    if (is_ascii_letter(c) || is_digit(c) || is_beyond_ascii(c)) {
+      const char lower = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+      hash = (hash ^ static_cast<unsigned char>(lower)) * 16777619u;
+      ++letters;
+    } else {
+      end_word();
+    }
+  }
+  end_word();
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  return words;
+}
+
+/// The part of the shorter list that the other has, too, 0 to 1.
+inline double word_overlap(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b) {
+  std::vector<std::uint32_t> both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  const auto shorter = std::min(a.size(), b.size());
+  return shorter == 0 ? 0.0 : static_cast<double>(both.size()) / static_cast<double>(shorter);
+}
+
+/// Whether text that stops at a full stop goes on all the same: "Mr.", "e.g.", an initial. `text` ends at the
+/// stop.
+inline bool ends_in_abbreviation(std::string_view text) {
+  if (text.empty() || text.back() != '.') return false;
+  text.remove_suffix(1);
+  std::size_t begin = text.size();
+  while (begin > 0 && !is_space(text[begin - 1]) && text[begin - 1] != '(' && text.size() - begin < 8)
+    --begin;
+  const auto word = text.substr(begin);
+  static constexpr std::array<std::string_view, 31> kAbbreviations = {
+      "Mr",  "Mrs", "Ms",  "Dr",  "Prof", "St",  "Rev", "Gen", "Col", "Capt", "Lt",
+      "Sgt", "Jr",  "Sr",  "vs",  "cf",   "etc", "e.g", "i.e", "al",  "Fig",  "fig",
+      "No",  "no",  "vol", "Vol", "pp",   "p",   "Inc", "Ltd", "Co"};
+  const bool initial = word.size() == 1 && is_upper(word[0]) && word[0] != 'I';
+  return initial || std::find(kAbbreviations.begin(), kAbbreviations.end(), word) != kAbbreviations.end();
+}
+
+/// Prose with a beginning and an end: no heading, table, code, shouting or rule. `text` is normalised.
+inline bool is_prose(std::string_view text) {
+  const auto words = word_count(text);
+  if (words < kLeastWords || words > kMostWords) return false;
+  const char first = text.front();
+  if (!is_upper(first) && !is_digit(first) && !is_beyond_ascii(first) && first != '"' && first != '\'' &&
+      first != '(') {
+    return false;
+  }
+  auto body = text;
+  while (!body.empty() && (std::string_view("\"')]*_").find(body.back()) != std::string_view::npos ||
+                           (is_beyond_ascii(body.back()) && body.size() + 6 > text.size()))) {
+    body.remove_suffix(1);  // closing quotes and brackets, also curly ones
+  }
+  if (body.empty() || std::string_view(".!?").find(body.back()) == std::string_view::npos) return false;
+
+  std::size_t letters = 0, upper = 0, digits = 0, odd = 0;
+  for (const char c : text) {
+    if (is_ascii_letter(c) || is_beyond_ascii(c)) ++letters;
+    if (is_upper(c)) ++upper;
+    if (is_digit(c)) ++digits;
+    if (std::string_view("{}<>|=\\_~^#+@$/").find(c) != std::string_view::npos) ++odd;
+  }
+  return letters * 10 >= text.size() * 7 && upper * 10 <= letters * 4 && digits * 7 <= letters &&
+         odd * 25 <= letters;
+}
+
+}  // namespace unroll::builtin

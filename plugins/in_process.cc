@@ -1,0 +1,254 @@
+#include "plugins/in_process.h"
+
+#include <exception>
+#include <utility>
+
+#include "plugins/json_border.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::size_t kMaxErrorBytes = 4096;
+
+std::string status_text(unroll_status status) {
+  switch (status) {
+    case UNROLL_ERROR_OPTIONS:
+      return "its options are not understood";
+    case UNROLL_ERROR_STATE:
+      return "the saved state is not one of its own";
+    case UNROLL_ERROR_INTERNAL:
+      return "it failed";
+    default:
+      return "it returned status " + std::to_string(status);
+  }
+}
+
+class InProcessInstance final : public PluginInstance {
+ public:
+  InProcessInstance(std::shared_ptr<const PluginLibrary> library, const PluginLibrary::Plugin& plugin,
+                    std::string_view options, EmitFunction emit, PluginLogFunction log)
+      : library_(std::move(library)), plugin_(plugin), emit_(std::move(emit)), log_(std::move(log)) {
+    host_.size = sizeof host_;
+    host_.data = this;
+    host_.emit = &on_emit;
+    host_.error = &on_error;
+    host_.log = &on_log;
+    host_.extension = [](const unroll_host*, const char*) -> const void* { return nullptr; };
+    host_.write = &on_write;
+    try {
+      call("create",
+           [&] { return plugin_.table.create(&host_, options.data(), options.size(), &instance_); });
+    } catch (...) {
+      destroy();  // it may have succeeded and done something that is not allowed
+      throw;
+    }
+  }
+  ~InProcessInstance() override { destroy(); }
+  InProcessInstance(const InProcessInstance&) = delete;
+  InProcessInstance& operator=(const InProcessInstance&) = delete;
+
+  const PluginInfo& info() const override { return plugin_.info; }
+
+  void process(const unroll_block& block) override {
+    expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "process");
+    stage_ = Stage::kRunning;
+    const unroll_block own = own_view(block);
+    may_emit_ = true;
+    call("process", [&] { return plugin_.table.process(instance_, &own); });
+  }
+
+  void finish(std::uint64_t tokens, std::uint64_t bytes) override {
+    expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "finish");
+    stage_ = Stage::kFinished;
+    const unroll_document_end end{sizeof(unroll_document_end), tokens, bytes};
+    may_emit_ = true;
+    call("finish", [&] { return plugin_.table.finish(instance_, &end); });
+  }
+
+  std::vector<std::byte> save() override {
+    expect(stage_ != Stage::kFailed, "save");
+    std::vector<std::byte> state;
+    if (plugin_.table.save == nullptr) return state;
+    saving_ = &state;
+    call("save", [&] { return plugin_.table.save(instance_); });
+    return state;
+  }
+
+  void load(std::span<const std::byte> state) override {
+    expect(stage_ == Stage::kFresh, "load");
+    if (plugin_.table.load == nullptr) {
+      if (state.empty()) return;
+      throw error(UNROLL_ERROR_STATE, "a state of " + std::to_string(state.size()) +
+                                          " bytes is to be loaded, but this version of it keeps none");
+    }
+    call("load", [&] { return plugin_.table.load(instance_, state.data(), state.size()); });
+  }
+
+ private:
+  enum class Stage { kFresh, kRunning, kFinished, kFailed };
+
+  PluginError error(unroll_status status, const std::string& text) const {
+    return {status, "plugin " + plugin_.info.name + ": " + text};
+  }
+  void expect(bool right, const char* function) const {
+    if (!right) {
+      throw error(UNROLL_ERROR_INTERNAL, std::string(function) + " was called out of order (after " +
+                                             (stage_ == Stage::kFailed     ? "a failure)"
+                                              : stage_ == Stage::kFinished ? "finish)"
+                                                                           : "process)"));
+    }
+  }
+
+  void destroy() noexcept {
+    if (!std::exchange(created_, false)) return;
+    try {
+      plugin_.table.destroy(instance_);
+    } catch (...) {
+      log_line(3, "an exception left its function destroy");
+    }
+  }
+
+  /// Calls into the library and turns every way of failing into an exception. A failed instance stays failed.
+  template <class F>
+  void call(const char* function, F body) {
+    error_text_.clear();
+    fault_.clear();
+    unroll_status status = UNROLL_OK;
+    try {
+      status = body();
+      if (status == UNROLL_OK) created_ = true;
+    } catch (const std::exception& e) {
+      set_fault("an exception left its function " + std::string(function) + ": " +
+                printable(e.what(), kMaxErrorBytes));
+    } catch (...) {
+      set_fault("an exception left its function " + std::string(function));
+    }
+    may_emit_ = false;
+    saving_ = nullptr;
+    if (status != UNROLL_OK || !fault_.empty() || from_emit_) stage_ = Stage::kFailed;
+    if (from_emit_) std::rethrow_exception(std::exchange(from_emit_, nullptr));
+    if (!fault_.empty()) throw error(UNROLL_ERROR_INTERNAL, fault_);
+    if (status != UNROLL_OK) throw error(status, error_text_.empty() ? status_text(status) : error_text_);
+  }
+  void set_fault(const std::string& text) {
+    if (fault_.empty()) fault_ = text;
+  }
+
+  /// The block with only what this plugin wants in it: what others want must not change what it sees.
+  unroll_block own_view(const unroll_block& block) {
+    unroll_block own = block;
+    own.size = sizeof own;
+    const auto wants = [this](std::uint32_t what) { return (plugin_.info.wants & what) != 0; };
+    if (!wants(UNROLL_WANT_ENTROPY)) own.entropy = nullptr;
+    if (!wants(UNROLL_WANT_HIDDEN)) own.hidden = nullptr;
+    if (!wants(UNROLL_WANT_TEXT)) {
+      own.text = nullptr;
+      own.text_bytes = 0;
+    }
+    narrow_top_k(own, wants(UNROLL_WANT_TOP_K) ? plugin_.info.top_k : 0);
+    return own;
+  }
+  void narrow_top_k(unroll_block& block, int top_k) {
+    if (top_k == 0 || block.top_ids == nullptr) {
+      block.top_k = 0;
+      block.top_ids = nullptr;
+      block.top_logprobs = nullptr;
+    } else if (block.top_k > top_k) {
+      top_ids_.clear();
+      top_logprobs_.clear();
+      for (std::size_t i = 0; i < block.length; ++i) {
+        const auto row = i * static_cast<std::size_t>(block.top_k);
+        top_ids_.insert(top_ids_.end(), block.top_ids + row, block.top_ids + row + top_k);
+        top_logprobs_.insert(top_logprobs_.end(), block.top_logprobs + row, block.top_logprobs + row + top_k);
+      }
+      block.top_k = top_k;
+      block.top_ids = top_ids_.data();
+      block.top_logprobs = top_logprobs_.data();
+    }
+  }
+
+  // The host's functions, called by the plugin. Nothing may be thrown through its frames.
+  static InProcessInstance& self(const unroll_host* host) {
+    return *static_cast<InProcessInstance*>(host->data);
+  }
+
+  static unroll_status on_emit(const unroll_host* host, const char* json, std::size_t bytes) noexcept {
+    auto& me = self(host);
+    try {
+      if (!me.may_emit_) {
+        me.set_fault("it emitted an output outside of process and finish");
+      } else if (auto why = output_fault({json, json == nullptr ? 0 : bytes}); !why.empty()) {
+        me.set_fault("it emitted " + why);
+      } else if (!me.from_emit_ && me.fault_.empty()) {
+        me.emit_(without_line_ends({json, bytes}));
+        return UNROLL_OK;
+      }
+    } catch (...) {
+      me.from_emit_ = std::current_exception();
+    }
+    return UNROLL_ERROR_INTERNAL;
+  }
+  static void on_error(const unroll_host* host, const char* text, std::size_t bytes) noexcept {
+    if (text == nullptr) return;
+    try {
+      self(host).error_text_ = printable({text, bytes}, kMaxErrorBytes);
+    } catch (...) {  // out of memory: the status alone has to do
+    }
+  }
+  static void on_log(const unroll_host* host, std::int32_t level, const char* text,
+                     std::size_t bytes) noexcept {
+    if (text == nullptr) return;
+    try {
+      self(host).log_line(level, printable({text, bytes}, kMaxErrorBytes));
+    } catch (...) {  // a line of log is not worth a document
+    }
+  }
+  static unroll_status on_write(const unroll_host* host, const void* data, std::size_t bytes) noexcept {
+    auto& me = self(host);
+    try {
+      if (me.saving_ == nullptr) {
+        me.set_fault("it wrote state outside of save");
+      } else if (bytes > kMaxStateBytes - me.saving_->size()) {
+        me.set_fault("its state has more than the " + std::to_string(kMaxStateBytes) + " bytes allowed");
+      } else {
+        const auto* begin = static_cast<const std::byte*>(data);
+        if (bytes > 0) me.saving_->insert(me.saving_->end(), begin, begin + bytes);
+        return UNROLL_OK;
+      }
+    } catch (...) {
+      me.from_emit_ = std::current_exception();
+    }
+    return UNROLL_ERROR_INTERNAL;
+  }
+  void log_line(int level, std::string_view text) const {
+    if (log_) log_(level, plugin_.info.name, text);
+  }
+
+  std::shared_ptr<const PluginLibrary> library_;
+  const PluginLibrary::Plugin& plugin_;  // library_'s
+  EmitFunction emit_;
+  PluginLogFunction log_;
+  unroll_host host_{};
+  void* instance_ = nullptr;
+  bool created_ = false;
+  Stage stage_ = Stage::kFresh;
+  bool may_emit_ = false;
+  std::vector<std::byte>* saving_ = nullptr;
+  std::string error_text_;        // what the plugin said through host->error
+  std::string fault_;             // what the host saw it do wrong, whatever status it returns
+  std::exception_ptr from_emit_;  // what our own side threw while the plugin was calling it
+  std::vector<std::int32_t> top_ids_;
+  std::vector<float> top_logprobs_;
+};
+
+}  // namespace
+
+std::unique_ptr<PluginInstance> create_in_process(std::shared_ptr<const PluginLibrary> library,
+                                                  const PluginLibrary::Plugin& plugin,
+                                                  std::string_view options, EmitFunction emit,
+                                                  PluginLogFunction log) {
+  return std::make_unique<InProcessInstance>(std::move(library), plugin, options, std::move(emit),
+                                             std::move(log));
+}
+
+}  // namespace unroll

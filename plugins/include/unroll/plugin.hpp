@@ -1,0 +1,276 @@
+// The plugin interface for C++20, over <unroll/plugin.h>: a class with process() and finish() is a plugin.
+// Header only; needs nothing but the standard library. What lifetimes, threads and units are is said in
+// plugin.h.
+//
+//   class Counter {
+//    public:
+//     static constexpr unroll::plugin::About kAbout{.name = "counter", .version = "1", .description = "Counts
+//     tokens"}; Counter(unroll::plugin::Host host, std::string_view options);  // options: a JSON object as
+//     text void process(const unroll::plugin::Block& block) { tokens_ += block.size(); } void finish(const
+//     unroll::plugin::End& end);                   // host_.emit("{\"tokens\":...}") std::string save()
+//     const;                                      // both or neither; without them the plugin void
+//     load(std::span<const std::byte> state);                   // keeps nothing from one block to the next
+//   };
+//   UNROLL_PLUGINS(Counter);                                         // once in the library
+//
+// An exception that leaves one of these becomes a status and a text at the border: Error keeps its own
+// status, anything else is UNROLL_ERROR_INTERNAL.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include <unroll/plugin.h>
+
+namespace unroll::plugin {
+
+/// The document fails with this text, which should tell the user what to do.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& text, unroll_status status = UNROLL_ERROR_INTERNAL)
+      : std::runtime_error(text), status(status) {}
+  unroll_status status;
+};
+
+/// The options are not understood: name the key, what it holds, and what is allowed.
+class OptionsError : public Error {
+ public:
+  explicit OptionsError(const std::string& text) : Error(text, UNROLL_ERROR_OPTIONS) {}
+};
+
+/// load() was given bytes that save() did not write.
+class StateError : public Error {
+ public:
+  explicit StateError(const std::string& text) : Error(text, UNROLL_ERROR_STATE) {}
+};
+
+/// What a plugin is called and what it wants of each block. Texts have static lifetime.
+struct About {
+  const char* name;
+  const char* version = "";
+  const char* description = "";
+  std::uint32_t wants = 0;  ///< UNROLL_WANT_*
+  std::int32_t top_k = 0;   ///< With UNROLL_WANT_TOP_K, 1 to 64.
+};
+
+/// The host, for one instance. Cheap to copy; call it only from inside a call of the host's.
+class Host {
+ public:
+  explicit Host(const unroll_host* host) : host_(host) {}
+  /// Emits one output: a JSON text. From process() and finish() only. Throws Error where the host refuses it.
+  void emit(std::string_view json) const {
+    if (host_->emit(host_, json.data(), json.size()) != UNROLL_OK) {
+      throw Error("the host refused an output; it must be one JSON value in UTF-8");
+    }
+  }
+  /// Level 0 debug, 1 info, 2 warning, 3 error. Never the document's text.
+  void log(std::int32_t level, std::string_view text) const {
+    host_->log(host_, level, text.data(), text.size());
+  }
+  const void* extension(const char* name) const { return host_->extension(host_, name); }
+
+ private:
+  const unroll_host* host_;
+};
+
+/// Rows of floats, borrowed.
+class Matrix {
+ public:
+  Matrix(const float* data, std::size_t rows, std::size_t columns, std::size_t stride)
+      : data_(data), rows_(rows), columns_(columns), stride_(stride) {}
+  std::size_t rows() const { return rows_; }
+  std::size_t columns() const { return columns_; }
+  std::span<const float> row(std::size_t i) const { return {data_ + i * stride_, columns_}; }
+
+ private:
+  const float* data_;
+  std::size_t rows_, columns_, stride_;
+};
+
+/// A block of the document, borrowed until process() returns. What was not wanted throws when asked for.
+class Block {
+ public:
+  explicit Block(const unroll_block& raw) : raw_(&raw) {}
+  const unroll_block& raw() const { return *raw_; }
+  std::uint64_t index() const { return raw_->index; }              ///< Of this block in the document, from 0.
+  std::uint64_t first_token() const { return raw_->first_token; }  ///< Index in the document of token 0 here.
+  std::size_t size() const { return raw_->length; }                ///< Tokens.
+
+  std::span<const std::int32_t> tokens() const { return {raw_->tokens, size()}; }
+  /// [size + 1] bytes: token i is offsets[i] up to offsets[i + 1] of the document.
+  std::span<const std::uint64_t> offsets() const { return {raw_->offsets, size() + 1}; }
+  /// [size] nats, 0 or less.
+  std::span<const float> logprobs() const { return {raw_->logprobs, size()}; }
+  /// [size] nats.
+  std::span<const float> entropy() const {
+    return {wanted(raw_->entropy, "entropy", "UNROLL_WANT_ENTROPY"), size()};
+  }
+  /// The block's bytes: any bytes at all.
+  std::string_view text() const { return {wanted(raw_->text, "text", "UNROLL_WANT_TEXT"), raw_->text_bytes}; }
+  /// The bytes of token i.
+  std::string_view text(std::size_t i) const {
+    const auto at = offsets();
+    return text().substr(at[i] - at[0], at[i + 1] - at[i]);
+  }
+  /// [size, dim] floats in the CPU's memory. (A tensor that lies elsewhere, or is of another type:
+  /// raw().hidden.)
+  Matrix hidden() const {
+    const unroll_tensor& t = *wanted(raw_->hidden, "hidden", "UNROLL_WANT_HIDDEN");
+    constexpr std::int32_t kCpu = 1;
+    constexpr std::uint8_t kFloat = 2;
+    const bool plain =
+        t.device_type == kCpu && t.dtype_code == kFloat && t.dtype_bits == 32 && t.dtype_lanes == 1;
+    if (!plain || t.ndim != 2 || (t.strides != nullptr && t.strides[1] != 1)) {
+      throw Error(
+          "hidden states are not rows of 32-bit floats in the CPU's memory; read raw().hidden instead");
+    }
+    const auto* data = reinterpret_cast<const float*>(static_cast<const char*>(t.data) + t.byte_offset);
+    const auto stride = t.strides != nullptr ? t.strides[0] : t.shape[1];
+    return {data, static_cast<std::size_t>(t.shape[0]), static_cast<std::size_t>(t.shape[1]),
+            static_cast<std::size_t>(stride)};
+  }
+  std::size_t top_k() const { return static_cast<std::size_t>(raw_->top_k); }
+  /// [top_k] alternatives to token i, most probable first, and their log-probabilities in nats.
+  std::span<const std::int32_t> top_ids(std::size_t i) const {
+    return {wanted(raw_->top_ids, "top_ids", "UNROLL_WANT_TOP_K") + i * top_k(), top_k()};
+  }
+  std::span<const float> top_logprobs(std::size_t i) const {
+    return {wanted(raw_->top_logprobs, "top_logprobs", "UNROLL_WANT_TOP_K") + i * top_k(), top_k()};
+  }
+
+ private:
+  template <class T>
+  static const T* wanted(const T* array, const char* name, const char* want) {
+    if (array == nullptr) {
+      throw Error(std::string("the block has no ") + name + "; set " + want + " in the plugin's `wants`");
+    }
+    return array;
+  }
+
+  const unroll_block* raw_;
+};
+
+/// The whole document, when it has ended.
+struct End {
+  std::uint64_t tokens = 0;
+  std::uint64_t bytes = 0;
+};
+
+namespace detail {
+
+template <class P>
+concept Saves = requires(P& p, std::span<const std::byte> state) {
+  p.save();
+  p.load(state);
+};
+
+/// The C table's functions for the class P.
+template <class P>
+struct Adapter {
+  struct Instance {
+    Instance(const unroll_host* raw, std::string_view options)
+        : host(raw), plugin(make(Host(raw), options)) {}
+    static P make(Host host, std::string_view options) {
+      if constexpr (std::is_constructible_v<P, Host, std::string_view>) {
+        return P(host, options);
+      } else {
+        return P(host);
+      }
+    }
+    const unroll_host* host;
+    P plugin;
+  };
+
+  template <class F>
+  static unroll_status guarded(const unroll_host* host, F&& body) noexcept {
+    const auto fail = [host](unroll_status status, std::string_view text) {
+      host->error(host, text.data(), text.size());
+      return status;
+    };
+    try {
+      body();
+      return UNROLL_OK;
+    } catch (const Error& e) {
+      return fail(e.status == UNROLL_OK ? UNROLL_ERROR_INTERNAL : e.status, e.what());
+    } catch (const std::exception& e) {
+      return fail(UNROLL_ERROR_INTERNAL, e.what());
+    } catch (...) {
+      return fail(UNROLL_ERROR_INTERNAL, "an exception that is not a std::exception");
+    }
+  }
+
+  static unroll_status create(const unroll_host* host, const char* options, std::size_t bytes,
+                              void** instance) {
+    return guarded(host, [&] {
+      *instance = std::make_unique<Instance>(host, std::string_view(options, bytes)).release();
+    });
+  }
+  static unroll_status process(void* instance, const unroll_block* block) {
+    auto& self = *static_cast<Instance*>(instance);
+    return guarded(self.host, [&] { self.plugin.process(Block(*block)); });
+  }
+  static unroll_status finish(void* instance, const unroll_document_end* end) {
+    auto& self = *static_cast<Instance*>(instance);
+    return guarded(self.host, [&] { self.plugin.finish(End{end->tokens, end->bytes}); });
+  }
+  static unroll_status save(void* instance) {
+    auto& self = *static_cast<Instance*>(instance);
+    return guarded(self.host, [&] {
+      const auto state = self.plugin.save();  // std::string, std::vector<std::byte>, ...
+      const auto bytes = std::as_bytes(std::span(state));
+      if (self.host->write(self.host, bytes.data(), bytes.size()) != UNROLL_OK) {
+        throw Error("the host did not take the state");
+      }
+    });
+  }
+  static unroll_status load(void* instance, const void* data, std::size_t bytes) {
+    auto& self = *static_cast<Instance*>(instance);
+    return guarded(self.host,
+                   [&] { self.plugin.load(std::span(static_cast<const std::byte*>(data), bytes)); });
+  }
+  static void destroy(void* instance) { std::unique_ptr<Instance>(static_cast<Instance*>(instance)).reset(); }
+
+  static constexpr unroll_plugin table() {
+    unroll_plugin t{};
+    t.size = sizeof(unroll_plugin);
+    t.name = P::kAbout.name;
+    t.version = P::kAbout.version;
+    t.description = P::kAbout.description;
+    t.wants = P::kAbout.wants;
+    t.top_k = P::kAbout.top_k;
+    t.create = &create;
+    t.process = &process;
+    t.finish = &finish;
+    if constexpr (Saves<P>) {
+      t.save = &save;
+      t.load = &load;
+    } else {
+      static_assert(
+          !requires(P & p) { p.save(); }, "a plugin with save() needs load(std::span<const std::byte>)");
+    }
+    t.destroy = &destroy;
+    return t;
+  }
+  static constexpr unroll_plugin kTable = table();
+};
+
+template <class... P>
+struct Library {
+  static constexpr const unroll_plugin* kPlugins[] = {&Adapter<P>::kTable...};
+  static constexpr unroll_plugin_library kEntry = {sizeof(unroll_plugin_library), UNROLL_ABI_VERSION,
+                                                   sizeof...(P), kPlugins};
+};
+
+}  // namespace detail
+}  // namespace unroll::plugin
+
+/// Exports the named classes as the library's plugins.
+#define UNROLL_PLUGINS(...) \
+  const unroll_plugin_library unroll_plugin_entry = ::unroll::plugin::detail::Library<__VA_ARGS__>::kEntry

@@ -1,0 +1,20 @@
+// What a plugin hands over, made fit for an NDJSON stream and for people to read.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace unroll {
+
+inline constexpr std::size_t kMaxOutputBytes = 16u << 20;  ///< Of one output of a plugin.
+inline constexpr int kMaxOutputDepth = 100;                ///< Arrays and objects inside one another.
+
+/// Why `json` cannot be an output (empty: it can): not one JSON value in UTF-8, too long, nested too deep.
+std::string output_fault(std::string_view json);
+
+/// A valid JSON text on one line: as it is where it has no line end, else without the whitespace between its
+/// parts.
+std::string without_line_ends(std::string_view json);
+
+}  // namespace unroll

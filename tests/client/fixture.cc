@@ -1,0 +1,231 @@
+#include "tests/client/fixture.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include <ATen/ATen.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/descriptor.h"
+#include "model/checkpoint.h"
+
+namespace unroll::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPatienceSeconds = 60;
+
+int exit_code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return exit_code_of(status);
+}
+
+/// Becomes the program; only for the child of a fork.
+[[noreturn]] void become(const std::vector<std::string>& arguments,
+                         const std::map<std::string, std::string>& environment) {
+  for (const auto& [name, value] : environment) {
+    if (value.empty()) {
+      ::unsetenv(name.c_str());
+    } else {
+      ::setenv(name.c_str(), value.c_str(), 1);
+    }
+  }
+  std::vector<char*> list;
+  for (const std::string& argument : arguments) list.push_back(const_cast<char*>(argument.c_str()));
+  list.push_back(nullptr);
+  ::execv(list[0], list.data());
+  ::_exit(127);
+}
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+    read = Descriptor(ends[0]);
+    write = Descriptor(ends[1]);
+  }
+  Descriptor read, write;
+};
+
+std::string read_all(int descriptor) {
+  std::string bytes;
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    const ssize_t got = ::read(descriptor, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return bytes;  // A terminal whose other side is closed gives an error, which is its end.
+    bytes.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+void feed(Descriptor descriptor, const std::string& input) {
+  std::string_view rest = input;
+  while (!rest.empty()) {
+    const ssize_t written = ::write(descriptor.get(), rest.data(), rest.size());
+    if (written <= 0) return;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+bool listens(const std::string& socket) {
+  const Descriptor descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return ::connect(descriptor.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+}  // namespace
+
+TemporaryFolder::TemporaryFolder() {
+  std::string path = (fs::temp_directory_path() / "unroll-test-XXXXXX").string();
+  if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("no temporary folder");
+  path_ = path;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+void write_file(const fs::path& file, const std::string& bytes) {
+  std::ofstream stream(file, std::ios::binary);
+  stream << bytes;
+  if (!stream.flush()) throw std::runtime_error("cannot write " + file.string());
+}
+
+std::string read_file(const fs::path& file) {
+  std::ostringstream bytes;
+  bytes << std::ifstream(file, std::ios::binary).rdbuf();
+  return bytes.str();
+}
+
+fs::path program(const std::string& name) {
+  return fs::path(UNROLL_BINARY_DIR) / "bin" / name;
+}
+
+void write_tiny_model(const fs::path& folder) {
+  ModelConfig config;
+  config.num_tokens = 8192;
+  config.dim = 16;
+  config.depth = 2;
+  config.dim_head = 8;
+  config.heads = 2;
+  config.block_width = 32;
+  config.max_seq_len = 64;
+  config.recurrent_layers = config.read_recurrent_layers = {1};
+  config.num_state_vectors = 8;
+  const at::Generator random = at::detail::createCPUGenerator(7);
+  TensorMap parameters;
+  for (const auto& [name, shape] : expected_parameters(config)) {
+    // Vectors are mostly scales: around one. Matrices are small, so that activations stay so.
+    parameters[name] =
+        shape.size() < 2 ? at::rand(shape, random) * 0.5 + 0.5 : at::randn(shape, random) * 0.2;
+  }
+  save_checkpoint(folder, config, parameters, "fp32");
+  fs::copy_file(fs::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model",
+                folder / "tokenizer.model", fs::copy_options::overwrite_existing);
+}
+
+Finished run(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+  ::signal(SIGPIPE, SIG_IGN);  // The program may end without reading its input.
+  Pipe in, out, err;
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::signal(SIGPIPE, SIG_DFL);
+    ::dup2(in.read.get(), STDIN_FILENO);
+    ::dup2(out.write.get(), STDOUT_FILENO);
+    ::dup2(err.write.get(), STDERR_FILENO);
+    become(arguments, surroundings.environment);
+  }
+  in.read.close();
+  out.write.close();
+  err.write.close();
+  Finished finished;
+  std::thread input([&] { feed(std::move(in.write), surroundings.input); });
+  std::thread errors([&] { finished.err = read_all(err.read.get()); });
+  finished.out = read_all(out.read.get());
+  input.join();
+  errors.join();
+  finished.exit_code = wait_for(pid);
+  return finished;
+}
+
+Finished run_on_terminal(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+  winsize size{};
+  size.ws_col = 100;
+  size.ws_row = 40;
+  int master = -1;
+  const pid_t pid = ::forkpty(&master, nullptr, nullptr, &size);
+  if (pid == 0) become(arguments, surroundings.environment);
+  const Descriptor terminal(master);
+  Finished finished;
+  finished.out = read_all(terminal.get());
+  finished.exit_code = wait_for(pid);
+  return finished;
+}
+
+Process::Process(const std::vector<std::string>& arguments, const fs::path& log,
+                 const std::map<std::string, std::string>& environment)
+    : pid_(::fork()) {
+  if (pid_ != 0) return;
+  const int file = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const int nothing = ::open("/dev/null", O_RDONLY);
+  ::dup2(nothing, STDIN_FILENO);
+  ::dup2(file, STDOUT_FILENO);
+  ::dup2(file, STDERR_FILENO);
+  become(arguments, environment);
+}
+
+Process::~Process() {
+  stop(SIGKILL);
+}
+
+bool Process::running() {
+  int status = 0;
+  if (!exit_code_ && ::waitpid(pid_, &status, WNOHANG) == pid_) exit_code_ = exit_code_of(status);
+  return !exit_code_;
+}
+
+int Process::stop(int signal) {
+  if (running()) {
+    ::kill(pid_, signal);
+    exit_code_ = wait_for(pid_);
+  }
+  return *exit_code_;
+}
+
+Daemon::Daemon(const fs::path& folder, const fs::path& model)
+    : folder_(folder),
+      process_({program("unrolld").string(), "--socket", (folder / "s").string(), "--model", model.string(),
+                "--journal", (folder / "journal").string()},
+               folder / "log") {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSeconds);
+  while (!listens(socket())) {
+    if (!process_.running() || std::chrono::steady_clock::now() > give_up) {
+      throw std::runtime_error("unrolld did not come up: " + read_file(folder / "log"));
+    }
+    ::poll(nullptr, 0, 20);  // Between two tries to connect; nothing depends on how long.
+  }
+}
+
+}  // namespace unroll::test

@@ -1,0 +1,86 @@
+// What tests of the built programs share: a tiny checkpoint with random weights, programs run to their end, a
+// daemon.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace unroll::test {
+
+/// A folder of its own under the system's temporary one, removed with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void write_file(const std::filesystem::path& file, const std::string& bytes);
+std::string read_file(const std::filesystem::path& file);
+
+/// build/bin/NAME.
+std::filesystem::path program(const std::string& name);
+
+/// Writes a checkpoint that loads in a moment: random weights (always the same), the demonstration model's
+/// vocabulary.
+void write_tiny_model(const std::filesystem::path& folder);
+
+struct Finished {
+  int exit_code = -1;  ///< 128 + the signal where one ended it.
+  std::string out, err;
+};
+
+struct Surroundings {
+  std::string input;                               ///< Standard input, through a pipe.
+  std::map<std::string, std::string> environment;  ///< Over the test's own; an empty value unsets.
+};
+
+/// Runs a program to its end. Neither standard output nor error is a terminal.
+Finished run(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
+
+/// As run(), but both are one terminal of 100 columns; what came there is in `out`.
+Finished run_on_terminal(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
+
+/// A program that runs beside the test; killed where it still does at the end.
+class Process {
+ public:
+  Process(const std::vector<std::string>& arguments, const std::filesystem::path& log,
+          const std::map<std::string, std::string>& environment = {});
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  bool running();
+  /// Sends the signal and waits for the end; the exit code as in Finished.
+  int stop(int signal);
+
+ private:
+  pid_t pid_;
+  std::optional<int> exit_code_;
+};
+
+/// unrolld on a socket of its own, ready.
+class Daemon {
+ public:
+  /// `folder` gets the socket, the journal and the log. Throws with the log where the daemon does not come
+  /// up.
+  Daemon(const std::filesystem::path& folder, const std::filesystem::path& model);
+  std::string socket() const { return (folder_ / "s").string(); }
+  int stop(int signal) { return process_.stop(signal); }
+
+ private:
+  std::filesystem::path folder_;
+  Process process_;
+};
+
+}  // namespace unroll::test

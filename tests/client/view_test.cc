@@ -1,0 +1,167 @@
+#include "client/view.h"
+
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/command_error.h"
+#include "client/progress.h"
+#include "tests/client/fixture.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+using test::TemporaryFolder;
+using testing::HasSubstr;
+using testing::Not;
+
+/// What a view makes of the outputs.
+std::string shown(const std::function<std::unique_ptr<View>(ResultWriter&)>& make,
+                  const std::vector<json>& outputs) {
+  const TemporaryFolder folder;
+  ResultWriter writer(folder / "out");
+  const auto view = make(writer);
+  for (const json& output : outputs) view->output(output);
+  writer.flush();
+  return test::read_file(folder / "out");
+}
+
+std::vector<json> score_outputs() {
+  return {
+      json::parse(
+          R"({"type":"paragraph","line":1,"start":0,"end":4,"tokens":2,"nats":1.5,"bits_per_byte":0.54})"),
+      json::parse(
+          R"({"type":"document","tokens":2,"bytes":4,"nats":1.5,"bits_per_byte":0.541011,"perplexity":2.117,
+            "surprising":[{"line":1,"start":0,"end":4,"tokens":2,"nats":1.5,"bits_per_byte":0.54,"text":"a\u001bbc"}]})")};
+}
+
+TEST(ScoreView, NdjsonEndsWithTheDocument) {
+  EXPECT_EQ(
+      shown([](ResultWriter& writer) { return make_score_view("ndjson", writer); }, score_outputs()),
+      R"({"type":"paragraph","line":1,"start":0,"end":4,"tokens":2,"nats":1.5,"bits_per_byte":0.54})"
+      "\n"
+      R"({"type":"document","tokens":2,"bytes":4,"nats":1.5,"bits_per_byte":0.541011,"perplexity":2.117,)"
+      R"("surprising":[{"line":1,"start":0,"end":4,"tokens":2,"nats":1.5,"bits_per_byte":0.54,)"
+      R"("text":"a\u001bbc"}]})"
+      "\n");
+}
+
+TEST(ScoreView, JsonIsOneObject) {
+  const auto make = [](ResultWriter& writer) { return make_score_view("json", writer); };
+  const json with_passages = json::parse(shown(make, score_outputs()));
+  EXPECT_EQ(with_passages["tokens"], 2);
+  EXPECT_EQ(with_passages["bytes"], 4);
+  EXPECT_EQ(with_passages["nats"], 1.5);
+  EXPECT_EQ(with_passages["bits_per_byte"], 0.541011);
+  ASSERT_EQ(with_passages["passages"].size(), 1u);
+  EXPECT_EQ(with_passages["passages"][0]["end"], 4);
+  const json alone = json::parse(shown(make, {score_outputs().back()}));
+  EXPECT_FALSE(alone.contains("passages"));
+  EXPECT_EQ(alone["tokens"], 2);
+}
+
+TEST(ScoreView, TextShowsNoControlCharacters) {
+  const std::string text =
+      shown([](ResultWriter& writer) { return make_score_view("text", writer); }, score_outputs());
+  EXPECT_THAT(text, HasSubstr("4 bytes, 2 tokens: 0.541 bits per byte"));
+  EXPECT_THAT(text, HasSubstr("       1       0.54  a\xEF\xBF\xBD"
+                              "bc\n"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(ScoreView, RefusesWhatThePluginIsNotDocumentedToEmit) {
+  const auto make = [](ResultWriter& writer) { return make_score_view("text", writer); };
+  EXPECT_THROW(shown(make, {json(1)}), CommandError);
+  EXPECT_THROW(shown(make, {json{{"type", "document"}}}), CommandError);
+  EXPECT_THROW(shown(make, {json{{"type", "document"}, {"bytes", "x"}, {"tokens", 1}}}), CommandError);
+}
+
+std::vector<json> anomaly_outputs() {
+  return {json::parse(R"({"type":"line","score":0.25,"line":1,"start":0,"end":3,"extra":1})"),
+          json::parse(R"({"type":"line","score":7.5,"line":2,"start":4,"end":4})"),
+          json::parse(
+              R"({"type":"document","lines":2,"top":[{"line":2,"start":4,"end":4,"score":7.5,"text":""}]})")};
+}
+
+TEST(AnomalyView, NdjsonIsJustFourKeysALine) {
+  EXPECT_EQ(
+      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer); }, anomaly_outputs()),
+      "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5}"
+      "\n");
+}
+
+TEST(AnomalyView, JsonIsOneObject) {
+  const auto make = [](ResultWriter& writer) { return make_anomaly_view("json", writer); };
+  const json object = json::parse(shown(make, anomaly_outputs()));
+  EXPECT_EQ(object["lines"].size(), 2u);
+  EXPECT_EQ(object["top"][0]["line"], 2);
+  const json empty = json::parse(shown(make, {json::parse(R"({"type":"document","lines":0,"top":[]})")}));
+  EXPECT_EQ(empty, json::parse(R"({"lines":[],"top":[]})"));
+}
+
+TEST(SummaryView, TextIsWrapped) {
+  const json summary = {
+      {"type", "summary"},
+      {"words", 20},
+      {"sentences", json::array({{{"start", 0}, {"end", 60}, {"text", std::string(50, 'a') + "."}},
+                                 {{"start", 70}, {"end", 130}, {"text", "b\n" + std::string(50, 'c')}}})}};
+  EXPECT_EQ(shown([](ResultWriter& writer) { return make_summary_view("text", writer); }, {summary}),
+            std::string(50, 'a') + ". b\n" + std::string(50, 'c') + "\n");
+}
+
+TEST(EmbedView, JsonIsOneObject) {
+  const auto make = [](ResultWriter& writer) { return make_embed_view("json", writer); };
+  const json document = {{"type", "document"}, {"dim", 2}, {"vector", {0.6, 0.8}}};
+  const json segment = {{"type", "segment"}, {"start", 0}, {"end", 9}, {"vector", {0, 1}}};
+  const json object = json::parse(shown(make, {segment, segment, document}));
+  EXPECT_EQ(object["segments"].size(), 2u);
+  EXPECT_EQ(object["vector"], document["vector"]);
+  EXPECT_EQ(json::parse(shown(make, {document}))["segments"], json::array());
+}
+
+/// A heat map of `text` with tokens that end at `ends`, a bit each.
+std::string heat_map(const std::string& text, const std::vector<std::uint64_t>& ends) {
+  const TemporaryFolder folder;
+  test::write_file(folder / "a<b>.txt", text);
+  Source source = Source::open((folder / "a<b>.txt").string());
+  json tokens = {{"type", "tokens"}, {"start", json::array()}, {"end", ends}, {"nats", json::array()}};
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    tokens["start"].push_back(i == 0 ? 0 : ends[i - 1]);
+    tokens["nats"].push_back(0.6931);
+  }
+  const json document = {{"type", "document"}, {"tokens", ends.size()}, {"bytes", text.size()},
+                         {"bits_per_byte", 1}, {"perplexity", 2},       {"nats", 1}};
+  return shown([&](ResultWriter& writer) { return make_heat_map(writer, source); }, {tokens, document});
+}
+
+TEST(HeatMap, HoldsTheTextAndItsNumbers) {
+  const std::string page = heat_map("one <two>\n", {3, 10});
+  EXPECT_THAT(page, HasSubstr("<section id=b0 data-l=3,7 data-n=10,10>one &lt;two>\n</section>"));
+  EXPECT_THAT(page, HasSubstr("a&lt;b>.txt"));
+  EXPECT_THAT(page, Not(HasSubstr("http"))) << "nothing comes from the network";
+}
+
+TEST(HeatMap, TokensInsideACharacterAreOne) {
+  // The two middle bytes of the emoji are tokens of their own; an emoji is two UTF-16 units.
+  EXPECT_THAT(heat_map("a🙂b", {1, 2, 3, 5, 6}), HasSubstr("data-l=1,2,1 data-n=10,30,10>a🙂b<"));
+}
+
+TEST(HeatMap, AnyBytesMakeAPage) {
+  EXPECT_THAT(heat_map(std::string("\xFF\0\r\n", 4), {1, 2, 4}),
+              HasSubstr("data-l=1,1,1 data-n=10,10,10>\xEF\xBF\xBD\xEF\xBF\xBD\n<"));
+  EXPECT_THAT(heat_map("a\xF0\x9F", {1, 2, 3}),
+              HasSubstr("data-l=1,2 data-n=10,20>a\xEF\xBF\xBD\xEF\xBF\xBD<"));
+}
+
+TEST(Progress, FitsAndSaysWhatIsKnown) {
+  const ReadProgress half{512, 1024, 100, 1234.6};
+  EXPECT_EQ(progress_text("book", half, 256, 120),
+            "book  [============>           ]   50 %  512 B of 1.0 KiB  1,234 tokens/s  0:02 left");
+  EXPECT_EQ(progress_text("-", {512, std::nullopt, 100, 10}, 0, 120), "-  512 B  10 tokens/s");
+  EXPECT_LE(progress_text(std::string(200, 'x'), half, 256, 60).size(), 62u) << "an ellipsis is three bytes";
+}
+
+}  // namespace
+}  // namespace unroll
