@@ -80,7 +80,7 @@ class DocumentListener {
 };
 
 struct EngineOptions {
-  std::filesystem::path journal;       ///< SQLite file; empty: in memory (nothing outlives the process).
+  std::filesystem::path journal{};     ///< SQLite file; empty: in memory (nothing outlives the process).
   std::size_t max_documents = 10'000;  ///< Open at once.
   std::size_t max_documents_per_owner = 10'000;
   std::uint64_t max_document_bytes = 1ull << 40;

@@ -177,9 +177,9 @@ Engine::Impl::Documents Engine::Impl::choose_batch() {
     if (batch.size() == options.batch) break;
     if (fill(*document)) batch.push_back(document);
   }
+  if (!batch.empty()) pass_ = std::max(pass_, batch.front()->pass);
   for (const auto& document : batch) {
     // One that waited for input gets no turns in arrears.
-    pass_ = std::max(pass_, batch.front()->pass);
     document->pass = std::max(document->pass, pass_) + std::pow(kPriorityStep, -document->status.priority);
   }
   return batch;

@@ -2,7 +2,9 @@
 
 #include <ctime>
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 namespace unroll {
 namespace {
@@ -22,6 +24,12 @@ CREATE TABLE outputs(
 )";
 constexpr auto kStatusColumns =
     "id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error";
+
+/// What documents say is their owners' alone; SQLite gives its other files the rights of the first.
+void create_private(const std::filesystem::path& file) {
+  const int descriptor = ::open(file.c_str(), O_CREAT | O_CLOEXEC | O_RDWR, 0600);
+  if (descriptor >= 0) ::close(descriptor);  // otherwise SQLite says what is wrong
+}
 
 }  // namespace
 
@@ -96,6 +104,7 @@ Journal::Journal(const std::filesystem::path& file)
     : name_(file.empty() ? "in memory" : file.string()),
       durable_(!file.empty()),
       database_(nullptr, &sqlite3_close) {
+  if (durable_) create_private(file);
   sqlite3* raw = nullptr;
   const int code = sqlite3_open(file.empty() ? ":memory:" : file.c_str(), &raw);
   database_.reset(raw);

@@ -1,1 +1,231 @@
-#include <gtest/gtest.h>
+#include "engine/journal.h"
+
+#include <csignal>
+#include <fstream>
+
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/engine/testing.h"
+
+namespace unroll {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+DocumentStatus a_document(const std::string& id, std::uint32_t owner = 1000) {
+  DocumentStatus status;
+  status.id = id;
+  status.name = "book";
+  status.owner = owner;
+  status.priority = -3;
+  status.total_bytes = 77;
+  return status;
+}
+
+std::vector<std::byte> bytes_of(std::string_view text) {
+  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
+  return {begin, begin + text.size()};
+}
+
+Commit a_commit(const DocumentStatus& status, std::vector<Output> outputs, bool open = true) {
+  Commit commit{status, std::nullopt, std::move(outputs)};
+  commit.status.bytes = 40;
+  commit.status.tokens = 9;
+  commit.status.outputs = commit.outputs.size();
+  if (open) {
+    commit.resume =
+        ResumePoint{30, 2, bytes_of("state"), {{"score", bytes_of("plugin state")}, {"embed", {}}}};
+  }
+  return commit;
+}
+
+TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
+  const TemporaryFolder folder;
+  const auto document = a_document("a");
+  {
+    Journal journal(folder / "j");
+    EXPECT_TRUE(journal.durable());
+    journal.insert(document, {{"score", {{"top", 3}}}, {"embed", nlohmann::json::object()}});
+    const auto commit = a_commit(document, {{0, "score", "{\"x\":1}"}, {1, "embed", "[]"}});
+    journal.commit({&commit, 1});
+  }
+  Journal journal(folder / "j");
+  const auto found = journal.find("a");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->name, "book");
+  EXPECT_EQ(found->owner, 1000u);
+  EXPECT_EQ(found->priority, -3);
+  EXPECT_EQ(found->total_bytes, 77u);
+  EXPECT_EQ(found->bytes, 40u);
+  EXPECT_EQ(found->tokens, 9u);
+  EXPECT_EQ(found->outputs, 2u);
+  EXPECT_EQ(found->phase, DocumentPhase::kOpen);
+  const auto plugins = journal.plugins("a");
+  ASSERT_THAT(plugins, SizeIs(2));
+  EXPECT_EQ(plugins[0].name, "score");
+  EXPECT_EQ(plugins[0].options.dump(), "{\"top\":3}");
+  const auto point = journal.resume_point("a");
+  EXPECT_EQ(point.segment_begin, 30u);
+  EXPECT_EQ(point.blocks, 2u);
+  EXPECT_EQ(point.model_state, bytes_of("state"));
+  EXPECT_EQ(point.plugin_states.at("score"), bytes_of("plugin state"));
+  EXPECT_THAT(point.plugin_states.at("embed"), IsEmpty()) << "an empty state is a state";
+  EXPECT_THAT(lines(journal.outputs("a", 0, 10)), ElementsAre("0 score {\"x\":1}", "1 embed []"));
+  EXPECT_THAT(lines(journal.outputs("a", 1, 10)), ElementsAre("1 embed []"));
+  EXPECT_THAT(lines(journal.outputs("a", 0, 1)), ElementsAre("0 score {\"x\":1}"));
+}
+
+TEST(Journal, AFinishedDocumentKeepsOutputsAndDropsStates) {
+  Journal journal({});
+  EXPECT_FALSE(journal.durable());
+  const auto document = a_document("a");
+  journal.insert(document, {{"score", {}}});
+  auto commit = a_commit(document, {{0, "score", "1"}});
+  journal.commit({&commit, 1});
+  auto last = a_commit(document, {{1, "score", "2"}}, false);
+  last.status.phase = DocumentPhase::kFailed;
+  last.status.error_code = ErrorCode::kDeadline;
+  last.status.error = "too late";
+  journal.commit({&last, 1});
+  EXPECT_THAT(lines(journal.outputs("a", 0, 10)), ElementsAre("0 score 1", "1 score 2"));
+  EXPECT_THAT(journal.resume_point("a").model_state, IsEmpty());
+  EXPECT_THAT(journal.resume_point("a").plugin_states, IsEmpty());
+  EXPECT_EQ(journal.find("a")->error_code, ErrorCode::kDeadline);
+  EXPECT_EQ(journal.find("a")->error, "too late");
+}
+
+TEST(Journal, ASequenceNumberTwiceUndoesTheWholeCommit) {
+  Journal journal({});
+  const auto first = a_document("a"), second = a_document("b");
+  journal.insert(first, {{"score", {}}});
+  journal.insert(second, {{"score", {}}});
+  const auto once = a_commit(first, {{0, "score", "1"}});
+  journal.commit({&once, 1});
+  const Commit both[] = {a_commit(second, {{0, "score", "1"}}), a_commit(first, {{0, "score", "again"}})};
+  EXPECT_EQ(error_of([&] { journal.commit(both); }).code, ErrorCode::kJournal);
+  EXPECT_THAT(lines(journal.outputs("a", 0, 10)), ElementsAre("0 score 1"));
+  EXPECT_THAT(journal.outputs("b", 0, 10), IsEmpty());
+  EXPECT_EQ(journal.find("b")->bytes, 0u) << "nothing of a commit that failed";
+  const auto after = a_commit(second, {{0, "score", "1"}});
+  journal.commit({&after, 1});
+  EXPECT_THAT(journal.outputs("b", 0, 10), SizeIs(1)) << "and the next one works";
+}
+
+TEST(Journal, ListsNewestFirstAndByOwner) {
+  Journal journal({});
+  for (const auto* id : {"a", "b", "c"})
+    journal.insert(a_document(id, id[0] == 'b' ? 7 : 8), {{"score", {}}});
+  const auto ids = [](const std::vector<DocumentStatus>& list) {
+    std::string text;
+    for (const auto& status : list) text += status.id;
+    return text;
+  };
+  EXPECT_EQ(ids(journal.list(std::nullopt)), "cba");
+  EXPECT_EQ(ids(journal.list(8)), "ca");
+  EXPECT_EQ(ids(journal.list(9)), "");
+  EXPECT_FALSE(journal.find("d"));
+}
+
+TEST(Journal, ForgetsOnlyWhatHasEnded) {
+  Journal journal({});
+  const auto open = a_document("open"), done = a_document("done");
+  journal.insert(open, {{"score", {}}});
+  journal.insert(done, {{"score", {}}});
+  auto commit = a_commit(done, {{0, "score", "1"}}, false);
+  commit.status.phase = DocumentPhase::kDone;
+  journal.commit({&commit, 1});
+  journal.forget_finished(3600s);
+  EXPECT_TRUE(journal.find("done"));
+  journal.forget_finished(-2s);
+  EXPECT_FALSE(journal.find("done"));
+  EXPECT_THAT(journal.outputs("done", 0, 10), IsEmpty());
+  EXPECT_TRUE(journal.find("open"));
+}
+
+TEST(Journal, ASecondOneOnTheSameFileIsRefused) {
+  const TemporaryFolder folder;
+  const Journal journal(folder / "j");
+  const auto error = error_of([&] { Journal second(folder / "j"); });
+  EXPECT_EQ(error.code, ErrorCode::kJournal);
+  EXPECT_THAT(error.what(), HasSubstr((folder / "j").string()));
+  EXPECT_THAT(error.what(), HasSubstr("another process has it open"));
+}
+
+TEST(Journal, OtherFilesAreRefusedAndLeftAlone) {
+  const TemporaryFolder folder;
+  const std::string text(5000, 'x');
+  std::ofstream(folder / "text") << text;
+  EXPECT_THAT(error_of([&] { Journal journal(folder / "text"); }).what(), HasSubstr("not a journal"));
+  std::ifstream in(folder / "text");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), text);
+
+  EXPECT_THAT(error_of([&] { Journal journal(folder / "missing" / "j"); }).what(),
+              HasSubstr("check the folder"));
+}
+
+TEST(Journal, ALaterFormatIsRefused) {
+  const TemporaryFolder folder;
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "j").c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version=99", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(raw);
+  EXPECT_THAT(error_of([&] { Journal journal(folder / "j"); }).what(), HasSubstr("format 99"));
+}
+
+/// No file of this process may grow beyond `bytes`, as on a disk that is full.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(Journal, ADiskWithoutRoomIsAnErrorAndWhatWasCommittedStays) {
+  const TemporaryFolder folder;
+  Journal journal(folder / "j");
+  const auto document = a_document("a");
+  journal.insert(document, {{"score", {}}});
+  const auto first = a_commit(document, {{0, "score", "1"}});
+  journal.commit({&first, 1});
+  const auto large = a_commit(document, {{1, "score", std::string(4 << 20, '1')}});
+  {
+    const FileSizeLimit limit(1 << 20);
+    const auto error = error_of([&] { journal.commit({&large, 1}); });
+    EXPECT_EQ(error.code, ErrorCode::kJournal);
+    EXPECT_THAT(error.what(), HasSubstr((folder / "j").string()));
+  }
+  EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(1));
+  journal.commit({&large, 1});
+  EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(2)) << "goes on when there is room again";
+}
+
+TEST(Journal, ItsFilesAreTheOwnersAlone) {
+  const TemporaryFolder folder;
+  const auto before = ::umask(022);
+  const Journal journal(folder / "j");
+  ::umask(before);
+  for (const auto* name : {"j", "j-wal"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat((folder / name).c_str(), &status), 0) << name;
+    EXPECT_EQ(status.st_mode & 0777, 0600u) << name;
+  }
+}
+
+}  // namespace
+}  // namespace unroll
