@@ -9,6 +9,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include "model/block_recurrent_transformer.h"
+#include "model/block_state.h"
 #include "model/checkpoint.h"
 
 namespace unroll {
@@ -16,103 +17,6 @@ namespace {
 
 constexpr std::int32_t kBeginOfDocument = 1;  // tokenizer.h's; model/ does not depend on tokenizer/
 constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
-constexpr std::uint32_t kStateMagic = 0x31737275;  // "urs1": also the version
-
-class State final : public ModelState {
- public:
-  State(Recurrence recurrence, std::int32_t last_token)
-      : recurrence(std::move(recurrence)), last_token(last_token) {}
-
-  std::size_t bytes() const override {
-    std::size_t total = sizeof(State);
-    for (const auto& tensor : all()) total += tensor.nbytes();
-    return total;
-  }
-
-  std::vector<std::byte> serialize() const override {
-    std::vector<at::Tensor> compact;
-    std::size_t size = 4 * sizeof(std::uint32_t);
-    for (const auto& tensor : all()) {
-      compact.push_back(tensor.to(at::kCPU, at::kFloat).contiguous());
-      size += sizeof(std::uint32_t) + static_cast<std::size_t>(tensor.dim()) * sizeof(std::int64_t) +
-              compact.back().nbytes();
-    }
-    std::vector<std::byte> out(size);
-    auto* place = out.data();
-    const auto put = [&place](const void* data, std::size_t bytes) {
-      if (bytes > 0) std::memcpy(place, data, bytes);
-      place += bytes;
-    };
-    const auto put_count = [&put](std::size_t count) {
-      const auto value = static_cast<std::uint32_t>(count);
-      put(&value, sizeof value);
-    };
-    put(&kStateMagic, sizeof kStateMagic);
-    put(&last_token, sizeof last_token);
-    put_count(recurrence.memories.size());
-    put_count(recurrence.states.size());
-    for (const auto& tensor : compact) {
-      put_count(static_cast<std::size_t>(tensor.dim()));
-      put(tensor.sizes().data(), tensor.sizes().size() * sizeof(std::int64_t));
-      put(tensor.const_data_ptr(), tensor.nbytes());
-    }
-    return out;
-  }
-
-  const Recurrence recurrence;
-  const std::int32_t last_token;
-
- private:
-  std::vector<at::Tensor> all() const {
-    auto tensors = recurrence.memories;
-    tensors.insert(tensors.end(), recurrence.states.begin(), recurrence.states.end());
-    return tensors;
-  }
-};
-
-/// Reads what State::serialize wrote; every length is checked against what is there.
-class StateReader {
- public:
-  explicit StateReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
-
-  template <typename T>
-  T get() {
-    T value;
-    std::memcpy(&value, take(sizeof value), sizeof value);
-    return value;
-  }
-
-  at::Tensor tensor() {
-    const auto dimensions = get<std::uint32_t>();
-    if (dimensions > 4) fail();
-    std::vector<std::int64_t> shape;
-    std::size_t count = 1;
-    for (std::uint32_t i = 0; i < dimensions; ++i) {
-      shape.push_back(get<std::int64_t>());
-      if (shape.back() < 0 || static_cast<std::size_t>(shape.back()) > bytes_.size()) fail();
-      count *= static_cast<std::size_t>(shape.back());
-      if (count > bytes_.size()) fail();
-    }
-    auto result = at::empty(shape, at::kFloat);
-    std::memcpy(result.mutable_data_ptr(), take(count * sizeof(float)), count * sizeof(float));
-    return result;
-  }
-
-  bool at_end() const { return bytes_.empty(); }
-  [[noreturn]] static void fail() {
-    throw std::runtime_error(
-        "a saved model state is damaged or of another model; read the document again from its start");
-  }
-
- private:
-  const std::byte* take(std::size_t size) {
-    if (size > bytes_.size()) fail();
-    const auto* data = bytes_.data();
-    bytes_ = bytes_.subspan(size);
-    return data;
-  }
-  std::span<const std::byte> bytes_;
-};
 
 std::vector<float> to_vector(const at::Tensor& tensor) {
   const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
@@ -120,17 +24,41 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
   return {data, data + compact.numel()};
 }
 
-/// From the hidden states [length, dim] of a block, what its targets and wants ask for.
+/// Mixes the document's cache into log-probabilities: those of the targets, and of the whole vocabulary
+/// [rows, num_tokens] where `all` is given. The cache takes the targets in.
+void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<float> logprobs,
+         at::Tensor* all) {
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const auto mixture = cache.predict();
+    if (all) {
+      const auto row = static_cast<std::int64_t>(i) * all->size(1);
+      mixture.apply({all->mutable_data_ptr<float>() + row, static_cast<std::size_t>(all->size(1))});
+    }
+    const float network = logprobs[i];
+    logprobs[i] = mixture.logprob(targets[i], network);
+    cache.append(targets[i], mixture, network);
+  }
+}
+
+/// From the hidden states [length, dim] of a block, what its targets and wants ask for. `cache` may be null.
 void score(const BlockRecurrentTransformer& model, const at::Tensor& hidden, const at::Tensor& targets,
-           const Wants& wants, BlockOutput& output) {
+           const BlockInput& block, DocumentCache* cache, BlockOutput& output) {
+  const auto& wants = block.wants;
   const auto append = [](std::vector<float>& out, const at::Tensor& rows) {
     const auto values = to_vector(rows);
     out.insert(out.end(), values.begin(), values.end());
   };
   for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
     const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-    const auto logprobs = at::log_softmax(model.to_logits(hidden.narrow(0, begin, rows)), -1);
+    auto logprobs = at::log_softmax(model.to_logits(hidden.narrow(0, begin, rows)), -1);
     append(output.logprobs, logprobs.gather(1, targets.narrow(0, begin, rows).unsqueeze(1)));
+    if (cache) {
+      const bool all = wants.entropy || wants.top_k > 0;
+      if (all) logprobs = logprobs.to(at::kCPU, at::kFloat).contiguous();
+      const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(rows);
+      mix(*cache, block.tokens.subspan(first, count), std::span(output.logprobs).subspan(first, count),
+          all ? &logprobs : nullptr);
+    }
     if (wants.entropy) append(output.entropy, -(logprobs.exp() * logprobs).sum(-1));
     if (wants.top_k > 0) {
       const auto [values, ids] = logprobs.topk(std::min<std::int64_t>(wants.top_k, logprobs.size(1)), -1);
@@ -145,8 +73,8 @@ void score(const BlockRecurrentTransformer& model, const at::Tensor& hidden, con
 
 class TorchBlockModel final : public BlockModel {
  public:
-  TorchBlockModel(BlockRecurrentTransformer model, ModelInfo info)
-      : model_(std::move(model)), info_(std::move(info)) {
+  TorchBlockModel(BlockRecurrentTransformer model, ModelInfo info, std::uint64_t checkpoint)
+      : model_(std::move(model)), info_(std::move(info)), checkpoint_(checkpoint) {
     const c10::InferenceMode guard;
     for (const auto& [name, tensor] : model_.parameters()) {
       if (BlockRecurrentTransformer::is_trainable(name)) info_.parameters += tensor.numel();
@@ -157,7 +85,7 @@ class TorchBlockModel final : public BlockModel {
     // Compressed memories grow for a few blocks before they are full.
     for (bool grows = true; grows;) {
       model_.forward_block(tokens, recurrence);
-      const auto bytes = State(recurrence, 0).bytes();
+      const auto bytes = BlockState(recurrence, 0, new_cache(nullptr), checkpoint_).bytes();
       grows = bytes > info_.state_bytes && model_.config().use_compressed_mem;
       info_.state_bytes = std::max(info_.state_bytes, bytes);
     }
@@ -175,47 +103,17 @@ class TorchBlockModel final : public BlockModel {
   }
 
   ModelStatePtr restore(std::span<const std::byte> bytes) const override {
-    StateReader reader(bytes);
-    if (reader.get<std::uint32_t>() != kStateMagic) StateReader::fail();
-    const auto last_token = reader.get<std::int32_t>();
-    const auto memories = reader.get<std::uint32_t>();
-    const auto states = reader.get<std::uint32_t>();
-    const auto& config = model_.config();
-    if ((memories != 0 && memories != config.depth) || states != config.recurrent_layers.size())
-      StateReader::fail();
-    Recurrence recurrence;
-    for (std::uint32_t i = 0; i < memories; ++i) {
-      recurrence.memories.push_back(reader.tensor().to(model_.device()));
-      const auto& memory = recurrence.memories.back();
-      if (memory.dim() != 4 || memory.size(0) != 2 || memory.size(1) != 1 ||
-          memory.size(3) != config.dim_head || !holds_positions(memory.size(2))) {
-        StateReader::fail();
-      }
-    }
-    const std::vector<std::int64_t> state_shape{1, config.num_state_vectors, config.dim};
-    for (std::uint32_t i = 0; i < states; ++i) {
-      recurrence.states.push_back(reader.tensor().to(model_.device()));
-      if (recurrence.states.back().sizes() != state_shape) StateReader::fail();
-    }
-    if (!reader.at_end() || last_token < 0 || last_token >= config.num_tokens) StateReader::fail();
-    return std::make_shared<State>(std::move(recurrence), last_token);
+    return BlockState::deserialize(bytes, model_.config(), model_.device(), checkpoint_);
   }
 
  private:
-  /// Whether a memory can have so many: the block before, and up to half as many compressed ones in front.
-  bool holds_positions(std::int64_t positions) const {
-    const auto& config = model_.config();
-    const auto most = config.block_width + (config.use_compressed_mem ? config.block_width / 2 : 0);
-    return positions >= config.block_width && positions <= most;
-  }
-
   /// The block's tokens are its targets; its inputs are the same shifted by one, the last token before it in
   /// front.
   BlockOutput run_one(const BlockInput& block) const {
     const auto length = static_cast<std::int64_t>(block.tokens.size());
     if (length < 1 || length > info_.block_width)
       throw std::invalid_argument("a block has 1 to block_width tokens");
-    const auto* state = static_cast<const State*>(block.state.get());
+    const auto* state = static_cast<const BlockState*>(block.state.get());
     auto sequence = at::empty({length + 1}, at::kLong);
     auto* ids = sequence.mutable_data_ptr<std::int64_t>();
     ids[0] = state ? state->last_token : kBeginOfDocument;
@@ -232,13 +130,23 @@ class TorchBlockModel final : public BlockModel {
     const auto hidden =
         model_.forward_block(sequence.narrow(0, 0, length).unsqueeze(0), recurrence).squeeze(0);
     BlockOutput output;
-    score(model_, hidden, sequence.narrow(0, 1, length), block.wants, output);
-    output.next = std::make_shared<State>(std::move(recurrence), block.tokens.back());
+    auto cache = new_cache(state);
+    score(model_, hidden, sequence.narrow(0, 1, length), block, cache.get(), output);
+    output.next = std::make_shared<BlockState>(std::move(recurrence), block.tokens.back(), std::move(cache),
+                                               checkpoint_);
     return output;
+  }
+
+  /// A copy of the state's, to go on with; an empty one for a document's start; null where there are none.
+  std::shared_ptr<DocumentCache> new_cache(const BlockState* state) const {
+    if (state && state->cache) return std::make_shared<DocumentCache>(*state->cache);
+    const auto capacity = model_.config().document_cache_tokens;
+    return capacity > 0 ? std::make_shared<DocumentCache>(info_.num_tokens, capacity) : nullptr;
   }
 
   BlockRecurrentTransformer model_;
   ModelInfo info_;
+  std::uint64_t checkpoint_;  // of the parameters: states of others are refused
 };
 
 at::Device choose_device(const std::string& name) {
@@ -280,8 +188,9 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   info.block_width = config.block_width;
   info.device = device.str();
   info.dtype = options.dtype;
+  const auto checkpoint = fingerprint(config, parameters);
   return std::make_unique<TorchBlockModel>(
-      BlockRecurrentTransformer(std::move(config), std::move(parameters)), std::move(info));
+      BlockRecurrentTransformer(std::move(config), std::move(parameters)), std::move(info), checkpoint);
 }
 
 }  // namespace unroll

@@ -28,6 +28,7 @@ constexpr std::int64_t kMaxBlockWidth = 1 << 14;
 constexpr std::int64_t kMaxSequence = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxStateVectors = 1 << 16;
 constexpr std::int64_t kMaxCompression = 1 << 14;
+constexpr std::int64_t kMaxCacheTokens = 1 << 24;
 constexpr double kMaxFeedForward = 64;
 
 [[noreturn]] void fail(std::string_view key, const std::string& problem) {
@@ -210,6 +211,7 @@ ModelConfig parse_model_config(const nlohmann::json& json) {
     fail("use_compressed_mem",
          "needs a block_width of 2 or more; half of it is the compressed memory's length");
   keys.take("apply_qk_rmsnorm_scale", config.apply_qk_rmsnorm_scale);
+  keys.take("document_cache_tokens", config.document_cache_tokens, 0, kMaxCacheTokens);
   keys.reject_unknown();
   return config;
 }
@@ -232,8 +234,9 @@ nlohmann::json to_json(const ModelConfig& config) {
                       {"use_flash_attn", config.use_flash_attn},
                       {"use_compressed_mem", config.use_compressed_mem},
                       {"compressed_mem_factor", config.compressed_mem_factor}};
-  // The reference's constructor has no such argument, and takes all the others as they stand.
+  // The reference's constructor has no such arguments, and takes all the others as they stand.
   if (config.apply_qk_rmsnorm_scale) json["apply_qk_rmsnorm_scale"] = true;
+  if (config.document_cache_tokens > 0) json["document_cache_tokens"] = config.document_cache_tokens;
   if (config.ff_mult == std::floor(config.ff_mult))
     json["ff_mult"] = static_cast<std::int64_t>(config.ff_mult);
   return json;

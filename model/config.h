@@ -31,6 +31,9 @@ struct ModelConfig {
   /// Extension, off for parity: attention of layers with qk_rmsnorm is scaled by the 8 that the reference
   /// computes and never uses, instead of 1/sqrt(dim_head).
   bool apply_qk_rmsnorm_scale = false;
+  /// Extension, off for parity: tokens that the document's cache (document_cache.h) reaches back; 0: no
+  /// cache. It has no part in training, nor in logits.
+  std::int64_t document_cache_tokens = 0;
 
   std::int64_t inner_dim() const { return dim_head * heads; }
   std::int64_t ff_inner_dim() const {

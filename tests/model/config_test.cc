@@ -57,13 +57,16 @@ TEST(Config, EveryValueSurvivesWritingAndReading) {
                                                {"use_flash_attn", true},
                                                {"use_compressed_mem", true},
                                                {"compressed_mem_factor", 2},
-                                               {"apply_qk_rmsnorm_scale", true}}));
+                                               {"apply_qk_rmsnorm_scale", true},
+                                               {"document_cache_tokens", 4096}}));
   EXPECT_NE(config, parse_model_config(minimal()));
   EXPECT_EQ(parse_model_config(to_json(config)), config);
 }
 
 TEST(Config, WritesNoKeyThatTheReferenceLacksUnlessItIsInUse) {
-  EXPECT_FALSE(to_json(parse_model_config(minimal())).contains("apply_qk_rmsnorm_scale"));
+  for (const auto* key : {"apply_qk_rmsnorm_scale", "document_cache_tokens"}) {
+    EXPECT_FALSE(to_json(parse_model_config(minimal())).contains(key)) << key;
+  }
 }
 
 TEST(Config, ReadsAtAndRecurrent) {

@@ -1,0 +1,194 @@
+#include "model/block_state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include <ATen/ATen.h>
+
+namespace unroll {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x31737275;  // "urs1": also the version
+
+/// FNV-1a over 64-bit words.
+class Hash {
+ public:
+  void add(const void* data, std::size_t size) {
+    const auto* bytes = static_cast<const char*>(data);
+    for (; size > 0;
+         bytes += std::min(size, sizeof(std::uint64_t)), size -= std::min(size, sizeof(std::uint64_t))) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes, std::min(size, sizeof word));
+      value_ = (value_ ^ word) * 1099511628211u;
+      value_ ^= value_ >> 32;  // high bits reach the low ones, too
+    }
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 14695981039346656037u;
+};
+
+class Writer {
+ public:
+  void put(const void* data, std::size_t size) {
+    const auto* begin = static_cast<const std::byte*>(data);
+    if (size > 0) out_.insert(out_.end(), begin, begin + size);
+  }
+  template <typename T>
+  void put(const T& value) {
+    put(&value, sizeof value);
+  }
+  void reserve(std::size_t size) { out_.reserve(size); }
+  /// With a checksum behind everything.
+  std::vector<std::byte> take() {
+    Hash hash;
+    hash.add(out_.data(), out_.size());
+    put(hash.value());
+    return std::move(out_);
+  }
+
+ private:
+  std::vector<std::byte> out_;
+};
+
+/// Reads what Writer wrote; every length is checked against what is there.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {
+    std::uint64_t expected = 0;
+    if (bytes_.size() < sizeof expected) fail();
+    bytes_ = bytes_.first(bytes_.size() - sizeof expected);
+    std::memcpy(&expected, bytes_.data() + bytes_.size(), sizeof expected);
+    Hash hash;
+    hash.add(bytes_.data(), bytes_.size());
+    if (hash.value() != expected) fail();
+  }
+
+  template <typename T>
+  T get() {
+    T value;
+    std::memcpy(&value, take(sizeof value).data(), sizeof value);
+    return value;
+  }
+  at::Tensor tensor() {
+    const auto dimensions = get<std::uint32_t>();
+    if (dimensions > 4) fail();
+    std::vector<std::int64_t> shape;
+    std::size_t count = 1;
+    for (std::uint32_t i = 0; i < dimensions; ++i) {
+      shape.push_back(get<std::int64_t>());
+      if (shape.back() < 0 || static_cast<std::size_t>(shape.back()) > bytes_.size()) fail();
+      count *= static_cast<std::size_t>(shape.back());
+      if (count > bytes_.size()) fail();
+    }
+    auto result = at::empty(shape, at::kFloat);
+    std::memcpy(result.mutable_data_ptr(), take(count * sizeof(float)).data(), count * sizeof(float));
+    return result;
+  }
+  std::span<const std::byte> take(std::size_t size) {
+    if (size > bytes_.size()) fail();
+    const auto taken = bytes_.first(size);
+    bytes_ = bytes_.subspan(size);
+    return taken;
+  }
+  bool at_end() const { return bytes_.empty(); }
+  [[noreturn]] static void fail() {
+    throw std::runtime_error(
+        "a saved model state is damaged or of another model; read the document again from its start");
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+/// The block before, and up to half as many compressed positions in front.
+bool is_memory(const at::Tensor& memory, const ModelConfig& config) {
+  const auto most = config.block_width + (config.use_compressed_mem ? config.block_width / 2 : 0);
+  return memory.dim() == 4 && memory.size(0) == 2 && memory.size(1) == 1 &&
+         memory.size(2) >= config.block_width && memory.size(2) <= most && memory.size(3) == config.dim_head;
+}
+
+Recurrence read_recurrence(Reader& reader, const ModelConfig& config, at::Device device) {
+  const auto memories = reader.get<std::uint32_t>();
+  const auto states = reader.get<std::uint32_t>();
+  if ((memories != 0 && memories != config.depth) || states != config.recurrent_layers.size()) Reader::fail();
+  Recurrence recurrence;
+  for (std::uint32_t i = 0; i < memories; ++i) {
+    recurrence.memories.push_back(reader.tensor().to(device));
+    if (!is_memory(recurrence.memories.back(), config)) Reader::fail();
+  }
+  const std::vector<std::int64_t> state_shape{1, config.num_state_vectors, config.dim};
+  for (std::uint32_t i = 0; i < states; ++i) {
+    recurrence.states.push_back(reader.tensor().to(device));
+    if (recurrence.states.back().sizes() != state_shape) Reader::fail();
+  }
+  return recurrence;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> BlockState::tensors() const {
+  auto tensors = recurrence.memories;
+  tensors.insert(tensors.end(), recurrence.states.begin(), recurrence.states.end());
+  return tensors;
+}
+
+std::size_t BlockState::bytes() const {
+  std::size_t total = sizeof *this + (cache ? cache->bytes() : 0);
+  for (const auto& tensor : tensors()) total += tensor.nbytes();
+  return total;
+}
+
+std::vector<std::byte> BlockState::serialize() const {
+  Writer out;
+  out.reserve(bytes());
+  out.put(kMagic);
+  out.put(checkpoint_);
+  out.put(last_token);
+  out.put(static_cast<std::uint32_t>(recurrence.memories.size()));
+  out.put(static_cast<std::uint32_t>(recurrence.states.size()));
+  for (const auto& tensor : tensors()) {
+    const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
+    out.put(static_cast<std::uint32_t>(compact.dim()));
+    out.put(compact.sizes().data(), compact.sizes().size() * sizeof(std::int64_t));
+    out.put(compact.const_data_ptr(), compact.nbytes());
+  }
+  const auto cached = cache ? cache->serialize() : std::vector<std::byte>();
+  out.put(static_cast<std::uint64_t>(cached.size()));
+  out.put(cached.data(), cached.size());
+  return out.take();
+}
+
+std::shared_ptr<const BlockState> BlockState::deserialize(std::span<const std::byte> bytes,
+                                                          const ModelConfig& config, at::Device device,
+                                                          std::uint64_t checkpoint) {
+  Reader reader(bytes);
+  if (reader.get<std::uint32_t>() != kMagic || reader.get<std::uint64_t>() != checkpoint) Reader::fail();
+  const auto last_token = reader.get<std::int32_t>();
+  if (last_token < 0 || last_token >= config.num_tokens) Reader::fail();
+  auto recurrence = read_recurrence(reader, config, device);
+  const auto cached = reader.take(reader.get<std::uint64_t>());
+  if (!reader.at_end() || cached.empty() != (config.document_cache_tokens == 0)) Reader::fail();
+  std::shared_ptr<const DocumentCache> cache;
+  if (!cached.empty()) {
+    cache = std::make_shared<const DocumentCache>(
+        DocumentCache::deserialize(cached, config.num_tokens, config.document_cache_tokens));
+  }
+  return std::make_shared<const BlockState>(std::move(recurrence), last_token, std::move(cache), checkpoint);
+}
+
+std::uint64_t fingerprint(const ModelConfig& config, const std::map<std::string, at::Tensor>& parameters) {
+  Hash hash;
+  const auto text = to_json(config).dump();
+  hash.add(text.data(), text.size());
+  for (const auto& [name, tensor] : parameters) {
+    const auto compact = tensor.to(at::kCPU).contiguous();
+    hash.add(name.data(), name.size());
+    hash.add(compact.const_data_ptr(), compact.nbytes());
+  }
+  return hash.value();
+}
+
+}  // namespace unroll

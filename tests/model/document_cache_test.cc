@@ -1,0 +1,186 @@
+// The cache's numbers are those of its definition, worked out the slow way; it is a distribution, forgets
+// what it must, and goes on with the same bits after a restart.
+#include "model/document_cache.h"
+
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <random>
+
+#include "tests/model/testing.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::int32_t kTokens = 30;
+
+/// Repeats itself, with changes.
+std::vector<std::int32_t> a_document(std::size_t length, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::int32_t> tokens;
+  while (tokens.size() < length) {
+    if (tokens.size() > 20 && random() % 4 == 0) {
+      const auto from = random() % (tokens.size() - 12);
+      for (std::size_t i = from; i < from + 12; ++i) tokens.push_back(tokens[i]);
+    }
+    tokens.push_back(static_cast<std::int32_t>(random() % kTokens));
+  }
+  tokens.resize(length);
+  return tokens;
+}
+
+/// Some distribution over the vocabulary, other ones from place to place.
+std::vector<float> network(std::size_t place) {
+  std::vector<float> logprobs(kTokens);
+  double sum = 0;
+  for (std::size_t v = 0; v < kTokens; ++v)
+    sum += std::exp(std::sin(static_cast<double>(place * 31 + v * 7)));
+  for (std::size_t v = 0; v < kTokens; ++v)
+    logprobs[v] = static_cast<float>(std::sin(static_cast<double>(place * 31 + v * 7)) - std::log(sum));
+  return logprobs;
+}
+
+/// The definition, with nothing kept between tokens but the weights.
+class Slow {
+ public:
+  explicit Slow(std::size_t capacity) : capacity_(capacity) {}
+
+  double probability(const std::vector<std::int32_t>& document, std::size_t place, std::int32_t token,
+                     double network_probability) {
+    const auto oldest = place > capacity_ ? place - capacity_ : 0;
+    if (place == 0) return network_probability;
+    double counted = network_probability;
+    std::size_t longest = 0, distinct = 0, total = 0;
+    for (std::size_t context = 0; context <= 8; ++context) {
+      std::map<std::int32_t, std::size_t> counts;
+      std::size_t sum = 0;
+      std::size_t occurrences = 0;  // of the last token: the latest 128 count
+      for (std::size_t next = place; next-- > oldest && occurrences <= 128;) {
+        if (context > 0 && agrees(document, next, place, 1, oldest) && ++occurrences > 128) break;
+        if (context == 0 || agrees(document, next, place, context, oldest)) {
+          ++counts[document[next]];
+          ++sum;
+        }
+      }
+      if (sum == 0) break;
+      counted = (std::max(static_cast<double>(counts.contains(token) ? counts[token] : 0) - 0.75, 0.0) +
+                 0.75 * static_cast<double>(counts.size()) * counted) /
+                static_cast<double>(sum);
+      longest = context;
+      distinct = counts.size();
+      total = sum;
+    }
+    const auto key = std::tuple(longest, std::min<std::size_t>(distinct, 3),
+                                std::min<std::size_t>(static_cast<std::size_t>(std::log2(total)), 3));
+    auto& [won, all] = weights_.try_emplace(key, 1.0, 2.0).first->second;
+    const double weight = won / all;
+    const double mixed = (1 - weight) * network_probability + weight * counted;
+    if (token == document[place]) won += weight * counted / mixed, all += 1;
+    return mixed;
+  }
+
+ private:
+  static bool agrees(const std::vector<std::int32_t>& document, std::size_t next, std::size_t place,
+                     std::size_t context, std::size_t oldest) {
+    if (next < oldest + context) return false;
+    return std::equal(document.begin() + static_cast<std::ptrdiff_t>(next - context),
+                      document.begin() + static_cast<std::ptrdiff_t>(next),
+                      document.begin() + static_cast<std::ptrdiff_t>(place - context));
+  }
+  std::size_t capacity_;
+  std::map<std::tuple<std::size_t, std::size_t, std::size_t>, std::pair<double, double>> weights_;
+};
+
+TEST(DocumentCache, IsItsDefinition) {
+  for (const std::size_t capacity : {1u, 2u, 50u, 4000u}) {
+    const auto document = a_document(1500, 3);
+    DocumentCache cache(kTokens, static_cast<std::int64_t>(capacity));
+    Slow slow(capacity);
+    for (std::size_t place = 0; place < document.size(); ++place) {
+      const auto token = document[place];
+      const auto expected = network(place)[static_cast<std::size_t>(token)];
+      const auto mixture = cache.predict();
+      const auto wanted = std::log(slow.probability(document, place, token, std::exp(double{expected})));
+      ASSERT_NEAR(mixture.logprob(token, expected), wanted, 1e-5) << capacity << ", token " << place;
+      cache.append(token, mixture, expected);
+    }
+  }
+}
+
+TEST(DocumentCache, IsADistributionAndTheSameTokenByToken) {
+  const auto document = a_document(600, 4);
+  DocumentCache cache(kTokens, 100);
+  for (std::size_t place = 0; place < document.size(); ++place) {
+    const auto before = network(place);
+    auto after = before;
+    const auto mixture = cache.predict();
+    mixture.apply(after);
+    double sum = 0;
+    for (std::int32_t token = 0; token < kTokens; ++token) {
+      const auto v = static_cast<std::size_t>(token);
+      sum += std::exp(after[v]);
+      ASSERT_NEAR(after[v], mixture.logprob(token, before[v]), 1e-5);
+    }
+    ASSERT_NEAR(sum, 1, 1e-5) << place;
+    cache.append(document[place], mixture, before[static_cast<std::size_t>(document[place])]);
+  }
+}
+
+double nats(DocumentCache& cache, const std::vector<std::int32_t>& tokens, float network_logprob) {
+  double sum = 0;
+  for (const auto token : tokens) {
+    const auto mixture = cache.predict();
+    sum -= mixture.logprob(token, network_logprob);
+    cache.append(token, mixture, network_logprob);
+  }
+  return sum;
+}
+
+TEST(DocumentCache, WhatComesAgainIsCheapWhatIsNewCostsLittleMore) {
+  std::vector<std::int32_t> random(1000);
+  std::mt19937 generator(9);
+  for (auto& token : random) token = static_cast<std::int32_t>(generator() % 5000);
+  const auto plain = 1000 * std::log(5000.0);
+  DocumentCache cache(5000, 4096);
+  const auto first = nats(cache, random, -std::log(5000.0F));
+  EXPECT_LT(first, plain * 1.03) << "nothing in it repeats";
+  const auto second = nats(cache, random, -std::log(5000.0F));
+  EXPECT_LT(second, plain / 10);
+  DocumentCache short_one(5000, 500);
+  nats(short_one, random, -std::log(5000.0F));
+  EXPECT_GT(nats(short_one, random, -std::log(5000.0F)), plain * 0.9) << "out of its reach";
+}
+
+TEST(DocumentCache, GoesOnWithTheSameBitsAfterARestart) {
+  const auto document = a_document(900, 5);
+  DocumentCache cache(kTokens, 64);
+  for (std::size_t place = 0; place < document.size(); ++place) {
+    const auto restored = DocumentCache::deserialize(cache.serialize(), kTokens, 64);
+    EXPECT_EQ(restored.serialize(), cache.serialize());
+    EXPECT_EQ(restored.bytes(), cache.bytes());
+    const auto logprob = network(place)[static_cast<std::size_t>(document[place])];
+    const auto mixture = cache.predict();
+    ASSERT_EQ(restored.predict().logprob(document[place], logprob),
+              mixture.logprob(document[place], logprob));
+    if (place % 3 == 0) {
+      auto other = restored;
+      other.append(document[place], other.predict(), logprob);
+      cache = other;
+    } else {
+      cache.append(document[place], mixture, logprob);
+    }
+  }
+}
+
+TEST(DocumentCache, DamagedBytesAreRefused) {
+  DocumentCache cache(kTokens, 64);
+  nats(cache, a_document(40, 6), -3);
+  const auto bytes = cache.serialize();
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_THROW(DocumentCache::deserialize(std::span(bytes).first(size), kTokens, 64), std::runtime_error);
+  }
+  EXPECT_THROW(DocumentCache::deserialize(bytes, 5, 64), std::runtime_error) << "tokens that there are not";
+}
+
+}  // namespace
+}  // namespace unroll
