@@ -1,10 +1,12 @@
 #include "training/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
 #include <numbers>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 
 #include <ATen/ATen.h>
@@ -45,19 +47,20 @@ class Trainer {
                options.config.ignore_index, options.seed),
         random_(options.seed) {
     at::manual_seed(options.seed);
-    parameters_ = resumable() ? read_safetensors(trainer_folder() / "parameters.safetensors")
-                              : initial_parameters(options.config);
+    const bool resumes = fs::exists(checkpoint_file());
+    auto saved = resumes ? read_safetensors(checkpoint_file()) : TensorMap();
+    parameters_ = resumes ? take(saved, "parameters.") : initial_parameters(options.config);
     for (auto& [name, tensor] : parameters_) {
       tensor = tensor.clone();
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
     }
     optimizer_.emplace(parameters_, options.weight_decay);
-    if (resumable()) restore();
+    if (resumes) restore(saved);
   }
 
   void run(const std::function<bool(const TrainProgress&)>& progress) {
-    std::ofstream curve(trainer_folder() / "loss.csv", std::ios::app);
-    if (curve.tellp() == 0) curve << "step,tokens,loss,learning_rate,tokens_per_second\n";
+    keep_curve();
+    std::ofstream curve(curve_file(), std::ios::app);
     for (bool go_on = true; go_on && step_ < options_.steps;) {
       const auto report = step();
       curve << report.step << ',' << report.tokens << ',' << report.loss << ',' << report.learning_rate << ','
@@ -71,8 +74,28 @@ class Trainer {
   }
 
  private:
-  fs::path trainer_folder() const { return options_.out / "trainer"; }
-  bool resumable() const { return fs::exists(trainer_folder() / "position.json"); }
+  fs::path checkpoint_file() const { return options_.out / "trainer" / "checkpoint.safetensors"; }
+  fs::path curve_file() const { return options_.out / "trainer" / "loss.csv"; }
+
+  /// The loss curve up to this step: what a killed run did after its last checkpoint is done again.
+  void keep_curve() const {
+    std::ostringstream kept;
+    kept << "step,tokens,loss,learning_rate,tokens_per_second\n";
+    std::ifstream before(curve_file());
+    std::string line;
+    std::getline(before, line);
+    for (std::int64_t step = 0; step < step_ && std::getline(before, line); ++step) kept << line << '\n';
+    std::ofstream(curve_file(), std::ios::trunc) << kept.str();
+  }
+
+  /// Those whose names begin so, without that beginning.
+  static TensorMap take(const TensorMap& tensors, std::string_view prefix) {
+    TensorMap taken;
+    for (const auto& [name, tensor] : tensors) {
+      if (name.starts_with(prefix)) taken[name.substr(prefix.size())] = tensor;
+    }
+    return taken;
+  }
 
   double learning_rate() const {
     if (step_ < options_.warmup_steps) {
@@ -150,44 +173,46 @@ class Trainer {
     return report;
   }
 
-  /// position.json is written last: with it, the rest is whole.
+  /// All that resuming needs is one file, replaced at once: a crash leaves the one before or the new one.
   void save() const {
-    fs::create_directories(trainer_folder());
-    TensorMap detached;
-    for (const auto& [name, tensor] : parameters_) detached[name] = tensor.detach();
-    write_safetensors(trainer_folder() / "parameters.safetensors", detached);
-    auto running = optimizer_->moments();
+    TensorMap detached, all = optimizer_->moments();
+    for (const auto& [name, tensor] : parameters_) {
+      detached[name] = tensor.detach();
+      all["parameters." + name] = tensor.detach();
+    }
     for (std::size_t i = 0; i < recurrence_.memories.size(); ++i) {
-      running["memories." + std::to_string(i)] = recurrence_.memories[i].contiguous();
+      all["memories." + std::to_string(i)] = recurrence_.memories[i].contiguous();
     }
     for (std::size_t i = 0; i < recurrence_.states.size(); ++i) {
-      running["states." + std::to_string(i)] = recurrence_.states[i].contiguous();
+      all["states." + std::to_string(i)] = recurrence_.states[i].contiguous();
     }
-    write_safetensors(trainer_folder() / "running.safetensors", running);
     std::ostringstream random;
     random << random_;
-    std::ofstream(trainer_folder() / "position.json.new") << nlohmann::json{
+    const nlohmann::json position{
         {"step", step_}, {"tokens", tokens_}, {"lanes", lanes_.position()}, {"random", random.str()}};
-    fs::rename(trainer_folder() / "position.json.new", trainer_folder() / "position.json");
+    const auto text = position.dump();
+    all["position"] = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
+    std::ranges::copy(text, all["position"].mutable_data_ptr<std::uint8_t>());
+    write_safetensors(checkpoint_file(), all);
     save_checkpoint(options_.out, options_.config, detached, options_.save_dtype);
     fs::copy_file(options_.vocabulary, options_.out / "tokenizer.model",
                   fs::copy_options::overwrite_existing);
   }
 
-  void restore() {
-    std::ifstream in(trainer_folder() / "position.json");
-    const auto position = nlohmann::json::parse(in);
+  void restore(TensorMap& saved) {
+    const auto text = saved.at("position").contiguous();
+    const auto* begin = text.const_data_ptr<std::uint8_t>();
+    const auto position = nlohmann::json::parse(begin, begin + text.numel());
     step_ = position.at("step");
     tokens_ = position.at("tokens");
     lanes_.restore(position.at("lanes"));
     std::istringstream(position.at("random").get<std::string>()) >> random_;
-    auto running = read_safetensors(trainer_folder() / "running.safetensors");
-    optimizer_->restore(running, step_);
-    for (std::int64_t i = 0; running.contains("memories." + std::to_string(i)); ++i) {
-      recurrence_.memories.push_back(running["memories." + std::to_string(i)].clone());
+    optimizer_->restore(saved, step_);
+    for (std::int64_t i = 0; saved.contains("memories." + std::to_string(i)); ++i) {
+      recurrence_.memories.push_back(saved["memories." + std::to_string(i)].clone());
     }
-    for (std::int64_t i = 0; running.contains("states." + std::to_string(i)); ++i) {
-      recurrence_.states.push_back(running["states." + std::to_string(i)].clone());
+    for (std::int64_t i = 0; saved.contains("states." + std::to_string(i)); ++i) {
+      recurrence_.states.push_back(saved["states." + std::to_string(i)].clone());
     }
   }
 

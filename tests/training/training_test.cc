@@ -304,14 +304,34 @@ TEST_F(Training, ResumesToTheLastBit) {
     resumed.insert(resumed.end(), rest.begin(), rest.end());
     EXPECT_EQ(resumed, losses);
     for (const auto* file :
-         {"trainer/parameters.safetensors", "trainer/running.safetensors", "trainer/position.json",
-          "model.safetensors", "config.json", "tokenizer.model"}) {
+         {"trainer/checkpoint.safetensors", "model.safetensors", "config.json", "tokenizer.model"}) {
       const auto bytes = read_file(once.out / file);
       EXPECT_FALSE(bytes.empty()) << file;
       EXPECT_TRUE(bytes == read_file(twice.out / file)) << file;
     }
     EXPECT_TRUE(train_to(once, 12).empty()) << "it is done";
   }
+}
+
+TEST_F(Training, WhatAKilledRunDidAfterItsLastCheckpointIsDoneAgainAndNotInTheCurveTwice) {
+  struct Killed {};
+  const auto once = options("once"), killed = options("killed");
+  const auto losses = train_to(once, 12);
+  EXPECT_THROW(train(killed,
+                     [](const TrainProgress& progress) -> bool {
+                       if (progress.step == 8) throw Killed();
+                       return true;
+                     }),
+               Killed);
+  EXPECT_EQ(train_to(killed, 12), std::vector(losses.begin() + 5, losses.end()));
+  std::ifstream curve(folder / "killed/trainer/loss.csv");
+  std::string line;
+  std::getline(curve, line);
+  for (int step = 1; step <= 12; ++step) {
+    ASSERT_TRUE(std::getline(curve, line));
+    EXPECT_TRUE(line.starts_with(std::to_string(step) + ",")) << line;
+  }
+  EXPECT_FALSE(std::getline(curve, line));
 }
 
 TEST_F(Training, OptionsThatCannotBe) {
