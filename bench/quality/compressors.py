@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Bits per byte of a checkpoint on whole documents, beside what compressors need for the same bytes.
+
+    bench/quality/compressors.py [--unroll build/bin/unroll] [--model models/unroll-small] FILE...
+
+Each file is streamed from its first byte to its last, with nothing known of it before. xz is `-9e`, bzip2 `-9`, PPMd
+7-Zip's (`-m0=PPMd:o=32:mem=1g`; the package is 7zip), left out where it is not installed. Sizes are whole files with
+their headers. Prints a table in Markdown; the least of each row is bold.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+def xz(file):
+    return len(subprocess.run(["xz", "-9e", "-k", "-c", file], check=True, capture_output=True).stdout)
+
+
+def bzip2(file):
+    return len(subprocess.run(["bzip2", "-9", "-k", "-c", file], check=True, capture_output=True).stdout)
+
+
+def ppmd(file):
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "a.7z"
+        subprocess.run(["7zz", "a", "-bd", "-m0=PPMd:o=32:mem=1g", archive, file], check=True, capture_output=True)
+        return archive.stat().st_size
+
+
+def unroll_bits(program, model, file):
+    command = [program, "eval", "--model", model, file, "--format", "json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["bits_per_byte"]
+
+
+def without_cache(model, folder):
+    """The same checkpoint, the network alone."""
+    copy = Path(folder) / "network"
+    shutil.copytree(model, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config.pop("document_cache_tokens", None)
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+def row(name, size, columns):
+    least = min(columns)
+    cells = [f"**{value:.3f}**" if value == least else f"{value:.3f}" for value in columns]
+    return f"| {name} | {size:,} | " + " | ".join(cells) + " |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
+    parser.add_argument("--model", default="models/unroll-small", metavar="DIR")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    arguments = parser.parse_args()
+    compressors = {"xz -9e": xz, "bzip2": bzip2} | ({"PPMd": ppmd} if shutil.which("7zz") else {})
+    with tempfile.TemporaryDirectory() as folder:
+        network = without_cache(arguments.model, folder)
+        print("| document | bytes | unroll | network alone | " + " | ".join(compressors) + " |")
+        print("|---|---|---|---|" + "---|" * len(compressors))
+        total, sums = 0, None
+        for file in arguments.files:
+            size = Path(file).stat().st_size
+            bits = [unroll_bits(arguments.unroll, arguments.model, file),
+                    unroll_bits(arguments.unroll, network, file)]
+            bits += [8 * compress(file) / size for compress in compressors.values()]
+            name = re.sub(r"^[a-z]+-", "", Path(file).stem)
+            print(row(name, size, bits), flush=True)
+            total += size
+            sums = [a + size * b for a, b in zip(sums or [0] * len(bits), bits)]
+        print(row("all", total, [value / total for value in sums]))
+
+
+if __name__ == "__main__":
+    main()
