@@ -139,7 +139,6 @@ Opened Engine::Impl::open(DocumentRequest request, std::shared_ptr<DocumentListe
   const std::lock_guard lock(mutex_);
   check_limits(document->status.owner);
   if (!request.resume) journal.insert(document->status, request.plugins);
-  document->pass = pass_;
   if (!open_.emplace(opened.id, std::move(document)).second) {
     throw Error(ErrorCode::kDocumentState, "document " + opened.id + " is being read already");
   }

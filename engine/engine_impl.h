@@ -84,7 +84,7 @@ class Engine::Impl {
   std::vector<Replay> replays_;
   EngineStats stats_;
   bool draining_ = false, stopping_ = false;
-  double pass_ = 0;  ///< Virtual time: the smallest pass that ran last; newcomers begin here.
+  double pass_ = 0;  ///< The engine's thread's. Virtual time: the smallest pass that ran last.
   Clock::time_point last_commit_ = Clock::now();
   std::thread thread_;
 };
