@@ -12,12 +12,14 @@ using nlohmann::ordered_json;
 std::string line_object(const json& line) {
   ordered_json ordered;
   for (const char* key : {"line", "start", "end"}) ordered[key] = whole(line, key);
-  ordered["score"] = line.at("score").is_null() ? ordered_json() : ordered_json(line["score"]);
+  number(line, "score");  // There, and a number.
+  ordered["score"] = line["score"];
   return to_line(ordered);
 }
 
+/// Lines have no type.
 bool is_document(const json& output) {
-  return type_of(output) == "document";
+  return output.is_object() && output.contains("type") && type_of(output) == "document";
 }
 
 class AnomalyLines : public View {

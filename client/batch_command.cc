@@ -69,6 +69,12 @@ int batch(const BatchOptions& options) {
   std::vector<PluginRequest> plugins;
   for (const std::string& text : options.plugins) plugins.push_back(parse_plugin_request(text));
   const std::vector<fs::path> files = files_of(options.folder, options.out);
+  std::error_code failed;
+  fs::create_directories(options.out, failed);
+  if (failed) {
+    throw CommandError("cannot make the folder " + options.out.string() + ": " + failed.message() +
+                       "; name one that you may write to with --out");
+  }
   std::unique_ptr<Reader> reader;
   BatchCounts counts;
   for (const fs::path& file : files) {
@@ -108,6 +114,7 @@ void add_batch_command(CommandLine& line) {
       ->add_option("--plugin", options->plugins,
                    "A plugin, with options or without; may be given several times")
       ->expected(1)
+      ->allow_extra_args(false)  // What follows is the next argument.
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("NAME[:JSON]")
       ->default_str("score");

@@ -43,26 +43,43 @@ int CommandLine::run(int argc, const char* const* argv) {
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app_.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) return finish(app_.exit(error));  // --help, --version
     std::cerr << "unroll: " << usage_problem(argc, argv, error) << '\n';
     return kExitUsage;
   }
   return run_action();
 }
 
+int CommandLine::finish(int exit_code) {
+  if (std::cout.flush() || exit_code != 0) return exit_code;
+  std::cerr << "unroll: cannot write to standard output; free space, or write somewhere else\n";
+  return kExitFailed;
+}
+
 std::string CommandLine::usage_problem(int argc, const char* const* argv,
                                        const CLI::ParseError& error) const {
-  const std::string first = argc > 1 ? argv[1] : "";
-  const bool unknown = app_.get_subcommands().empty() && !first.empty() && first.front() != '-';
-  if (unknown) return "there is no command '" + first + "'; 'unroll --help' lists them";
-  if (app_.get_subcommands().empty()) return std::string(error.what()) + "; 'unroll --help' shows the usage";
-  return std::string(error.what()) + "; 'unroll " + app_.get_subcommands().front()->get_name() +
-         " --help' shows the usage";
+  // The command as far as it was understood, and the word behind it.
+  const CLI::App* command = &app_;
+  std::string path = "unroll";
+  int words = 1;
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    path += ' ' + command->get_name();
+    while (words < argc && argv[words] != command->get_name()) ++words;
+    ++words;
+  }
+  const std::string next = words < argc ? argv[words] : "";
+  const bool has_commands = !command->get_subcommands([](const CLI::App*) { return true; }).empty();
+  if (has_commands && !next.empty()) {
+    const std::string kind = next.front() == '-' ? "option" : "command";
+    return "there is no " + kind + " '" + path + ' ' + next + "'; '" + path + " --help' lists them";
+  }
+  return std::string(error.what()) + "; '" + path + " --help' shows the usage";
 }
 
 int CommandLine::run_action() {
   try {
-    return action_();
+    return finish(action_());
   } catch (const CommandError& error) {
     std::cerr << "unroll: " << error.what() << '\n';
     return error.exit_code;
@@ -89,7 +106,8 @@ void add_model_flags(CLI::App& command, SharedOptions& options) {
 void add_reader_flags(CLI::App& command, SharedOptions& options) {
   add_model_flags(command, options);
   add_socket_flag(command, options);
-  command.add_flag("--embedded", options.embedded, "Read in this process, even where a daemon listens");
+  command.add_flag("--embedded", options.embedded, "Read in this process, even where a daemon listens")
+      ->excludes(command.get_option("--socket"));
   command.add_flag("--verbose", options.verbose, "Say on standard error who reads, and with which model");
 }
 

@@ -27,6 +27,8 @@ class CommandLine {
  private:
   std::string usage_problem(int argc, const char* const* argv, const CLI::ParseError& error) const;
   int run_action();
+  /// The exit code; another where what was printed did not get out.
+  static int finish(int exit_code);
 
   CLI::App app_;
   std::function<int()> action_;

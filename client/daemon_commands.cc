@@ -94,10 +94,22 @@ int documents(const DaemonOptions& options) {
   return 0;
 }
 
+/// As Connection::call; says where documents are listed in the words of the command line.
+void call_for(Connection& daemon, std::string_view method, const std::string& document, json params) {
+  params["document"] = document;
+  try {
+    daemon.call(method, params);
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kDocumentUnknown) throw;
+    throw CommandError("the daemon has no document '" + one_line(document) +
+                       "' of yours; 'unroll documents' lists them");
+  }
+}
+
 int cancel(const DaemonOptions& options) {
   Connection daemon = require_daemon(options.shared.socket);
   for (const std::string& document : options.documents) {
-    daemon.call(method::kCancel, {{"document", document}});
+    call_for(daemon, method::kCancel, document, json::object());
     std::cout << "cancelled " << document << '\n';
   }
   return 0;
@@ -106,7 +118,7 @@ int cancel(const DaemonOptions& options) {
 int attach(const DaemonOptions& options) {
   Connection daemon = require_daemon(options.shared.socket);
   ResultWriter writer(options.shared.out);
-  daemon.call(method::kAttach, {{"document", options.document}, {"from", options.from}});
+  call_for(daemon, method::kAttach, options.document, {{"from", options.from}});
   ReadEvents events;
   events.output = [&](const std::string& plugin, const json& data) {
     write_output_line(writer, "", plugin, data);

@@ -20,6 +20,11 @@ void check_model(const fs::path& folder) {
                        " is not a folder; a model is a folder with config.json, model.safetensors and "
                        "tokenizer.model: name one with --model");
   }
+  if (!fs::exists(folder / "config.json", failed)) {
+    throw CommandError("the model in " + folder.string() +
+                       " has no config.json; a checkpoint's folder holds config.json, model.safetensors and "
+                       "tokenizer.model: name one with --model, or fetch it again");
+  }
 }
 
 }  // namespace

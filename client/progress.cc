@@ -58,14 +58,16 @@ void Progress::update(const ReadProgress& progress) {
   if (!terminal_.present) return;
   const double seconds = now() - started_;
   const double rate = seconds > 0 ? static_cast<double>(progress.bytes) / seconds : 0;
-  // One column is left free: a full line would make some terminals wrap.
-  std::cerr << "\r\x1b[K" << unroll::progress_text(name_, progress, rate, terminal_.width - 1) << std::flush;
+  // One column is left free: a full line would make some terminals wrap. Spaces cover what was there before,
+  // which needs no escape codes.
+  const std::size_t width = terminal_.width - 1;
+  std::cerr << '\r' << left(progress_text(name_, progress, rate, width), width) << std::flush;
   shown_ = true;
 }
 
 void Progress::hide() {
   if (!shown_) return;
-  std::cerr << "\r\x1b[K" << std::flush;
+  std::cerr << '\r' << std::string(terminal_.width - 1, ' ') << '\r' << std::flush;
   shown_ = false;
 }
 

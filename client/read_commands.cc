@@ -163,6 +163,7 @@ void add_run(CommandLine& line) {
                    "A plugin, with options or without; may be given several times")
       ->required()
       ->expected(1)
+      ->allow_extra_args(false)  // What follows is the next argument.
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("NAME[:JSON]");
   command->add_option("FILE", options->files, "The documents; - for standard input")

@@ -40,10 +40,6 @@ void check_daemon_model(Connection& connection, const SharedOptions& options) {
 }  // namespace
 
 std::unique_ptr<Reader> make_reader(const SharedOptions& options) {
-  if (options.embedded && !options.socket.empty()) {
-    throw CommandError("--embedded reads in this process and --socket with a daemon; give one of them",
-                       kExitUsage);
-  }
   const bool look_for_daemon = !options.socket.empty() || !asks_for_own_model(options);
   if (!options.embedded && look_for_daemon) {
     if (auto connection = find_daemon(options.socket)) {

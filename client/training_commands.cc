@@ -66,6 +66,9 @@ void report(const TrainProgress& progress) {
 
 int run_train(TrainCommand& command) {
   TrainOptions& options = command.options;
+  if (!std::filesystem::is_directory(options.data)) {
+    throw CommandError(options.data.string() + " is not a folder; name one with text files with --data");
+  }
   options.config = load_model_config(command.config);
   for (const std::string& text : command.repeats) options.repeats.push_back(parse_repeat(text));
   const StopSignals signals;
@@ -125,6 +128,7 @@ void add_train(CommandLine& line) {
       ->capture_default_str();
   train->add_option("--repeat", command->repeats, "Show files whose name begins so this often an epoch")
       ->expected(1)
+      ->allow_extra_args(false)  // What follows is the next argument.
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("PREFIX=TIMES");
   train->footer("Ctrl-C stops after the step, with a checkpoint.");

@@ -13,6 +13,7 @@ using nlohmann::json;
 }
 
 const json& value_of(const json& output, const char* key) {
+  if (!output.is_object()) refuse("is not a JSON object");
   const auto found = output.find(key);
   if (found == output.end()) refuse(std::string("has no '") + key + "'");
   return *found;
@@ -36,7 +37,6 @@ std::string to_line(const nlohmann::ordered_json& value) {
 }
 
 std::string type_of(const json& output) {
-  if (!output.is_object()) refuse("is not a JSON object");
   return text_of(output, "type");
 }
 

@@ -1,1 +1,277 @@
+#include "client/command_line.h"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "client/command_tree.h"
+#include "tests/client/fixture.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+using test::Finished;
+using test::program;
+using test::TemporaryFolder;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+/// The whole tree, as main() puts it together.
+struct Tree {
+  Tree() {
+    add_read_commands(line);
+    add_batch_command(line);
+    add_daemon_commands(line);
+    add_model_commands(line);
+    add_training_commands(line);
+    add_later_commands(line);
+    add_shell_commands(line);
+  }
+  CommandLine line;
+};
+
+/// Runs a command line in this process.
+Finished unroll(const std::vector<std::string>& arguments) {
+  std::vector<const char*> words = {"unroll"};
+  for (const std::string& argument : arguments) words.push_back(argument.c_str());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  Finished finished;
+  finished.exit_code = Tree().line.run(static_cast<int>(words.size()), words.data());
+  finished.out = testing::internal::GetCapturedStdout();
+  finished.err = testing::internal::GetCapturedStderr();
+  return finished;
+}
+
+void for_each_command(const CommandEntry& command, const std::function<void(const CommandEntry&)>& visit) {
+  visit(command);
+  for (const CommandEntry& below : command.commands) for_each_command(below, visit);
+}
+
+std::vector<std::string> words_of(const CommandEntry& command) {
+  return {command.path.begin() + 1, command.path.end()};
+}
+
+/// A refused command line: exit code 2, nothing on standard output, one line that names the problem and says
+/// where to look.
+void expect_usage_error(const std::vector<std::string>& arguments, const std::string& problem,
+                        const std::string& advice) {
+  const Finished finished = unroll(arguments);
+  SCOPED_TRACE(testing::PrintToString(arguments));
+  EXPECT_EQ(finished.exit_code, 2);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_THAT(finished.err, AllOf(StartsWith("unroll: "), HasSubstr(problem), HasSubstr(advice)));
+  EXPECT_EQ(finished.err.find('\n'), finished.err.size() - 1) << finished.err;
+}
+
+TEST(CommandLine, HoldsEveryCommandOfTheDesign) {
+  Tree tree;
+  const CommandEntry root = command_tree(tree.line.app());
+  const std::vector<std::vector<std::string>> commands = {
+      {"score"},           {"anomaly"},         {"summarize"}, {"embed"},      {"run"},
+      {"batch"},           {"follow"},          {"cancel"},    {"attach"},     {"documents"},
+      {"status"},          {"train"},           {"eval"},      {"bench"},      {"logits"},
+      {"plugin", "list"},  {"plugin", "check"}, {"man"},       {"completion"}, {"model", "info"},
+      {"model", "convert"}};
+  for (const auto& words : commands) EXPECT_NE(find_command(root, words), nullptr) << words.back();
+  EXPECT_EQ(find_command(root, {"plugin", "info"}), nullptr);
+}
+
+TEST(CommandLine, EveryCommandHasHelp) {
+  Tree tree;
+  std::size_t commands = 0;
+  for_each_command(command_tree(tree.line.app()), [&](const CommandEntry& command) {
+    SCOPED_TRACE(join(command.path, " "));
+    for (const char* flag : {"--help", "-h"}) {
+      std::vector<std::string> arguments = words_of(command);
+      arguments.push_back(flag);
+      const Finished finished = unroll(arguments);
+      EXPECT_EQ(finished.exit_code, 0);
+      EXPECT_EQ(finished.err, "");
+      EXPECT_THAT(finished.out, HasSubstr(command.description.substr(0, 30)));
+      for (const OptionEntry& option : command.options)
+        EXPECT_THAT(finished.out, HasSubstr(option.names.front()));
+    }
+    ++commands;
+  });
+  EXPECT_GT(commands, 20u);
+}
+
+TEST(CommandLine, EverythingIsDescribed) {
+  Tree tree;
+  for_each_command(command_tree(tree.line.app()), [](const CommandEntry& command) {
+    SCOPED_TRACE(join(command.path, " "));
+    EXPECT_THAT(command.description, Not(IsEmpty()));
+    for (const auto* entries : {&command.options, &command.positionals}) {
+      for (const OptionEntry& entry : *entries)
+        EXPECT_THAT(entry.description, Not(IsEmpty())) << entry.names.front();
+    }
+  });
+}
+
+TEST(CommandLine, Version) {
+  const Finished finished = test::run({program("unroll").string(), "--version"});
+  EXPECT_EQ(finished.exit_code, 0);
+  EXPECT_EQ(finished.out, "unroll " UNROLL_VERSION "\n");
+  EXPECT_EQ(finished.err, "");
+}
+
+TEST(CommandLine, UsageErrorsNameTheProblemAndTheHelp) {
+  const std::string help = "'unroll --help'", score_help = "'unroll score --help'";
+  expect_usage_error({}, "required", help);
+  expect_usage_error({"frobnicate"}, "frobnicate", help);
+  expect_usage_error({"--frobnicate"}, "--frobnicate", help);
+  expect_usage_error({"score"}, "FILE", score_help);
+  expect_usage_error({"score", "a", "--frobnicate"}, "--frobnicate", score_help);
+  expect_usage_error({"--frobnicate", "score", "a"}, "--frobnicate", score_help);
+  expect_usage_error({"score", "a", "b"}, "b", score_help);
+  expect_usage_error({"score", "a", "--format", "xml"}, "--format: xml", score_help);
+  expect_usage_error({"score", "a", "--device", "abacus"}, "--device: abacus", score_help);
+  expect_usage_error({"score", "a", "--dtype", "fp64"}, "--dtype: fp64", score_help);
+  expect_usage_error({"score", "a", "--top", "0"}, "--top", score_help);
+  expect_usage_error({"score", "a", "--top", "many"}, "--top", score_help);
+  expect_usage_error({"score", "a", "--out"}, "--out", score_help);
+  expect_usage_error({"embed", "a", "--format", "html"}, "--format: html", "'unroll embed --help'");
+  expect_usage_error({"run", "a"}, "--plugin", "'unroll run --help'");
+  expect_usage_error({"batch", "a"}, "--out", "'unroll batch --help'");
+  expect_usage_error({"bench", "--batch", "0"}, "--batch", "'unroll bench --help'");
+  expect_usage_error({"plugin"}, "required", "'unroll plugin --help'");
+  expect_usage_error({"plugin", "frobnicate"}, "frobnicate", "'unroll plugin --help'");
+  expect_usage_error({"plugin", "check"}, "FILE", "'unroll plugin check --help'");
+  expect_usage_error({"model", "convert", "a"}, "TO", "'unroll model convert --help'");
+  expect_usage_error({"completion", "tcsh"}, "tcsh", "'unroll completion --help'");
+  expect_usage_error({"man", "frobnicate"}, "frobnicate", help);
+}
+
+TEST(CommandLine, FlagsThatContradictOneAnother) {
+  expect_usage_error({"score", "a", "--embedded", "--socket", "b"}, "--embedded", "--socket");
+}
+
+TEST(CommandLine, PluginOptionsAreAnObject) {
+  for (const char* options : {"score:", "score:[1]", "score:{"}) {
+    expect_usage_error({"run", "--plugin", options, "a"}, "'score'", "--plugin 'score:{");
+  }
+}
+
+TEST(CommandLine, PluginTakesOneValueAndLeavesTheFiles) {
+  // The files' own error shows that they were understood as such.
+  const Finished finished =
+      unroll({"run", "--plugin", "score", "/nowhere/a", "--embedded", "--model", "/nowhere/m"});
+  EXPECT_EQ(finished.exit_code, 1) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("/nowhere/m"));
+}
+
+TEST(CommandLine, CommandsToComeSaySo) {
+  expect_usage_error({"follow", "a.log"}, "not available yet: follow", "tail -F FILE | unroll anomaly -");
+  expect_usage_error({"generate", "--tokens", "5"}, "not available yet: generate", "only read");
+  expect_usage_error({"adapt"}, "not available yet: adapt", "unroll train");
+  expect_usage_error({"top"}, "not available yet: top", "unroll status");
+  EXPECT_THAT(unroll({"--help"}).out, HasSubstr("(not available yet)"));
+}
+
+TEST(CommandLine, SocketPathThatIsTooLong) {
+  const std::string path(108, 'x');
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"status"}, {"documents"}, {"cancel", "a"}, {"attach", "a"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--socket", path});
+    const Finished finished = unroll(arguments);
+    EXPECT_EQ(finished.exit_code, 1);
+    EXPECT_EQ(finished.out, "");
+    EXPECT_THAT(finished.err, AllOf(StartsWith("unroll: "), HasSubstr(path), HasSubstr("at most 107")));
+  }
+  // One byte less is tried, and nobody is there.
+  EXPECT_THAT(unroll({"status", "--socket", path.substr(1)}).err,
+              HasSubstr("there is no daemon's socket at"));
+}
+
+TEST(CommandLine, OutputThatGoesNowhereIsAFailure) {
+  const Finished finished =
+      test::run({"/bin/sh", "-c", "\"$0\" --help > /dev/full", program("unroll").string()});
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, HasSubstr("standard output"));
+}
+
+TEST(Completion, BashParsesItAndCompletes) {
+  const TemporaryFolder folder;
+  const Finished script = unroll({"completion", "bash"});
+  ASSERT_EQ(script.exit_code, 0);
+  test::write_file(folder / "unroll.bash", script.out);
+  const Finished parsed = test::run({"/bin/bash", "-n", (folder / "unroll.bash").string()});
+  EXPECT_EQ(parsed.exit_code, 0) << parsed.err;
+
+  const auto complete = [&](const std::string& words, int current) {
+    return test::run({"/bin/bash", "-c",
+                      "compopt() { :; }; . \"$1\"; COMP_WORDS=(" + words + "); COMP_CWORD=" +
+                          std::to_string(current) + "; _unroll; printf '%s\\n' \"${COMPREPLY[@]}\"",
+                      "bash", (folder / "unroll.bash").string()})
+        .out;
+  };
+  EXPECT_EQ(complete("unroll sc", 1), "score\n");
+  EXPECT_EQ(complete("unroll plugin ''", 2), "list\ncheck\n");
+  EXPECT_EQ(complete("unroll score a --format h", 4), "html\n");
+  EXPECT_EQ(complete("unroll score --granul", 2), "--granularity\n");
+  EXPECT_EQ(complete("unroll completion f", 2), "fish\n");
+}
+
+TEST(Completion, EveryShellKnowsEveryCommand) {
+  Tree tree;
+  const CommandEntry root = command_tree(tree.line.app());
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const std::string script = unroll({"completion", shell}).out;
+    for_each_command(root, [&](const CommandEntry& command) {
+      EXPECT_THAT(script, HasSubstr(command.path.back())) << shell;
+    });
+    EXPECT_THAT(script, HasSubstr("granularity")) << shell;
+    const fs::path interpreter = fs::path("/usr/bin") / shell;
+    if (!fs::exists(interpreter)) continue;
+    const TemporaryFolder folder;
+    test::write_file(folder / "script", script);
+    const Finished parsed = test::run({interpreter.string(), "-n", (folder / "script").string()});
+    EXPECT_EQ(parsed.exit_code, 0) << shell << ": " << parsed.err;
+  }
+}
+
+TEST(ManPages, OneForEachCommand) {
+  const TemporaryFolder folder;
+  const Finished finished = unroll({"man", "--all", (folder / "man").string()});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(finished.out, "");
+  Tree tree;
+  std::size_t pages = 0;
+  for_each_command(command_tree(tree.line.app()), [&](const CommandEntry& command) {
+    const std::string page = test::read_file(folder.path() / "man" / (join(command.path, "-") + ".1"));
+    SCOPED_TRACE(join(command.path, " "));
+    for (const char* section : {".TH ", ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", ".SH EXIT STATUS"}) {
+      EXPECT_THAT(page, HasSubstr(section));
+    }
+    std::vector<std::string> arguments = words_of(command);
+    arguments.insert(arguments.begin(), "man");
+    EXPECT_EQ(unroll(arguments).out, page);
+    ++pages;
+  });
+  EXPECT_EQ(pages, static_cast<std::size_t>(std::distance(fs::directory_iterator(folder / "man"), {})));
+}
+
+TEST(ManPages, GroffHasNothingToSay) {
+  if (!fs::exists("/usr/bin/groff")) GTEST_SKIP() << "groff is not installed";
+  const TemporaryFolder folder;
+  ASSERT_EQ(unroll({"man", "--all", folder.path().string()}).exit_code, 0);
+  std::vector<std::string> arguments = {"/usr/bin/groff", "-man", "-ww", "-z", "-Tascii"};
+  for (const auto& page : fs::directory_iterator(folder.path())) arguments.push_back(page.path().string());
+  const Finished finished = test::run(arguments);
+  EXPECT_EQ(finished.exit_code, 0);
+  EXPECT_EQ(finished.err, "");
+}
+
+}  // namespace
+}  // namespace unroll
