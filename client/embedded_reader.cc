@@ -12,6 +12,7 @@
 
 #include "client/command_error.h"
 #include "client/reader.h"
+#include "model/threads.h"
 
 namespace unroll {
 namespace {
@@ -164,6 +165,7 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
     std::cerr << "unroll: " << problem << '\n';
   }
+  wait_without_spinning();
   std::shared_ptr<BlockModel> blocks = load_block_model(model, options);
   return std::make_unique<EmbeddedReader>(std::make_unique<Engine>(std::move(blocks), std::move(vocabulary),
                                                                    std::move(plugins), EngineOptions()));

@@ -11,6 +11,7 @@
 #include "client/view.h"
 #include "model/checkpoint.h"
 #include "model/logits.h"
+#include "model/threads.h"
 #include "plugins/check.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
@@ -137,6 +138,7 @@ int convert_model(const ModelCommandOptions& options) {
 }
 
 int run_logits(const ModelCommandOptions& options) {
+  wait_without_spinning();
   write_logits(model_folder(options.shared.model), options.tokens, options.shared.out);
   return 0;
 }

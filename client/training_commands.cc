@@ -11,6 +11,7 @@
 #include "client/text.h"
 #include "client/view.h"
 #include "model/config.h"
+#include "model/threads.h"
 #include "training/evaluate.h"
 #include "training/trainer.h"
 
@@ -65,6 +66,7 @@ void report(const TrainProgress& progress) {
 }
 
 int run_train(TrainCommand& command) {
+  wait_without_spinning();
   TrainOptions& options = command.options;
   if (!std::filesystem::is_directory(options.data)) {
     throw CommandError(options.data.string() + " is not a folder; name one with text files with --data");
@@ -144,6 +146,7 @@ struct MeasureOptions {
 };
 
 int run_eval(const MeasureOptions& options) {
+  wait_without_spinning();
   const Source source = Source::open(options.file.string());  // For its errors and its size.
   Progress bar(source.name());
   const EvalResult result =
@@ -170,6 +173,7 @@ int run_eval(const MeasureOptions& options) {
 }
 
 int run_bench(const MeasureOptions& options) {
+  wait_without_spinning();
   const BenchResult result = bench(model_folder(options.shared.model), model_options(options.shared),
                                    options.batch, options.seconds);
   ResultWriter writer(options.shared.out);

@@ -44,7 +44,8 @@ HttpSession::HttpSession(ServerContext& context, Socket socket, std::uint32_t ow
 }
 
 asio::awaitable<void> HttpSession::serve() {
-  if (co_await read_header()) co_await route();
+  const bool found = co_await read_header();
+  if (found) co_await route();
   if (is_open()) co_await finish();
 }
 

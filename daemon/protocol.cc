@@ -112,8 +112,11 @@ const ErrorEntry& error_entry(ErrorCode code) {
 
 json error_to_json(ErrorCode code, std::string_view text) {
   const ErrorEntry& entry = error_entry(code);
+  // It may quote what the peer sent, which may fill a line by itself.
+  std::string message(text.substr(0, kMaxErrorBytes));
+  if (message.size() < text.size()) message += "...";
   return {{"code", static_cast<int>(code)},
-          {"message", text},
+          {"message", std::move(message)},
           {"data", {{"name", entry.name}, {"advice", entry.advice}}}};
 }
 
@@ -137,6 +140,11 @@ json parse_json(std::string_view text) {
     }
     return true;
   };
+  // The library takes a NUL for the end of its input, and what follows would go unseen.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    throw Error(ErrorCode::kParse, "not JSON: a NUL at byte " + std::to_string(nul + 1) +
+                                       "; send one JSON object a line, in UTF-8");
+  }
   try {
     return json::parse(text, check_depth);
   } catch (const json::parse_error& error) {

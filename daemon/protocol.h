@@ -27,6 +27,10 @@ inline constexpr int kProtocolVersion = 1;
 inline constexpr std::size_t kMaxLineBytes = 8u << 20;
 /// Arrays and objects inside each other in one line.
 inline constexpr std::size_t kMaxJsonDepth = 64;
+/// The text of an error; a longer one is cut.
+inline constexpr std::size_t kMaxErrorBytes = 4096;
+/// A document's name: that of a file with its folders fits.
+inline constexpr std::size_t kMaxNameBytes = 4096;
 /// What a client puts into one document.append at most, so that the line stays under kMaxLineBytes as base64,
 /// too.
 inline constexpr std::size_t kMaxAppendBytes = 4u << 20;

@@ -48,6 +48,9 @@ DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   DocumentRequest request;
   request.plugins = read_plugins(params);
   request.name = params.optional_string("name").value_or("");
+  if (request.name.size() > kMaxNameBytes) {
+    params.refuse("name", "at most " + std::to_string(kMaxNameBytes) + " bytes long");
+  }
   request.owner = owner;
   request.priority = static_cast<int>(params.optional_integer("priority", -10, 10).value_or(0));
   if (const auto deadline = params.optional_integer("deadline_ms", 1, kMaxDeadlineMs)) {

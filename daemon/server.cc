@@ -114,7 +114,7 @@ asio::awaitable<void> Server::accept() {
 }
 
 /// The first byte tells JSON-RPC from HTTP.
-asio::awaitable<void> Server::greet(Socket socket) {
+asio::awaitable<void> Server::greet(Socket accepted) {
   struct Counted {
     std::shared_ptr<ServerContext> context;
     explicit Counted(std::shared_ptr<ServerContext> shared) : context(std::move(shared)) {
@@ -124,6 +124,9 @@ asio::awaitable<void> Server::greet(Socket socket) {
   };
   const Counted counted(context_);
   boost::system::error_code error;
+  // Shared with the timer, whose handler may run when this has returned already.
+  const auto shared = std::make_shared<Socket>(std::move(accepted));
+  Socket& socket = *shared;
   const std::optional<std::uint32_t> owner = peer_uid(socket);
   if (!owner) co_return;
   const auto limit = static_cast<std::size_t>(context_->config.max_connections);
@@ -136,9 +139,9 @@ asio::awaitable<void> Server::greet(Socket socket) {
     co_return;
   }
   asio::steady_timer timer(io_, std::chrono::milliseconds(context_->config.request_timeout_ms));
-  timer.async_wait([&socket](const boost::system::error_code& cancelled) {
+  timer.async_wait([shared](const boost::system::error_code& cancelled) {
     boost::system::error_code ignored;
-    if (!cancelled) socket.close(ignored);
+    if (!cancelled) shared->close(ignored);
   });
   co_await socket.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
   timer.cancel();

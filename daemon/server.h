@@ -35,7 +35,7 @@ class Server {
 
  private:
   boost::asio::awaitable<void> accept();
-  boost::asio::awaitable<void> greet(Socket socket);
+  boost::asio::awaitable<void> greet(Socket accepted);
   void wait_for_termination();
   void wait_for_hangup();
   void begin_stop();

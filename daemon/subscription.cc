@@ -104,6 +104,11 @@ bool Subscription::deliver_next(Sink& sink) {
 
 bool Subscription::pull(Sink& sink) {
   std::vector<Output> outputs;
+  bool all_committed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    all_committed = end_.has_value();
+  }
   try {
     outputs = engine_.outputs(id_, next_sequence_, kPullOutputs);
   } catch (const Error&) {
@@ -114,7 +119,10 @@ bool Subscription::pull(Sink& sink) {
     return true;
   }
   const std::lock_guard lock(mutex_);
-  if (next_sequence_ < sequence_end_ && !end_) return false;  // not committed yet: the next event wakes us
+  if (next_sequence_ < sequence_end_ && !all_committed) {
+    // Told of after we asked: ask again. While the document goes on, the event that told it wakes us.
+    return end_.has_value();
+  }
   lagging_ = false;
   return true;
 }

@@ -17,6 +17,7 @@
 #include "daemon/socket_file.h"
 #include "engine/engine.h"
 #include "model/block_model.h"
+#include "model/threads.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
@@ -135,6 +136,7 @@ void serve(const Config& config) {
   // The journal is nobody else's to read.
   ::umask(0077);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size fails the write, as a full disk does
   SocketFile socket =
       SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
   spdlog::info("loading the model in {}", config.model_directory);
@@ -185,5 +187,6 @@ int run(int argc, char** argv) {
 }  // namespace unroll
 
 int main(int argc, char** argv) {
+  unroll::wait_without_spinning();
   return unroll::run(argc, argv);
 }
