@@ -208,6 +208,8 @@ class InProcessInstance final : public PluginInstance {
     try {
       if (me.saving_ == nullptr) {
         me.set_fault("it wrote state outside of save");
+      } else if (data == nullptr && bytes > 0) {
+        me.set_fault("it wrote a state of " + std::to_string(bytes) + " bytes at NULL");
       } else if (bytes > kMaxStateBytes - me.saving_->size()) {
         me.set_fault("its state has more than the " + std::to_string(kMaxStateBytes) + " bytes allowed");
       } else {

@@ -82,12 +82,14 @@ class Score {
     const auto offsets = block.offsets();
     const auto logprobs = block.logprobs();
     for (std::size_t i = 0; i < block.size(); ++i) {
+      const auto bytes = block.text(i);
+      if (!bytes.empty()) end_long_passage(bytes[0], offsets[i]);  // the token's nats go where it begins
       const double nats = nats_of(logprobs[i], block);
       state_.nats += nats;
       ++state_.tokens;
       state_.passage.nats += nats;
       ++state_.passage.tokens;
-      take_bytes(block.text(i), offsets[i]);
+      take_bytes(bytes, offsets[i]);
     }
   }
 
@@ -121,12 +123,16 @@ class Score {
     for (std::size_t i = 0; i < bytes.size(); ++i) take_byte(bytes[i], offset + i);
   }
 
-  void take_byte(char c, std::uint64_t offset) {
-    auto& passage = state_.passage;
+  /// Where `c` is one byte too many.
+  void end_long_passage(char c, std::uint64_t offset) {
+    const auto bytes = state_.passage.bytes;
     const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // no cut inside a UTF-8 sequence
-    if (passage.bytes >= kMaxPassageBytes && (!continues || passage.bytes >= kMaxPassageBytes + 3)) {
-      close_passage(offset);
-    }
+    if (bytes >= kMaxPassageBytes && (!continues || bytes >= kMaxPassageBytes + 3)) close_passage(offset);
+  }
+
+  void take_byte(char c, std::uint64_t offset) {
+    end_long_passage(c, offset);
+    auto& passage = state_.passage;
     ++passage.bytes;
     const bool space = is_space(c);
     if (!passage.text_begun && (lines_ || !space)) {

@@ -24,17 +24,19 @@ struct TokenSums {
   void add(double token_nats, std::span<const float> row) {
     ++tokens;
     nats += token_nats;
-    if (hidden.empty()) hidden.assign(row.size(), 0.0f);
+    fit(row.size());
     for (std::size_t d = 0; d < row.size(); ++d) hidden[d] += row[d];
   }
   void add(const TokenSums& other) {
     tokens += other.tokens;
     nats += other.nats;
-    if (hidden.empty()) {
-      hidden = other.hidden;
-    } else {
-      for (std::size_t d = 0; d < other.hidden.size(); ++d) hidden[d] += other.hidden[d];
-    }
+    if (other.hidden.empty()) return;
+    fit(other.hidden.size());
+    for (std::size_t d = 0; d < other.hidden.size(); ++d) hidden[d] += other.hidden[d];
+  }
+  /// A state of another model's may have been loaded: its rows cannot be gone on with.
+  void fit(std::size_t dim) {
+    if (hidden.size() != dim) hidden.assign(dim, 0.0f);
   }
   void visit(auto& archive) { archive(tokens, nats, hidden); }
 };

@@ -3,6 +3,7 @@
 // both directions.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -60,6 +61,9 @@ class StateReader {
   void operator()(T& value) {
     const auto from = take(sizeof value);
     std::memcpy(&value, from.data(), sizeof value);
+    if constexpr (std::is_floating_point_v<T>) {  // none is ever saved, and sorting would not survive one
+      if (!std::isfinite(value)) fail("the saved state is damaged");
+    }
   }
   void operator()(bool& value) {
     std::uint8_t byte = 0;

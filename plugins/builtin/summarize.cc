@@ -48,6 +48,7 @@ class Candidates {
   }
   void visit(auto& archive) {
     archive(length_);
+    if (length_ == 0) throw plugin::StateError("the saved state is damaged");
     for (auto& stretch : stretches_) archive(stretch);
   }
 

@@ -1,0 +1,5 @@
+/* A shared library that is no plugin. */
+int unroll_not_a_plugin(void);
+int unroll_not_a_plugin(void) {
+  return 1;
+}

@@ -1,0 +1,4 @@
+/* Nothing wrong: what the others are compared with. */
+#include "bad.h"
+
+BAD_PLUGIN("good", 0, bad_create, bad_process, bad_finish, bad_save, bad_load);

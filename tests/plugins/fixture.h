@@ -1,0 +1,112 @@
+// For the plugins' tests: where the libraries lie, documents made by hand, and a plugin's outputs.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "plugins/host.h"
+#include "plugins/synthetic.h"
+
+namespace unroll::testing {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+inline fs::path test_library(const std::string& name) {
+  return fs::path(TEST_PLUGIN_DIRECTORY) / (name + ".so");
+}
+inline fs::path builtin_library(const std::string& name) {
+  return fs::path(BUILTIN_PLUGIN_DIRECTORY) / ("unroll_" + name + ".so");
+}
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "unroll-plugins-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  fs::path path;
+};
+
+struct MadeToken {
+  std::string text;
+  float logprob = -1;
+  std::vector<float> hidden = {1, 0};
+};
+
+/// In blocks of `width` tokens.
+inline SyntheticDocument made_document(const std::vector<MadeToken>& tokens, std::size_t width = 3) {
+  SyntheticBlock whole;
+  whole.dim = 2;
+  whole.offsets = {0};
+  std::vector<std::size_t> cuts;
+  for (const auto& token : tokens) {
+    if (whole.length() % width == 0) cuts.push_back(whole.length());
+    whole.text += token.text;
+    whole.tokens.push_back(0);
+    whole.offsets.push_back(whole.text.size());
+    whole.logprobs.push_back(token.logprob);
+    whole.entropy.push_back(1);
+    whole.hidden.insert(whole.hidden.end(), token.hidden.begin(), token.hidden.end());
+  }
+  return {std::move(whole), std::move(cuts)};
+}
+
+/// A registry with one library in it, and what its instances emitted.
+struct Loaded {
+  explicit Loaded(const fs::path& file) {
+    registry.set_log([](int, std::string_view, std::string_view) {});
+    registry.load_library(file);
+  }
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
+
+  std::unique_ptr<PluginInstance> create(const std::string& options = "{}") {
+    return registry.create(registry.plugins().front().name, options,
+                           [this](std::string text) { outputs.push_back(std::move(text)); });
+  }
+  PluginRegistry registry;
+  std::vector<std::string> outputs;
+};
+
+inline void process(PluginInstance& instance, const SyntheticDocument& document, std::size_t index) {
+  auto block = document.block(index);
+  instance.process(block.view());
+}
+inline void finish(PluginInstance& instance, const SyntheticDocument& document) {
+  instance.finish(document.whole().length(), document.text().size());
+}
+
+/// The outputs of a built-in plugin for a document; `resume`: by a new instance for each block.
+inline std::vector<json> read(const std::string& builtin, const std::string& options,
+                              const SyntheticDocument& document, bool resume = false) {
+  Loaded plugin(builtin_library(builtin));
+  auto instance = plugin.create(options);
+  for (std::size_t i = 0; i < document.block_count(); ++i) {
+    process(*instance, document, i);
+    if (!resume) continue;
+    const auto state = instance->save();
+    instance = plugin.create(options);
+    instance->load(state);
+  }
+  finish(*instance, document);
+  std::vector<json> parsed;
+  for (const auto& output : plugin.outputs) parsed.push_back(json::parse(output));
+  return parsed;
+}
+
+}  // namespace unroll::testing
