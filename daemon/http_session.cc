@@ -44,6 +44,8 @@ HttpSession::HttpSession(ServerContext& context, Socket socket, std::uint32_t ow
 }
 
 asio::awaitable<void> HttpSession::serve() {
+  // Two statements: of `if (co_await read_header()) co_await route();` GCC 12 with -O3 makes an illegal
+  // instruction.
   const bool found = co_await read_header();
   if (found) co_await route();
   if (is_open()) co_await finish();

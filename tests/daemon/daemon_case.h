@@ -1,0 +1,79 @@
+// A daemon of the test's own, with a tiny model, and what the tests ask it again and again.
+#pragma once
+
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "tests/client/fixture.h"
+#include "tests/daemon/peer.h"
+
+namespace unroll::test {
+
+using nlohmann::json;
+
+class DaemonCase : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<TemporaryFolder>();
+    write_tiny_model(*folder_ / "model");
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+  void SetUp() override { start(); }
+  void TearDown() override { process_.reset(); }
+
+  /// Anew, with these settings over the defaults; the journal stays.
+  void start(const json& settings = json::object()) {
+    process_.reset();
+    write_file(*folder_ / "settings.json", settings.dump());
+    process_ = std::make_unique<Process>(
+        std::vector<std::string>{program("unrolld").string(), "--config",
+                                 (*folder_ / "settings.json").string(), "--socket", socket(), "--model",
+                                 (*folder_ / "model").string(), "--journal", (*folder_ / "journal").string()},
+        *folder_ / "log");
+    for (int tries = 0;; ++tries) {
+      try {
+        if (Peer(socket()).call("server.ping", json::object()).contains("result")) return;
+      } catch (const std::runtime_error&) {
+        if (tries == 1500 || !process_->running()) {
+          throw std::runtime_error("unrolld did not come up: " + read_file(*folder_ / "log"));
+        }
+      }
+      ::poll(nullptr, 0, 20);  // between two tries to connect
+    }
+  }
+  static std::string socket() { return (*folder_ / "s").string(); }
+  static std::string log() { return read_file(*folder_ / "log"); }
+  Process& process() { return *process_; }
+
+  static json scored(const std::string& granularity = "line") {
+    return json::array({{{"name", "score"}, {"options", {{"granularity", granularity}}}}});
+  }
+  static json text_request(const std::string& text) { return {{"plugins", scored()}, {"text", text}}; }
+
+  /// Of a text document on a connection of its own.
+  static Peer::Document read_text(const std::string& text) {
+    Peer peer(socket());
+    const auto answer = peer.call("document.open", text_request(text));
+    return peer.read_document(answer.at("result").at("document"));
+  }
+  static std::string some_text(std::size_t lines) {
+    std::string text;
+    for (std::size_t i = 0; i < lines; ++i)
+      text +=
+          "line " + std::to_string(i * 7919 % 1000) + (i % 3 == 0 ? " of the größer whale\n" : " is here\n");
+    return text;
+  }
+
+  static std::unique_ptr<TemporaryFolder> folder_;
+
+ private:
+  std::unique_ptr<Process> process_;
+};
+inline std::unique_ptr<TemporaryFolder> DaemonCase::folder_;
+
+}  // namespace unroll::test

@@ -1,0 +1,79 @@
+// A disk that is full: documents fail with a clear error, and go on when there is room, in the same daemon.
+#include <fstream>
+
+#include "tests/daemon/daemon_case.h"
+
+namespace unroll::test {
+namespace {
+
+/// The journal on a small file system of the daemon's own, in a mount namespace; no other process sees it.
+class FullDisk : public DaemonCase {
+ protected:
+  /// Through the daemon's own root the test reaches what only the daemon has mounted.
+  static std::filesystem::path filler(const json& pid) {
+    return "/proc/" + pid.dump() + "/root" + (*folder_ / "disk" / "filler").string();
+  }
+  /// False where there is nothing to write to.
+  static bool fill(const json& pid) {
+    std::ofstream file(filler(pid), std::ios::binary);
+    if (!file) return false;
+    file << std::unitbuf;  // each piece until one does not fit
+    const std::string piece(4096, 'x');
+    while (file << piece) {
+    }
+    return true;
+  }
+};
+
+TEST_F(FullDisk, FailsDocumentsUntilThereIsRoomAgain) {
+  const auto text = some_text(800);
+  const auto expected = read_text(text).outputs;
+  process().stop(SIGTERM);
+  std::filesystem::create_directory(*folder_ / "disk");
+  write_file(*folder_ / "tiny.json", R"({"journal": {"commit_blocks": 1}})");
+  const std::string disk = (*folder_ / "disk").string();
+  Process daemon({"/usr/bin/unshare", "--map-root-user", "--mount", "/bin/sh", "-c",
+                  "mount -t tmpfs -o size=8m none \"$0\" && exec \"$@\"", disk, program("unrolld").string(),
+                  "--config", (*folder_ / "tiny.json").string(), "--socket", (*folder_ / "tiny").string(),
+                  "--model", (*folder_ / "model").string(), "--journal", disk + "/journal"},
+                 *folder_ / "tiny.log");
+  std::optional<Peer> peer;
+  while (!peer && daemon.running()) {
+    try {
+      peer.emplace((*folder_ / "tiny").string());
+    } catch (const std::runtime_error&) {
+      ::poll(nullptr, 0, 20);  // between two tries to connect
+    }
+  }
+  if (!peer) GTEST_SKIP() << "no file system may be mounted here: " << read_file(*folder_ / "tiny.log");
+  const auto pid = peer->call("server.info", json::object())["result"]["pid"];
+
+  json request{{"plugins", scored()}, {"stream", true}};
+  const auto id = peer->call("document.open", request)["result"]["document"];
+  const auto half = text.substr(0, text.find('\n', text.size() / 2) + 1);
+  peer->call("document.append", {{"document", id}, {"text", half}});
+  while (peer->notification()["method"] != "document.output") {
+  }
+  if (!fill(pid)) GTEST_SKIP() << "the daemon's file system cannot be reached";
+  peer->call("document.append", {{"document", id}, {"text", text.substr(half.size())}});
+  const auto failed = peer->read_document(id).end;
+  EXPECT_EQ(failed["method"], "document.failed");
+  EXPECT_EQ(failed["params"]["error"]["data"]["name"], "journal") << failed;
+  EXPECT_THAT(failed["params"]["error"]["message"].get<std::string>(), testing::HasSubstr(disk + "/journal"));
+  EXPECT_EQ(peer->call("server.ping", json::object())["result"], json::object());
+
+  ASSERT_TRUE(std::filesystem::remove(filler(pid)));
+  request["resume"] = id;
+  const auto opened = peer->call("document.open", request);
+  ASSERT_TRUE(opened.contains("result")) << opened;
+  peer->call("document.append",
+             {{"document", id}, {"text", text.substr(opened["result"]["resume_bytes"].get<std::size_t>())}});
+  peer->call("document.end", {{"document", id}});
+  EXPECT_EQ(peer->read_document(id).end["method"], "document.done");
+  peer->call("document.attach", {{"document", id}});
+  EXPECT_EQ(peer->read_document(id).outputs, expected);
+  EXPECT_EQ(daemon.stop(SIGTERM), 0);
+}
+
+}  // namespace
+}  // namespace unroll::test

@@ -1,0 +1,246 @@
+// HTTP on the daemon's socket, taken apart to the last byte of its framing.
+#include <map>
+
+#include "tests/daemon/daemon_case.h"
+
+namespace unroll::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct HttpAnswer {
+  int status = 0;
+  std::map<std::string, std::string> fields;
+  std::string body;  ///< Its chunks joined.
+};
+
+std::string join_chunks(std::string_view text) {
+  std::string body;
+  for (;;) {
+    const auto end = text.find("\r\n");
+    if (end == std::string_view::npos || end == 0) throw std::runtime_error("no size of a chunk");
+    const auto size = std::stoul(std::string(text.substr(0, end)), nullptr, 16);
+    text.remove_prefix(end + 2);
+    if (text.size() < size + 2 || text.substr(size, 2) != "\r\n") throw std::runtime_error("a chunk is cut");
+    body += text.substr(0, size);
+    text.remove_prefix(size + 2);
+    if (size > 0) continue;
+    if (!text.empty()) throw std::runtime_error("bytes behind the last chunk");
+    return body;
+  }
+}
+
+HttpAnswer parse_answer(std::string text) {
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (text.starts_with(kContinue)) text.erase(0, kContinue.size());
+  const auto head_end = text.find("\r\n\r\n");
+  if (!text.starts_with("HTTP/1.") || head_end == std::string::npos) {
+    throw std::runtime_error("no answer: " + text.substr(0, 200));
+  }
+  HttpAnswer answer;
+  answer.status = std::stoi(text.substr(9, 3));
+  std::istringstream head(text.substr(0, head_end + 2));
+  std::string line;
+  for (std::getline(head, line); std::getline(head, line);) {
+    const auto colon = line.find(": ");
+    if (colon == std::string::npos || line.back() != '\r') throw std::runtime_error("no field: " + line);
+    answer.fields[line.substr(0, colon)] = line.substr(colon + 2, line.size() - colon - 3);
+  }
+  answer.body = text.substr(head_end + 4);
+  if (answer.fields.contains("Transfer-Encoding")) answer.body = join_chunks(answer.body);
+  if (answer.fields.contains("Content-Length") &&
+      std::to_string(answer.body.size()) != answer.fields["Content-Length"]) {
+    throw std::runtime_error("not as long as it says");
+  }
+  return answer;
+}
+
+class Http : public DaemonCase {
+ protected:
+  static HttpAnswer ask(const std::string& request) {
+    Peer peer(socket());
+    peer.send(request);
+    return parse_answer(peer.rest());
+  }
+  static std::string with_length(const std::string& target, const std::string& body,
+                                 const std::string& version = "1.1", const std::string& fields = "") {
+    return "PUT " + target + " HTTP/" + version + "\r\nHost: unroll\r\n" + fields +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  static std::string with_chunks(const std::string& target, const std::string& body, std::size_t size) {
+    std::string request =
+        "POST " + target + " HTTP/1.1\r\nHost: unroll\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (std::size_t i = 0; i < body.size(); i += size) {
+      const auto piece = body.substr(i, size);
+      std::ostringstream head;
+      head << std::hex << piece.size() << ";extension=1\r\n";
+      request += head.str() + piece + "\r\n";
+    }
+    return request + "0\r\nTrailer: none\r\n\r\n";
+  }
+  static std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
+    return lines;
+  }
+  /// What JSON-RPC gives: each output's data.
+  static std::vector<std::string> data_of(const json& options, const std::string& text) {
+    Peer peer(socket());
+    const json plugins = json::array({{{"name", "score"}, {"options", options}}});
+    const auto opened = peer.call("document.open", {{"plugins", plugins}, {"text", text}});
+    std::vector<std::string> data;
+    for (const auto& output : peer.read_document(opened["result"]["document"]).outputs) {
+      data.push_back(output.substr(output.find('{')));
+    }
+    return data;
+  }
+  static void expect_refused(const std::string& request, int status, const std::string& name,
+                             const std::string& text) {
+    const auto answer = ask(request);
+    EXPECT_EQ(answer.status, status) << request.substr(0, 200);
+    const auto error = json::parse(answer.body).at("error");
+    EXPECT_EQ(error["data"]["name"], name) << answer.body;
+    EXPECT_THAT(error["message"].get<std::string>(), HasSubstr(text));
+    EXPECT_FALSE(error["data"]["advice"].get<std::string>().empty());
+  }
+};
+
+TEST_F(Http, ADocumentsAnswerIsThatOfJsonRpc) {
+  const auto text = some_text(150);
+  const auto expected = data_of({{"granularity", "line"}, {"top", 3}}, text);
+  const std::string target = "/v1/score?granularity=line&&top=3";
+  for (const auto& request :
+       {with_length(target, text), with_length(target, text, "1.0"), with_chunks(target, text, 1),
+        with_chunks("/v1/score?gr%61nularity=l%69ne&top=3", text, 1000),
+        with_length(target, text, "1.1", "Expect: 100-continue\r\n")}) {
+    const auto answer = ask(request);
+    ASSERT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.fields.at("Content-Type"), "application/x-ndjson");
+    EXPECT_EQ(answer.fields.contains("Transfer-Encoding"), request.find("HTTP/1.1") != std::string::npos);
+    auto lines = lines_of(answer.body);
+    const auto last = json::parse(lines.back());
+    lines.pop_back();
+    EXPECT_EQ(lines, expected);
+    EXPECT_EQ(last.at("done").at("document"), answer.fields.at("X-Unroll-Document"));
+    EXPECT_EQ(last["done"]["bytes"], text.size());
+    EXPECT_EQ(last["done"]["outputs"], expected.size());
+  }
+}
+
+TEST_F(Http, AnEmptyBodyIsAnEmptyDocument) {
+  for (const auto& request : {with_length("/v1/score", ""), with_chunks("/v1/score", "", 1)}) {
+    const auto answer = ask(request);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(json::parse(lines_of(answer.body).back())["done"]["bytes"], 0);
+  }
+}
+
+TEST_F(Http, ABodyMayComeSlowlyAndItsOutputsComeMeanwhile) {
+  start({{"journal", {{"commit_blocks", 1}}}});
+  const auto text = some_text(60);
+  Peer peer(socket());
+  const auto request = with_length("/v1/score?granularity=line", text);
+  peer.send(request.substr(0, request.size() - 100));
+  while (peer.line().value().find("\"line\"") == std::string::npos) {
+  }
+  peer.send(request.substr(request.size() - 100));
+  EXPECT_THAT(peer.rest(), HasSubstr("{\"done\":"));
+}
+
+TEST_F(Http, PathsAndMethods) {
+  const std::string end = " HTTP/1.1\r\nHost: u\r\n\r\n";
+  EXPECT_EQ(ask("GET /healthz" + end).body, "ok\n");
+  const auto id = ask(with_length("/v1/score", "x\n")).fields.at("X-Unroll-Document");
+  EXPECT_EQ(json::parse(ask("GET /v1/documents" + end).body)["documents"][0]["document"], id);
+  for (const char* path : {"/", "/v1", "/v1/", "/v2/score", "/v1/score/x", "*"}) {
+    expect_refused(std::string("PUT ") + path + " HTTP/1.1\r\nHost: u\r\nContent-Length: 0\r\n\r\n", 404,
+                   "method_not_found", "/v1/PLUGIN");
+  }
+  for (const char* path : {"/healthz", "/metrics", "/v1/documents"}) {
+    const auto answer =
+        ask(std::string("POST ") + path + " HTTP/1.1\r\nHost: u\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(answer.status, 405);
+    EXPECT_EQ(answer.fields.at("Allow"), "GET");
+  }
+  EXPECT_EQ(ask("DELETE /v1/score" + end).fields.at("Allow"), "PUT, POST");
+}
+
+TEST_F(Http, WhatIsWrongWithARequestIsSaid) {
+  start({{"limits", {{"document_bytes", 1000}}}});
+  expect_refused(with_length("/v1/sc0re", "x"), 404, "plugin_unknown", "sc0re");
+  expect_refused(with_length("/v1/score?granularity=word", "x"), 400, "invalid_params", "granularity");
+  expect_refused(with_length("/v1/score?top=3&top=3", "x"), 400, "invalid_params", "twice");
+  expect_refused(with_length("/v1/score?top=%", "x"), 400, "invalid_params", "%25");
+  expect_refused(with_length("/v1/score?top=%ff", "x"), 400, "invalid_params", "UTF-8");
+  expect_refused(with_length("/v1/score?top", "x"), 400, "invalid_params", "top");
+  expect_refused("PUT /v1/score HTTP/1.1\r\nHost: u\r\n\r\n", 400, "invalid_request", "Content-Length");
+  expect_refused("GET /healthz HTTP/1.1\r\nLong: " + std::string(17 * 1024, 'x') + "\r\n\r\n", 431, "limit",
+                 "16384");
+  expect_refused("HELLO THERE\r\n\r\n", 400, "invalid_request", "HTTP/1.1");
+  expect_refused(with_length("/v1/score", std::string(1001, 'x')), 413, "limit", "1000 bytes");
+  expect_refused(with_chunks("/v1/score", std::string(1001, 'x'), 100), 413, "limit", "1000 bytes");
+  const std::string chunked = "PUT /v1/score HTTP/1.1\r\nHost: u\r\nTransfer-Encoding: chunked\r\n\r\n";
+  expect_refused(chunked + "3\r\nabcd\r\n0\r\n\r\n", 400, "invalid_request", "body");
+  expect_refused(chunked + "xyz\r\n", 400, "invalid_request", "body");
+  // The body ends before its length.
+  Peer peer(socket());
+  peer.send("PUT /v1/score HTTP/1.1\r\nHost: u\r\nContent-Length: 10\r\n\r\nabc");
+  peer.close_sending();
+  const auto answer = parse_answer(peer.rest());
+  EXPECT_EQ(answer.status, 499);
+  EXPECT_EQ(json::parse(answer.body)["error"]["data"]["name"], "peer_gone");
+  EXPECT_EQ(ask(with_length("/v1/score", "good\n")).status, 200);
+}
+
+TEST_F(Http, ADocumentThatFailsLateSaysSoInItsLastLine) {
+  start({{"journal", {{"commit_blocks", 1}}}});
+  const auto text = some_text(60);
+  Peer peer(socket());
+  peer.send("PUT /v1/score?granularity=line HTTP/1.1\r\nHost: u\r\nContent-Length: 100000\r\n\r\n" + text);
+  std::string head;
+  while (head.find("\"line\"") == std::string::npos) head += peer.line().value() + "\n";
+  const auto begin = head.find("X-Unroll-Document: ") + 19;
+  const auto id = head.substr(begin, 32);
+  Peer(socket()).call("document.cancel", {{"document", id}});
+  const auto answer = parse_answer(head + peer.rest());
+  EXPECT_EQ(answer.status, 200);
+  const auto failed = json::parse(lines_of(answer.body).back()).at("failed");
+  EXPECT_EQ(failed["document"], id);
+  EXPECT_EQ(failed["data"]["name"], "cancelled");
+}
+
+TEST_F(Http, MetricsCountWhatWasDone) {
+  const auto text = some_text(20);
+  const auto outputs = read_text(text).outputs.size();
+  const auto answer = ask("GET /metrics HTTP/1.1\r\nHost: u\r\n\r\n");
+  EXPECT_THAT(answer.fields.at("Content-Type"), StartsWith("text/plain; version=0.0.4"));
+  std::map<std::string, double> values;
+  std::string helped, typed;
+  for (const auto& line : lines_of(answer.body)) {
+    std::istringstream words(line);
+    std::string sign, kind, name;
+    if (line.starts_with("# ")) {
+      words >> sign >> kind >> name;
+      (kind == "HELP" ? helped : typed) = name;
+      EXPECT_TRUE(kind == "HELP" || kind == "TYPE") << line;
+      continue;
+    }
+    double value = -1;
+    words >> name >> value;
+    EXPECT_TRUE(words.eof() && !words.fail()) << line;
+    EXPECT_EQ(name, helped);
+    EXPECT_EQ(name, typed);
+    EXPECT_TRUE(values.emplace(name, value).second) << name;
+  }
+  EXPECT_EQ(values.at("unroll_documents_done_total"), 1);
+  EXPECT_EQ(values.at("unroll_documents_open"), 0);
+  EXPECT_EQ(values.at("unroll_document_bytes_total"), text.size());
+  EXPECT_EQ(values.at("unroll_outputs_total"), outputs);
+  EXPECT_GT(values.at("unroll_resident_memory_bytes"), 1 << 20);
+}
+
+}  // namespace
+}  // namespace unroll::test

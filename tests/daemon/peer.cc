@@ -1,0 +1,144 @@
+#include "tests/daemon/peer.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace unroll::test {
+namespace {
+
+constexpr int kPatienceMs = 30'000;
+
+}  // namespace
+
+Peer::Peer(const std::string& socket) : descriptor_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  if (::connect(descriptor_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    throw std::runtime_error("cannot connect to " + socket + ": " + std::strerror(errno));
+  }
+}
+
+bool Peer::send(std::string_view bytes, const std::vector<int>& descriptors) {
+  std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
+  bool first = !descriptors.empty();
+  while (!bytes.empty()) {
+    iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    if (first) {
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      cmsghdr* header = CMSG_FIRSTHDR(&message);
+      header->cmsg_level = SOL_SOCKET;
+      header->cmsg_type = SCM_RIGHTS;
+      header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+      std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
+    }
+    const auto sent = ::sendmsg(descriptor_.get(), &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return false;
+    first = false;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+void Peer::close_sending() {
+  ::shutdown(descriptor_.get(), SHUT_WR);
+}
+
+/// More into received_; false at the end of the stream.
+bool Peer::fill() {
+  pollfd waiting{descriptor_.get(), POLLIN, 0};
+  if (::poll(&waiting, 1, kPatienceMs) <= 0) throw std::runtime_error("the daemon does not answer");
+  std::array<char, 65536> buffer;  // NOLINT: only what was read is used
+  const auto got = ::recv(descriptor_.get(), buffer.data(), buffer.size(), 0);
+  if (got <= 0) return false;  // closed; or reset, because it had not read all when it closed
+  received_.append(buffer.data(), static_cast<std::size_t>(got));
+  return true;
+}
+
+std::optional<std::string> Peer::line() {
+  for (;;) {
+    if (const auto end = received_.find('\n'); end != std::string::npos) {
+      auto found = received_.substr(0, end);
+      received_.erase(0, end + 1);
+      return found;
+    }
+    if (!fill()) return std::nullopt;
+  }
+}
+
+std::string Peer::rest() {
+  while (fill()) {
+  }
+  return std::exchange(received_, {});
+}
+
+nlohmann::json Peer::call(const std::string& method, const nlohmann::json& params,
+                          const std::vector<int>& descriptors) {
+  const int id = ++next_id_;
+  const nlohmann::json request{{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", params}};
+  send(request.dump() + "\n", descriptors);
+  while (const auto text = line()) {
+    auto message = nlohmann::json::parse(*text);
+    if (message.contains("id")) {
+      if (message["id"] != id) throw std::runtime_error("an answer to another request: " + *text);
+      return message;
+    }
+    notifications_.push_back(*text);
+  }
+  throw std::runtime_error("the daemon closed instead of answering " + method);
+}
+
+std::string Peer::notification_text() {
+  if (!notifications_.empty()) {
+    auto first = std::move(notifications_.front());
+    notifications_.pop_front();
+    return first;
+  }
+  if (auto text = line()) return *std::move(text);
+  throw std::runtime_error("the daemon closed the connection");
+}
+
+nlohmann::json Peer::notification() {
+  return nlohmann::json::parse(notification_text());
+}
+
+std::map<std::string, Peer::Document> Peer::read_documents(std::size_t count) {
+  std::map<std::string, Document> documents;
+  while (count > 0) {
+    const auto text = notification_text();
+    auto message = nlohmann::json::parse(text);
+    if (!message.contains("method")) throw std::runtime_error("not a notification: " + text);
+    const auto& params = message.at("params");
+    Document& document = documents[params.at("document").get<std::string>()];
+    if (!document.end.is_null()) throw std::runtime_error("after a document's end: " + text);
+    if (message["method"] == "document.output") {
+      const std::string_view before_data = ",\"data\":", after_data = "}}";
+      const auto data = text.find(before_data) + before_data.size();
+      document.outputs.push_back(params.at("sequence").dump() + " " + params.at("plugin").get<std::string>() +
+                                 " " + text.substr(data, text.size() - data - after_data.size()));
+    } else if (message["method"] != "document.progress") {
+      document.end = std::move(message);
+      --count;
+    }
+  }
+  return documents;
+}
+
+Peer::Document Peer::read_document(const std::string& id) {
+  auto documents = read_documents(1);
+  if (documents.size() != 1 || !documents.contains(id)) throw std::runtime_error("of another document");
+  return std::move(documents.at(id));
+}
+
+}  // namespace unroll::test

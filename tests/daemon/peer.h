@@ -1,0 +1,54 @@
+// A client of the daemon's socket that sends any bytes at all, for tests.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "client/descriptor.h"
+
+namespace unroll::test {
+
+class Peer {
+ public:
+  /// Connects. Throws std::runtime_error.
+  explicit Peer(const std::string& socket);
+
+  /// All of it, with descriptors beside the first byte; false where the other side has closed.
+  bool send(std::string_view bytes, const std::vector<int>& descriptors = {});
+  void close_sending();
+  /// A line without its end; nullopt at the end of the stream. Throws where none comes in time.
+  std::optional<std::string> line();
+  /// Everything up to the end of the stream. Throws where that does not come in time.
+  std::string rest();
+
+  /// Sends a request and waits for its answer (the whole message); notifications that come first are kept.
+  nlohmann::json call(const std::string& method, const nlohmann::json& params,
+                      const std::vector<int>& descriptors = {});
+  /// The next notification.
+  nlohmann::json notification();
+
+  struct Document {
+    std::vector<std::string> outputs;  ///< "SEQUENCE PLUGIN DATA", the data's bytes as they came.
+    nlohmann::json end;                ///< document.done or document.failed
+  };
+  /// Notifications up to the document's last one; those of other documents are an error.
+  Document read_document(const std::string& id);
+  /// The same for so many documents at once, by their ids.
+  std::map<std::string, Document> read_documents(std::size_t count);
+
+ private:
+  bool fill();
+  Descriptor descriptor_;
+  std::string received_;
+  std::string notification_text();
+  std::deque<std::string> notifications_;
+  int next_id_ = 0;
+};
+
+}  // namespace unroll::test
