@@ -9,7 +9,16 @@
 namespace unroll {
 namespace {
 
-constexpr double kDiscount = 0.75;
+constexpr double kDiscount =
+    0.75;  // of absolute discounting (Ney, Essen & Kneser 1994): where backoffs begin
+constexpr double kMostBackoff = 0.95;
+constexpr double kPrior = 2;  // observations that a weight's beginning counts for
+
+/// What of a mixture's probability came from the part that has `part` of it.
+void observe(auto& weight, double part, double whole) {
+  if (whole > 0) weight.share += part / whole;
+  weight.total += 1;
+}
 
 }  // namespace
 
@@ -17,126 +26,188 @@ DocumentCache::DocumentCache(std::int64_t num_tokens, std::int64_t capacity)
     : tokens_(static_cast<std::size_t>(capacity)),
       previous_(static_cast<std::size_t>(capacity)),
       last_(static_cast<std::size_t>(num_tokens)),
-      counts_(static_cast<std::size_t>(num_tokens)) {}
-
-double DocumentCache::Mixture::unigram(std::int32_t token) const {
-  const auto count = cache_->counts_[static_cast<std::size_t>(token)];
-  const auto total = static_cast<double>(cache_->count_ - cache_->oldest());
-  return count == 0 ? 0 : (count - kDiscount) / total;
+      counts_(static_cast<std::size_t>(num_tokens)),
+      places_(static_cast<std::size_t>(num_tokens)) {
+  weights_.mixture.fill({kPrior / 2, kPrior});
+  weights_.pointer.fill({kPrior / 2, kPrior});
 }
 
-/// What the counts give the token, without the network's share.
-double DocumentCache::Mixture::counted(std::int32_t token) const {
-  if (unigram_share_ == 0) return 0;  // nothing was counted yet
-  const auto found = std::ranges::lower_bound(seen_, token, {}, &Seen::token);
-  const double seen = found != seen_.end() && found->token == token ? found->probability : 0;
-  return seen + unigram_share_ * unigram(token);
+// --- What the mixture says
+
+double DocumentCache::Mixture::unigram(std::int32_t token) const {
+  return cache_->counts_[static_cast<std::size_t>(token)] / levels_.front().total;
+}
+
+const DocumentCache::Mixture::Seen* DocumentCache::Mixture::find(std::int32_t token) const {
+  const auto found = std::ranges::find(seen_, token, &Seen::token);
+  return found == seen_.end() ? nullptr : &*found;
+}
+
+/// p_k(v) = (1 - b_k) * count_k(v) / total_k + b_k * p_{k-1}(v), with the network's p as p_{-1}.
+double DocumentCache::Mixture::counted(std::int32_t token, double network) const {
+  const auto& first = levels_.front();
+  double p = (1 - first.backoff) * unigram(token) + first.backoff * network;
+  const Seen* seen = find(token);
+  for (std::size_t k = 1; k < levels_.size(); ++k) {
+    const auto& level = levels_[k];
+    p = (seen ? (1 - level.backoff) * seen->counts[k] / level.total : 0) + level.backoff * p;
+  }
+  return p;
+}
+
+double DocumentCache::Mixture::mixed(std::int32_t token, double network) const {
+  const double both = (1 - weight_) * network + weight_ * counted(token, network);
+  return (1 - pointer_weight_) * both + (token == pointed_ ? pointer_weight_ : 0);
 }
 
 float DocumentCache::Mixture::logprob(std::int32_t token, float network_logprob) const {
-  if (weight_ == 0) return network_logprob;
-  const double network = std::exp(static_cast<double>(network_logprob));
-  const double counts = network_share_ * network + counted(token);
-  return static_cast<float>(std::log((1 - weight_) * network + weight_ * counts));
+  if (cache_ == nullptr) return network_logprob;
+  return static_cast<float>(std::log(mixed(token, std::exp(static_cast<double>(network_logprob)))));
 }
 
 void DocumentCache::Mixture::apply(std::span<float> network_logprobs) const {
-  if (weight_ == 0) return;
-  const double network_part = 1 - weight_ + weight_ * network_share_;
-  auto next = seen_.begin();
+  if (cache_ == nullptr) return;
+  const auto place = [](std::int32_t token) { return static_cast<std::size_t>(token); };
+  std::vector<float> special;  // what followed this context, and what the pointer names
+  for (const auto& seen : seen_) special.push_back(logprob(seen.token, network_logprobs[place(seen.token)]));
+  const float pointed = pointed_ < 0 ? 0 : logprob(pointed_, network_logprobs[place(pointed_)]);
+
+  double share = weight_;  // that reaches the unigram level
+  for (std::size_t k = 1; k < levels_.size(); ++k) share *= levels_[k].backoff;
+  const auto& first = levels_.front();
+  const double network_share = (1 - pointer_weight_) * (1 - weight_ + share * first.backoff);
+  const double unigram_share = (1 - pointer_weight_) * share * (1 - first.backoff);
   for (std::size_t token = 0; token < network_logprobs.size(); ++token) {
-    double counts = unigram_share_ * unigram(static_cast<std::int32_t>(token));
-    if (next != seen_.end() && next->token == static_cast<std::int32_t>(token))
-      counts += (next++)->probability;
     const double network = std::exp(static_cast<double>(network_logprobs[token]));
-    network_logprobs[token] = static_cast<float>(std::log(network_part * network + weight_ * counts));
+    network_logprobs[token] = static_cast<float>(
+        std::log(network_share * network + unigram_share * unigram(static_cast<std::int32_t>(token))));
   }
+  for (std::size_t i = 0; i < seen_.size(); ++i) network_logprobs[place(seen_[i].token)] = special[i];
+  if (pointed_ >= 0) network_logprobs[place(pointed_)] = pointed;
 }
 
-DocumentCache::Mixture DocumentCache::predict() const {
+// --- Before a token
+
+DocumentCache::Mixture DocumentCache::predict() {
   Mixture mixture;
-  mixture.cache_ = this;
   if (count_ == 0) return mixture;
-  std::array<Occurrence, kMaxOccurrences> occurrences;  // NOLINT: only what find() wrote is read
-  interpolate(std::span(occurrences).first(find(occurrences)), mixture);
-  const auto& weight = weights_[mixture.bucket_];
-  mixture.weight_ = weight.counts / weight.total;
+  mixture.cache_ = this;
+  add_level(0, distinct_, count_ - oldest(), mixture);
+  const auto best = find_occurrences(mixture.seen_);
+  for (std::size_t context = 1; context <= kMaxContext; ++context) {
+    std::size_t distinct = 0, total = 0;
+    for (const auto& seen : mixture.seen_) {
+      distinct += seen.counts[context] > 0 ? 1 : 0;
+      total += seen.counts[context];
+    }
+    if (total == 0) break;
+    add_level(context, distinct, total, mixture);
+  }
+  mixture.weight_ = weights_.mixture[mixture.bucket_].value();
+  set_pointer(best, mixture);
   return mixture;
 }
 
-/// Earlier places where the last token stood, latest first, each with what followed and how much of the
-/// context agrees.
-std::size_t DocumentCache::find(std::span<Occurrence> occurrences) const {
-  std::size_t found = 0;
+std::size_t DocumentCache::bucket(std::size_t context, std::size_t distinct, std::size_t total) {
+  const auto width = static_cast<std::size_t>(std::bit_width(total));
+  return (context * kDistinct + std::min(distinct, kDistinct) - 1) * kTotals + std::min(width, kTotals) - 1;
+}
+
+void DocumentCache::add_level(std::size_t context, std::size_t distinct, std::size_t total,
+                              Mixture& mixture) {
+  mixture.bucket_ = bucket(context, distinct, total);
+  auto& weight = weights_.levels[mixture.bucket_];
+  if (weight.total == 0) {
+    const double novel = kDiscount * static_cast<double>(distinct) / static_cast<double>(total);
+    weight = {kPrior * std::min(novel, kMostBackoff), kPrior};
+  }
+  mixture.levels_.push_back({mixture.bucket_, weight.value(), static_cast<double>(total)});
+}
+
+/// Earlier places where the last token stood, latest first: what followed, by how much of the context agrees.
+/// Returns the one where most of it does.
+DocumentCache::Match DocumentCache::find_occurrences(std::vector<Mixture::Seen>& seen) {
+  Match best;
   const auto end = count_ - 1;  // of the context: the last token's position
   const auto first = oldest();
   auto position = end;
-  while (found < occurrences.size()) {
+  for (std::size_t found = 0; found < kMaxOccurrences; ++found) {
     const auto distance = previous_[position % tokens_.size()];
     if (distance == 0 || distance > position - first) break;
     position -= distance;
     std::uint32_t length = 1;
-    while (length < kMaxContext && position >= first + length && at(position - length) == at(end - length))
+    while (length < kMaxContext && position >= first + length && at(position - length) == at(end - length)) {
       ++length;
-    occurrences[found++] = {at(position + 1), length};
+    }
+    if (length > best.length) best = {position + 2, length};
+    const auto next = at(position + 1);
+    auto& place = places_[static_cast<std::size_t>(next)];
+    if (place == 0) {
+      seen.push_back({next, {}});
+      place = static_cast<std::uint16_t>(seen.size());
+    }
+    for (std::uint32_t k = 1; k <= length; ++k) ++seen[place - 1].counts[k];
   }
-  return found;
+  for (const auto& entry : seen) places_[static_cast<std::size_t>(entry.token)] = 0;
+  return best;
 }
 
-/// From no context to the longest: p_k(v) = (max(count_k(v) - D, 0) + D * distinct_k * p_{k-1}(v)) / total_k,
-/// with the network's distribution as p_{-1}. It is kept as shares of network and unigram, and a list of what
-/// followed.
-void DocumentCache::interpolate(std::span<Occurrence> occurrences, Mixture& mixture) const {
-  const auto total = count_ - oldest();
-  mixture.network_share_ = kDiscount * static_cast<double>(distinct_) / static_cast<double>(total);
-  mixture.unigram_share_ = 1;
-  mixture.bucket_ = bucket(0, distinct_, total);
-
-  std::ranges::sort(occurrences, {}, &Occurrence::next);
-  std::vector<std::array<std::uint32_t, kMaxContext + 1>>
-      counts;  // of each token, by length of context at least
-  for (const auto& occurrence : occurrences) {
-    if (mixture.seen_.empty() || mixture.seen_.back().token != occurrence.next) {
-      mixture.seen_.push_back({occurrence.next, 0});
-      counts.emplace_back();
+/// The pointer goes on along its passage, unless it missed and a better one is there, or it has only missed
+/// of late.
+void DocumentCache::set_pointer(const Match& best, Mixture& mixture) const {
+  mixture.pointer_ = pointer_;
+  mixture.history_ = history_;
+  mixture.agreed_ = agreed_;
+  if (pointer_ != 0 && count_ - (pointer_ - 1) >= tokens_.size()) mixture.pointer_ = 0;  // forgotten
+  const bool missed = (history_ & 1) == 0;
+  if (mixture.pointer_ == 0 || history_ == 0 || (missed && best.length >= kPointerContext)) {
+    if (best.position == 0) {
+      mixture.pointer_ = 0;
+    } else if (best.position != mixture.pointer_) {
+      mixture.pointer_ = best.position;
+      mixture.history_ = 0;
+      mixture.agreed_ = static_cast<std::uint8_t>(best.length);
     }
-    for (std::uint32_t length = 1; length <= occurrence.length; ++length) ++counts.back()[length];
   }
-  for (std::size_t length = 1; length <= kMaxContext; ++length) {
-    std::size_t distinct = 0, sum = 0;
-    for (const auto& count : counts) {
-      distinct += count[length] > 0 ? 1 : 0;
-      sum += count[length];
-    }
-    if (sum == 0) break;
-    const double backoff = kDiscount * static_cast<double>(distinct) / static_cast<double>(sum);
-    mixture.network_share_ *= backoff;
-    mixture.unigram_share_ *= backoff;
-    for (std::size_t i = 0; i < counts.size(); ++i) {
-      const double count = counts[i][length];
-      mixture.seen_[i].probability = mixture.seen_[i].probability * backoff +
-                                     std::max(count - kDiscount, 0.0) / static_cast<double>(sum);
-    }
-    mixture.bucket_ = bucket(length, distinct, sum);
-  }
+  if (mixture.pointer_ == 0) return;
+  mixture.pointed_ = at(mixture.pointer_ - 1);
+  mixture.pointer_weight_ = weights_.pointer[mixture.history_ * (kMaxContext + 1) + mixture.agreed_].value();
 }
 
-std::size_t DocumentCache::bucket(std::size_t context, std::size_t distinct, std::size_t total) {
-  const auto log_total = static_cast<std::size_t>(std::bit_width(total)) - 1;
-  return (context * 3 + std::min<std::size_t>(distinct, 3) - 1) * 4 + std::min<std::size_t>(log_total, 3);
-}
+// --- Behind a token
 
 void DocumentCache::append(std::int32_t token, const Mixture& mixture, float network_logprob) {
-  if (mixture.weight_ > 0) {
-    const double network = std::exp(static_cast<double>(network_logprob));
-    const double counts = mixture.weight_ * (mixture.network_share_ * network + mixture.counted(token));
-    const double both = (1 - mixture.weight_) * network + counts;
-    auto& weight = weights_[mixture.bucket_];
-    if (both > 0) weight.counts += counts / both;
-    weight.total += 1;
-  }
+  if (mixture.cache_ != nullptr) learn(token, mixture, std::exp(static_cast<double>(network_logprob)));
   if (count_ >= tokens_.size() && --counts_[static_cast<std::size_t>(at(oldest()))] == 0) --distinct_;
   remember(token);
+}
+
+void DocumentCache::learn(std::int32_t token, const Mixture& mixture, double network) {
+  // From the shortest context to the longest: which of a level and the one below gave the token its
+  // probability.
+  const auto* seen = mixture.find(token);
+  double p = network;
+  for (std::size_t k = 0; k < mixture.levels_.size(); ++k) {
+    const auto& level = mixture.levels_[k];
+    const double own = k == 0 ? mixture.unigram(token) : seen ? seen->counts[k] / level.total : 0;
+    const double below = level.backoff * p;
+    p = (1 - level.backoff) * own + below;
+    observe(weights_.levels[level.bucket], below, p);
+  }
+  const double both = (1 - mixture.weight_) * network + mixture.weight_ * p;
+  observe(weights_.mixture[mixture.bucket_], mixture.weight_ * p, both);
+
+  pointer_ = mixture.pointer_;
+  history_ = mixture.history_;
+  agreed_ = mixture.agreed_;
+  if (pointer_ == 0) return;
+  const bool hit = token == mixture.pointed_;
+  const double pointed = hit ? mixture.pointer_weight_ : 0;
+  observe(weights_.pointer[history_ * (kMaxContext + 1) + agreed_], pointed,
+          (1 - mixture.pointer_weight_) * both + pointed);
+  history_ = static_cast<std::uint8_t>(history_ << 1 | (hit ? 1 : 0));
+  if (!hit) agreed_ = 0;
+  ++pointer_;
 }
 
 void DocumentCache::remember(std::int32_t token) {
@@ -149,17 +220,29 @@ void DocumentCache::remember(std::int32_t token) {
   last = ++count_;
 }
 
+// --- As bytes
+
 std::size_t DocumentCache::bytes() const {
   return sizeof *this + tokens_.size() * (sizeof tokens_[0] + sizeof previous_[0]) +
-         last_.size() * (sizeof last_[0] + sizeof counts_[0]);
+         last_.size() * (sizeof last_[0] + sizeof counts_[0] + sizeof places_[0]);
 }
 
+namespace {
+
+struct Header {
+  std::uint64_t count = 0, pointer = 0;
+  std::uint32_t history = 0, agreed = 0;
+};
+
+}  // namespace
+
 std::vector<std::byte> DocumentCache::serialize() const {
+  const Header header{count_, pointer_, history_, agreed_};
   const auto first = oldest();
-  std::vector<std::byte> out(sizeof count_ + sizeof weights_ + (count_ - first) * sizeof(std::int32_t));
-  std::memcpy(out.data(), &count_, sizeof count_);
-  std::memcpy(out.data() + sizeof count_, weights_.data(), sizeof weights_);
-  auto* place = out.data() + sizeof count_ + sizeof weights_;
+  std::vector<std::byte> out(sizeof header + sizeof weights_ + (count_ - first) * sizeof(std::int32_t));
+  std::memcpy(out.data(), &header, sizeof header);
+  std::memcpy(out.data() + sizeof header, &weights_, sizeof weights_);
+  auto* place = out.data() + sizeof header + sizeof weights_;
   for (auto position = first; position < count_; ++position, place += sizeof(std::int32_t)) {
     const auto token = at(position);
     std::memcpy(place, &token, sizeof token);
@@ -169,23 +252,35 @@ std::vector<std::byte> DocumentCache::serialize() const {
 
 DocumentCache DocumentCache::deserialize(std::span<const std::byte> bytes, std::int64_t num_tokens,
                                          std::int64_t capacity) {
-  const auto fail = [] { throw std::runtime_error("a saved document cache is damaged or of another model"); };
+  const auto require = [](bool right) {
+    if (!right) throw std::runtime_error("a saved document cache is damaged or of another model");
+  };
   DocumentCache cache(num_tokens, capacity);
-  std::uint64_t count = 0;
-  if (bytes.size() < sizeof count + sizeof cache.weights_) fail();
-  std::memcpy(&count, bytes.data(), sizeof count);
-  std::memcpy(cache.weights_.data(), bytes.data() + sizeof count, sizeof cache.weights_);
-  for (const auto& weight : cache.weights_) {
-    if (!(weight.counts > 0 && weight.counts < weight.total)) fail();
-  }
-  bytes = bytes.subspan(sizeof count + sizeof cache.weights_);
-  const auto kept = std::min<std::uint64_t>(count, cache.tokens_.size());
-  if (bytes.size() != kept * sizeof(std::int32_t)) fail();
-  cache.count_ = count - kept;
+  Header header;
+  require(bytes.size() >= sizeof header + sizeof cache.weights_);
+  std::memcpy(&header, bytes.data(), sizeof header);
+  std::memcpy(&cache.weights_, bytes.data() + sizeof header, sizeof cache.weights_);
+  const auto check = [&](const auto& weights) {
+    for (const auto& weight : weights) {
+      require((weight.share >= 0 && weight.share <= weight.total && weight.total >= kPrior) ||
+              weight.total == 0);
+    }
+  };
+  check(cache.weights_.levels);
+  check(cache.weights_.mixture);
+  check(cache.weights_.pointer);
+  bytes = bytes.subspan(sizeof header + sizeof cache.weights_);
+  const auto kept = std::min<std::uint64_t>(header.count, cache.tokens_.size());
+  require(bytes.size() == kept * sizeof(std::int32_t));
+  require(header.pointer <= header.count && header.history < 256 && header.agreed <= kMaxContext);
+  cache.count_ = header.count - kept;
+  cache.pointer_ = header.pointer;
+  cache.history_ = static_cast<std::uint8_t>(header.history);
+  cache.agreed_ = static_cast<std::uint8_t>(header.agreed);
   for (; !bytes.empty(); bytes = bytes.subspan(sizeof(std::int32_t))) {
     std::int32_t token = 0;
     std::memcpy(&token, bytes.data(), sizeof token);
-    if (token < 0 || token >= num_tokens) fail();
+    require(token >= 0 && token < num_tokens);
     cache.remember(token);
   }
   return cache;

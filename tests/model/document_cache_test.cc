@@ -40,46 +40,73 @@ std::vector<float> network(std::size_t place) {
   return logprobs;
 }
 
-/// The definition, with nothing kept between tokens but the weights.
+/// The definition, from the whole document each time: nothing is kept between tokens but weights and the
+/// pointer.
 class Slow {
  public:
   explicit Slow(std::size_t capacity) : capacity_(capacity) {}
 
-  double probability(const std::vector<std::int32_t>& document, std::size_t place, std::int32_t token,
-                     double network_probability) {
+  /// Of the token that stands at `place`; learns from it.
+  double probability(const std::vector<std::int32_t>& document, std::size_t place, double network) {
+    if (place == 0) return network;
+    const auto token = document[place];
     const auto oldest = place > capacity_ ? place - capacity_ : 0;
-    if (place == 0) return network_probability;
-    double counted = network_probability;
-    std::size_t longest = 0, distinct = 0, total = 0;
+    double p = network;
+    Key longest{};
+    std::size_t best = 0, best_length = 0;
     for (std::size_t context = 0; context <= 8; ++context) {
       std::map<std::int32_t, std::size_t> counts;
-      std::size_t sum = 0;
-      std::size_t occurrences = 0;  // of the last token: the latest 128 count
-      for (std::size_t next = place; next-- > oldest && occurrences <= 128;) {
-        if (context > 0 && agrees(document, next, place, 1, oldest) && ++occurrences > 128) break;
-        if (context == 0 || agrees(document, next, place, context, oldest)) {
-          ++counts[document[next]];
-          ++sum;
-        }
+      std::size_t sum = 0, occurrences = 0;
+      for (std::size_t next = place; next-- > oldest;) {
+        if (context > 0 && !agrees(document, next, place, 1, oldest)) continue;
+        if (context > 0 && ++occurrences > DocumentCache::kMaxOccurrences) break;
+        if (!agrees(document, next, place, context, oldest)) continue;
+        ++counts[document[next]];
+        if (++sum == 1 && context > 0) best = next + 1, best_length = context;
       }
       if (sum == 0) break;
-      counted = (std::max(static_cast<double>(counts.contains(token) ? counts[token] : 0) - 0.75, 0.0) +
-                 0.75 * static_cast<double>(counts.size()) * counted) /
-                static_cast<double>(sum);
-      longest = context;
-      distinct = counts.size();
-      total = sum;
+      const auto distinct = static_cast<double>(counts.size()), total = static_cast<double>(sum);
+      longest = {context, std::min<std::size_t>(counts.size(), 4),
+                 std::min<std::size_t>(std::log2(sum) + 1, 8)};
+      const double novel = std::min(0.75 * distinct / total, 0.95);
+      const double own = static_cast<double>(counts.contains(token) ? counts[token] : 0) / total;
+      p = mix(backoffs_, longest, novel, p, own);
     }
-    const auto key = std::tuple(longest, std::min<std::size_t>(distinct, 3),
-                                std::min<std::size_t>(static_cast<std::size_t>(std::log2(total)), 3));
-    auto& [won, all] = weights_.try_emplace(key, 1.0, 2.0).first->second;
-    const double weight = won / all;
-    const double mixed = (1 - weight) * network_probability + weight * counted;
-    if (token == document[place]) won += weight * counted / mixed, all += 1;
-    return mixed;
+    const double both = mix(weights_, longest, 0.5, p, network);
+    return with_pointer(document, place, both, best, best_length);
   }
 
  private:
+  using Key = std::tuple<std::size_t, std::size_t, std::size_t>;
+  struct Weight {
+    double share, total;
+  };
+  /// weight * part + (1 - weight) * rest; the weight is learned.
+  template <typename Weights, typename K>
+  static double mix(Weights& weights, const K& key, double begin, double part, double rest) {
+    auto& weight = weights.try_emplace(key, Weight{2 * begin, 2}).first->second;
+    const double value = weight.share / weight.total;
+    const double mixed = value * part + (1 - value) * rest;
+    if (mixed > 0) weight.share += value * part / mixed;
+    weight.total += 1;
+    return mixed;
+  }
+  double with_pointer(const std::vector<std::int32_t>& document, std::size_t place, double both,
+                      std::size_t best, std::size_t best_length) {
+    if (pointer_ != 0 && place - (pointer_ - 1) >= capacity_) pointer_ = 0;
+    if (pointer_ == 0 || history_ == 0 ||
+        (history_ % 2 == 0 && best_length >= DocumentCache::kPointerContext)) {
+      if (best == 0) pointer_ = 0;
+      if (best != 0 && best != pointer_) pointer_ = best, history_ = 0, agreed_ = best_length;
+    }
+    if (pointer_ == 0) return both;
+    const bool hit = document[pointer_ - 1] == document[place];
+    const double mixed = mix(pointer_weights_, std::pair(history_, agreed_), 0.5, hit ? 1.0 : 0.0, both);
+    history_ = (history_ * 2 + (hit ? 1 : 0)) % 256;
+    if (!hit) agreed_ = 0;
+    ++pointer_;
+    return mixed;
+  }
   static bool agrees(const std::vector<std::int32_t>& document, std::size_t next, std::size_t place,
                      std::size_t context, std::size_t oldest) {
     if (next < oldest + context) return false;
@@ -87,20 +114,21 @@ class Slow {
                       document.begin() + static_cast<std::ptrdiff_t>(next),
                       document.begin() + static_cast<std::ptrdiff_t>(place - context));
   }
-  std::size_t capacity_;
-  std::map<std::tuple<std::size_t, std::size_t, std::size_t>, std::pair<double, double>> weights_;
+  std::size_t capacity_, pointer_ = 0, history_ = 0, agreed_ = 0;
+  std::map<Key, Weight> backoffs_, weights_;
+  std::map<std::pair<std::size_t, std::size_t>, Weight> pointer_weights_;
 };
 
 TEST(DocumentCache, IsItsDefinition) {
   for (const std::size_t capacity : {1u, 2u, 50u, 4000u}) {
-    const auto document = a_document(1500, 3);
+    const auto document = a_document(3000, 3);
     DocumentCache cache(kTokens, static_cast<std::int64_t>(capacity));
     Slow slow(capacity);
     for (std::size_t place = 0; place < document.size(); ++place) {
       const auto token = document[place];
       const auto expected = network(place)[static_cast<std::size_t>(token)];
       const auto mixture = cache.predict();
-      const auto wanted = std::log(slow.probability(document, place, token, std::exp(double{expected})));
+      const auto wanted = std::log(slow.probability(document, place, std::exp(double{expected})));
       ASSERT_NEAR(mixture.logprob(token, expected), wanted, 1e-5) << capacity << ", token " << place;
       cache.append(token, mixture, expected);
     }
@@ -155,7 +183,7 @@ TEST(DocumentCache, GoesOnWithTheSameBitsAfterARestart) {
   const auto document = a_document(900, 5);
   DocumentCache cache(kTokens, 64);
   for (std::size_t place = 0; place < document.size(); ++place) {
-    const auto restored = DocumentCache::deserialize(cache.serialize(), kTokens, 64);
+    auto restored = DocumentCache::deserialize(cache.serialize(), kTokens, 64);
     EXPECT_EQ(restored.serialize(), cache.serialize());
     EXPECT_EQ(restored.bytes(), cache.bytes());
     const auto logprob = network(place)[static_cast<std::size_t>(document[place])];
