@@ -15,6 +15,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr std::int64_t kDefaultListed = 1000,
+                       kMaxListed = 10'000;  // so that the answer is a line of few megabytes
 constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
 
 std::vector<PluginRequest> read_plugins(const Params& params) {
@@ -200,8 +202,11 @@ std::optional<json> RpcSession::status(const Request& request) {
 }
 
 std::optional<json> RpcSession::list(const Request& request) {
-  const Params params(method::kList, request.params, {});
-  return documents_to_json(context_.engine.list(owner_));
+  const Params params(method::kList, request.params, {"limit"});
+  const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
+  auto documents = context_.engine.list(owner_);
+  if (documents.size() > static_cast<std::size_t>(limit)) documents.resize(static_cast<std::size_t>(limit));
+  return documents_to_json(documents);
 }
 
 std::optional<json> RpcSession::cancel(const Request& request) {

@@ -65,7 +65,7 @@ bool can_resume(const DocumentStatus& status) {
   const auto code = status.error_code.value_or(ErrorCode::kInternal);
   return status.phase == DocumentPhase::kFailed &&
          (code == ErrorCode::kPeerGone || code == ErrorCode::kSource || code == ErrorCode::kShuttingDown ||
-          code == ErrorCode::kDeadline);
+          code == ErrorCode::kDeadline || code == ErrorCode::kCancelled);
 }
 
 Reading::Reading(std::shared_ptr<const Vocabulary> vocabulary, const PluginRegistry& registry,

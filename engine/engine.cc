@@ -31,6 +31,15 @@ Error unknown(const DocumentId& id) {
   return {ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours"};
 }
 
+/// Until its end is committed and it can be resumed, a document is open. With the engine's mutex held.
+DocumentStatus open_status(const OpenDocument& document) {
+  auto status = document.status;
+  status.phase = DocumentPhase::kOpen;
+  status.error_code.reset();
+  status.error.clear();
+  return status;
+}
+
 void check_plugins(const std::vector<PluginRequest>& plugins) {
   std::set<std::string> names;
   for (const auto& plugin : plugins) {
@@ -215,7 +224,7 @@ void Engine::Impl::cancel(const DocumentId& id, const Error& reason) {
 DocumentStatus Engine::Impl::status(const DocumentId& id) const {
   {
     const std::lock_guard lock(mutex_);
-    if (const auto document = find_open(id)) return document->status;
+    if (const auto document = find_open(id)) return open_status(*document);
   }
   auto status = journal.find(id);
   if (!status) throw unknown(id);
@@ -226,7 +235,7 @@ std::vector<DocumentStatus> Engine::Impl::list(std::optional<std::uint32_t> owne
   auto result = journal.list(owner);
   const std::lock_guard lock(mutex_);
   for (auto& status : result) {
-    if (const auto document = find_open(status.id)) status = document->status;
+    if (const auto document = find_open(status.id)) status = open_status(*document);
   }
   return result;
 }

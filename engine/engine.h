@@ -127,7 +127,8 @@ class Engine {
       std::optional<std::uint32_t> owner) const;  ///< Newest first; nullopt: everybody's.
   /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
-  /// Replays outputs from `from` on to the listener, then goes on live (in place of an earlier listener).
+  /// Replays outputs from `from` on to the listener, then goes on live. An earlier listener hears on_failed
+  /// with kDocumentState, and no more.
   void attach(const DocumentId& id, std::uint64_t from, std::shared_ptr<DocumentListener> listener);
   EngineStats stats() const;
   /// No new documents; waits until the open ones are done, at most `time`; commits what is left. True if all

@@ -88,6 +88,7 @@ Engine::Impl::Documents Engine::Impl::open_documents() const {
 void Engine::Impl::serve_requests() {
   std::vector<Replay> replays;
   std::vector<std::pair<OpenDocumentPtr, Error>> failed;
+  std::vector<std::pair<std::shared_ptr<DocumentListener>, DocumentStatus>> replaced;
   {
     const std::lock_guard lock(mutex_);
     replays.swap(replays_);
@@ -103,11 +104,19 @@ void Engine::Impl::serve_requests() {
       }
       if (document->attaching) {
         auto [from, listener] = *std::exchange(document->attaching, std::nullopt);
-        document->listener = listener;
+        auto before = std::exchange(document->listener, listener);
         auto status = document->status;
+        if (before) replaced.emplace_back(std::move(before), status);
         replays.push_back({std::move(status), from, std::move(listener)});
       }
     }
+  }
+  for (auto& [listener, status] : replaced) {
+    status.phase = DocumentPhase::kFailed;
+    status.error_code = ErrorCode::kDocumentState;
+    status.error =
+        "document " + status.id + " is told to another connection now, which attached to it; attach again";
+    listener->on_failed(status);
   }
   for (const auto& request : replays) replay(request);
   for (const auto& [document, error] : failed) fail(document, error);

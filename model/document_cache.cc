@@ -212,12 +212,13 @@ void DocumentCache::learn(std::int32_t token, const Mixture& mixture, double net
 
 void DocumentCache::remember(std::int32_t token) {
   const auto slot = count_ % tokens_.size();
-  auto& last = last_[static_cast<std::size_t>(token)];
-  const auto distance = last == 0 ? 0 : count_ + 1 - last;
-  previous_[slot] = distance < tokens_.size() ? static_cast<std::uint32_t>(distance) : 0;
+  const auto id = static_cast<std::size_t>(token);
+  // One that is in the ring was last seen less than 2^32 tokens ago: the low bits tell how many.
+  previous_[slot] = counts_[id] == 0 ? 0 : static_cast<std::uint32_t>(count_) - last_[id];
+  last_[id] = static_cast<std::uint32_t>(count_);
   tokens_[slot] = token;
-  if (counts_[static_cast<std::size_t>(token)]++ == 0) ++distinct_;
-  last = ++count_;
+  if (counts_[id]++ == 0) ++distinct_;
+  ++count_;
 }
 
 // --- As bytes

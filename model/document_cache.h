@@ -113,10 +113,11 @@ class DocumentCache {
   std::uint64_t count_ = 0;              // tokens so far
   std::vector<std::int32_t> tokens_;     // [capacity] a ring
   std::vector<std::uint32_t> previous_;  // [capacity] how far back the same token was before; 0: out of reach
-  std::vector<std::uint64_t> last_;      // [num_tokens] 1 + position of the latest; 0: none
-  std::vector<std::uint32_t> counts_;    // [num_tokens] in the ring
-  std::size_t distinct_ = 0;             // tokens with a count
-  std::uint64_t pointer_ = 0;            // as in Mixture
+  std::vector<std::uint32_t>
+      last_;  // [num_tokens] position of the latest, where there is a count; low 32 bits
+  std::vector<std::uint32_t> counts_;  // [num_tokens] in the ring
+  std::size_t distinct_ = 0;           // tokens with a count
+  std::uint64_t pointer_ = 0;          // as in Mixture
   std::uint8_t history_ = 0, agreed_ = 0;
   Weights weights_;
   std::vector<std::uint16_t> places_;  // [num_tokens] scratch: 1 + place in a list, 0 between calls

@@ -140,6 +140,15 @@ TEST_F(Models, PluginsAreListed) {
   EXPECT_THAT(unroll({"plugin", "list"}).out, AllOf(HasSubstr("anomaly "), HasSubstr("summarize ")));
 }
 
+TEST_F(Models, TheOneInTheBoxReadsEnglish) {
+  const std::string folder = std::string(UNROLL_SOURCE_DIR) + "/models/unroll-small";
+  const json info = json_of({"model", "info", "--format", "json", "--model", folder});
+  EXPECT_LE(info["state_bytes"].get<std::size_t>(), std::size_t{2} << 20) << "of each open document";
+  const json eval =
+      json_of({"eval", std::string(UNROLL_SOURCE_DIR) + "/README.md", "--format", "json", "--model", folder});
+  EXPECT_LT(eval["bits_per_byte"].get<double>(), 4) << "gzip -9 needs 3.9 of this file, an untrained model 8";
+}
+
 TEST_F(Models, PluginCheck) {
   const json list = json_of({"plugin", "list", "--format", "json"});
   for (const json& plugin : list["plugins"]) {

@@ -250,6 +250,22 @@ TEST(Engine, CancelTakesEffectWithinABlockAndOthersGoOn) {
             ErrorCode::kDocumentUnknown);
 }
 
+TEST(Engine, ACancelledDocumentCanBeResumed) {
+  const TemporaryFolder folder;
+  auto engine = an_engine({.journal = folder / "j", .commit_blocks = 1});
+  const auto text = some_text(3000, 8);
+  const auto first = std::make_shared<Recorder>(), second = std::make_shared<Recorder>();
+  const auto id = engine.open(a_request(), first).id;
+  engine.append(id, text.substr(0, 2000), {});
+  first->wait_for_outputs(5);
+  engine.cancel(id, Error(ErrorCode::kCancelled, "as asked"));
+  EXPECT_EQ(first->wait().error_code, ErrorCode::kCancelled);
+  const auto opened = engine.open(a_request(id), second);
+  feed(engine, id, std::string_view(text).substr(opened.resume_bytes), 100);
+  EXPECT_EQ(second->wait().phase, DocumentPhase::kDone);
+  EXPECT_EQ(lines(engine.outputs(id, 0, 1 << 20)), read_alone(text));
+}
+
 TEST(Engine, ADocumentPastItsDeadlineFailsAndCanBeResumed) {
   auto engine = an_engine();
   auto request = a_request();
@@ -349,7 +365,8 @@ TEST(Engine, AttachReplaysWhatWasAndGoesOnLive) {
   engine.attach(id, 4, second);
   second->wait_for_outputs(1);
   feed(engine, id, std::string_view(text).substr(1500), 100);
-  second->wait();
+  EXPECT_EQ(first->wait().error_code, ErrorCode::kDocumentState) << "the one before is told";
+  EXPECT_EQ(second->wait().phase, DocumentPhase::kDone);
   const auto expected = read_alone(text);
   EXPECT_EQ(lines(second->outputs()), std::vector(expected.begin() + 4, expected.end()));
   engine.attach(id, 0, third);
