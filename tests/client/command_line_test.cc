@@ -17,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using test::Finished;
 using test::program;
-using test::TemporaryFolder;
 using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -205,7 +204,7 @@ TEST(Completion, BashParsesItAndCompletes) {
   const TemporaryFolder folder;
   const Finished script = unroll({"completion", "bash"});
   ASSERT_EQ(script.exit_code, 0);
-  test::write_file(folder / "unroll.bash", script.out);
+  write_file(folder / "unroll.bash", script.out);
   const Finished parsed = test::run({"/bin/bash", "-n", (folder / "unroll.bash").string()});
   EXPECT_EQ(parsed.exit_code, 0) << parsed.err;
 
@@ -235,7 +234,7 @@ TEST(Completion, EveryShellKnowsEveryCommand) {
     const fs::path interpreter = fs::path("/usr/bin") / shell;
     if (!fs::exists(interpreter)) continue;
     const TemporaryFolder folder;
-    test::write_file(folder / "script", script);
+    write_file(folder / "script", script);
     const Finished parsed = test::run({interpreter.string(), "-n", (folder / "script").string()});
     EXPECT_EQ(parsed.exit_code, 0) << shell << ": " << parsed.err;
   }
@@ -249,7 +248,7 @@ TEST(ManPages, OneForEachCommand) {
   Tree tree;
   std::size_t pages = 0;
   for_each_command(command_tree(tree.line.app()), [&](const CommandEntry& command) {
-    const std::string page = test::read_file(folder.path() / "man" / (join(command.path, "-") + ".1"));
+    const std::string page = read_file(folder.path() / "man" / (join(command.path, "-") + ".1"));
     SCOPED_TRACE(join(command.path, " "));
     for (const char* section : {".TH ", ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", ".SH EXIT STATUS"}) {
       EXPECT_THAT(page, HasSubstr(section));

@@ -10,24 +10,9 @@
 
 #include <sys/types.h>
 
+#include "tests/temporary_folder.h"
+
 namespace unroll::test {
-
-/// A folder of its own under the system's temporary one, removed with everything in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
-void write_file(const std::filesystem::path& file, const std::string& bytes);
-std::string read_file(const std::filesystem::path& file);
 
 /// build/bin/NAME.
 std::filesystem::path program(const std::string& name);

@@ -14,7 +14,6 @@ namespace unroll {
 namespace {
 
 using nlohmann::json;
-using test::TemporaryFolder;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -26,7 +25,7 @@ std::string shown(const std::function<std::unique_ptr<View>(ResultWriter&)>& mak
   const auto view = make(writer);
   for (const json& output : outputs) view->output(output);
   writer.flush();
-  return test::read_file(folder / "out");
+  return read_file(folder / "out");
 }
 
 std::vector<json> score_outputs() {
@@ -125,7 +124,7 @@ TEST(EmbedView, JsonIsOneObject) {
 /// A heat map of `text` with tokens that end at `ends`, a bit each.
 std::string heat_map(const std::string& text, const std::vector<std::uint64_t>& ends) {
   const TemporaryFolder folder;
-  test::write_file(folder / "a<b>.txt", text);
+  write_file(folder / "a<b>.txt", text);
   Source source = Source::open((folder / "a<b>.txt").string());
   json tokens = {{"type", "tokens"}, {"start", json::array()}, {"end", ends}, {"nats", json::array()}};
   for (std::size_t i = 0; i < ends.size(); ++i) {

@@ -3,41 +3,21 @@
 
 #include <condition_variable>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <stdexcept>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include "engine/engine.h"
+#include "tests/temporary_folder.h"
 
 namespace unroll {
 
 using namespace std::chrono_literals;
 
 inline constexpr std::int64_t kTestBlock = 32;
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    auto name = (std::filesystem::temp_directory_path() / "unroll-test-XXXXXX").string();
-    if (!::mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A chain of hashes in place of the transformer: each number depends on every token before it, so that a
 /// token lost, doubled or in another's state changes all that follows.

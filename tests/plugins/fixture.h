@@ -13,6 +13,7 @@
 
 #include "plugins/host.h"
 #include "plugins/synthetic.h"
+#include "tests/temporary_folder.h"
 
 namespace unroll::testing {
 
@@ -25,22 +26,6 @@ inline fs::path test_library(const std::string& name) {
 inline fs::path builtin_library(const std::string& name) {
   return fs::path(BUILTIN_PLUGIN_DIRECTORY) / ("unroll_" + name + ".so");
 }
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "unroll-plugins-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  fs::path path;
-};
 
 struct MadeToken {
   std::string text;

@@ -48,10 +48,10 @@ TEST(PluginLibrary, LoadsAPluginInPlainC) {
 
 TEST(PluginLibrary, SaysWhatIsWrongWithAFile) {
   const TemporaryFolder folder;
-  std::ofstream(folder.path / "text.so") << "this is no shared library, whatever it is called";
-  EXPECT_THAT(load_error(folder.path / "missing.so"), HasSubstr("no such file"));
-  EXPECT_THAT(load_error(folder.path), HasSubstr("a folder"));
-  EXPECT_THAT(load_error(folder.path / "text.so"), HasSubstr("cannot be loaded as a shared library"));
+  std::ofstream(folder / "text.so") << "this is no shared library, whatever it is called";
+  EXPECT_THAT(load_error(folder / "missing.so"), HasSubstr("no such file"));
+  EXPECT_THAT(load_error(folder.path()), HasSubstr("a folder"));
+  EXPECT_THAT(load_error(folder / "text.so"), HasSubstr("cannot be loaded as a shared library"));
 }
 
 TEST(PluginLibrary, RefusesWhatDoesNotKeepToTheHeader) {
@@ -66,11 +66,10 @@ TEST(PluginLibrary, RefusesWhatDoesNotKeepToTheHeader) {
 
 TEST(PluginRegistry, ANameIsTakenOnce) {
   const TemporaryFolder folder;
-  fs::copy_file(test_library("none"), folder.path / "other.so");
+  fs::copy_file(test_library("none"), folder / "other.so");
   PluginRegistry registry;
   registry.load_library(test_library("none"));
-  EXPECT_THAT(error_of([&] { registry.load_library(folder.path / "other.so"); }),
-              HasSubstr("good is taken by"));
+  EXPECT_THAT(error_of([&] { registry.load_library(folder / "other.so"); }), HasSubstr("good is taken by"));
   ASSERT_NE(registry.find("good"), nullptr);
   EXPECT_EQ(registry.find("good")->library, test_library("none"));
   EXPECT_EQ(registry.find("picky"), nullptr);
@@ -78,15 +77,15 @@ TEST(PluginRegistry, ANameIsTakenOnce) {
 
 TEST(PluginRegistry, LoadsWhatIsSoundInAFolder) {
   const TemporaryFolder folder;
-  fs::copy_file(test_library("none"), folder.path / "b.so");
-  fs::copy_file(test_library("refuses_options"), folder.path / "c.so");
-  fs::copy_file(test_library("no_entry"), folder.path / "a.so");
-  fs::copy_file(test_library("sees"), folder.path / "sees.so.old");
+  fs::copy_file(test_library("none"), folder / "b.so");
+  fs::copy_file(test_library("refuses_options"), folder / "c.so");
+  fs::copy_file(test_library("no_entry"), folder / "a.so");
+  fs::copy_file(test_library("sees"), folder / "sees.so.old");
   PluginRegistry registry;
-  EXPECT_THAT(registry.load_directory(folder.path), ElementsAre(HasSubstr("a.so")));
+  EXPECT_THAT(registry.load_directory(folder.path()), ElementsAre(HasSubstr("a.so")));
   EXPECT_THAT(names(registry), ElementsAre("good", "picky"));
-  EXPECT_THAT(registry.load_directory(folder.path / "missing"), IsEmpty());
-  EXPECT_THAT(registry.load_directory(folder.path / "a.so"), SizeIs(1));
+  EXPECT_THAT(registry.load_directory(folder / "missing"), IsEmpty());
+  EXPECT_THAT(registry.load_directory(folder / "a.so"), SizeIs(1));
 }
 
 TEST(PluginRegistry, BuiltInPluginsLoad) {
