@@ -209,7 +209,9 @@ TEST_F(Malformed, EveryInputIsAnsweredOrClosedAndTheDaemonIsWhatItWas) {
   EXPECT_GT(answered, kInputs / 2);
   EXPECT_EQ(read_text(text).outputs, expected);
   EXPECT_EQ(open_descriptors(pid), descriptors);
+#if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory for a while; it looks for leaks itself
   EXPECT_LT(kilobytes_resident(pid) - kilobytes, kSlackKilobytes);
+#endif
   RecordProperty("answered", answered);
   RecordProperty("kilobytes", static_cast<int>(kilobytes_resident(pid) - kilobytes));
 }
