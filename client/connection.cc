@@ -55,7 +55,7 @@ ssize_t send_with_descriptor(int socket, std::string_view bytes, int descriptor)
 
 std::optional<Connection> Connection::open(const fs::path& socket, std::string& why) {
   check_socket_path(socket);
-  Descriptor descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!descriptor) throw CommandError(system_message("cannot make a socket", errno));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

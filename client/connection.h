@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "client/descriptor.h"
 #include "daemon/protocol.h"
+#include "daemon/unique_fd.h"
 
 namespace unroll {
 
@@ -26,7 +26,7 @@ class Connection {
   const std::filesystem::path& socket() const { return path_; }
 
  private:
-  Connection(std::filesystem::path path, Descriptor socket)
+  Connection(std::filesystem::path path, UniqueFd socket)
       : path_(std::move(path)), socket_(std::move(socket)) {}
   void send(std::string_view line, int descriptor);
   std::string receive_line();
@@ -34,7 +34,7 @@ class Connection {
   [[noreturn]] void gone(const std::string& how) const;
 
   std::filesystem::path path_;
-  Descriptor socket_;
+  UniqueFd socket_;
   std::string received_;
   std::size_t taken_ = 0;     ///< Lines before this were given out.
   std::size_t searched_ = 0;  ///< From taken_ up to here there is no newline.

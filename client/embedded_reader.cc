@@ -72,7 +72,7 @@ class Inbox : public DocumentListener {
   }
 
   std::mutex mutex_;
-  Descriptor signal_;
+  UniqueFd signal_;
   Contents contents_;
 };
 

@@ -39,17 +39,17 @@ PipePump::PipePump(int source) : stop_(::eventfd(0, EFD_CLOEXEC)) {
   std::array<int, 2> ends{};
   if (!stop_ || ::pipe2(ends.data(), O_CLOEXEC) != 0)
     throw CommandError(system_message("cannot make a pipe", errno));
-  read_end_ = Descriptor(ends[0]);
-  thread_ = std::thread(&PipePump::copy, source, Descriptor(ends[1]), stop_.get());
+  read_end_ = UniqueFd(ends[0]);
+  thread_ = std::thread(&PipePump::copy, source, UniqueFd(ends[1]), stop_.get());
 }
 
 PipePump::~PipePump() {
-  read_end_.close();
+  read_end_.reset();
   ::eventfd_write(stop_.get(), 1);
   thread_.join();
 }
 
-void PipePump::copy(int source, Descriptor write_end, int stop) {
+void PipePump::copy(int source, UniqueFd write_end, int stop) {
   block_sigpipe();
   std::vector<char> buffer(64 * 1024);
   for (;;) {

@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "client/descriptor.h"
+#include "daemon/unique_fd.h"
 
 namespace unroll {
 
@@ -19,13 +19,13 @@ class PipePump {
 
   int read_end() const { return read_end_.get(); }
   /// After the read end was handed over: so that the pump notices when its new owner closes it.
-  void close_read_end() { read_end_.close(); }
+  void close_read_end() { read_end_.reset(); }
 
  private:
-  static void copy(int source, Descriptor write_end, int stop);
+  static void copy(int source, UniqueFd write_end, int stop);
 
-  Descriptor read_end_;
-  Descriptor stop_;
+  UniqueFd read_end_;
+  UniqueFd stop_;
   std::thread thread_;
 };
 

@@ -17,9 +17,9 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Descriptor create(const std::filesystem::path& file) {
-  if (file.empty()) return Descriptor();
-  Descriptor descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+UniqueFd create(const std::filesystem::path& file) {
+  if (file.empty()) return UniqueFd();
+  UniqueFd descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!descriptor) {
     throw CommandError(system_message("cannot write " + file.string(), errno) +
                        "; name a file in a folder that you may write to with --out");

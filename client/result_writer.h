@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "client/descriptor.h"
 #include "client/terminal.h"
+#include "daemon/unique_fd.h"
 
 namespace unroll {
 
@@ -24,7 +24,7 @@ class ResultWriter {
 
  private:
   std::string name_;
-  Descriptor file_;
+  UniqueFd file_;
   int descriptor_;
   Terminal terminal_;
   std::string buffer_;

@@ -43,10 +43,10 @@ void write_all(int descriptor, std::string_view bytes) {
 }
 
 /// A file without a name, so that nothing is left behind however this process ends.
-Descriptor temporary_file() {
+UniqueFd temporary_file() {
   std::error_code ignored;
   std::string path = (std::filesystem::temp_directory_path(ignored) / "unroll-XXXXXX").string();
-  Descriptor file(::mkostemp(path.data(), O_CLOEXEC));
+  UniqueFd file(::mkostemp(path.data(), O_CLOEXEC));
   if (!file) {
     throw CommandError(system_message("cannot make a temporary file for the document", errno) +
                        "; set TMPDIR to a folder that you may write to");
@@ -61,10 +61,10 @@ Source Source::open(const std::string& argument) {
   Source source;
   if (argument == "-") {
     source.name_ = "standard input";
-    source.descriptor_ = Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+    source.descriptor_ = UniqueFd(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
   } else {
     source.name_ = argument;
-    source.descriptor_ = Descriptor(open_file(argument));
+    source.descriptor_ = UniqueFd(open_file(argument));
   }
   if (!source.descriptor_) {
     const int error = errno;
@@ -92,7 +92,7 @@ void Source::look_at_file() {
 
 void Source::keep_text() {
   if (regular_) return;
-  Descriptor copy = temporary_file();
+  UniqueFd copy = temporary_file();
   for (std::string bytes = read(kCopyBytes); !bytes.empty(); bytes = read(kCopyBytes)) {
     write_all(copy.get(), bytes);
   }

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "client/descriptor.h"
+#include "daemon/unique_fd.h"
 
 namespace unroll {
 
@@ -33,7 +33,7 @@ class Source {
   void look_at_file();
 
   std::string name_;
-  Descriptor descriptor_;
+  UniqueFd descriptor_;
   std::optional<std::uint64_t> total_bytes_;
   std::uint64_t base_ = 0;  ///< Where the document begins in a regular file.
   bool regular_ = false;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "client/connection.h"
-#include "client/descriptor.h"
+#include "daemon/unique_fd.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {
@@ -55,19 +55,19 @@ class Unfinished {
  public:
   Unfinished(const std::string& pipe, const std::string& socket) : name(pipe), log(pipe + ".log") {
     if (::mkfifo(pipe.c_str(), 0600) != 0) throw std::runtime_error("no named pipe");
-    writer_ = Descriptor(::open(pipe.c_str(), O_RDWR | O_CLOEXEC));
+    writer_ = UniqueFd(::open(pipe.c_str(), O_RDWR | O_CLOEXEC));
     const std::string text = prose(3);
     if (::write(writer_.get(), text.data(), text.size()) < 0) throw std::runtime_error("cannot write");
     client = std::make_unique<Process>(
         std::vector<std::string>{program("unroll").string(), "score", pipe, "--socket", socket}, log);
   }
-  void end() { writer_.close(); }
+  void end() { writer_.reset(); }
 
   const std::string name, log;
   std::unique_ptr<Process> client;
 
  private:
-  Descriptor writer_;
+  UniqueFd writer_;
 };
 
 TEST_F(Documents, AreListed) {

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/descriptor.h"
+#include "daemon/unique_fd.h"
 #include "model/checkpoint.h"
 
 namespace unroll::test {
@@ -58,10 +58,10 @@ struct Pipe {
   Pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
-    read = Descriptor(ends[0]);
-    write = Descriptor(ends[1]);
+    read = UniqueFd(ends[0]);
+    write = UniqueFd(ends[1]);
   }
-  Descriptor read, write;
+  UniqueFd read, write;
 };
 
 std::string read_all(int descriptor) {
@@ -75,7 +75,7 @@ std::string read_all(int descriptor) {
   }
 }
 
-void feed(Descriptor descriptor, const std::string& input) {
+void feed(UniqueFd descriptor, const std::string& input) {
   std::string_view rest = input;
   while (!rest.empty()) {
     const ssize_t written = ::write(descriptor.get(), rest.data(), rest.size());
@@ -85,7 +85,7 @@ void feed(Descriptor descriptor, const std::string& input) {
 }
 
 bool listens(const std::string& socket) {
-  const Descriptor descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   socket.copy(address.sun_path, sizeof(address.sun_path) - 1);
@@ -132,9 +132,9 @@ Finished run(const std::vector<std::string>& arguments, const Surroundings& surr
     ::dup2(err.write.get(), STDERR_FILENO);
     become(arguments, surroundings.environment);
   }
-  in.read.close();
-  out.write.close();
-  err.write.close();
+  in.read.reset();
+  out.write.reset();
+  err.write.reset();
   Finished finished;
   std::thread input([&] { feed(std::move(in.write), surroundings.input); });
   std::thread errors([&] { finished.err = read_all(err.read.get()); });
@@ -152,7 +152,7 @@ Finished run_on_terminal(const std::vector<std::string>& arguments, const Surrou
   int master = -1;
   const pid_t pid = ::forkpty(&master, nullptr, nullptr, &size);
   if (pid == 0) become(arguments, surroundings.environment);
-  const Descriptor terminal(master);
+  const UniqueFd terminal(master);
   Finished finished;
   finished.out = read_all(terminal.get());
   finished.exit_code = wait_for(pid);

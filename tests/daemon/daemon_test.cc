@@ -26,22 +26,22 @@ TEST_F(DaemonTest, TextDescriptorStreamAndPipeGiveTheSameOutputs) {
 
   Peer peer(socket());
   write_file(*folder_ / "text", text);
-  Descriptor file(::open((*folder_ / "text").c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd file(::open((*folder_ / "text").c_str(), O_RDONLY | O_CLOEXEC));
   auto id =
       peer.call("document.open", {{"plugins", scored()}, {"fd", true}}, {file.get()})["result"]["document"];
-  file.close();
+  file.reset();
   EXPECT_EQ(peer.read_document(id).outputs, expected.outputs);
 
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  Descriptor read_end(ends[0]), write_end(ends[1]);
+  UniqueFd read_end(ends[0]), write_end(ends[1]);
   id = peer.call("document.open", {{"plugins", scored()}, {"fd", 0}}, {read_end.get()})["result"]["document"];
-  read_end.close();
+  read_end.reset();
   std::thread writer([&] {
     for (std::size_t i = 0; i < text.size(); i += 100) {
       ASSERT_GT(::write(write_end.get(), text.data() + i, std::min<std::size_t>(100, text.size() - i)), 0);
     }
-    write_end.close();
+    write_end.reset();
   });
   EXPECT_EQ(peer.read_document(id).outputs, expected.outputs);
   writer.join();

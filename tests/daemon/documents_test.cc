@@ -79,7 +79,7 @@ TEST_F(Documents, AFileIsReadFromItsBeginningAndASocketToItsEnd) {
   const auto text = some_text(40);
   const auto expected = read_text(text).outputs;
   write_file(*folder_ / "text", text);
-  const Descriptor file(::open((*folder_ / "text").c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd file(::open((*folder_ / "text").c_str(), O_RDONLY | O_CLOEXEC));
   ::lseek(file.get(), 100, SEEK_SET);
   Peer peer(socket());
   auto id = open(peer, {{"plugins", scored()}, {"fd", true}}, {file.get()});
@@ -88,11 +88,11 @@ TEST_F(Documents, AFileIsReadFromItsBeginningAndASocketToItsEnd) {
 
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-  Descriptor mine(ends[0]), theirs(ends[1]);
+  UniqueFd mine(ends[0]), theirs(ends[1]);
   id = open(peer, {{"plugins", scored()}, {"fd", true}}, {theirs.get()});
-  theirs.close();
+  theirs.reset();
   ASSERT_EQ(::write(mine.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  mine.close();
+  mine.reset();
   EXPECT_EQ(peer.read_document(id).outputs, expected);
 }
 

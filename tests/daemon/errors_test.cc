@@ -126,10 +126,8 @@ TEST_F(DaemonErrors, APeerThatVanishesMidDocument) {
     ::poll(nullptr, 0, 10);
   }
   EXPECT_EQ(status["error"]["data"]["name"], "peer_gone") << status;
-  json resumed;
-  for (int tries = 0; tries < 500 && resumed.is_null(); ++tries) {  // it may still be on its way out
-    resumed = peer.call("document.open", {{"plugins", scored()}, {"stream", true}, {"resume", id}})["result"];
-  }
+  const auto resumed =
+      peer.call("document.open", {{"plugins", scored()}, {"stream", true}, {"resume", id}})["result"];
   const auto rest = some_text(100).substr(resumed["resume_bytes"]);
   peer.call("document.append", {{"document", id}, {"text", rest}});
   peer.call("document.end", {{"document", id}});
@@ -148,15 +146,15 @@ TEST_F(DaemonErrors, AnEmptyDocumentIsNone) {
 
 TEST_F(DaemonErrors, DescriptorsThatAreNoDocuments) {
   const json request{{"plugins", scored()}, {"fd", true}};
-  Descriptor directory(::open(folder_->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd directory(::open(folder_->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   expect_error(open(request, {directory.get()}), "source", "folder");
-  Descriptor device(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  UniqueFd device(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
   expect_error(open(request, {device.get()}), "source", "device");
   write_file(*folder_ / "t", "x");
-  Descriptor write_only(::open((*folder_ / "t").c_str(), O_WRONLY | O_CLOEXEC));
+  UniqueFd write_only(::open((*folder_ / "t").c_str(), O_WRONLY | O_CLOEXEC));
   expect_error(open(request, {write_only.get()}), "source", "read");
   expect_error(open(request), "invalid_params", "no descriptor");
-  Descriptor file(::open((*folder_ / "t").c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd file(::open((*folder_ / "t").c_str(), O_RDONLY | O_CLOEXEC));
   expect_error(open(request, {file.get(), file.get()}), "invalid_params", "more than one");
 }
 

@@ -185,7 +185,7 @@ TEST_F(Malformed, EveryInputIsAnsweredOrClosedAndTheDaemonIsWhatItWas) {
   const auto pid = Peer(socket()).call("server.info", json::object())["result"]["pid"];
   Random random(20);
   write_file(*folder_ / "file", text);
-  const Descriptor file(::open((*folder_ / "file").c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd file(::open((*folder_ / "file").c_str(), O_RDONLY | O_CLOEXEC));
   long kilobytes = 0;
   std::size_t descriptors = 0;
   int answered = 0;

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "client/descriptor.h"
+#include "daemon/unique_fd.h"
 
 namespace unroll::test {
 
@@ -44,7 +44,7 @@ class Peer {
 
  private:
   bool fill();
-  Descriptor descriptor_;
+  UniqueFd descriptor_;
   std::string received_;
   std::string notification_text();
   std::deque<std::string> notifications_;

@@ -29,7 +29,7 @@ TEST_F(Resume, KilledThreeTimesInTheMiddleOfItsWorkNothingIsLostAndNothingComesT
   for (int life = 0; life < 4; ++life) {
     start({{"journal", {{"commit_blocks", 2}}}});
     Peer peer(socket());
-    const Descriptor file(::open((*folder_ / "text").c_str(), O_RDONLY | O_CLOEXEC));
+    const UniqueFd file(::open((*folder_ / "text").c_str(), O_RDONLY | O_CLOEXEC));
     if (life > 0) {
       const json id{{"document", request["resume"]}};
       EXPECT_EQ(peer.call("document.status", id)["result"]["phase"], "open");
