@@ -140,6 +140,7 @@ Opened Engine::Impl::open(DocumentRequest request, std::shared_ptr<DocumentListe
     status.owner = request.owner;
     status.priority = request.priority;
     status.total_bytes = request.total_bytes;
+    status.source = std::move(request.source);
   }
   if (request.deadline) document->deadline = Clock::now() + *request.deadline;
   document->listener = std::move(listener);

@@ -36,6 +36,11 @@ struct DocumentRequest {
   int priority = 0;                    ///< -10 to 10; each step up is a 1.25 times larger share of turns.
   std::optional<std::chrono::milliseconds> deadline;  ///< From open to done.
   std::optional<std::uint64_t> total_bytes;           ///< Where known: for progress.
+  /// Blocks are read when they are full, and what is left after so long without new bytes, too: for documents
+  /// that grow slowly, whose readers want to hear of them. Changes no token's numbers, only when they come.
+  std::optional<std::chrono::milliseconds> flush_after;
+  /// Kept with the document for whoever feeds it: where its bytes can be read again. Not looked at here.
+  std::string source;
   std::optional<DocumentId> resume;  ///< Go on with this document where it was last committed.
 };
 
@@ -65,7 +70,8 @@ struct DocumentStatus {
   std::uint64_t outputs = 0;
   double tokens_per_second = 0;
   std::optional<ErrorCode> error_code;
-  std::string error;  ///< Of a failed document.
+  std::string error;   ///< Of a failed document.
+  std::string source;  ///< As in the request.
 };
 
 /// Hears of one document. Called on the engine's thread: hand over and return, never block. A listener that

@@ -9,11 +9,11 @@
 namespace unroll {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr auto kSchema = R"(
 CREATE TABLE documents(
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, owner INTEGER NOT NULL,
-  priority INTEGER NOT NULL, plugins TEXT NOT NULL, phase INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  priority INTEGER NOT NULL, plugins TEXT NOT NULL, source TEXT NOT NULL DEFAULT '', phase INTEGER NOT NULL, bytes INTEGER NOT NULL,
   total_bytes INTEGER, tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT,
   segment_begin INTEGER NOT NULL DEFAULT 0, blocks INTEGER NOT NULL DEFAULT 0, model_state BLOB, finished INTEGER);
 CREATE TABLE plugin_states(
@@ -23,7 +23,7 @@ CREATE TABLE outputs(
   PRIMARY KEY(document, sequence)) WITHOUT ROWID;
 )";
 constexpr auto kStatusColumns =
-    "id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error";
+    "id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error, source";
 
 /// What documents say is their owners' alone; SQLite gives its other files the rights of the first.
 void create_private(const std::filesystem::path& file) {
@@ -85,6 +85,7 @@ class Journal::Statement {
     status.outputs = natural(8);
     if (!is_null(9)) status.error_code = static_cast<ErrorCode>(integer(9));
     status.error = text(10);
+    status.source = text(11);
     return status;
   }
 
@@ -156,9 +157,10 @@ void Journal::insert(const DocumentStatus& status, const std::vector<PluginReque
   const std::lock_guard lock(mutex_);
   Statement insert(
       *this,
-      "INSERT INTO documents(id, name, owner, priority, plugins, phase, bytes, total_bytes, tokens, outputs)"
-      " VALUES(?, ?, ?, ?, ?, 0, 0, ?, 0, 0)");
+      "INSERT INTO documents(id, name, owner, priority, plugins, source, phase, bytes, total_bytes, tokens,"
+      " outputs) VALUES(?, ?, ?, ?, ?, ?, 0, 0, ?, 0, 0)");
   insert.bind(status.id).bind(status.name).bind(std::int64_t{status.owner}).bind(status.priority).bind(text);
+  insert.bind(status.source);
   if (status.total_bytes) {
     insert.bind(*status.total_bytes);
   } else {
