@@ -6,17 +6,17 @@
 namespace unroll {
 namespace {
 
-/// A block as the C ABI shows it, with the arrays behind its pointers.
+/// The part of a block from token `first` on as the C ABI shows it, with the arrays behind its pointers.
 struct BlockView {
-  BlockView(const BlockOutput& output, const std::deque<Token>& tokens, const std::vector<std::int32_t>& ids,
-            std::uint64_t index, std::uint64_t first_token)
-      : index(index), first_token(first_token), ids(ids), output(output) {
-    for (std::size_t i = 0; i < ids.size(); ++i) offsets.push_back(tokens[i].begin);
-    offsets.push_back(tokens[ids.size() - 1].begin + tokens[ids.size() - 1].length);
-    const auto length = static_cast<std::int64_t>(ids.size());
-    shape = {length, static_cast<std::int64_t>(output.hidden.size()) / length};
+  BlockView(const BlockOutput& output, const std::deque<Token>& tokens, std::span<const std::int32_t> block,
+            std::size_t first, std::uint64_t index, std::uint64_t first_token)
+      : first(first), index(index), first_token(first_token), ids(block.subspan(first)), output(output) {
+    for (std::size_t i = first; i < block.size(); ++i) offsets.push_back(tokens[i].begin);
+    offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length);
+    const auto dim = output.hidden.size() / block.size();
+    shape = {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(dim)};
     // DLPack has no const; the header says that it is borrowed.
-    hidden.data = const_cast<float*>(output.hidden.data());
+    hidden.data = const_cast<float*>(output.hidden.data() + first * dim);
     hidden.device_type = 1;
     hidden.ndim = 2;
     hidden.dtype_code = 2;
@@ -34,23 +34,25 @@ struct BlockView {
     block.length = ids.size();
     block.tokens = ids.data();
     block.offsets = offsets.data();
-    block.logprobs = output.logprobs.data();
-    if (wants & UNROLL_WANT_ENTROPY) block.entropy = output.entropy.data();
+    block.logprobs = output.logprobs.data() + first;
+    if (wants & UNROLL_WANT_ENTROPY) block.entropy = output.entropy.data() + first;
     if (wants & UNROLL_WANT_HIDDEN) block.hidden = &hidden;
     if (wants & UNROLL_WANT_TEXT) {
       block.text = text.data();
       block.text_bytes = text.size();
     }
     if (wants & UNROLL_WANT_TOP_K) {
-      block.top_k = static_cast<std::int32_t>(output.top_ids.size() / ids.size());
-      block.top_ids = output.top_ids.data();
-      block.top_logprobs = output.top_logprobs.data();
+      const auto top_k = output.top_ids.size() / output.logprobs.size();
+      block.top_k = static_cast<std::int32_t>(top_k);
+      block.top_ids = output.top_ids.data() + first * top_k;
+      block.top_logprobs = output.top_logprobs.data() + first * top_k;
     }
     return block;
   }
 
+  std::size_t first;
   std::uint64_t index, first_token;
-  const std::vector<std::int32_t>& ids;
+  std::span<const std::int32_t> ids;
   const BlockOutput& output;
   std::vector<std::uint64_t> offsets;
   std::string text;
@@ -68,22 +70,29 @@ bool can_resume(const DocumentStatus& status) {
           code == ErrorCode::kDeadline || code == ErrorCode::kCancelled);
 }
 
-Reading::Reading(std::shared_ptr<const Vocabulary> vocabulary, const PluginRegistry& registry,
-                 const std::vector<PluginRequest>& plugins)
-    : vocabulary_(std::move(vocabulary)), tokenizer_(vocabulary_) {
-  for (const auto& request : plugins) {
-    const PluginInfo* info = registry.find(request.name);
+Reading::Reading(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
+                 std::vector<PluginRequest> plugins)
+    : vocabulary_(std::move(vocabulary)),
+      registry_(std::move(registry)),
+      requests_(std::move(plugins)),
+      tokenizer_(vocabulary_) {
+  make_plugins();
+}
+
+void Reading::make_plugins() {
+  for (const auto& request : requests_) {
+    const PluginInfo* info = registry_->find(request.name);
     if (info == nullptr) {
       std::string known;
-      for (const auto& plugin : registry.plugins()) known += (known.empty() ? "" : ", ") + plugin.name;
+      for (const auto& plugin : registry_->plugins()) known += (known.empty() ? "" : ", ") + plugin.name;
       throw Error(ErrorCode::kPluginUnknown,
                   "no plugin '" + request.name + "'; there are: " + (known.empty() ? "none" : known));
     }
     try {
-      plugins_.push_back(registry.create(request.name, request.options.dump(),
-                                         [this, name = request.name](std::string json) {
-                                           outputs_.push_back({sequence_++, name, std::move(json)});
-                                         }));
+      plugins_.push_back(registry_->create(request.name, request.options.dump(),
+                                           [this, name = request.name](std::string json) {
+                                             outputs_.push_back({sequence_++, name, std::move(json)});
+                                           }));
     } catch (const PluginError& error) {
       throw Error(error.status == UNROLL_ERROR_OPTIONS ? ErrorCode::kInvalidParams : ErrorCode::kPluginFailed,
                   error.what());
@@ -94,51 +103,67 @@ Reading::Reading(std::shared_ptr<const Vocabulary> vocabulary, const PluginRegis
   }
 }
 
+void Reading::load(const ResumePoint& point, const BlockModel& model) {
+  try {
+    state_ = point.model_state.empty() ? nullptr : model.restore(point.model_state);
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kModel, std::string("the document cannot go on: ") + error.what());
+  }
+  plugin_bytes_ = 0;
+  try {
+    for (const auto& plugin : plugins_) {
+      const auto saved = point.plugin_states.find(plugin->info().name);
+      if (saved == point.plugin_states.end()) continue;
+      plugin->load(saved->second);
+      plugin_bytes_ += saved->second.size();
+    }
+  } catch (const PluginError& error) {
+    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot go on: ") + error.what());
+  }
+}
+
 void Reading::restore(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model) {
   tokenizer_ = StreamingTokenizer(vocabulary_, point.segment_begin);
+  block_begin_ = point.block_begin;
   bytes_ = status.bytes;
   token_count_ = status.tokens;
   sequence_ = status.outputs;
   blocks_ = point.blocks;
-  try {
-    if (!point.model_state.empty()) state_ = model.restore(point.model_state);
-  } catch (const std::exception& error) {
-    throw Error(ErrorCode::kModel, "document " + status.id + " cannot go on: " + error.what());
-  }
-  try {
-    for (const auto& plugin : plugins_) {
-      const auto saved = point.plugin_states.find(plugin->info().name);
-      if (saved != point.plugin_states.end()) plugin->load(saved->second);
-    }
-  } catch (const PluginError& error) {
-    throw Error(ErrorCode::kPluginFailed, "document " + status.id + " cannot go on: " + error.what());
-  }
+  load(point, model);
 }
 
 void Reading::take(std::string_view bytes) {
-  tokenizer_.append(bytes, fresh_);
-  // After a restore the first segment comes again; its tokens before the commit are done.
-  for (const auto& token : fresh_) {
-    if (token.begin >= bytes_) tokens_.push_back(token);
+  std::vector<Token> fresh;
+  if (input_ended_) {
+    tokenizer_.finish(fresh);
+  } else {
+    tokenizer_.append(bytes, fresh);
   }
-  fresh_.clear();
+  // After a restore the block's first segment comes again: tokens before the block are done, those that the
+  // plugins have seen are read once more without them.
+  for (const auto& token : fresh) {
+    if (token.begin < block_begin_) continue;
+    if (token.begin < bytes_) ++shown_;
+    tokens_.push_back(token);
+  }
 }
 
 void Reading::end_input() {
-  tokenizer_.finish(fresh_);
-  take({});
   input_ended_ = true;
+  take({});
 }
 
-BlockInput Reading::next_block(std::size_t length) {
+BlockInput Reading::next_block(std::size_t width) {
+  block_width_ = width;
+  const auto length = std::min(width, tokens_.size());
   block_ids_.clear();
   for (std::size_t i = 0; i < length; ++i) block_ids_.push_back(tokens_[i].id);
   return {state_, block_ids_, wants_};
 }
 
 void Reading::accept(BlockOutput output) {
-  BlockView view(output, tokens_, block_ids_, blocks_, token_count_);
-  view.text = vocabulary_->decode(block_ids_);  // exact: tokens are the document's bytes
+  BlockView view(output, tokens_, block_ids_, shown_, blocks_, token_count_);
+  view.text = vocabulary_->decode(view.ids);  // exact: tokens are the document's bytes
   const auto outputs_before = outputs_.size();
   try {
     for (const auto& plugin : plugins_) plugin->process(view.show(plugin->info().wants));
@@ -147,9 +172,13 @@ void Reading::accept(BlockOutput output) {
     throw;
   }
   bytes_ = view.offsets.back();
-  token_count_ += block_ids_.size();
+  token_count_ += view.ids.size();
   ++blocks_;
-  tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(block_ids_.size()));
+  shown_ = block_ids_.size();
+  if (shown_ < block_width_) return;
+  tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(shown_));
+  shown_ = 0;
+  block_begin_ = bytes_;
   state_ = std::move(output.next);
 }
 
@@ -171,13 +200,37 @@ void Reading::finish() {
 
 ResumePoint Reading::resume_point() const {
   ResumePoint point;
-  // A segment's tokens come all at once: where none waits, the next segment begins right behind the last
-  // token.
-  point.segment_begin = tokens_.empty() ? bytes_ : tokens_.front().segment_begin;
+  // A segment's tokens come all at once: where none waits, what comes next begins a segment.
+  point.segment_begin = tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
+  point.block_begin = block_begin_;
   point.blocks = blocks_;
   if (state_) point.model_state = state_->serialize();
-  for (const auto& plugin : plugins_) point.plugin_states[plugin->info().name] = plugin->save();
+  plugin_bytes_ = 0;
+  for (const auto& plugin : plugins_) {
+    auto state = plugin->save();
+    plugin_bytes_ += state.size();
+    point.plugin_states[plugin->info().name] = std::move(state);
+  }
   return point;
+}
+
+void Reading::put_away() {
+  state_.reset();
+  plugins_.clear();
+  block_ids_ = {};
+  tokens_.shrink_to_fit();
+  outputs_.shrink_to_fit();
+}
+
+void Reading::take_back(const ResumePoint& point, const BlockModel& model) {
+  const auto sequence = sequence_;
+  make_plugins();
+  load(point, model);
+  sequence_ = sequence;
+}
+
+std::size_t Reading::resident_bytes() const {
+  return is_resident() ? (state_ ? state_->bytes() : 0) + plugin_bytes_ : 0;
 }
 
 }  // namespace unroll

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -87,20 +88,32 @@ class DocumentListener {
 
 struct EngineOptions {
   std::filesystem::path journal{};     ///< SQLite file; empty: in memory (nothing outlives the process).
+  std::string journal_disk{};          ///< SQLite VFS that holds it; empty: the system's.
   std::size_t max_documents = 10'000;  ///< Open at once.
   std::size_t max_documents_per_owner = 10'000;
   std::uint64_t max_document_bytes = 1ull << 40;
-  std::size_t input_buffer_bytes = 256 * 1024;      ///< Per document; append's callback waits above it.
+  std::size_t input_buffer_bytes = 256 * 1024;  ///< Per document; append's callback waits above it.
+  /// Accepted and not yet read, over all documents: append's callbacks wait above it, open() is refused.
+  std::uint64_t max_buffered_bytes = 1ull << 30;
+  std::uint64_t max_buffered_bytes_per_owner = 1ull << 28;
+  /// Memory of open documents: states, buffers, bookkeeping. Above it those that were read the longest ago
+  /// are put away into the journal until their turn; open() is refused where that is not enough.
+  std::uint64_t max_memory_bytes = 4ull << 30;
+  std::uint64_t max_memory_bytes_per_owner = 2ull << 30;
   std::size_t batch = 8;                            ///< Blocks of different documents in one launch.
   int commit_blocks = 16;                           ///< Commit after so many blocks of a document, or
   std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
   std::chrono::hours keep_finished{24};  ///< How long outputs of finished documents can be attached to.
+  /// What time it is; a simulation has its own.
+  std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
 };
 
 struct EngineStats {
   std::size_t open_documents = 0;
   std::uint64_t documents_done = 0, documents_failed = 0;
   std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0;
+  std::uint64_t buffered_bytes = 0, memory_bytes = 0;   ///< Of open documents; see EngineOptions.
+  std::uint64_t resident_documents = 0, put_aways = 0;  ///< State in memory; times that one was put away.
   double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
 };
 
@@ -129,6 +142,8 @@ class Engine {
   void cancel(const DocumentId& id, const Error& reason);
 
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
+  /// Where a document that waits to be resumed goes on. Throws Error (unknown, open here, ended).
+  Opened resume_point(const DocumentId& id) const;
   std::vector<DocumentStatus> list(
       std::optional<std::uint32_t> owner) const;  ///< Newest first; nullopt: everybody's.
   /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.
@@ -142,8 +157,8 @@ class Engine {
   bool drain(std::chrono::milliseconds time);
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<class EngineCore> core_;
+  std::thread thread_;
 };
 
 }  // namespace unroll

@@ -2,8 +2,10 @@
 // ours; docs/protocol.md holds the same table.
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace unroll {
 
@@ -33,6 +35,15 @@ class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& text) : std::runtime_error(text), code(code) {}
   ErrorCode code;
+};
+
+/// A limit is reached: kLimit, with the limit's name in the daemon's configuration and its number.
+class LimitError : public Error {
+ public:
+  LimitError(std::string key, std::uint64_t limit, const std::string& text)
+      : Error(ErrorCode::kLimit, text), key(std::move(key)), limit(limit) {}
+  std::string key;
+  std::uint64_t limit;
 };
 
 }  // namespace unroll

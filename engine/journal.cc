@@ -15,12 +15,19 @@ CREATE TABLE documents(
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, owner INTEGER NOT NULL,
   priority INTEGER NOT NULL, plugins TEXT NOT NULL, source TEXT NOT NULL DEFAULT '', phase INTEGER NOT NULL, bytes INTEGER NOT NULL,
   total_bytes INTEGER, tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT,
-  segment_begin INTEGER NOT NULL DEFAULT 0, blocks INTEGER NOT NULL DEFAULT 0, model_state BLOB, finished INTEGER);
+  segment_begin INTEGER NOT NULL DEFAULT 0, block_begin INTEGER NOT NULL DEFAULT 0, blocks INTEGER NOT NULL DEFAULT 0,
+  model_state BLOB, finished INTEGER);
 CREATE TABLE plugin_states(
   document TEXT NOT NULL, plugin TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY(document, plugin)) WITHOUT ROWID;
 CREATE TABLE outputs(
   document TEXT NOT NULL, sequence INTEGER NOT NULL, plugin TEXT NOT NULL, json TEXT NOT NULL,
   PRIMARY KEY(document, sequence)) WITHOUT ROWID;
+)";
+/// From format 1, where a block was shown whole.
+constexpr auto kFromFormat1 = R"(
+ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN block_begin INTEGER NOT NULL DEFAULT 0;
+UPDATE documents SET block_begin=bytes;
 )";
 constexpr auto kStatusColumns =
     "id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error, source";
@@ -54,6 +61,11 @@ class Journal::Statement {
     static constexpr char kEmpty = 0;  // a null pointer would be NULL, not a blob of no bytes
     const void* data = blob.empty() ? static_cast<const void*>(&kEmpty) : blob.data();
     return check(sqlite3_bind_blob64(get(), ++bound_, data, blob.size(), SQLITE_STATIC));
+  }
+  /// Ready to be bound again.
+  void reset() {
+    sqlite3_reset(get());
+    bound_ = 0;
   }
   /// True while there is a row.
   bool step() {
@@ -101,13 +113,15 @@ class Journal::Statement {
   int bound_ = 0;
 };
 
-Journal::Journal(const std::filesystem::path& file)
+Journal::Journal(const std::filesystem::path& file, const std::string& disk)
     : name_(file.empty() ? "in memory" : file.string()),
       durable_(!file.empty()),
       database_(nullptr, &sqlite3_close) {
-  if (durable_) create_private(file);
+  if (durable_ && disk.empty()) create_private(file);
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open(file.empty() ? ":memory:" : file.c_str(), &raw);
+  const int code =
+      sqlite3_open_v2(durable_ ? file.c_str() : ":memory:", &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                      disk.empty() ? nullptr : disk.c_str());
   database_.reset(raw);
   if (code != SQLITE_OK) fail("opened");
   // Exclusive: a second daemon on the same journal is refused instead of mixing with this one.
@@ -138,15 +152,16 @@ void Journal::execute(const char* sql) const {
 void Journal::migrate() const {
   Statement version(*this, "PRAGMA user_version");
   version.step();
-  if (version.integer(0) == kSchemaVersion) return;
-  if (version.integer(0) != 0) {
-    throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") has format " +
-                                         std::to_string(version.integer(0)) + ", this program knows " +
-                                         std::to_string(kSchemaVersion) +
+  const auto format = version.integer(0);
+  version.reset();
+  if (format == kSchemaVersion) return;
+  if (format != 0 && format != 1) {
+    throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") has format " + std::to_string(format) +
+                                         ", this program knows " + std::to_string(kSchemaVersion) +
                                          "; name another file with --journal");
   }
   execute("BEGIN IMMEDIATE");
-  execute(kSchema);
+  execute(format == 0 ? kSchema : kFromFormat1);
   execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT").c_str());
 }
 
@@ -173,7 +188,11 @@ void Journal::commit(std::span<const Commit> commits) {
   const std::lock_guard lock(mutex_);
   execute("BEGIN IMMEDIATE");
   try {
-    for (const auto& commit : commits) write_commit(commit);
+    for (const auto& commit : commits) {
+      write_status(commit.status);
+      if (commit.resume != Commit::Resume::kKeep) write_resume_point(commit.status.id, commit.point);
+      write_outputs(commit.status.id, commit.outputs);
+    }
     execute("COMMIT");
   } catch (...) {
     sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
@@ -181,15 +200,12 @@ void Journal::commit(std::span<const Commit> commits) {
   }
 }
 
-void Journal::write_commit(const Commit& commit) const {
-  const auto& status = commit.status;
-  static const ResumePoint kNone;
-  const auto& resume = commit.resume ? *commit.resume : kNone;
+void Journal::write_status(const DocumentStatus& status) const {
   Statement update(*this,
-                   "UPDATE documents SET phase=?, bytes=?, tokens=?, outputs=?, segment_begin=?, blocks=?,"
-                   " model_state=?, error=?, error_code=?, finished=? WHERE id=?");
+                   "UPDATE documents SET phase=?, bytes=?, tokens=?, outputs=?, error=?, error_code=?,"
+                   " finished=? WHERE id=?");
   update.bind(static_cast<int>(status.phase)).bind(status.bytes).bind(status.tokens).bind(status.outputs);
-  update.bind(resume.segment_begin).bind(resume.blocks).bind(resume.model_state).bind(status.error);
+  update.bind(status.error);
   if (status.error_code) {
     update.bind(static_cast<int>(*status.error_code));
   } else {
@@ -201,14 +217,26 @@ void Journal::write_commit(const Commit& commit) const {
     update.bind(static_cast<std::int64_t>(std::time(nullptr)));
   }
   update.bind(status.id).step();
-  Statement(*this, "DELETE FROM plugin_states WHERE document=?").bind(status.id).step();
-  for (const auto& [plugin, state] : resume.plugin_states) {
+}
+
+void Journal::write_resume_point(const DocumentId& id, const ResumePoint& point) const {
+  Statement update(*this,
+                   "UPDATE documents SET segment_begin=?, block_begin=?, blocks=?, model_state=? WHERE id=?");
+  update.bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(point.model_state);
+  update.bind(id).step();
+  Statement(*this, "DELETE FROM plugin_states WHERE document=?").bind(id).step();
+  for (const auto& [plugin, state] : point.plugin_states) {
     Statement insert(*this, "INSERT INTO plugin_states VALUES(?, ?, ?)");
-    insert.bind(status.id).bind(plugin).bind(state).step();
+    insert.bind(id).bind(plugin).bind(state).step();
   }
-  for (const auto& output : commit.outputs) {
-    Statement insert(*this, "INSERT INTO outputs VALUES(?, ?, ?, ?)");
-    insert.bind(status.id).bind(output.sequence).bind(output.plugin).bind(output.json).step();
+}
+
+void Journal::write_outputs(const DocumentId& id, const std::vector<Output>& outputs) const {
+  if (outputs.empty()) return;
+  Statement insert(*this, "INSERT INTO outputs VALUES(?, ?, ?, ?)");
+  for (const auto& output : outputs) {
+    insert.bind(id).bind(output.sequence).bind(output.plugin).bind(output.json).step();
+    insert.reset();
   }
 }
 
@@ -242,15 +270,22 @@ std::vector<PluginRequest> Journal::plugins(const DocumentId& id) const {
 ResumePoint Journal::resume_point(const DocumentId& id) const {
   const std::lock_guard lock(mutex_);
   ResumePoint point;
-  Statement select(*this, "SELECT segment_begin, blocks, model_state FROM documents WHERE id=?");
+  Statement select(*this, "SELECT segment_begin, block_begin, blocks, model_state FROM documents WHERE id=?");
   if (!select.bind(id).step()) return point;
   point.segment_begin = select.natural(0);
-  point.blocks = select.natural(1);
-  point.model_state = select.blob(2);
+  point.block_begin = select.natural(1);
+  point.blocks = select.natural(2);
+  point.model_state = select.blob(3);
   Statement states(*this, "SELECT plugin, state FROM plugin_states WHERE document=?");
   states.bind(id);
   while (states.step()) point.plugin_states[states.text(0)] = states.blob(1);
   return point;
+}
+
+std::uint64_t Journal::resume_bytes(const DocumentId& id) const {
+  const std::lock_guard lock(mutex_);
+  Statement select(*this, "SELECT segment_begin FROM documents WHERE id=?");
+  return select.bind(id).step() ? select.natural(0) : 0;
 }
 
 std::vector<Output> Journal::outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const {

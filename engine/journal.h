@@ -23,25 +23,28 @@ namespace unroll {
 
 /// Where a document goes on: what a new process needs besides the document's bytes.
 struct ResumePoint {
-  std::uint64_t segment_begin =
-      0;  ///< Bytes: read the document again from here; tokens before status.bytes are done.
+  std::uint64_t segment_begin = 0;  ///< Bytes: read the document again from here.
+  std::uint64_t block_begin = 0;  ///< Bytes: tokens before it are done; those up to status.bytes were shown.
   std::uint64_t blocks = 0;
   std::vector<std::byte> model_state;                           ///< Empty: before the first block.
   std::map<std::string, std::vector<std::byte>> plugin_states;  ///< By plugin name.
 };
 
-/// What one document adds in a commit. Without a resume point the document is finished and its states are
-/// dropped.
+/// What one document adds in a commit.
 struct Commit {
+  enum class Resume { kDrop, kKeep, kNew };
   DocumentStatus status;
-  std::optional<ResumePoint> resume;
+  /// Where the document goes on: nowhere (its states are dropped), where it did before, or at `point`.
+  Resume resume = Resume::kDrop;
+  ResumePoint point;
   std::vector<Output> outputs;  ///< New ones; a sequence number that is there already is an error.
 };
 
 class Journal {
  public:
-  /// Empty: in memory. A file is locked against other processes while it is open.
-  explicit Journal(const std::filesystem::path& file);
+  /// Empty: in memory. A file is locked against other processes while it is open. `disk`: the SQLite VFS
+  /// that holds the file; empty: the system's.
+  explicit Journal(const std::filesystem::path& file, const std::string& disk = {});
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -55,6 +58,8 @@ class Journal {
   std::vector<DocumentStatus> list(std::optional<std::uint32_t> owner) const;
   std::vector<PluginRequest> plugins(const DocumentId& id) const;
   ResumePoint resume_point(const DocumentId& id) const;
+  /// Its segment_begin alone.
+  std::uint64_t resume_bytes(const DocumentId& id) const;
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
   /// Deletes documents that finished before `age` ago.
   void forget_finished(std::chrono::seconds age);
@@ -62,7 +67,9 @@ class Journal {
  private:
   class Statement;
   void execute(const char* sql) const;
-  void write_commit(const Commit& commit) const;
+  void write_status(const DocumentStatus& status) const;
+  void write_resume_point(const DocumentId& id, const ResumePoint& point) const;
+  void write_outputs(const DocumentId& id, const std::vector<Output>& outputs) const;
   void migrate() const;
   [[noreturn]] void fail(const std::string& doing) const;
 

@@ -60,6 +60,8 @@ class StreamingTokenizer {
   /// The document ends here: appends the tokens of what was held back.
   void finish(std::vector<Token>& out);
   std::size_t pending_bytes() const { return pending_.size(); }
+  /// Where the segment begins that is not complete yet.
+  std::uint64_t segment_begin() const { return segment_begin_; }
 
  private:
   void emit_segment(std::string_view segment, std::vector<Token>& out);

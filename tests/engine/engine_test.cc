@@ -302,12 +302,13 @@ TEST(Engine, LimitsNameThemselves) {
   engine.open(a_request(), nullptr);
   auto error = error_of([&] { engine.open(a_request(), nullptr); });
   EXPECT_EQ(error.code, ErrorCode::kLimit);
-  EXPECT_THAT(error.what(), HasSubstr("of one user (2)"));
+  EXPECT_THAT(error.what(), HasSubstr("of one user (2, limits.documents_per_user)"));
   auto other = a_request();
   other.owner = 5;
   engine.open(other, nullptr);
   other.owner = 6;
-  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(), HasSubstr("open documents (3)"));
+  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(),
+              HasSubstr("open documents (3, limits.documents)"));
   EXPECT_EQ(engine.list(5).size(), 1u);
   EXPECT_EQ(engine.list(std::nullopt).size(), 3u) << "what was refused leaves nothing behind";
 

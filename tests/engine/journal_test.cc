@@ -35,13 +35,13 @@ std::vector<std::byte> bytes_of(std::string_view text) {
 }
 
 Commit a_commit(const DocumentStatus& status, std::vector<Output> outputs, bool open = true) {
-  Commit commit{status, std::nullopt, std::move(outputs)};
+  Commit commit{status, Commit::Resume::kDrop, {}, std::move(outputs)};
   commit.status.bytes = 40;
   commit.status.tokens = 9;
   commit.status.outputs = commit.outputs.size();
   if (open) {
-    commit.resume =
-        ResumePoint{30, 2, bytes_of("state"), {{"score", bytes_of("plugin state")}, {"embed", {}}}};
+    commit.resume = Commit::Resume::kNew;
+    commit.point = {30, 35, 2, bytes_of("state"), {{"score", bytes_of("plugin state")}, {"embed", {}}}};
   }
   return commit;
 }
@@ -73,6 +73,8 @@ TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
   EXPECT_EQ(plugins[0].options.dump(), "{\"top\":3}");
   const auto point = journal.resume_point("a");
   EXPECT_EQ(point.segment_begin, 30u);
+  EXPECT_EQ(journal.resume_bytes("a"), 30u);
+  EXPECT_EQ(point.block_begin, 35u);
   EXPECT_EQ(point.blocks, 2u);
   EXPECT_EQ(point.model_state, bytes_of("state"));
   EXPECT_EQ(point.plugin_states.at("score"), bytes_of("plugin state"));
@@ -99,6 +101,21 @@ TEST(Journal, AFinishedDocumentKeepsOutputsAndDropsStates) {
   EXPECT_THAT(journal.resume_point("a").plugin_states, IsEmpty());
   EXPECT_EQ(journal.find("a")->error_code, ErrorCode::kDeadline);
   EXPECT_EQ(journal.find("a")->error, "too late");
+}
+
+TEST(Journal, ACommitCanLeaveAloneWhereTheDocumentGoesOn) {
+  Journal journal({});
+  const auto document = a_document("a");
+  journal.insert(document, {{"score", {}}});
+  const auto first = a_commit(document, {{0, "score", "1"}});
+  journal.commit({&first, 1});
+  auto second = a_commit(document, {}, false);
+  second.resume = Commit::Resume::kKeep;
+  second.status.error = "peer gone";
+  journal.commit({&second, 1});
+  EXPECT_EQ(journal.find("a")->error, "peer gone");
+  EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
+  EXPECT_EQ(journal.resume_bytes("a"), 30u);
 }
 
 TEST(Journal, ASequenceNumberTwiceUndoesTheWholeCommit) {
@@ -168,6 +185,39 @@ TEST(Journal, OtherFilesAreRefusedAndLeftAlone) {
 
   EXPECT_THAT(error_of([&] { Journal journal(folder / "missing" / "j"); }).what(),
               HasSubstr("check the folder"));
+}
+
+TEST(Journal, AFileOfFormat1IsTakenOver) {
+  const TemporaryFolder folder;
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "j").c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, R"(
+    CREATE TABLE documents(
+      number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, owner INTEGER NOT NULL,
+      priority INTEGER NOT NULL, plugins TEXT NOT NULL, phase INTEGER NOT NULL, bytes INTEGER NOT NULL,
+      total_bytes INTEGER, tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT,
+      segment_begin INTEGER NOT NULL DEFAULT 0, blocks INTEGER NOT NULL DEFAULT 0, model_state BLOB, finished INTEGER);
+    CREATE TABLE plugin_states(
+      document TEXT NOT NULL, plugin TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY(document, plugin)) WITHOUT ROWID;
+    CREATE TABLE outputs(
+      document TEXT NOT NULL, sequence INTEGER NOT NULL, plugin TEXT NOT NULL, json TEXT NOT NULL,
+      PRIMARY KEY(document, sequence)) WITHOUT ROWID;
+    INSERT INTO documents VALUES(1, 'a', 'book', 7, 0, '[{"name":"score","options":{}}]', 0, 40, NULL, 9, 1, NULL, '',
+      30, 2, x'0102', NULL);
+    INSERT INTO outputs VALUES('a', 0, 'score', '1');
+    PRAGMA user_version=1;)",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(raw);
+  for (int time = 0; time < 2; ++time) {
+    const Journal journal(folder / "j");
+    const auto point = journal.resume_point("a");
+    EXPECT_EQ(point.segment_begin, 30u);
+    EXPECT_EQ(point.block_begin, 40u);
+    EXPECT_THAT(point.model_state, SizeIs(2));
+    EXPECT_EQ(journal.find("a")->source, "");
+    EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(1));
+  }
 }
 
 TEST(Journal, ALaterFormatIsRefused) {

@@ -1,0 +1,366 @@
+// One round: takes what arrived, chooses whose blocks are next, runs them. Everything here is done by the
+// engine's thread.
+#include <algorithm>
+
+#include "engine/engine_core.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::chrono::milliseconds kProgressInterval{250};
+/// So little at a time that the tokens of what is taken beyond a block stay few.
+constexpr std::size_t kTokenizeBytes = 2048;
+constexpr std::size_t kReplayOutputs = 256;
+
+}  // namespace
+
+/// False when it is time to stop. Wakes for arrivals, requests, deadlines and due commits.
+bool EngineCore::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  if (open_.empty()) idle_.notify_all();
+  while (!stopping_ && !has_work_locked()) {
+    const auto wake = next_wake();
+    if (!wake) {
+      work_.wait(lock);
+    } else if (options.now() >= *wake) {
+      break;
+    } else {
+      work_.wait_until(lock, *wake);
+    }
+  }
+  return !stopping_;
+}
+
+bool EngineCore::has_work_locked() const {
+  return !touched_.empty() || !replays_.empty() || !turns_.empty();
+}
+
+bool EngineCore::has_work() const {
+  const std::lock_guard lock(mutex_);
+  return has_work_locked();
+}
+
+std::optional<EngineCore::TimePoint> EngineCore::next_wake() const {
+  std::optional<TimePoint> wake;
+  const auto consider = [&](std::optional<TimePoint> time) {
+    if (time && (!wake || *time < *wake)) wake = time;
+  };
+  consider(deadlines_.first());
+  consider(flushes_.first());
+  if (!dirty_.empty()) consider(last_commit_ + options.commit_interval);
+  return wake;
+}
+
+void EngineCore::round() {
+  serve_touched();
+  expire_deadlines();
+  wake_flushes();
+  read_blocks(choose_batch());
+  finish_exhausted();
+  release_stalled();
+  commit_due();
+  keep_to_memory();
+}
+
+/// Arrivals, cancellations and attachments.
+void EngineCore::serve_touched() {
+  std::vector<OpenDocumentPtr> touched;
+  std::vector<Replay> replays;
+  std::vector<Replaced> replaced;
+  std::vector<std::pair<OpenDocument*, Error>> failed;
+  {
+    const std::lock_guard lock(mutex_);
+    touched.swap(touched_);
+    replays.swap(replays_);
+    std::erase_if(touched, [&](const auto& document) {
+      document->touched = false;
+      return find_open(document->status.id) != document;  // closed meanwhile
+    });
+    for (const auto& document : touched) {
+      if (document->attaching) attach_locked(*document, replays, replaced);
+      if (document->cancelled) failed.emplace_back(document.get(), *document->cancelled);
+    }
+  }
+  for (const auto& document : touched) {
+    introduce(*document);
+    turns_.add(*document);
+  }
+  for (auto& [listener, status] : replaced) {
+    status.phase = DocumentPhase::kFailed;
+    status.error_code = ErrorCode::kDocumentState;
+    status.error =
+        "document " + status.id + " is told to another connection now, which attached to it; attach again";
+    listener->on_failed(status);
+  }
+  for (const auto& request : replays) replay(request);
+  for (const auto& [document, error] : failed) fail(*document, error);
+}
+
+/// Seen for the first time?
+void EngineCore::introduce(OpenDocument& document) {
+  if (std::exchange(document.introduced, true)) return;
+  if (document.deadline) deadlines_.add(*document.deadline, document);
+  document.use = resident_.insert(resident_.end(), &document);
+  charge_resident(document);
+}
+
+void EngineCore::attach_locked(OpenDocument& document, std::vector<Replay>& replays,
+                               std::vector<Replaced>& replaced) {
+  auto [from, listener] = *std::exchange(document.attaching, std::nullopt);
+  auto before = std::exchange(document.listener, listener);
+  if (before) replaced.push_back({std::move(before), document.status});
+  replays.push_back({document.status, from, std::move(listener)});
+}
+
+/// What is committed is what a listener may have heard: the journal has it all.
+void EngineCore::replay(const Replay& replay) {
+  const auto& [status, from, listener] = replay;
+  try {
+    for (auto next = from;;) {
+      const auto outputs = journal_.outputs(status.id, next, kReplayOutputs);
+      for (const auto& output : outputs) listener->on_output(status.id, output);
+      if (outputs.size() < kReplayOutputs) break;
+      next = outputs.back().sequence + 1;
+    }
+    if (status.phase == DocumentPhase::kDone) listener->on_done(status);
+    if (status.phase == DocumentPhase::kFailed) listener->on_failed(status);
+  } catch (const std::exception& error) {
+    auto failed = status;
+    failed.phase = DocumentPhase::kFailed;
+    failed.error_code = ErrorCode::kInternal;
+    failed.error = error.what();
+    listener->on_failed(failed);
+  }
+}
+
+void EngineCore::expire_deadlines() {
+  while (auto* document = deadlines_.take_due(options.now())) {
+    fail(*document, Error(ErrorCode::kDeadline, "document " + document->status.id +
+                                                    " was not done by its deadline; resume it with a later "
+                                                    "one"));
+  }
+}
+
+void EngineCore::wake_flushes() {
+  while (auto* document = flushes_.take_due(options.now())) turns_.add(*document);
+}
+
+/// Of those that have a block, the ones whose turn is longest due.
+EngineCore::Documents EngineCore::choose_batch() {
+  Documents batch;
+  while (batch.size() < options.batch && !turns_.empty()) {
+    auto& document = turns_.next();
+    switch (fill(document)) {
+      case Filled::kBlock:
+        turns_.charge(document);
+        batch.push_back(&document);
+        break;
+      case Filled::kWaits:
+        wait_for_bytes(document);
+        break;
+      case Filled::kExhausted:
+        exhausted_.push_back(&document);
+        break;
+    }
+  }
+  return batch;
+}
+
+/// Tokenizes until a block is full or nothing is left to take.
+EngineCore::Filled EngineCore::fill(OpenDocument& document) {
+  auto& reading = *document.reading;
+  const auto width = static_cast<std::size_t>(model->info().block_width);
+  while (!reading.has_block(width) && take_bytes(document)) stop_flush_timer(document);
+  if (reading.has_block(width)) return Filled::kBlock;
+  if (reading.is_exhausted()) return Filled::kExhausted;
+  const bool flush = document.flush_at && options.now() >= *document.flush_at;
+  return flush && reading.unread_tokens() > 0 ? Filled::kBlock : Filled::kWaits;
+}
+
+/// The next bytes, or the end, from the inbox to the tokenizer. False where there is neither.
+bool EngineCore::take_bytes(OpenDocument& document) {
+  auto& reading = *document.reading;
+  std::string bytes;
+  Rooms rooms;
+  {
+    const std::lock_guard lock(mutex_);
+    if (document.inbox.empty()) {
+      if (!document.ended || reading.input_ended()) return false;
+      reading.end_input();
+      return true;
+    }
+    auto& front = document.inbox.front();
+    bytes = front.substr(document.inbox_taken, kTokenizeBytes);
+    document.inbox_taken += bytes.size();
+    if (document.inbox_taken == front.size()) {
+      document.inbox.pop_front();
+      document.inbox_taken = 0;
+    }
+    document.inbox_bytes -= bytes.size();
+    usage_.add_buffered(document.status.owner, -static_cast<std::int64_t>(bytes.size()));
+    if (document.inbox_bytes <= options.input_buffer_bytes && !document.waiting.empty()) {
+      if (!usage_.buffers_full(document.status.owner)) {
+        rooms.swap(document.waiting);
+      } else if (!std::exchange(document.stalled, true)) {
+        stalled_.push_back(open_.at(document.status.id));
+      }
+    }
+  }
+  for (const auto& room : rooms) {
+    if (room) room();
+  }
+  reading.take(bytes);
+  return true;
+}
+
+/// Those that waited for other documents' bytes to be read.
+void EngineCore::release_stalled() {
+  Rooms rooms;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(stalled_, [&](const auto& document) {
+      if (usage_.buffers_full(document->status.owner)) return false;
+      document->stalled = false;
+      if (document->inbox_bytes <= options.input_buffer_bytes) {
+        std::ranges::move(document->waiting, std::back_inserter(rooms));
+        document->waiting.clear();
+      }
+      return true;
+    });
+  }
+  for (const auto& room : rooms) {
+    if (room) room();
+  }
+}
+
+void EngineCore::wait_for_bytes(OpenDocument& document) {
+  if (!document.flush_after || document.flush_at || document.reading->unread_tokens() == 0) return;
+  document.flush_at = options.now() + *document.flush_after;
+  flushes_.add(*document.flush_at, document);
+}
+
+void EngineCore::stop_flush_timer(OpenDocument& document) {
+  if (document.flush_at) flushes_.remove(*document.flush_at, document);
+  document.flush_at.reset();
+}
+
+/// Takes back what was put away, where it was. False: it failed.
+bool EngineCore::make_resident(OpenDocument& document) {
+  if (document.reading->is_resident()) {
+    resident_.splice(resident_.end(), resident_, document.use);
+    return true;
+  }
+  document.use = resident_.insert(resident_.end(), &document);
+  try {
+    document.reading->take_back(journal_.resume_point(document.status.id), *model);
+  } catch (const Error& error) {
+    fail(document, Error(error.code, "document " + document.status.id + ": " + error.what()));
+    return false;
+  }
+  charge_resident(document);
+  return true;
+}
+
+void EngineCore::read_blocks(Documents batch) {
+  std::erase_if(batch, [&](auto* document) { return !make_resident(*document); });
+  if (batch.empty()) return;
+  std::vector<BlockInput> inputs;
+  auto outputs = run_model(batch, inputs);
+  if (outputs.empty()) return;
+  double seconds = 0;
+  std::uint64_t tokens = 0, bytes = 0;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    auto& document = *batch[i];
+    const auto& reading = *document.reading;
+    const auto tokens_before = reading.tokens(), bytes_before = reading.bytes();
+    try {
+      const Stopwatch watch(seconds);
+      accept(document, std::move(outputs[i]));
+    } catch (const std::exception& error) {
+      fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
+      continue;
+    }
+    tokens += reading.tokens() - tokens_before;
+    bytes += reading.bytes() - bytes_before;
+    report_progress(document);
+    turns_.add(document);
+  }
+  const std::lock_guard lock(mutex_);
+  stats_.blocks += batch.size();
+  stats_.tokens += tokens;
+  stats_.bytes += bytes;
+  stats_.plugin_seconds += seconds;
+}
+
+/// Empty where the model failed, and the documents with it.
+std::vector<BlockOutput> EngineCore::run_model(const Documents& batch, std::vector<BlockInput>& inputs) {
+  const auto width = static_cast<std::size_t>(model->info().block_width);
+  for (auto* document : batch) inputs.push_back(document->reading->next_block(width));
+  std::vector<BlockOutput> outputs;
+  double seconds = 0;
+  try {
+    const Stopwatch watch(seconds);
+    outputs = model->run(inputs);
+  } catch (const std::exception& error) {
+    for (auto* document : batch) {
+      fail(*document, Error(ErrorCode::kModel, "document " + document->status.id +
+                                                   ": the model failed on block: " + error.what()));
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  stats_.model_seconds += seconds;
+  return outputs;
+}
+
+void EngineCore::accept(OpenDocument& document, BlockOutput output) {
+  document.reading->accept(std::move(output));
+  ++document.blocks_since_commit;
+  dirty_.insert(&document);
+  charge_resident(document);
+  if (document.flush_at) {
+    // Its reader waits for just this: the next commit is due.
+    stop_flush_timer(document);
+    document.blocks_since_commit = options.commit_blocks;
+  }
+  const std::lock_guard lock(mutex_);
+  update_status(document);
+}
+
+void EngineCore::report_progress(OpenDocument& document) {
+  const auto now = options.now();
+  if (now - document.last_progress < kProgressInterval) return;
+  document.last_progress = now;
+  std::shared_ptr<DocumentListener> listener;
+  DocumentStatus status;
+  {
+    const std::lock_guard lock(mutex_);
+    listener = document.listener;
+    status = document.status;
+  }
+  if (listener) listener->on_progress(status);
+}
+
+void EngineCore::finish_exhausted() {
+  Documents finished;
+  for (auto* document : std::exchange(exhausted_, {})) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (document->cancelled) continue;  // the next round fails it
+    }
+    if (!make_resident(*document)) continue;
+    try {
+      document->reading->finish();
+    } catch (const std::exception& error) {
+      fail(*document,
+           Error(ErrorCode::kPluginFailed, "document " + document->status.id + ": " + error.what()));
+      continue;
+    }
+    const std::lock_guard lock(mutex_);
+    update_status(*document);
+    document->status.phase = DocumentPhase::kDone;
+    finished.push_back(document);
+  }
+  commit(finished);
+}
+
+}  // namespace unroll

@@ -1,0 +1,76 @@
+#include "engine/usage.h"
+
+#include <algorithm>
+#include <string>
+
+namespace unroll {
+namespace {
+
+/// `key`: the limit's name in the daemon's configuration.
+void check(std::uint64_t wanted, std::uint64_t limit, const char* key, const char* what) {
+  if (wanted <= limit) return;
+  throw LimitError(key, limit,
+                   "the limit on " + std::string(what) + " (" + std::to_string(limit) + ", " + key +
+                       ") is reached; wait until a document is done, or cancel one");
+}
+
+}  // namespace
+
+void UsageByOwner::open(std::uint32_t owner) {
+  const auto own = of(owner);
+  const auto& limits = options_;
+  check(all_.documents + 1, limits.max_documents, "limits.documents", "open documents");
+  check(own.documents + 1, limits.max_documents_per_owner, "limits.documents_per_user",
+        "open documents of one user");
+  check(all_.buffered, limits.max_buffered_bytes, "limits.buffered_bytes", "bytes that wait to be read");
+  check(own.buffered, limits.max_buffered_bytes_per_owner, "limits.buffered_bytes_per_user",
+        "bytes of one user that wait to be read");
+  check(all_.buffered + all_.fixed + fixed_, limits.max_memory_bytes, "limits.memory_bytes",
+        "bytes of memory for documents");
+  check(own.buffered + own.fixed + fixed_, limits.max_memory_bytes_per_owner, "limits.memory_bytes_per_user",
+        "bytes of memory for one user's documents");
+  for (auto* usage : {&all_, &owners_[owner]}) {
+    ++usage->documents;
+    usage->fixed += fixed_;
+  }
+}
+
+void UsageByOwner::close(std::uint32_t owner) {
+  for (auto* usage : {&all_, &owners_[owner]}) {
+    --usage->documents;
+    usage->fixed -= fixed_;
+  }
+  if (owners_[owner].documents == 0) owners_.erase(owner);
+}
+
+void UsageByOwner::add_buffered(std::uint32_t owner, std::int64_t bytes) {
+  for (auto* usage : {&all_, &owners_[owner]}) usage->buffered += static_cast<std::uint64_t>(bytes);
+}
+
+void UsageByOwner::add_resident(std::uint32_t owner, std::int64_t bytes) {
+  for (auto* usage : {&all_, &owners_[owner]}) usage->resident += static_cast<std::uint64_t>(bytes);
+}
+
+bool UsageByOwner::buffers_full(std::uint32_t owner) const {
+  return all_.buffered > options_.max_buffered_bytes ||
+         of(owner).buffered > options_.max_buffered_bytes_per_owner;
+}
+
+bool UsageByOwner::over_memory() const {
+  return all_.memory() > options_.max_memory_bytes || std::ranges::any_of(owners_, [&](const auto& entry) {
+           return entry.second.memory() > options_.max_memory_bytes_per_owner;
+         });
+}
+
+bool UsageByOwner::has_air(std::uint32_t owner) const {
+  const auto most = [](std::uint64_t limit) { return limit - limit / 8; };
+  return all_.memory() <= most(options_.max_memory_bytes) &&
+         of(owner).memory() <= most(options_.max_memory_bytes_per_owner);
+}
+
+Usage UsageByOwner::of(std::uint32_t owner) const {
+  const auto found = owners_.find(owner);
+  return found == owners_.end() ? Usage() : found->second;
+}
+
+}  // namespace unroll
