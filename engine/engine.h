@@ -23,7 +23,8 @@
 
 namespace unroll {
 
-using DocumentId = std::string;  ///< 128 random bits in hex: cannot be guessed by another peer.
+using DocumentId = std::string;
+DocumentId random_document_id();  ///< 128 random bits in hex: cannot be guessed by another peer.
 
 struct PluginRequest {
   std::string name;
@@ -104,8 +105,9 @@ struct EngineOptions {
   int commit_blocks = 16;                           ///< Commit after so many blocks of a document, or
   std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
   std::chrono::hours keep_finished{24};  ///< How long outputs of finished documents can be attached to.
-  /// What time it is; a simulation has its own.
+  // A simulation has its own: what time it is, what a new document is called.
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
+  std::function<DocumentId()> new_id = random_document_id;
 };
 
 struct EngineStats {

@@ -10,21 +10,6 @@
 namespace unroll {
 namespace {
 
-/// Cannot be guessed by another peer.
-DocumentId new_id() {
-  std::array<unsigned char, 16> bytes{};
-  if (::getentropy(bytes.data(), bytes.size()) != 0) {
-    throw std::system_error(errno, std::generic_category(), "no random bytes from the kernel");
-  }
-  constexpr auto kDigits = "0123456789abcdef";
-  DocumentId id;
-  for (const auto byte : bytes) {
-    id += kDigits[byte >> 4];
-    id += kDigits[byte & 15];
-  }
-  return id;
-}
-
 Error unknown(const DocumentId& id) {
   return {ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours"};
 }
@@ -58,6 +43,20 @@ bool same(const PluginRequest& a, const PluginRequest& b) {
 }
 
 }  // namespace
+
+DocumentId random_document_id() {
+  std::array<unsigned char, 16> bytes{};
+  if (::getentropy(bytes.data(), bytes.size()) != 0) {
+    throw std::system_error(errno, std::generic_category(), "no random bytes from the kernel");
+  }
+  constexpr auto kDigits = "0123456789abcdef";
+  DocumentId id;
+  for (const auto byte : bytes) {
+    id += kDigits[byte >> 4];
+    id += kDigits[byte & 15];
+  }
+  return id;
+}
 
 EngineCore::EngineCore(std::shared_ptr<BlockModel> model_, std::shared_ptr<const Vocabulary> vocabulary_,
                        std::shared_ptr<const PluginRegistry> plugins_, EngineOptions options_)
@@ -94,7 +93,7 @@ DocumentStatus EngineCore::resumable(const DocumentId& id, std::uint32_t owner) 
 DocumentStatus EngineCore::begin(DocumentRequest& request) {
   if (!request.resume) {
     DocumentStatus status;
-    status.id = new_id();
+    status.id = options.new_id();
     status.name = std::move(request.name);
     status.owner = request.owner;
     status.priority = request.priority;

@@ -126,6 +126,9 @@ Journal::Journal(const std::filesystem::path& file, const std::string& disk)
   if (code != SQLITE_OK) fail("opened");
   // Exclusive: a second daemon on the same journal is refused instead of mixing with this one.
   execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
+  // What an earlier process wrote and could not sync may be readable and yet not on the disk, and no later
+  // sync would put it there. Written and synced anew, it is.
+  execute("PRAGMA wal_checkpoint(TRUNCATE)");
   migrate();
   forget_finished(
       std::chrono::hours(24 * 365));  // a write: takes the lock now, so that it fails here or never

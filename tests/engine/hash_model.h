@@ -1,0 +1,93 @@
+// A model that is quick and exact, for whoever tests what stands around it; and text for it.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#include "model/block_model.h"
+
+namespace unroll {
+
+inline constexpr std::int64_t kTestBlock = 32;
+
+/// A chain of hashes in place of the transformer: each number depends on every token before it, so that a
+/// token lost, doubled or in another's state changes all that follows.
+class HashModel final : public BlockModel {
+ public:
+  using Watch = std::function<void(std::span<const BlockInput>)>;
+  /// `state_bytes`: what it says that a state takes.
+  explicit HashModel(Watch before_run = {}, std::size_t state_bytes = sizeof(std::uint64_t))
+      : before_run_(std::move(before_run)) {
+    info_.name = "hash";
+    info_.num_tokens = 8192;
+    info_.dim = 4;
+    info_.depth = 1;
+    info_.block_width = kTestBlock;
+    info_.state_bytes = state_bytes;
+  }
+  const ModelInfo& info() const override { return info_; }
+
+  std::vector<BlockOutput> run(std::span<const BlockInput> blocks) override {
+    if (before_run_) before_run_(blocks);
+    std::vector<BlockOutput> outputs;
+    for (const auto& block : blocks) outputs.push_back(run_one(block));
+    return outputs;
+  }
+
+  ModelStatePtr restore(std::span<const std::byte> bytes) const override {
+    if (bytes.size() != sizeof(std::uint64_t)) throw std::runtime_error("not a state of the hash model");
+    auto state = std::make_shared<State>(info_.state_bytes);
+    std::memcpy(&state->hash, bytes.data(), bytes.size());
+    return state;
+  }
+
+ private:
+  struct State final : ModelState {
+    explicit State(std::size_t size) : size(size) {}
+    std::size_t size;
+    std::uint64_t hash = 14695981039346656037u;
+    std::vector<std::byte> serialize() const override {
+      std::vector<std::byte> bytes(sizeof hash);
+      std::memcpy(bytes.data(), &hash, sizeof hash);
+      return bytes;
+    }
+    std::size_t bytes() const override { return size; }
+  };
+
+  BlockOutput run_one(const BlockInput& block) const {
+    auto next = std::make_shared<State>(info_.state_bytes);
+    if (block.state) next->hash = static_cast<const State&>(*block.state).hash;
+    BlockOutput output;
+    for (const auto token : block.tokens) {
+      next->hash = (next->hash ^ static_cast<std::uint64_t>(token)) * 1099511628211u;
+      output.logprobs.push_back(-static_cast<float>(next->hash >> 52) / 256);
+      if (block.wants.entropy) output.entropy.push_back(static_cast<float>(next->hash >> 56) / 64);
+      for (int i = 0; block.wants.hidden && i < 4; ++i)
+        output.hidden.push_back(static_cast<float>((next->hash >> (8 * i)) & 255) / 256);
+    }
+    output.next = std::move(next);
+    return output;
+  }
+
+  ModelInfo info_;
+  Watch before_run_;
+};
+
+/// Prose-like, the same for the same seed.
+inline std::string some_text(std::size_t bytes, std::uint32_t seed = 1) {
+  static constexpr const char* kWords[] = {"the ", "whale ",  "Ahab",     " said\n", "ship ",
+                                           "of ",  "größer ", "42 ",      "error: ", "\n\n",
+                                           "🙂", "sea ",    "nothing ", ". "};
+  std::string text;
+  while (text.size() < bytes) {
+    seed = seed * 1664525u + 1013904223u;
+    text += kWords[(seed >> 16) % std::size(kWords)];
+  }
+  text.resize(bytes);
+  return text;
+}
+
+}  // namespace unroll

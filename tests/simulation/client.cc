@@ -1,0 +1,230 @@
+#include "tests/simulation/client.h"
+
+#include <algorithm>
+
+namespace unroll::simulation {
+
+/// What is on its way from the engine to the client. The engine may hold it longer than the client does.
+struct Client::Connection final : DocumentListener {
+  std::deque<Output> outputs;
+  std::optional<DocumentStatus> end;
+  std::shared_ptr<bool> room = std::make_shared<bool>(true);
+
+  void on_output(const DocumentId&, const Output& output) override { outputs.push_back(output); }
+  void on_progress(const DocumentStatus&) override {}
+  void on_done(const DocumentStatus& status) override { finish(status); }
+  void on_failed(const DocumentStatus& status) override { finish(status); }
+
+ private:
+  void finish(const DocumentStatus& status) {
+    if (end) throw Violation("a listener is told twice that its document has ended");
+    end = status;
+  }
+};
+
+void Client::violation(const std::string& what) const {
+  throw Violation(describe() + ": " + what);
+}
+
+std::string Client::describe() const {
+  return "document " + id_.value_or("(none)") + " (" + std::to_string(text_.bytes.size()) + " bytes, sent " +
+         std::to_string(sent_) + ", safe " + std::to_string(safe_) + ", heard " + std::to_string(heard_) +
+         " of " + std::to_string(expected().size()) + ")";
+}
+
+void Client::act(EngineCore& core) {
+  switch (state_) {
+    case State::kAway:
+      return come(core);
+    case State::kSending:
+      return chance(random_, 0.5) ? send(core) : hear(core);
+    case State::kListening:
+      return hear(core);
+    case State::kFinished:
+      return;
+  }
+}
+
+/// Errors of the journal are the disk's doing: later, then.
+void Client::come(EngineCore& core) {
+  try {
+    id_ ? resume(core) : open(core);
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kJournal && error.code != ErrorCode::kLimit) violation(error.what());
+  }
+}
+
+void Client::open(EngineCore& core) {
+  owner_ = static_cast<std::uint32_t>(pick(random_, 2));
+  auto wanted = request();
+  wanted.priority = static_cast<int>(pick(random_, 21)) - 10;
+  if (chance(random_, 0.1)) wanted.deadline = std::chrono::milliseconds(1 + pick(random_, 20'000));
+  auto connection = std::make_shared<Connection>();
+  const auto opened = core.open(std::move(wanted), connection);
+  if (opened.resume_bytes != 0 || opened.next_sequence != 0) violation("a new document does not begin at 0");
+  id_ = opened.id;
+  connection_ = std::move(connection);
+  state_ = State::kSending;
+}
+
+DocumentRequest Client::request() const {
+  DocumentRequest request;
+  request.plugins = Library::plugins(flushed_);
+  request.owner = owner_;
+  if (flushed_) request.flush_after = std::chrono::milliseconds(pick(random_, 3000));
+  return request;
+}
+
+/// As document.open with `resume`, or document.attach where there is nothing left to send.
+void Client::resume(EngineCore& core) {
+  DocumentStatus status;
+  try {
+    status = core.status(*id_);
+  } catch (const Error& error) {
+    if (error.code == ErrorCode::kDocumentUnknown)
+      violation("a document that was accepted is not there any more");
+    throw;
+  }
+  auto connection = std::make_shared<Connection>();
+  if (!can_resume(status) || is_being_read(core)) {
+    core.attach(*id_, heard_, connection);
+    state_ = State::kListening;
+  } else {
+    auto wanted = request();
+    wanted.resume = id_;
+    const auto opened = core.open(std::move(wanted), connection);
+    ++resumes_;
+    if (opened.next_sequence < heard_) violation("outputs that were told are not in the journal");
+    if (opened.resume_bytes < safe_) violation("bytes that were said to be safe are wanted again");
+    if (opened.resume_bytes > ever_sent_) violation("more bytes are said to be safe than were ever sent");
+    safe_ = sent_ = opened.resume_bytes;
+    catch_up(core, opened.next_sequence);
+    state_ = State::kSending;
+  }
+  connection_ = std::move(connection);
+}
+
+/// Our connection broke, and the engine does not know it yet, or reads on without us.
+bool Client::is_being_read(EngineCore& core) const {
+  try {
+    core.resume_point(*id_);
+    return false;
+  } catch (const Error& error) {
+    if (error.code == ErrorCode::kDocumentState) return true;
+    throw;
+  }
+}
+
+/// What was committed and never reached us.
+void Client::catch_up(EngineCore& core, std::uint64_t end) {
+  while (heard_ < end) {
+    const auto outputs = core.outputs(*id_, heard_, 1 + pick(random_, 8));
+    if (outputs.empty()) violation("committed outputs are missing from " + std::to_string(heard_) + " on");
+    for (const auto& output : outputs) take(output);
+  }
+}
+
+void Client::send(EngineCore& core) {
+  if (connection_->end || !*connection_->room) return;
+  try {
+    if (sent_ == text_.bytes.size()) {
+      core.end(*id_);
+      state_ = State::kListening;
+      return;
+    }
+    const auto most = std::min<std::uint64_t>(text_.bytes.size() - sent_, chance(random_, 0.1) ? 4000 : 200);
+    auto piece = text_.bytes.substr(sent_, 1 + pick(random_, most));
+    const auto length = piece.size();
+    *connection_->room = false;
+    core.append(*id_, std::move(piece), [room = connection_->room] { *room = true; });
+    sent_ += length;
+    ever_sent_ = std::max(ever_sent_, sent_);
+  } catch (const Error& error) {
+    // It has ended meanwhile; the connection will say why.
+    if (error.code != ErrorCode::kDocumentState && error.code != ErrorCode::kJournal) violation(error.what());
+  }
+}
+
+void Client::hear(EngineCore&) {
+  for (auto count = 1 + pick(random_, 10); count > 0 && !connection_->outputs.empty(); --count) {
+    take(connection_->outputs.front());
+    connection_->outputs.pop_front();
+  }
+  if (connection_->outputs.empty() && connection_->end) ended(*std::exchange(connection_->end, std::nullopt));
+}
+
+void Client::take(const Output& output) {
+  if (output.sequence != heard_) {
+    violation("heard output " + std::to_string(output.sequence) + " where " + std::to_string(heard_) +
+              " was next");
+  }
+  const auto text = output.plugin + " " + output.json;
+  if (heard_ >= expected().size() || text != expected()[heard_]) {
+    violation("output " + std::to_string(heard_) + " is not that of an undisturbed run: " + text);
+  }
+  ++heard_;
+}
+
+void Client::ended(const DocumentStatus& status) {
+  if (status.phase == DocumentPhase::kDone) {
+    if (heard_ != expected().size()) violation("done before the last output");
+    state_ = State::kFinished;
+    return;
+  }
+  switch (status.error_code.value_or(ErrorCode::kInternal)) {
+    case ErrorCode::kPeerGone:
+    case ErrorCode::kCancelled:
+    case ErrorCode::kDeadline:
+    case ErrorCode::kJournal:        // the disk's doing
+    case ErrorCode::kDocumentState:  // attached to by another connection of ours
+      return disconnect(nullptr);
+    case ErrorCode::kModel:
+      return begin_anew();
+    default:
+      violation("failed: " + status.error);
+  }
+}
+
+/// It failed for good: another document with the same text.
+void Client::begin_anew() {
+  disconnect(nullptr);
+  id_.reset();
+  sent_ = ever_sent_ = safe_ = heard_ = 0;
+}
+
+void Client::disconnect(EngineCore* core) {
+  if (!connected()) return;
+  if (core != nullptr && state_ == State::kSending) {
+    try {
+      core->cancel(*id_, Error(ErrorCode::kPeerGone, "the peer is gone"));
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::kJournal) violation(error.what());
+    }
+  }
+  connection_.reset();
+  state_ = State::kAway;
+}
+
+void Client::cancel(EngineCore& core) {
+  if (!connected()) return;
+  try {
+    core.cancel(*id_, Error(ErrorCode::kCancelled, "cancelled"));
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kJournal) violation(error.what());
+  }
+}
+
+void Client::attach(EngineCore& core) {
+  if (!connected()) return;
+  auto connection = std::make_shared<Connection>();
+  connection->room = connection_->room;
+  try {
+    core.attach(*id_, heard_, connection);
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kJournal && error.code != ErrorCode::kDocumentState) violation(error.what());
+    return;
+  }
+  connection_ = std::move(connection);
+}
+
+}  // namespace unroll::simulation

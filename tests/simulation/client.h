@@ -1,0 +1,74 @@
+// A simulated peer with one document: sends it in pieces, hears outputs through a connection that may break,
+// comes back and goes on. It knows what its document must give, and throws Violation where it gets anything
+// else.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "engine/engine_core.h"
+#include "tests/simulation/simulated_disk.h"
+#include "tests/simulation/simulator.h"
+
+namespace unroll::simulation {
+
+/// Something that must never happen has happened.
+class Violation : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class Client {
+ public:
+  Client(const Library::Text& text, Random& random)
+      : text_(text), flushed_(chance(random, 0.2)), random_(random) {}
+
+  bool finished() const { return state_ == State::kFinished; }
+  bool connected() const { return state_ == State::kSending || state_ == State::kListening; }
+  /// Does one thing that a client may do now, if there is any.
+  void act(EngineCore& core);
+  /// The connection breaks; `core`: where there is still an engine to notice.
+  void disconnect(EngineCore* core);
+  void cancel(EngineCore& core);
+  /// Another connection of the same client attaches to the document.
+  void attach(EngineCore& core);
+  std::uint64_t resumes() const { return resumes_; }
+  std::string describe() const;
+
+ private:
+  enum class State { kAway, kSending, kListening, kFinished };
+  struct Connection;
+
+  void come(EngineCore& core);
+  void open(EngineCore& core);
+  void resume(EngineCore& core);
+  bool is_being_read(EngineCore& core) const;
+  void send(EngineCore& core);
+  void hear(EngineCore& core);
+  void catch_up(EngineCore& core, std::uint64_t end);
+  void take(const Output& output);
+  void ended(const DocumentStatus& status);
+  void begin_anew();
+  DocumentRequest request() const;
+  const std::vector<std::string>& expected() const { return flushed_ ? text_.outputs_alone : text_.outputs; }
+  [[noreturn]] void violation(const std::string& what) const;
+
+  const Library::Text& text_;
+  const bool flushed_;  ///< Asks for blocks to be read before they are full.
+  Random& random_;
+  State state_ = State::kAway;
+  std::shared_ptr<Connection> connection_;
+  std::optional<DocumentId> id_;
+  std::uint32_t owner_ = 0;
+  std::uint64_t sent_ = 0;       ///< On this connection, and before its resume point.
+  std::uint64_t ever_sent_ = 0;  ///< On any: a commit that seemed to fail may show after a crash.
+  std::uint64_t safe_ = 0;       ///< Bytes that the engine has said it has.
+  std::uint64_t heard_ = 0;      ///< Outputs.
+  std::uint64_t resumes_ = 0;
+};
+
+}  // namespace unroll::simulation

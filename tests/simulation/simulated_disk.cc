@@ -1,0 +1,184 @@
+#include "tests/simulation/simulated_disk.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace unroll::simulation {
+namespace {
+
+constexpr int kSector = 512;
+
+}  // namespace
+
+/// What SQLite sees of an open file; SQLite owns its memory.
+struct SimulatedDisk::Handle : sqlite3_file {
+  Handle(SimulatedDisk& disk, std::shared_ptr<File> file)
+      : sqlite3_file{methods()}, disk(disk), file(std::move(file)), generation(disk.generation_) {}
+  SimulatedDisk& disk;
+  std::shared_ptr<File> file;
+  std::uint64_t generation;
+
+  static Handle& of(sqlite3_file* file) { return *static_cast<Handle*>(file); }
+  /// Of a process that is no more.
+  bool stale() const { return generation != disk.generation_; }
+};
+
+SimulatedDisk::SimulatedDisk(std::string name, Random& random) : name_(std::move(name)), random_(random) {
+  vfs_ = *sqlite3_vfs_find(nullptr);
+  vfs_.pNext = nullptr;
+  vfs_.zName = name_.c_str();
+  vfs_.pAppData = this;
+  vfs_.szOsFile = sizeof(Handle);
+  vfs_.xOpen = &SimulatedDisk::open;
+  vfs_.xDelete = &SimulatedDisk::remove;
+  vfs_.xAccess = &SimulatedDisk::access;
+  vfs_.xFullPathname = [](sqlite3_vfs*, const char* name, int size, char* out) {
+    sqlite3_snprintf(size, out, "%s", name);
+    return SQLITE_OK;
+  };
+  if (sqlite3_vfs_register(&vfs_, 0) != SQLITE_OK) throw std::runtime_error("SQLite does not take the disk");
+}
+
+SimulatedDisk::~SimulatedDisk() {
+  sqlite3_vfs_unregister(&vfs_);
+}
+
+SimulatedDisk& SimulatedDisk::of(sqlite3_vfs* vfs) {
+  return *static_cast<SimulatedDisk*>(vfs->pAppData);
+}
+
+int SimulatedDisk::open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  auto& disk = of(vfs);
+  file->pMethods = nullptr;
+  if (disk.faults.cannot_open) return SQLITE_CANTOPEN;
+  auto& entry = disk.files_[name == nullptr ? "(temporary)" : name];
+  if (!entry) entry = std::make_shared<File>();
+  new (file) Handle(disk, entry);
+  if (out_flags != nullptr) *out_flags = flags;
+  return SQLITE_OK;
+}
+
+/// A name that is gone stays gone: the journal's files are not made anew in between.
+int SimulatedDisk::remove(sqlite3_vfs* vfs, const char* name, int) {
+  auto& disk = of(vfs);
+  disk.files_.erase(name);
+  return SQLITE_OK;
+}
+
+int SimulatedDisk::access(sqlite3_vfs* vfs, const char* name, int, int* result) {
+  *result = of(vfs).files_.contains(std::string_view(name)) ? 1 : 0;
+  return SQLITE_OK;
+}
+
+void SimulatedDisk::apply(std::string& content, const Change& change) {
+  if (change.truncate) {
+    content.resize(change.offset);
+    return;
+  }
+  if (content.size() < change.offset + change.bytes.size())
+    content.resize(change.offset + change.bytes.size());
+  std::ranges::copy(change.bytes, content.begin() + static_cast<std::ptrdiff_t>(change.offset));
+}
+
+void SimulatedDisk::change(File& file, Change change) {
+  apply(file.now, change);
+  file.unsynced.push_back(std::move(change));
+}
+
+int SimulatedDisk::sync(File& file) {
+  ++syncs_;
+  if (chance(random_, faults.sync_error)) {
+    // The kernel forgets that these pages are dirty: no later sync writes them.
+    std::erase_if(file.unsynced, [&](const auto&) { return chance(random_, 0.5); });
+    return SQLITE_IOERR_FSYNC;
+  }
+  for (const auto& change : file.unsynced) apply(file.durable, change);
+  file.unsynced.clear();
+  file.linked = true;
+  return SQLITE_OK;
+}
+
+void SimulatedDisk::cut_power() {
+  kill();
+  for (auto entry = files_.begin(); entry != files_.end();) {
+    auto& file = *entry->second;
+    if (!file.linked && chance(random_, 0.5)) {
+      entry = files_.erase(entry);
+      continue;
+    }
+    const double kept = static_cast<double>(pick(random_, 5)) / 4;  // from nothing to all
+    for (auto& change : file.unsynced) {
+      if (!chance(random_, kept)) continue;
+      if (!change.truncate && chance(random_, 0.2)) {
+        // Torn between two sectors.
+        const auto sectors = change.bytes.size() / kSector;
+        change.bytes.resize(sectors == 0 ? 0 : pick(random_, sectors) * kSector);
+      }
+      apply(file.durable, change);
+    }
+    file.unsynced.clear();
+    file.now = file.durable;
+    file.linked = true;
+    ++entry;
+  }
+}
+
+const sqlite3_io_methods* SimulatedDisk::methods() {
+  static const sqlite3_io_methods kMethods = [] {
+    sqlite3_io_methods methods{};
+    methods.iVersion = 1;  // no shared memory: the journal is opened by one process alone
+    methods.xClose = [](sqlite3_file* file) {
+      Handle::of(file).~Handle();
+      return SQLITE_OK;
+    };
+    methods.xRead = [](sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
+      auto& handle = Handle::of(file);
+      if (handle.stale()) return SQLITE_IOERR_READ;
+      const auto& content = handle.file->now;
+      const auto begin = std::min(content.size(), static_cast<std::size_t>(offset));
+      const auto count = std::min(content.size() - begin, static_cast<std::size_t>(size));
+      std::memcpy(out, content.data() + begin, count);
+      std::memset(static_cast<char*>(out) + count, 0, static_cast<std::size_t>(size) - count);
+      return count == static_cast<std::size_t>(size) ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
+    };
+    methods.xWrite = [](sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
+      auto& handle = Handle::of(file);
+      auto& disk = handle.disk;
+      if (handle.stale() || chance(disk.random_, disk.faults.write_error)) return SQLITE_IOERR_WRITE;
+      const auto end = static_cast<std::size_t>(offset) + static_cast<std::size_t>(size);
+      if (disk.faults.full && end > handle.file->now.size()) return SQLITE_FULL;
+      disk.change(*handle.file, {static_cast<std::uint64_t>(offset),
+                                 {static_cast<const char*>(bytes), static_cast<std::size_t>(size)}});
+      return SQLITE_OK;
+    };
+    methods.xTruncate = [](sqlite3_file* file, sqlite3_int64 size) {
+      auto& handle = Handle::of(file);
+      if (handle.stale()) return SQLITE_IOERR_TRUNCATE;
+      handle.disk.change(*handle.file, {static_cast<std::uint64_t>(size), {}, true});
+      return SQLITE_OK;
+    };
+    methods.xSync = [](sqlite3_file* file, int) {
+      auto& handle = Handle::of(file);
+      return handle.stale() ? SQLITE_IOERR_FSYNC : handle.disk.sync(*handle.file);
+    };
+    methods.xFileSize = [](sqlite3_file* file, sqlite3_int64* size) {
+      *size = static_cast<sqlite3_int64>(Handle::of(file).file->now.size());
+      return SQLITE_OK;
+    };
+    methods.xLock = [](sqlite3_file*, int) { return SQLITE_OK; };
+    methods.xUnlock = [](sqlite3_file*, int) { return SQLITE_OK; };
+    methods.xCheckReservedLock = [](sqlite3_file*, int* result) {
+      *result = 0;
+      return SQLITE_OK;
+    };
+    methods.xFileControl = [](sqlite3_file*, int, void*) { return SQLITE_NOTFOUND; };
+    methods.xSectorSize = [](sqlite3_file*) { return kSector; };
+    methods.xDeviceCharacteristics = [](sqlite3_file*) { return SQLITE_IOCAP_POWERSAFE_OVERWRITE; };
+    return methods;
+  }();
+  return &kMethods;
+}
+
+}  // namespace unroll::simulation

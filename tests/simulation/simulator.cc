@@ -1,0 +1,258 @@
+#include "tests/simulation/simulator.h"
+
+#include <iostream>
+
+#include "engine/engine_core.h"
+#include "tests/engine/hash_model.h"
+#include "tests/simulation/client.h"
+#include "tests/simulation/simulated_disk.h"
+
+namespace unroll::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kTexts = 64, kLongestText = 4000;
+constexpr std::size_t kStateBytes = 100'000;
+constexpr std::uint64_t kSteps = 3000;  // of trouble; then everything must come to its end within:
+constexpr std::uint64_t kStepsToEnd = 200'000;
+
+/// Reads a text with nothing around that could go wrong.
+std::vector<std::string> read_alone(const Library& library, const std::string& bytes, bool alone) {
+  HashModel model;
+  Reading reading(library.vocabulary, library.registry, Library::plugins(alone));
+  reading.take(bytes);
+  reading.end_input();
+  while (!reading.is_exhausted()) {
+    const BlockInput input = reading.next_block(kTestBlock);
+    reading.accept(std::move(model.run({&input, 1}).front()));
+  }
+  reading.finish();
+  std::vector<std::string> outputs;
+  for (const auto& output : reading.uncommitted()) outputs.push_back(output.plugin + " " + output.json);
+  return outputs;
+}
+
+/// One run: the engine, the disk below it, the clients before it, and time.
+class World {
+ public:
+  World(const Library& library, std::uint64_t seed, bool verbose)
+      : library_(library), verbose_(verbose), random_(seed), disk_("simulated", random_) {
+    // Of SQLite's own random numbers, too.
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed), nullptr);
+    model_ = std::make_shared<HashModel>([this](auto) { maybe_fail_block(); }, kStateBytes);
+    options_.journal = "journal";
+    options_.journal_disk = disk_.name();
+    options_.batch = 1 + pick(random_, 8);
+    options_.commit_blocks = 1 + static_cast<int>(pick(random_, 20));
+    options_.commit_interval = std::chrono::milliseconds(pick(random_, 4000));
+    options_.input_buffer_bytes = 50 + pick(random_, 5000);
+    options_.max_buffered_bytes = 1000 + pick(random_, 20'000);
+    options_.max_memory_bytes = 300'000 + pick(random_, 1'000'000);
+    options_.max_memory_bytes_per_owner = 300'000 + pick(random_, 1'000'000);
+    options_.now = [this] { return now_; };
+    options_.new_id = [this] { return "d" + std::to_string(++ids_); };
+    for (auto count = 1 + pick(random_, 8); count > 0; --count) {
+      clients_.push_back(std::make_unique<Client>(library_.text(random_()), random_));
+    }
+    report_.documents = clients_.size();
+    start();
+  }
+
+  Report run() {
+    try {
+      while (report_.steps < kSteps && !all_finished()) step();
+      note("calm");
+      calm_ = true;
+      disk_.faults = {};
+      while (!all_finished()) {
+        if (report_.steps > kSteps + kStepsToEnd) throw Violation("the run does not end: " + unfinished());
+        step();
+      }
+    } catch (const std::exception& error) {
+      report_.failure = error.what();
+    }
+    collect();
+    for (const auto& client : clients_) report_.resumes += client->resumes();
+    report_.trace = trace_ ^ random_();
+    return report_;
+  }
+
+ private:
+  void note(const std::string& what) {
+    for (const char c : what) trace_ = (trace_ ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    if (verbose_) std::cout << report_.steps << ' ' << what << '\n';
+  }
+
+  void maybe_fail_block() {
+    if (!calm_ && chance(random_, 0.0005)) throw std::runtime_error("out of luck");
+  }
+
+  bool all_finished() const {
+    return std::ranges::all_of(clients_, [](const auto& client) { return client->finished(); });
+  }
+  std::string unfinished() const {
+    for (const auto& client : clients_) {
+      if (!client->finished()) return client->describe();
+    }
+    return "nobody";
+  }
+
+  void step() {
+    ++report_.steps;
+    if (!core_) return start();
+    const auto event = pick(random_, 1000);
+    if (event < 450) return round();
+    if (event < 950) return act();
+    if (event < 985) return pass_time();
+    if (calm_) return;
+    if (event < 988) return break_connection();
+    if (event < 989) return some_client().attach(*core_);
+    if (event < 990) return some_client().cancel(*core_);
+    if (event < 996) return change_faults();
+    if (event < 998) return die(true);
+    if (event < 999) return die(false);
+  }
+
+  void round() {
+    const auto wake = core_->next_wake();
+    if (!core_->has_work() && !(wake && *wake <= now_)) return;
+    core_->round();
+    const auto stats = core_->stats();
+    note("round, " + std::to_string(stats.tokens) + " tokens, " + std::to_string(stats.commits) + " commits");
+    const auto most = options_.max_memory_bytes + options_.batch * (kStateBytes + 10'000);
+    if (stats.memory_bytes > most + stats.buffered_bytes) {
+      throw Violation("open documents take " + std::to_string(stats.memory_bytes) +
+                      " bytes of memory, the limit is " + std::to_string(options_.max_memory_bytes));
+    }
+  }
+
+  Client& some_client() { return *clients_[pick(random_, clients_.size())]; }
+
+  void act() {
+    auto& client = some_client();
+    client.act(*core_);
+    note("client: " + client.describe());
+  }
+
+  /// Mostly a little; sometimes to the moment that the engine waits for.
+  void pass_time() {
+    const auto wake = core_->next_wake();
+    if (wake && *wake > now_ && chance(random_, 0.5)) {
+      now_ = *wake;
+    } else {
+      now_ += std::chrono::microseconds(pick(random_, 1u << pick(random_, 21)));
+    }
+  }
+
+  void break_connection() {
+    ++report_.lost_connections;
+    some_client().disconnect(core_.get());
+  }
+
+  void change_faults() {
+    auto& faults = disk_.faults;
+    if (chance(random_, 0.6)) {
+      faults = {};
+      return note("the disk is well");
+    }
+    ++report_.faults;
+    faults.full = chance(random_, 0.5);
+    faults.write_error = chance(random_, 0.3) ? 0.05 : 0;
+    faults.sync_error = chance(random_, 0.3) ? 0.2 : 0;
+    faults.cannot_open = chance(random_, 0.1);
+    note("the disk is not well");
+  }
+
+  /// kill -9, or a power cut; some time later the daemon is started again.
+  void die(bool power_cut) {
+    note(power_cut ? "power cut" : "killed");
+    ++(power_cut ? report_.power_cuts : report_.kills);
+    collect();
+    if (power_cut) {
+      disk_.cut_power();
+    } else {
+      disk_.kill();
+    }
+    core_.reset();
+    for (const auto& client : clients_) client->disconnect(nullptr);
+  }
+
+  void start() {
+    try {
+      core_ = std::make_unique<EngineCore>(model_, library_.vocabulary, library_.registry, options_);
+      note("started");
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::kJournal || calm_) throw;
+      disk_.kill();
+      if (chance(random_, 0.5)) disk_.faults = {};
+    }
+  }
+
+  void collect() {
+    if (!core_) return;
+    const auto stats = core_->stats();
+    report_.put_aways += stats.put_aways;
+    report_.commits += stats.commits;
+  }
+
+  const Library& library_;
+  const bool verbose_;
+  Random random_;
+  SimulatedDisk disk_;
+  OpenDocument::TimePoint now_{std::chrono::hours(1)};
+  std::uint64_t ids_ = 0;
+  bool calm_ = false;
+  std::uint64_t trace_ = 14695981039346656037u;
+  Report report_;
+  EngineOptions options_;
+  std::shared_ptr<HashModel> model_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::unique_ptr<EngineCore> core_;
+};
+
+}  // namespace
+
+Library::Library()
+    : vocabulary(
+          Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model")),
+      registry(std::make_shared<PluginRegistry>()) {
+  for (const auto& problem : registry->load_directory(default_plugin_directory())) {
+    throw std::runtime_error(problem);
+  }
+  Random random(1);
+  for (std::size_t i = 0; i < kTexts; ++i) {
+    Text text;
+    text.bytes = some_text(pick(random, kLongestText), static_cast<std::uint32_t>(i));
+    text.outputs = read_alone(*this, text.bytes, false);
+    text.outputs_alone = read_alone(*this, text.bytes, true);
+    texts_.push_back(std::move(text));
+  }
+}
+
+std::vector<PluginRequest> Library::plugins(bool alone) {
+  std::vector<PluginRequest> plugins = {{"score", {{"granularity", "line"}}}};
+  if (!alone) plugins.push_back({"anomaly", nlohmann::json::object()});
+  return plugins;
+}
+
+Report& Report::operator+=(const Report& other) {
+  steps += other.steps;
+  documents += other.documents;
+  power_cuts += other.power_cuts;
+  kills += other.kills;
+  faults += other.faults;
+  lost_connections += other.lost_connections;
+  resumes += other.resumes;
+  put_aways += other.put_aways;
+  commits += other.commits;
+  trace ^= other.trace;
+  if (failure.empty()) failure = other.failure;
+  return *this;
+}
+
+Report simulate(const Library& library, std::uint64_t seed, bool verbose) {
+  return World(library, seed, verbose).run();
+}
+
+}  // namespace unroll::simulation
