@@ -20,31 +20,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Le;
 
-const auto& vocabulary() {
-  static const auto loaded =
-      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model");
-  return loaded;
-}
-
-const auto& registry() {
-  static const auto loaded = [] {
-    auto plugins = std::make_shared<PluginRegistry>();
-    EXPECT_THAT(plugins->load_directory(default_plugin_directory()), IsEmpty());
-    return plugins;
-  }();
-  return loaded;
-}
-
 Engine an_engine(EngineOptions options = {}, HashModel::Watch watch = {}) {
   return Engine(std::make_shared<HashModel>(std::move(watch)), vocabulary(), registry(), std::move(options));
-}
-
-DocumentRequest a_request(std::optional<DocumentId> resume = std::nullopt) {
-  DocumentRequest request;
-  request.plugins = {{"score", {{"granularity", "line"}}}, {"anomaly", nlohmann::json::object()}};
-  request.owner = 1000;
-  request.resume = std::move(resume);
-  return request;
 }
 
 /// Appends in pieces of at most `piece` bytes, each when there is room.

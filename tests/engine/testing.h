@@ -16,6 +16,29 @@ namespace unroll {
 
 using namespace std::chrono_literals;
 
+inline const auto& vocabulary() {
+  static const auto loaded =
+      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model");
+  return loaded;
+}
+
+inline const auto& registry() {
+  static const auto loaded = [] {
+    auto plugins = std::make_shared<PluginRegistry>();
+    EXPECT_THAT(plugins->load_directory(default_plugin_directory()), testing::IsEmpty());
+    return plugins;
+  }();
+  return loaded;
+}
+
+inline DocumentRequest a_request(std::optional<DocumentId> resume = std::nullopt) {
+  DocumentRequest request;
+  request.plugins = {{"score", {{"granularity", "line"}}}, {"anomaly", nlohmann::json::object()}};
+  request.owner = 1000;
+  request.resume = std::move(resume);
+  return request;
+}
+
 /// Keeps everything, in order. Safe to read behind wait().
 class Recorder final : public DocumentListener {
  public:

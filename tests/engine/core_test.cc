@@ -1,0 +1,312 @@
+// The engine's core, round by round, with a clock of the test's own.
+#include <cmath>
+#include <map>
+
+#include "engine/engine_core.h"
+#include "tests/engine/testing.h"
+
+namespace unroll {
+namespace {
+
+using ::testing::Each;
+using ::testing::Ge;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Le;
+using ::testing::SizeIs;
+
+class Core : public testing::Test {
+ protected:
+  void start(EngineOptions options = {}, std::size_t state_bytes = 8) {
+    options.now = [this] { return now_; };
+    core_ = std::make_unique<EngineCore>(std::make_shared<HashModel>(
+                                             [this](std::span<const BlockInput> blocks) {
+                                               blocks_ += blocks.size();
+                                               now_ += block_time_ * blocks.size();
+                                             },
+                                             state_bytes),
+                                         vocabulary(), registry(), std::move(options));
+  }
+
+  struct Opened {
+    DocumentId id;
+    std::shared_ptr<Recorder> recorder = std::make_shared<Recorder>();
+  };
+  Opened open(const DocumentRequest& request = a_request()) {
+    Opened opened;
+    opened.id = core_->open(request, opened.recorder).id;
+    return opened;
+  }
+  Opened open_with(const std::string& text, DocumentRequest request = a_request()) {
+    auto opened = open(request);
+    core_->append(opened.id, text, {});
+    return opened;
+  }
+  void run_until_idle() {
+    while (core_->has_work()) core_->round();
+  }
+  std::vector<std::string> read(const std::string& text, const DocumentRequest& request = a_request()) {
+    const auto document = open_with(text, request);
+    core_->end(document.id);
+    run_until_idle();
+    EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
+    return lines(document.recorder->outputs());
+  }
+
+  OpenDocument::TimePoint now_{std::chrono::hours(1)};
+  std::chrono::milliseconds block_time_{0};
+  std::uint64_t blocks_ = 0;
+  std::unique_ptr<EngineCore> core_;
+};
+
+TEST_F(Core, TurnsAreSharedByWeightAndNobodyWaitsLonger) {
+  block_time_ = 100ms;
+  start({.batch = 1});
+  constexpr int kDocuments = 400;
+  std::vector<double> weights;
+  std::vector<Opened> documents;
+  double all = 0;
+  for (int i = 0; i < kDocuments; ++i) {
+    auto request = a_request();
+    request.priority = i % 21 - 10;
+    weights.push_back(std::pow(1.25, request.priority));
+    all += weights.back();
+    documents.push_back(open_with(std::string(kTestBlock * 600, '\x01'), request));
+  }
+  // Between two turns of a document every other one gets its share of them, rounded up.
+  std::vector<std::uint64_t> tokens(kDocuments), last(kDocuments);
+  constexpr std::uint64_t kRounds = 20'000;
+  for (std::uint64_t round = 1; round <= kRounds; ++round) {
+    core_->round();
+    for (int i = 0; i < kDocuments; i += 7) {
+      const auto now = core_->status(documents[i].id).tokens;
+      if (now == tokens[i]) continue;
+      ASSERT_LE(round - last[i], all / weights[i] + kDocuments) << "priority " << i % 21 - 10;
+      tokens[i] = now;
+      last[i] = round;
+    }
+  }
+  for (int i = 0; i < kDocuments; i += 7) {
+    const double turns_due = kRounds * weights[i] / all;
+    EXPECT_NEAR(static_cast<double>(tokens[i]) / kTestBlock, turns_due, 1.5) << "priority " << i % 21 - 10;
+  }
+}
+
+TEST_F(Core, OneThatWasIdleGetsNoTurnsInArrears) {
+  start({.batch = 1});
+  const auto idle = open(), busy = open_with(std::string(kTestBlock * 600, '\x01'));
+  for (int i = 0; i < 200; ++i) core_->round();
+  core_->append(idle.id, std::string(kTestBlock * 600, '\x01'), {});
+  for (int i = 0; i < 100; ++i) core_->round();
+  EXPECT_THAT(core_->status(idle.id).tokens / kTestBlock, testing::AllOf(Ge(49u), Le(51u)));
+}
+
+TEST_F(Core, ACancelledDocumentGetsNoOtherBlock) {
+  start({.batch = 1});
+  const auto document = open_with(std::string(kTestBlock * 600, '\x01'));
+  for (int i = 0; i < 10; ++i) core_->round();
+  const auto blocks = blocks_;
+  core_->cancel(document.id, Error(ErrorCode::kCancelled, "as asked"));
+  core_->round();
+  EXPECT_EQ(blocks_, blocks);
+  EXPECT_EQ(document.recorder->wait().error_code, ErrorCode::kCancelled);
+}
+
+TEST_F(Core, ADeadlineThatPassesInABlockIsKeptBehindIt) {
+  block_time_ = 1000ms;
+  start({.batch = 1});
+  auto request = a_request();
+  request.deadline = 4500ms;
+  const auto document = open_with(std::string(kTestBlock * 600, '\x01'), request);
+  run_until_idle();
+  EXPECT_EQ(document.recorder->wait().error_code, ErrorCode::kDeadline);
+  EXPECT_EQ(blocks_, 5u);
+}
+
+TEST_F(Core, AnIdleDocumentsDeadlineWakesTheEngine) {
+  start();
+  auto request = a_request();
+  request.deadline = 4500ms;
+  const auto document = open(request);
+  run_until_idle();
+  ASSERT_EQ(core_->next_wake(), now_ + 4500ms);
+  now_ += 4500ms;
+  core_->round();
+  EXPECT_EQ(document.recorder->wait().error_code, ErrorCode::kDeadline);
+  EXPECT_FALSE(core_->next_wake());
+}
+
+TEST_F(Core, WhatIsNotABlockIsReadWhenItIsQuietForLongEnough) {
+  const TemporaryFolder folder;
+  start({.journal = folder / "j"});
+  auto request = a_request();
+  request.plugins = {{"score", {{"granularity", "line"}}}};
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "line " + std::to_string(i * 7919 % 1000) + "\n";
+  const auto expected = read(text, request);
+
+  request.flush_after = 1000ms;
+  const auto document = open(request);
+  std::size_t sent = 0;
+  const auto send = [&](std::size_t bytes) {
+    core_->append(document.id, text.substr(sent, bytes), {});
+    sent += bytes;
+    run_until_idle();
+  };
+  send(4);
+  send(11);
+  now_ += 900ms;
+  send(1);
+  now_ += 900ms;
+  core_->round();
+  EXPECT_THAT(document.recorder->outputs(), IsEmpty()) << "the last bytes came 0.9 s ago";
+  EXPECT_EQ(core_->next_wake(), now_ + 100ms);
+  now_ += 100ms;
+  core_->round();
+  const auto heard = document.recorder->outputs().size();
+  EXPECT_GT(heard, 0u) << "told at once, not with the next commit that is due";
+  EXPECT_FALSE(core_->next_wake()) << "nothing is left to read";
+  while (sent < text.size()) {
+    send(37);
+    now_ += 1000ms;
+    core_->round();
+  }
+  core_->end(document.id);
+  run_until_idle();
+  EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
+  EXPECT_EQ(lines(document.recorder->outputs()), expected) << "a flush changes no number";
+}
+
+TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
+  constexpr std::size_t kStateBytes = 100'000;
+  constexpr int kDocuments = 60;
+  const TemporaryFolder folder;
+  start();
+  std::vector<std::vector<std::string>> expected;
+  for (int i = 0; i < kDocuments; ++i) expected.push_back(read(some_text(1500, i)));
+
+  start({.journal = folder / "j", .max_memory_bytes = 3'000'000, .batch = 4}, kStateBytes);
+  std::vector<Opened> documents;
+  for (int i = 0; i < kDocuments; ++i) documents.push_back(open());
+  for (std::size_t at = 0; at < 1500; at += 500) {
+    for (int i = 0; i < kDocuments; ++i) {
+      core_->append(documents[i].id, some_text(1500, i).substr(at, 500), {});
+      if (at == 1000) core_->end(documents[i].id);
+    }
+    while (core_->has_work()) {
+      core_->round();
+      ASSERT_LE(core_->stats().memory_bytes, 3'000'000 + core_->stats().buffered_bytes);
+    }
+  }
+  for (int i = 0; i < kDocuments; ++i) {
+    EXPECT_EQ(documents[i].recorder->wait().phase, DocumentPhase::kDone);
+    EXPECT_EQ(lines(documents[i].recorder->outputs()), expected[i]) << i;
+  }
+  EXPECT_GT(core_->stats().put_aways, 50u);
+  EXPECT_EQ(core_->stats().memory_bytes, 0u);
+}
+
+TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
+  constexpr std::size_t kStateBytes = 100'000;
+  const TemporaryFolder folder;
+  start({.journal = folder / "j", .max_memory_bytes_per_owner = 1'000'000}, kStateBytes);
+  auto other = a_request();
+  other.owner = 2000;
+  const auto first = open_with(some_text(500), other);
+  for (int i = 0; i < 15; ++i) open_with(some_text(500, i));
+  run_until_idle();
+  const auto put_away = core_->stats().put_aways;
+  EXPECT_GT(put_away, 5u);
+  core_->append(first.id, some_text(500), {});
+  run_until_idle();
+  EXPECT_EQ(core_->stats().put_aways, put_away) << "the other's, which was read the longest ago, stayed";
+}
+
+TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {
+  // In memory there is no journal to put states into: what could be needed is counted from the start.
+  start({.max_memory_bytes = 1'000'000, .max_memory_bytes_per_owner = 600'000}, 100'000);
+  std::vector<Opened> documents;
+  for (int i = 0; i < 5; ++i) documents.push_back(open());
+  auto error = error_of([&] { open(); });
+  EXPECT_EQ(error.code, ErrorCode::kLimit);
+  EXPECT_THAT(error.what(), HasSubstr("limits.memory_bytes_per_user"));
+  auto other = a_request();
+  for (const auto owner : {2000, 3000, 4000}) {
+    other.owner = owner;
+    open(other);
+  }
+  other.owner = 5000;
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("(1000000, limits.memory_bytes)"));
+  core_->end(documents[0].id);
+  run_until_idle();
+  open(other);
+}
+
+TEST_F(Core, WritersWaitForTheBuffersOfAllDocuments) {
+  start({.max_buffered_bytes = 10'000, .max_buffered_bytes_per_owner = 8'000, .batch = 1});
+  std::map<int, int> rooms;
+  std::vector<Opened> documents;
+  const auto append = [&](int i, std::size_t bytes) {
+    core_->append(documents[i].id, std::string(bytes, '\x01'), [&rooms, i] { ++rooms[i]; });
+  };
+  auto other = a_request();
+  other.owner = 2000;
+  for (int i = 0; i < 3; ++i) documents.push_back(open(i == 2 ? other : a_request()));
+  append(0, 6000);
+  EXPECT_EQ(rooms[0], 1);
+  append(1, 3000);
+  EXPECT_EQ(rooms[1], 0) << "9000 of one user's 8000";
+  append(2, 500);
+  EXPECT_EQ(rooms[2], 1);
+  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.buffered_bytes_per_user"));
+  open(other);
+  append(2, 4000);
+  EXPECT_EQ(rooms[2], 1) << "13500 of everybody's 10000";
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("(10000, limits.buffered_bytes)"));
+  run_until_idle();
+  EXPECT_EQ(rooms[1], 1);
+  EXPECT_EQ(rooms[2], 2);
+  EXPECT_EQ(core_->stats().buffered_bytes, 0u);
+}
+
+TEST_F(Core, ResumedAndLostAgainBeforeAnyByteItGoesOnWhereItDid) {
+  // Its resume point was made anew then, in the middle of a segment.
+  const TemporaryFolder folder;
+  start({.journal = folder / "j", .commit_blocks = 1});
+  const auto text = some_text(3000, 5);
+  const auto expected = read(text);
+  const auto id = open_with(text.substr(0, 2000)).id;
+  run_until_idle();
+  const Error gone(ErrorCode::kPeerGone, "gone");
+  core_->cancel(id, gone);
+  run_until_idle();
+  const auto before = core_->resume_point(id);
+  EXPECT_GT(before.resume_bytes, 0u);
+  EXPECT_EQ(before.next_sequence, core_->status(id).outputs);
+  core_->open(a_request(id), nullptr);
+  core_->cancel(id, gone);
+  run_until_idle();
+  EXPECT_EQ(core_->resume_point(id).resume_bytes, before.resume_bytes);
+  core_->open(a_request(id), nullptr);
+  EXPECT_EQ(error_of([&] { core_->resume_point(id); }).code, ErrorCode::kDocumentState) << "it is being read";
+  core_->append(id, text.substr(before.resume_bytes), {});
+  core_->end(id);
+  run_until_idle();
+  EXPECT_EQ(lines(core_->outputs(id, 0, 1 << 20)), expected);
+  EXPECT_EQ(error_of([&] { core_->resume_point(id); }).code, ErrorCode::kDocumentState) << "it has ended";
+}
+
+TEST_F(Core, TenThousandOpenDocumentsCostARoundNothing) {
+  start();
+  std::vector<Opened> documents;
+  for (int i = 0; i < 10'000; ++i) documents.push_back(open());
+  run_until_idle();
+  core_->append(documents[5000].id, std::string(kTestBlock * 50, '\x01'), {});
+  std::uint64_t rounds = 0;
+  for (; core_->has_work(); ++rounds) core_->round();
+  EXPECT_THAT(rounds, Le(52u)) << "rounds for the one that has work";
+  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.documents"));
+}
+
+}  // namespace
+}  // namespace unroll
