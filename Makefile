@@ -9,6 +9,7 @@ JOBS ?= $(shell nproc)
 TEST_JOBS ?= 2
 PREFIX ?= /usr/local
 DESTDIR ?=
+SOAK_SECONDS ?= 3600
 TIDY_PARTS ?= model tokenizer engine daemon client config training
 
 CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
@@ -57,6 +58,11 @@ test: build ## Build, run every test, check the format
 	@echo "make: running the tests"
 	@$(CTEST) --test-dir build
 	@$(MAKE) check-format
+
+.PHONY: soak
+soak: build ## Play the engine through simulated crashes and faults (SOAK_SECONDS, an hour)
+	@echo "make: simulating for $(SOAK_SECONDS) s"
+	@build/bin/simulate --seconds $(SOAK_SECONDS)
 
 .PHONY: demo
 demo: build ## Build, then read a real text and a real log with a daemon
