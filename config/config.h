@@ -30,7 +30,7 @@ struct Config {
   std::string device = "auto";
   std::string dtype = "fp32";
   std::int64_t threads = 0;
-  std::int64_t batch = 8;
+  std::int64_t batch = 0;
 
   std::string plugin_directory;
 

@@ -33,8 +33,10 @@ std::span<const ConfigKey> config_keys() {
                 {"fp32", "bf16", "int8"}},
       ConfigKey{"model.threads", &Config::threads, "threads",
                 "Threads of the model; 0: as many as there are cores.", 0, 4096},
-      ConfigKey{"model.batch", &Config::batch, "blocks", "Blocks of different documents that run at once.", 1,
-                65'536},
+      ConfigKey{
+          "model.batch", &Config::batch, "blocks",
+          "Blocks of different documents that run at once; 0: as many as suit the device; 1: each alone.", 0,
+          65'536},
       ConfigKey{
           "plugins.directory", &Config::plugin_directory, "",
           "Folder whose `*.so` are loaded. Empty: `$UNROLL_PLUGIN_PATH`, else the built-in plugins' folder."},

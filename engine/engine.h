@@ -101,8 +101,8 @@ struct EngineOptions {
   /// are put away into the journal until their turn; open() is refused where that is not enough.
   std::uint64_t max_memory_bytes = 4ull << 30;
   std::uint64_t max_memory_bytes_per_owner = 2ull << 30;
-  std::size_t batch = 8;                            ///< Blocks of different documents in one launch.
-  int commit_blocks = 16;                           ///< Commit after so many blocks of a document, or
+  std::size_t batch = 0;   ///< Blocks of different documents in one launch; 0: as the model likes.
+  int commit_blocks = 16;  ///< Commit after so many blocks of a document, or
   std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
   std::chrono::hours keep_finished{24};  ///< How long outputs of finished documents can be attached to.
   // A simulation has its own: what time it is, what a new document is called.

@@ -148,7 +148,8 @@ void EngineCore::wake_flushes() {
 /// Of those that have a block, the ones whose turn is longest due.
 EngineCore::Documents EngineCore::choose_batch() {
   Documents batch;
-  while (batch.size() < options.batch && !turns_.empty()) {
+  const auto size = options.batch > 0 ? options.batch : model->info().batch;
+  while (batch.size() < size && !turns_.empty()) {
     auto& document = turns_.next();
     switch (fill(document)) {
       case Filled::kBlock:

@@ -1,8 +1,10 @@
 #include "model/block_model.h"
 
 #include <algorithm>
-#include <cstring>
+#include <map>
 #include <stdexcept>
+#include <tuple>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -16,6 +18,7 @@ namespace unroll {
 namespace {
 
 constexpr std::int32_t kBeginOfDocument = 1;  // tokenizer.h's; model/ does not depend on tokenizer/
+constexpr std::int64_t kEnoughRows = 512;
 constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
 
 std::vector<float> to_vector(const at::Tensor& tensor) {
@@ -95,10 +98,8 @@ class TorchBlockModel final : public BlockModel {
 
   std::vector<BlockOutput> run(std::span<const BlockInput> blocks) override {
     const c10::InferenceMode guard;
-    std::vector<BlockOutput> outputs;
-    outputs.reserve(blocks.size());
-    // One by one: the same bits whatever else is in the batch.
-    for (const auto& block : blocks) outputs.push_back(run_one(block));
+    std::vector<BlockOutput> outputs(blocks.size());
+    for (const auto& [shape, group] : group_by_shape(blocks)) run_group(blocks, group, outputs);
     return outputs;
   }
 
@@ -107,34 +108,71 @@ class TorchBlockModel final : public BlockModel {
   }
 
  private:
-  /// The block's tokens are its targets; its inputs are the same shifted by one, the last token before it in
-  /// front.
-  BlockOutput run_one(const BlockInput& block) const {
-    const auto length = static_cast<std::int64_t>(block.tokens.size());
-    if (length < 1 || length > info_.block_width)
-      throw std::invalid_argument("a block has 1 to block_width tokens");
-    const auto* state = static_cast<const BlockState*>(block.state.get());
-    auto sequence = at::empty({length + 1}, at::kLong);
+  using Group = std::vector<std::size_t>;  ///< Indices of blocks that one launch takes.
+  /// Tokens of the block, positions of the memories before it, whether there are states.
+  using Shape = std::tuple<std::int64_t, std::int64_t, bool>;
+
+  static const BlockState* state_of(const BlockInput& block) {
+    return static_cast<const BlockState*>(block.state.get());
+  }
+
+  std::map<Shape, Group> group_by_shape(std::span<const BlockInput> blocks) const {
+    std::map<Shape, Group> groups;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const auto length = static_cast<std::int64_t>(blocks[i].tokens.size());
+      if (length < 1 || length > info_.block_width)
+        throw std::invalid_argument("a block has 1 to block_width tokens");
+      const auto* state = state_of(blocks[i]);
+      const auto& before = state ? state->recurrence : Recurrence();
+      const auto past = before.memories.empty() ? 0 : before.memories.front().size(2);
+      groups[{length, past, !before.states.empty()}].push_back(i);
+    }
+    return groups;
+  }
+
+  /// One launch. Every row's bits are those that it gets alone: no kernel here sums over rows, and what a
+  /// row's sums are cut into does not depend on how many rows there are (model.batch 1 is for where that is
+  /// not so).
+  void run_group(std::span<const BlockInput> blocks, const Group& group,
+                 std::vector<BlockOutput>& outputs) const {
+    std::vector<at::Tensor> sequences;
+    std::vector<Recurrence> recurrences;
+    for (const auto i : group) {
+      sequences.push_back(sequence(blocks[i]));
+      const auto* state = state_of(blocks[i]);
+      recurrences.push_back(state ? state->recurrence : Recurrence());
+    }
+    const auto all = at::stack(sequences).to(model_.device());  // [batch, length + 1]
+    const auto length = all.size(1) - 1;
+    auto recurrence = join(recurrences);
+    const auto hidden = model_.forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
+    for (std::size_t row = 0; row < group.size(); ++row) {
+      const auto& block = blocks[group[row]];
+      auto& output = outputs[group[row]];
+      const auto at = static_cast<std::int64_t>(row);
+      auto cache = new_cache(state_of(block));
+      score(model_, hidden[at], all[at].narrow(0, 1, length), block, cache.get(), output);
+      output.next = std::make_shared<BlockState>(recurrence.row(at), block.tokens.back(), std::move(cache),
+                                                 checkpoint_);
+    }
+  }
+
+  /// [length + 1] The block's tokens are its targets; its inputs are the same shifted by one, the last token
+  /// before it in front.
+  at::Tensor sequence(const BlockInput& block) const {
+    const auto* state = state_of(block);
+    auto sequence = at::empty({static_cast<std::int64_t>(block.tokens.size()) + 1}, at::kLong);
     auto* ids = sequence.mutable_data_ptr<std::int64_t>();
-    ids[0] = state ? state->last_token : kBeginOfDocument;
-    for (std::int64_t i = 0; i < length; ++i) {
-      ids[i + 1] = block.tokens[static_cast<std::size_t>(i)];
-      if (ids[i + 1] < 0 || ids[i + 1] >= info_.num_tokens) {
-        throw std::invalid_argument("token " + std::to_string(ids[i + 1]) +
+    *ids++ = state ? state->last_token : kBeginOfDocument;
+    for (const auto token : block.tokens) {
+      if (token < 0 || token >= info_.num_tokens) {
+        throw std::invalid_argument("token " + std::to_string(token) +
                                     " is not in the model's vocabulary of " +
                                     std::to_string(info_.num_tokens));
       }
+      *ids++ = token;
     }
-    sequence = sequence.to(model_.device());
-    auto recurrence = state ? state->recurrence : Recurrence();
-    const auto hidden =
-        model_.forward_block(sequence.narrow(0, 0, length).unsqueeze(0), recurrence).squeeze(0);
-    BlockOutput output;
-    auto cache = new_cache(state);
-    score(model_, hidden, sequence.narrow(0, 1, length), block, cache.get(), output);
-    output.next = std::make_shared<BlockState>(std::move(recurrence), block.tokens.back(), std::move(cache),
-                                               checkpoint_);
-    return output;
+    return sequence;
   }
 
   /// A copy of the state's, to go on with; an empty one for a document's start; null where there are none.
@@ -186,6 +224,8 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   info.dim = config.dim;
   info.depth = config.depth;
   info.block_width = config.block_width;
+  // On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its caches.
+  info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(kEnoughRows / config.block_width, 1, 8));
   info.device = device.str();
   info.dtype = options.dtype;
   const auto checkpoint = fingerprint(config, parameters);

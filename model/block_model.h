@@ -55,6 +55,7 @@ struct ModelInfo {
   std::int64_t num_tokens = 0, dim = 0, depth = 0, block_width = 0;
   std::string device, dtype;
   std::size_t state_bytes = 0;  ///< Memory that one open document's ModelState takes, at most.
+  std::size_t batch = 1;        ///< Blocks that one launch takes and is the faster for it.
 };
 
 /// One thread at a time may call run(); info() is constant.
@@ -62,7 +63,8 @@ class BlockModel {
  public:
   virtual ~BlockModel() = default;
   virtual const ModelInfo& info() const = 0;
-  /// One block each of different documents. A block's output does not depend on what else is in the batch.
+  /// One block each of different documents; those of equal shapes run in one launch. A block's output does
+  /// not depend, to the last bit, on what else is in the batch.
   virtual std::vector<BlockOutput> run(std::span<const BlockInput> blocks) = 0;
   /// Throws std::runtime_error where the bytes are not a state of this checkpoint.
   virtual ModelStatePtr restore(std::span<const std::byte> bytes) const = 0;

@@ -43,6 +43,34 @@ Recurrence Recurrence::detached() const {
   return result;
 }
 
+Recurrence Recurrence::row(std::int64_t index) const {
+  const auto alone = [&](const at::Tensor& all, std::int64_t dimension) {
+    return all.size(dimension) == 1 ? all : all.narrow(dimension, index, 1).clone();
+  };
+  Recurrence result;
+  for (const auto& memory : memories) result.memories.push_back(alone(memory, 1));
+  for (const auto& state : states) result.states.push_back(alone(state, 0));
+  if (memories_visible.defined()) result.memories_visible = alone(memories_visible, 0);
+  return result;
+}
+
+Recurrence join(std::span<const Recurrence> rows) {
+  if (rows.size() == 1) return rows.front();
+  const auto concatenate = [&](auto list, std::int64_t dimension) {
+    std::vector<at::Tensor> result;
+    for (std::size_t i = 0; i < (rows.front().*list).size(); ++i) {
+      std::vector<at::Tensor> parts;
+      for (const auto& row : rows) parts.push_back((row.*list)[i]);
+      result.push_back(at::cat(parts, dimension));
+    }
+    return result;
+  };
+  Recurrence all;
+  all.memories = concatenate(&Recurrence::memories, 1);
+  all.states = concatenate(&Recurrence::states, 0);
+  return all;
+}
+
 at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, gamma.sizes(), gamma, beta, kLayerNormEpsilon);
 }

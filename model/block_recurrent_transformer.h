@@ -29,7 +29,12 @@ struct Recurrence {
 
   /// The same values cut off from the graph that made them: the border of truncated back-propagation.
   Recurrence detached() const;
+  /// One row of the batch, as a batch of one that holds nothing of the others.
+  Recurrence row(std::int64_t index) const;
 };
+
+/// A batch of what has equal shapes, in order.
+Recurrence join(std::span<const Recurrence> rows);
 
 /// Bias-less layer norm; `beta` is a buffer of zeros that the reference keeps in its checkpoints.
 struct LayerNorm {

@@ -8,9 +8,11 @@
 #include <random>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include "model/block_recurrent_transformer.h"
+#include "model/block_state.h"
 #include "model/checkpoint.h"
 #include "tests/model/testing.h"
 
@@ -254,6 +256,57 @@ TEST_F(BlockModelTest, ABatchGivesTheSameBitsAsOneByOne) {
     expect_same(together[i], alone[i]);
   }
   EXPECT_TRUE(model->run({}).empty());
+}
+
+TEST_F(BlockModelTest, ABatchGivesTheSameBitsWhereKernelsAreBlockedAndThreaded) {
+  auto config = parse_model_config({{"model_type", "block_recurrent_transformer"},
+                                    {"num_tokens", 1000},
+                                    {"dim", 128},
+                                    {"depth", 2},
+                                    {"dim_head", 64},
+                                    {"heads", 4},
+                                    {"block_width", 96},
+                                    {"max_seq_len", 192},
+                                    {"recurrent_layers", {1}},
+                                    {"num_state_vectors", 96}});
+  save(config);
+  const auto threads_before = at::get_num_threads();
+  for (const auto* dtype : {"fp32", "bf16"}) {
+    for (const int threads : {1, 2}) {
+      SCOPED_TRACE(std::string(dtype) + ", threads: " + std::to_string(threads));
+      const auto model = load_block_model(folder.path(), {"cpu", dtype, threads});
+      std::vector<std::vector<std::int32_t>> tokens;
+      std::vector<BlockInput> blocks;
+      // Two full blocks and a last one of three sizes, in each of which several documents stand together.
+      for (unsigned i = 0; i < 9; ++i) tokens.push_back(random_tokens(96, i));
+      for (const auto& text : tokens) blocks.push_back({nullptr, text, {true, true, 3}});
+      for (int round = 0; round < 3; ++round) {
+        if (round == 2) {
+          for (std::size_t i = 0; i < blocks.size(); ++i)
+            blocks[i].tokens = std::span(tokens[i]).first(96 - 40 * (i % 3));
+        }
+        const auto together = model->run(blocks);
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+          SCOPED_TRACE(i);
+          expect_same(together[i], std::move(model->run({&blocks[i], 1}).front()));
+        }
+        for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i].state = together[i].next;
+      }
+    }
+  }
+  at::set_num_threads(threads_before);
+}
+
+TEST_F(BlockModelTest, AStateOfABatchHoldsNothingOfTheOthers) {
+  const auto model = load();
+  const auto first = random_tokens(kWidth, 1), second = random_tokens(kWidth, 2);
+  const BlockInput blocks[] = {{nullptr, first, {}}, {nullptr, second, {}}};
+  const auto outputs = model->run(blocks);
+  const auto& state = dynamic_cast<const BlockState&>(*outputs[0].next);
+  for (const auto* tensors : {&state.recurrence.memories, &state.recurrence.states}) {
+    EXPECT_FALSE(tensors->empty());
+    for (const auto& tensor : *tensors) EXPECT_EQ(tensor.storage().nbytes(), tensor.nbytes());
+  }
 }
 
 TEST_F(BlockModelTest, Info) {
