@@ -2,6 +2,7 @@
 // daemon.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -19,7 +20,7 @@ std::filesystem::path program(const std::string& name);
 
 /// Writes a checkpoint that loads in a moment: random weights (always the same), the demonstration model's
 /// vocabulary.
-void write_tiny_model(const std::filesystem::path& folder);
+void write_tiny_model(const std::filesystem::path& folder, std::int64_t block_width = 32);
 
 struct Finished {
   int exit_code = -1;  ///< 128 + the signal where one ended it.
@@ -46,6 +47,7 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   bool running();
+  pid_t pid() const { return pid_; }
   /// Sends the signal and waits for the end; the exit code as in Finished.
   int stop(int signal);
 
@@ -62,6 +64,7 @@ class Daemon {
   Daemon(const std::filesystem::path& folder, const std::filesystem::path& model);
   std::string socket() const { return (folder_ / "s").string(); }
   int stop(int signal) { return process_.stop(signal); }
+  pid_t pid() const { return process_.pid(); }
 
  private:
   std::filesystem::path folder_;

@@ -1,0 +1,114 @@
+// many_documents: thousands of documents open at once in one real daemon. Prints its memory, its open files,
+// and how even the turns are.
+#include <algorithm>
+#include <iostream>
+#include <limits>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "bench/daemon.h"
+#include "client/text.h"
+
+namespace unroll::bench {
+namespace {
+
+struct Options {
+  std::filesystem::path model;
+  std::size_t documents = 10'000, connections = 50;
+  std::uint64_t bytes = 40'000, report_seconds = 10;
+};
+
+std::string text_of(std::size_t document, std::uint64_t bytes) {
+  std::string text;
+  for (std::uint64_t line = 0; text.size() < bytes; ++line) text += log_line(document * 1'000'003 + line);
+  return text;
+}
+
+/// Every document's bytes are there before the first block of most: all of them want turns.
+void open_all(std::vector<Connection>& connections, const Options& options) {
+  for (std::size_t i = 0; i < options.documents; ++i) {
+    connections[i % connections.size()].call(
+        method::kOpen, {{"plugins", {{{"name", "score"}, {"options", nlohmann::json::object()}}}},
+                        {"text", text_of(i, options.bytes)}});
+  }
+}
+
+/// Of the documents that are open: tokens of the least and the most read one, and their mean.
+struct Shares {
+  std::uint64_t open = 0, least = std::numeric_limits<std::uint64_t>::max(), most = 0;
+  double mean = 0;
+};
+
+Shares shares(Connection& connection) {
+  Shares result;
+  const auto listed = connection.call(method::kList, {{"limit", 10'000}});
+  std::uint64_t sum = 0;
+  for (const auto& document : listed.at("documents")) {
+    if (document.at("phase") != "open") continue;
+    const auto tokens = document.at("tokens").get<std::uint64_t>();
+    ++result.open;
+    sum += tokens;
+    result.least = std::min(result.least, tokens);
+    result.most = std::max(result.most, tokens);
+  }
+  if (result.open > 0) result.mean = static_cast<double>(sum) / static_cast<double>(result.open);
+  return result;
+}
+
+int measure(Options options) {
+  const TemporaryFolder work;
+  if (options.model.empty()) {
+    options.model = work / "model";
+    test::write_tiny_model(options.model);
+  }
+  const test::Daemon daemon(work.path(), options.model);
+  const auto empty = memory_of(daemon.pid(), "VmRSS");
+  std::vector<Connection> connections;
+  for (std::size_t i = 0; i < options.connections; ++i) connections.push_back(connect(daemon));
+  auto watcher = connect(daemon);
+  const auto start = now();
+  open_all(connections, options);
+  std::cout << options.documents << " documents of " << options.bytes << " bytes opened in "
+            << fixed(now() - start, 1) << " s over " << options.connections << " connections" << std::endl;
+  double least_share = 1;
+  for (auto report = now();;) {
+    const auto share = shares(watcher);
+    if (share.open == 0) break;
+    // While everybody wants turns; a block is the grain.
+    if (share.open == options.documents && share.mean > 2'000) {
+      least_share = std::min(least_share, static_cast<double>(share.least) / share.mean);
+    }
+    if (now() >= report) {
+      report = now() + static_cast<double>(options.report_seconds);
+      std::cout << fixed(now() - start, 0) << " s: " << share.open << " open, tokens of each " << share.least
+                << " to " << share.most << " (mean " << fixed(share.mean, 0) << "); resident "
+                << readable_bytes(static_cast<double>(memory_of(daemon.pid(), "VmRSS"))) << ", "
+                << open_files_of(daemon.pid()) << " open files" << std::endl;
+    }
+    ::usleep(200'000);
+  }
+  const auto most = memory_of(daemon.pid(), "VmHWM");
+  std::cout << "all done in " << fixed(now() - start, 1) << " s; the daemon took "
+            << readable_bytes(static_cast<double>(most)) << " at most, "
+            << readable_bytes(static_cast<double>(most - empty) / static_cast<double>(options.documents))
+            << " for each document; the slowest document's share of turns was " << fixed(100 * least_share, 1)
+            << " % of the mean\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace unroll::bench
+
+int main(int argc, char** argv) {
+  CLI::App app("Thousands of documents open at once in one daemon.");
+  unroll::bench::Options options;
+  app.add_option("--model", options.model, "Checkpoint folder; without it a tiny one");
+  app.add_option("--documents", options.documents, "How many")->capture_default_str();
+  app.add_option("--connections", options.connections, "Over how many connections")->capture_default_str();
+  app.add_option("--bytes", options.bytes, "Length of each")->capture_default_str();
+  app.add_option("--report", options.report_seconds, "Seconds between two lines of report")
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  return unroll::bench::measure(options);
+}
