@@ -63,18 +63,16 @@ asio::awaitable<bool> HttpSession::read_header() {
   timer.cancel();
   if (!error) co_return true;
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    respond_error(ErrorCode::kLimit,
-                  "the request's header is longer than " + std::to_string(kMaxHeaderBytes) +
-                      " bytes; send fewer fields",
+    respond_error({ErrorCode::kLimit, "the request's header is longer than " +
+                                          std::to_string(kMaxHeaderBytes) + " bytes; send fewer fields"},
                   431);
   } else if (error == http::error::body_limit) {
-    respond_error(ErrorCode::kLimit, "the document is longer than the limit of " +
-                                         std::to_string(context_.config.max_document_bytes) +
-                                         " bytes (limits.document_bytes)");
+    respond_error(LimitError("the document is too long", "limits.document_bytes",
+                             static_cast<std::uint64_t>(context_.config.max_document_bytes), "split it"));
   } else if (error.category() == make_error_code(http::error::bad_method).category() &&
              error != http::error::end_of_stream) {
-    respond_error(ErrorCode::kInvalidRequest,
-                  "neither a line of JSON-RPC nor an HTTP/1.1 request (" + error.message() + ")");
+    respond_error({ErrorCode::kInvalidRequest,
+                   "neither a line of JSON-RPC nor an HTTP/1.1 request (" + error.message() + ")"});
   }
   co_return false;
 }
@@ -100,19 +98,20 @@ asio::awaitable<void> HttpSession::route() {
         co_await serve_document(path.substr(prefix.size()), std::move(target.options));
       }
     } else {
-      respond_error(ErrorCode::kMethodNotFound,
-                    "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice));
+      respond_error(
+          {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
     }
   } catch (const Error& error) {
-    respond_error(error.code, error.what());
+    respond_error(error);
   }
 }
 
 bool HttpSession::require_method(std::string_view path, http::verb method) {
   if (parser_.get().method() == method) return true;
   const std::string_view allow = method == http::verb::put ? "PUT, POST" : "GET";
-  respond_error(ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + std::string(allow),
-                405, allow);
+  respond_error(
+      {ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + std::string(allow)}, 405,
+      allow);
   return false;
 }
 
@@ -214,7 +213,7 @@ void HttpSession::on_finished(const DocumentStatus& status) {
   const bool failed = status.phase == DocumentPhase::kFailed;
   const ErrorCode code = status.error_code.value_or(ErrorCode::kInternal);
   if (failed && !answering_) {
-    respond_error(code, status.error);
+    respond_error({code, status.error});
   } else {
     json last = failed ? json{{"failed", error_to_json(code, status.error)}}
                        : json{{"done", summary_to_json(status)}};
@@ -262,10 +261,9 @@ void HttpSession::respond_json(const json& body) {
   respond(200, "application/json", dump_json(body) + "\n");
 }
 
-void HttpSession::respond_error(ErrorCode code, std::string_view text, std::optional<unsigned> status,
-                                std::string_view allow) {
-  respond(status.value_or(static_cast<unsigned>(error_entry(code).http_status)), "application/json",
-          dump_json({{"error", error_to_json(code, text)}}) + "\n", allow);
+void HttpSession::respond_error(const Error& error, std::optional<unsigned> status, std::string_view allow) {
+  respond(status.value_or(static_cast<unsigned>(error_entry(error.code).http_status)), "application/json",
+          dump_json({{"error", error_to_json(error)}}) + "\n", allow);
 }
 
 void HttpSession::on_room() {

@@ -45,8 +45,7 @@ class HttpSession : public Connection {
 
   void respond(unsigned status, std::string_view content_type, std::string body, std::string_view allow = {});
   void respond_json(const nlohmann::json& body);
-  void respond_error(ErrorCode code, std::string_view text, std::optional<unsigned> status = {},
-                     std::string_view allow = {});
+  void respond_error(const Error& error, std::optional<unsigned> status = {}, std::string_view allow = {});
   void send_line(std::string line);
   void end_lines();
 

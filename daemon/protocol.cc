@@ -120,6 +120,15 @@ json error_to_json(ErrorCode code, std::string_view text) {
           {"data", {{"name", entry.name}, {"advice", entry.advice}}}};
 }
 
+json error_to_json(const Error& error) {
+  json value = error_to_json(error.code, error.what());
+  if (const auto* limit = dynamic_cast<const LimitError*>(&error)) {
+    value["data"]["limit"] = limit->key;
+    value["data"]["value"] = limit->value;
+  }
+  return value;
+}
+
 Error error_from_json(const json& error) {
   if (!error.is_object()) return {ErrorCode::kInternal, "the daemon sent an error that is not an object"};
   auto code = error.find("code");
@@ -203,10 +212,10 @@ std::string result_line(const json& id, const json& result) {
   return line_of(message);
 }
 
-std::string error_line(const json& id, ErrorCode code, std::string_view text) {
+std::string error_line(const json& id, const Error& error) {
   json message = envelope();
   message["id"] = id;
-  message["error"] = error_to_json(code, text);
+  message["error"] = error_to_json(error);
   return line_of(message);
 }
 

@@ -78,6 +78,8 @@ std::span<const ErrorEntry> error_table();
 const ErrorEntry& error_entry(ErrorCode code);
 /// {code, message, data: {name, advice}}, as in a response and in document.failed.
 nlohmann::json error_to_json(ErrorCode code, std::string_view text);
+/// The same; of a LimitError `data` has {limit, value}, too.
+nlohmann::json error_to_json(const Error& error);
 /// The Error that such an object stands for.
 Error error_from_json(const nlohmann::json& error);
 
@@ -125,7 +127,7 @@ std::variant<Response, Notification> parse_message(std::string_view line);
 
 std::string request_line(const nlohmann::json& id, std::string_view method, const nlohmann::json& params);
 std::string result_line(const nlohmann::json& id, const nlohmann::json& result);
-std::string error_line(const nlohmann::json& id, ErrorCode code, std::string_view text);
+std::string error_line(const nlohmann::json& id, const Error& error);
 std::string notification_line(std::string_view method, const nlohmann::json& params);
 /// document.output; the output's JSON text goes in as it is.
 std::string output_line(const DocumentId& id, const Output& output);

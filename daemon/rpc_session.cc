@@ -22,9 +22,9 @@ asio::awaitable<void> RpcSession::serve() {
     } else if (auto line = next_line()) {
       handle(*line);
     } else if (too_long_) {
-      send(error_line(nullptr, ErrorCode::kLimit,
-                      "a line is longer than " + std::to_string(kMaxLineBytes) +
-                          " bytes; send long documents as a stream or as a descriptor"));
+      send(error_line(nullptr,
+                      {ErrorCode::kLimit, "a line is longer than " + std::to_string(kMaxLineBytes) +
+                                              " bytes; send long documents as a stream or as a descriptor"}));
       abandon_unfinished();
       co_return co_await finish();
     } else {
@@ -115,7 +115,7 @@ void RpcSession::handle(std::string_view line) {
   if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) return;
   auto parsed = parse_request(line);
   if (const auto* bad = std::get_if<BadRequest>(&parsed)) {
-    send(error_line(bad->id, bad->error.code, bad->error.what()));
+    send(error_line(bad->id, bad->error));
   } else {
     handle(std::get<Request>(parsed));
   }
@@ -134,10 +134,10 @@ void RpcSession::handle(const Request& request) {
     const auto result = (this->*method->handler)(request);
     if (request.has_id && result) send(result_line(request.id, *result));
   } catch (const Error& error) {
-    if (request.has_id) send(error_line(request.id, error.code, error.what()));
+    if (request.has_id) send(error_line(request.id, error));
   } catch (const std::exception& error) {
     spdlog::error("{} failed: {}", request.method.substr(0, 100), error.what());
-    if (request.has_id) send(error_line(request.id, ErrorCode::kInternal, error.what()));
+    if (request.has_id) send(error_line(request.id, {ErrorCode::kInternal, error.what()}));
   }
 }
 
@@ -199,11 +199,12 @@ void RpcSession::shut_down() {
   on_room();
   for (auto& [id, document] : documents_) {
     document.subscription->detach();
-    send(notification_line(
-        notification::kFailed,
-        {{"document", id},
-         {"error", error_to_json(ErrorCode::kShuttingDown, "the daemon stopped before the end of document " +
-                                                               id + "; it is committed: resume it")}}));
+    send(notification_line(notification::kFailed,
+                           {{"document", id},
+                            {"error", error_to_json(ErrorCode::kShuttingDown,
+                                                    "the daemon stopped before the end of document " + id +
+                                                        "; it is committed: when the daemon is back, resume "
+                                                        "it, or attach to it where it is a file")}}));
   }
   documents_.clear();
   stopping_ = true;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <utility>
+#include <string_view>
 
 namespace unroll {
 
@@ -37,13 +37,16 @@ class Error : public std::runtime_error {
   ErrorCode code;
 };
 
-/// A limit is reached: kLimit, with the limit's name in the daemon's configuration and its number.
+/// A limit of the configuration was reached: "WHAT (KEY is VALUE); ADVICE", and the two of them for programs.
 class LimitError : public Error {
  public:
-  LimitError(std::string key, std::uint64_t limit, const std::string& text)
-      : Error(ErrorCode::kLimit, text), key(std::move(key)), limit(limit) {}
-  std::string key;
-  std::uint64_t limit;
+  LimitError(const std::string& what, std::string_view key, std::uint64_t value, const std::string& advice)
+      : Error(ErrorCode::kLimit,
+              what + " (" + std::string(key) + " is " + std::to_string(value) + "); " + advice),
+        key(key),
+        value(value) {}
+  std::string key;  ///< As in config/keys.cc.
+  std::uint64_t value;
 };
 
 }  // namespace unroll

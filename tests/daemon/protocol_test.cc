@@ -54,7 +54,7 @@ TEST(Protocol, ABadRequestKeepsItsId) {
 }
 
 TEST(Protocol, LinesComeBackAsTheyWere) {
-  const auto answer = std::get<Response>(parse_message(error_line(3, ErrorCode::kLimit, "too many \xFF")));
+  const auto answer = std::get<Response>(parse_message(error_line(3, {ErrorCode::kLimit, "too many \xFF"})));
   EXPECT_EQ(answer.id, 3);
   EXPECT_EQ(answer.error->code, ErrorCode::kLimit);
   EXPECT_THAT(answer.error->what(), HasSubstr("too many \xEF\xBF\xBD"));

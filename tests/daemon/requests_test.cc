@@ -121,7 +121,7 @@ TEST(Requests, AreUtf8) {
 TEST(Messages, AreOneLineEach) {
   const std::string nasty = "a\nb\r\xff\xe2\x82";
   for (const std::string& line :
-       {error_line(nasty, ErrorCode::kParse, nasty), result_line(1, nasty),
+       {error_line(nasty, {ErrorCode::kParse, nasty}), result_line(1, nasty),
         request_line(1, nasty, {{nasty, nasty}}), notification_line(nasty, {{"x", nasty}}),
         output_line(nasty, {0, nasty, "1"})}) {
     EXPECT_EQ(line.find('\n'), line.size() - 1);
@@ -146,7 +146,7 @@ TEST(Messages, ThatAreNoneAreRefused) {
 }
 
 TEST(Messages, ErrorsAreCut) {
-  const std::string line = error_line(1, ErrorCode::kDocumentUnknown, std::string(kMaxLineBytes, 'x'));
+  const std::string line = error_line(1, {ErrorCode::kDocumentUnknown, std::string(kMaxLineBytes, 'x')});
   EXPECT_LT(line.size(), 2 * kMaxErrorBytes);
 }
 
