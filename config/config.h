@@ -41,9 +41,15 @@ struct Config {
 
   std::int64_t max_documents = 10'000;
   std::int64_t max_documents_per_user = 10'000;
+  std::int64_t max_documents_per_connection = 10'000;
   std::int64_t max_document_bytes = std::int64_t{1} << 40;
   std::int64_t input_buffer_bytes = 256 * 1024;
+  std::int64_t max_buffered_bytes = std::int64_t{1} << 30;
+  std::int64_t max_buffered_bytes_per_user = std::int64_t{256} << 20;
+  std::int64_t max_memory_bytes = std::int64_t{4} << 30;
+  std::int64_t max_memory_bytes_per_user = std::int64_t{2} << 30;
   std::int64_t max_connections = 512;
+  std::int64_t max_connections_per_user = 256;
   std::int64_t outgoing_bytes = 4 << 20;
   std::int64_t request_timeout_ms = 30'000;
 

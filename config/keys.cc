@@ -56,12 +56,31 @@ std::span<const ConfigKey> config_keys() {
                 10'000'000},
       ConfigKey{"limits.documents_per_user", &Config::max_documents_per_user, "documents",
                 "Open at once, of one user.", 1, 10'000'000},
+      ConfigKey{"limits.documents_per_connection", &Config::max_documents_per_connection, "documents",
+                "That one connection opened or attached to and that have not ended.", 1, 10'000'000},
       ConfigKey{"limits.document_bytes", &Config::max_document_bytes, "bytes", "Length of a document.", 1},
       ConfigKey{"limits.input_buffer_bytes", &Config::input_buffer_bytes, "bytes",
                 "Of a document that wait for the model; a faster writer is slowed.", 4096,
                 std::int64_t{1} << 30},
+      ConfigKey{
+          "limits.buffered_bytes", &Config::max_buffered_bytes, "bytes",
+          "Of all documents together that wait for the model: above it every writer waits, and a text that "
+          "does not fit is refused.",
+          65'536},
+      ConfigKey{"limits.buffered_bytes_per_user", &Config::max_buffered_bytes_per_user, "bytes",
+                "The same, of one user's documents.", 65'536},
+      ConfigKey{
+          "limits.memory_bytes", &Config::max_memory_bytes, "bytes",
+          "States, buffers and bookkeeping of all open documents together. The states of documents that "
+          "have nothing to read wait in the journal to keep to it; where that is not enough, none is "
+          "opened.",
+          1 << 20},
+      ConfigKey{"limits.memory_bytes_per_user", &Config::max_memory_bytes_per_user, "bytes",
+                "The same, of one user's documents.", 1 << 20},
       ConfigKey{"limits.connections", &Config::max_connections, "connections", "Open at once, of all users.",
                 1, 100'000},
+      ConfigKey{"limits.connections_per_user", &Config::max_connections_per_user, "connections",
+                "Open at once, of one user.", 1, 100'000},
       ConfigKey{"limits.outgoing_bytes", &Config::outgoing_bytes, "bytes",
                 "That wait for a client to read them; after that its outputs wait in the journal.", 65'536,
                 std::int64_t{1} << 30},

@@ -25,6 +25,7 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
 
   /// Serves the peer until either side is done; keeps itself alive meanwhile.
   void start();
+  std::uint32_t owner() const { return owner_; }
   bool has_room() const override { return outgoing_bytes() < limit_; }
   /// The daemon stops: tells the peer of unfinished documents and closes once everything is sent.
   virtual void shut_down() = 0;

@@ -4,14 +4,17 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
+#include "daemon/source_files.h"
 #include "engine/engine.h"
 
 namespace unroll {
@@ -19,6 +22,9 @@ namespace unroll {
 using Socket = boost::asio::local::stream_protocol::socket;
 
 class Connection;
+
+/// Of documents that are files, where these can be opened again.
+inline constexpr std::size_t kMostOpenFiles = 64;
 
 struct ServerContext : std::enable_shared_from_this<ServerContext> {
   ServerContext(boost::asio::io_context& io, boost::asio::thread_pool& readers, Engine& engine,
@@ -29,9 +35,10 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   boost::asio::thread_pool& readers;  ///< Threads that may wait for a disk.
   Engine& engine;
   const Config& config;
+  SourceFiles files{kMostOpenFiles};
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<const Connection*, std::weak_ptr<Connection>> connections;
-  std::size_t greeting = 0;                  ///< Connections whose first byte is awaited.
+  std::unordered_multiset<std::uint32_t> greeting;  ///< Peers of connections whose first byte is awaited.
   std::array<char, 64 * 1024> scratch = {};  ///< For one read at a time: nobody keeps it over a suspension.
 };
 

@@ -7,6 +7,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -15,19 +16,23 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kChunkBytes = 64 * 1024;
+constexpr std::chrono::milliseconds kPause{100};
 
-/// A regular file: read by a thread that may wait for the disk.
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+/// A regular file: read by a thread that may wait for the disk, and open only while it is its turn.
 class FileFeed : public DocumentFeed, public std::enable_shared_from_this<FileFeed> {
  public:
   FileFeed(ServerContext& context, UniqueFd fd, DocumentId id, std::uint64_t offset)
-      : engine_(context.engine),
-        readers_(context.readers),
-        fd_(std::move(fd)),
+      : context_(context.shared_from_this()),
+        file_(context.files.add(std::move(fd))),
         id_(std::move(id)),
         offset_(offset) {}
 
   void next() {
-    asio::post(readers_, [self = shared_from_this()] { self->read(); });
+    asio::post(context_->readers, [self = shared_from_this()] { self->read(); });
   }
   void stop() override { stopped_ = true; }
 
@@ -35,17 +40,30 @@ class FileFeed : public DocumentFeed, public std::enable_shared_from_this<FileFe
   void read() {
     if (stopped_) return;
     std::string bytes(kChunkBytes, '\0');
-    const ssize_t count = ::pread(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset_));
-    if (count < 0) return errno == EINTR ? next() : fail(engine_, id_, errno);
-    if (count == 0) return end(engine_, id_);
+    ssize_t count = 0;
+    try {
+      const auto descriptor = context_->files.open(file_);
+      count = ::pread(descriptor->get(), bytes.data(), bytes.size(), static_cast<off_t>(offset_));
+    } catch (const Error& error) {
+      return error.code == ErrorCode::kLimit ? next_later() : fail(context_->engine, id_, error.what());
+    }
+    if (count < 0) return errno == EINTR ? next() : fail(context_->engine, id_, reason(errno));
+    if (count == 0) return end(context_->engine, id_);
     bytes.resize(static_cast<std::size_t>(count));
     offset_ += bytes.size();
-    append(engine_, id_, std::move(bytes), [self = shared_from_this()] { self->next(); });
+    append(context_->engine, id_, std::move(bytes), [self = shared_from_this()] { self->next(); });
   }
 
-  Engine& engine_;
-  asio::thread_pool& readers_;
-  const UniqueFd fd_;
+  /// Too many files are open just now, of this process or of the machine.
+  void next_later() {
+    const auto timer = std::make_shared<asio::steady_timer>(context_->io, kPause);
+    timer->async_wait([self = shared_from_this(), timer](const boost::system::error_code& cancelled) {
+      if (!cancelled) self->next();
+    });
+  }
+
+  const std::shared_ptr<ServerContext> context_;
+  const SourceFiles::FilePtr file_;
   const DocumentId id_;
   std::uint64_t offset_;  // one read at a time
   std::atomic<bool> stopped_{false};
@@ -81,7 +99,8 @@ class PipeFeed : public DocumentFeed, public std::enable_shared_from_this<PipeFe
     std::string bytes(kChunkBytes, '\0');
     const ssize_t count = ::read(pipe_.native_handle(), bytes.data(), bytes.size());
     if (count < 0) {
-      return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK ? next() : fail(engine_, id_, errno);
+      return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK ? next()
+                                                                       : fail(engine_, id_, reason(errno));
     }
     if (count == 0) {
       stop();
@@ -124,15 +143,20 @@ DocumentSource check_source(UniqueFd fd) {
     throw Error(ErrorCode::kSource,
                 "the descriptor is not open for reading; open the file or the pipe's other end");
   }
-  DocumentSource source{std::move(fd), S_ISREG(info.st_mode), std::nullopt};
+  DocumentSource source{std::move(fd), S_ISREG(info.st_mode), std::nullopt, std::nullopt};
   // Files of /proc and /sys say 0 and have bytes all the same.
   if (source.is_file && info.st_size > 0) source.bytes = static_cast<std::uint64_t>(info.st_size);
+  if (source.is_file) source.location = FileLocation::of(source.fd.get());
   return source;
 }
 
 std::shared_ptr<DocumentFeed> DocumentFeed::start(ServerContext& context, DocumentSource source,
                                                   DocumentId id, std::uint64_t offset) {
   if (source.is_file) {
+    if (offset > source.bytes.value_or(0)) {
+      throw Error(ErrorCode::kSource, "document " + id + ": the file is shorter than what was read before, " +
+                                          std::to_string(offset) + " bytes; send the same file");
+    }
     auto feed = std::make_shared<FileFeed>(context, std::move(source.fd), std::move(id), offset);
     feed->next();
     return feed;
@@ -166,10 +190,9 @@ void DocumentFeed::end(Engine& engine, const DocumentId& id) {
   }
 }
 
-void DocumentFeed::fail(Engine& engine, const DocumentId& id, int error) {
-  engine.cancel(id,
-                Error(ErrorCode::kSource, "document " + id + " could not be read from its descriptor: " +
-                                              std::generic_category().message(error) + "; check the file"));
+void DocumentFeed::fail(Engine& engine, const DocumentId& id, const std::string& reason) {
+  engine.cancel(
+      id, Error(ErrorCode::kSource, "document " + id + " could not be read: " + reason + "; check the file"));
 }
 
 }  // namespace unroll

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "daemon/context.h"
+#include "daemon/source_files.h"
 #include "daemon/unique_fd.h"
 
 namespace unroll {
@@ -15,7 +16,8 @@ namespace unroll {
 struct DocumentSource {
   UniqueFd fd;
   bool is_file = false;
-  std::optional<std::uint64_t> bytes;  ///< A regular file's length.
+  std::optional<std::uint64_t> bytes;    ///< A regular file's length.
+  std::optional<FileLocation> location;  ///< Where a regular file can be opened again.
 };
 
 /// Throws Error(kSource) for anything else. Does not read.
@@ -25,7 +27,7 @@ class DocumentFeed {
  public:
   virtual ~DocumentFeed() = default;
   /// Reads from byte `offset` of the document on: a file from there, of a pipe the bytes before are thrown
-  /// away. Failures to read fail the document with kSource.
+  /// away. Failures to read fail the document with kSource. Throws Error(kSource) where a file is shorter.
   static std::shared_ptr<DocumentFeed> start(ServerContext& context, DocumentSource source, DocumentId id,
                                              std::uint64_t offset);
   /// Reads no more. The I/O thread.
@@ -38,7 +40,7 @@ class DocumentFeed {
   /// over.
   static bool append(Engine& engine, const DocumentId& id, std::string bytes, std::function<void()> next);
   void end(Engine& engine, const DocumentId& id);
-  static void fail(Engine& engine, const DocumentId& id, int error);
+  static void fail(Engine& engine, const DocumentId& id, const std::string& reason);
 
   std::atomic<bool> complete_{false};
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "daemon/params.h"
+#include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
 #include "daemon/server_info.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::int64_t kDefaultListed = 1000,
                        kMaxListed = 10'000;  // so that the answer is a line of few megabytes
+constexpr std::int64_t kMaxFlushAfterMs = std::int64_t{1000} * 3600 * 24;
 constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
 
 std::vector<PluginRequest> read_plugins(const Params& params) {
@@ -61,6 +63,9 @@ DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   if (const auto bytes = params.optional_integer("total_bytes", 0, INT64_MAX)) {
     request.total_bytes = static_cast<std::uint64_t>(*bytes);
   }
+  if (const auto quiet = params.optional_integer("flush_after_ms", 1, kMaxFlushAfterMs)) {
+    request.flush_after = std::chrono::milliseconds(*quiet);
+  }
   request.resume = params.optional_string("resume");
   return request;
 }
@@ -86,9 +91,27 @@ void RpcSession::check_owner(const DocumentId& id) const {
   }
 }
 
+void RpcSession::check_documents() const {
+  const auto limit = static_cast<std::uint64_t>(context_.config.max_documents_per_connection);
+  if (documents_.size() < limit) return;
+  throw LimitError("this connection has too many documents", "limits.documents_per_connection", limit,
+                   "wait until one is done, or open another connection");
+}
+
+/// Nullopt for a document that is being read or has ended for good.
+std::optional<Opened> RpcSession::waits_for_resume(const DocumentId& id) const {
+  try {
+    return context_.engine.resume_point(id);
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kDocumentState) throw;
+    return std::nullopt;
+  }
+}
+
 UniqueFd RpcSession::claim_descriptor() {
   std::vector<UniqueFd> all = std::exchange(descriptors_, {});
   const bool cut = std::exchange(descriptors_cut_, false);
+  if (cut && all.empty()) throw Error(ErrorCode::kLimit, too_many_files());
   if (cut || all.size() > 1) {
     throw Error(ErrorCode::kInvalidParams,
                 "document.open: more than one descriptor came with the line; send one");
@@ -101,9 +124,9 @@ UniqueFd RpcSession::claim_descriptor() {
 }
 
 std::optional<json> RpcSession::open(const Request& request) {
-  const Params params(
-      method::kOpen, request.params,
-      {"plugins", "text", "fd", "stream", "name", "priority", "deadline_ms", "total_bytes", "resume"});
+  const Params params(method::kOpen, request.params,
+                      {"plugins", "text", "fd", "stream", "name", "priority", "deadline_ms", "flush_after_ms",
+                       "total_bytes", "resume"});
   auto text = params.optional_string("text");
   std::optional<DocumentSource> source;
   if (wants_descriptor(params)) source = check_source(claim_descriptor());
@@ -112,9 +135,11 @@ std::optional<json> RpcSession::open(const Request& request) {
     throw Error(ErrorCode::kInvalidParams,
                 "document.open: give one of 'text', 'fd' and 'stream', where the document's bytes come from");
   }
+  check_documents();
   DocumentRequest document = read_request(params, owner_);
   if (document.resume) check_owner(*document.resume);
   if (source && source->bytes) document.total_bytes = source->bytes;
+  if (source && source->location) document.source = describe_source(*source->location, document.plugins);
   if (text) document.total_bytes = text->size();
 
   auto subscription = std::make_shared<Subscription>(
@@ -198,7 +223,9 @@ std::optional<json> RpcSession::status(const Request& request) {
   const Params params(method::kStatus, request.params, {"document"});
   const DocumentId id = params.string("document");
   check_owner(id);
-  return status_to_json(context_.engine.status(id));
+  json value = status_to_json(context_.engine.status(id));
+  if (const auto point = waits_for_resume(id)) value["resume_bytes"] = point->resume_bytes;
+  return value;
 }
 
 std::optional<json> RpcSession::list(const Request& request) {
@@ -222,6 +249,7 @@ std::optional<json> RpcSession::attach(const Request& request) {
   const DocumentId id = params.string("document");
   const auto from = static_cast<std::uint64_t>(params.optional_integer("from", 0, INT64_MAX).value_or(0));
   check_owner(id);
+  if (!documents_.contains(id)) check_documents();
   auto subscription = std::make_shared<Subscription>(
       context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()));
   subscription->start(id, from);

@@ -82,6 +82,8 @@ class RpcSession : public Connection {
   void start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
                    std::optional<DocumentSource> source);
   void check_owner(const DocumentId& id) const;
+  void check_documents() const;
+  std::optional<Opened> waits_for_resume(const DocumentId& id) const;
 
   std::string buffer_;       ///< Received and not handled.
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.

@@ -1,5 +1,6 @@
 #include "daemon/server.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/http_session.h"
+#include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
 
 namespace unroll {
@@ -65,6 +67,7 @@ Server::~Server() {
 bool Server::run() {
   wait_for_termination();
   wait_for_hangup();
+  resume_files(*context_);
   asio::co_spawn(io_, accept(), asio::detached);
   tick();
   spdlog::info("listening on {}", file_.description());
@@ -113,29 +116,41 @@ asio::awaitable<void> Server::accept() {
   }
 }
 
+/// Throws LimitError where those that are open, the newest one counted, are too many.
+void Server::check_connections(std::uint32_t owner) const {
+  const auto check = [](std::size_t open, std::string_view key, std::int64_t value) {
+    const auto limit = static_cast<std::uint64_t>(value);
+    if (open > limit) throw LimitError("too many connections are open", key, limit, "try again later");
+  };
+  const auto& all = context_->connections;
+  const auto owned =
+      std::ranges::count_if(all, [&](const auto& entry) { return entry.first->owner() == owner; });
+  check(all.size() + context_->greeting.size(), "limits.connections", context_->config.max_connections);
+  check(static_cast<std::size_t>(owned) + context_->greeting.count(owner), "limits.connections_per_user",
+        context_->config.max_connections_per_user);
+}
+
 /// The first byte tells JSON-RPC from HTTP.
 asio::awaitable<void> Server::greet(Socket accepted) {
   struct Counted {
     std::shared_ptr<ServerContext> context;
-    explicit Counted(std::shared_ptr<ServerContext> shared) : context(std::move(shared)) {
-      ++context->greeting;
-    }
-    ~Counted() { --context->greeting; }
+    std::unordered_multiset<std::uint32_t>::iterator entry;
+    Counted(std::shared_ptr<ServerContext> shared, std::uint32_t owner)
+        : context(std::move(shared)), entry(context->greeting.insert(owner)) {}
+    ~Counted() { context->greeting.erase(entry); }
   };
-  const Counted counted(context_);
   boost::system::error_code error;
   // Shared with the timer, whose handler may run when this has returned already.
   const auto shared = std::make_shared<Socket>(std::move(accepted));
   Socket& socket = *shared;
   const std::optional<std::uint32_t> owner = peer_uid(socket);
   if (!owner) co_return;
-  const auto limit = static_cast<std::size_t>(context_->config.max_connections);
-  if (context_->connections.size() + context_->greeting > limit) {
-    const std::string line = error_line(nullptr, ErrorCode::kLimit,
-                                        "the limit of " + std::to_string(limit) +
-                                            " connections (limits.connections) is reached; try again later");
+  const Counted counted(context_, *owner);
+  try {
+    check_connections(*owner);
+  } catch (const LimitError& refused) {
     socket.non_blocking(true, error);
-    socket.write_some(asio::buffer(line), error);
+    socket.write_some(asio::buffer(error_line(nullptr, refused)), error);
     co_return;
   }
   asio::steady_timer timer(io_, std::chrono::milliseconds(context_->config.request_timeout_ms));

@@ -1,6 +1,7 @@
 // Accepts connections, heeds signals, tells systemd how things are, and stops in good order.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -36,6 +37,7 @@ class Server {
  private:
   boost::asio::awaitable<void> accept();
   boost::asio::awaitable<void> greet(Socket accepted);
+  void check_connections(std::uint32_t owner) const;
   void wait_for_termination();
   void wait_for_hangup();
   void begin_stop();

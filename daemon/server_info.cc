@@ -50,7 +50,13 @@ json server_info(const ServerContext& context) {
             {"document_bytes", config.max_document_bytes},
             {"documents", config.max_documents},
             {"documents_per_user", config.max_documents_per_user},
-            {"connections", config.max_connections}}}};
+            {"documents_per_connection", config.max_documents_per_connection},
+            {"buffered_bytes", config.max_buffered_bytes},
+            {"buffered_bytes_per_user", config.max_buffered_bytes_per_user},
+            {"memory_bytes", config.max_memory_bytes},
+            {"memory_bytes_per_user", config.max_memory_bytes_per_user},
+            {"connections", config.max_connections},
+            {"connections_per_user", config.max_connections_per_user}}}};
 }
 
 json server_stats(const ServerContext& context) {

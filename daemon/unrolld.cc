@@ -114,6 +114,10 @@ EngineOptions engine_options(const Config& config) {
   options.max_documents_per_owner = static_cast<std::size_t>(config.max_documents_per_user);
   options.max_document_bytes = static_cast<std::uint64_t>(config.max_document_bytes);
   options.input_buffer_bytes = static_cast<std::size_t>(config.input_buffer_bytes);
+  options.max_buffered_bytes = static_cast<std::uint64_t>(config.max_buffered_bytes);
+  options.max_buffered_bytes_per_owner = static_cast<std::uint64_t>(config.max_buffered_bytes_per_user);
+  options.max_memory_bytes = static_cast<std::uint64_t>(config.max_memory_bytes);
+  options.max_memory_bytes_per_owner = static_cast<std::uint64_t>(config.max_memory_bytes_per_user);
   options.batch = static_cast<std::size_t>(config.batch);
   options.commit_blocks = static_cast<int>(config.commit_blocks);
   options.commit_interval = std::chrono::milliseconds(config.commit_interval_ms);

@@ -1,0 +1,174 @@
+// Documents that are files: read on by the next daemon, and many of them with few descriptors.
+#include <array>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "tests/daemon/daemon_case.h"
+
+namespace unroll::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Files : public DaemonCase {
+ protected:
+  static json file_request() { return {{"plugins", scored()}, {"fd", true}}; }
+  static std::string path() { return (*folder_ / "text").string(); }
+  static UniqueFd open_text() { return UniqueFd(::open(path().c_str(), O_RDONLY | O_CLOEXEC)); }
+  static json open(Peer& peer) {
+    const auto answer = peer.call("document.open", file_request(), {open_text().get()});
+    EXPECT_TRUE(answer.contains("result")) << answer;
+    return answer.at("result").at("document");
+  }
+  /// Opens it, and kills the daemon in its middle.
+  json killed_in_the_middle() {
+    start({{"journal", {{"commit_blocks", 1}}}});
+    Peer peer(socket());
+    const auto id = open(peer);
+    for (int outputs = 0; outputs < 50;) {
+      const auto message = peer.notification();
+      EXPECT_NE(message["method"], "document.done") << "too short to be killed in its middle";
+      outputs += message["method"] == "document.output" ? 1 : 0;
+    }
+    process().stop(SIGKILL);
+    return id;
+  }
+  static std::vector<std::string> attached(const json& id) {
+    Peer peer(socket());
+    const auto answer = peer.call("document.attach", {{"document", id}});
+    EXPECT_TRUE(answer.contains("result")) << answer;
+    const auto read = peer.read_document(id);
+    EXPECT_EQ(read.end["method"], "document.done") << read.end;
+    return read.outputs;
+  }
+  static json status(const json& id) {
+    return Peer(socket()).call("document.status", {{"document", id}})["result"];
+  }
+  static std::size_t descriptors() {
+    const auto pid = Peer(socket()).call("server.info", json::object())["result"]["pid"].dump();
+    const std::filesystem::directory_iterator folder("/proc/" + pid + "/fd");
+    return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
+  }
+};
+
+TEST_F(Files, GoOnByThemselvesAfterAKill) {
+  const auto text = some_text(2000);
+  write_file(path(), text);
+  const auto expected = read_text(text).outputs;
+  const auto id = killed_in_the_middle();
+  start();
+  EXPECT_EQ(attached(id), expected);
+  EXPECT_EQ(status(id)["bytes"], text.size());
+  EXPECT_THAT(log(), AllOf(HasSubstr(id.get<std::string>()), HasSubstr(path())));
+}
+
+TEST_F(Files, GoOnByThemselvesAfterAStop) {
+  const auto text = some_text(2000);
+  write_file(path(), text);
+  const auto expected = read_text(text).outputs;
+  start({{"drain_ms", 0}});
+  Peer peer(socket());
+  const auto id = open(peer);
+  EXPECT_EQ(process().stop(SIGTERM), 0);
+  EXPECT_EQ(peer.read_document(id).end["params"]["error"]["data"]["name"], "shutting_down");
+  start();
+  EXPECT_EQ(attached(id), expected);
+}
+
+TEST_F(Files, AreNotMistakenForOthers) {
+  const auto text = some_text(2000);
+  write_file(path(), text);
+  const auto expected = read_text(text).outputs;
+  const auto id = killed_in_the_middle();
+  std::filesystem::rename(path(), path() + ".1");
+  write_file(path(), std::string(text.size(), 'x'));
+  start();
+  EXPECT_THAT(log(), AllOf(HasSubstr("document " + id.get<std::string>() + " waits"), HasSubstr(path()),
+                           HasSubstr("another file")));
+  const auto waiting = status(id);
+  EXPECT_EQ(waiting["phase"], "open");
+  EXPECT_GT(waiting["resume_bytes"], 0);
+  EXPECT_LT(waiting["resume_bytes"], text.size());
+  // Its client has it still.
+  std::filesystem::rename(path() + ".1", path());
+  Peer peer(socket());
+  auto request = file_request();
+  request["resume"] = id;
+  const auto opened = peer.call("document.open", request, {open_text().get()})["result"];
+  EXPECT_EQ(opened["resume_bytes"], waiting["resume_bytes"]);
+  EXPECT_FALSE(status(id).contains("resume_bytes"));
+  peer.read_document(id);
+  EXPECT_EQ(attached(id), expected);
+}
+
+TEST_F(Files, ThatBecameShorterWait) {
+  write_file(path(), some_text(2000));
+  const auto id = killed_in_the_middle();
+  std::filesystem::resize_file(path(), 10);
+  start();
+  EXPECT_THAT(log(), AllOf(HasSubstr("document " + id.get<std::string>() + " waits"), HasSubstr("shorter")));
+  Peer peer(socket());
+  auto request = file_request();
+  request["resume"] = id;
+  peer.call("document.open", request, {open_text().get()});
+  EXPECT_EQ(peer.read_document(id).end["params"]["error"]["data"]["name"], "source");
+}
+
+TEST_F(Files, ThatWereCancelledStayCancelled) {
+  write_file(path(), some_text(2000));
+  Peer peer(socket());
+  const auto id = open(peer);
+  peer.call("document.cancel", {{"document", id}});
+  peer.read_document(id);
+  process().stop(SIGKILL);
+  start();
+  const auto now = status(id);
+  EXPECT_EQ(now["error"]["data"]["name"], "cancelled") << now;
+  EXPECT_TRUE(now.contains("resume_bytes")) << "its user may change their mind";
+}
+
+TEST_F(Files, HundredsNeedFewDescriptors) {
+  start({{"limits", {{"input_buffer_bytes", 4096}}}});
+  write_file(path(), some_text(10'000));
+  const auto before = descriptors();
+  Peer peer(socket());
+  constexpr std::size_t kFiles = 300;
+  for (std::size_t i = 0; i < kFiles; ++i) open(peer);
+  EXPECT_EQ(peer.call("server.stats", json::object())["result"]["open_documents"], kFiles);
+  EXPECT_LT(descriptors(), before + 64 + 8);
+}
+
+TEST_F(Files, WithoutDescriptorsLeftOpenIsRefusedAndTheRestGoesOn) {
+  rlimit usual{};
+  ::getrlimit(RLIMIT_NOFILE, &usual);
+  const rlimit small{60, usual.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &small);  // of the daemon to come
+  start();
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  UniqueFd reading(ends[0]), writing(ends[1]);
+  Peer peer(socket());
+  std::vector<json> ids;
+  json refused;
+  while (refused.is_null()) {
+    const auto answer = peer.call("document.open", file_request(), {reading.get()});
+    if (answer.contains("error")) {
+      refused = answer["error"];
+    } else {
+      ids.push_back(answer["result"]["document"]);
+      ASSERT_LT(ids.size(), 60u);
+    }
+  }
+  EXPECT_EQ(refused["data"]["name"], "limit");
+  EXPECT_THAT(refused["message"].get<std::string>(), HasSubstr("RLIMIT_NOFILE is 60"));
+  for (const auto& id : ids) peer.call("document.cancel", {{"document", id}});
+  peer.read_documents(ids.size());
+  write_file(path(), some_text(50));
+  peer.read_document(open(peer));
+}
+
+}  // namespace
+}  // namespace unroll::test
