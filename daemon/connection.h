@@ -55,6 +55,7 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
   ServerContext& context_;
   Socket socket_;
   const std::uint32_t owner_;  ///< The peer's uid.
+  const Subscription::QueuedBytes queued_ = std::make_shared<std::atomic<std::size_t>>(0);
 
  private:
   void write_next();

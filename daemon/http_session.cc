@@ -126,8 +126,8 @@ void HttpSession::open_document(std::string plugin, json options) {
   request.plugins.push_back({std::move(plugin), std::move(options)});
   request.owner = owner_;
   request.total_bytes = content_length();
-  subscription_ = std::make_shared<Subscription>(context_.io, context_.engine,
-                                                 std::static_pointer_cast<HttpSession>(shared_from_this()));
+  subscription_ = std::make_shared<Subscription>(
+      context_.io, context_.engine, std::static_pointer_cast<HttpSession>(shared_from_this()), queued_);
   const Opened opened = context_.engine.open(std::move(request), subscription_);
   document_ = opened.id;
   subscription_->start(opened.id, opened.next_sequence);

@@ -143,7 +143,7 @@ std::optional<json> RpcSession::open(const Request& request) {
   if (text) document.total_bytes = text->size();
 
   auto subscription = std::make_shared<Subscription>(
-      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()));
+      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()), queued_);
   const Opened opened = context_.engine.open(std::move(document), subscription);
   documents_[opened.id] = Document{subscription, nullptr, true, false};
   subscription->start(opened.id, opened.next_sequence);
@@ -251,7 +251,7 @@ std::optional<json> RpcSession::attach(const Request& request) {
   check_owner(id);
   if (!documents_.contains(id)) check_documents();
   auto subscription = std::make_shared<Subscription>(
-      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()));
+      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()), queued_);
   subscription->start(id, from);
   context_.engine.attach(id, from, subscription);
   Document& document = documents_[id];

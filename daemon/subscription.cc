@@ -7,16 +7,17 @@
 
 namespace unroll {
 
-Subscription::Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink)
-    : io_(io), engine_(engine), sink_(std::move(sink)) {}
+Subscription::Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink,
+                           QueuedBytes queued)
+    : io_(io), engine_(engine), sink_(std::move(sink)), queued_(std::move(queued)) {}
 
 void Subscription::on_output(const DocumentId&, const Output& output) {
   const std::lock_guard lock(mutex_);
   if (detached_) return;
   sequence_end_ = std::max(sequence_end_, output.sequence + 1);
-  if (!lagging_ && queue_bytes_ + output.json.size() > kQueueBytes && !queue_.empty()) lagging_ = true;
+  if (*queued_ + output.json.size() > kQueueBytes && !queue_.empty()) lagging_ = true;
   if (!lagging_) {
-    queue_bytes_ += output.json.size();
+    *queued_ += output.json.size();
     queue_.push_back(output);
   }
   wake_locked();
@@ -64,8 +65,12 @@ void Subscription::start(DocumentId id, std::uint64_t next_sequence) {
 void Subscription::detach() {
   const std::lock_guard lock(mutex_);
   detached_ = true;
+  drop_queue_locked();
+}
+
+void Subscription::drop_queue_locked() {
+  for (const Output& output : queue_) *queued_ -= output.json.size();
   queue_.clear();
-  queue_bytes_ = 0;
 }
 
 void Subscription::pump() {
@@ -80,7 +85,7 @@ bool Subscription::deliver_next(Sink& sink) {
   if (!queue_.empty()) {
     const Output output = std::move(queue_.front());
     queue_.pop_front();
-    queue_bytes_ -= output.json.size();
+    *queued_ -= output.json.size();
     lock.unlock();
     deliver(sink, output);
     return true;

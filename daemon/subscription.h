@@ -1,8 +1,9 @@
 // One document's way from the engine's thread to the I/O thread. What a reader does not take in time is
 // dropped here and pulled from the engine's journal later, so that a slow reader costs a bounded piece of
-// memory and no more.
+// memory and no more, however many documents it listens to.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -27,9 +28,14 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
     virtual void on_progress(const DocumentStatus& status) = 0;
     virtual void on_finished(const DocumentStatus& status) = 0;  ///< The last call.
   };
+  /// Bytes of outputs that wait, of all the subscriptions of one connection together.
+  using QueuedBytes = std::shared_ptr<std::atomic<std::size_t>>;
 
   /// `engine` and `io` outlive the I/O thread's use of this; after detach() neither is touched.
-  Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink);
+  Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink, QueuedBytes queued);
+  ~Subscription() override { drop_queue_locked(); }
+  Subscription(const Subscription&) = delete;
+  Subscription& operator=(const Subscription&) = delete;
 
   // The engine's thread.
   void on_output(const DocumentId& id, const Output& output) override;
@@ -48,10 +54,11 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   bool finished() const { return delivered_end_; }
 
  private:
-  static constexpr std::size_t kQueueBytes = 256 * 1024;
+  static constexpr std::size_t kQueueBytes = 1024 * 1024;
   static constexpr std::size_t kPullOutputs = 64;
 
   void wake_locked();
+  void drop_queue_locked();
   void finish(const DocumentStatus& status);
   void deliver(Sink& sink, const Output& output);
   /// False: nothing to do now.
@@ -68,7 +75,7 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
 
   std::mutex mutex_;  // guards what follows
   std::deque<Output> queue_;
-  std::size_t queue_bytes_ = 0;
+  const QueuedBytes queued_;
   bool lagging_ = false;            ///< Outputs were dropped: pull them.
   std::uint64_t sequence_end_ = 0;  ///< One more than the last that the engine told of.
   std::optional<DocumentStatus> progress_, end_;

@@ -62,6 +62,15 @@ TEST_F(FullDisk, FailsDocumentsUntilThereIsRoomAgain) {
   EXPECT_THAT(failed["params"]["error"]["message"].get<std::string>(), testing::HasSubstr(disk + "/journal"));
   EXPECT_EQ(peer->call("server.ping", json::object())["result"], json::object());
 
+  // What the failed commit had written may hold a few more entries.
+  json refused;
+  for (int tries = 0; tries < 2000 && refused.is_null(); ++tries) {
+    refused = peer->call("document.open", request).value("error", json());
+  }
+  ASSERT_FALSE(refused.is_null());
+  EXPECT_EQ(refused["data"]["name"], "journal");
+  EXPECT_THAT(refused["message"].get<std::string>(), testing::HasSubstr(disk + "/journal"));
+
   ASSERT_TRUE(std::filesystem::remove(filler(pid)));
   request["resume"] = id;
   const auto opened = peer->call("document.open", request);
@@ -73,6 +82,19 @@ TEST_F(FullDisk, FailsDocumentsUntilThereIsRoomAgain) {
   peer->call("document.attach", {{"document", id}});
   EXPECT_EQ(peer->read_document(id).outputs, expected);
   EXPECT_EQ(daemon.stop(SIGTERM), 0);
+}
+
+TEST_F(FullDisk, OneThatIsReadOnlyKeepsTheDaemonFromStarting) {
+  std::filesystem::create_directory(*folder_ / "read-only");
+  const std::string disk = (*folder_ / "read-only").string();
+  const auto result = run({"/usr/bin/unshare", "--map-root-user", "--mount", "/bin/sh", "-c",
+                           "mount -t tmpfs -o ro none \"$0\" || exit 77; exec timeout 20 \"$@\"", disk,
+                           program("unrolld").string(), "--socket", (*folder_ / "tiny").string(), "--model",
+                           (*folder_ / "model").string(), "--journal", disk + "/journal"});
+  if (result.exit_code == 77) GTEST_SKIP() << "no file system may be mounted here: " << result.err;
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err,
+              testing::AllOf(testing::HasSubstr(disk + "/journal"), testing::HasSubstr("--journal")));
 }
 
 }  // namespace

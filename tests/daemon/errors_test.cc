@@ -48,11 +48,17 @@ TEST_F(DaemonErrors, UnknownNames) {
 }
 
 TEST_F(DaemonErrors, ParametersOfAnotherType) {
-  const std::vector<std::pair<const char*, json>> changes = {{"plugins", 3},       {"plugins", json::array()},
-                                                             {"text", 5},          {"stream", "yes"},
-                                                             {"priority", 11},     {"deadline_ms", -1},
-                                                             {"total_bytes", 1.5}, {"name", json::array()},
-                                                             {"resume", false},    {"fd", 7},
+  const std::vector<std::pair<const char*, json>> changes = {{"plugins", 3},
+                                                             {"plugins", json::array()},
+                                                             {"text", 5},
+                                                             {"stream", "yes"},
+                                                             {"priority", 11},
+                                                             {"deadline_ms", -1},
+                                                             {"flush_after_ms", 0},
+                                                             {"total_bytes", 1.5},
+                                                             {"name", json::array()},
+                                                             {"resume", false},
+                                                             {"fd", 7},
                                                              {"stream", true}};
   for (const auto& [key, value] : changes) {
     auto request = text_request("x");
@@ -108,6 +114,29 @@ TEST_F(DaemonErrors, LimitsOnDocumentsAndBytes) {
   expect_error(peer.call("document.open", request), "limit", "(2)");
   const auto answer = peer.call("document.append", {{"document", first}, {"text", std::string(1001, 'x')}});
   expect_error(answer, "limit", "1000 bytes");
+  start();  // without those limits
+}
+
+TEST_F(DaemonErrors, LimitsOfTheDaemonAreNamedWithTheirKeyAndNumber) {
+  start({{"limits", {{"connections_per_user", 2}, {"documents_per_connection", 1}}}});
+  const auto expect_limit = [](const json& answer, const std::string& key, int value) {
+    expect_error(answer, "limit", key + " is " + std::to_string(value));
+    EXPECT_EQ(answer["error"]["data"]["limit"], key);
+    EXPECT_EQ(answer["error"]["data"]["value"], value);
+  };
+  Peer peer(socket());
+  const json request{{"plugins", scored()}, {"stream", true}};
+  const auto id = peer.call("document.open", request)["result"]["document"];
+  expect_limit(peer.call("document.open", request), "limits.documents_per_connection", 1);
+  EXPECT_TRUE(peer.call("document.attach", {{"document", id}}).contains("result")) << "the same one";
+  peer.call("document.end", {{"document", id}});
+  peer.read_document(id);
+  EXPECT_TRUE(peer.call("document.open", request).contains("result")) << "the first has ended";
+  Peer second(socket());
+  second.call("server.ping", json::object());
+  Peer third(socket());
+  expect_limit(json::parse(third.line().value()), "limits.connections_per_user", 2);
+  EXPECT_EQ(third.line(), std::nullopt);
   start();  // without those limits
 }
 

@@ -51,6 +51,11 @@ bool Peer::send(std::string_view bytes, const std::vector<int>& descriptors) {
   return true;
 }
 
+std::size_t Peer::send_some(std::string_view bytes) {
+  const auto sent = ::send(descriptor_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent < 0 ? 0 : static_cast<std::size_t>(sent);
+}
+
 void Peer::close_sending() {
   ::shutdown(descriptor_.get(), SHUT_WR);
 }
@@ -113,6 +118,14 @@ nlohmann::json Peer::notification() {
   return nlohmann::json::parse(notification_text());
 }
 
+std::string Peer::output_text(const std::string& notification) {
+  const auto params = nlohmann::json::parse(notification).at("params");
+  const std::string_view before_data = ",\"data\":", after_data = "}}";
+  const auto data = notification.find(before_data) + before_data.size();
+  return params.at("sequence").dump() + " " + params.at("plugin").get<std::string>() + " " +
+         notification.substr(data, notification.size() - data - after_data.size());
+}
+
 std::map<std::string, Peer::Document> Peer::read_documents(std::size_t count) {
   std::map<std::string, Document> documents;
   while (count > 0) {
@@ -123,10 +136,7 @@ std::map<std::string, Peer::Document> Peer::read_documents(std::size_t count) {
     Document& document = documents[params.at("document").get<std::string>()];
     if (!document.end.is_null()) throw std::runtime_error("after a document's end: " + text);
     if (message["method"] == "document.output") {
-      const std::string_view before_data = ",\"data\":", after_data = "}}";
-      const auto data = text.find(before_data) + before_data.size();
-      document.outputs.push_back(params.at("sequence").dump() + " " + params.at("plugin").get<std::string>() +
-                                 " " + text.substr(data, text.size() - data - after_data.size()));
+      document.outputs.push_back(output_text(text));
     } else if (message["method"] != "document.progress") {
       document.end = std::move(message);
       --count;

@@ -21,6 +21,8 @@ class Peer {
 
   /// All of it, with descriptors beside the first byte; false where the other side has closed.
   bool send(std::string_view bytes, const std::vector<int>& descriptors = {});
+  /// What the socket takes now, without waiting; how many bytes that was.
+  std::size_t send_some(std::string_view bytes);
   void close_sending();
   /// A line without its end; nullopt at the end of the stream. Throws where none comes in time.
   std::optional<std::string> line();
@@ -32,9 +34,14 @@ class Peer {
                       const std::vector<int>& descriptors = {});
   /// The next notification.
   nlohmann::json notification();
+  std::string notification_text();
+  /// One came before an answer, and was kept.
+  bool has_notification() const { return !notifications_.empty(); }
+  /// "SEQUENCE PLUGIN DATA" of a document.output, the data's bytes as they came.
+  static std::string output_text(const std::string& notification);
 
   struct Document {
-    std::vector<std::string> outputs;  ///< "SEQUENCE PLUGIN DATA", the data's bytes as they came.
+    std::vector<std::string> outputs;  ///< As output_text().
     nlohmann::json end;                ///< document.done or document.failed
   };
   /// Notifications up to the document's last one; those of other documents are an error.
@@ -46,7 +53,6 @@ class Peer {
   bool fill();
   UniqueFd descriptor_;
   std::string received_;
-  std::string notification_text();
   std::deque<std::string> notifications_;
   int next_id_ = 0;
 };

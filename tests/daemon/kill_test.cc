@@ -1,0 +1,143 @@
+// Clients that stream while the daemon is killed again and again at any moment, and that keep what the manual
+// tells them to keep: a document's id and the next sequence number. UNROLL_TEST_KILLS says how often,
+// UNROLL_TEST_SEED when and with what.
+#include <algorithm>
+#include <cstdlib>
+#include <future>
+#include <optional>
+#include <random>
+
+#include "tests/daemon/daemon_case.h"
+
+namespace unroll::test {
+namespace {
+
+unsigned setting(const char* name, unsigned usual) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? usual : static_cast<unsigned>(std::stoul(value));
+}
+
+/// One document that is streamed over as many connections as it takes.
+class Streamer {
+ public:
+  Streamer(std::string text, std::string socket) : text_(std::move(text)), socket_(std::move(socket)) {}
+
+  /// Opens the document, or goes on with it. False where the daemon went away meanwhile, as anywhere below.
+  bool connect() {
+    try {
+      peer_.emplace(socket_);
+      json request{{"plugins", json::array({{{"name", "score"}, {"options", {{"granularity", "line"}}}}})},
+                   {"stream", true}};
+      if (!id_.is_null()) {
+        const auto status = peer_->call("document.status", {{"document", id_}}).at("result");
+        if (status["phase"] == "done") return attach();
+        request["resume"] = id_;
+      }
+      const auto answer = peer_->call("document.open", request);
+      if (!answer.contains("result")) throw std::logic_error(answer.dump());
+      const auto& opened = answer["result"];
+      id_ = opened["document"];
+      sent_ = opened["resume_bytes"];
+      ended_ = false;
+      if (opened["next_sequence"] < outputs_.size()) throw std::logic_error("an output would come twice");
+      return opened["next_sequence"] == outputs_.size() || attach();
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  }
+  /// The next piece, and whatever outputs have come.
+  bool step(std::mt19937& random) {
+    try {
+      if (sent_ < text_.size()) {
+        auto end = std::min(text_.size(), sent_ + 1 + random() % 3000);
+        while (end < text_.size() && (text_[end] & '\xc0') == '\x80') ++end;
+        peer_->call("document.append", {{"document", id_}, {"text", text_.substr(sent_, end - sent_)}});
+        sent_ = end;
+      } else if (!ended_) {
+        peer_->call("document.end", {{"document", id_}});
+        ended_ = true;
+      } else {
+        take(peer_->notification_text());
+      }
+      while (peer_->has_notification()) take(peer_->notification_text());
+      return true;
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  }
+  bool done() const { return done_; }
+  const std::vector<std::string>& outputs() const { return outputs_; }
+  const json& id() const { return id_; }
+
+ private:
+  /// What was committed before the kill and never reached this client.
+  bool attach() {
+    const auto answer = peer_->call("document.attach", {{"document", id_}, {"from", outputs_.size()}});
+    if (!answer.contains("result")) throw std::logic_error(answer.dump());
+    if (answer["result"]["phase"] == "done") sent_ = text_.size(), ended_ = true;
+    return true;
+  }
+  void take(const std::string& text) {
+    const auto message = json::parse(text);
+    const auto& params = message["params"];
+    if (message["method"] == "document.output") {
+      if (params["sequence"] != outputs_.size()) throw std::logic_error("out of sequence: " + text);
+      outputs_.push_back(Peer::output_text(text));
+    } else if (message["method"] == "document.done") {
+      done_ = true;
+    } else if (message["method"] == "document.failed" &&
+               params["error"]["data"]["name"] != "document_state") {
+      throw std::logic_error(text);
+    }
+  }
+
+  const std::string text_, socket_;
+  std::optional<Peer> peer_;
+  json id_;
+  std::size_t sent_ = 0;
+  bool ended_ = false, done_ = false;
+  std::vector<std::string> outputs_;
+};
+
+class Kill : public DaemonCase {};
+
+TEST_F(Kill, AtAnyMomentStreamsLoseNothingAndGetNothingTwice) {
+  const unsigned kills = setting("UNROLL_TEST_KILLS", 8);
+  std::mt19937 random(setting("UNROLL_TEST_SEED", 1));
+  std::vector<std::vector<std::string>> expected;
+  std::vector<Streamer> streamers;
+  // Long enough that something is left to do at every kill.
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto text = some_text(kills * (60 + 25 * i));
+    expected.push_back(read_text(text).outputs);
+    streamers.emplace_back(text, socket());
+  }
+  const json settings{{"journal", {{"commit_blocks", 2}}}, {"limits", {{"input_buffer_bytes", 8192}}}};
+  unsigned killed = 0;
+  for (; !std::ranges::all_of(streamers, &Streamer::done); ++killed) {
+    start(settings);
+    std::future<void> killer;  // joins
+    if (killed < kills) {
+      killer = std::async(std::launch::async, [this, moment = static_cast<int>(random() % 400)] {
+        ::poll(nullptr, 0, moment);
+        process().stop(SIGKILL);
+      });
+    }
+    bool alive = true;
+    for (auto& streamer : streamers) alive = alive && (streamer.done() || streamer.connect());
+    while (alive && !std::ranges::all_of(streamers, &Streamer::done)) {
+      for (auto& streamer : streamers) alive = alive && (streamer.done() || streamer.step(random));
+    }
+  }
+  RecordProperty("kills", static_cast<int>(killed - 1));
+  start();
+  for (std::size_t i = 0; i < streamers.size(); ++i) {
+    EXPECT_EQ(streamers[i].outputs(), expected[i]) << "as they came, document " << i;
+    Peer peer(socket());
+    peer.call("document.attach", {{"document", streamers[i].id()}});
+    EXPECT_EQ(peer.read_document(streamers[i].id()).outputs, expected[i]) << "from the journal, " << i;
+  }
+}
+
+}  // namespace
+}  // namespace unroll::test
