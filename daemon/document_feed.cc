@@ -41,13 +41,15 @@ class FileFeed : public DocumentFeed, public std::enable_shared_from_this<FileFe
     if (stopped_) return;
     std::string bytes(kChunkBytes, '\0');
     ssize_t count = 0;
+    int failure = 0;
     try {
       const auto descriptor = context_->files.open(file_);
       count = ::pread(descriptor->get(), bytes.data(), bytes.size(), static_cast<off_t>(offset_));
+      failure = errno;  // before anything is closed
     } catch (const Error& error) {
       return error.code == ErrorCode::kLimit ? next_later() : fail(context_->engine, id_, error.what());
     }
-    if (count < 0) return errno == EINTR ? next() : fail(context_->engine, id_, reason(errno));
+    if (count < 0) return failure == EINTR ? next() : fail(context_->engine, id_, reason(failure));
     if (count == 0) return end(context_->engine, id_);
     bytes.resize(static_cast<std::size_t>(count));
     offset_ += bytes.size();

@@ -129,15 +129,22 @@ TEST_F(Files, ThatWereCancelledStayCancelled) {
   EXPECT_TRUE(now.contains("resume_bytes")) << "its user may change their mind";
 }
 
-TEST_F(Files, HundredsNeedFewDescriptors) {
+TEST_F(Files, HundredsNeedFewDescriptorsAndAreReadOnAfterTheirsWasClosed) {
   start({{"limits", {{"input_buffer_bytes", 4096}}}});
-  write_file(path(), some_text(10'000));
+  const auto text = some_text(4000);  // more than is read at once
+  write_file(path(), text);
+  const auto expected = read_text(text).outputs;
   const auto before = descriptors();
-  Peer peer(socket());
-  constexpr std::size_t kFiles = 300;
-  for (std::size_t i = 0; i < kFiles; ++i) open(peer);
-  EXPECT_EQ(peer.call("server.stats", json::object())["result"]["open_documents"], kFiles);
-  EXPECT_LT(descriptors(), before + 64 + 8);
+  Peer first(socket());
+  const auto id = open(first);
+  {
+    constexpr std::size_t kOthers = 300;
+    Peer peer(socket());
+    for (std::size_t i = 0; i < kOthers; ++i) open(peer);
+    EXPECT_EQ(peer.call("server.stats", json::object())["result"]["open_documents"], kOthers + 1);
+    EXPECT_LT(descriptors(), before + 64 + 8);
+  }
+  EXPECT_EQ(first.read_document(id).outputs, expected);
 }
 
 TEST_F(Files, WithoutDescriptorsLeftOpenIsRefusedAndTheRestGoesOn) {

@@ -104,38 +104,39 @@ class Kill : public DaemonCase {};
 TEST_F(Kill, AtAnyMomentStreamsLoseNothingAndGetNothingTwice) {
   const unsigned kills = setting("UNROLL_TEST_KILLS", 8);
   std::mt19937 random(setting("UNROLL_TEST_SEED", 1));
+  std::vector<std::string> texts;
   std::vector<std::vector<std::string>> expected;
-  std::vector<Streamer> streamers;
-  // Long enough that something is left to do at every kill.
-  for (std::size_t i = 0; i < 3; ++i) {
-    const auto text = some_text(kills * (60 + 25 * i));
-    expected.push_back(read_text(text).outputs);
-    streamers.emplace_back(text, socket());
+  for (const std::size_t lines : {400, 600, 800}) {
+    texts.push_back(some_text(lines));
+    expected.push_back(read_text(texts.back()).outputs);
   }
   const json settings{{"journal", {{"commit_blocks", 2}}}, {"limits", {{"input_buffer_bytes", 8192}}}};
-  unsigned killed = 0;
-  for (; !std::ranges::all_of(streamers, &Streamer::done); ++killed) {
-    start(settings);
-    std::future<void> killer;  // joins
-    if (killed < kills) {
-      killer = std::async(std::launch::async, [this, moment = static_cast<int>(random() % 400)] {
-        ::poll(nullptr, 0, moment);
-        process().stop(SIGKILL);
-      });
+  for (unsigned killed = 0; killed < kills;) {
+    std::vector<Streamer> streamers;
+    for (const auto& text : texts) streamers.emplace_back(text, socket());
+    while (!std::ranges::all_of(streamers, &Streamer::done)) {
+      start(settings);
+      std::future<void> killer;  // joins
+      if (killed < kills) {
+        ++killed;
+        killer = std::async(std::launch::async, [this, moment = static_cast<int>(random() % 400)] {
+          ::poll(nullptr, 0, moment);
+          process().stop(SIGKILL);
+        });
+      }
+      bool alive = true;
+      for (auto& streamer : streamers) alive = alive && (streamer.done() || streamer.connect());
+      while (alive && !std::ranges::all_of(streamers, &Streamer::done)) {
+        for (auto& streamer : streamers) alive = alive && (streamer.done() || streamer.step(random));
+      }
     }
-    bool alive = true;
-    for (auto& streamer : streamers) alive = alive && (streamer.done() || streamer.connect());
-    while (alive && !std::ranges::all_of(streamers, &Streamer::done)) {
-      for (auto& streamer : streamers) alive = alive && (streamer.done() || streamer.step(random));
+    start();
+    for (std::size_t i = 0; i < streamers.size(); ++i) {
+      ASSERT_EQ(streamers[i].outputs(), expected[i]) << "as they came, document " << i;
+      Peer peer(socket());
+      peer.call("document.attach", {{"document", streamers[i].id()}});
+      ASSERT_EQ(peer.read_document(streamers[i].id()).outputs, expected[i]) << "from the journal, " << i;
     }
-  }
-  RecordProperty("kills", static_cast<int>(killed - 1));
-  start();
-  for (std::size_t i = 0; i < streamers.size(); ++i) {
-    EXPECT_EQ(streamers[i].outputs(), expected[i]) << "as they came, document " << i;
-    Peer peer(socket());
-    peer.call("document.attach", {{"document", streamers[i].id()}});
-    EXPECT_EQ(peer.read_document(streamers[i].id()).outputs, expected[i]) << "from the journal, " << i;
   }
 }
 
