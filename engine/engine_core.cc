@@ -191,10 +191,8 @@ void EngineCore::append(const DocumentId& id, std::string bytes, std::function<v
     document->received += bytes.size();
     touch_locked(document);
     if (document->received > options.max_document_bytes) {
-      const LimitError error("limits.document_bytes", options.max_document_bytes,
-                             "document " + id + " is longer than the limit of " +
-                                 std::to_string(options.max_document_bytes) +
-                                 " bytes (limits.document_bytes); split it");
+      const LimitError error("document " + id + " is too long", "limits.document_bytes",
+                             options.max_document_bytes, "split it");
       document->cancelled = error;
       document->ended = true;
       throw error;

@@ -6,12 +6,8 @@
 namespace unroll {
 namespace {
 
-/// `key`: the limit's name in the daemon's configuration.
-void check(std::uint64_t wanted, std::uint64_t limit, const char* key, const char* what) {
-  if (wanted <= limit) return;
-  throw LimitError(key, limit,
-                   "the limit on " + std::string(what) + " (" + std::to_string(limit) + ", " + key +
-                       ") is reached; wait until a document is done, or cancel one");
+void check(std::uint64_t wanted, std::uint64_t limit, const char* what, const char* key) {
+  if (wanted > limit) throw LimitError(what, key, limit, "wait until a document is done, or cancel one");
 }
 
 }  // namespace
@@ -19,16 +15,16 @@ void check(std::uint64_t wanted, std::uint64_t limit, const char* key, const cha
 void UsageByOwner::open(std::uint32_t owner) {
   const auto own = of(owner);
   const auto& limits = options_;
-  check(all_.documents + 1, limits.max_documents, "limits.documents", "open documents");
-  check(own.documents + 1, limits.max_documents_per_owner, "limits.documents_per_user",
-        "open documents of one user");
-  check(all_.buffered, limits.max_buffered_bytes, "limits.buffered_bytes", "bytes that wait to be read");
-  check(own.buffered, limits.max_buffered_bytes_per_owner, "limits.buffered_bytes_per_user",
-        "bytes of one user that wait to be read");
-  check(all_.buffered + all_.fixed + fixed_, limits.max_memory_bytes, "limits.memory_bytes",
-        "bytes of memory for documents");
-  check(own.buffered + own.fixed + fixed_, limits.max_memory_bytes_per_owner, "limits.memory_bytes_per_user",
-        "bytes of memory for one user's documents");
+  check(all_.documents + 1, limits.max_documents, "too many documents are open", "limits.documents");
+  check(own.documents + 1, limits.max_documents_per_owner, "too many of your documents are open",
+        "limits.documents_per_user");
+  check(all_.buffered, limits.max_buffered_bytes, "too many bytes wait to be read", "limits.buffered_bytes");
+  check(own.buffered, limits.max_buffered_bytes_per_owner, "too many of your bytes wait to be read",
+        "limits.buffered_bytes_per_user");
+  check(all_.buffered + all_.fixed + fixed_, limits.max_memory_bytes,
+        "the open documents take too much memory", "limits.memory_bytes");
+  check(own.buffered + own.fixed + fixed_, limits.max_memory_bytes_per_owner,
+        "your open documents take too much memory", "limits.memory_bytes_per_user");
   for (auto* usage : {&all_, &owners_[owner]}) {
     ++usage->documents;
     usage->fixed += fixed_;

@@ -229,14 +229,14 @@ TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {
   for (int i = 0; i < 5; ++i) documents.push_back(open());
   auto error = error_of([&] { open(); });
   EXPECT_EQ(error.code, ErrorCode::kLimit);
-  EXPECT_THAT(error.what(), HasSubstr("limits.memory_bytes_per_user"));
+  EXPECT_THAT(error.what(), HasSubstr("limits.memory_bytes_per_user is 600000"));
   auto other = a_request();
   for (const auto owner : {2000, 3000, 4000}) {
     other.owner = owner;
     open(other);
   }
   other.owner = 5000;
-  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("(1000000, limits.memory_bytes)"));
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("limits.memory_bytes is 1000000"));
   core_->end(documents[0].id);
   run_until_idle();
   open(other);
@@ -258,11 +258,11 @@ TEST_F(Core, WritersWaitForTheBuffersOfAllDocuments) {
   EXPECT_EQ(rooms[1], 0) << "9000 of one user's 8000";
   append(2, 500);
   EXPECT_EQ(rooms[2], 1);
-  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.buffered_bytes_per_user"));
+  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.buffered_bytes_per_user is 8000"));
   open(other);
   append(2, 4000);
   EXPECT_EQ(rooms[2], 1) << "13500 of everybody's 10000";
-  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("(10000, limits.buffered_bytes)"));
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("limits.buffered_bytes is 10000"));
   run_until_idle();
   EXPECT_EQ(rooms[1], 1);
   EXPECT_EQ(rooms[2], 2);
@@ -305,7 +305,7 @@ TEST_F(Core, TenThousandOpenDocumentsCostARoundNothing) {
   std::uint64_t rounds = 0;
   for (; core_->has_work(); ++rounds) core_->round();
   EXPECT_THAT(rounds, Le(52u)) << "rounds for the one that has work";
-  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.documents"));
+  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.documents is 10000"));
 }
 
 }  // namespace

@@ -279,19 +279,18 @@ TEST(Engine, LimitsNameThemselves) {
   engine.open(a_request(), nullptr);
   auto error = error_of([&] { engine.open(a_request(), nullptr); });
   EXPECT_EQ(error.code, ErrorCode::kLimit);
-  EXPECT_THAT(error.what(), HasSubstr("of one user (2, limits.documents_per_user)"));
+  EXPECT_THAT(error.what(), HasSubstr("limits.documents_per_user is 2"));
   auto other = a_request();
   other.owner = 5;
   engine.open(other, nullptr);
   other.owner = 6;
-  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(),
-              HasSubstr("open documents (3, limits.documents)"));
+  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(), HasSubstr("limits.documents is 3"));
   EXPECT_EQ(engine.list(5).size(), 1u);
   EXPECT_EQ(engine.list(std::nullopt).size(), 3u) << "what was refused leaves nothing behind";
 
   error = error_of([&] { engine.append(id, std::string(101, 'x'), {}); });
   EXPECT_EQ(error.code, ErrorCode::kLimit);
-  EXPECT_THAT(error.what(), HasSubstr("100 bytes"));
+  EXPECT_THAT(error.what(), HasSubstr("limits.document_bytes is 100"));
   EXPECT_EQ(recorder->wait().error_code, ErrorCode::kLimit);
 }
 
