@@ -5,6 +5,8 @@
 # SentencePiece 0.1.97 the vocabulary.                SQLite 3.40   the journal: durable, atomic commits.
 # Boost 1.74           Asio (sockets), Beast (HTTP).  spdlog 1.10   logging.
 # CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation.
+# jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
+#                      come and go between small states that stay; and is slower.
 # GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.
 
 # find_package(Torch) wants a CUDA toolkit wherever the wheel was built with one, so the two libraries that we link
@@ -34,6 +36,12 @@ find_package(SQLite3 3.40 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc>=5)
+# For the two programs; sanitizers bring a malloc of their own.
+add_library(unroll_allocator INTERFACE)
+if(NOT UNROLL_SANITIZE)
+  target_link_libraries(unroll_allocator INTERFACE PkgConfig::jemalloc)
+endif()
 if(UNROLL_TESTS)
   find_package(GTest 1.12 REQUIRED)
   include(GoogleTest)

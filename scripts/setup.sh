@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format clang-tidy
-  libboost-dev nlohmann-json3-dev libsentencepiece-dev libspdlog-dev libsqlite3-dev libsystemd-dev
+  libboost-dev nlohmann-json3-dev libsentencepiece-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
   libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev git socat curl xz-utils)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)  # to fetch LibTorch's wheel
 torch_version=2.11.0
