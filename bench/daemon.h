@@ -2,8 +2,10 @@
 // real daemon, documents through its real socket, and what the kernel says of it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -42,21 +44,21 @@ inline std::ptrdiff_t open_files_of(pid_t pid) {
   return std::distance(begin(files), end(files));
 }
 
-/// Lines of a log, no two alike: the same for the same number.
+/// Lines of a log, hardly two alike: the same for the same number.
 inline std::string log_line(std::uint64_t number) {
   static constexpr const char* kTemplates[] = {
-      "sshd[%u]: Accepted publickey for admin from 10.0.%u.%u port %u ssh2",
-      "kernel: [%u.%u] eth0: link is up, %u Mbps, queue %u",
-      "nginx: 192.168.%u.%u GET /api/v1/items/%u 200 %u",
-      "postgres[%u]: checkpoint complete: wrote %u buffers, %u WAL files, %u s",
-      "systemd[%u]: Started Session %u of user backup (%u/%u)",
-      "app: request %u took %u ms, cache hits %u, misses %u"};
-  std::uint64_t mixed = number * 6364136223846793005u + 1442695040888963407u;
+      "sshd: Accepted publickey for user%u from workstation port %u protocol version two",
+      "kernel: network interface eth%u: link is up, full duplex, flow control on, queue %u",
+      "nginx: GET /static/images/products/%u answered with success from the cache in %u ms",
+      "postgres: checkpoint complete, wrote %u buffers, write-ahead log files added %u",
+      "systemd: Started Session %u of the nightly backup service, waiting for the network (%u)",
+      "application: request %u was handled in %u ms, connection goes back to the pool"};
+  std::uint64_t mixed = (number + 1) * 6364136223846793005u;
   mixed ^= mixed >> 29;
-  char line[200];
-  std::snprintf(line, sizeof line, kTemplates[mixed % 6], unsigned(mixed >> 8 & 0xffff),
-                unsigned(mixed >> 24 & 0xff), unsigned(mixed >> 32 & 0xfff), unsigned(mixed >> 44 & 0xffff));
-  return std::string(line) + '\n';
+  std::array<char, 200> line{};
+  std::snprintf(line.data(), line.size(), kTemplates[mixed % 6], unsigned(mixed >> 8 & 0x1ff),
+                unsigned(mixed >> 24 & 0x3ff));
+  return std::string(line.data()) + '\n';
 }
 
 }  // namespace unroll::bench

@@ -7,10 +7,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fcntl.h>
+#include <sentencepiece_trainer.h>
 
 #include "bench/daemon.h"
 #include "client/text.h"
 #include "daemon/unique_fd.h"
+#include "model/block_recurrent_transformer.h"
+#include "model/checkpoint.h"
 
 namespace unroll::bench {
 namespace {
@@ -25,6 +28,28 @@ void write_log(const std::filesystem::path& file, std::uint64_t bytes) {
     out << text;
     written += text.size();
   }
+}
+
+/// So small that a gigabyte takes minutes: random weights, and a vocabulary for just such a log.
+void write_model(const std::filesystem::path& folder, const std::filesystem::path& log) {
+  std::filesystem::create_directory(folder);
+  const auto trained = sentencepiece::SentencePieceTrainer::Train(
+      "--input=" + log.string() + " --model_prefix=" + (folder / "tokenizer").string() +
+      " --vocab_size=600 --byte_fallback --bos_id=1 --unk_id=0 --eos_id=2 --add_dummy_prefix=false"
+      " --remove_extra_whitespaces=false --normalization_rule_name=identity --input_sentence_size=2000"
+      " --num_threads=1 --minloglevel=2");
+  if (!trained.ok()) throw std::runtime_error(trained.ToString());
+  ModelConfig config;
+  config.num_tokens = 600;
+  config.dim = 16;
+  config.depth = 1;
+  config.dim_head = 8;
+  config.heads = 1;
+  config.block_width = 128;
+  config.max_seq_len = 256;
+  config.recurrent_layers = config.read_recurrent_layers = {1};
+  config.num_state_vectors = 16;
+  save_checkpoint(folder, config, random_parameters(config), "fp32");
 }
 
 /// Bytes a second in each tenth of the document.
@@ -59,7 +84,8 @@ int measure(std::filesystem::path model, const std::vector<std::uint64_t>& megab
   const TemporaryFolder work;
   if (model.empty()) {
     model = work / "model";
-    test::write_tiny_model(model, 512);
+    write_log(work / "sample", 1'000'000);
+    write_model(model, work / "sample");
   }
   std::vector<double> peaks;
   for (const auto size : megabytes) {

@@ -98,15 +98,15 @@ fs::path program(const std::string& name) {
   return fs::path(UNROLL_BINARY_DIR) / "bin" / name;
 }
 
-void write_tiny_model(const fs::path& folder, std::int64_t block_width) {
+void write_tiny_model(const fs::path& folder) {
   ModelConfig config;
   config.num_tokens = 8192;
   config.dim = 16;
   config.depth = 2;
   config.dim_head = 8;
   config.heads = 2;
-  config.block_width = block_width;
-  config.max_seq_len = 2 * block_width;
+  config.block_width = 32;
+  config.max_seq_len = 64;
   config.recurrent_layers = config.read_recurrent_layers = {1};
   config.num_state_vectors = 8;
   const at::Generator random = at::detail::createCPUGenerator(7);

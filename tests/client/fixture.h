@@ -2,7 +2,6 @@
 // daemon.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -20,7 +19,7 @@ std::filesystem::path program(const std::string& name);
 
 /// Writes a checkpoint that loads in a moment: random weights (always the same), the demonstration model's
 /// vocabulary.
-void write_tiny_model(const std::filesystem::path& folder, std::int64_t block_width = 32);
+void write_tiny_model(const std::filesystem::path& folder);
 
 struct Finished {
   int exit_code = -1;  ///< 128 + the signal where one ended it.
