@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include <sys/socket.h>
@@ -69,8 +70,8 @@ std::optional<Connection> Connection::open(const fs::path& socket, std::string& 
 }
 
 void Connection::gone(const std::string& how) const {
-  throw CommandError("the daemon on " + path_.string() + " " + how +
-                     "; look into its log, start it again, and run the command again");
+  throw DaemonGone("the daemon on " + path_.string() + " " + how +
+                   "; look into its log, start it again, and run the command again");
 }
 
 void Connection::send(std::string_view line, int descriptor) {
@@ -84,29 +85,45 @@ void Connection::send(std::string_view line, int descriptor) {
   }
 }
 
-std::string Connection::receive_line() {
-  for (;;) {
-    if (const std::size_t end = received_.find('\n', searched_); end != std::string::npos) {
-      std::string line = received_.substr(taken_, end - taken_);
-      taken_ = searched_ = end + 1;
-      return line;
-    }
-    received_.erase(0, taken_);
-    taken_ = 0;
-    receive_more();
-  }
+bool Connection::has_line() {
+  searched_ = std::min(received_.find('\n', searched_), received_.size());
+  return searched_ < received_.size();
 }
 
-void Connection::receive_more() {
+std::string Connection::receive_line() {
+  while (!has_line()) receive_more(0);
+  std::string line = received_.substr(taken_, searched_ - taken_);
+  taken_ = ++searched_;
+  return line;
+}
+
+bool Connection::receive_more(int flags) {
+  received_.erase(0, std::exchange(taken_, 0));
   searched_ = received_.size();
   if (searched_ > kMaxLineBytes) gone("sent a line longer than the protocol allows");
   received_.resize(searched_ + kReceiveBytes);
-  const ssize_t got = ::recv(socket_.get(), received_.data() + searched_, kReceiveBytes, 0);
+  const ssize_t got = ::recv(socket_.get(), received_.data() + searched_, kReceiveBytes, flags);
   const int error = errno;
   received_.resize(searched_ + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   if (got == 0 || (got < 0 && error == ECONNRESET)) gone("went away in the middle of its work");
-  if (got < 0 && error != EINTR)
+  if (got < 0 && error != EINTR && error != EAGAIN)
     throw CommandError(system_message("cannot read from " + path_.string(), error));
+  return got > 0;
+}
+
+bool Connection::has_message() {
+  return !waiting_.empty() || has_line() || (receive_more(MSG_DONTWAIT) && has_line());
+}
+
+std::variant<Response, Notification> Connection::next_message() {
+  if (waiting_.empty()) return parse_message(receive_line());
+  Notification first = std::move(waiting_.front());
+  waiting_.pop_front();
+  return first;
+}
+
+void Connection::post(std::string_view method, const nlohmann::json& params) {
+  send(request_line(next_id_++, method, params), -1);
 }
 
 nlohmann::json Connection::call(std::string_view method, const nlohmann::json& params, int descriptor) {
@@ -126,13 +143,8 @@ nlohmann::json Connection::call(std::string_view method, const nlohmann::json& p
 }
 
 Notification Connection::next() {
-  if (!waiting_.empty()) {
-    Notification first = std::move(waiting_.front());
-    waiting_.pop_front();
-    return first;
-  }
   for (;;) {
-    auto message = parse_message(receive_line());
+    auto message = next_message();
     if (auto* notification = std::get_if<Notification>(&message)) return std::move(*notification);
     auto& response = std::get<Response>(message);
     if (response.error) throw *response.error;

@@ -6,13 +6,21 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
+#include "client/command_error.h"
 #include "daemon/protocol.h"
 #include "daemon/unique_fd.h"
 
 namespace unroll {
 
-/// One thread. Every call throws CommandError where the daemon goes away.
+/// The daemon went away: it was stopped, or died.
+class DaemonGone : public CommandError {
+ public:
+  using CommandError::CommandError;
+};
+
+/// One thread. Every call throws DaemonGone where the daemon goes away.
 class Connection {
  public:
   /// Nullopt where nobody listens (no socket, a stale one, no right to it); `why` then says so.
@@ -23,6 +31,16 @@ class Connection {
   nlohmann::json call(std::string_view method, const nlohmann::json& params, int descriptor = -1);
   /// The next notification; waits for it.
   Notification next();
+
+  // For those who wait for other things meanwhile.
+  /// Sends a request whose response next_message() will give.
+  void post(std::string_view method, const nlohmann::json& params);
+  int descriptor() const { return socket_.get(); }  ///< To poll, where has_message() is false.
+  /// There is a message that next_message() need not wait for. Receives what has come.
+  bool has_message();
+  std::variant<Response, Notification> next_message();
+  /// Drops the notifications that came so far.
+  void forget_notifications() { waiting_.clear(); }
   const std::filesystem::path& socket() const { return path_; }
 
  private:
@@ -30,7 +48,9 @@ class Connection {
       : path_(std::move(path)), socket_(std::move(socket)) {}
   void send(std::string_view line, int descriptor);
   std::string receive_line();
-  void receive_more();
+  /// False where nothing has come and `flags` say not to wait.
+  bool receive_more(int flags);
+  bool has_line();
   [[noreturn]] void gone(const std::string& how) const;
 
   std::filesystem::path path_;

@@ -120,11 +120,11 @@ int attach(const DaemonOptions& options) {
   ResultWriter writer(options.shared.out);
   call_for(daemon, method::kAttach, options.document, {{"from", options.from}});
   ReadEvents events;
-  events.output = [&](const std::string& plugin, const json& data) {
+  events.output = [&](std::uint64_t, const std::string& plugin, const json& data) {
     write_output_line(writer, "", plugin, data);
   };
   events.progress = [&](const ReadProgress&) { writer.flush(); };
-  follow_document(daemon, options.document, events);
+  follow_document(daemon, options.document, options.from, events);
   writer.flush();
   return 0;
 }

@@ -1,5 +1,6 @@
 // Reads a document with an engine in this process. Three sides meet here: the engine's thread, which leaves
 // what it has in an Inbox; the source, which is read only while the engine has room; and the caller's events.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <deque>
@@ -11,6 +12,8 @@
 #include <sys/eventfd.h>
 
 #include "client/command_error.h"
+#include "client/document_bytes.h"
+#include "client/document_events.h"
 #include "client/reader.h"
 #include "model/threads.h"
 
@@ -18,6 +21,7 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
+constexpr std::size_t kOutputsAtOnce = 256;
 
 ReadProgress progress_of(const DocumentStatus& status) {
   return {status.bytes, status.total_bytes, status.tokens, status.tokens_per_second};
@@ -79,54 +83,121 @@ class Inbox : public DocumentListener {
 /// One document on its way through the engine.
 class Reading {
  public:
-  Reading(Engine& engine, Source& source, const std::vector<PluginRequest>& plugins, const ReadEvents& events)
-      : engine_(engine), source_(source), events_(events), inbox_(std::make_shared<Inbox>()) {
-    DocumentRequest request;
-    request.plugins = plugins;
-    request.name = source.name();
-    request.owner = ::geteuid();
-    request.total_bytes = source.total_bytes();
-    document_ = engine_.open(std::move(request), inbox_).id;
-  }
+  Reading(Engine& engine, Source& source, const ReadRequest& request, const ReadEvents& events)
+      : engine_(engine),
+        source_(source),
+        request_(request),
+        events_(events),
+        inbox_(std::make_shared<Inbox>()),
+        bytes_(source, 0),
+        progress_(events) {}
 
   void run() {
-    for (;;) {
-      Inbox::Contents contents = inbox_->take();
-      room_ = room_ || contents.room;
-      for (const Output& output : contents.outputs) {
-        events_.output(output.plugin, nlohmann::json::parse(output.json));
+    const std::optional<DocumentStatus> before = known();
+    if (before && before->phase == DocumentPhase::kDone) return tell_again(*before);
+    open(before);
+    try {
+      if (events_.opened) events_.opened(opened_.id);
+      tell_outputs_before(opened_.id, opened_.next_sequence);
+      progress_.tell(progress_of(engine_.status(opened_.id)));
+      bytes_.go_to(opened_.resume_bytes);
+      while (!serve_inbox()) {
+        if (wait()) feed();
       }
-      if (contents.progress && events_.progress) events_.progress(*contents.progress);
-      if (contents.finished) return finish(*contents.finished);
-      if (wait()) feed();
+    } catch (const std::exception& error) {
+      // It must not look like the document's end, and can be resumed. No error where it has failed already.
+      engine_.cancel(opened_.id, Error(ErrorCode::kSource, error.what()));
+      throw;
     }
   }
 
  private:
-  static void finish(const DocumentStatus& status) {
-    if (status.phase == DocumentPhase::kDone) return;
-    throw Error(status.error_code.value_or(ErrorCode::kInternal), status.error);
+  std::optional<DocumentStatus> known() const {
+    if (!request_.resume) return std::nullopt;
+    try {
+      return engine_.status(*request_.resume);
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::kDocumentUnknown) throw;
+      return std::nullopt;
+    }
   }
 
-  /// Waits for the inbox or the source; true where the source can be read and the engine has room for it.
-  bool wait() const {
-    std::array<pollfd, 2> waited = {pollfd{inbox_->descriptor(), POLLIN, 0},
-                                    pollfd{room_ && !ended_ ? source_.descriptor() : -1, POLLIN, 0}};
-    if (::poll(waited.data(), waited.size(), -1) < 0 && errno != EINTR) {
-      throw CommandError(system_message("cannot wait for " + source_.name(), errno));
+  void tell_again(const DocumentStatus& done) {
+    if (events_.opened) events_.opened(done.id);
+    tell_outputs_before(done.id, done.outputs);
+    progress_.tell(progress_of(done));
+  }
+
+  void open(const std::optional<DocumentStatus>& before) {
+    DocumentRequest request;
+    request.plugins = request_.plugins;
+    request.name = source_.name();
+    request.owner = ::geteuid();
+    request.total_bytes = source_.total_bytes();
+    request.flush_after = request_.flush_after;
+    if (before) {
+      request.resume = before->id;
+      try {
+        opened_ = engine_.open(request, inbox_);
+        from_ = request_.from;
+        return;
+      } catch (const Error& error) {
+        // One that failed by itself cannot go on.
+        if (error.code != ErrorCode::kDocumentState || before->phase == DocumentPhase::kOpen) throw;
+      }
+      request.resume.reset();
     }
+    opened_ = engine_.open(std::move(request), inbox_);
+  }
+
+  /// Committed outputs of a resumed document, which nobody will tell by themselves.
+  void tell_outputs_before(const DocumentId& id, std::uint64_t end) const {
+    std::vector<Output> outputs;
+    for (std::uint64_t next = request_.from; next < end; next += outputs.size()) {
+      outputs = engine_.outputs(id, next, std::min<std::uint64_t>(kOutputsAtOnce, end - next));
+      if (outputs.empty())
+        throw CommandError("the journal lacks outputs of document " + id + "; read it anew");
+      for (const Output& output : outputs) tell(output);
+    }
+  }
+
+  void tell(const Output& output) const {
+    if (output.sequence < from_) return;
+    events_.output(output.sequence, output.plugin, nlohmann::json::parse(output.json));
+  }
+  /// True when the document is done. Throws where it failed.
+  bool serve_inbox() {
+    Inbox::Contents contents = inbox_->take();
+    room_ = room_ || contents.room;
+    for (const Output& output : contents.outputs) tell(output);
+    if (contents.progress) progress_.tell(*contents.progress);
+    if (contents.finished) progress_.tell(progress_of(*contents.finished));
+    progress_.beat();
+    if (!contents.finished) return false;
+    if (contents.finished->phase == DocumentPhase::kDone) return true;
+    throw Error(contents.finished->error_code.value_or(ErrorCode::kInternal), contents.finished->error);
+  }
+
+  /// Waits a little for the inbox or the source; true where there are bytes and the engine has room for them.
+  bool wait() const {
+    const bool hungry = room_ && !ended_;
+    if (hungry && bytes_.ready()) return true;
+    std::array<pollfd, 2> waited = {pollfd{inbox_->descriptor(), POLLIN, 0},
+                                    pollfd{hungry ? source_.descriptor() : -1, POLLIN, 0}};
+    if (::poll(waited.data(), waited.size(), kHeartbeatMs) < 0 && errno != EINTR)
+      throw CommandError(system_message("cannot wait for " + source_.name(), errno));
     return waited[1].revents != 0;
   }
 
   void feed() {
-    std::string bytes = source_.read(kReadBytes);
+    auto bytes = bytes_.next(kReadBytes);
     try {
-      if (bytes.empty()) {
+      if (!bytes) {
         ended_ = true;
-        engine_.end(document_);
-      } else {
+        engine_.end(opened_.id);
+      } else if (!bytes->empty()) {
         room_ = false;
-        engine_.append(document_, std::move(bytes), [inbox = inbox_] { inbox->set_room(); });
+        engine_.append(opened_.id, *std::move(bytes), [inbox = inbox_] { inbox->set_room(); });
       }
     } catch (const Error& error) {
       // The document has failed meanwhile: the inbox will hold the reason, which is the one to report.
@@ -137,29 +208,35 @@ class Reading {
 
   Engine& engine_;
   Source& source_;
+  const ReadRequest& request_;
   const ReadEvents& events_;
   std::shared_ptr<Inbox> inbox_;
-  DocumentId document_;
+  DocumentBytes bytes_;
+  Opened opened_;
+  std::uint64_t from_ = 0;  ///< First output to tell of.
+  ProgressTeller progress_;
   bool room_ = false;
   bool ended_ = false;
 };
 
 class EmbeddedReader : public Reader {
  public:
-  explicit EmbeddedReader(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  explicit EmbeddedReader(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
-  void read(Source& source, const std::vector<PluginRequest>& plugins, const ReadEvents& events) override {
-    Reading(*engine_, source, plugins, events).run();
+  void read(Source& source, const ReadRequest& request, const ReadEvents& events) override {
+    Reading(*engine_, source, request, events).run();
   }
+  std::unique_ptr<Reader> another() override { return std::make_unique<EmbeddedReader>(engine_); }
+  std::string model() override { return model_text(engine_->model_info().name, engine_->model_info().dtype); }
 
  private:
-  std::unique_ptr<Engine> engine_;
+  std::shared_ptr<Engine> engine_;
 };
 
 }  // namespace
 
-std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
-                                             const ModelOptions& options) {
+std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model, const ModelOptions& options,
+                                             const std::filesystem::path& journal) {
   auto vocabulary = Vocabulary::load(model / "tokenizer.model");
   auto plugins = std::make_shared<PluginRegistry>();
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
@@ -167,8 +244,12 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
   }
   wait_without_spinning();
   std::shared_ptr<BlockModel> blocks = load_block_model(model, options);
-  return std::make_unique<EmbeddedReader>(std::make_unique<Engine>(std::move(blocks), std::move(vocabulary),
-                                                                   std::move(plugins), EngineOptions()));
+  EngineOptions engine;
+  engine.journal = journal;
+  // Whoever gave a journal may come back for a document after a long while.
+  if (!journal.empty()) engine.keep_finished = std::chrono::hours(24 * 365);
+  return std::make_unique<EmbeddedReader>(std::make_shared<Engine>(std::move(blocks), std::move(vocabulary),
+                                                                   std::move(plugins), std::move(engine)));
 }
 
 }  // namespace unroll

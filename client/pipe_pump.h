@@ -1,32 +1,22 @@
-// Copies a descriptor that another process cannot read from (a terminal, a socket) into a pipe that it can.
+// Copies a descriptor that another process cannot read from (a terminal, a socket).
 #pragma once
 
-#include <thread>
+#include <string>
 
-#include "daemon/unique_fd.h"
+#include "client/pump.h"
 
 namespace unroll {
 
-/// Copies on a thread of its own until the source ends, the pipe's reader goes away, or the pump is
-/// destroyed.
-class PipePump {
+class PipePump : public Pump {
  public:
-  /// Borrows `source`. Throws CommandError.
-  explicit PipePump(int source);
-  ~PipePump();
-  PipePump(const PipePump&) = delete;
-  PipePump& operator=(const PipePump&) = delete;
-
-  int read_end() const { return read_end_.get(); }
-  /// After the read end was handed over: so that the pump notices when its new owner closes it.
-  void close_read_end() { read_end_.reset(); }
+  /// `name`: for errors.
+  PipePump(std::string name, UniqueFd source) : name_(std::move(name)), source_(std::move(source)) {}
+  std::uint64_t begin(std::uint64_t) override { return 0; }  // what was there before cannot be read again
+  void run(int pipe, int stop) override;
 
  private:
-  static void copy(int source, UniqueFd write_end, int stop);
-
-  UniqueFd read_end_;
-  UniqueFd stop_;
-  std::thread thread_;
+  std::string name_;
+  UniqueFd source_;
 };
 
 }  // namespace unroll

@@ -65,6 +65,12 @@ void Progress::update(const ReadProgress& progress) {
   shown_ = true;
 }
 
+void Progress::note(const std::string& text) {
+  if (!terminal_.present) return;
+  hide();
+  std::cerr << "unroll: " << text << std::endl;
+}
+
 void Progress::hide() {
   if (!shown_) return;
   std::cerr << '\r' << std::string(terminal_.width - 1, ' ') << '\r' << std::flush;

@@ -22,6 +22,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void update(const ReadProgress& progress);
+  /// A line of its own, on a terminal only.
+  void note(const std::string& text);
   /// Clears the line, so that something else can be written; the next update draws it again.
   void hide();
 

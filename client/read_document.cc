@@ -10,7 +10,7 @@ void read_document(Reader& reader, Source& source, const std::vector<PluginReque
   Progress progress(source.name());
   const bool on_terminal = writer.terminal().present;
   ReadEvents events;
-  events.output = [&](const std::string& plugin, const nlohmann::json& data) {
+  events.output = [&](std::uint64_t, const std::string& plugin, const nlohmann::json& data) {
     if (on_terminal) progress.hide();
     output(plugin, data);
     if (on_terminal) writer.flush();
@@ -19,7 +19,10 @@ void read_document(Reader& reader, Source& source, const std::vector<PluginReque
     writer.flush();
     progress.update(status);
   };
-  reader.read(source, plugins, events);
+  events.note = [&](const std::string& text) { progress.note(text); };
+  ReadRequest request;
+  request.plugins = plugins;
+  reader.read(source, request, events);
 }
 
 PluginRequest parse_plugin_request(const std::string& text) {

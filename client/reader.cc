@@ -39,7 +39,11 @@ void check_daemon_model(Connection& connection, const SharedOptions& options) {
 
 }  // namespace
 
-std::unique_ptr<Reader> make_reader(const SharedOptions& options) {
+std::string model_text(const std::string& name, const std::string& dtype) {
+  return name + ", " + dtype;
+}
+
+std::unique_ptr<Reader> make_reader(const SharedOptions& options, const std::filesystem::path& journal) {
   const bool look_for_daemon = !options.socket.empty() || !asks_for_own_model(options);
   if (!options.embedded && look_for_daemon) {
     if (auto connection = find_daemon(options.socket)) {
@@ -51,7 +55,7 @@ std::unique_ptr<Reader> make_reader(const SharedOptions& options) {
   }
   const std::filesystem::path folder = model_folder(options.model);
   note(options, "loading " + folder.string());
-  return make_embedded_reader(folder, model_options(options));
+  return make_embedded_reader(folder, model_options(options), journal);
 }
 
 }  // namespace unroll

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #include "client/command_error.h"
+#include "client/decompress_pump.h"
+#include "client/pipe_pump.h"
 
 namespace unroll {
 namespace {
@@ -71,7 +73,36 @@ Source Source::open(const std::string& argument) {
     throw CommandError(system_message("cannot read " + source.name_, error) + advice(error));
   }
   source.look_at_file();
+  if (source.regular_) {
+    source.decompress();
+  } else if (!source.handed_over_as_is_) {
+    return pumped(source.name_, std::make_unique<PipePump>(source.name_, std::move(source.descriptor_)));
+  }
   return source;
+}
+
+Source Source::of_file(std::string name, UniqueFd file, std::uint64_t size) {
+  Source source;
+  source.name_ = std::move(name);
+  source.descriptor_ = std::move(file);
+  source.regular_ = true;
+  source.total_bytes_ = source.rest_ = size;
+  source.decompress();
+  return source;
+}
+
+Source Source::pumped(std::string name, std::unique_ptr<Pump> pump) {
+  Source source;
+  source.name_ = std::move(name);
+  source.pump_ = std::make_unique<PumpThread>(std::move(pump));
+  return source;
+}
+
+void Source::decompress() {
+  const auto compression = compression_of(descriptor_.get(), base_);
+  if (!compression) return;
+  *this = pumped(name_, std::make_unique<DecompressPump>(name_, std::move(descriptor_), base_,
+                                                         base_ + total_bytes_.value_or(0), *compression));
 }
 
 void Source::look_at_file() {
@@ -98,6 +129,7 @@ void Source::keep_text() {
   }
   ::lseek(copy.get(), 0, SEEK_SET);
   descriptor_ = std::move(copy);
+  pump_.reset();
   look_at_file();
 }
 
@@ -116,14 +148,32 @@ std::string Source::text(std::uint64_t begin, std::uint64_t end) const {
   return bytes;
 }
 
+std::uint64_t Source::begin(std::uint64_t from) {
+  if (pump_) return pump_->begin(from);
+  if (!regular_) return 0;
+  if (total_bytes_ && from > *total_bytes_) {
+    throw CommandError(name_ + " is shorter than what was read of it before; read it anew");
+  }
+  if (::lseek(descriptor_.get(), static_cast<off_t>(base_ + from), SEEK_SET) < 0)
+    throw CommandError(system_message("cannot read " + name_, errno));
+  if (rest_) *rest_ -= from;
+  return from;
+}
+
 std::string Source::read(std::size_t limit) {
+  if (pump_ && !pump_->begun()) pump_->begin(0);
+  if (rest_) limit = static_cast<std::size_t>(std::min<std::uint64_t>(limit, *rest_));
+  if (limit == 0) return {};
   std::string bytes(limit, '\0');
   ssize_t got = 0;
   do {
-    got = ::read(descriptor_.get(), bytes.data(), bytes.size());
+    got = ::read(descriptor(), bytes.data(), bytes.size());
   } while (got < 0 && errno == EINTR);
   if (got < 0) throw CommandError(system_message("cannot read " + name_, errno));
   bytes.resize(static_cast<std::size_t>(got));
+  if (got == 0 && pump_) pump_->check_end();
+  if (got == 0 && rest_) throw CommandError(name_ + " became shorter while it was read; read it again");
+  if (rest_) *rest_ -= bytes.size();
   return bytes;
 }
 
