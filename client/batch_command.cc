@@ -1,101 +1,79 @@
-// batch: every file of a folder, one after another. A result is written under another name and renamed when
-// it is complete, so what is there is done, and a batch that was interrupted goes on where it stopped.
-#include <algorithm>
-#include <cerrno>
-#include <filesystem>
+// batch: every file of a folder.
+#include <csignal>
 #include <iostream>
 #include <memory>
 
+#include "client/batch.h"
 #include "client/command_error.h"
 #include "client/command_line.h"
-#include "client/output_lines.h"
-#include "client/read_document.h"
+#include "client/text.h"
+#include "client/view.h"
 
 namespace unroll {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr std::size_t kMaxJobs = 256;
 
-constexpr const char* kSuffix = ".ndjson";
-constexpr const char* kUnfinished = ".part";
+std::atomic<int> stopped_by{0};
 
-struct BatchOptions {
-  SharedOptions shared;
-  fs::path folder, out;
-  std::vector<std::string> plugins = {"score"};
-};
-
-struct BatchCounts {
-  std::size_t done = 0, skipped = 0, failed = 0;
-};
-
-/// Regular files below the folder, in order of path, without what lies in `out`.
-std::vector<fs::path> files_of(const fs::path& folder, const fs::path& out) {
-  std::error_code failed;
-  if (!fs::is_directory(folder, failed)) {
-    throw CommandError(folder.string() + " is not a folder; 'unroll run' reads single files");
-  }
-  const fs::path results = fs::weakly_canonical(out, failed);
-  std::vector<fs::path> files;
-  fs::recursive_directory_iterator walk(folder, failed);
-  for (; !failed && walk != fs::recursive_directory_iterator(); walk.increment(failed)) {
-    std::error_code ignored;
-    if (walk->is_directory(ignored) && fs::weakly_canonical(walk->path(), ignored) == results) {
-      walk.disable_recursion_pending();
-    } else if (walk->is_regular_file(ignored)) {
-      files.push_back(walk->path());
-    }
-  }
-  if (failed) throw CommandError("cannot list " + folder.string() + ": " + failed.message());
-  std::sort(files.begin(), files.end());
-  return files;
+/// The first signal stops in good order, a second one at once.
+void stop_on(int signal) {
+  struct sigaction action {};
+  action.sa_handler = [](int number) { stopped_by = number; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(signal, &action, nullptr);
 }
 
-void read_to_file(Reader& reader, const fs::path& file, const std::vector<PluginRequest>& plugins,
-                  const fs::path& result) {
-  fs::path unfinished = result;
-  unfinished += kUnfinished;
-  fs::create_directories(result.parent_path());
-  Source source = Source::open(file.string());
-  ResultWriter writer(unfinished);
-  read_document(reader, source, plugins, writer, [&](const std::string& plugin, const nlohmann::json& data) {
-    write_output_line(writer, "", plugin, data);
-  });
-  writer.flush();
-  fs::rename(unfinished, result);
+double tokens_per_second(const BatchSummary& summary) {
+  return summary.seconds > 0 ? static_cast<double>(summary.tokens) / summary.seconds : 0;
+}
+
+void print_json(const BatchSummary& summary) {
+  std::cout << to_line(nlohmann::ordered_json{{"read", summary.read},
+                                              {"resumed", summary.resumed},
+                                              {"copied", summary.copied},
+                                              {"skipped", summary.skipped},
+                                              {"failed", summary.failed},
+                                              {"left", summary.left},
+                                              {"bytes", summary.bytes},
+                                              {"tokens", summary.tokens},
+                                              {"seconds", summary.seconds},
+                                              {"tokens_per_second", tokens_per_second(summary)}})
+            << '\n';
+}
+
+void print_table(const BatchSummary& summary) {
+  const auto row = [](const char* name, const std::string& value, const char* what = "") {
+    const std::string text = left(name, 10) + right(value, 14) + "  " + what;
+    std::cout << text.substr(0, text.find_last_not_of(' ') + 1) << '\n';
+  };
+  row("read", with_thousands(summary.read), "files");
+  row("resumed", with_thousands(summary.resumed), "files, where an earlier run left them");
+  row("copied", with_thousands(summary.copied), "files, from the result of another with the same content");
+  row("skipped", with_thousands(summary.skipped), "files, whose results were there");
+  row("failed", with_thousands(summary.failed), "files");
+  if (summary.left > 0) row("left", with_thousands(summary.left), "files, for the next run");
+  row("bytes", readable_bytes(static_cast<double>(summary.bytes)));
+  row("tokens", with_thousands(summary.tokens));
+  row("time", readable_seconds(summary.seconds));
+  row("tokens/s", with_thousands(static_cast<std::uint64_t>(tokens_per_second(summary))));
 }
 
 int batch(const BatchOptions& options) {
-  std::vector<PluginRequest> plugins;
-  for (const std::string& text : options.plugins) plugins.push_back(parse_plugin_request(text));
-  const std::vector<fs::path> files = files_of(options.folder, options.out);
-  std::error_code failed;
-  fs::create_directories(options.out, failed);
-  if (failed) {
-    throw CommandError("cannot make the folder " + options.out.string() + ": " + failed.message() +
-                       "; name one that you may write to with --out");
+  stop_on(SIGINT);
+  stop_on(SIGTERM);
+  const BatchSummary summary = Batch(options).run(stopped_by);
+  if (options.shared.format == "json") {
+    print_json(summary);
+  } else {
+    print_table(summary);
   }
-  std::unique_ptr<Reader> reader;
-  BatchCounts counts;
-  for (const fs::path& file : files) {
-    fs::path result = options.out / fs::relative(file, options.folder);
-    result += kSuffix;
-    if (fs::exists(result)) {
-      ++counts.skipped;
-      continue;
-    }
-    if (!reader) reader = make_reader(options.shared);
-    try {
-      read_to_file(*reader, file, plugins, result);
-      ++counts.done;
-    } catch (const std::exception& error) {
-      std::cerr << "unroll: " << file.string() << ": " << error.what() << '\n';
-      ++counts.failed;
-    }
+  if (stopped_by != 0) {
+    std::cerr << "unroll: stopped with " << with_thousands(summary.left)
+              << " files left; run the command again to go on where it stopped\n";
+    return 128 + stopped_by;
   }
-  std::cout << counts.done << " read, " << counts.skipped << " had results already, " << counts.failed
-            << " failed\n";
-  return counts.failed == 0 ? 0 : kExitFailed;
+  return summary.failed == 0 ? 0 : kExitFailed;
 }
 
 }  // namespace
@@ -103,7 +81,7 @@ int batch(const BatchOptions& options) {
 void add_batch_command(CommandLine& line) {
   auto options = std::make_shared<BatchOptions>();
   CLI::App* command = line.app().add_subcommand(
-      "batch", "Read every file of a folder; skips those that have their results already");
+      "batch", "Read every file of a folder; goes on where it was interrupted, skips what is done");
   command->add_option("DIR", options->folder, "The documents' folder, with all below it")
       ->required()
       ->type_name("");
@@ -118,10 +96,24 @@ void add_batch_command(CommandLine& line) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("NAME[:JSON]")
       ->default_str("score");
+  command->add_option("--jobs", options->jobs, "How many files to read at a time")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, kMaxJobs).description(""))
+      ->capture_default_str();
+  options->shared.format = "text";
+  command->add_option("--format", options->shared.format, "Form of the summary at the end")
+      ->type_name("text|json")
+      ->check(one_of({"text", "json"}))
+      ->capture_default_str();
   add_reader_flags(*command, options->shared);
   command->footer(
-      "Example:\n  unroll batch books --out scores\n\n"
-      "Run it again after an interruption: what is complete is not read again.");
+      "Files that are gzip, xz or zstd are read as what is in them. Run it again after an interruption of "
+      "any "
+      "kind: it goes on in the middle of the files, and the results are those of a run without one. A file "
+      "is "
+      "read again where its content, the plugins or the model are others than before. What it remembers lies "
+      "in DIR/.unroll of --out.\n\n"
+      "Example:\n  unroll batch books --out scores --jobs 4");
   line.on(command, [options] { return batch(*options); });
 }
 

@@ -12,6 +12,10 @@ void ProgressTeller::beat() {
   if (std::chrono::steady_clock::now() - told_ >= std::chrono::milliseconds(kHeartbeatMs)) tell(last_);
 }
 
+void ProgressTeller::end(const ReadProgress& all) {
+  if (events_.ended) events_.ended(all);
+}
+
 void DocumentFollower::start(const DocumentId& document, std::uint64_t next, std::uint64_t from) {
   document_ = document;
   next_ = next;
@@ -36,8 +40,8 @@ bool DocumentFollower::take(const Notification& message) {
     throw error_from_json(params.at("error"));
   } else if (message.method == notification::kDone) {
     const nlohmann::json summary = params.value("summary", nlohmann::json::object());
-    progress_.tell({summary.value("bytes", std::uint64_t{0}), progress_.last().total_bytes,
-                    summary.value("tokens", std::uint64_t{0}), summary.value("tokens_per_second", 0.0)});
+    progress_.end({summary.value("bytes", std::uint64_t{0}), progress_.last().total_bytes,
+                   summary.value("tokens", std::uint64_t{0}), summary.value("tokens_per_second", 0.0)});
     return true;
   }
   return false;

@@ -19,6 +19,7 @@ class ProgressTeller {
   void tell(const ReadProgress& progress);
   /// To be called at least every kHeartbeatMs.
   void beat();
+  void end(const ReadProgress& all);
   const ReadProgress& last() const { return last_; }
 
  private:

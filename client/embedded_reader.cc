@@ -125,7 +125,7 @@ class Reading {
   void tell_again(const DocumentStatus& done) {
     if (events_.opened) events_.opened(done.id);
     tell_outputs_before(done.id, done.outputs);
-    progress_.tell(progress_of(done));
+    progress_.end(progress_of(done));
   }
 
   void open(const std::optional<DocumentStatus>& before) {
@@ -171,10 +171,12 @@ class Reading {
     room_ = room_ || contents.room;
     for (const Output& output : contents.outputs) tell(output);
     if (contents.progress) progress_.tell(*contents.progress);
-    if (contents.finished) progress_.tell(progress_of(*contents.finished));
     progress_.beat();
     if (!contents.finished) return false;
-    if (contents.finished->phase == DocumentPhase::kDone) return true;
+    if (contents.finished->phase == DocumentPhase::kDone) {
+      progress_.end(progress_of(*contents.finished));
+      return true;
+    }
     throw Error(contents.finished->error_code.value_or(ErrorCode::kInternal), contents.finished->error);
   }
 

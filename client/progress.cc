@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <utility>
 
 #include <unistd.h>
 
@@ -55,7 +56,8 @@ Progress::Progress(std::string name)
       started_(now()) {}
 
 void Progress::update(const ReadProgress& progress) {
-  if (!terminal_.present) return;
+  const bool news = std::exchange(tokens_, progress.tokens) != progress.tokens;
+  if (!terminal_.present || (!shown_ && !news)) return;
   const double seconds = now() - started_;
   const double rate = seconds > 0 ? static_cast<double>(progress.bytes) / seconds : 0;
   // One column is left free: a full line would make some terminals wrap. Spaces cover what was there before,

@@ -24,13 +24,14 @@ class Progress {
   void update(const ReadProgress& progress);
   /// A line of its own, on a terminal only.
   void note(const std::string& text);
-  /// Clears the line, so that something else can be written; the next update draws it again.
+  /// Clears the line, so that something else can be written; the next update that has news draws it again.
   void hide();
 
  private:
   std::string name_;
   Terminal terminal_;
   double started_;
+  std::uint64_t tokens_ = 0;  ///< Of the last update.
   bool shown_ = false;
 };
 

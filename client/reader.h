@@ -41,9 +41,9 @@ struct ReadEvents {
   std::function<void(const DocumentId&)> opened;  ///< Which document it is, before any output. May be empty.
   /// In order of sequence, each once.
   std::function<void(std::uint64_t sequence, const std::string& plugin, const nlohmann::json& data)> output;
-  /// A few times a second, also while nothing happens; first where a resumed document stands, last its end.
-  /// May be empty.
+  /// A few times a second, also while nothing happens; first where a resumed document stands. May be empty.
   std::function<void(const ReadProgress&)> progress;
+  std::function<void(const ReadProgress&)> ended;     ///< All of it, when the document is done. May be empty.
   std::function<void(const std::string& text)> note;  ///< What people may want to know. May be empty.
 };
 

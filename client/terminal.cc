@@ -13,7 +13,10 @@ namespace {
 /// NO_COLOR counts where it is set to anything but nothing (no-color.org).
 bool colour_wanted() {
   const char* no_color = std::getenv("NO_COLOR");
-  if (no_color != nullptr && *no_color != '\0') return false;
+  return no_color == nullptr || *no_color == '\0';
+}
+
+bool knows_escape_codes() {
   const char* term = std::getenv("TERM");
   return term != nullptr && *term != '\0' && std::string_view(term) != "dumb";
 }
@@ -29,10 +32,12 @@ Terminal terminal_of(int descriptor) {
   Terminal terminal;
   terminal.present = ::isatty(descriptor) == 1;
   if (!terminal.present) return terminal;
-  terminal.colour = colour_wanted();
+  terminal.moves = knows_escape_codes();
+  terminal.colour = terminal.moves && colour_wanted();
   winsize size{};
   if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     terminal.width = std::clamp<std::size_t>(size.ws_col, 40, 160);
+    terminal.height = std::max<std::size_t>(size.ws_row, 2);
   }
   return terminal;
 }

@@ -9,9 +9,11 @@ namespace unroll {
 
 struct Terminal {
   bool present = false;  ///< The descriptor is a terminal.
+  bool moves = false;    ///< It is, and knows how to move the cursor: TERM is not "dumb".
   bool colour = false;   ///< It is, NO_COLOR is not set, and TERM is not "dumb".
   std::size_t width =
       80;  ///< Columns, 40 to 160; 80 where it is no terminal, so that files do not depend on a window.
+  std::size_t height = 24;  ///< Lines.
 };
 
 Terminal terminal_of(int descriptor);

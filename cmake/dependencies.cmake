@@ -8,6 +8,7 @@
 # jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
 #                      come and go between small states that stay; and is slower.
 # zlib, liblzma, libzstd  documents that are compressed (libarchive, one interface to all, checks no gzip sums).
+# xxHash 0.8           XXH3: whether a file's content is another than before.
 # GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.
 
 # find_package(Torch) wants a CUDA toolkit wherever the wheel was built with one, so the two libraries that we link
@@ -37,6 +38,7 @@ find_package(SQLite3 3.40 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
 pkg_check_modules(compression REQUIRED IMPORTED_TARGET zlib liblzma libzstd)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc>=5)
 # For the two programs; sanitizers bring a malloc of their own.

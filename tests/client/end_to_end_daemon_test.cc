@@ -174,34 +174,6 @@ TEST_F(Documents, DaemonKilledInTheMiddle) {
   EXPECT_EQ(daemon->stop(SIGTERM), 0);
 }
 
-TEST_F(Documents, BatchGoesOnWhereItStopped) {
-  const std::filesystem::path in = path("documents"), out = path("results");
-  std::filesystem::create_directories(in / "more");
-  write_file(in / "a.txt", prose(2));
-  write_file(in / "more" / "b.log", log_lines());
-  EXPECT_EQ(read_by_daemon({"batch", in.string(), "--out", out.string()}),
-            "2 read, 0 had results already, 0 failed\n");
-  const std::string a = read_file(out / "a.txt.ndjson");
-  EXPECT_EQ(lines_of(a).back()["data"]["bytes"], prose(2).size());
-  EXPECT_EQ(lines_of(read_file(out / "more" / "b.log.ndjson")).back()["plugin"], "score");
-
-  // What is there is not read again; what an interruption left half done is.
-  write_file(out / "a.txt.ndjson", "kept");
-  std::filesystem::remove(out / "more" / "b.log.ndjson");
-  write_file(out / "more" / "b.log.ndjson.part", "{\"half");
-  write_file(in / "c", "");
-  EXPECT_EQ(read_embedded({"batch", in.string(), "--out", out.string()}),
-            "2 read, 1 had results already, 0 failed\n");
-  EXPECT_EQ(read_file(out / "a.txt.ndjson"), "kept");
-  EXPECT_EQ(lines_of(read_file(out / "more" / "b.log.ndjson")).back()["data"]["bytes"], log_lines().size());
-  EXPECT_FALSE(std::filesystem::exists(out / "more" / "b.log.ndjson.part"));
-
-  const Finished unknown = by_daemon({"batch", in.string(), "--out", path("other"), "--plugin", "nope"});
-  EXPECT_EQ(unknown.exit_code, 1);
-  EXPECT_EQ(unknown.out, "0 read, 0 had results already, 3 failed\n");
-  EXPECT_THAT(unknown.err, AllOf(HasSubstr((in / "a.txt").string()), HasSubstr("'nope'")));
-}
-
 class OnTerminal : public WithDaemon {
  protected:
   /// Long enough to be seen at work.
