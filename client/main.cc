@@ -4,6 +4,7 @@ int main(int argc, char** argv) {
   unroll::CommandLine line;
   unroll::add_read_commands(line);
   unroll::add_batch_command(line);
+  unroll::add_follow_command(line);
   unroll::add_daemon_commands(line);
   unroll::add_model_commands(line);
   unroll::add_training_commands(line);

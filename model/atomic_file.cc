@@ -23,13 +23,13 @@ std::filesystem::path folder_of(const std::filesystem::path& file) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
+AtomicFile::AtomicFile(std::filesystem::path target, mode_t mode) : target_(std::move(target)) {
   std::random_device random;
   for (int attempt = 0; attempt < kNameAttempts && descriptor_ < 0; ++attempt) {
     auto name = target_.filename().string();
     name.insert(0, 1, '.').append(".").append(std::to_string(random())).append(".tmp");
     temporary_ = folder_of(target_) / name;
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (descriptor_ < 0 && errno != EEXIST) break;
   }
   if (descriptor_ < 0) fail(errno);

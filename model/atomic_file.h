@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <string_view>
 
+#include <sys/types.h>
+
 namespace unroll {
 
 /// Not for sharing between threads. Everything throws std::runtime_error that names the file and the cause.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path target);
+  explicit AtomicFile(std::filesystem::path target, mode_t mode = 0666);  ///< Less the umask.
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();  ///< Without commit(): the target stays as it was and nothing else is left.

@@ -29,6 +29,7 @@ struct Tree {
   Tree() {
     add_read_commands(line);
     add_batch_command(line);
+    add_follow_command(line);
     add_daemon_commands(line);
     add_model_commands(line);
     add_training_commands(line);
@@ -170,7 +171,6 @@ TEST(CommandLine, PluginTakesOneValueAndLeavesTheFiles) {
 }
 
 TEST(CommandLine, CommandsToComeSaySo) {
-  expect_usage_error({"follow", "a.log"}, "not available yet: follow", "tail -F FILE | unroll anomaly -");
   expect_usage_error({"generate", "--tokens", "5"}, "not available yet: generate", "only read");
   expect_usage_error({"adapt"}, "not available yet: adapt", "unroll train");
   expect_usage_error({"top"}, "not available yet: top", "unroll status");
