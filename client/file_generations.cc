@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -43,6 +44,33 @@ bool is_earlier_generation(const std::string& name, const std::string& of) {
                       [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
+/// FILE.2 is older than FILE.1: for files that were made in the same moment, as far as clocks can tell.
+long age_of(const fs::path& path) {
+  const std::string number = path.extension().string().erase(0, 1);
+  const bool numeric = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  return numeric ? std::strtol(number.c_str(), nullptr, 10) : 0;
+}
+
+std::vector<Generation> list(const fs::path& file) {
+  std::vector<Generation> found;
+  std::error_code failed;
+  const auto current = generation_at(file);
+  for (auto entry = fs::directory_iterator(file.parent_path(), failed);
+       !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
+    if (!is_earlier_generation(entry->path().filename(), file.filename())) continue;
+    if (auto generation = generation_at(entry->path())) {
+      if (!current || !(generation->identity == current->identity)) found.push_back(*std::move(generation));
+    }
+  }
+  const auto order = [](const Generation& generation) {
+    return std::tuple(generation.identity.born, generation.modified, -age_of(generation.path));
+  };
+  std::sort(found.begin(), found.end(),
+            [&](const Generation& a, const Generation& b) { return order(a) < order(b); });
+  if (current) found.push_back(*current);
+  return found;
+}
+
 }  // namespace
 
 bool FileIdentity::operator==(const FileIdentity& other) const {
@@ -60,20 +88,18 @@ std::optional<Generation> generation_of(int file) {
 }
 
 std::vector<Generation> generations_of(const fs::path& file) {
-  std::vector<Generation> found;
-  std::error_code failed;
-  const auto current = generation_at(file);
-  for (auto entry = fs::directory_iterator(file.parent_path(), failed);
-       !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
-    if (!is_earlier_generation(entry->path().filename(), file.filename())) continue;
-    if (auto generation = generation_at(entry->path())) {
-      if (!current || !(generation->identity == current->identity)) found.push_back(*std::move(generation));
-    }
+  // A listing that a rotation changes under way may lack a file.
+  constexpr int kTries = 10;
+  std::vector<Generation> found = list(file);
+  for (int i = 1; i < kTries; ++i) {
+    std::vector<Generation> again = list(file);
+    const bool same = std::equal(found.begin(), found.end(), again.begin(), again.end(),
+                                 [](const Generation& a, const Generation& b) {
+                                   return a.path == b.path && a.identity == b.identity;
+                                 });
+    found = std::move(again);
+    if (same) break;
   }
-  std::sort(found.begin(), found.end(), [](const Generation& a, const Generation& b) {
-    return std::tie(a.identity.born, a.modified) < std::tie(b.identity.born, b.modified);
-  });
-  if (current) found.push_back(*current);
   return found;
 }
 

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kKeptPieces = 64;
 // What inotify does not tell: other machines' writes to a network file system, a folder that is missing.
-constexpr int kLookAnywayMs = 2000;
+constexpr int kLookAnywayMs = 1000;
 
 /// Up to `bytes.size()` bytes at that place; 0 at the file's end.
 std::size_t read_at(int file, std::uint64_t offset, std::span<char> bytes, const fs::path& path) {
@@ -131,16 +131,20 @@ FollowPump::Step FollowPump::move_to_newer() {
 
 /// The generation behind the one that was read last: several rotations may have gone by.
 std::optional<Generation> FollowPump::newer_generation() const {
-  const auto current = file_ ? generation_of(file_.get()) : std::nullopt;
-  const std::uint64_t born = pieces_.empty() ? 0 : pieces_.back().file.born;
-  for (Generation& other : generations_of(path_)) {
-    if (other.path == path_) return std::move(other);
-    if (pieces_.empty() || other.size == 0) continue;
-    const bool newer = born != 0 && other.identity.born != 0 ? other.identity.born >= born
-                                                             : current && other.modified > current->modified;
+  std::vector<Generation> all = generations_of(path_);
+  const auto is_last_read = [&](const Generation& generation) {
+    return !pieces_.empty() && generation.identity == pieces_.back().file;
+  };
+  const auto last = std::find_if(all.begin(), all.end(), is_last_read);
+  for (auto other = last == all.end() ? all.begin() : last; other != all.end(); ++other) {
+    if (other->path == path_) return std::move(*other);
+    if (pieces_.empty() || other->size == 0) continue;
+    // Where that one is gone, births tell; without them only FILE itself is certain to be newer.
+    const bool newer = last != all.end() ||
+                       (pieces_.back().file.born != 0 && other->identity.born >= pieces_.back().file.born);
     const bool known = std::any_of(pieces_.begin(), pieces_.end(),
-                                   [&](const FilePiece& piece) { return piece.file == other.identity; });
-    if (newer && !known) return std::move(other);
+                                   [&](const FilePiece& piece) { return piece.file == other->identity; });
+    if (newer && !known) return std::move(*other);
   }
   return std::nullopt;
 }

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kPieceBytes = 256 * 1024;
 constexpr std::size_t kKeptPieces = 64;
 // Files that appear in the journal's folder are found by inotify; this is for file systems without.
-constexpr int kLookAnywayMs = 2000;
+constexpr int kLookAnywayMs = 1000;
 
 }  // namespace
 

@@ -1,0 +1,279 @@
+// The pump behind `unroll follow FILE`, alone: real files in, a pipe out.
+#include "client/follow_pump.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "client/command_error.h"
+#include "tests/temporary_folder.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+/// Nothing is expected to take nearly so long.
+constexpr int kPatienceMs = 20'000;
+
+class FollowPumpTest : public testing::Test {
+ protected:
+  fs::path log() const { return folder_ / "logs" / "a.log"; }
+  fs::path sibling(const std::string& ending) const { return log().string() + ending; }
+
+  void SetUp() override { fs::create_directory(folder_ / "logs"); }
+
+  void append(const std::string& text) const { append(log(), text); }
+  static void append(const fs::path& file, const std::string& text) {
+    std::ofstream(file, std::ios::binary | std::ios::app) << text << std::flush;
+  }
+  void rotate() const {
+    if (fs::exists(sibling(".1"))) fs::rename(sibling(".1"), sibling(".2"));
+    fs::rename(log(), sibling(".1"));
+  }
+
+  /// Begins as a new process would, with what was remembered.
+  std::uint64_t start(std::uint64_t from = 0, bool at_end = false) {
+    auto made = std::make_unique<FollowPump>(
+        log(), pieces_, at_end,
+        FollowedPump::Hooks{[this](const json& pieces) { pieces_ = pieces; },
+                            [this](const std::string& text) { notes_ += text + "\n"; }});
+    pump_ = made.get();
+    thread_ = std::make_unique<PumpThread>(std::move(made));
+    return thread_->begin(from);
+  }
+  void stop() { thread_.reset(); }
+
+  /// The next bytes; fewer where they do not come.
+  std::string next(std::size_t count) const {
+    std::string bytes;
+    while (bytes.size() < count) {
+      pollfd waited = {thread_->descriptor(), POLLIN, 0};
+      if (::poll(&waited, 1, kPatienceMs) <= 0) break;
+      std::array<char, 4096> buffer;
+      const ssize_t got =
+          ::read(thread_->descriptor(), buffer.data(), std::min(buffer.size(), count - bytes.size()));
+      if (got <= 0) break;
+      bytes.append(buffer.data(), static_cast<std::size_t>(got));
+    }
+    return bytes;
+  }
+  void expect(const std::string& bytes) const { EXPECT_EQ(next(bytes.size()), bytes); }
+
+  TemporaryFolder folder_;
+  json pieces_ = json::array();
+  std::string notes_;
+  FollowPump* pump_ = nullptr;
+  std::unique_ptr<PumpThread> thread_;
+};
+
+TEST_F(FollowPumpTest, ReadsWhatIsThereAndWhatIsAppended) {
+  append("one\n");
+  EXPECT_EQ(start(), 0u);
+  expect("one\n");
+  append("tw");
+  expect("tw");
+  append("o\n");
+  expect("o\n");
+  EXPECT_EQ(pump_->text(4, 7), "two");
+}
+
+TEST_F(FollowPumpTest, FromTheEndReadsOnlyWhatComes) {
+  append("before\n");
+  start(0, true);
+  append("after\n");
+  expect("after\n");
+}
+
+TEST_F(FollowPumpTest, WaitsForAFileAndForItsFolder) {
+  fs::remove(folder_ / "logs");
+  start();
+  fs::create_directory(folder_ / "logs");
+  append("here\n");
+  expect("here\n");
+}
+
+TEST_F(FollowPumpTest, RotationByRenameReadsTheOldFileToItsEnd) {
+  append("one\n");
+  start();
+  expect("one\n");
+  rotate();
+  append(sibling(".1"), "written behind the rename\n");
+  expect("written behind the rename\n");
+  append("");  // the new file is there; the program still writes to the old one
+  append(sibling(".1"), "late\n");
+  append("new\n");
+  expect("late\nnew\n");
+}
+
+TEST_F(FollowPumpTest, CopyAndTruncateGoesOnAtTheStart) {
+  append("one\ntwo\n");
+  start();
+  expect("one\ntwo\n");
+  fs::copy_file(log(), sibling(".1"));
+  fs::resize_file(log(), 0);
+  append("three\n");
+  expect("three\n");
+  EXPECT_EQ(notes_, "");
+}
+
+TEST_F(FollowPumpTest, FileThatIsRemovedAndMadeAgain) {
+  append("one\n");
+  start();
+  expect("one\n");
+  fs::remove(log());
+  append("two\n");
+  expect("two\n");
+}
+
+TEST_F(FollowPumpTest, FileThatIsAwayForAWhileGoesOnWhereItWas) {
+  append("one\n");
+  start();
+  expect("one\n");
+  fs::rename(log(), folder_ / "elsewhere");
+  append(folder_ / "elsewhere", "two\n");
+  fs::rename(folder_ / "elsewhere", log());
+  append("three\n");
+  expect("two\nthree\n");
+}
+
+TEST_F(FollowPumpTest, FolderThatIsReplaced) {
+  append("one\n");
+  start();
+  expect("one\n");
+  fs::rename(folder_ / "logs", folder_ / "old");
+  fs::create_directory(folder_ / "logs");
+  append("two\n");
+  expect("two\n");
+}
+
+TEST_F(FollowPumpTest, SeveralRotationsWhileNobodyReads) {
+  append("one\n");
+  start();
+  expect("one\n");
+  stop();
+  append("one and a half\n");
+  rotate();
+  append("two\n");
+  rotate();
+  append("three\n");
+  EXPECT_EQ(start(4), 4u);
+  expect("one and a half\ntwo\nthree\n");
+  EXPECT_EQ(notes_, "");
+  // Once more, from the middle of what was read: the same bytes.
+  stop();
+  EXPECT_EQ(start(20), 20u);
+  expect("wo\nthree\n");
+  EXPECT_EQ(pump_->text(0, 3), "one");
+}
+
+TEST_F(FollowPumpTest, OlderGenerationsAreNotRead) {
+  append("older\n");
+  rotate();
+  append("one\n");
+  start();
+  expect("one\n");
+  rotate();
+  append("two\n");
+  expect("two\n");
+}
+
+TEST_F(FollowPumpTest, CompressedGenerationIsMissedAndSaid) {
+  append("one\n");
+  start();
+  expect("one\n");
+  rotate();
+  append("two\n");
+  expect("two\n");
+  stop();
+  fs::rename(sibling(".1"), sibling(".1.gz"));
+  EXPECT_EQ(start(1), 1u);
+  expect("two\n");
+  EXPECT_THAT(notes_, HasSubstr("3 bytes that were written to " + log().string() + " could not be found"));
+  // What comes behind has moved: a later start finds the same bytes at the same offsets.
+  stop();
+  append("three\n");
+  EXPECT_EQ(start(2), 2u);
+  expect("wo\nthree\n");
+}
+
+TEST_F(FollowPumpTest, LastGenerationIsGone) {
+  append("one\n");
+  start();
+  expect("one\n");
+  stop();
+  fs::remove(log());
+  append("two\n");
+  start(4);
+  expect("two\n");
+  EXPECT_THAT(notes_, HasSubstr("could not be found again"));
+}
+
+TEST_F(FollowPumpTest, TruncatedWhileNobodyReads) {
+  append("one\ntwo\n");
+  start();
+  expect("one\ntwo\n");
+  stop();
+  fs::resize_file(log(), 0);
+  append("three\n");
+  start(8);
+  expect("three\n");
+  EXPECT_THAT(notes_, HasSubstr("was truncated meanwhile"));
+}
+
+TEST_F(FollowPumpTest, NewDocumentBeginsWhereTheLastOneStood) {
+  append("one\ntwo\n");
+  start();
+  expect("one\ntwo\n");
+  stop();
+  append("three\n");
+  auto pump = std::make_unique<FollowPump>(
+      log(), pieces_, false,
+      FollowedPump::Hooks{[this](const json& pieces) { pieces_ = pieces; }, [](const std::string&) {}});
+  pump->begin_anew(4);
+  thread_ = std::make_unique<PumpThread>(std::move(pump));
+  EXPECT_EQ(thread_->begin(0), 0u);
+  expect("two\nthree\n");
+}
+
+TEST_F(FollowPumpTest, WhatIsWrittenDuringManyRotationsArrivesOnceAndInOrder) {
+  append("first\n");
+  start();
+  expect("first\n");
+  std::string all;
+  for (int i = 0; i < 3000; ++i) all += "line " + std::to_string(i) + "\n";
+  std::thread writer([&] {
+    for (std::size_t at = 0, step = 1; at < all.size(); at += step, step = step * 7 % 1009 + 1) {
+      append(all.substr(at, step));
+      if (step % 11 != 0) continue;
+      for (int i = 40; i > 0; --i) {
+        if (fs::exists(sibling("." + std::to_string(i))))
+          fs::rename(sibling("." + std::to_string(i)), sibling("." + std::to_string(i + 1)));
+      }
+      fs::rename(log(), sibling(".1"));
+    }
+  });
+  const std::string got = next(all.size());
+  writer.join();
+  const auto differ = std::mismatch(got.begin(), got.end(), all.begin(), all.end());
+  EXPECT_TRUE(got == all) << got.size() << " of " << all.size() << " bytes, alike up to "
+                          << differ.first - got.begin();
+}
+
+TEST_F(FollowPumpTest, FolderIsNotFollowed) {
+  fs::create_directory(log());
+  EXPECT_THROW(start(), CommandError);
+}
+
+}  // namespace
+}  // namespace unroll

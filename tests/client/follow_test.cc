@@ -1,0 +1,241 @@
+// `unroll follow` as a user runs it: stopped, killed, started again; what it prints all in all is what one
+// reading of the whole text prints.
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/client/end_to_end.h"
+
+namespace unroll::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+bool eventually(const std::function<bool()>& happened) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!happened()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    ::poll(nullptr, 0, 20);
+  }
+  return true;
+}
+
+void append(const fs::path& file, const std::string& text) {
+  std::ofstream(file, std::ios::binary | std::ios::app) << text << std::flush;
+}
+
+/// Lines from number `first` on; line 40 is unlike the others.
+std::string log_of(int first, int count) {
+  std::string text;
+  for (int i = first; i < first + count; ++i) {
+    text += i == 40 ? "Segfault!! %%%% @@ zqx\n"
+                    : "12:00:" + std::to_string(i % 60) + " install package-" + std::to_string(i) + " ok\n";
+  }
+  return text;
+}
+
+class Follow : public WithDaemon {
+ protected:
+  void SetUp() override { fs::create_directory(path(name())); }
+
+  static std::string name() { return testing::UnitTest::GetInstance()->current_test_info()->name(); }
+  static fs::path file(const std::string& name) { return fs::path(path(Follow::name())) / name; }
+  static std::string out() { return read_file(file("out")); }
+
+  /// Standard output goes on behind what is in `out`.
+  static std::vector<std::string> command(const std::vector<std::string>& arguments) {
+    std::vector<std::string> command = {
+        "/bin/sh", "-c", R"(exec "$@" >> ")" + file("out").string() + '"', "sh", program("unroll").string(),
+        "follow"};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    command.insert(command.end(), {"--state", file("state").string()});
+    return command;
+  }
+  static std::vector<std::string> embedded_command(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--embedded", "--model", model()});
+    return command(arguments);
+  }
+  static std::vector<std::string> daemon_command(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--socket", daemon_->socket()});
+    return command(arguments);
+  }
+
+  /// Follows until `count` lines are printed, then sends the signal.
+  static void follow(const std::vector<std::string>& command, std::ptrdiff_t count, int signal,
+                     int exit_code = 0) {
+    Process process(command, file("log"));
+    EXPECT_TRUE(eventually([&] { return lines() >= count || !process.running(); }));
+    EXPECT_EQ(process.stop(signal), exit_code) << read_file(file("log"));
+    EXPECT_GE(lines(), count);
+  }
+  static std::ptrdiff_t lines() {
+    const std::string text = out();
+    return std::count(text.begin(), text.end(), '\n');
+  }
+
+  /// That what was printed is how `unroll run` of the whole text begins.
+  static void expect_as_one_reading(const std::string& whole, const std::string& followed) {
+    write_file(file("whole"), whole);
+    const std::string one =
+        read_embedded({"run", "--plugin", R"(anomaly:{"top":0})", file("whole").string()});
+    std::vector<json> expected = lines_of(one);
+    const std::vector<json> printed = lines_of(out());
+    ASSERT_LE(printed.size(), expected.size());
+    for (std::size_t i = 0; i < printed.size(); ++i) {
+      expected[i]["file"] = followed;
+      ASSERT_EQ(printed[i], expected[i]) << "output " << i;
+    }
+  }
+};
+
+TEST_F(Follow, StoppedKilledAndRotatedIsAsOneReading) {
+  const std::string log = file("a.log").string();
+  const auto command = embedded_command({log, "--format", "ndjson"});
+  append(log, log_of(1, 200));
+  follow(command, 100, SIGTERM);
+  EXPECT_EQ(read_file(file("log")), "");
+  append(log, log_of(201, 100));
+  fs::rename(log, log + ".1");
+  append(log, log_of(301, 100));
+  follow(command, 250, SIGKILL, 128 + SIGKILL);
+  fs::rename(log + ".1", log + ".2");
+  fs::rename(log, log + ".1");
+  append(log, log_of(401, 200));
+  follow(command, 500, SIGINT);
+  expect_as_one_reading(log_of(1, 600), log);
+}
+
+TEST_F(Follow, DaemonRemembersTheDocument) {
+  const std::string log = file("a.log").string();
+  const auto command = daemon_command({log, "--format", "ndjson"});
+  append(log, log_of(1, 200));
+  follow(command, 100, SIGKILL, 128 + SIGKILL);
+  append(log, log_of(201, 200));
+  follow(command, 300, SIGTERM);
+  expect_as_one_reading(log_of(1, 400), log);
+}
+
+TEST_F(Follow, LinesThatWereNotRecordedArePrintedOnceIntoAFile) {
+  const std::string log = file("a.log").string();
+  const auto command = embedded_command({log, "--format", "ndjson"});
+  append(log, log_of(1, 200));
+  follow(command, 100, SIGTERM);
+  // As if the process had been killed behind its last write to the file and before its note of that.
+  for (const auto& entry : fs::directory_iterator(file("state"))) {
+    if (entry.path().extension() == ".journal" || read_file(entry.path()).empty()) continue;
+    json state = json::parse(read_file(entry.path()), nullptr, false);
+    if (!state.is_object()) continue;
+    const std::string text = out();
+    state["next_output"] = 10;
+    std::size_t size = 0;
+    for (int i = 0; i < 10; ++i) size = text.find('\n', size) + 1;
+    state["printed"]["size"] = size;
+    write_file(entry.path(), state.dump());
+  }
+  fs::resize_file(file("out"), fs::file_size(file("out")) - 5);  // cut off in a line
+  append(log, log_of(201, 200));
+  follow(command, 300, SIGTERM);
+  expect_as_one_reading(log_of(1, 400), log);
+}
+
+TEST_F(Follow, TextShowsOddLines) {
+  const std::string log = file("a.log").string();
+  append(log, log_of(1, 200));
+  follow(embedded_command({log, "--threshold", "-1000"}), 100, SIGTERM);
+  EXPECT_THAT(out(), HasSubstr("  Segfault!! %%%% @@ zqx\n"));
+  EXPECT_THAT(out(), HasSubstr("        40  "));
+  EXPECT_THAT(read_file(file("log")), testing::Not(HasSubstr("Segfault")));
+}
+
+TEST_F(Follow, UnknownDocumentBeginsAnewWhereItStood) {
+  const std::string log = file("a.log").string();
+  append(log, log_of(1, 200));
+  follow(embedded_command({log, "--format", "ndjson"}), 100, SIGTERM);
+  for (const auto& entry : fs::directory_iterator(file("state"))) {
+    if (entry.path().string().find(".journal") != std::string::npos) fs::remove(entry.path());
+  }
+  append(log, log_of(201, 300));
+  const auto before = lines();
+  follow(embedded_command({log, "--format", "ndjson"}), before + 100, SIGTERM);
+  EXPECT_THAT(read_file(file("log")), HasSubstr("a new one begins where that one stood"));
+  EXPECT_EQ(lines_of(out())[static_cast<std::size_t>(before)]["data"]["line"], 1);
+}
+
+// Needs an engine that reads an unfinished block after DocumentRequest::flush_after.
+TEST_F(Follow, DISABLED_QuietLineIsScored) {
+  const std::string log = file("a.log").string();
+  append(log, "one line, and nothing behind it\n");
+  follow(embedded_command({log, "--format", "ndjson", "--quiet-ms", "50"}), 1, SIGTERM);
+  EXPECT_EQ(lines_of(out()).front()["data"]["line"], 1);
+}
+
+TEST_F(Follow, SameFileIsNotFollowedTwice) {
+  const std::string log = file("a.log").string();
+  append(log, log_of(1, 200));
+  Process first(embedded_command({log}), file("log"));
+  ASSERT_TRUE(eventually([&] { return fs::exists(file("state")) && !fs::is_empty(file("state")); }));
+  const Finished second = embedded({"follow", log, "--state", file("state").string()});
+  expect_failure(second, "is followed by another process", "--state");
+  first.stop(SIGTERM);
+}
+
+TEST_F(Follow, CommandLineErrors) {
+  expect_failure(unroll({"follow"}), "follow what", "--journal UNIT", 2);
+  expect_failure(unroll({"follow", "-"}), "standard input", "unroll run", 2);
+  expect_failure(unroll({"follow", "a", "--plugin", "score"}), "--format text", "--format ndjson", 2);
+}
+
+/// The journal's export format, which systemd-journal-remote makes a journal of.
+std::string entries(int first, int count) {
+  std::string text;
+  for (int i = first; i < first + count; ++i) {
+    const std::string number = std::to_string(i);
+    text += "__REALTIME_TIMESTAMP=" + std::to_string(1'700'000'000'000'000 + i * 1000) +
+            "\n__MONOTONIC_TIMESTAMP=" + std::to_string(1000 + i * 1000) +
+            "\n_BOOT_ID=11111111111111111111111111111111\n_SYSTEMD_UNIT=" + (i % 2 == 0 ? "even" : "odd") +
+            ".service\nSYSLOG_IDENTIFIER=app\n_PID=" + std::to_string(500 + i / 200) +
+            "\nMESSAGE=install package-" + number + " ok\n\n";
+  }
+  return text;
+}
+
+std::string even_lines(int first, int count) {
+  std::string text;
+  for (int i = first; i < first + count; ++i) {
+    if (i % 2 == 0)
+      text += "app[" + std::to_string(500 + i / 200) + "]: install package-" + std::to_string(i) + " ok\n";
+  }
+  return text;
+}
+
+TEST_F(Follow, JournalGoesOnAtItsCursor) {
+  const std::string remote = "/lib/systemd/systemd-journal-remote";
+  if (!fs::exists(remote)) GTEST_SKIP() << "package systemd-journal-remote is not installed";
+  const auto journal = [&](const std::string& name, int first, int count) {
+    const Finished made =
+        run({remote, "-o", file("journal/" + name).string(), "-"}, {entries(first, count), {}});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  };
+  fs::create_directory(file("journal"));
+  journal("a.journal", 0, 400);
+  const auto command =
+      embedded_command({"--journal", "even", "--journal-directory", file("journal"), "--format", "ndjson"});
+  follow(command, 100, SIGTERM);
+  journal("b.journal", 400, 400);
+  follow(command, 300, SIGKILL, 128 + SIGKILL);
+  journal("c.journal", 800, 400);
+  follow(command, 500, SIGTERM);
+  expect_as_one_reading(even_lines(0, 1200), "journal of even");
+}
+
+}  // namespace
+}  // namespace unroll::test
