@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -37,11 +38,25 @@ std::optional<Generation> look(int folder, const char* path, int flags) {
   return found;
 }
 
-bool is_earlier_generation(const std::string& name, const std::string& of) {
-  if (!name.starts_with(of) || name.size() <= of.size() + 1) return false;
-  if (name[of.size()] != '.' && name[of.size()] != '-') return false;
-  return std::none_of(kCompressed.begin(), kCompressed.end(),
-                      [&](std::string_view ending) { return name.ends_with(ending); });
+/// What log rotation puts behind a name: .1, .old, -20260131. Not everything: mail.err is no earlier mail.
+bool is_rotation(std::string_view ending) {
+  constexpr std::array<std::string_view, 4> kWords = {"old", "bak", "prev", "save"};
+  if (ending.size() < 2 || (ending[0] != '.' && ending[0] != '-')) return false;
+  ending.remove_prefix(1);
+  if (std::isdigit(static_cast<unsigned char>(ending[0])) != 0) return true;
+  return std::find(kWords.begin(), kWords.end(), ending) != kWords.end();
+}
+
+/// FILE.1; or for a.log also a.1.log.
+bool is_earlier_generation(const std::string& name, const fs::path& of) {
+  if (std::any_of(kCompressed.begin(), kCompressed.end(),
+                  [&](std::string_view ending) { return name.ends_with(ending); }))
+    return false;
+  const std::string whole = of.filename(), stem = of.stem(), extension = of.extension();
+  if (name.starts_with(whole)) return is_rotation(std::string_view(name).substr(whole.size()));
+  if (extension.empty() || !name.starts_with(stem) || !name.ends_with(extension)) return false;
+  const std::size_t length = name.size() - std::min(name.size(), stem.size() + extension.size());
+  return is_rotation(std::string_view(name).substr(stem.size(), length));
 }
 
 /// FILE.2 is older than FILE.1: for files that were made in the same moment, as far as clocks can tell.
@@ -51,23 +66,30 @@ long age_of(const fs::path& path) {
   return numeric ? std::strtol(number.c_str(), nullptr, 10) : 0;
 }
 
-std::vector<Generation> list(const fs::path& file) {
-  std::vector<Generation> found;
+void add_siblings(const fs::path& file, std::vector<Generation>& found) {
   std::error_code failed;
-  const auto current = generation_at(file);
   for (auto entry = fs::directory_iterator(file.parent_path(), failed);
        !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
-    if (!is_earlier_generation(entry->path().filename(), file.filename())) continue;
-    if (auto generation = generation_at(entry->path())) {
-      if (!current || !(generation->identity == current->identity)) found.push_back(*std::move(generation));
-    }
+    if (!is_earlier_generation(entry->path().filename(), file)) continue;
+    if (auto generation = generation_at(entry->path())) found.push_back(*std::move(generation));
   }
+}
+
+std::vector<Generation> list(const fs::path& file) {
+  std::vector<Generation> found;
+  add_siblings(file, found);
+  // A link's earlier generations are beside what it leads to.
+  std::error_code failed;
+  if (fs::is_symlink(file, failed)) add_siblings(fs::canonical(file, failed), found);
   const auto order = [](const Generation& generation) {
     return std::tuple(generation.identity.born, generation.modified, -age_of(generation.path));
   };
   std::sort(found.begin(), found.end(),
             [&](const Generation& a, const Generation& b) { return order(a) < order(b); });
-  if (current) found.push_back(*current);
+  if (const auto current = generation_at(file)) {
+    std::erase_if(found, [&](const Generation& other) { return other.identity == current->identity; });
+    found.push_back(*current);
+  }
   return found;
 }
 

@@ -31,8 +31,8 @@ struct Generation {
 std::optional<Generation> generation_at(const std::filesystem::path& path);
 std::optional<Generation> generation_of(int file);
 
-/// FILE's siblings FILE.* and FILE-*, oldest first, and last FILE itself where it is there; compressed ones
-/// cannot be gone on with and are left out.
+/// FILE's siblings as rotation names them (FILE.1, FILE-20260131, FILE.old), oldest first, and last FILE
+/// itself where it is there; compressed ones cannot be gone on with and are left out.
 std::vector<Generation> generations_of(const std::filesystem::path& file);
 
 }  // namespace unroll

@@ -141,11 +141,12 @@ class Following {
       view.output(plugin, data);
       next_output_ = sequence + 1;
       changed_ = true;
-      if (Clock::now() - recorded_ > kBetweenRecords) record(view);
+      record_if_due(view);
     };
     events.progress = [&](const ReadProgress& progress) {
       bytes_ = progress.bytes;
-      if (changed_) record(view);
+      view.flush();
+      record_if_due(view);
       if (asked_to_stop != 0) throw Stopped();
     };
     events.note = note;
@@ -165,6 +166,10 @@ class Following {
       state.document = id;
       state.next_output = state.bytes = 0;
     });
+  }
+
+  void record_if_due(FollowView& view) {
+    if (changed_ && Clock::now() - recorded_ > kBetweenRecords) record(view);
   }
 
   void record(FollowView& view) {

@@ -23,6 +23,7 @@ class FollowView {
   FollowView(FollowViewOptions options, FollowedPump& pump, const nlohmann::json& recorded)
       : options_(std::move(options)), pump_(pump), lines_(recorded) {}
   void output(const std::string& plugin, const nlohmann::json& data);
+  void flush() { lines_.flush(); }
   nlohmann::json record() { return lines_.record(); }
 
  private:

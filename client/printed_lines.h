@@ -19,6 +19,7 @@ class PrintedLines {
   /// `recorded`: what record() gave an earlier process, or null.
   explicit PrintedLines(const nlohmann::json& recorded);
   void line(std::string_view text);
+  void flush() { writer_.flush(); }
   /// All of it is out now; what the file's size says of it.
   nlohmann::json record();
   const Terminal& terminal() const { return writer_.terminal(); }

@@ -188,6 +188,31 @@ TEST_F(FollowPumpTest, OlderGenerationsAreNotRead) {
   expect("two\n");
 }
 
+// "a.log.err" begins like a generation of a.log and is younger than a.log.1: it was read between the two.
+TEST_F(FollowPumpTest, OtherLogsOfSuchANameAreNotRead) {
+  append("one\n");
+  start();
+  expect("one\n");
+  rotate();
+  append(sibling(".err"), "another log\n");
+  append("two\n");
+  expect("two\n");
+}
+
+TEST_F(FollowPumpTest, NumberBeforeTheExtensionAndBehindALink) {
+  const fs::path target = folder_ / "target.log";
+  fs::create_symlink(target, log());
+  append("one\n");
+  start();
+  expect("one\n");
+  stop();
+  append("two\n");
+  fs::rename(target, folder_ / "target-20260131.log");
+  append("three\n");
+  start(4);
+  expect("two\nthree\n");
+}
+
 TEST_F(FollowPumpTest, CompressedGenerationIsMissedAndSaid) {
   append("one\n");
   start();
