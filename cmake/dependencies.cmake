@@ -7,6 +7,7 @@
 # CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation.
 # jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
 #                      come and go between small states that stay; and is slower.
+# CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation, journal.
 # zlib, liblzma, libzstd  documents that are compressed (libarchive, one interface to all, checks no gzip sums).
 # xxHash 0.8           XXH3: whether a file's content is another than before.
 # GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.
