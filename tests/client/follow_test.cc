@@ -170,8 +170,7 @@ TEST_F(Follow, UnknownDocumentBeginsAnewWhereItStood) {
   EXPECT_EQ(lines_of(out())[static_cast<std::size_t>(before)]["data"]["line"], 1);
 }
 
-// Needs an engine that reads an unfinished block after DocumentRequest::flush_after.
-TEST_F(Follow, DISABLED_QuietLineIsScored) {
+TEST_F(Follow, QuietLineIsScored) {
   const std::string log = file("a.log").string();
   append(log, "one line, and nothing behind it\n");
   follow(embedded_command({log, "--format", "ndjson", "--quiet-ms", "50"}), 1, SIGTERM);
