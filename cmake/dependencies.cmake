@@ -4,7 +4,6 @@
 # nlohmann_json 3.11   JSON in the protocol, in configurations and in checkpoints.
 # SentencePiece 0.1.97 the vocabulary.                SQLite 3.40   the journal: durable, atomic commits.
 # Boost 1.74           Asio (sockets), Beast (HTTP).  spdlog 1.10   logging.
-# CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation.
 # jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
 #                      come and go between small states that stay; and is slower.
 # CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation, journal.

@@ -180,8 +180,9 @@ TEST_F(Http, WhatIsWrongWithARequestIsSaid) {
   expect_refused("GET /healthz HTTP/1.1\r\nLong: " + std::string(17 * 1024, 'x') + "\r\n\r\n", 431, "limit",
                  "16384");
   expect_refused("HELLO THERE\r\n\r\n", 400, "invalid_request", "HTTP/1.1");
-  expect_refused(with_length("/v1/score", std::string(1001, 'x')), 413, "limit", "1000 bytes");
-  expect_refused(with_chunks("/v1/score", std::string(1001, 'x'), 100), 413, "limit", "1000 bytes");
+  expect_refused(with_length("/v1/score", std::string(1001, 'x')), 413, "limit", "limits.document_bytes");
+  expect_refused(with_chunks("/v1/score", std::string(1001, 'x'), 100), 413, "limit",
+                 "limits.document_bytes");
   const std::string chunked = "PUT /v1/score HTTP/1.1\r\nHost: u\r\nTransfer-Encoding: chunked\r\n\r\n";
   expect_refused(chunked + "3\r\nabcd\r\n0\r\n\r\n", 400, "invalid_request", "body");
   expect_refused(chunked + "xyz\r\n", 400, "invalid_request", "body");
