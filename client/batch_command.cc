@@ -48,9 +48,9 @@ void print_table(const BatchSummary& summary) {
     std::cout << text.substr(0, text.find_last_not_of(' ') + 1) << '\n';
   };
   row("read", with_thousands(summary.read), "files");
-  row("resumed", with_thousands(summary.resumed), "files, where an earlier run left them");
-  row("copied", with_thousands(summary.copied), "files, from the result of another with the same content");
-  row("skipped", with_thousands(summary.skipped), "files, whose results were there");
+  row("resumed", with_thousands(summary.resumed), "files, in the middle");
+  row("copied", with_thousands(summary.copied), "files, results of the same content");
+  row("skipped", with_thousands(summary.skipped), "files, done before");
   row("failed", with_thousands(summary.failed), "files");
   if (summary.left > 0) row("left", with_thousands(summary.left), "files, for the next run");
   row("bytes", readable_bytes(static_cast<double>(summary.bytes)));

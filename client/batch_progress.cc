@@ -64,7 +64,11 @@ void BatchProgress::note(const std::string& text) {
   if (terminal_.present) message(text);
 }
 
-std::string BatchProgress::whole(std::size_t width) const {
+std::string BatchProgress::whole_name() const {
+  return with_thousands(done_.files) + " of " + with_thousands(totals_.files) + " files";
+}
+
+std::string BatchProgress::whole(std::size_t width, std::size_t name_columns) const {
   std::uint64_t bytes = done_.bytes, read = bytes_read_, tokens = tokens_read_;
   for (const auto& [job, running] : running_) {
     // Of a compressed file the document's length says nothing about how far it is.
@@ -73,9 +77,8 @@ std::string BatchProgress::whole(std::size_t width) const {
     tokens += running.now.tokens - std::min(running.first.tokens, running.now.tokens);
   }
   const double seconds = seconds_since(started_);
-  return progress_text(with_thousands(done_.files) + " of " + with_thousands(totals_.files) + " files",
-                       {bytes, totals_.bytes, tokens, per_second(tokens, seconds)}, per_second(read, seconds),
-                       width);
+  return progress_text(whole_name(), {bytes, totals_.bytes, tokens, per_second(tokens, seconds)},
+                       per_second(read, seconds), width, name_columns);
 }
 
 void BatchProgress::draw() {
@@ -83,12 +86,15 @@ void BatchProgress::draw() {
   drawn_at_ = Clock::now();
   const Terminal terminal = terminal_of(STDERR_FILENO);  // its size may have changed
   const std::size_t width = terminal.width - 1;          // a full line would wrap on some terminals
-  std::vector<std::string> lines = {bold(terminal, whole(width))};
+  std::size_t name_columns = progress_name_columns(whole_name());
+  for (const auto& [job, running] : running_)
+    name_columns = std::max(name_columns, progress_name_columns(running.name));
+  std::vector<std::string> lines = {bold(terminal, whole(width, name_columns))};
   for (const auto& [job, running] : running_) {
     if (lines.size() + 1 >= terminal.height) break;
     const std::uint64_t read = running.now.bytes - std::min(running.first.bytes, running.now.bytes);
-    lines.push_back(
-        progress_text(running.name, running.now, per_second(read, seconds_since(running.started)), width));
+    lines.push_back(progress_text(running.name, running.now, per_second(read, seconds_since(running.started)),
+                                  width, name_columns));
   }
   std::string text = lines_ > 0 ? "\x1b[" + std::to_string(lines_) + "A" : "";
   for (const std::string& line : lines) text += '\r' + line + "\x1b[K\n";

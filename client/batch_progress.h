@@ -45,7 +45,8 @@ class BatchProgress {
   };
   void draw();
   void erase();
-  std::string whole(std::size_t width) const;
+  std::string whole(std::size_t width, std::size_t name_columns) const;
+  std::string whole_name() const;
 
   std::mutex mutex_;
   const BatchTotals totals_;

@@ -105,8 +105,7 @@ class Reading {
         if (wait()) feed();
       }
     } catch (const std::exception& error) {
-      // It must not look like the document's end, and can be resumed. No error where it has failed already.
-      engine_.cancel(opened_.id, Error(ErrorCode::kSource, error.what()));
+      if (!over_) cancel(error.what());
       throw;
     }
   }
@@ -165,9 +164,19 @@ class Reading {
     if (output.sequence < from_) return;
     events_.output(output.sequence, output.plugin, nlohmann::json::parse(output.json));
   }
+  /// It must not look like the document's end. It can be resumed, as soon as it has failed.
+  void cancel(const std::string& why) {
+    engine_.cancel(opened_.id, Error(ErrorCode::kSource, why));
+    while (!inbox_->take().finished) {
+      pollfd waited{inbox_->descriptor(), POLLIN, 0};
+      ::poll(&waited, 1, kHeartbeatMs);
+    }
+  }
+
   /// True when the document is done. Throws where it failed.
   bool serve_inbox() {
     Inbox::Contents contents = inbox_->take();
+    over_ = contents.finished.has_value();
     room_ = room_ || contents.room;
     for (const Output& output : contents.outputs) tell(output);
     if (contents.progress) progress_.tell(*contents.progress);
@@ -219,6 +228,7 @@ class Reading {
   ProgressTeller progress_;
   bool room_ = false;
   bool ended_ = false;
+  bool over_ = false;  ///< The document is done, or has failed.
 };
 
 class EmbeddedReader : public Reader {

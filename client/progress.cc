@@ -14,30 +14,35 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kBarColumns = 24;
+constexpr std::size_t kNarrow = 79, kNarrowBarColumns = 6;
 constexpr std::size_t kNameColumns = 28;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::string bar(double share) {
-  const auto filled = static_cast<std::size_t>(share * kBarColumns);
+std::string bar(double share, std::size_t columns) {
+  const auto filled = static_cast<std::size_t>(share * static_cast<double>(columns));
   std::string text(filled, '=');
-  if (filled < kBarColumns) text += '>';
-  return '[' + left(text, kBarColumns) + ']';
+  if (filled < columns) text += '>';
+  return '[' + left(text, columns) + ']';
+}
+
+std::string shown_name(const std::string& name) {
+  return cut(one_line(name), kNameColumns);
 }
 
 }  // namespace
 
 std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
-                          std::size_t width) {
+                          std::size_t width, std::size_t name_columns) {
   const auto bytes = static_cast<double>(progress.bytes);
-  std::string line = cut(one_line(name), kNameColumns);
+  std::string line = left(shown_name(name), name_columns);
   if (progress.total_bytes && *progress.total_bytes > 0) {
     const auto total = static_cast<double>(*progress.total_bytes);
     const double share = std::min(1.0, bytes / total);
-    line += "  " + bar(share) + right(fixed(100 * share, 0), 5) + " %  " + readable_bytes(bytes) + " of " +
-            readable_bytes(total);
+    line += "  " + bar(share, width < kNarrow ? kNarrowBarColumns : kBarColumns) +
+            right(fixed(100 * share, 0), 5) + " %  " + readable_bytes(bytes) + " of " + readable_bytes(total);
   } else {
     line += "  " + readable_bytes(bytes);
   }
@@ -48,6 +53,10 @@ std::string progress_text(const std::string& name, const ReadProgress& progress,
     line += "  " + readable_seconds(rest / bytes_per_second) + " left";
   }
   return cut(line, width);
+}
+
+std::size_t progress_name_columns(const std::string& name) {
+  return columns(shown_name(name));
 }
 
 Progress::Progress(std::string name)

@@ -9,9 +9,12 @@
 namespace unroll {
 
 /// "GPL-3  [=====>     ]  52 %  18.1 KiB of 34.3 KiB  4,123 tokens/s  0:07 left", cut to `width` columns;
-/// without the bar, the share and the time where the total is not known.
+/// without the bar, the share and the time where the total is not known. The name takes `name_columns` or
+/// more.
 std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
-                          std::size_t width);
+                          std::size_t width, std::size_t name_columns = 0);
+/// The columns that a name takes there by itself.
+std::size_t progress_name_columns(const std::string& name);
 
 /// Draws only where standard error is a terminal. One thread.
 class Progress {

@@ -118,6 +118,12 @@ class Reading {
     if (!connection_ || follower_.document().empty() || input_ == Input::kElsewhere) return;
     try {
       connection_->call(method::kCancel, {{"document", follower_.document()}});
+      // Only then can it be resumed.
+      for (bool over = false; !over;) {
+        const Notification message = connection_->next();
+        over = message.params.value("document", "") == follower_.document() &&
+               (message.method == notification::kFailed || message.method == notification::kDone);
+      }
     } catch (const std::exception&) {
       connection_.reset();  // which ends it, too
     }
@@ -171,7 +177,7 @@ class Reading {
     ended_ = input_ == Input::kDescriptor;
     const auto id = opened.at("document").get<DocumentId>();
     const auto next = opened.at("next_sequence").get<std::uint64_t>();
-    if (!before && lost_since_ == std::nullopt) from_ = 0;
+    if (!before && follower_.document().empty()) from_ = 0;
     if (before && next > from_) {
       subscribe(id);
     } else {
