@@ -183,7 +183,7 @@ TEST_F(Batches, PluginThatIsNotThereFailsEachFile) {
 }
 
 TEST_F(Batches, StopsInGoodOrderAndGoesOn) {
-  write_file(in() / "long", prose(4000));
+  write_file(in() / "long", prose(500));
   std::vector<std::string> command = {program("unroll").string(),
                                       "batch",
                                       in().string(),
@@ -204,7 +204,7 @@ TEST_F(Batches, StopsInGoodOrderAndGoesOn) {
 }
 
 TEST_F(Batches, ProgressOnATerminal) {
-  write_file(in() / "long", prose(300));
+  write_file(in() / "long", prose(100));
   const auto shown = [&](const char* name, const std::map<std::string, std::string>& environment) {
     return run_on_terminal({program("unroll").string(), "batch", in().string(), "--out",
                             (here_ / name).string(), "--embedded", "--model", model()},

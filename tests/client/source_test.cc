@@ -234,7 +234,7 @@ class Readers : public WithDaemon {
 
 TEST_F(Readers, FailedPumpFailsItsDocumentWhichGoesOn) {
   expect_failed_pump_resumes(*daemon_reader());
-  expect_failed_pump_resumes(*embedded_reader(path("journal")));
+  expect_failed_pump_resumes(*embedded_reader(path("own-journal")));
 }
 
 TEST_F(Readers, AnotherOneSharesTheEngine) {
