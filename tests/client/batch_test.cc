@@ -204,15 +204,16 @@ TEST_F(Batches, StopsInGoodOrderAndGoesOn) {
 }
 
 TEST_F(Batches, ProgressOnATerminal) {
-  write_file(in() / "long", prose(100));
+  write_file(in() / "long", prose(400));
   const auto shown = [&](const char* name, const std::map<std::string, std::string>& environment) {
     return run_on_terminal({program("unroll").string(), "batch", in().string(), "--out",
                             (here_ / name).string(), "--embedded", "--model", model()},
                            {"", environment})
         .out;
   };
-  EXPECT_THAT(shown("1", {{"TERM", "xterm"}}), AllOf(HasSubstr(" of 4 files  ["), HasSubstr("long  ["),
-                                                     HasSubstr("\x1b[1m"), HasSubstr("\x1b[J")));
+  EXPECT_THAT(shown("1", {{"TERM", "xterm"}}),
+              AllOf(HasSubstr(" of 4 files  ["), HasSubstr("long          ["), HasSubstr("\x1b[1m"),
+                    HasSubstr("\x1b[J")));
   EXPECT_THAT(shown("2", {{"TERM", "xterm"}, {"NO_COLOR", "1"}}),
               AllOf(HasSubstr(" of 4 files  ["), Not(HasSubstr("\x1b[1m"))));
   EXPECT_THAT(shown("3", {{"TERM", "dumb"}}), AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("files  ["))));
