@@ -107,13 +107,13 @@ TEST_F(DaemonErrors, LimitsOnDocumentsAndBytes) {
   auto long_one = peer.call("document.open", text_request(std::string(1001, 'x')));
   if (long_one.contains("result"))
     long_one = peer.read_document(long_one["result"]["document"]).end["params"];
-  expect_error(long_one, "limit", "1000 bytes");
+  expect_error(long_one, "limit", "limits.document_bytes is 1000");
   const json request{{"plugins", scored()}, {"stream", true}};
   const auto first = peer.call("document.open", request)["result"]["document"];
   peer.call("document.open", request);
-  expect_error(peer.call("document.open", request), "limit", "(2)");
+  expect_error(peer.call("document.open", request), "limit", "limits.documents is 2");
   const auto answer = peer.call("document.append", {{"document", first}, {"text", std::string(1001, 'x')}});
-  expect_error(answer, "limit", "1000 bytes");
+  expect_error(answer, "limit", "limits.document_bytes is 1000");
   start();  // without those limits
 }
 
