@@ -134,6 +134,7 @@ class Reading {
     request.owner = ::geteuid();
     request.total_bytes = source_.total_bytes();
     request.flush_after = request_.flush_after;
+    request.keep_outputs = request_.keep_outputs;
     if (before) {
       request.resume = before->id;
       try {
@@ -239,7 +240,9 @@ class EmbeddedReader : public Reader {
     Reading(*engine_, source, request, events).run();
   }
   std::unique_ptr<Reader> another() override { return std::make_unique<EmbeddedReader>(engine_); }
-  std::string model() override { return model_text(engine_->model_info().name, engine_->model_info().dtype); }
+  std::string model() override {
+    return model_text(engine_->model_info().checkpoint, engine_->model_info().dtype);
+  }
 
  private:
   std::shared_ptr<Engine> engine_;

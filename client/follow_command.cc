@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::uint64_t kKeepOutputs = 10'000;      // ours are printed long before
 constexpr std::chrono::seconds kBetweenRecords{1};  // each is a write to the disk
 
 struct FollowOptions {
@@ -104,6 +105,7 @@ class Following {
     if (!before_.document.empty()) request_.resume = before_.document;
     request_.from = before_.next_output;
     request_.flush_after = std::chrono::milliseconds(options.quiet_ms);
+    request_.keep_outputs = kKeepOutputs;
   }
 
   int run() {

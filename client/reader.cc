@@ -39,8 +39,8 @@ void check_daemon_model(Connection& connection, const SharedOptions& options) {
 
 }  // namespace
 
-std::string model_text(const std::string& name, const std::string& dtype) {
-  return name + ", " + dtype;
+std::string model_text(const std::string& checkpoint, const std::string& dtype) {
+  return checkpoint + ", " + dtype;
 }
 
 std::unique_ptr<Reader> make_reader(const SharedOptions& options, const std::filesystem::path& journal) {

@@ -33,6 +33,7 @@ struct ReadRequest {
   /// First output (sequence number) to tell of; earlier ones of a resumed document are not told again.
   std::uint64_t from = 0;
   std::optional<std::chrono::milliseconds> flush_after;  ///< As in DocumentRequest.
+  std::optional<std::uint64_t> keep_outputs;             ///< As in DocumentRequest.
 };
 
 /// Called on the caller's thread while Reader::read() runs; what they throw ends it, and the document can be
@@ -70,7 +71,7 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
                                              const std::filesystem::path& journal);
 
 /// What Reader::model() says of such a model.
-std::string model_text(const std::string& name, const std::string& dtype);
+std::string model_text(const std::string& checkpoint, const std::string& dtype);
 
 class Connection;
 std::unique_ptr<Reader> make_socket_reader(Connection connection);

@@ -167,6 +167,7 @@ class Reading {
     if (!source_.can_be_handed_over() && source_.total_bytes())
       parameters["total_bytes"] = *source_.total_bytes();
     if (request_.flush_after) parameters["flush_after_ms"] = request_.flush_after->count();
+    if (request_.keep_outputs) parameters["keep_outputs"] = *request_.keep_outputs;
     if (resume) parameters["resume"] = *resume;
     return parameters;
   }
@@ -280,7 +281,7 @@ class SocketReader : public Reader {
   std::string model() override {
     const json info = connection_.value().call(method::kInfo, json::object());
     const json model = info.value("model", json::object());
-    return model_text(model.value("name", ""), model.value("dtype", ""));
+    return model_text(model.value("checkpoint", ""), model.value("dtype", ""));
   }
 
  private:

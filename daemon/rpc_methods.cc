@@ -66,6 +66,9 @@ DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   if (const auto quiet = params.optional_integer("flush_after_ms", 1, kMaxFlushAfterMs)) {
     request.flush_after = std::chrono::milliseconds(*quiet);
   }
+  if (const auto kept = params.optional_integer("keep_outputs", 0, INT64_MAX)) {
+    request.keep_outputs = static_cast<std::uint64_t>(*kept);
+  }
   request.resume = params.optional_string("resume");
   return request;
 }
@@ -126,7 +129,7 @@ UniqueFd RpcSession::claim_descriptor() {
 std::optional<json> RpcSession::open(const Request& request) {
   const Params params(method::kOpen, request.params,
                       {"plugins", "text", "fd", "stream", "name", "priority", "deadline_ms", "flush_after_ms",
-                       "total_bytes", "resume"});
+                       "keep_outputs", "total_bytes", "resume"});
   auto text = params.optional_string("text");
   std::optional<DocumentSource> source;
   if (wants_descriptor(params)) source = check_source(claim_descriptor());

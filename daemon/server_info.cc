@@ -26,9 +26,16 @@ double uptime_seconds(const ServerContext& context) {
 }
 
 json model_to_json(const ModelInfo& model) {
-  return {{"name", model.name},     {"parameters", model.parameters}, {"num_tokens", model.num_tokens},
-          {"dim", model.dim},       {"depth", model.depth},           {"block_width", model.block_width},
-          {"device", model.device}, {"dtype", model.dtype},           {"state_bytes", model.state_bytes}};
+  return {{"name", model.name},
+          {"checkpoint", model.checkpoint},
+          {"parameters", model.parameters},
+          {"num_tokens", model.num_tokens},
+          {"dim", model.dim},
+          {"depth", model.depth},
+          {"block_width", model.block_width},
+          {"device", model.device},
+          {"dtype", model.dtype},
+          {"state_bytes", model.state_bytes}};
 }
 
 }  // namespace
@@ -72,6 +79,10 @@ json server_stats(const ServerContext& context) {
           {"model_seconds", stats.model_seconds},
           {"plugin_seconds", stats.plugin_seconds},
           {"journal_seconds", stats.journal_seconds},
+          {"buffered_bytes", stats.buffered_bytes},
+          {"memory_bytes", stats.memory_bytes},
+          {"documents_in_memory", stats.resident_documents},
+          {"put_aways", stats.put_aways},
           {"connections", context.connections.size()},
           {"uptime_seconds", uptime_seconds(context)},
           {"resident_bytes", resident_bytes()}};
@@ -97,6 +108,12 @@ std::string prometheus_text(const ServerContext& context) {
   metric("model_seconds_total", "counter", "Time spent in the model.", stats.model_seconds);
   metric("plugin_seconds_total", "counter", "Time spent in plugins.", stats.plugin_seconds);
   metric("journal_seconds_total", "counter", "Time spent in the journal.", stats.journal_seconds);
+  metric("buffered_bytes", "gauge", "Bytes of documents that wait to be read.", stats.buffered_bytes);
+  metric("document_memory_bytes", "gauge", "Memory that open documents are counted with.",
+         stats.memory_bytes);
+  metric("documents_in_memory", "gauge", "Open documents whose state is not put away in the journal.",
+         stats.resident_documents);
+  metric("put_aways_total", "counter", "States that were put away in the journal.", stats.put_aways);
   metric("connections_open", "gauge", "Connections that are open.", context.connections.size());
   metric("uptime_seconds", "gauge", "Since the daemon started.", uptime_seconds(context));
   metric("resident_memory_bytes", "gauge", "Resident memory of the daemon.", resident_bytes());

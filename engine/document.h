@@ -106,6 +106,7 @@ struct OpenDocument {
   std::uint64_t number = 0;  ///< In order of opening.
   std::optional<TimePoint> deadline;
   std::optional<std::chrono::milliseconds> flush_after;
+  std::optional<std::uint64_t> keep_outputs;
 
   // Under the core's mutex.
   DocumentStatus status;

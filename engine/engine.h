@@ -41,6 +41,9 @@ struct DocumentRequest {
   /// Blocks are read when they are full, and what is left after so long without new bytes, too: for documents
   /// that grow slowly, whose readers want to hear of them. Changes no token's numbers, only when they come.
   std::optional<std::chrono::milliseconds> flush_after;
+  /// How many of the newest outputs the journal keeps while the document is open: for one without an end,
+  /// whose reader takes them as they come. Nullopt: all.
+  std::optional<std::uint64_t> keep_outputs;
   /// Kept with the document for whoever feeds it: where its bytes can be read again. Not looked at here.
   std::string source;
   std::optional<DocumentId> resume;  ///< Go on with this document where it was last committed.

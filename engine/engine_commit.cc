@@ -66,6 +66,9 @@ Commit EngineCore::make_commit(OpenDocument& document) {
   commit.outputs = reading.uncommitted();
   commit.status = document.status;
   commit.status.outputs = reading.sequence();
+  if (document.keep_outputs && *document.keep_outputs < reading.sequence()) {
+    commit.forget_before = reading.sequence() - *document.keep_outputs;
+  }
   return commit;
 }
 

@@ -135,6 +135,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   document->reading = std::make_unique<Reading>(vocabulary, plugins, request.plugins);
   document->listener = std::move(listener);
   document->flush_after = request.flush_after;
+  document->keep_outputs = request.keep_outputs;
   document->started = options.now();
   if (request.deadline) document->deadline = document->started + *request.deadline;
 

@@ -195,6 +195,7 @@ void Journal::commit(std::span<const Commit> commits) {
       write_status(commit.status);
       if (commit.resume != Commit::Resume::kKeep) write_resume_point(commit.status.id, commit.point);
       write_outputs(commit.status.id, commit.outputs);
+      if (commit.forget_before > 0) forget_outputs(commit.status.id, commit.forget_before);
     }
     execute("COMMIT");
   } catch (...) {
@@ -241,6 +242,10 @@ void Journal::write_outputs(const DocumentId& id, const std::vector<Output>& out
     insert.bind(id).bind(output.sequence).bind(output.plugin).bind(output.json).step();
     insert.reset();
   }
+}
+
+void Journal::forget_outputs(const DocumentId& id, std::uint64_t before) const {
+  Statement(*this, "DELETE FROM outputs WHERE document=? AND sequence<?").bind(id).bind(before).step();
 }
 
 std::optional<DocumentStatus> Journal::find(const DocumentId& id) const {

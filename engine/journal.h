@@ -37,7 +37,8 @@ struct Commit {
   /// Where the document goes on: nowhere (its states are dropped), where it did before, or at `point`.
   Resume resume = Resume::kDrop;
   ResumePoint point;
-  std::vector<Output> outputs;  ///< New ones; a sequence number that is there already is an error.
+  std::vector<Output> outputs;      ///< New ones; a sequence number that is there already is an error.
+  std::uint64_t forget_before = 0;  ///< Outputs with smaller sequence numbers are deleted.
 };
 
 class Journal {
@@ -70,6 +71,7 @@ class Journal {
   void write_status(const DocumentStatus& status) const;
   void write_resume_point(const DocumentId& id, const ResumePoint& point) const;
   void write_outputs(const DocumentId& id, const std::vector<Output>& outputs) const;
+  void forget_outputs(const DocumentId& id, std::uint64_t before) const;
   void migrate() const;
   [[noreturn]] void fail(const std::string& doing) const;
 

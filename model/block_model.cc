@@ -1,6 +1,9 @@
 #include "model/block_model.h"
 
 #include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
 #include <map>
 #include <stdexcept>
 #include <tuple>
@@ -229,6 +232,9 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   info.device = device.str();
   info.dtype = options.dtype;
   const auto checkpoint = fingerprint(config, parameters);
+  std::array<char, 17> digits{};
+  std::snprintf(digits.data(), digits.size(), "%016" PRIx64, checkpoint);
+  info.checkpoint = digits.data();
   return std::make_unique<TorchBlockModel>(
       BlockRecurrentTransformer(std::move(config), std::move(parameters)), std::move(info), checkpoint);
 }

@@ -50,7 +50,8 @@ struct BlockOutput {
 };
 
 struct ModelInfo {
-  std::string name;  ///< The checkpoint folder's name.
+  std::string name;        ///< The checkpoint folder's name.
+  std::string checkpoint;  ///< Hexadecimal; another where any weight is another.
   std::int64_t parameters = 0;
   std::int64_t num_tokens = 0, dim = 0, depth = 0, block_width = 0;
   std::string device, dtype;

@@ -182,6 +182,18 @@ TEST_F(Batches, PluginThatIsNotThereFailsEachFile) {
   EXPECT_THAT(unknown.err, AllOf(HasSubstr((in() / "a.txt").string()), HasSubstr("'nope'")));
 }
 
+TEST_F(Batches, OtherWeightsUnderTheSameNameReadAgain) {
+  batch();
+  const std::string name = fs::path(model()).filename().string();
+  fs::create_directories(here_ / "other");
+  const std::string other = (here_ / "other" / name).string();
+  ASSERT_EQ(unroll({"model", "convert", model(), other, "--dtype", "bf16"}).exit_code, 0);
+  EXPECT_EQ(counts(unroll({"batch", in().string(), "--out", out().string(), "--format", "json", "--embedded",
+                           "--model", other})),
+            (Counts{3, 0, 0, 0, 0}));
+  EXPECT_EQ(counts(batch()), (Counts{3, 0, 0, 0, 0})) << "and the first ones again";
+}
+
 TEST_F(Batches, StopsInGoodOrderAndGoesOn) {
   write_file(in() / "long", prose(500));
   std::vector<std::string> command = {program("unroll").string(),

@@ -194,7 +194,7 @@ class Readers : public WithDaemon {
     };
     reader.read(source, request, events);
   }
-  static ReadRequest request() { return {{{"score", {{"granularity", "line"}}}}, {}, 0, {}}; }
+  static ReadRequest request() { return {{{"score", {{"granularity", "line"}}}}, {}, 0, {}, {}}; }
 
   /// A failing pump's document fails, and goes on with the whole one.
   static void expect_failed_pump_resumes(Reader& reader) {

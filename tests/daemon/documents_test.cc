@@ -171,12 +171,13 @@ TEST_F(Documents, ServerMethodsHaveEveryFieldOfTheManual) {
               ElementsAre("buffered_bytes", "buffered_bytes_per_user", "connections", "connections_per_user",
                           "document_bytes", "documents", "documents_per_connection", "documents_per_user",
                           "line_bytes", "memory_bytes", "memory_bytes_per_user"));
-  EXPECT_THAT(keys(info["model"]), ElementsAre("block_width", "depth", "device", "dim", "dtype", "name",
-                                               "num_tokens", "parameters", "state_bytes"));
+  EXPECT_THAT(keys(info["model"]), ElementsAre("block_width", "checkpoint", "depth", "device", "dim", "dtype",
+                                               "name", "num_tokens", "parameters", "state_bytes"));
   const auto before = peer.call("server.stats", json::object())["result"];
   EXPECT_THAT(keys(before),
-              ElementsAre("blocks", "bytes", "commits", "connections", "documents_done", "documents_failed",
-                          "journal_seconds", "model_seconds", "open_documents", "outputs", "plugin_seconds",
+              ElementsAre("blocks", "buffered_bytes", "bytes", "commits", "connections", "documents_done",
+                          "documents_failed", "documents_in_memory", "journal_seconds", "memory_bytes",
+                          "model_seconds", "open_documents", "outputs", "plugin_seconds", "put_aways",
                           "resident_bytes", "tokens", "uptime_seconds"));
   const auto text = some_text(30);
   const auto read = read_text(text);

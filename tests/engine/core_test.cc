@@ -296,6 +296,19 @@ TEST_F(Core, ResumedAndLostAgainBeforeAnyByteItGoesOnWhereItDid) {
   EXPECT_EQ(error_of([&] { core_->resume_point(id); }).code, ErrorCode::kDocumentState) << "it has ended";
 }
 
+TEST_F(Core, AnEndlessDocumentKeepsItsNewestOutputsOnly) {
+  const TemporaryFolder folder;
+  start({.journal = folder / "j", .commit_blocks = 1});
+  auto request = a_request();
+  request.keep_outputs = 10;
+  const auto document = open_with(some_text(3000, 4), request);
+  run_until_idle();
+  const auto told = document.recorder->outputs();
+  ASSERT_GT(told.size(), 50u);
+  const auto kept = core_->outputs(document.id, 0, 1000);
+  EXPECT_EQ(lines(kept), lines({told.end() - 10, told.end()}));
+}
+
 TEST_F(Core, TenThousandOpenDocumentsCostARoundNothing) {
   start();
   std::vector<Opened> documents;
