@@ -17,7 +17,8 @@ namespace {
 struct Options {
   std::filesystem::path model;
   std::size_t documents = 10'000, connections = 50;
-  std::uint64_t bytes = 40'000, report_seconds = 10;
+  std::uint64_t bytes = 3'000, report_seconds = 10;
+  double stop_seconds = 86'400;
 };
 
 std::string text_of(std::size_t document, std::uint64_t bytes) {
@@ -35,9 +36,10 @@ void open_all(std::vector<Connection>& connections, const Options& options) {
   }
 }
 
-/// Of the documents that are open: tokens of the least and the most read one, and their mean.
+/// Of the documents that are open: how many were read from, tokens of the least and the most read one, and
+/// their mean.
 struct Shares {
-  std::uint64_t open = 0, least = std::numeric_limits<std::uint64_t>::max(), most = 0;
+  std::uint64_t open = 0, begun = 0, least = std::numeric_limits<std::uint64_t>::max(), most = 0;
   double mean = 0;
 };
 
@@ -49,6 +51,7 @@ Shares shares(Connection& connection) {
     if (document.at("phase") != "open") continue;
     const auto tokens = document.at("tokens").get<std::uint64_t>();
     ++result.open;
+    result.begun += tokens > 0 ? 1 : 0;
     sum += tokens;
     result.least = std::min(result.least, tokens);
     result.most = std::max(result.most, tokens);
@@ -74,26 +77,34 @@ int measure(Options options) {
   open_all(connections, options);
   std::cout << options.documents << " documents of " << options.bytes << " bytes opened in "
             << fixed(now() - start, 1) << " s over " << options.connections << " connections" << std::endl;
+  const auto width =
+      watcher.call(method::kInfo, nlohmann::json::object())["model"]["block_width"].get<double>();
   double least_share = 1;
-  for (auto report = now();;) {
+  std::uint64_t open = 0, begun = 0;
+  for (auto report = now(); now() - start < options.stop_seconds;) {
     const auto share = shares(watcher);
-    if (share.open == 0) break;
+    open = share.open;
+    begun = std::max(begun, share.begun);
+    if (open == 0) break;
     // While everybody wants turns; a block is the grain.
-    if (share.open == options.documents && share.mean > 2'000) {
+    if (open == options.documents && share.mean > 10 * width) {
       least_share = std::min(least_share, static_cast<double>(share.least) / share.mean);
     }
     if (now() >= report) {
       report = now() + static_cast<double>(options.report_seconds);
-      std::cout << fixed(now() - start, 0) << " s: " << share.open << " open, tokens of each " << share.least
+      const auto stats = watcher.call(method::kStats, nlohmann::json::object());
+      std::cout << fixed(now() - start, 0) << " s: " << open << " open, tokens of each " << share.least
                 << " to " << share.most << " (mean " << fixed(share.mean, 0) << "); resident "
-                << readable_bytes(static_cast<double>(memory_of(daemon.pid(), "VmRSS"))) << ", "
+                << readable_bytes(static_cast<double>(memory_of(daemon.pid(), "VmRSS"))) << ", states of "
+                << stats["documents_in_memory"] << " in memory, " << stats["put_aways"] << " put away, "
                 << open_files_of(daemon.pid()) << " open files" << std::endl;
     }
     ::usleep(200'000);
   }
   const auto most = memory_of(daemon.pid(), "VmHWM");
-  std::cout << "all done in " << fixed(now() - start, 1) << " s; the daemon took "
-            << readable_bytes(static_cast<double>(most)) << " at most, "
+  std::cout << (open == 0 ? "all done in " : "stopped after ") << fixed(now() - start, 1) << " s, when "
+            << begun << " had been read from; the daemon took " << readable_bytes(static_cast<double>(most))
+            << " at most, "
             << readable_bytes(static_cast<double>(most - empty) / static_cast<double>(options.documents))
             << " for each document; the slowest document's share of turns was " << fixed(100 * least_share, 1)
             << " % of the mean\n";
@@ -111,6 +122,8 @@ int main(int argc, char** argv) {
   app.add_option("--connections", options.connections, "Over how many connections")->capture_default_str();
   app.add_option("--bytes", options.bytes, "Length of each")->capture_default_str();
   app.add_option("--report", options.report_seconds, "Seconds between two lines of report")
+      ->capture_default_str();
+  app.add_option("--stop-after", options.stop_seconds, "Seconds; whatever is still open then")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return unroll::bench::measure(options);
