@@ -86,8 +86,8 @@ int measure(Options options) {
     open = share.open;
     begun = std::max(begun, share.begun);
     if (open == 0) break;
-    // While everybody wants turns; a block is the grain.
-    if (open == options.documents && share.mean > 10 * width) {
+    // While nearly everybody wants turns; a block is the grain.
+    if (10 * open > 9 * options.documents && share.mean > 10 * width) {
       least_share = std::min(least_share, static_cast<double>(share.least) / share.mean);
     }
     if (now() >= report) {
