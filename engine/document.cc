@@ -180,6 +180,7 @@ void Reading::accept(BlockOutput output) {
   shown_ = 0;
   block_begin_ = bytes_;
   state_ = std::move(output.next);
+  state_is_committed_ = false;
 }
 
 /// A block counts whole or not at all.
@@ -204,7 +205,8 @@ ResumePoint Reading::resume_point() const {
   point.segment_begin = tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
   point.block_begin = block_begin_;
   point.blocks = blocks_;
-  if (state_) point.model_state = state_->serialize();
+  point.keeps_model_state = state_is_committed_;
+  if (!state_is_committed_) point.model_state = state_->serialize();
   plugin_bytes_ = 0;
   for (const auto& plugin : plugins_) {
     auto state = plugin->save();

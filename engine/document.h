@@ -49,7 +49,9 @@ class Reading {
   std::uint64_t tokens() const { return token_count_; }
   /// Outputs so far, those not committed yet included.
   std::uint64_t sequence() const { return sequence_; }
+  /// What to commit now; committed(): it is.
   ResumePoint resume_point() const;
+  void committed() { state_is_committed_ = true; }
   const std::vector<Output>& uncommitted() const { return outputs_; }
   std::vector<Output> take_uncommitted() { return std::exchange(outputs_, {}); }
 
@@ -77,8 +79,9 @@ class Reading {
   std::size_t shown_ = 0;     ///< How many of them the plugins have seen.
   std::vector<std::int32_t> block_ids_;
   std::size_t block_width_ = 0;
-  ModelStatePtr state_;            ///< Before the block.
-  std::uint64_t block_begin_ = 0;  ///< Bytes.
+  ModelStatePtr state_;             ///< Before the block.
+  bool state_is_committed_ = true;  ///< Or there is none yet.
+  std::uint64_t block_begin_ = 0;   ///< Bytes.
   std::uint64_t bytes_ = 0, token_count_ = 0, blocks_ = 0, sequence_ = 0;
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;

@@ -92,6 +92,7 @@ void EngineCore::commit(const Documents& documents) {
       mark_failed(*document,
                   Error(failure->code, "document " + document->status.id + ": " + failure->what()));
     } else {
+      document->reading->committed();
       tell(*document, document->reading->take_uncommitted());
     }
     if (document->status.phase != DocumentPhase::kOpen) close(*document);

@@ -224,10 +224,12 @@ void Journal::write_status(const DocumentStatus& status) const {
 }
 
 void Journal::write_resume_point(const DocumentId& id, const ResumePoint& point) const {
-  Statement update(*this,
-                   "UPDATE documents SET segment_begin=?, block_begin=?, blocks=?, model_state=? WHERE id=?");
-  update.bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(point.model_state);
-  update.bind(id).step();
+  Statement update(*this, "UPDATE documents SET segment_begin=?, block_begin=?, blocks=? WHERE id=?");
+  update.bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(id).step();
+  if (!point.keeps_model_state) {
+    Statement state(*this, "UPDATE documents SET model_state=? WHERE id=?");
+    state.bind(point.model_state).bind(id).step();
+  }
   Statement(*this, "DELETE FROM plugin_states WHERE document=?").bind(id).step();
   for (const auto& [plugin, state] : point.plugin_states) {
     Statement insert(*this, "INSERT INTO plugin_states VALUES(?, ?, ?)");

@@ -26,7 +26,9 @@ struct ResumePoint {
   std::uint64_t segment_begin = 0;  ///< Bytes: read the document again from here.
   std::uint64_t block_begin = 0;  ///< Bytes: tokens before it are done; those up to status.bytes were shown.
   std::uint64_t blocks = 0;
-  std::vector<std::byte> model_state;                           ///< Empty: before the first block.
+  std::vector<std::byte> model_state;  ///< Empty: before the first block.
+  bool keeps_model_state =
+      false;  ///< In a commit: the one committed last stays, model_state is not looked at.
   std::map<std::string, std::vector<std::byte>> plugin_states;  ///< By plugin name.
 };
 

@@ -41,7 +41,8 @@ Commit a_commit(const DocumentStatus& status, std::vector<Output> outputs, bool 
   commit.status.outputs = commit.outputs.size();
   if (open) {
     commit.resume = Commit::Resume::kNew;
-    commit.point = {30, 35, 2, bytes_of("state"), {{"score", bytes_of("plugin state")}, {"embed", {}}}};
+    commit.point = {
+        30, 35, 2, bytes_of("state"), false, {{"score", bytes_of("plugin state")}, {"embed", {}}}};
   }
   return commit;
 }
@@ -116,6 +117,12 @@ TEST(Journal, ACommitCanLeaveAloneWhereTheDocumentGoesOn) {
   EXPECT_EQ(journal.find("a")->error, "peer gone");
   EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
   EXPECT_EQ(journal.resume_bytes("a"), 30u);
+  auto third = a_commit(document, {});
+  third.point = {35, 38, 3, {}, true, {}};
+  journal.commit({&third, 1});
+  EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
+  EXPECT_EQ(journal.resume_point("a").block_begin, 38u);
+  EXPECT_THAT(journal.resume_point("a").plugin_states, IsEmpty());
 }
 
 TEST(Journal, ASequenceNumberTwiceUndoesTheWholeCommit) {
