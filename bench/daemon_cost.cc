@@ -60,10 +60,13 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
   auto connection = connect(daemon);
   through_daemon(connection, text.substr(0, 20'000));  // both warm
   bare_loop(*model, std::span(tokens).first(4096));
+  const auto before = connection.call(method::kStats, nlohmann::json::object());
   std::vector<double> ratios;
+  double all_served = 0;
   for (int round = 0; round < rounds; ++round) {
     const auto bare = bare_loop(*model, tokens), served = through_daemon(connection, text);
     ratios.push_back(served / bare);
+    all_served += served;
     std::cout << "round " << round + 1 << ": bare loop " << fixed(bare, 3) << " s, daemon "
               << fixed(served, 3) << " s, ratio " << fixed(ratios.back(), 4) << std::endl;
   }
@@ -72,6 +75,15 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
             << fixed(100 * (ratios[ratios.size() / 2] - 1), 2) << " % more than the bare loop (median of "
             << rounds << ", from " << fixed(100 * (ratios.front() - 1), 2) << " to "
             << fixed(100 * (ratios.back() - 1), 2) << " %)\n";
+  const auto after = connection.call(method::kStats, nlohmann::json::object());
+  const auto spent = [&](const char* what) {
+    return after.at(what).get<double>() - before.at(what).get<double>();
+  };
+  const auto model_seconds = spent("model_seconds");
+  std::cout << "by the daemon's own clock, of the model's time: plugins "
+            << fixed(100 * spent("plugin_seconds") / model_seconds, 2) << " %, journal "
+            << fixed(100 * spent("journal_seconds") / model_seconds, 2) << " %, all but the model "
+            << fixed(100 * (all_served / model_seconds - 1), 2) << " %\n";
   return 0;
 }
 
