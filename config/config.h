@@ -38,6 +38,7 @@ struct Config {
   std::int64_t commit_blocks = 16;
   std::int64_t commit_interval_ms = 2'000;
   std::int64_t keep_finished_hours = 24;
+  std::int64_t keep_waiting_hours = 24 * 30;
 
   std::int64_t max_documents = 10'000;
   std::int64_t max_documents_per_user = 10'000;

@@ -122,6 +122,7 @@ EngineOptions engine_options(const Config& config) {
   options.commit_blocks = static_cast<int>(config.commit_blocks);
   options.commit_interval = std::chrono::milliseconds(config.commit_interval_ms);
   options.keep_finished = std::chrono::hours(config.keep_finished_hours);
+  options.keep_waiting = std::chrono::hours(config.keep_waiting_hours);
   return options;
 }
 

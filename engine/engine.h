@@ -107,7 +107,8 @@ struct EngineOptions {
   std::size_t batch = 0;   ///< Blocks of different documents in one launch; 0: as the model likes.
   int commit_blocks = 16;  ///< Commit after so many blocks of a document, or
   std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
-  std::chrono::hours keep_finished{24};  ///< How long outputs of finished documents can be attached to.
+  std::chrono::hours keep_finished{24};      ///< How long outputs of finished documents can be attached to.
+  std::chrono::hours keep_waiting{24 * 30};  ///< How long a document that nobody resumes is kept.
   // A simulation has its own: what time it is, what a new document is called.
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   std::function<DocumentId()> new_id = random_document_id;

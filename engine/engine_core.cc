@@ -72,7 +72,7 @@ EngineCore::EngineCore(std::shared_ptr<BlockModel> model_, std::shared_ptr<const
                                        " tokens, its tokenizer.model " + std::to_string(vocabulary->size()) +
                                        "; both must come from the same checkpoint");
   }
-  journal_.forget_finished(options.keep_finished);
+  journal_.forget(options.keep_finished, options.keep_waiting);
 }
 
 /// A document that can go on, as it was committed.

@@ -16,7 +16,7 @@ CREATE TABLE documents(
   priority INTEGER NOT NULL, plugins TEXT NOT NULL, source TEXT NOT NULL DEFAULT '', phase INTEGER NOT NULL, bytes INTEGER NOT NULL,
   total_bytes INTEGER, tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT,
   segment_begin INTEGER NOT NULL DEFAULT 0, block_begin INTEGER NOT NULL DEFAULT 0, blocks INTEGER NOT NULL DEFAULT 0,
-  model_state BLOB, finished INTEGER);
+  model_state BLOB, finished INTEGER, changed INTEGER NOT NULL DEFAULT (unixepoch()));
 CREATE TABLE plugin_states(
   document TEXT NOT NULL, plugin TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY(document, plugin)) WITHOUT ROWID;
 CREATE TABLE outputs(
@@ -27,6 +27,8 @@ CREATE TABLE outputs(
 constexpr auto kFromFormat1 = R"(
 ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE documents ADD COLUMN block_begin INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+UPDATE documents SET changed=unixepoch();
 UPDATE documents SET block_begin=bytes;
 )";
 constexpr auto kStatusColumns =
@@ -130,8 +132,7 @@ Journal::Journal(const std::filesystem::path& file, const std::string& disk)
   // sync would put it there. Written and synced anew, it is.
   execute("PRAGMA wal_checkpoint(TRUNCATE)");
   migrate();
-  forget_finished(
-      std::chrono::hours(24 * 365));  // a write: takes the lock now, so that it fails here or never
+  execute("BEGIN EXCLUSIVE; COMMIT");  // takes the lock now, so that it fails here or never
 }
 
 Journal::~Journal() = default;
@@ -207,7 +208,7 @@ void Journal::commit(std::span<const Commit> commits) {
 void Journal::write_status(const DocumentStatus& status) const {
   Statement update(*this,
                    "UPDATE documents SET phase=?, bytes=?, tokens=?, outputs=?, error=?, error_code=?,"
-                   " finished=? WHERE id=?");
+                   " finished=?, changed=unixepoch() WHERE id=?");
   update.bind(static_cast<int>(status.phase)).bind(status.bytes).bind(status.tokens).bind(status.outputs);
   update.bind(status.error);
   if (status.error_code) {
@@ -309,15 +310,16 @@ std::vector<Output> Journal::outputs(const DocumentId& id, std::uint64_t from, s
   return result;
 }
 
-void Journal::forget_finished(std::chrono::seconds age) {
+void Journal::forget(std::chrono::seconds finished, std::chrono::seconds waiting) {
   const std::lock_guard lock(mutex_);
-  const auto before = static_cast<std::int64_t>(std::time(nullptr)) - age.count();
-  for (const auto* table : {"outputs", "plugin_states"}) {
-    Statement forget(*this, std::string("DELETE FROM ") + table +
-                                " WHERE document IN (SELECT id FROM documents WHERE finished < ?)");
-    forget.bind(before).step();
-  }
-  Statement(*this, "DELETE FROM documents WHERE finished < ?").bind(before).step();
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  const std::string old = " FROM documents WHERE finished < ?1 OR (finished IS NULL AND changed < ?2)";
+  const auto run = [&](const std::string& sql) {
+    Statement(*this, sql).bind(now - finished.count()).bind(now - waiting.count()).step();
+  };
+  run("DELETE FROM outputs WHERE document IN (SELECT id" + old + ")");
+  run("DELETE FROM plugin_states WHERE document IN (SELECT id" + old + ")");
+  run("DELETE" + old);
 }
 
 }  // namespace unroll

@@ -64,8 +64,9 @@ class Journal {
   /// Its segment_begin alone.
   std::uint64_t resume_bytes(const DocumentId& id) const;
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
-  /// Deletes documents that finished before `age` ago.
-  void forget_finished(std::chrono::seconds age);
+  /// Deletes documents that finished before `finished` ago, and open ones whose last commit was `waiting`
+  /// ago. For when none is being read.
+  void forget(std::chrono::seconds finished, std::chrono::seconds waiting);
 
  private:
   class Statement;

@@ -157,7 +157,7 @@ TEST(Journal, ListsNewestFirstAndByOwner) {
   EXPECT_FALSE(journal.find("d"));
 }
 
-TEST(Journal, ForgetsOnlyWhatHasEnded) {
+TEST(Journal, ForgetsWhatHasEndedAndWhatNobodyResumes) {
   Journal journal({});
   const auto open = a_document("open"), done = a_document("done");
   journal.insert(open, {{"score", {}}});
@@ -165,12 +165,20 @@ TEST(Journal, ForgetsOnlyWhatHasEnded) {
   auto commit = a_commit(done, {{0, "score", "1"}}, false);
   commit.status.phase = DocumentPhase::kDone;
   journal.commit({&commit, 1});
-  journal.forget_finished(3600s);
+  journal.forget(3600s, 3600s);
   EXPECT_TRUE(journal.find("done"));
-  journal.forget_finished(-2s);
+  journal.forget(-2s, 3600s);
   EXPECT_FALSE(journal.find("done"));
   EXPECT_THAT(journal.outputs("done", 0, 10), IsEmpty());
   EXPECT_TRUE(journal.find("open"));
+  commit = a_commit(open, {{0, "score", "1"}});
+  journal.commit({&commit, 1});
+  journal.forget(3600s, 3600s);
+  EXPECT_TRUE(journal.find("open")) << "committed just now";
+  journal.forget(3600s, -2s);
+  EXPECT_FALSE(journal.find("open"));
+  EXPECT_THAT(journal.outputs("open", 0, 10), IsEmpty());
+  EXPECT_THAT(journal.resume_point("open").plugin_states, IsEmpty());
 }
 
 TEST(Journal, ASecondOneOnTheSameFileIsRefused) {
