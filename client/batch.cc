@@ -27,12 +27,6 @@ class Stopped : public CommandError {
   Stopped() : CommandError("the batch was stopped") {}
 };
 
-std::vector<PluginRequest> parse_plugins(const std::vector<std::string>& texts) {
-  std::vector<PluginRequest> plugins;
-  for (const std::string& text : texts) plugins.push_back(parse_plugin_request(text));
-  return plugins;
-}
-
 std::string text_of(const std::vector<PluginRequest>& plugins) {
   nlohmann::json list = nlohmann::json::array();
   for (const PluginRequest& plugin : plugins) list.push_back({plugin.name, plugin.options});
@@ -102,7 +96,7 @@ fs::path unfinished_of(fs::path result) {
 
 Batch::Batch(BatchOptions options)
     : options_(std::move(options)),
-      plugins_(parse_plugins(options_.plugins)),
+      plugins_(parse_plugin_requests(options_.plugins)),
       files_(list_batch_files(options_.folder, options_.out)),
       state_folder_(make_folder(make_folder(options_.out) / kStateFolder)),
       state_(std::make_unique<BatchState>(state_folder_ / "batch.sqlite")),

@@ -88,13 +88,8 @@ void add_batch_command(CommandLine& line) {
   command->add_option("--out", options->out, "Folder of the results: one FILE.ndjson for each FILE")
       ->required()
       ->type_name("DIR");
-  command
-      ->add_option("--plugin", options->plugins,
-                   "A plugin, with options or without; may be given several times")
-      ->expected(1)
-      ->allow_extra_args(false)  // What follows is the next argument.
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("NAME[:JSON]")
+  add_repeated_option(*command, "--plugin", options->plugins,
+                      "A plugin, with options or without; may be given several times", "NAME[:JSON]")
       ->default_str("score");
   command->add_option("--jobs", options->jobs, "How many files to read at a time")
       ->type_name("N")

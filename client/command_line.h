@@ -41,6 +41,10 @@ void add_socket_flag(CLI::App& command, SharedOptions& options);
 /// --format with these values, the first by default, and --out. "text|json"
 void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats);
 
+/// An option that may be given several times, with one value each: what follows that is the next argument.
+CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std::vector<std::string>& values,
+                                 const std::string& description, const std::string& type_name);
+
 /// A check for one of a few values, which leaves them to the option's type_name().
 CLI::Validator one_of(const std::vector<std::string>& values);
 

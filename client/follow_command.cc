@@ -71,8 +71,7 @@ std::string key_of(const FollowOptions& options, const std::vector<PluginRequest
 }
 
 std::vector<PluginRequest> plugins_of(const FollowOptions& options) {
-  std::vector<PluginRequest> plugins;
-  for (const std::string& text : options.plugins) plugins.push_back(parse_plugin_request(text));
+  std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
   if (plugins.empty()) plugins.push_back({"anomaly", {{"top", 0}}});
   const bool odd_lines = plugins.size() == 1 && plugins[0].name == "anomaly";
   if (!odd_lines && options.shared.format == "text") {
@@ -197,13 +196,8 @@ class Following {
 
 void add_what(CLI::App& command, FollowOptions& options) {
   command.add_option("FILE", options.file, "The file that grows; it need not be there yet")->type_name("");
-  command
-      .add_option("--journal", options.units,
-                  "Follow what systemd's journal has of a unit instead; several are possible")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("UNIT");
+  add_repeated_option(command, "--journal", options.units,
+                      "Follow what systemd's journal has of a unit instead; several are possible", "UNIT");
   command.add_flag("--journal-all", options.whole_journal, "Follow the whole journal instead");
   command
       .add_option("--journal-directory", options.journal_directory,
@@ -216,13 +210,9 @@ void add_what(CLI::App& command, FollowOptions& options) {
 }
 
 void add_how(CLI::App& command, FollowOptions& options) {
-  command
-      .add_option("--plugin", options.plugins,
-                  "A plugin, with options or without (default: anomaly); may be given several times")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("NAME[:JSON]");
+  add_repeated_option(command, "--plugin", options.plugins,
+                      "A plugin, with options or without (default: anomaly); may be given several times",
+                      "NAME[:JSON]");
   command.add_option("--threshold", options.threshold, "Least score of a line that is shown (text)")
       ->type_name("SCORE")
       ->capture_default_str();

@@ -133,8 +133,7 @@ void add_embed(CommandLine& line) {
 }
 
 int run_plugins(const ReadOptions& options) {
-  std::vector<PluginRequest> plugins;
-  for (const std::string& text : options.plugins) plugins.push_back(parse_plugin_request(text));
+  const std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   ResultWriter writer(options.shared.out);
   int exit_code = 0;
@@ -158,14 +157,9 @@ void add_run(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   CLI::App* command =
       line.app().add_subcommand("run", "Read documents with any plugins; prints their outputs");
-  command
-      ->add_option("--plugin", options->plugins,
-                   "A plugin, with options or without; may be given several times")
-      ->required()
-      ->expected(1)
-      ->allow_extra_args(false)  // What follows is the next argument.
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("NAME[:JSON]");
+  add_repeated_option(*command, "--plugin", options->plugins,
+                      "A plugin, with options or without; may be given several times", "NAME[:JSON]")
+      ->required();
   command->add_option("FILE", options->files, "The documents; - for standard input")
       ->required()
       ->type_name("");

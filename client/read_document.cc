@@ -39,4 +39,10 @@ PluginRequest parse_plugin_request(const std::string& text) {
   return request;
 }
 
+std::vector<PluginRequest> parse_plugin_requests(const std::vector<std::string>& texts) {
+  std::vector<PluginRequest> plugins;
+  for (const std::string& text : texts) plugins.push_back(parse_plugin_request(text));
+  return plugins;
+}
+
 }  // namespace unroll

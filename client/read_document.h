@@ -17,5 +17,6 @@ void read_document(Reader& reader, Source& source, const std::vector<PluginReque
 
 /// "NAME" or "NAME:{...}", as --plugin takes it. Throws CommandError(kExitUsage).
 PluginRequest parse_plugin_request(const std::string& text);
+std::vector<PluginRequest> parse_plugin_requests(const std::vector<std::string>& texts);
 
 }  // namespace unroll

@@ -128,11 +128,8 @@ void add_train(CommandLine& line) {
       ->type_name("fp32|bf16|int8")
       ->check(one_of({"fp32", "bf16", "int8"}))
       ->capture_default_str();
-  train->add_option("--repeat", command->repeats, "Show files whose name begins so this often an epoch")
-      ->expected(1)
-      ->allow_extra_args(false)  // What follows is the next argument.
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("PREFIX=TIMES");
+  add_repeated_option(*train, "--repeat", command->repeats,
+                      "Show files whose name begins so this often an epoch", "PREFIX=TIMES");
   train->footer("Ctrl-C stops after the step, with a checkpoint.");
   line.on(train, [command] { return run_train(*command); });
 }

@@ -221,14 +221,11 @@ void Reading::put_away() {
   plugins_.clear();
   block_ids_ = {};
   tokens_.shrink_to_fit();
-  outputs_.shrink_to_fit();
 }
 
 void Reading::take_back(const ResumePoint& point, const BlockModel& model) {
-  const auto sequence = sequence_;
   make_plugins();
   load(point, model);
-  sequence_ = sequence;
 }
 
 std::size_t Reading::resident_bytes() const {

@@ -18,9 +18,8 @@ Error being_read(const DocumentId& id) {
   return {ErrorCode::kDocumentState, "document " + id + " is being read already"};
 }
 
-/// Until its end is committed and it can be resumed, a document is open. With the core's mutex held.
-DocumentStatus open_status(const OpenDocument& document) {
-  auto status = document.status;
+/// Until its end is committed, and when it is resumed, a document is open, whatever else its status says.
+DocumentStatus as_open(DocumentStatus status) {
   status.phase = DocumentPhase::kOpen;
   status.error_code.reset();
   status.error.clear();
@@ -83,10 +82,7 @@ DocumentStatus EngineCore::resumable(const DocumentId& id, std::uint32_t owner) 
     throw Error(ErrorCode::kDocumentState,
                 "document " + id + " has ended; read its outputs with document.attach, or open a new one");
   }
-  status->phase = DocumentPhase::kOpen;
-  status->error_code.reset();
-  status->error.clear();
-  return *std::move(status);
+  return as_open(*std::move(status));
 }
 
 /// A new document's status, or that of the one to be resumed.
@@ -238,7 +234,7 @@ void EngineCore::cancel(const DocumentId& id, const Error& reason) {
 DocumentStatus EngineCore::status(const DocumentId& id) const {
   {
     const std::lock_guard lock(mutex_);
-    if (const auto document = find_open(id)) return open_status(*document);
+    if (const auto document = find_open(id)) return as_open(document->status);
   }
   auto status = journal_.find(id);
   if (!status) throw unknown(id);
@@ -260,7 +256,7 @@ std::vector<DocumentStatus> EngineCore::list(std::optional<std::uint32_t> owner)
   auto result = journal_.list(owner);
   const std::lock_guard lock(mutex_);
   for (auto& status : result) {
-    if (const auto document = find_open(status.id)) status = open_status(*document);
+    if (const auto document = find_open(status.id)) status = as_open(document->status);
   }
   return result;
 }

@@ -2,7 +2,9 @@
 // one.
 #pragma once
 
+#include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 
 #include "tests/client/fixture.h"
 
@@ -36,6 +39,16 @@ inline std::string log_lines() {
                     : "12:00:" + std::to_string(i + 10) + " install package-" + std::to_string(i) + " ok";
   }
   return text;
+}
+
+/// True as soon as `happened` is; false where it does not become so.
+inline bool eventually(const std::function<bool()>& happened) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!happened()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    ::poll(nullptr, 0, 20);
+  }
+  return true;
 }
 
 /// Only the model and the documents.

@@ -22,16 +22,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-/// True as soon as `happened` is; false where it does not become so.
-bool eventually(const std::function<bool()>& happened) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!happened()) {
-    if (std::chrono::steady_clock::now() > give_up) return false;
-    ::poll(nullptr, 0, 20);
-  }
-  return true;
-}
-
 class Documents : public WithDaemon {
  protected:
   static json list() {

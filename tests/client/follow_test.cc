@@ -20,15 +20,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
 
-bool eventually(const std::function<bool()>& happened) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!happened()) {
-    if (std::chrono::steady_clock::now() > give_up) return false;
-    ::poll(nullptr, 0, 20);
-  }
-  return true;
-}
-
 void append(const fs::path& file, const std::string& text) {
   std::ofstream(file, std::ios::binary | std::ios::app) << text << std::flush;
 }
