@@ -40,6 +40,7 @@ pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
 pkg_check_modules(compression REQUIRED IMPORTED_TARGET zlib liblzma libzstd)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp>=2.5)  # what a plugin's worker may ask of the kernel
 pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc>=5)
 # For the two programs; sanitizers bring a malloc of their own.
 add_library(unroll_allocator INTERFACE)

@@ -3,6 +3,7 @@
 // (in this process, in a worker of its own) is decided behind it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -33,18 +34,33 @@ struct PluginInfo {
 };
 
 /// One plugin at work on one document. One thread at a time. Every call throws PluginError.
+///
+/// process() and finish() can be begun and ended apart, so that nobody has to wait for a slow plugin: what a
+/// call emits, and how it fails, comes with its end(). Between the two nothing but wait() may be called.
 class PluginInstance {
  public:
   virtual ~PluginInstance() = default;
   virtual const PluginInfo& info() const = 0;
-  virtual void process(const unroll_block& block) = 0;
-  virtual void finish(std::uint64_t tokens, std::uint64_t bytes) = 0;
+  /// `block` is borrowed until this returns.
+  virtual void begin_process(const unroll_block& block) = 0;
+  virtual void begin_finish(std::uint64_t tokens, std::uint64_t bytes) = 0;
+  /// Whether end() need not wait any more, after so long at most.
+  virtual bool wait(std::chrono::milliseconds time) = 0;
+  virtual void end() = 0;
   virtual std::vector<std::byte> save() = 0;
   virtual void load(std::span<const std::byte> state) = 0;
+
+  void process(const unroll_block& block) {
+    begin_process(block);
+    end();
+  }
+  void finish(std::uint64_t tokens, std::uint64_t bytes) {
+    begin_finish(tokens, bytes);
+    end();
+  }
 };
 
-/// Takes an output: compact JSON text, checked to be one JSON value. Called from inside process() and
-/// finish().
+/// Takes an output: compact JSON text, checked to be one JSON value. Called from inside end().
 using EmitFunction = std::function<void(std::string json)>;
 
 /// Takes a line of a plugin's log; level 0 debug, 1 info, 2 warning, 3 error. From any thread.

@@ -49,20 +49,25 @@ class InProcessInstance final : public PluginInstance {
 
   const PluginInfo& info() const override { return plugin_.info; }
 
-  void process(const unroll_block& block) override {
+  void begin_process(const unroll_block& block) override {
     expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "process");
     stage_ = Stage::kRunning;
     const unroll_block own = own_view(block);
-    may_emit_ = true;
-    call("process", [&] { return plugin_.table.process(instance_, &own); });
+    begin("process", [&] { return plugin_.table.process(instance_, &own); });
   }
 
-  void finish(std::uint64_t tokens, std::uint64_t bytes) override {
+  void begin_finish(std::uint64_t tokens, std::uint64_t bytes) override {
     expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "finish");
     stage_ = Stage::kFinished;
     const unroll_document_end end{sizeof(unroll_document_end), tokens, bytes};
-    may_emit_ = true;
-    call("finish", [&] { return plugin_.table.finish(instance_, &end); });
+    begin("finish", [&] { return plugin_.table.finish(instance_, &end); });
+  }
+
+  bool wait(std::chrono::milliseconds) override { return true; }
+
+  void end() override {
+    for (auto& json : std::exchange(outputs_, {})) emit_(std::move(json));
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
   std::vector<std::byte> save() override {
@@ -108,6 +113,18 @@ class InProcessInstance final : public PluginInstance {
     }
   }
 
+  /// The call is made at once; what came of it is kept for end().
+  template <class F>
+  void begin(const char* function, F body) {
+    emitted_bytes_ = 0;
+    may_emit_ = true;
+    try {
+      call(function, body);
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+
   /// Calls into the library and turns every way of failing into an exception. A failed instance stays failed.
   template <class F>
   void call(const char* function, F body) {
@@ -125,8 +142,8 @@ class InProcessInstance final : public PluginInstance {
     }
     may_emit_ = false;
     saving_ = nullptr;
-    if (status != UNROLL_OK || !fault_.empty() || from_emit_) stage_ = Stage::kFailed;
-    if (from_emit_) std::rethrow_exception(std::exchange(from_emit_, nullptr));
+    if (status != UNROLL_OK || !fault_.empty() || own_failure_) stage_ = Stage::kFailed;
+    if (own_failure_) std::rethrow_exception(std::exchange(own_failure_, nullptr));
     if (!fault_.empty()) throw error(UNROLL_ERROR_INTERNAL, fault_);
     if (status != UNROLL_OK) throw error(status, error_text_.empty() ? status_text(status) : error_text_);
   }
@@ -179,12 +196,16 @@ class InProcessInstance final : public PluginInstance {
         me.set_fault("it emitted an output outside of process and finish");
       } else if (auto why = output_fault({json, json == nullptr ? 0 : bytes}); !why.empty()) {
         me.set_fault("it emitted " + why);
-      } else if (!me.from_emit_ && me.fault_.empty()) {
-        me.emit_(without_line_ends({json, bytes}));
+      } else if (bytes > kMaxEmittedBytes - me.emitted_bytes_) {
+        me.set_fault("it emitted more than the " + std::to_string(kMaxEmittedBytes) +
+                     " bytes that one call may");
+      } else if (me.fault_.empty()) {
+        me.outputs_.push_back(without_line_ends({json, bytes}));
+        me.emitted_bytes_ += bytes;
         return UNROLL_OK;
       }
     } catch (...) {
-      me.from_emit_ = std::current_exception();
+      me.own_failure_ = std::current_exception();
     }
     return UNROLL_ERROR_INTERNAL;
   }
@@ -218,7 +239,7 @@ class InProcessInstance final : public PluginInstance {
         return UNROLL_OK;
       }
     } catch (...) {
-      me.from_emit_ = std::current_exception();
+      me.own_failure_ = std::current_exception();
     }
     return UNROLL_ERROR_INTERNAL;
   }
@@ -236,9 +257,12 @@ class InProcessInstance final : public PluginInstance {
   Stage stage_ = Stage::kFresh;
   bool may_emit_ = false;
   std::vector<std::byte>* saving_ = nullptr;
-  std::string error_text_;        // what the plugin said through host->error
-  std::string fault_;             // what the host saw it do wrong, whatever status it returns
-  std::exception_ptr from_emit_;  // what our own side threw while the plugin was calling it
+  std::string error_text_;            // what the plugin said through host->error
+  std::string fault_;                 // what the host saw it do wrong, whatever status it returns
+  std::exception_ptr own_failure_;    // what our own side threw while the plugin was calling it
+  std::vector<std::string> outputs_;  // of the call that was begun
+  std::size_t emitted_bytes_ = 0;
+  std::exception_ptr failure_;  // of the call that was begun
   std::vector<std::int32_t> top_ids_;
   std::vector<float> top_logprobs_;
 };

@@ -9,7 +9,8 @@
 
 namespace unroll {
 
-inline constexpr std::size_t kMaxStateBytes = 64u << 20;  ///< Of what one save() writes.
+inline constexpr std::size_t kMaxStateBytes = 64u << 20;    ///< Of what one save() writes.
+inline constexpr std::size_t kMaxEmittedBytes = 64u << 20;  ///< Of what one process() or finish() emits.
 
 /// `plugin` is one of `library`'s. `options`: a JSON object as text. Throws PluginError.
 std::unique_ptr<PluginInstance> create_in_process(std::shared_ptr<const PluginLibrary> library,

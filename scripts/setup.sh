@@ -6,9 +6,11 @@ cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format clang-tidy
   libboost-dev nlohmann-json3-dev libsentencepiece-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
-  zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev
+  zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev libseccomp-dev python3-numpy
   libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev git socat curl xz-utils zstd
-  systemd-journal-remote)  # makes journals for the tests of unroll follow
+  systemd-journal-remote    # makes journals for the tests of unroll follow
+  abigail-tools             # compares the plugin ABI with the one that was promised
+  chromium-headless-shell)  # opens the pages that unroll writes, in tests
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)  # to fetch LibTorch's wheel
 torch_version=2.11.0
 cuda_runtime_version=13.0.96

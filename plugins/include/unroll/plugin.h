@@ -103,6 +103,28 @@ struct unroll_host {
   unroll_status (*write)(const unroll_host* host, const void* data, size_t bytes);
 };
 
+/* Extensions: abilities beyond these structs, by name. A name ends in its version; each struct begins with
+ * its size. */
+
+/* Of the host, UNROLL_EXTENSION_VOCABULARY: what the ids in a block stand for. */
+#define UNROLL_EXTENSION_VOCABULARY "unroll.vocabulary/1"
+typedef struct unroll_vocabulary {
+  size_t size;
+  /* How many ids there are: 0 up to count. */
+  int32_t (*count)(const unroll_host* host);
+  /* The bytes that token `id` stands for, any bytes, not ended by a NUL; NULL where there is no such id.
+   * Borrowed until the instance is destroyed. */
+  const char* (*token)(const unroll_host* host, int32_t id, size_t* bytes);
+} unroll_vocabulary;
+
+/* Of the plugin, UNROLL_EXTENSION_OPTIONS: what options it takes. */
+#define UNROLL_EXTENSION_OPTIONS "unroll.options/1"
+typedef struct unroll_options {
+  size_t size;
+  /* A JSON Schema (UTF-8) of the options' object, shown by `unroll plugin list`. Static lifetime. */
+  const char* schema;
+} unroll_options;
+
 typedef struct unroll_plugin {
   size_t size;             /* sizeof(unroll_plugin) as the plugin knows it */
   const char* name;        /* [a-z][a-z0-9-]{0,31}; what a document asks for */
