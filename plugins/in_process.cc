@@ -66,7 +66,12 @@ class InProcessInstance final : public PluginInstance {
   bool wait(std::chrono::milliseconds) override { return true; }
 
   void end() override {
-    for (auto& json : std::exchange(outputs_, {})) emit_(std::move(json));
+    try {
+      for (auto& json : std::exchange(outputs_, {})) emit_(std::move(json));
+    } catch (...) {
+      stage_ = Stage::kFailed;
+      throw;
+    }
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
