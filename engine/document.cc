@@ -89,10 +89,10 @@ void Reading::make_plugins() {
                   "no plugin '" + request.name + "'; there are: " + (known.empty() ? "none" : known));
     }
     try {
-      plugins_.push_back(registry_->create(request.name, request.options.dump(),
-                                           [this, name = request.name](std::string json) {
-                                             outputs_.push_back({sequence_++, name, std::move(json)});
-                                           }));
+      plugins_.push_back(registry_->create(
+          request.name, request.options.dump(), [this, name = request.name](std::string json) {
+            outputs_.push_back({position_.sequence++, name, std::move(json)});
+          }));
     } catch (const PluginError& error) {
       throw Error(error.status == UNROLL_ERROR_OPTIONS ? ErrorCode::kInvalidParams : ErrorCode::kPluginFailed,
                   error.what());
@@ -125,10 +125,8 @@ void Reading::load(const ResumePoint& point, const BlockModel& model) {
 void Reading::restore(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model) {
   tokenizer_ = StreamingTokenizer(vocabulary_, point.segment_begin);
   block_begin_ = point.block_begin;
-  bytes_ = status.bytes;
-  token_count_ = status.tokens;
-  sequence_ = status.outputs;
-  blocks_ = point.blocks;
+  position_ = {status.bytes, status.tokens, point.blocks, status.outputs};
+  committed_position_ = position_;
   load(point, model);
 }
 
@@ -143,7 +141,7 @@ void Reading::take(std::string_view bytes) {
   // plugins have seen are read once more without them.
   for (const auto& token : fresh) {
     if (token.begin < block_begin_) continue;
-    if (token.begin < bytes_) ++shown_;
+    if (token.begin < position_.bytes) ++shown_;
     tokens_.push_back(token);
   }
 }
@@ -161,42 +159,58 @@ BlockInput Reading::next_block(std::size_t width) {
   return {state_, block_ids_, wants_};
 }
 
-void Reading::accept(BlockOutput output) {
-  BlockView view(output, tokens_, block_ids_, shown_, blocks_, token_count_);
+void Reading::begin_block(BlockOutput output) {
+  BlockView view(output, tokens_, block_ids_, shown_, position_.blocks, position_.tokens);
   view.text = vocabulary_->decode(view.ids);  // exact: tokens are the document's bytes
+  next_block_ = {view.offsets.back(), position_.tokens + view.ids.size(), std::move(output.next)};
+  for (const auto& plugin : plugins_) plugin->begin_process(view.show(plugin->info().wants));
+}
+
+void Reading::begin_finish() {
+  for (const auto& plugin : plugins_) plugin->begin_finish(position_.tokens, position_.bytes);
+}
+
+bool Reading::wait(std::chrono::milliseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  return std::ranges::all_of(plugins_, [&](const auto& plugin) {
+    const auto left = until - std::chrono::steady_clock::now();
+    return plugin->wait(
+        std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(left)));
+  });
+}
+
+void Reading::end_call() {
   const auto outputs_before = outputs_.size();
   try {
-    for (const auto& plugin : plugins_) plugin->process(view.show(plugin->info().wants));
+    for (const auto& plugin : plugins_) plugin->end();
   } catch (...) {
-    drop_block_outputs(outputs_before);
+    // A block counts whole or not at all.
+    position_.sequence -= outputs_.size() - outputs_before;
+    outputs_.resize(outputs_before);
     throw;
   }
-  bytes_ = view.offsets.back();
-  token_count_ += view.ids.size();
-  ++blocks_;
+  if (!next_block_) return;
+  auto next = *std::exchange(next_block_, std::nullopt);
+  position_.bytes = next.bytes;
+  position_.tokens = next.tokens;
+  ++position_.blocks;
   shown_ = block_ids_.size();
   if (shown_ < block_width_) return;
   tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(shown_));
   shown_ = 0;
-  block_begin_ = bytes_;
-  state_ = std::move(output.next);
+  block_begin_ = position_.bytes;
+  state_ = std::move(next.state);
   state_is_committed_ = false;
 }
 
-/// A block counts whole or not at all.
-void Reading::drop_block_outputs(std::size_t kept) {
-  sequence_ -= outputs_.size() - kept;
-  outputs_.resize(kept);
+void Reading::committed() {
+  state_is_committed_ = true;
+  committed_position_ = position_;
 }
 
-void Reading::finish() {
-  const auto outputs_before = outputs_.size();
-  try {
-    for (const auto& plugin : plugins_) plugin->finish(token_count_, bytes_);
-  } catch (...) {
-    drop_block_outputs(outputs_before);
-    throw;
-  }
+void Reading::roll_back() {
+  position_ = committed_position_;
+  outputs_.clear();
 }
 
 ResumePoint Reading::resume_point() const {
@@ -204,7 +218,7 @@ ResumePoint Reading::resume_point() const {
   // A segment's tokens come all at once: where none waits, what comes next begins a segment.
   point.segment_begin = tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
   point.block_begin = block_begin_;
-  point.blocks = blocks_;
+  point.blocks = position_.blocks;
   point.keeps_model_state = state_is_committed_;
   if (!state_is_committed_) point.model_state = state_->serialize();
   plugin_bytes_ = 0;

@@ -35,23 +35,30 @@ class Reading {
   }
   bool is_exhausted() const { return input_ended_ && unread_tokens() == 0; }
 
-  /// The next block, of `width` tokens or, to be read before it is full, fewer. Valid until accept().
+  /// The next block, of `width` tokens or, to be read before it is full, fewer. Valid until begin_block().
   BlockInput next_block(std::size_t width);
-  /// Shows the plugins what they have not seen of the block that next_block() gave. A full block is done
-  /// with; another one is read once more when it is full: the state moves from full block to full block.
+  /// Begins to show the plugins what they have not seen of the block that next_block() gave. A full block is
+  /// done with; another one is read once more when it is full: the state moves from full block to full block.
   /// Throws PluginError.
-  void accept(BlockOutput output);
-  /// Behind the last block: the plugins' last words. Throws PluginError.
-  void finish();
+  void begin_block(BlockOutput output);
+  /// Begins, behind the last block, to ask for the plugins' last words. Throws PluginError.
+  void begin_finish();
+  /// Waits for the plugins so long at most: true once end_call() will not wait for them.
+  bool wait(std::chrono::milliseconds time);
+  /// What was begun is over: the document is behind the block. Throws PluginError. Between begin and end
+  /// there is nothing to commit, and nothing can be put away.
+  void end_call();
+  /// Gives up what was begun, and all since the last commit: of this only what it says is left.
+  void roll_back();
 
   /// Of the tokens that the plugins have seen.
-  std::uint64_t bytes() const { return bytes_; }
-  std::uint64_t tokens() const { return token_count_; }
+  std::uint64_t bytes() const { return position_.bytes; }
+  std::uint64_t tokens() const { return position_.tokens; }
   /// Outputs so far, those not committed yet included.
-  std::uint64_t sequence() const { return sequence_; }
+  std::uint64_t sequence() const { return position_.sequence; }
   /// What to commit now; committed(): it is.
   ResumePoint resume_point() const;
-  void committed() { state_is_committed_ = true; }
+  void committed();
   const std::vector<Output>& uncommitted() const { return outputs_; }
   std::vector<Output> take_uncommitted() { return std::exchange(outputs_, {}); }
 
@@ -67,7 +74,16 @@ class Reading {
  private:
   void make_plugins();
   void load(const ResumePoint& point, const BlockModel& model);
-  void drop_block_outputs(std::size_t kept);
+
+  /// How far it is.
+  struct Position {
+    std::uint64_t bytes = 0, tokens = 0, blocks = 0, sequence = 0;
+  };
+  /// Where a block that is being shown leads to.
+  struct NextBlock {
+    std::uint64_t bytes, tokens;
+    ModelStatePtr state;
+  };
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::shared_ptr<const PluginRegistry> registry_;
@@ -82,7 +98,9 @@ class Reading {
   ModelStatePtr state_;             ///< Before the block.
   bool state_is_committed_ = true;  ///< Or there is none yet.
   std::uint64_t block_begin_ = 0;   ///< Bytes.
-  std::uint64_t bytes_ = 0, token_count_ = 0, blocks_ = 0, sequence_ = 0;
+  Position position_;               ///< Of what the plugins have seen.
+  Position committed_position_;     ///< Of what is committed.
+  std::optional<NextBlock> next_block_;
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;
   std::vector<Output> outputs_;
@@ -101,6 +119,7 @@ struct OpenDocument {
   std::uint64_t tokens_before = 0;  ///< Of the run that this one goes on from.
   int blocks_since_commit = 0;
   double pass = 0;                         ///< See turns.h.
+  bool is_called = false;                  ///< Its plugins have not answered yet.
   std::optional<TimePoint> flush_at;       ///< When a block is read that is not full.
   std::size_t counted_bytes = 0;           ///< Of memory that it is charged with.
   std::list<OpenDocument*>::iterator use;  ///< Its place among the resident ones.

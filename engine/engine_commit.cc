@@ -23,6 +23,13 @@ void EngineCore::fail(OpenDocument& document, const Error& error) {
     const std::lock_guard lock(mutex_);
     if (document.status.phase != DocumentPhase::kOpen) return;
   }
+  if (document.is_called) {
+    // Its plugins are between two states: it ends as it was committed last.
+    document.reading->roll_back();
+    dirty_.erase(&document);
+    const std::lock_guard lock(mutex_);
+    update_status(document);
+  }
   mark_failed(document, error);
   commit({&document});
 }
@@ -37,13 +44,19 @@ void EngineCore::mark_failed(OpenDocument& document, const Error& error) {
 void EngineCore::commit_due() {
   const bool due = !dirty_.empty() && (options.now() - last_commit_ >= options.commit_interval ||
                                        std::ranges::any_of(dirty_, [&](const auto* document) {
-                                         return document->blocks_since_commit >= options.commit_blocks;
+                                         return !document->is_called &&
+                                                document->blocks_since_commit >= options.commit_blocks;
                                        }));
   if (due) commit_all();
 }
 
+/// Those whose plugins are being called are committed when they have answered.
 void EngineCore::commit_all() {
-  commit({dirty_.begin(), dirty_.end()});
+  Documents documents;
+  std::ranges::copy_if(dirty_, std::back_inserter(documents),
+                       [](const auto* document) { return !document->is_called; });
+  last_commit_ = options.now();
+  commit(documents);
 }
 
 /// What a document adds to the journal. A plugin that cannot save its state fails its document here.
@@ -126,6 +139,7 @@ void EngineCore::close(OpenDocument& document) {
   if (document.deadline) deadlines_.remove(*document.deadline, document);
   stop_flush_timer(document);
   std::erase(exhausted_, &document);
+  std::erase(called_, &document);
   if (document.introduced && document.reading->is_resident()) resident_.erase(document.use);
 
   OpenDocumentPtr held;  // until the end of this function
@@ -177,6 +191,7 @@ void EngineCore::keep_to_memory() {
   commit_all();
   for (auto next = resident_.begin(); next != resident_.end();) {
     auto& document = **next++;
+    if (document.is_called) continue;
     std::unique_lock lock(mutex_);
     if (usage_.has_air(document.status.owner)) continue;
     lock.unlock();

@@ -98,7 +98,12 @@ class EngineCore {
   bool make_resident(OpenDocument& document);
   void read_blocks(Documents batch);
   std::vector<BlockOutput> run_model(const Documents& batch, std::vector<BlockInput>& inputs);
-  void accept(OpenDocument& document, BlockOutput output);
+  void make_ready(OpenDocument& document);
+  template <class Begin>
+  void call_plugins(OpenDocument& document, Begin begin);
+  void serve_called();
+  void end_call(OpenDocument& document);
+  void behind_block(OpenDocument& document);
   void report_progress(OpenDocument& document);
   void finish_exhausted();
 
@@ -132,6 +137,9 @@ class EngineCore {
   Turns turns_;
   Timers deadlines_, flushes_;
   Documents exhausted_;
+  Documents called_;                         ///< Whose plugins have not answered yet.
+  Documents finished_;                       ///< To be committed as done.
+  TimePoint look_at_{};                      ///< When to look whether they have.
   std::set<OpenDocument*, ByNumber> dirty_;  ///< Read from since their last commit.
   std::list<OpenDocument*> resident_;        ///< Read from the longest ago first.
   std::vector<OpenDocumentPtr> stalled_;

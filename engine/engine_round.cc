@@ -11,6 +11,9 @@ constexpr std::chrono::milliseconds kProgressInterval{250};
 /// So little at a time that the tokens of what is taken beyond a block stay few.
 constexpr std::size_t kTokenizeBytes = 2048;
 constexpr std::size_t kReplayOutputs = 256;
+/// Plugins that have not answered after so long are asked again later, and other documents go on.
+constexpr std::chrono::milliseconds kPluginPatience{20};
+constexpr std::chrono::milliseconds kLookInterval{2};
 
 }  // namespace
 
@@ -47,6 +50,7 @@ std::optional<EngineCore::TimePoint> EngineCore::next_wake() const {
   };
   consider(deadlines_.first());
   consider(flushes_.first());
+  if (!called_.empty()) consider(look_at_);
   if (!dirty_.empty()) consider(last_commit_ + options.commit_interval);
   return wake;
 }
@@ -55,8 +59,10 @@ void EngineCore::round() {
   serve_touched();
   expire_deadlines();
   wake_flushes();
+  serve_called();
   read_blocks(choose_batch());
   finish_exhausted();
+  commit(std::exchange(finished_, {}));
   release_stalled();
   commit_due();
   keep_to_memory();
@@ -83,7 +89,7 @@ void EngineCore::serve_touched() {
   }
   for (const auto& document : touched) {
     introduce(*document);
-    turns_.add(*document);
+    make_ready(*document);
   }
   for (auto& [listener, status] : replaced) {
     status.phase = DocumentPhase::kFailed;
@@ -142,7 +148,12 @@ void EngineCore::expire_deadlines() {
 }
 
 void EngineCore::wake_flushes() {
-  while (auto* document = flushes_.take_due(options.now())) turns_.add(*document);
+  while (auto* document = flushes_.take_due(options.now())) make_ready(*document);
+}
+
+/// One whose plugins have not answered gets its turn when they have.
+void EngineCore::make_ready(OpenDocument& document) {
+  if (!document.is_called) turns_.add(document);
 }
 
 /// Of those that have a block, the ones whose turn is longest due.
@@ -268,31 +279,36 @@ void EngineCore::read_blocks(Documents batch) {
   std::vector<BlockInput> inputs;
   auto outputs = run_model(batch, inputs);
   if (outputs.empty()) return;
-  double seconds = 0;
-  std::uint64_t tokens = 0, bytes = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    auto& document = *batch[i];
-    const auto& reading = *document.reading;
-    const auto tokens_before = reading.tokens(), bytes_before = reading.bytes();
-    try {
-      const Stopwatch watch(seconds);
-      accept(document, std::move(outputs[i]));
-    } catch (const std::exception& error) {
-      fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
-      continue;
-    }
-    tokens += reading.tokens() - tokens_before;
-    bytes += reading.bytes() - bytes_before;
-    report_progress(document);
-    turns_.add(document);
+    call_plugins(*batch[i], [&](Reading& reading) { reading.begin_block(std::move(outputs[i])); });
   }
-  const std::lock_guard lock(mutex_);
-  stats_.blocks += batch.size();
-  stats_.tokens += tokens;
-  stats_.bytes += bytes;
-  stats_.plugin_seconds += seconds;
 }
 
+/// Most answer at once; for the others the documents that come after do not wait.
+template <class Begin>
+void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
+  bool answered = false;
+  double seconds = 0;
+  try {
+    const Stopwatch watch(seconds);
+    begin(*document.reading);
+    answered = document.reading->wait(called_.empty() ? kPluginPatience : std::chrono::milliseconds(0));
+  } catch (const std::exception& error) {
+    fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
+    return;
+  }
+  document.is_called = true;
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.plugin_seconds += seconds;
+  }
+  if (answered) {
+    end_call(document);
+  } else {
+    called_.push_back(&document);
+    look_at_ = options.now() + kLookInterval;
+  }
+}
 /// Empty where the model failed, and the documents with it.
 std::vector<BlockOutput> EngineCore::run_model(const Documents& batch, std::vector<BlockInput>& inputs) {
   const auto width = static_cast<std::size_t>(model->info().block_width);
@@ -313,8 +329,48 @@ std::vector<BlockOutput> EngineCore::run_model(const Documents& batch, std::vect
   return outputs;
 }
 
-void EngineCore::accept(OpenDocument& document, BlockOutput output) {
-  document.reading->accept(std::move(output));
+void EngineCore::serve_called() {
+  if (called_.empty() || options.now() < look_at_) return;
+  look_at_ = options.now() + kLookInterval;
+  Documents answered;
+  std::erase_if(called_, [&](auto* document) {
+    const bool has = document->reading->wait(std::chrono::milliseconds(0));
+    if (has) answered.push_back(document);
+    return has;
+  });
+  for (auto* document : answered) end_call(*document);
+}
+
+void EngineCore::end_call(OpenDocument& document) {
+  auto& reading = *document.reading;
+  const auto tokens_before = reading.tokens(), bytes_before = reading.bytes();
+  const bool is_last = reading.is_exhausted();
+  document.is_called = false;
+  double seconds = 0;
+  try {
+    const Stopwatch watch(seconds);
+    reading.end_call();
+  } catch (const std::exception& error) {
+    fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.plugin_seconds += seconds;
+    stats_.blocks += is_last ? 0 : 1;
+    stats_.tokens += reading.tokens() - tokens_before;
+    stats_.bytes += reading.bytes() - bytes_before;
+    update_status(document);
+    if (is_last) document.status.phase = DocumentPhase::kDone;
+  }
+  if (is_last) {
+    finished_.push_back(&document);
+  } else {
+    behind_block(document);
+  }
+}
+
+void EngineCore::behind_block(OpenDocument& document) {
   ++document.blocks_since_commit;
   dirty_.insert(&document);
   charge_resident(document);
@@ -323,8 +379,8 @@ void EngineCore::accept(OpenDocument& document, BlockOutput output) {
     stop_flush_timer(document);
     document.blocks_since_commit = options.commit_blocks;
   }
-  const std::lock_guard lock(mutex_);
-  update_status(document);
+  report_progress(document);
+  turns_.add(document);
 }
 
 void EngineCore::report_progress(OpenDocument& document) {
@@ -342,26 +398,13 @@ void EngineCore::report_progress(OpenDocument& document) {
 }
 
 void EngineCore::finish_exhausted() {
-  Documents finished;
   for (auto* document : std::exchange(exhausted_, {})) {
     {
       const std::lock_guard lock(mutex_);
       if (document->cancelled) continue;  // the next round fails it
     }
-    if (!make_resident(*document)) continue;
-    try {
-      document->reading->finish();
-    } catch (const std::exception& error) {
-      fail(*document,
-           Error(ErrorCode::kPluginFailed, "document " + document->status.id + ": " + error.what()));
-      continue;
-    }
-    const std::lock_guard lock(mutex_);
-    update_status(*document);
-    document->status.phase = DocumentPhase::kDone;
-    finished.push_back(document);
+    if (make_resident(*document)) call_plugins(*document, [](Reading& reading) { reading.begin_finish(); });
   }
-  commit(finished);
 }
 
 }  // namespace unroll

@@ -25,9 +25,11 @@ std::vector<std::string> read_alone(const Library& library, const std::string& b
   reading.end_input();
   while (!reading.is_exhausted()) {
     const BlockInput input = reading.next_block(kTestBlock);
-    reading.accept(std::move(model.run({&input, 1}).front()));
+    reading.begin_block(std::move(model.run({&input, 1}).front()));
+    reading.end_call();
   }
-  reading.finish();
+  reading.begin_finish();
+  reading.end_call();
   std::vector<std::string> outputs;
   for (const auto& output : reading.uncommitted()) outputs.push_back(output.plugin + " " + output.json);
   return outputs;
