@@ -243,7 +243,9 @@ void Reading::take_back(const ResumePoint& point, const BlockModel& model) {
 }
 
 std::size_t Reading::resident_bytes() const {
-  return is_resident() ? (state_ ? state_->bytes() : 0) + plugin_bytes_ : 0;
+  if (!is_resident()) return 0;
+  const auto bytes_of = [](const ModelStatePtr& state) { return state ? state->bytes() : 0; };
+  return bytes_of(state_) + (next_block_ ? bytes_of(next_block_->state) : 0) + plugin_bytes_;
 }
 
 }  // namespace unroll

@@ -138,7 +138,7 @@ void EngineCore::close(OpenDocument& document) {
   turns_.remove(document);
   if (document.deadline) deadlines_.remove(*document.deadline, document);
   stop_flush_timer(document);
-  std::erase(exhausted_, &document);
+  exhausted_.erase(&document);
   std::erase(called_, &document);
   if (document.introduced && document.reading->is_resident()) resident_.erase(document.use);
 
@@ -186,6 +186,7 @@ void EngineCore::keep_to_memory() {
   {
     const std::lock_guard lock(mutex_);
     stats_.resident_documents = resident_.size();
+    held_up_ = false;
     if (!journal_.durable() || !usage_.over_memory()) return;
   }
   commit_all();
@@ -197,6 +198,8 @@ void EngineCore::keep_to_memory() {
     lock.unlock();
     put_away(document);
   }
+  const std::lock_guard lock(mutex_);
+  held_up_ = !called_.empty() && usage_.over_memory();
 }
 
 void EngineCore::put_away(OpenDocument& document) {

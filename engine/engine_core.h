@@ -136,12 +136,14 @@ class EngineCore {
   // The engine's thread's.
   Turns turns_;
   Timers deadlines_, flushes_;
-  Documents exhausted_;
-  Documents called_;                         ///< Whose plugins have not answered yet.
-  Documents finished_;                       ///< To be committed as done.
-  TimePoint look_at_{};                      ///< When to look whether they have.
-  std::set<OpenDocument*, ByNumber> dirty_;  ///< Read from since their last commit.
-  std::list<OpenDocument*> resident_;        ///< Read from the longest ago first.
+  std::set<OpenDocument*, ByNumber> exhausted_;  ///< To be asked for their last words.
+  Documents called_;                             ///< Whose plugins have not answered yet.
+  Documents finished_;                           ///< To be committed as done.
+  TimePoint look_at_{};                          ///< When to look whether they have.
+  std::set<OpenDocument*, ByNumber> dirty_;      ///< Read from since their last commit.
+  std::list<OpenDocument*> resident_;            ///< Read from the longest ago first.
+  /// What waits for its plugins can't be put away: blocks are read on when there is memory again.
+  bool held_up_ = false;
   std::vector<OpenDocumentPtr> stalled_;
   TimePoint last_commit_;
 };

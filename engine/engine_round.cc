@@ -35,7 +35,7 @@ bool EngineCore::wait_for_work() {
 }
 
 bool EngineCore::has_work_locked() const {
-  return !touched_.empty() || !replays_.empty() || !turns_.empty();
+  return !touched_.empty() || !replays_.empty() || (!held_up_ && !(turns_.empty() && exhausted_.empty()));
 }
 
 bool EngineCore::has_work() const {
@@ -160,7 +160,7 @@ void EngineCore::make_ready(OpenDocument& document) {
 EngineCore::Documents EngineCore::choose_batch() {
   Documents batch;
   const auto size = options.batch > 0 ? options.batch : model->info().batch;
-  while (batch.size() < size && !turns_.empty()) {
+  while (batch.size() < size && !turns_.empty() && !held_up_) {
     auto& document = turns_.next();
     switch (fill(document)) {
       case Filled::kBlock:
@@ -171,7 +171,7 @@ EngineCore::Documents EngineCore::choose_batch() {
         wait_for_bytes(document);
         break;
       case Filled::kExhausted:
-        exhausted_.push_back(&document);
+        exhausted_.insert(&document);
         break;
     }
   }
@@ -287,6 +287,7 @@ void EngineCore::read_blocks(Documents batch) {
 /// Most answer at once; for the others the documents that come after do not wait.
 template <class Begin>
 void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
+  turns_.remove(document);
   bool answered = false;
   double seconds = 0;
   try {
@@ -306,6 +307,7 @@ void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
     end_call(document);
   } else {
     called_.push_back(&document);
+    charge_resident(document);  // it holds the state behind the block, too
     look_at_ = options.now() + kLookInterval;
   }
 }
@@ -397,13 +399,17 @@ void EngineCore::report_progress(OpenDocument& document) {
   if (listener) listener->on_progress(status);
 }
 
+/// As many as memory has room for; the others in the next round.
 void EngineCore::finish_exhausted() {
-  for (auto* document : std::exchange(exhausted_, {})) {
+  while (!exhausted_.empty()) {
+    auto& document = **exhausted_.begin();
     {
       const std::lock_guard lock(mutex_);
-      if (document->cancelled) continue;  // the next round fails it
+      if (usage_.over_memory() && !(called_.empty() && finished_.empty())) return;
+      exhausted_.erase(&document);
+      if (document.cancelled) continue;  // the next round fails it
     }
-    if (make_resident(*document)) call_plugins(*document, [](Reading& reading) { reading.begin_finish(); });
+    if (make_resident(document)) call_plugins(document, [](Reading& reading) { reading.begin_finish(); });
   }
 }
 

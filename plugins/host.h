@@ -70,7 +70,7 @@ using PluginLogFunction = std::function<void(int level, std::string_view plugin,
 class PluginRegistry {
  public:
   PluginRegistry();
-  ~PluginRegistry();
+  virtual ~PluginRegistry();
   /// Where instances created from now on log to. Without it warnings and errors go to stderr.
   void set_log(PluginLogFunction log);
   /// Loads one library. Throws PluginError (no such file, not a shared library, no entry symbol, other ABI
@@ -83,8 +83,8 @@ class PluginRegistry {
   /// Null where there is none of that name.
   const PluginInfo* find(std::string_view name) const;
   /// `options`: a JSON object as text. Throws PluginError.
-  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
-                                         EmitFunction emit) const;
+  virtual std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
+                                                 EmitFunction emit) const;
 
  private:
   struct Impl;

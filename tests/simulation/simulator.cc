@@ -5,6 +5,7 @@
 #include "engine/engine_core.h"
 #include "tests/engine/hash_model.h"
 #include "tests/simulation/client.h"
+#include "tests/simulation/late_plugins.h"
 #include "tests/simulation/simulated_disk.h"
 
 namespace unroll::simulation {
@@ -43,6 +44,7 @@ class World {
     // Of SQLite's own random numbers, too.
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed), nullptr);
     model_ = std::make_shared<HashModel>([this](auto) { maybe_fail_block(); }, kStateBytes);
+    plugins_ = std::make_shared<LatePlugins>(library_.registry, random_);
     options_.journal = "journal";
     options_.journal_disk = disk_.name();
     options_.batch = 1 + pick(random_, 8);
@@ -122,7 +124,8 @@ class World {
     core_->round();
     const auto stats = core_->stats();
     note("round, " + std::to_string(stats.tokens) + " tokens, " + std::to_string(stats.commits) + " commits");
-    const auto most = options_.max_memory_bytes + options_.batch * (kStateBytes + 10'000);
+    // A block that is being shown has a state before it and one behind it; one document may finish besides.
+    const auto most = options_.max_memory_bytes + (2 * options_.batch + 1) * (kStateBytes + 10'000);
     if (stats.memory_bytes > most + stats.buffered_bytes) {
       throw Violation("open documents take " + std::to_string(stats.memory_bytes) +
                       " bytes of memory, the limit is " + std::to_string(options_.max_memory_bytes));
@@ -182,7 +185,7 @@ class World {
 
   void start() {
     try {
-      core_ = std::make_unique<EngineCore>(model_, library_.vocabulary, library_.registry, options_);
+      core_ = std::make_unique<EngineCore>(model_, library_.vocabulary, plugins_, options_);
       note("started");
     } catch (const Error& error) {
       if (error.code != ErrorCode::kJournal || calm_) throw;
@@ -209,6 +212,7 @@ class World {
   Report report_;
   EngineOptions options_;
   std::shared_ptr<HashModel> model_;
+  std::shared_ptr<const PluginRegistry> plugins_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<EngineCore> core_;
 };
