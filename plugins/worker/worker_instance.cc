@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxErrorBytes = 4096;
-constexpr int kTriesAfterOutside = 3;  // somebody who kills a worker does not mean the document
+constexpr int kTriesAfterOutside = 5;  // somebody who kills a worker does not mean the document
 constexpr int kWarning = 2;
 
 /// What is asked of the plugin: the function, the last of the steps that lead there, and what came of it so
@@ -310,8 +310,8 @@ class WorkerInstance final : public PluginInstance {
       lose(lost);
     } catch (const PluginError& failure) {
       close(std::make_exception_ptr(error(failure.status, failure.what())));
-    } catch (...) {
-      close(std::current_exception());
+    } catch (const std::exception& failure) {  // our own: no memory to share, no descriptor
+      close(std::make_exception_ptr(error(UNROLL_ERROR_INTERNAL, failure.what())));
     }
   }
 

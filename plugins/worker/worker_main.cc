@@ -126,8 +126,7 @@ class Socket {
 
  private:
   void receive() {
-    std::vector<char> bytes(64 * 1024);
-    iovec part{bytes.data(), bytes.size()};
+    iovec part{bytes_.data(), bytes_.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))];
     msghdr message{};
     message.msg_iov = &part;
@@ -143,9 +142,10 @@ class Socket {
       std::memcpy(descriptors.data(), CMSG_DATA(c), descriptors.size() * sizeof(int));
       for (const int descriptor : descriptors) descriptors_.emplace_back(descriptor);
     }
-    reader_.append({bytes.data(), static_cast<std::size_t>(received)});
+    reader_.append({bytes_.data(), static_cast<std::size_t>(received)});
   }
 
+  std::vector<char> bytes_ = std::vector<char>(64 * 1024);
   wire::FrameReader reader_;
   std::deque<UniqueFd> descriptors_;
   std::string outgoing_;

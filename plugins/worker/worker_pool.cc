@@ -9,7 +9,10 @@
 namespace unroll {
 namespace {
 
-constexpr std::chrono::milliseconds kPatience{50};  // with workers that are busy, before one more is started
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPatience{50};  // with workers that are busy, before one more is started
+constexpr milliseconds kLongPatience{1000};
 constexpr std::size_t kLeastArena = 64 * 1024;
 // A worker that grows and grows is replaced between two calls, before it fails somebody's document.
 constexpr std::uint64_t kOftenUsed = 64;
@@ -100,10 +103,16 @@ std::unique_ptr<Worker> WorkerPool::take(const WorkerHome& home, Clock::time_poi
       if (!worker->greeted || worker->process.is_quiet()) return taken(std::move(worker));
       --alive_;  // it died while it stood idle; nobody needs to know
     }
+    // So long it waits for one that is busy before it starts another. All may be held by calls that are over
+    // and whose owner is who waits here: then one more than there should be gets it going.
+    const milliseconds patience = alive_ == 0             ? milliseconds(0)
+                                  : alive_ < kMaxWorkers  ? kPatience
+                                  : alive_ == kMaxWorkers ? kLongPatience
+                                                          : std::chrono::hours(24);
     const auto now = Clock::now();
-    if (alive_ == 0 || (alive_ < kMaxWorkers && now - since >= kPatience)) return taken(start());
+    if (now - since >= patience) return taken(start());
     if (now >= until) return nullptr;
-    freed_.wait_until(lock, alive_ < kMaxWorkers ? std::min(until, since + kPatience) : until);
+    freed_.wait_until(lock, std::min(until, since + patience));
   }
 }
 
@@ -121,11 +130,16 @@ void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
   const bool grown = worker->calls >= kOftenUsed && spec_.memory_bytes != 0 &&
                      worker->process.resident_bytes() > spec_.memory_bytes / 2;
   if (grown) return drop(std::move(worker));
+  bool surplus = false;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto instance : forgotten_.extract(worker->serial).mapped()) destroy(*worker, instance);
-    free_.push_back(std::move(worker));
+    surplus = alive_ > kMaxWorkers;
+    if (!surplus) {
+      for (const auto instance : forgotten_.extract(worker->serial).mapped()) destroy(*worker, instance);
+      free_.push_back(std::move(worker));
+    }
   }
+  if (surplus) return drop(std::move(worker));
   freed_.notify_one();
 }
 
