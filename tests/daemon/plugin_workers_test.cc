@@ -21,7 +21,7 @@ class PluginWorkers : public DaemonCase {
   void SetUp() override {
     const fs::path plugins = *folder_ / "plugins";
     fs::create_directories(plugins);
-    for (const fs::path from : {fs::path(TEST_PLUGIN_DIRECTORY), fs::path(BUILTIN_PLUGIN_DIRECTORY)}) {
+    for (const auto& from : {fs::path(TEST_PLUGIN_DIRECTORY), fs::path(BUILTIN_PLUGIN_DIRECTORY)}) {
       for (const auto& file : fs::directory_iterator(from)) {
         fs::copy_file(file, plugins / file.path().filename(), fs::copy_options::overwrite_existing);
       }
