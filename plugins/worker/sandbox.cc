@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -85,7 +86,6 @@ constexpr std::array kAllowed = {SCMP_SYS(read),
                                  SCMP_SYS(chdir),
                                  SCMP_SYS(fchdir),
                                  SCMP_SYS(umask),
-                                 SCMP_SYS(fcntl),
                                  SCMP_SYS(flock),
                                  SCMP_SYS(fadvise64),
                                  SCMP_SYS(readahead),
@@ -94,7 +94,6 @@ constexpr std::array kAllowed = {SCMP_SYS(read),
                                  SCMP_SYS(dup3),
                                  SCMP_SYS(pipe),
                                  SCMP_SYS(pipe2),
-                                 SCMP_SYS(socketpair),
                                  SCMP_SYS(shutdown),
                                  SCMP_SYS(sendto),
                                  SCMP_SYS(recvfrom),
@@ -118,7 +117,6 @@ constexpr std::array kAllowed = {SCMP_SYS(read),
                                  SCMP_SYS(timerfd_gettime),
                                  SCMP_SYS(sched_yield),
                                  SCMP_SYS(sched_getaffinity),
-                                 SCMP_SYS(sched_setaffinity),
                                  SCMP_SYS(sched_getparam),
                                  SCMP_SYS(sched_getscheduler),
                                  SCMP_SYS(sched_get_priority_max),
@@ -255,6 +253,16 @@ int load_filter(std::uint32_t permissions) {
   for (const scmp_datum_t option : {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE, PR_CAPBSET_READ}) {
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(prctl), SCMP_A0_64(SCMP_CMP_EQ, option));
   }
+  filter.add(SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), SCMP_A0_64(SCMP_CMP_EQ, 0));
+  // Not those that have signals sent to other processes (F_SETOWN, F_SETSIG).
+  for (const scmp_datum_t command :
+       {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK,
+        F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS, F_GET_SEALS, F_GETPIPE_SZ, F_SETPIPE_SZ}) {
+    filter.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_EQ, command));
+  }
+  // Not of datagrams, which can be sent to anybody's socket without connecting to it.
+  constexpr scmp_datum_t kTypes = 0xf;  // without SOCK_CLOEXEC and SOCK_NONBLOCK
+  filter.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), SCMP_A1_64(SCMP_CMP_MASKED_EQ, kTypes, SOCK_STREAM));
   for (const scmp_datum_t request : {TCGETS, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD, TIOCGWINSZ}) {
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(ioctl), SCMP_A1_64(SCMP_CMP_EQ, request));
   }

@@ -184,7 +184,8 @@ TEST(BadPlugin, KeepsStateThatItDoesNotSave) {
 TEST(Sandbox, RefusesWhatTheManifestDoesNotPermit) {
   Workers workers(test_library("reaches_out"));
   EXPECT_EQ(read_error(workers), "");
-  EXPECT_EQ(json::parse(workers.outputs.at(0)), json({{"network", EPERM}, {"file", EACCES}}));
+  EXPECT_EQ(json::parse(workers.outputs.at(0)),
+            json({{"network", EPERM}, {"file", EACCES}, {"signal", EPERM}}));
 }
 
 TEST(Sandbox, PermitsWhatTheManifestSays) {
@@ -195,7 +196,7 @@ TEST(Sandbox, PermitsWhatTheManifestSays) {
   std::ofstream(folder / "starts_processes.manifest.json") << R"({"processes": true})";
   Workers workers(folder / "reaches_out.so");
   EXPECT_EQ(read_error(workers), "");
-  EXPECT_EQ(json::parse(workers.outputs.at(0)), json({{"network", 0}, {"file", 0}}));
+  EXPECT_EQ(json::parse(workers.outputs.at(0)), json({{"network", 0}, {"file", 0}, {"signal", EPERM}}));
   EXPECT_EQ(workers.registry.plugins().front().permissions, 3u);
   Workers starts(folder / "starts_processes.so");
   EXPECT_EQ(read_error(starts), "");
