@@ -26,7 +26,7 @@ class PluginWorkers : public DaemonCase {
       }
     }
     start(
-        {{"plugins", {{"directory", plugins.string()}, {"deadline_ms", 1000}, {"memory_bytes", 256 << 20}}}});
+        {{"plugins", {{"directory", plugins.string()}, {"deadline_ms", 2000}, {"memory_bytes", 256 << 20}}}});
   }
 
   static std::string text_of(std::size_t document) { return some_text(10 + document % 5); }
@@ -59,7 +59,7 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
     {"grabs", "{}", "in process"},
 #endif
     {"crashes", "{}", "killed by signal 11 (Segmentation fault) in process"},
-    {"hangs", R"({"x":1})", "did not return from process within 1000 ms"},
+    {"hangs", R"({"x":1})", "did not return from process within 2000 ms"},
     {"starts-processes", "{}", "tried to start a process"},
     {"exits", "{}", "ended with exit code 0 in process"},
     {"garbage", "{}", "sent what is not of the protocol"},
