@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <system_error>
 #include <utility>
 
 #include "plugins/library.h"
@@ -40,6 +41,11 @@ PluginInfo info_of(const nlohmann::json& said, const WorkerSpec& spec) {
 
 WorkerPool::WorkerPool(WorkerSpec spec) : spec_(std::move(spec)) {
   free_.push_back(start());
+  try {  // now, so that no document fails later for want of a descriptor
+    arenas_.push_back(std::make_shared<const SharedMemory>(kLeastArena));
+  } catch (const std::system_error& error) {
+    fail(spec_, error.what());
+  }
 }
 
 std::vector<PluginInfo> WorkerPool::greet() {
