@@ -253,7 +253,10 @@ class EmbeddedReader : public Reader {
 std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model, const ModelOptions& options,
                                              const std::filesystem::path& journal) {
   auto vocabulary = Vocabulary::load(model / "tokenizer.model");
-  auto plugins = std::make_shared<PluginRegistry>();
+  PluginOptions workers;
+  workers.workers = true;
+  auto plugins = std::make_shared<PluginRegistry>(std::move(workers));
+  plugins->set_vocabulary(vocabulary->tokens());
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
     std::cerr << "unroll: " << problem << '\n';
   }

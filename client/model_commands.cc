@@ -38,15 +38,19 @@ ordered_json plugin_object(const PluginInfo& plugin) {
   for (const auto& [bit, name] : kWants) {
     if ((plugin.wants & bit) != 0) wants.push_back(name);
   }
+  auto options = ordered_json::parse(plugin.options, nullptr, false);  // null where it tells none
   return {{"name", plugin.name},
           {"version", plugin.version},
           {"description", plugin.description},
           {"wants", std::move(wants)},
+          {"options", options.is_discarded() ? ordered_json(nullptr) : std::move(options)},
           {"library", plugin.library.string()}};
 }
 
 int list_plugins(const ModelCommandOptions& options) {
-  PluginRegistry registry;
+  PluginOptions workers;
+  workers.workers = true;
+  PluginRegistry registry(std::move(workers));
   const fs::path folder = default_plugin_directory();
   const std::vector<std::string> problems = registry.load_directory(folder);
   ResultWriter writer(options.shared.out);

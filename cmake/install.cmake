@@ -11,6 +11,9 @@ set_target_properties(unroll unrolld PROPERTIES INSTALL_RPATH ${TORCH_LIBRARY_DI
 install(TARGETS unroll RUNTIME)
 install(TARGETS unroll_plugin_score unroll_plugin_anomaly unroll_plugin_summarize unroll_plugin_embed
         LIBRARY DESTINATION ${UNROLL_PLUGIN_INSTALL_DIRECTORY})
+# A plugin's worker, and the sandbox for one in Python.
+install(TARGETS unroll_plugin_worker RUNTIME DESTINATION libexec/unroll)
+install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)
 
 # For authors of plugins: find_package(unroll), then unroll::plugin.
 set_target_properties(unroll_plugin_headers PROPERTIES EXPORT_NAME plugin)

@@ -33,6 +33,10 @@ struct Config {
   std::int64_t batch = 0;
 
   std::string plugin_directory;
+  std::string plugins_in_process;
+  std::string python = "python3";
+  std::int64_t plugin_memory_bytes = std::int64_t{1} << 30;
+  std::int64_t plugin_deadline_ms = 10'000;
 
   std::string journal_path;
   std::int64_t commit_blocks = 16;

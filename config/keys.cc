@@ -37,9 +37,22 @@ std::span<const ConfigKey> config_keys() {
           "model.batch", &Config::batch, "blocks",
           "Blocks of different documents that run at once; 0: as many as suit the device; 1: each alone.", 0,
           65'536},
+      ConfigKey{"plugins.directory", &Config::plugin_directory, "",
+                "Folder whose `*.so` and `*.py` are loaded. Empty: `$UNROLL_PLUGIN_PATH`, else the built-in "
+                "plugins' "
+                "folder."},
       ConfigKey{
-          "plugins.directory", &Config::plugin_directory, "",
-          "Folder whose `*.so` are loaded. Empty: `$UNROLL_PLUGIN_PATH`, else the built-in plugins' folder."},
+          "plugins.in_process", &Config::plugins_in_process, "",
+          "File names, with commas between them, of libraries that are trusted: loaded into the daemon "
+          "instead of into worker processes of their own, where what goes wrong fails one document. `*`: "
+          "all."},
+      ConfigKey{"plugins.python", &Config::python, "", "The Python that runs plugins in Python."},
+      ConfigKey{"plugins.memory_bytes", &Config::plugin_memory_bytes, "bytes",
+                "Of one worker of a plugin; a plugin's manifest can say otherwise.", 16 << 20},
+      ConfigKey{"plugins.deadline_ms", &Config::plugin_deadline_ms, "milliseconds",
+                "For a plugin in a worker to return from one block, or from another of its functions; a "
+                "plugin's manifest can say otherwise.",
+                1, kDay},
       ConfigKey{"journal.path", &Config::journal_path, "",
                 "The journal's SQLite file. Empty: `unroll.journal` in `$STATE_DIRECTORY`, else "
                 "`$XDG_STATE_HOME/unroll`, else "

@@ -1,7 +1,10 @@
 // The daemon's main program: options, model, engine, server.
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -95,8 +98,21 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
   }
 }
 
-std::shared_ptr<const PluginRegistry> load_plugins(const Config& config) {
-  auto registry = std::make_shared<PluginRegistry>();
+std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const Vocabulary& vocabulary) {
+  PluginOptions options;
+  options.workers = true;
+  std::istringstream trusted(config.plugins_in_process);
+  for (std::string name; std::getline(trusted >> std::ws, name, ',');) options.in_process.push_back(name);
+  options.python = config.python;
+  options.memory_bytes = static_cast<std::uint64_t>(config.plugin_memory_bytes);
+  options.deadline = std::chrono::milliseconds(config.plugin_deadline_ms);
+  auto registry = std::make_shared<PluginRegistry>(std::move(options));
+  registry->set_log([](int level, std::string_view plugin, std::string_view text) {
+    constexpr std::array kLevels = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                    spdlog::level::err};
+    spdlog::log(kLevels[static_cast<std::size_t>(std::clamp(level, 0, 3))], "plugin {}: {}", plugin, text);
+  });
+  registry->set_vocabulary(vocabulary.tokens());
   const std::filesystem::path folder = config.plugin_directory.empty()
                                            ? default_plugin_directory()
                                            : std::filesystem::path(config.plugin_directory);
@@ -150,7 +166,7 @@ void serve(const Config& config) {
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
   boost::asio::thread_pool readers(kReaderThreads);
-  Engine engine(std::move(model), vocabulary, load_plugins(config), engine_options(config));
+  Engine engine(std::move(model), vocabulary, load_plugins(config, *vocabulary), engine_options(config));
   const ModelInfo& info = engine.model_info();
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
   Server server(io, readers, engine, config, std::move(socket));

@@ -12,14 +12,28 @@
 
 #include "plugins/in_process.h"
 #include "plugins/library.h"
+#include "plugins/manifest.h"
+#include "plugins/vocabulary.h"
+#include "plugins/worker/worker_instance.h"
 
 namespace unroll {
 namespace {
 
-struct Entry {
+/// A library where its instances run: loaded into this process, or by workers.
+struct Home {
   std::shared_ptr<const PluginLibrary> library;
-  const PluginLibrary::Plugin* plugin;  // library's
+  std::shared_ptr<WorkerPool> workers;
 };
+
+struct Entry {
+  PluginInfo info;
+  Home home;
+  const PluginLibrary::Plugin* plugin;  // home.library's; null with workers
+};
+
+std::filesystem::path binary_directory() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
 
 void log_to_stderr(int level, std::string_view plugin, std::string_view text) {
   constexpr int kWarning = 2;
@@ -34,9 +48,21 @@ struct PluginRegistry::Impl {
   mutable std::shared_mutex mutex;
   std::map<std::string, Entry, std::less<>> entries;  // only ever added to, so that find()'s pointers stay
   PluginLogFunction log = log_to_stderr;
+  PluginOptions options;
+  std::shared_ptr<const PluginVocabulary> vocabulary;
+
+  bool in_worker(const std::filesystem::path& file) const;
+  Home open(const std::filesystem::path& file) const;
+  void add(const Home& home);
 };
 
-PluginRegistry::PluginRegistry() : impl_(std::make_unique<Impl>()) {}
+PluginRegistry::PluginRegistry(PluginOptions options) : impl_(std::make_unique<Impl>()) {
+  if (options.worker_program.empty()) {
+    options.worker_program =
+        (binary_directory() / "../libexec/unroll/unroll-plugin-worker").lexically_normal();
+  }
+  impl_->options = std::move(options);
+}
 PluginRegistry::~PluginRegistry() = default;
 
 void PluginRegistry::set_log(PluginLogFunction log) {
@@ -44,19 +70,69 @@ void PluginRegistry::set_log(PluginLogFunction log) {
   impl_->log = std::move(log);
 }
 
-void PluginRegistry::load_library(const std::filesystem::path& file) {
-  const auto library = std::make_shared<const PluginLibrary>(file);
+void PluginRegistry::set_vocabulary(const std::vector<std::string>& tokens) {
+  auto vocabulary = std::make_shared<const PluginVocabulary>(tokens);
   const std::unique_lock lock(impl_->mutex);
-  for (const auto& plugin : library->plugins()) {
-    const auto taken = impl_->entries.find(plugin.info.name);
-    if (taken != impl_->entries.end()) {
-      throw PluginError(UNROLL_ERROR_INTERNAL, "plugin library " + plugin.info.library.string() +
-                                                   ": the name " + plugin.info.name + " is taken by " +
-                                                   taken->second.plugin->info.library.string() +
+  for (const auto& [_, entry] : impl_->entries) {
+    if (entry.home.workers) entry.home.workers->set_vocabulary(vocabulary);
+  }
+  impl_->vocabulary = std::move(vocabulary);
+}
+
+bool PluginRegistry::Impl::in_worker(const std::filesystem::path& file) const {
+  const auto named = [&](const std::string& name) { return name == "*" || name == file.filename(); };
+  return options.workers && (file.extension() == ".py" || std::ranges::none_of(options.in_process, named));
+}
+
+/// Workers are started, not waited for: several libraries' start side by side.
+Home PluginRegistry::Impl::open(const std::filesystem::path& given) const {
+  const auto file = std::filesystem::absolute(given);
+  if (!in_worker(file)) return {std::make_shared<const PluginLibrary>(file), nullptr};
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    throw PluginError(UNROLL_ERROR_INTERNAL, "plugin library " + file.string() +
+                                                 ": there is no such file; give the path of a plugin");
+  }
+  const auto manifest = read_manifest(file, {0, options.memory_bytes, options.deadline});
+  WorkerSpec spec;
+  spec.library = file;
+  spec.root = options.worker_program.parent_path() / ".." / "..";
+  spec.root = spec.root.lexically_normal();
+  spec.command = file.extension() == ".py"
+                     ? std::vector<std::string>{options.python, "-m", "unroll_plugin", file.string()}
+                     : std::vector<std::string>{options.worker_program.string(), file.string()};
+  spec.permissions = manifest.permissions;
+  spec.memory_bytes = manifest.memory_bytes;
+  spec.deadline = manifest.deadline;
+  return {nullptr, std::make_shared<WorkerPool>(std::move(spec))};
+}
+
+void PluginRegistry::Impl::add(const Home& home) {
+  std::vector<Entry> found;
+  if (home.workers) {
+    for (auto& info : home.workers->greet()) found.push_back({std::move(info), home, nullptr});
+  } else {
+    for (const auto& plugin : home.library->plugins()) found.push_back({plugin.info, home, &plugin});
+  }
+  const std::unique_lock lock(mutex);
+  for (const auto& entry : found) {
+    const auto taken = entries.find(entry.info.name);
+    if (taken != entries.end()) {
+      throw PluginError(UNROLL_ERROR_INTERNAL, "plugin library " + entry.info.library.string() +
+                                                   ": the name " + entry.info.name + " is taken by " +
+                                                   taken->second.info.library.string() +
                                                    "; load only one of them");
     }
   }
-  for (const auto& plugin : library->plugins()) impl_->entries[plugin.info.name] = {library, &plugin};
+  if (home.workers) home.workers->set_vocabulary(vocabulary);
+  for (auto& entry : found) {
+    const auto name = entry.info.name;
+    entries.emplace(name, std::move(entry));
+  }
+}
+
+void PluginRegistry::load_library(const std::filesystem::path& file) {
+  impl_->add(impl_->open(file));
 }
 
 std::vector<std::string> PluginRegistry::load_directory(const std::filesystem::path& directory) {
@@ -66,37 +142,42 @@ std::vector<std::string> PluginRegistry::load_directory(const std::filesystem::p
   std::vector<std::filesystem::path> files;
   for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
        it.increment(error)) {
-    if (it->path().extension() == ".so") files.push_back(it->path());
+    const auto extension = it->path().extension();
+    if (extension == ".so" || (extension == ".py" && impl_->options.workers)) files.push_back(it->path());
   }
   if (error) errors.push_back("plugin folder " + directory.string() + ": " + error.message());
   std::sort(files.begin(), files.end());
-  for (const auto& file : files) {
+  const auto attempt = [&errors](auto&& body) {
     try {
-      load_library(file);
+      body();
     } catch (const PluginError& e) {
       errors.emplace_back(e.what());
     }
-  }
+  };
+  std::vector<Home> homes;
+  for (const auto& file : files) attempt([&] { homes.push_back(impl_->open(file)); });
+  for (const auto& home : homes) attempt([&] { impl_->add(home); });
   return errors;
 }
 
 std::vector<PluginInfo> PluginRegistry::plugins() const {
   const std::shared_lock lock(impl_->mutex);
   std::vector<PluginInfo> infos;
-  for (const auto& [name, entry] : impl_->entries) infos.push_back(entry.plugin->info);
+  for (const auto& [name, entry] : impl_->entries) infos.push_back(entry.info);
   return infos;
 }
 
 const PluginInfo* PluginRegistry::find(std::string_view name) const {
   const std::shared_lock lock(impl_->mutex);
   const auto it = impl_->entries.find(name);
-  return it == impl_->entries.end() ? nullptr : &it->second.plugin->info;
+  return it == impl_->entries.end() ? nullptr : &it->second.info;
 }
 
 std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, std::string_view options,
                                                        EmitFunction emit) const {
-  Entry entry;
+  const Entry* entry = nullptr;
   PluginLogFunction log;
+  std::shared_ptr<const PluginVocabulary> vocabulary;
   {
     const std::shared_lock lock(impl_->mutex);
     const auto it = impl_->entries.find(name);
@@ -107,24 +188,28 @@ std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, st
                                                   ": there is none of that name (loaded: " +
                                                   (known.empty() ? "none" : known) + ")");
     }
-    entry = it->second;
+    entry = &it->second;
     log = impl_->log;
+    vocabulary = impl_->vocabulary;
   }
   if (options.empty()) options = "{}";
   const auto json = nlohmann::json::parse(options, nullptr, false);
   if (!json.is_object()) {
     throw PluginError(UNROLL_ERROR_OPTIONS,
-                      "plugin " + entry.plugin->info.name + ": its options must be a JSON object");
+                      "plugin " + entry->info.name + ": its options must be a JSON object");
   }
   // The one place that decides where an instance runs.
-  return create_in_process(entry.library, *entry.plugin, options, std::move(emit), std::move(log));
+  if (entry->home.workers) {
+    return create_in_worker(entry->home.workers, entry->info.name, options, std::move(emit), std::move(log));
+  }
+  return create_in_process(entry->home.library, *entry->plugin, options, std::move(emit), std::move(log),
+                           std::move(vocabulary));
 }
 
 std::filesystem::path default_plugin_directory() {
   if (const char* path = std::getenv("UNROLL_PLUGIN_PATH"); path != nullptr && *path != '\0') return path;
   // <prefix>/bin/unrolld and <prefix>/lib/unroll/plugins: the build tree is laid out like an installed one.
-  const auto binary = std::filesystem::read_symlink("/proc/self/exe");
-  return (binary.parent_path() / ".." / "lib" / "unroll" / "plugins").lexically_normal();
+  return (binary_directory() / ".." / "lib" / "unroll" / "plugins").lexically_normal();
 }
 
 }  // namespace unroll

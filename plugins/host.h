@@ -30,7 +30,22 @@ struct PluginInfo {
   std::string name, version, description;
   std::uint32_t wants = 0;  ///< UNROLL_WANT_*
   int top_k = 0;
-  std::filesystem::path library;
+  std::string options = {};       ///< JSON Schema of its options as text; empty where it tells none.
+  std::uint32_t permissions = 0;  ///< That its manifest asks for: kMay... in plugins/worker/wire.h.
+  std::filesystem::path library = {};
+};
+
+/// Where instances run, and within what limits.
+struct PluginOptions {
+  /// Each library in processes of its own, where what it does wrong fails one document and nothing else.
+  bool workers = false;
+  /// File names of libraries that are trusted with this process all the same; "*": all.
+  std::vector<std::string> in_process = {};
+  std::filesystem::path worker_program =
+      {};                          ///< Empty: ../libexec/unroll/unroll-plugin-worker beside the binary.
+  std::string python = "python3";  ///< For plugins in Python.
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< Of one worker; 0: no limit.
+  std::chrono::milliseconds deadline{10'000};           ///< Of one call of a plugin's function.
 };
 
 /// One plugin at work on one document. One thread at a time. Every call throws PluginError.
@@ -69,15 +84,17 @@ using PluginLogFunction = std::function<void(int level, std::string_view plugin,
 /// The libraries that were loaded; they stay loaded while the registry or an instance lives. Safe to share.
 class PluginRegistry {
  public:
-  PluginRegistry();
+  explicit PluginRegistry(PluginOptions options = {});
   virtual ~PluginRegistry();
+  /// What the model's ids stand for, by id; for instances created from now on.
+  void set_vocabulary(const std::vector<std::string>& tokens);
   /// Where instances created from now on log to. Without it warnings and errors go to stderr.
   void set_log(PluginLogFunction log);
-  /// Loads one library. Throws PluginError (no such file, not a shared library, no entry symbol, other ABI
-  /// version, an invalid name, a name that is taken).
+  /// Loads one library; what it may is said by NAME.manifest.json beside it. Throws PluginError (no such
+  /// file, not a shared library, no entry symbol, other ABI version, an invalid name, a name that is taken).
   void load_library(const std::filesystem::path& file);
-  /// Loads every *.so of a folder in order of name; a missing folder is no error. Returns the errors, one
-  /// each.
+  /// Loads every *.so of a folder in order of name, and with workers every *.py; a missing folder is no
+  /// error. Returns the errors, one each.
   std::vector<std::string> load_directory(const std::filesystem::path& directory);
   std::vector<PluginInfo> plugins() const;
   /// Null where there is none of that name.

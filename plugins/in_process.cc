@@ -4,36 +4,29 @@
 #include <utility>
 
 #include "plugins/json_border.h"
+#include "plugins/vocabulary.h"
 
 namespace unroll {
 namespace {
 
 constexpr std::size_t kMaxErrorBytes = 4096;
 
-std::string status_text(unroll_status status) {
-  switch (status) {
-    case UNROLL_ERROR_OPTIONS:
-      return "its options are not understood";
-    case UNROLL_ERROR_STATE:
-      return "the saved state is not one of its own";
-    case UNROLL_ERROR_INTERNAL:
-      return "it failed";
-    default:
-      return "it returned status " + std::to_string(status);
-  }
-}
-
 class InProcessInstance final : public PluginInstance {
  public:
   InProcessInstance(std::shared_ptr<const PluginLibrary> library, const PluginLibrary::Plugin& plugin,
-                    std::string_view options, EmitFunction emit, PluginLogFunction log)
-      : library_(std::move(library)), plugin_(plugin), emit_(std::move(emit)), log_(std::move(log)) {
+                    std::string_view options, EmitFunction emit, PluginLogFunction log,
+                    std::shared_ptr<const PluginVocabulary> vocabulary)
+      : library_(std::move(library)),
+        plugin_(plugin),
+        emit_(std::move(emit)),
+        log_(std::move(log)),
+        vocabulary_(std::move(vocabulary)) {
     host_.size = sizeof host_;
     host_.data = this;
     host_.emit = &on_emit;
     host_.error = &on_error;
     host_.log = &on_log;
-    host_.extension = [](const unroll_host*, const char*) -> const void* { return nullptr; };
+    host_.extension = &on_extension;
     host_.write = &on_write;
     try {
       call("create",
@@ -95,19 +88,12 @@ class InProcessInstance final : public PluginInstance {
   }
 
  private:
-  enum class Stage { kFresh, kRunning, kFinished, kFailed };
+  using Stage = InstanceStage;
 
   PluginError error(unroll_status status, const std::string& text) const {
     return {status, "plugin " + plugin_.info.name + ": " + text};
   }
-  void expect(bool right, const char* function) const {
-    if (!right) {
-      throw error(UNROLL_ERROR_INTERNAL, std::string(function) + " was called out of order (after " +
-                                             (stage_ == Stage::kFailed     ? "a failure)"
-                                              : stage_ == Stage::kFinished ? "finish)"
-                                                                           : "process)"));
-    }
-  }
+  void expect(bool right, const char* function) const { expect_order(right, plugin_.info, function, stage_); }
 
   void destroy() noexcept {
     if (!std::exchange(created_, false)) return;
@@ -199,12 +185,14 @@ class InProcessInstance final : public PluginInstance {
     try {
       if (!me.may_emit_) {
         me.set_fault("it emitted an output outside of process and finish");
-      } else if (auto why = output_fault({json, json == nullptr ? 0 : bytes}); !why.empty()) {
-        me.set_fault("it emitted " + why);
       } else if (bytes > kMaxEmittedBytes - me.emitted_bytes_) {
         me.set_fault("it emitted more than the " + std::to_string(kMaxEmittedBytes) +
                      " bytes that one call may");
-      } else if (me.fault_.empty()) {
+      } else if (!me.fault_.empty()) {
+        return UNROLL_ERROR_INTERNAL;  // it has failed: no more is looked at
+      } else if (auto why = output_fault({json, json == nullptr ? 0 : bytes}); !why.empty()) {
+        me.set_fault("it emitted " + why);
+      } else {
         me.outputs_.push_back(without_line_ends({json, bytes}));
         me.emitted_bytes_ += bytes;
         return UNROLL_OK;
@@ -248,6 +236,17 @@ class InProcessInstance final : public PluginInstance {
     }
     return UNROLL_ERROR_INTERNAL;
   }
+  static const void* on_extension(const unroll_host* host, const char* name) noexcept {
+    static constexpr unroll_vocabulary kVocabulary{sizeof(unroll_vocabulary), &on_count, &on_token};
+    const bool known = name != nullptr && std::string_view(name) == UNROLL_EXTENSION_VOCABULARY;
+    return known && self(host).vocabulary_ ? &kVocabulary : nullptr;
+  }
+  static std::int32_t on_count(const unroll_host* host) noexcept { return self(host).vocabulary_->count(); }
+  static const char* on_token(const unroll_host* host, std::int32_t id, std::size_t* bytes) noexcept {
+    const auto token = self(host).vocabulary_->token(id);
+    if (bytes != nullptr) *bytes = token.size();
+    return token.data();
+  }
   void log_line(int level, std::string_view text) const {
     if (log_) log_(level, plugin_.info.name, text);
   }
@@ -256,6 +255,7 @@ class InProcessInstance final : public PluginInstance {
   const PluginLibrary::Plugin& plugin_;  // library_'s
   EmitFunction emit_;
   PluginLogFunction log_;
+  std::shared_ptr<const PluginVocabulary> vocabulary_;  // null where there is none
   unroll_host host_{};
   void* instance_ = nullptr;
   bool created_ = false;
@@ -274,12 +274,35 @@ class InProcessInstance final : public PluginInstance {
 
 }  // namespace
 
+void expect_order(bool right, const PluginInfo& info, const char* function, InstanceStage stage) {
+  if (right) return;
+  throw PluginError(UNROLL_ERROR_INTERNAL, "plugin " + info.name + ": " + function +
+                                               " was called out of order (after " +
+                                               (stage == InstanceStage::kFailed     ? "a failure)"
+                                                : stage == InstanceStage::kFinished ? "finish)"
+                                                                                    : "process)"));
+}
+
+std::string status_text(unroll_status status) {
+  switch (status) {
+    case UNROLL_ERROR_OPTIONS:
+      return "its options are not understood";
+    case UNROLL_ERROR_STATE:
+      return "the saved state is not one of its own";
+    case UNROLL_ERROR_INTERNAL:
+      return "it failed";
+    default:
+      return "it returned status " + std::to_string(status);
+  }
+}
+
 std::unique_ptr<PluginInstance> create_in_process(std::shared_ptr<const PluginLibrary> library,
                                                   const PluginLibrary::Plugin& plugin,
                                                   std::string_view options, EmitFunction emit,
-                                                  PluginLogFunction log) {
+                                                  PluginLogFunction log,
+                                                  std::shared_ptr<const PluginVocabulary> vocabulary) {
   return std::make_unique<InProcessInstance>(std::move(library), plugin, options, std::move(emit),
-                                             std::move(log));
+                                             std::move(log), std::move(vocabulary));
 }
 
 }  // namespace unroll

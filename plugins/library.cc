@@ -17,6 +17,7 @@ constexpr std::uint32_t kKnownWants =
     UNROLL_WANT_ENTROPY | UNROLL_WANT_HIDDEN | UNROLL_WANT_TEXT | UNROLL_WANT_TOP_K;
 constexpr std::size_t kMaxName = 32;
 constexpr std::size_t kMaxDescription = 1024;
+constexpr std::size_t kMaxSchema = 64 * 1024;
 
 [[noreturn]] void fail(const std::filesystem::path& file, const std::string& what) {
   throw PluginError(UNROLL_ERROR_INTERNAL, "plugin library " + file.string() + ": " + what);
@@ -77,6 +78,15 @@ void check_functions(const unroll_plugin& table, const std::string& name, const 
   }
 }
 
+/// Of the plugin's options; empty where it tells none.
+std::string options_schema(const unroll_plugin& table) {
+  const auto* options = table.extension == nullptr
+                            ? nullptr
+                            : static_cast<const unroll_options*>(table.extension(UNROLL_EXTENSION_OPTIONS));
+  if (options == nullptr || options->size < sizeof(unroll_options)) return {};
+  return std::string(bounded(options->schema, kMaxSchema));
+}
+
 PluginLibrary::Plugin checked(const unroll_plugin* raw, const std::filesystem::path& file) {
   if (raw == nullptr) fail(file, "unroll_plugin_entry.plugins holds a NULL");
   if (raw->size < kLeastPluginSize) {
@@ -87,31 +97,35 @@ PluginLibrary::Plugin checked(const unroll_plugin* raw, const std::filesystem::p
   unroll_plugin& table = plugin.table;
   std::memcpy(&table, raw, std::min<std::size_t>(raw->size, sizeof table));
 
-  const std::string_view name = bounded(table.name, kMaxName + 1);
-  if (!is_name(name)) {
-    fail(file, "a plugin is named \"" + printable(name, kMaxName) +
-                   "\"; a name is a small letter, then up to 31 of a-z, 0-9 and -");
-  }
-  plugin.info.name = name;
-  check_functions(table, plugin.info.name, file);
-  if ((table.wants & ~kKnownWants) != 0) {
-    fail(file, "plugin " + plugin.info.name + " wants something that this program does not know (wants " +
-                   std::to_string(table.wants) + "); it needs a newer unroll");
-  }
-  const bool top_k = (table.wants & UNROLL_WANT_TOP_K) != 0;
-  if (top_k && (table.top_k < 1 || table.top_k > kMaxTopK)) {
-    fail(file, "plugin " + plugin.info.name + " wants the top " + std::to_string(table.top_k) +
-                   " alternatives; 1 to " + std::to_string(kMaxTopK) + " are allowed");
-  }
-  plugin.info.version = printable(bounded(table.version, kMaxDescription), kMaxDescription);
-  plugin.info.description = printable(bounded(table.description, kMaxDescription), kMaxDescription);
-  plugin.info.wants = table.wants;
-  plugin.info.top_k = top_k ? table.top_k : 0;
-  plugin.info.library = file;
+  PluginInfo& info = plugin.info;
+  info.name = bounded(table.name, kMaxName + 1);
+  info.wants = table.wants;
+  info.top_k = (table.wants & UNROLL_WANT_TOP_K) != 0 ? table.top_k : 0;
+  info.library = file;
+  check_plugin_info(info, file);
+  check_functions(table, info.name, file);
+  info.version = printable(bounded(table.version, kMaxDescription), kMaxDescription);
+  info.description = printable(bounded(table.description, kMaxDescription), kMaxDescription);
+  info.options = options_schema(table);
   return plugin;
 }
 
 }  // namespace
+
+void check_plugin_info(const PluginInfo& info, const std::filesystem::path& file) {
+  if (!is_name(info.name)) {
+    fail(file, "a plugin is named \"" + printable(info.name, kMaxName) +
+                   "\"; a name is a small letter, then up to 31 of a-z, 0-9 and -");
+  }
+  if ((info.wants & ~kKnownWants) != 0) {
+    fail(file, "plugin " + info.name + " wants something that this program does not know (wants " +
+                   std::to_string(info.wants) + "); it needs a newer unroll");
+  }
+  if ((info.wants & UNROLL_WANT_TOP_K) != 0 && (info.top_k < 1 || info.top_k > kMaxTopK)) {
+    fail(file, "plugin " + info.name + " wants the top " + std::to_string(info.top_k) +
+                   " alternatives; 1 to " + std::to_string(kMaxTopK) + " are allowed");
+  }
+}
 
 void PluginLibrary::Close::operator()(void* handle) const {
   ::dlclose(handle);

@@ -1,4 +1,5 @@
-// One shared library of plugins: opened, its entry and tables checked and copied. Nothing is called yet.
+// One shared library of plugins: opened, its entry and tables checked and copied. Nothing is called yet but a
+// plugin's `extension`.
 #pragma once
 
 #include <filesystem>
@@ -33,6 +34,9 @@ class PluginLibrary {
   std::unique_ptr<void, Close> handle_;
   std::vector<Plugin> plugins_;
 };
+
+/// What a library in a worker says of a plugin must keep to the same rules. Throws PluginError as above.
+void check_plugin_info(const PluginInfo& info, const std::filesystem::path& file);
 
 /// Valid UTF-8 of at most `limit` bytes, without line ends or other control characters: fit for an error or a
 /// log.

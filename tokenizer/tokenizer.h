@@ -35,6 +35,8 @@ class Vocabulary {
   std::int32_t size() const;
   /// The bytes that a token stands for; empty for control pieces. Throws std::out_of_range.
   std::string_view bytes(std::int32_t id) const;
+  /// The same of all, by id.
+  const std::vector<std::string>& tokens() const;
   std::string decode(std::span<const std::int32_t> ids) const;
   /// Tokens of one whole segment, appended to `ids`; their bytes, put together, are `segment`.
   void encode_segment(std::string_view segment, std::vector<std::int32_t>& ids) const;

@@ -113,6 +113,10 @@ std::string_view Vocabulary::bytes(std::int32_t id) const {
   return impl_->pieces.at(static_cast<std::size_t>(id));
 }
 
+const std::vector<std::string>& Vocabulary::tokens() const {
+  return impl_->pieces;
+}
+
 std::string Vocabulary::decode(std::span<const std::int32_t> ids) const {
   std::string bytes;
   for (const auto id : ids) bytes += this->bytes(id);

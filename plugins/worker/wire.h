@@ -1,0 +1,61 @@
+// plugins/worker/: plugins in processes of their own. This header: the frames that host and worker exchange
+// over a socket, for both ends. Each end takes the other's bytes for what they are: every length is checked
+// before it is believed.
+//
+// A frame is 16 bytes of header (magic, bytes of JSON, bytes of data; little-endian), a JSON object with
+// "type", then raw data. plugins/python is the same wire's other end for plugins in Python.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "plugins/in_process.h"
+
+namespace unroll::wire {
+
+inline constexpr std::uint32_t kMagic = 0x4c525055;  // "UPRL"
+inline constexpr std::size_t kHeaderBytes = 16;
+inline constexpr std::size_t kMaxJsonBytes = 16u << 20;
+inline constexpr std::size_t kMaxDataBytes = kMaxStateBytes;  // the largest of what is sent
+inline constexpr int kWorkerDescriptor = 3;                   // of the worker's end
+
+/// Bits of --permissions.
+inline constexpr std::uint32_t kMayUseNetwork = 1, kMayWriteFiles = 2, kMayStartProcesses = 4;
+
+/// The other end sent what is no frame; the text says what it was.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Frame {
+  std::string type;
+  nlohmann::json head;
+  std::string data;
+
+  /// A field of `head`; throws Error where it is missing or not of that kind.
+  std::uint64_t number(const char* key) const;
+  const std::string& text(const char* key) const;
+};
+
+std::string encode(const nlohmann::json& head, std::string_view data = {});
+
+/// Puts frames together from bytes as they come; holds no more than came.
+class FrameReader {
+ public:
+  void append(std::string_view bytes) { bytes_.append(bytes); }
+  /// The next whole frame. Throws Error.
+  std::optional<Frame> next();
+  bool empty() const { return begin_ == bytes_.size(); }
+
+ private:
+  std::string bytes_;
+  std::size_t begin_ = 0;  // of what next() has not taken
+};
+
+}  // namespace unroll::wire

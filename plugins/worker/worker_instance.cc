@@ -1,0 +1,373 @@
+#include "plugins/worker/worker_instance.h"
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "plugins/in_process.h"
+#include "plugins/json_border.h"
+#include "plugins/library.h"
+
+namespace unroll {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMaxErrorBytes = 4096;
+constexpr int kTriesAfterOutside = 5;  // somebody who kills a worker does not mean the document
+constexpr int kWarning = 2;
+
+/// What is asked of the plugin: the function, the last of the steps that lead there, and what came of it so
+/// far.
+struct Call {
+  enum class Step { kWorker, kHello, kCreate, kLoad, kItself };
+
+  std::string function;
+  nlohmann::json frame;  // of kItself; null where creating or loading is all
+  std::shared_ptr<const SharedMemory> arena;
+  Clock::time_point begun = Clock::now(), deadline{};
+  Step step = Step::kWorker;
+  std::unique_ptr<Worker> worker;
+  std::uint64_t calls_before = 0;  // of the worker's
+  int tries = 0;
+  std::vector<std::string> outputs;
+  std::size_t emitted_bytes = 0;
+  std::string fault;  // what the host saw it do wrong
+  bool over = false;
+  std::exception_ptr failure;
+};
+
+class WorkerInstance final : public PluginInstance {
+ public:
+  WorkerInstance(std::shared_ptr<WorkerPool> pool, const std::string& name, std::string_view options,
+                 EmitFunction emit, PluginLogFunction log)
+      : pool_(std::move(pool)),
+        info_(pool_->plugin(name).info),
+        saves_(pool_->plugin(name).saves),
+        options_(options),
+        emit_(std::move(emit)),
+        log_(std::move(log)) {
+    try {
+      begin("create", nullptr);
+      end();
+    } catch (...) {
+      let_go();
+      throw;
+    }
+  }
+  ~WorkerInstance() override { let_go(); }
+  WorkerInstance(const WorkerInstance&) = delete;
+  WorkerInstance& operator=(const WorkerInstance&) = delete;
+
+  const PluginInfo& info() const override { return info_; }
+
+  void begin_process(const unroll_block& block) override {
+    expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "process");
+    stage_ = Stage::kRunning;
+    begin("process", &block);
+  }
+  void begin_finish(std::uint64_t tokens, std::uint64_t bytes) override {
+    expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "finish");
+    stage_ = Stage::kFinished;
+    begin("finish", nullptr, {{"type", "finish"}, {"tokens", tokens}, {"bytes", bytes}});
+  }
+
+  bool wait(milliseconds time) override {
+    const auto until = Clock::now() + time;
+    while (!call_->over) {
+      if (!advance(until)) return false;
+    }
+    return true;
+  }
+
+  void end() override {
+    constexpr std::chrono::hours kAsLongAsItTakes{1};
+    while (!wait(kAsLongAsItTakes)) {
+    }
+    const Call call = *std::exchange(call_, std::nullopt);
+    if (call.failure) stage_ = Stage::kFailed;
+    if (call.failure) std::rethrow_exception(call.failure);
+    try {
+      for (const auto& output : call.outputs) emit_(output);
+    } catch (...) {
+      stage_ = Stage::kFailed;
+      throw;
+    }
+  }
+
+  std::vector<std::byte> save() override {
+    expect(stage_ != Stage::kFailed, "save");
+    if (!state_) return {};
+    const auto bytes = std::as_bytes(std::span(*state_));
+    return {bytes.begin(), bytes.end()};
+  }
+
+  void load(std::span<const std::byte> state) override {
+    expect(stage_ == Stage::kFresh, "load");
+    if (!saves_) {
+      if (state.empty()) return;
+      throw error(UNROLL_ERROR_STATE, "a state of " + std::to_string(state.size()) +
+                                          " bytes is to be loaded, but this version of it keeps none");
+    }
+    pool_->forget(std::exchange(home_, {}));
+    state_.emplace(reinterpret_cast<const char*>(state.data()), state.size());
+    begin("load", nullptr);
+    end();
+  }
+
+ private:
+  using Stage = InstanceStage;
+  using Step = Call::Step;
+
+  PluginError error(unroll_status status, const std::string& text) const {
+    const std::string prefix = "plugin " + info_.name + ": ";
+    return {status, text.starts_with(prefix) ? text : prefix + text};
+  }
+  void expect(bool right, const char* function) const { expect_order(right, info_, function, stage_); }
+
+  void begin(const char* function, const unroll_block* block, nlohmann::json frame = nullptr) {
+    Call& call = call_.emplace();
+    call.function = function;
+    try {
+      call.worker = pool_->take(home_, call.begun, call.begun);
+      if (block != nullptr) {  // which is borrowed: copied now, whether there is a worker or not
+        call.arena = pool_->take_arena(block_bytes(*block, info_.wants, info_.top_k), call.worker.get());
+        frame = write_block(*block, info_.wants, info_.top_k, *call.arena);
+      }
+      call.frame = std::move(frame);
+      if (call.worker) enter();
+    } catch (...) {
+      give_up();
+    }
+  }
+
+  /// One step, or false where nothing came until then.
+  bool advance(Clock::time_point until) {
+    Call& call = *call_;
+    try {
+      if (!call.worker) {
+        call.worker = pool_->take(home_, call.begun, until);
+        if (!call.worker) return false;
+        enter();
+      }
+      const auto left = std::min(until, call.deadline) - Clock::now();
+      const auto frame = call.worker->process.receive(std::chrono::ceil<milliseconds>(left), step_name());
+      if (!frame && Clock::now() < call.deadline) return false;
+      if (!frame) throw call.worker->process.hang(step_name());
+      take(*frame);
+    } catch (...) {
+      give_up();
+    }
+    return true;
+  }
+
+  std::string step_name() const {
+    switch (call_->step) {
+      case Step::kHello:
+        return "loading it";
+      case Step::kCreate:
+        return "create";
+      case Step::kLoad:
+        return "load";
+      default:
+        return call_->function;
+    }
+  }
+
+  // --- what is sent
+
+  void enter() {
+    Call& call = *call_;
+    call.calls_before = call.worker->calls;
+    if (call.worker->greeted) return enter_greeted();
+    call.step = Step::kHello;
+    call.deadline = Clock::now() + WorkerPool::kStartTime;
+  }
+
+  void enter_greeted() {
+    Worker& worker = *call_->worker;
+    if (const auto vocabulary = pool_->vocabulary(); vocabulary && !worker.knows_vocabulary) {
+      worker.process.send(wire::encode({{"type", "vocabulary"}, {"count", vocabulary->count()}}),
+                          vocabulary->descriptor());
+      worker.knows_vocabulary = true;
+    }
+    if (home_.worker == worker.serial && worker.holds(home_.instance)) {
+      worker.instances.remove(home_.instance);
+      worker.instances.push_back(home_.instance);
+      return send_itself();
+    }
+    pool_->forget(home_);
+    if (worker.instances.size() == WorkerPool::kMaxInstances) {
+      worker.process.send(wire::encode({{"type", "destroy"}, {"instance", worker.instances.front()}}));
+      worker.instances.pop_front();
+    }
+    home_ = {worker.serial, pool_->new_instance()};
+    worker.instances.push_back(home_.instance);
+    send(Step::kCreate,
+         {{"type", "create"}, {"instance", home_.instance}, {"plugin", info_.name}, {"options", options_}});
+  }
+
+  void send_itself() {
+    Call& call = *call_;
+    if (call.frame.is_null()) return close(nullptr);
+    if (call.arena && call.worker->arena != call.arena) {
+      call.worker->process.send(wire::encode({{"type", "arena"}, {"bytes", call.arena->size()}}),
+                                call.arena->descriptor());
+      call.worker->arena = call.arena;
+    }
+    call.frame["instance"] = home_.instance;
+    send(Step::kItself, call.frame);
+  }
+
+  void send(Step step, const nlohmann::json& frame, std::string_view data = {}) {
+    call_->step = step;
+    call_->deadline = Clock::now() + pool_->spec().deadline;
+    call_->worker->process.send(wire::encode(frame, data));
+  }
+
+  // --- what comes
+
+  void take(const wire::Frame& frame) {
+    Call& call = *call_;
+    if (call.step == Step::kHello) {
+      pool_->check_hello(frame);
+      call.worker->greeted = true;
+      enter_greeted();
+    } else if (frame.type == "log") {
+      if (log_)
+        log_(static_cast<int>(frame.number("level")), info_.name, printable(frame.data, kMaxErrorBytes));
+    } else if (frame.type == "output" && call.step == Step::kItself) {
+      take_output(frame.data);
+    } else if (frame.type == "done") {
+      take_done(frame);
+    } else {
+      throw wire::Error("a frame of the type " + printable(frame.type, 32));
+    }
+  }
+
+  void take_output(const std::string& json) {
+    Call& call = *call_;
+    if (!call.fault.empty()) return;
+    if (auto why = output_fault(json); !why.empty()) {
+      call.fault = "it emitted " + why;
+    } else if (json.size() > kMaxEmittedBytes - call.emitted_bytes) {
+      call.fault =
+          "it emitted more than the " + std::to_string(kMaxEmittedBytes) + " bytes that one call may";
+    } else {
+      call.outputs.push_back(without_line_ends(json));
+      call.emitted_bytes += json.size();
+    }
+  }
+
+  void take_done(const wire::Frame& frame) {
+    Call& call = *call_;
+    const auto status = frame.head.at("status").get<unroll_status>();
+    ++call.worker->calls;
+    call.worker->process.check_memory(step_name());
+    if (status != UNROLL_OK) {
+      const auto said = printable(frame.text("error"), kMaxErrorBytes);
+      if (call.step == Step::kCreate) std::erase(call.worker->instances, home_.instance);  // there is none
+      throw error(status, (said.empty() ? status_text(status) : said) + call.worker->process.memory_words());
+    }
+    if (!call.fault.empty()) throw error(UNROLL_ERROR_INTERNAL, call.fault);
+    if (call.step == Step::kCreate && state_) {
+      return send(Step::kLoad, {{"type", "load"}, {"instance", home_.instance}}, *state_);
+    }
+    if (saves_) state_ = frame.data;
+    if (call.step == Step::kItself) return close(nullptr);
+    send_itself();
+  }
+
+  // --- how it ends
+
+  void close(std::exception_ptr failure) {
+    Call& call = *call_;
+    call.over = true;
+    call.failure = std::move(failure);
+    if (call.failure) call.outputs.clear();
+    if (call.worker && !call.worker->greeted) {
+      pool_->drop(std::move(call.worker));
+    } else if (call.worker) {
+      pool_->give_back(std::move(call.worker));
+    }
+    if (call.arena) pool_->give_back(std::move(call.arena));
+    if (call.failure) pool_->forget(std::exchange(home_, {}));
+  }
+
+  /// Inside a handler: a worker that is lost is replaced where there is hope; else the call has failed.
+  void give_up() {
+    Call& call = *call_;
+    try {
+      try {
+        throw;
+      } catch (const wire::Error& error) {
+        throw call.worker->process.garbage(error.what(), step_name());
+      } catch (const nlohmann::json::exception& error) {
+        throw call.worker->process.garbage(error.what(), step_name());
+      }
+    } catch (const WorkerLost& lost) {
+      lose(lost);
+    } catch (const PluginError& failure) {
+      close(std::make_exception_ptr(error(failure.status, failure.what())));
+    } catch (const std::exception& failure) {  // our own: no memory to share, no descriptor
+      close(std::make_exception_ptr(error(UNROLL_ERROR_INTERNAL, failure.what())));
+    }
+  }
+
+  void lose(const WorkerLost& lost) {
+    Call& call = *call_;
+    pool_->drop(std::move(call.worker));
+    home_ = {};
+    call.outputs.clear();
+    call.emitted_bytes = 0;
+    call.fault.clear();
+    ++call.tries;
+    const bool again =
+        lost.cause == WorkerLost::Cause::kOutside
+            ? call.tries < kTriesAfterOutside
+            : lost.cause == WorkerLost::Cause::kItself && call.calls_before > 0 && call.tries == 1;
+    if (!again) {
+      return close(std::make_exception_ptr(
+          error(UNROLL_ERROR_INTERNAL, std::string("its worker ") + lost.what() + lost.last_words)));
+    }
+    if (log_)
+      log_(kWarning, info_.name, std::string("its worker ") + lost.what() + "; tried again in a new one");
+    try {
+      call.worker = pool_->take_new();
+      enter();
+    } catch (const PluginError&) {
+      close(std::current_exception());
+    }
+  }
+
+  void let_go() noexcept {
+    if (call_ && call_->worker) {
+      pool_->drop(std::move(call_->worker));  // in the middle of a call: nobody will wait for it
+    } else {
+      pool_->forget(home_);
+    }
+    if (call_ && call_->arena) pool_->give_back(std::move(call_->arena));
+  }
+
+  const std::shared_ptr<WorkerPool> pool_;
+  const PluginInfo& info_;  // pool_'s
+  const bool saves_;
+  const std::string options_;
+  EmitFunction emit_;
+  PluginLogFunction log_;
+  Stage stage_ = Stage::kFresh;
+  std::optional<std::string> state_;  // after the last call that succeeded; none: it keeps none, or is new
+  WorkerHome home_;
+  std::optional<Call> call_;  // that was begun
+};
+
+}  // namespace
+
+std::unique_ptr<PluginInstance> create_in_worker(std::shared_ptr<WorkerPool> pool, const std::string& name,
+                                                 std::string_view options, EmitFunction emit,
+                                                 PluginLogFunction log) {
+  return std::make_unique<WorkerInstance>(std::move(pool), name, options, std::move(emit), std::move(log));
+}
+
+}  // namespace unroll

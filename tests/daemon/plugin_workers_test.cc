@@ -1,0 +1,126 @@
+// Plugins in workers, end to end: each bad one fails its own document with an error that says what it did,
+// while all other documents get the bytes that they get alone.
+#include <csignal>
+#include <fstream>
+#include <vector>
+
+#include "tests/daemon/daemon_case.h"
+
+namespace unroll::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::size_t kDocuments = 50;
+
+class PluginWorkers : public DaemonCase {
+ protected:
+  void SetUp() override {
+    const fs::path plugins = *folder_ / "plugins";
+    fs::create_directories(plugins);
+    for (const auto& from : {fs::path(TEST_PLUGIN_DIRECTORY), fs::path(BUILTIN_PLUGIN_DIRECTORY)}) {
+      for (const auto& file : fs::directory_iterator(from)) {
+        fs::copy_file(file, plugins / file.path().filename(), fs::copy_options::overwrite_existing);
+      }
+    }
+    start(
+        {{"plugins", {{"directory", plugins.string()}, {"deadline_ms", 2000}, {"memory_bytes", 256 << 20}}}});
+  }
+
+  static std::string text_of(std::size_t document) { return some_text(10 + document % 5); }
+  static std::string open_scored(Peer& peer, std::size_t document) {
+    return peer.call("document.open", text_request(text_of(document)))["result"]["document"];
+  }
+  /// Outputs of the texts that documents are made of, one after another.
+  static std::vector<std::vector<std::string>> alone() {
+    std::vector<std::vector<std::string>> outputs;
+    for (std::size_t i = 0; i < 5; ++i) outputs.push_back(read_text(text_of(i)).outputs);
+    return outputs;
+  }
+  static std::vector<pid_t> children(pid_t parent) {
+    std::vector<pid_t> list;
+    for (const auto& task : fs::directory_iterator("/proc/" + std::to_string(parent) + "/task")) {
+      std::ifstream file(task.path() / "children");
+      for (pid_t child = 0; file >> child;) list.push_back(child);
+    }
+    return list;
+  }
+};
+
+TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
+  const auto expected = alone();
+  struct Bad {
+    std::string plugin, options, error;
+  };
+  const std::vector<Bad> bad_plugins = {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which have no limit on memory
+    {"grabs", "{}", "in process"},
+#endif
+    {"crashes", "{}", "killed by signal 11 (Segmentation fault) in process"},
+    {"hangs", R"({"x":1})", "did not return from process within 2000 ms"},
+    {"starts-processes", "{}", "tried to start a process"},
+    {"exits", "{}", "ended with exit code 0 in process"},
+    {"garbage", "{}", "sent what is not of the protocol"},
+    {"claims-much", "{}", "sent what is not of the protocol"}
+  };
+  Peer peer(socket());
+  std::map<std::string, std::size_t> scored;
+  std::map<std::string, Bad> failing;
+  for (std::size_t i = 0; i < kDocuments; ++i) {
+    scored[open_scored(peer, i)] = i;
+    if (i >= bad_plugins.size()) continue;
+    const auto answer = peer.call(
+        "document.open",
+        {{"plugins", {{{"name", bad_plugins[i].plugin}, {"options", json::parse(bad_plugins[i].options)}}}},
+         {"text", some_text(20)}});
+    ASSERT_TRUE(answer.contains("result")) << answer;
+    failing.emplace(answer["result"]["document"], bad_plugins[i]);
+  }
+  const auto documents = peer.read_documents(scored.size() + failing.size());
+  for (const auto& [id, i] : scored) EXPECT_EQ(documents.at(id).outputs, expected[i % expected.size()]);
+  for (const auto& [id, bad] : failing) {
+    EXPECT_EQ(documents.at(id).outputs, std::vector<std::string>());
+    EXPECT_THAT(documents.at(id).end.dump(), AllOf(HasSubstr("plugin " + bad.plugin), HasSubstr(bad.error)));
+  }
+}
+
+TEST_F(PluginWorkers, WhatCannotBeLoadedIsLeftOutWithAWarning) {
+  EXPECT_THAT(log(), AllOf(HasSubstr("plugin ABI 7"), HasSubstr("does not export `unroll_plugin_entry`")));
+}
+
+TEST_F(PluginWorkers, KillingThemChangesNothing) {
+  const auto expected = alone();
+  Peer peer(socket());
+  std::map<std::string, std::size_t> scored;
+  for (std::size_t i = 0; i < kDocuments; ++i) {
+    scored[open_scored(peer, i)] = i;
+    if (i % 10 != 0) continue;
+    const auto workers = children(process().pid());
+    EXPECT_FALSE(workers.empty());
+    for (const pid_t worker : workers) ::kill(worker, SIGKILL);
+  }
+  const auto documents = peer.read_documents(scored.size());
+  for (const auto& [id, i] : scored) EXPECT_EQ(documents.at(id).outputs, expected[i % expected.size()]);
+}
+
+TEST_F(PluginWorkers, EndWithTheDaemon) {
+  const auto workers = children(process().pid());
+  EXPECT_FALSE(workers.empty());
+  process().stop(SIGKILL);
+  for (const pid_t worker : workers) {
+    int tries = 0;
+    for (; ::kill(worker, 0) == 0 && tries < 500; ++tries) {
+      std::string stat;
+      std::ifstream file("/proc/" + std::to_string(worker) + "/stat");
+      std::getline(file, stat);
+      if (stat.find(") Z ") != std::string::npos) break;  // ended; whose child it is now has not looked
+      ::poll(nullptr, 0, 10);
+    }
+    EXPECT_LT(tries, 500);
+  }
+}
+
+}  // namespace
+}  // namespace unroll::test

@@ -1,0 +1,392 @@
+// Plugins in workers: the same bytes as in this process, and what each way of going wrong does: to its own
+// document an error that says what it was, to all others nothing.
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "plugins/vocabulary.h"
+#include "tests/plugins/fixture.h"
+
+namespace unroll::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+PluginOptions in_workers() {
+  PluginOptions options;
+  options.workers = true;
+  return options;
+}
+
+/// A library in workers, and what its instances emitted.
+struct Workers {
+  explicit Workers(const fs::path& file, const PluginOptions& options = in_workers()) : registry(options) {
+    registry.set_log([this](int, std::string_view, std::string_view text) { log.emplace_back(text); });
+    registry.load_library(file);
+  }
+  std::unique_ptr<PluginInstance> create(const std::string& options = "{}") {
+    return registry.create(registry.plugins().front().name, options,
+                           [this](std::string text) { outputs.push_back(std::move(text)); });
+  }
+  std::vector<std::string> log, outputs;
+  PluginRegistry registry;
+};
+
+template <class F>
+std::string error_of(F&& body) {
+  try {
+    body();
+  } catch (const PluginError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+SyntheticDocument document_of(int blocks) {
+  std::vector<MadeToken> tokens;
+  for (int i = 0; i < blocks; ++i) tokens.push_back({"word "});
+  return made_document(tokens, 1);
+}
+
+/// Reads a document of so many blocks with one instance; the error, empty where there is none.
+std::string read_error(Workers& workers, int blocks = 2, const std::string& options = "{}") {
+  return error_of([&] {
+    const auto document = document_of(blocks);
+    auto instance = workers.create(options);
+    for (int i = 0; i < blocks; ++i) process(*instance, document, static_cast<std::size_t>(i));
+    finish(*instance, document);
+  });
+}
+
+std::string error_in_worker(const std::string& library, int blocks = 2,
+                            const PluginOptions& options = in_workers()) {
+  Workers workers(test_library(library), options);
+  return read_error(workers, blocks);
+}
+
+pid_t pid_of(const std::string& output) {
+  return json::parse(output).at("pid").get<pid_t>();
+}
+
+/// Returns when it has ended (and waits for its parent to take note).
+void kill_dead(pid_t pid) {
+  ::kill(pid, SIGKILL);
+  for (std::string stat; stat.find(") Z ") == std::string::npos;) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::getline(file, stat);
+  }
+}
+
+// --- what a plugin does wrong, and what its document's owner is told
+
+TEST(BadPlugin, Crashes) {
+  EXPECT_THAT(
+      error_in_worker("crashes"),
+      AllOf(HasSubstr("plugin crashes: its worker was killed by signal 11 (Segmentation fault) in process"),
+            HasSubstr("last words: plugin crashes: Segmentation fault in its function process")));
+}
+
+TEST(BadPlugin, Hangs) {
+  auto options = in_workers();
+  options.deadline = milliseconds(1000);
+  Workers workers(test_library("hangs"), options);
+  EXPECT_THAT(read_error(workers, 2, R"({"x":1})"),
+              HasSubstr("plugin hangs: its worker did not return from process within 1000 ms"));
+  EXPECT_EQ(read_error(workers), "");
+}
+
+TEST(BadPlugin, StartsProcesses) {
+  EXPECT_THAT(error_in_worker("starts_processes"),
+              AllOf(HasSubstr("killed by signal 31 (Bad system call) in process"),
+                    HasSubstr("tried to start a process"), HasSubstr("\"processes\": true")));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(BadPlugin, LeaksPastItsLimit) {
+  auto options = in_workers();
+  options.memory_bytes = 64 << 20;
+  EXPECT_THAT(error_in_worker("leaks", 10, options), AllOf(HasSubstr("plugin leaks: its worker held"),
+                                                           HasSubstr("after process, its limit is 64 MiB")));
+  EXPECT_THAT(error_in_worker("grabs", 10, options),
+              AllOf(HasSubstr("in process"), HasSubstr("its memory is at its limit")));
+}
+#endif
+
+TEST(BadPlugin, WrongAbiOrSymbol) {
+  EXPECT_THAT(error_of([] { Workers(test_library("abi_version")); }),
+              AllOf(HasSubstr("abi_version.so"), HasSubstr("plugin ABI 7"), HasSubstr("has 1")));
+  EXPECT_THAT(error_of([] { Workers(test_library("no_entry")); }),
+              HasSubstr("does not export `unroll_plugin_entry`"));
+  EXPECT_THAT(error_of([] { Workers(test_library("name")); }), HasSubstr("\"Bad_name\""));
+}
+
+TEST(BadPlugin, ThrowsAcrossTheBorder) {
+  EXPECT_EQ(error_in_worker("throws"), "plugin bad: an exception left its function process: no cheese");
+}
+
+TEST(BadPlugin, WritesToABlock) {
+  EXPECT_THAT(
+      error_in_worker("writes_into_block"),
+      AllOf(HasSubstr("signal 11"), HasSubstr("it wrote to a block, which is borrowed and read-only")));
+}
+
+TEST(BadPlugin, Exits) {
+  EXPECT_THAT(error_in_worker("exits"), HasSubstr("its worker ended with exit code 0 in process"));
+}
+
+TEST(BadPlugin, FloodsOutputs) {
+  EXPECT_THAT(error_in_worker("floods"), HasSubstr("emitted more than the 67108864 bytes"));
+}
+
+TEST(BadPlugin, FloodsItsStderr) {
+  EXPECT_EQ(error_in_worker("floods_stderr"), "");
+}
+
+TEST(BadPlugin, SendsGarbage) {
+  EXPECT_THAT(error_in_worker("garbage"),
+              AllOf(HasSubstr("sent what is not of the protocol"), HasSubstr("begins with \"hello, world")));
+  EXPECT_THAT(error_in_worker("claims_much"), HasSubstr("claims 20 and 1099511627776 bytes"));
+}
+
+TEST(BadPlugin, IsGivenAStateThatIsNone) {
+  Workers good(test_library("none"));
+  EXPECT_EQ(error_of([&] { good.create()->load(std::vector<std::byte>(3)); }),
+            "plugin good: the saved state is not one of its own");
+  EXPECT_EQ(read_error(good), "");
+}
+
+TEST(BadPlugin, KeepsStateThatItDoesNotSave) {
+  Workers stateless(test_library("no_state"));
+  EXPECT_THAT(error_of([&] { stateless.create()->load(std::vector<std::byte>(3)); }),
+              HasSubstr("keeps none"));
+  auto instance = stateless.create();
+  const auto document = document_of(2);
+  process(*instance, document, 0);
+  // More instances than a worker keeps: this one is made anew, and what it did not save is gone.
+  std::vector<std::unique_ptr<PluginInstance>> others;
+  for (int i = 0; i < 64; ++i) others.push_back(stateless.create());
+  process(*instance, document, 1);
+  finish(*instance, document);
+  EXPECT_THAT(stateless.outputs, ElementsAre("\"some\""));
+}
+
+// --- the sandbox
+
+TEST(Sandbox, RefusesWhatTheManifestDoesNotPermit) {
+  Workers workers(test_library("reaches_out"));
+  EXPECT_EQ(read_error(workers), "");
+  EXPECT_EQ(json::parse(workers.outputs.at(0)),
+            json({{"network", EPERM}, {"file", EACCES}, {"signal", EPERM}}));
+}
+
+TEST(Sandbox, PermitsWhatTheManifestSays) {
+  const TemporaryFolder folder;
+  fs::copy_file(test_library("reaches_out"), folder / "reaches_out.so");
+  fs::copy_file(test_library("starts_processes"), folder / "starts_processes.so");
+  std::ofstream(folder / "reaches_out.manifest.json") << R"({"network": true, "files": true})";
+  std::ofstream(folder / "starts_processes.manifest.json") << R"({"processes": true})";
+  Workers workers(folder / "reaches_out.so");
+  EXPECT_EQ(read_error(workers), "");
+  EXPECT_EQ(json::parse(workers.outputs.at(0)), json({{"network", 0}, {"file", 0}, {"signal", EPERM}}));
+  EXPECT_EQ(workers.registry.plugins().front().permissions, 3u);
+  Workers starts(folder / "starts_processes.so");
+  EXPECT_EQ(read_error(starts), "");
+}
+
+TEST(Sandbox, AManifestIsUnderstoodOrRefused) {
+  const TemporaryFolder folder;
+  fs::copy_file(test_library("none"), folder / "none.so");
+  const auto error_with = [&](const std::string& manifest) {
+    std::ofstream(folder / "none.manifest.json") << manifest;
+    return error_of([&] { Workers(folder / "none.so"); });
+  };
+  EXPECT_EQ(error_with(R"({"memory_bytes": 100000000, "deadline_ms": 100, "network": false})"), "");
+  EXPECT_THAT(error_with(R"({"netwrok": true})"),
+              AllOf(HasSubstr("none.manifest.json"), HasSubstr("\"netwrok\"")));
+  EXPECT_THAT(error_with(R"({"network": 1})"), HasSubstr("true or false"));
+  EXPECT_THAT(error_with(R"({"deadline_ms": -1})"), HasSubstr("\"deadline_ms\" must be a whole number"));
+  EXPECT_THAT(error_with("[]"), HasSubstr("one JSON object"));
+}
+
+// --- workers come and go
+
+TEST(WorkerPool, AnIdleWorkerThatWasKilledIsNotNoticed) {
+  Workers workers(test_library("worker_pid"));
+  const auto document = document_of(3);
+  auto instance = workers.create();
+  for (std::size_t i = 0; i < 3; ++i) {
+    process(*instance, document, i);
+    kill_dead(pid_of(workers.outputs.back()));
+  }
+  EXPECT_EQ(json::parse(workers.outputs.back()).at("tokens"), 3);
+  EXPECT_NE(pid_of(workers.outputs[0]), pid_of(workers.outputs[1]));
+  EXPECT_THAT(workers.log, IsEmpty());
+}
+
+TEST(WorkerPool, AWorkerKilledInACallIsReplaced) {
+  Workers workers(test_library("worker_pid"));
+  const auto document = document_of(2);
+  auto instance = workers.create(R"({"slow":true})");
+  process(*instance, document, 0);
+  auto block = document.block(1);
+  instance->begin_process(block.view());
+  EXPECT_FALSE(instance->wait(milliseconds(20)));
+  block.poison();  // it was borrowed until begin_process() returned
+  ::kill(pid_of(workers.outputs[0]), SIGKILL);
+  instance->end();
+  EXPECT_EQ(json::parse(workers.outputs.at(1)).at("tokens"), 2);
+  EXPECT_THAT(workers.log, ElementsAre(HasSubstr("signal 9 (Killed) in process; tried again")));
+}
+
+TEST(WorkerPool, ACrashIsTriedOnceMoreInAFreshWorker) {
+  Workers workers(test_library("crashes"));
+  EXPECT_THAT(read_error(workers), HasSubstr("signal 11"));
+  EXPECT_EQ(workers.log.size(), 1u);
+  EXPECT_EQ(read_error(workers, 1), "");
+}
+
+TEST(WorkerPool, ASlowDocumentDoesNotHoldAnother) {
+  auto options = in_workers();
+  options.deadline = milliseconds(60'000);
+  Workers workers(test_library("hangs"), options);
+  const auto document = document_of(1);
+  auto hung = workers.create(R"({"x":1})"), other = workers.create();
+  auto block = document.block(0);
+  hung->begin_process(block.view());
+  other->begin_process(block.view());
+  EXPECT_FALSE(other->wait(milliseconds(0)));  // the one worker is taken; nobody is held up by that
+  other->end();
+  finish(*other, document);
+  EXPECT_FALSE(hung->wait(milliseconds(0)));
+  EXPECT_THAT(workers.outputs, ElementsAre("{}"));
+}
+
+TEST(WorkerPool, AFolderIsLoadedSideBySide) {
+  PluginRegistry registry(in_workers());
+  EXPECT_THAT(registry.load_directory(BUILTIN_PLUGIN_DIRECTORY), IsEmpty());
+  EXPECT_EQ(registry.plugins().size(), 4u);
+}
+
+TEST(WorkerPool, TrustedLibrariesAreLoadedHere) {
+  auto options = in_workers();
+  options.in_process = {"worker_pid.so"};
+  Workers workers(test_library("worker_pid"), options);
+  EXPECT_EQ(read_error(workers), "");
+  EXPECT_EQ(pid_of(workers.outputs.at(0)), ::getpid());
+}
+
+TEST(WorkerPool, AnInstanceOutlivesItsRegistry) {
+  std::vector<std::string> outputs;
+  std::unique_ptr<PluginInstance> instance;
+  {
+    PluginRegistry registry(in_workers());
+    registry.load_library(test_library("none"));
+    instance = registry.create("good", "{}", [&](std::string text) { outputs.push_back(std::move(text)); });
+  }
+  finish(*instance, document_of(1));
+  EXPECT_THAT(outputs, ElementsAre("{}"));
+}
+
+TEST(WorkerPool, AWorkerOutlivesTheThreadThatStartedIt) {
+  std::unique_ptr<Workers> workers;
+  std::thread([&] { workers = std::make_unique<Workers>(test_library("worker_pid")); }).join();
+  auto instance = workers->create();
+  const auto document = document_of(2);
+  process(*instance, document, 0);
+  process(*instance, document, 1);
+  EXPECT_EQ(pid_of(workers->outputs[0]), pid_of(workers->outputs[1]));
+}
+
+// --- the same bytes
+
+TEST(WorkerInstance, TwoHundredAtOnceGiveTheSameBytes) {
+  for (const char* name : {"score", "anomaly", "summarize", "embed"}) {
+    Workers workers(builtin_library(name));
+    Loaded here(builtin_library(name));
+    struct Pair {
+      SyntheticDocument document;
+      std::vector<std::string> there, here;
+      std::unique_ptr<PluginInstance> in_worker, in_process;
+    };
+    std::vector<std::unique_ptr<Pair>> pairs;
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+      const auto kind = kSyntheticKinds[seed % kSyntheticKinds.size()];
+      auto& pair =
+          *pairs.emplace_back(std::make_unique<Pair>(Pair{SyntheticDocument(kind, seed), {}, {}, {}, {}}));
+      pair.in_worker =
+          workers.registry.create(name, "{}", [&](std::string text) { pair.there.push_back(text); });
+      pair.in_process =
+          here.registry.create(name, "{}", [&](std::string text) { pair.here.push_back(text); });
+    }
+    bool more = true;
+    for (std::size_t i = 0; std::exchange(more, false) && i < 4; ++i) {
+      for (auto& pair : pairs) {
+        if (i >= pair->document.block_count()) continue;
+        more = true;
+        process(*pair->in_worker, pair->document, i);
+        process(*pair->in_process, pair->document, i);
+      }
+    }
+    for (auto& pair : pairs) {
+      EXPECT_EQ(pair->in_worker->save(), pair->in_process->save());
+      finish(*pair->in_worker, pair->document);
+      finish(*pair->in_process, pair->document);
+      EXPECT_EQ(pair->there, pair->here) << name;
+    }
+  }
+}
+
+TEST(WorkerInstance, SeesOnlyWhatItWants) {
+  Workers workers(test_library("sees"));
+  Loaded here(test_library("sees"));
+  const SyntheticDocument document("some text to be cut", 1, 5);
+  process(*workers.create(), document, 0);
+  process(*here.create(), document, 0);
+  EXPECT_EQ(workers.outputs, here.outputs);
+}
+
+TEST(WorkerInstance, KnowsTheVocabularyAndTellsItsOptions) {
+  for (const bool workers : {false, true}) {
+    PluginOptions options;
+    options.workers = workers;
+    Workers plugin(test_library("vocabulary"), options);
+    const auto document = document_of(1);
+    process(*plugin.create(), document, 0);
+    plugin.registry.set_vocabulary({"zero", "", "two"});
+    process(*plugin.create(), document, 0);
+    EXPECT_THAT(plugin.outputs, ElementsAre("null", R"({"count":3,"first":"zero","beyond":null})"));
+    EXPECT_EQ(plugin.registry.plugins().front().options, R"({"type":"object"})");
+  }
+}
+
+TEST(WorkerInstance, CallsHaveAnOrder) {
+  Workers good(test_library("none"));
+  const auto document = document_of(1);
+  auto instance = good.create();
+  process(*instance, document, 0);
+  EXPECT_THAT(error_of([&] { instance->load(instance->save()); }), HasSubstr("load was called out of order"));
+  finish(*instance, document);
+  EXPECT_THAT(error_of([&] { process(*instance, document, 0); }), HasSubstr("after finish"));
+}
+
+TEST(WorkerInstance, IsGivenUpInTheMiddleOfACall) {
+  Workers workers(test_library("hangs"));
+  const auto document = document_of(1);
+  auto block = document.block(0);
+  auto instance = workers.create(R"({"x":1})");
+  instance->begin_process(block.view());
+  instance.reset();
+  EXPECT_EQ(read_error(workers), "");
+}
+
+}  // namespace
+}  // namespace unroll::testing

@@ -1,0 +1,65 @@
+// The frames between host and worker: any bytes at all are a frame, the begin of one, or an error.
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "plugins/worker/wire.h"
+
+namespace unroll::wire {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string error_of(std::string_view bytes) {
+  FrameReader reader;
+  reader.append(bytes);
+  try {
+    while (reader.next()) {
+    }
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(Wire, FramesComeInAnyPieces) {
+  const std::string data("\0\n\xff data", 8);
+  const auto bytes = encode({{"type", "done"}, {"status", 0}}, data) + encode({{"type", "hello"}});
+  for (std::size_t piece = 1; piece < bytes.size(); ++piece) {
+    FrameReader reader;
+    std::vector<Frame> frames;
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      reader.append(std::string_view(bytes).substr(at, piece));
+      while (auto frame = reader.next()) frames.push_back(std::move(*frame));
+    }
+    ASSERT_EQ(frames.size(), 2u);
+    EXPECT_EQ(frames[0].data, data);
+    EXPECT_EQ(frames[0].number("status"), 0u);
+    EXPECT_EQ(frames[1].type, "hello");
+    EXPECT_TRUE(reader.empty());
+  }
+}
+
+TEST(Wire, GarbageIsAnErrorThatSaysWhatItWas) {
+  EXPECT_THAT(error_of("G"), HasSubstr("begins with \"G\""));
+  EXPECT_THAT(error_of(std::string("UPRL\xff\xff\xff\xff\0\0\0\0\0\0\0\0", 16)),
+              HasSubstr("claims 4294967295"));
+  EXPECT_THAT(error_of(std::string("UPRL\2\0\0\0\0\0\0\0\0\0\0\0[]", 18)), HasSubstr("no JSON object"));
+  EXPECT_THAT(error_of(encode({{"kind", "done"}})), HasSubstr("without \"type\""));
+  EXPECT_THAT(error_of(encode({{"type", 7}})), HasSubstr("\"type\" is no text"));
+}
+
+TEST(Wire, NoDamageToAFrameIsMoreThanAnError) {
+  const auto whole = encode({{"type", "output"}, {"level", 3}}, std::string(100, 'x'));
+  std::mt19937 random(7);
+  for (int round = 0; round < 20'000; ++round) {
+    auto bytes = whole;
+    for (int i = 0; i < 3; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
+    error_of(bytes);
+    error_of(bytes.substr(random() % bytes.size()));
+  }
+}
+
+}  // namespace
+}  // namespace unroll::wire
