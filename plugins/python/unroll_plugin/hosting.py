@@ -54,7 +54,7 @@ class WorkerProcess:
         self._socket = here
         self._process = subprocess.Popen(
             [sys.executable, "-m", "unroll_plugin", file, *arguments], stderr=stderr, close_fds=False,
-            env={**os.environ, "PYTHONPATH": package, **(environment or {})},
+            env={**os.environ, "PYTHONPATH": package, "PYTHONHASHSEED": "0", **(environment or {})},
             preexec_fn=lambda: _pass(there.fileno()))  # fmt: skip
         there.close()
         self._channel = Channel(here)

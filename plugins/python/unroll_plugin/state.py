@@ -55,9 +55,9 @@ def load(instance: Plugin, data: bytes) -> None:
     own = hasattr(instance, "save")
     if len(data) < _ENVELOPE.size:
         raise StateError(f"not a state of {who}: it is cut off")
-    tag, version, kind, _, checksum = _ENVELOPE.unpack_from(data)
+    tag, version, kind, zero, checksum = _ENVELOPE.unpack_from(data)
     payload = data[_ENVELOPE.size :]
-    if (tag, version, kind) != (_TAG, _FORMAT, _OWN if own else _DICT):
+    if (tag, version, kind, zero) != (_TAG, _FORMAT, _OWN if own else _DICT, 0):
         raise StateError(f"not a state of {who}")
     if zlib.crc32(payload) != checksum:
         raise StateError(f"a damaged state of {who}: its checksum is wrong")
@@ -69,14 +69,14 @@ def load(instance: Plugin, data: bytes) -> None:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, struct.error) as error:
         raise StateError(f"a damaged state of {who}") from error
     if about != _about(instance) or not isinstance(kept, dict):
-        raise StateError(f"a state of {str(about)[:80]}; this is {' '.join(_about(instance))}")
+        raise StateError(f"a state of {str(about)[:80]}; this is {_about(instance)}")
     # In place: what __init__ kept of self.state is still it.
     instance.state.clear()
     instance.state.update(kept)
 
 
-def _about(instance: Plugin) -> list[str]:
-    return [type(instance).name, type(instance).version]
+def _about(instance: Plugin) -> str:
+    return f"{type(instance).name} {type(instance).version}"
 
 
 def _own_bytes(instance: Plugin) -> bytes:
