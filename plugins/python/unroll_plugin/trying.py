@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import sys
@@ -79,6 +80,8 @@ class Document:
 class Reading:
     """A document read by one plugin of a worker. `resumed`: by a new instance before each block and the end."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self, worker: WorkerProcess, about: dict[str, Any], options: str = "{}", resumed: bool = False):
         self._worker, self._about, self._options, self._resumed = worker, about, options, resumed
         self._instance = 0
@@ -98,7 +101,7 @@ class Reading:
         self._worker.send({"type": "destroy", "instance": self._instance})
 
     def _create(self) -> None:
-        self._instance += 1
+        self._instance = next(self._numbers)
         create = {"type": "create", "instance": self._instance, "plugin": self._about["name"], "options": self._options}
         _, self._state = self._worker.call(create)
 
