@@ -6,7 +6,7 @@ import dataclasses
 import mmap
 import os
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,9 @@ class Layout:
     text_bytes: int
     at: dict[str, int]
 
-    def array(self, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+    def array(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         """What one of the arrays holds, and its shape."""
-        return {
+        arrays: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
             "tokens": (np.dtype(np.int32), (self.length,)),
             "offsets": (np.dtype(np.uint64), (self.length + 1,)),
             "logprobs": (np.dtype(np.float32), (self.length,)),
@@ -49,7 +49,8 @@ class Layout:
             "top_ids": (np.dtype(np.int32), (self.length, self.top_k)),
             "top_logprobs": (np.dtype(np.float32), (self.length, self.top_k)),
             "text": (np.dtype(np.uint8), (self.text_bytes,)),
-        }[name]
+        }
+        return arrays[name]
 
 
 class Block:
@@ -134,7 +135,7 @@ class Block:
         offsets, i = self.offsets, i % length
         return self.text[int(offsets[i] - offsets[0]) : int(offsets[i + 1] - offsets[0])]
 
-    def _view(self, name: str) -> npt.NDArray:
+    def _view(self, name: str) -> npt.NDArray[Any]:
         if self._arena is None:
             raise RuntimeError(f"block.{name} was read after process() had returned: the block is over, keep a copy")
         if name not in self._layout.at:

@@ -16,7 +16,7 @@ import json
 import mmap
 import struct
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class _Writer:
         if _is_view_of_block(value):
             raise TypeError(f"{path} is a view into the block, whose memory is used again: keep {path}.copy()")
         # Sums may round otherwise in the other order.
-        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        order: Literal["C", "F"] = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
         return {"!array": [value.dtype.str, list(value.shape), order, *self._append(value.tobytes(order))]}
 
     def _append(self, data: Any) -> list[int]:

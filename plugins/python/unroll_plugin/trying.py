@@ -41,7 +41,8 @@ class Document:
         """Tokens are words and signs. hidden is a random vector for each word, so that like texts have like vectors."""
         random = np.random.Generator(np.random.PCG64(seed))
         ends = [match.end() for match in _TOKEN.finditer(text)]
-        length, words = len(ends), {}
+        length = len(ends)
+        words: dict[bytes, int] = {}
         for start, end in zip([0, *ends], ends):
             words.setdefault(text[start:end].strip().lower(), len(words) % _VOCABULARY)
         tokens = [words[text[start:end].strip().lower()] for start, end in zip([0, *ends], ends)]

@@ -127,8 +127,8 @@ class Worker:
         at = frame.fields.get("at")
         if self._arena is None or not isinstance(at, dict) or not _ALWAYS <= at.keys():
             raise ProtocolError("a block without an arena, or without its tokens, offsets and logprobs")
-        numbers = [frame.number(name) for name in ("index", "first_token", "length", "top_k", "dim", "text_bytes")]
-        layout = Layout(*numbers, at)
+        names = ("index", "first_token", "length", "top_k", "dim", "text_bytes")
+        layout = Layout(**{name: frame.number(name) for name in names}, at=at)
         for name, offset in at.items():
             try:
                 kind, shape = layout.array(name)
