@@ -1,9 +1,9 @@
 """Where a document changes its topic: `unroll run --plugin topics FILE`.
 
-As TextTiling (Hearst 1997) does with words, with hidden states: at the ends of sentences and paragraphs, what is active in
-the tokens before is compared with what is in the tokens after. A gap where the two are less alike than around it, by more
-than is usual in this document, is a boundary: {"start": byte where the new topic begins, "depth": how much less alike, in
-cosines, "score": the same in this document's standard deviations}.
+As TextTiling (Hearst 1997) does with words, with hidden states: at the ends of sentences and paragraphs, what is active
+in the tokens before is compared with what is in the tokens after. A gap where the two are less alike than around it, by
+more than is usual in this document, is a boundary: {"start": byte where the new topic begins, "depth": how much less
+alike, in cosines, "score": the same in this document's standard deviations}.
 """
 
 import re
@@ -25,7 +25,10 @@ class Topics(Plugin):
     version = "1"
     description = "Topic boundaries by change of the hidden states"
     wants = ("hidden", "text")
-    options_schema = {"type": "object", "properties": {"window": {"type": "integer"}, "threshold": {"type": "number"}}}
+    options_schema = {
+        "type": "object",
+        "properties": {"window": {"type": "integer"}, "threshold": {"type": "number"}},
+    }
     state = {
         "tail": b"",  # the last bytes of the text so far
         "tokens": 0,  # so far
@@ -79,7 +82,8 @@ class Topics(Plugin):
 
     def _features(self, hidden: np.ndarray, tokens: int) -> np.ndarray:
         """[length, dim] by how many deviations each dimension is beyond what is usual; mostly 0. The mean over a text
-        tells it from others; that of the hidden states themselves hardly does, as few dimensions outweigh all others."""
+        tells it from others; that of the hidden states themselves hardly does, as few dimensions outweigh all others.
+        """
         sums = np.stack([hidden.sum(0, dtype=np.float64), np.square(hidden, dtype=np.float64).sum(0)])
         self.state["hidden"] = self.state["hidden"] + sums
         mean, square = self.state["hidden"] / tokens

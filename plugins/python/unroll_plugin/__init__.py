@@ -14,8 +14,8 @@
         def finish(self, end: End) -> None:
             self.emit(self.state)
 
-`python3 -m unroll_plugin --try FILE.py TEXTFILE` runs a file's plugins by hand, `python3 -m unroll_plugin FILE.py` is the
-worker process that unroll starts.
+`python3 -m unroll_plugin --try FILE.py TEXTFILE` runs a file's plugins by hand, `python3 -m unroll_plugin FILE.py` is
+the worker process that unroll starts.
 """
 
 import sys

@@ -121,7 +121,7 @@ class Block:
 
     @property
     def text(self) -> bytes:
-        """The bytes offsets[0] up to offsets[length]: any at all, invalid UTF-8 too. A copy, made once. Wants "text"."""
+        """The bytes offsets[0] up to offsets[length]: any, invalid UTF-8 too. A copy, made once. Wants "text"."""
         view = self._view("text")
         if self._text is None:
             self._text = view.tobytes()

@@ -41,6 +41,10 @@ def place(error: BaseException, file: str) -> str:
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{os.path.basename(error.filename)}:{error.lineno}"
     folder = os.path.dirname(os.path.abspath(file))
-    own = [at for at in traceback.extract_tb(error.__traceback__) if os.path.abspath(at.filename).startswith(folder + os.sep)]
+    own = [
+        at
+        for at in traceback.extract_tb(error.__traceback__)
+        if os.path.abspath(at.filename).startswith(folder + os.sep)
+    ]
     own = [at for at in own if not at.filename.startswith(os.path.dirname(__file__) + os.sep)]
     return f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}" if own else os.path.basename(file)

@@ -105,7 +105,11 @@ def _fault_of_wants(plugin: type[Plugin]) -> str:
 def _fault_of_methods(plugin: type[Plugin]) -> str:
     if plugin.process is Plugin.process:
         return "it has no process(self, block)"
-    for method, arguments in ((plugin.__init__, "options"), (plugin.process, "block"), (plugin.finish, "end")):
+    for method, arguments in (
+        (plugin.__init__, "options"),
+        (plugin.process, "block"),
+        (plugin.finish, "end"),
+    ):
         try:
             inspect.signature(method).bind(None, None)
         except TypeError:

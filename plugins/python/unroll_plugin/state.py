@@ -66,7 +66,15 @@ def load(instance: Plugin, data: bytes) -> None:
         return
     try:
         about, kept = _Reader(payload).read()
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, struct.error) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise StateError(f"a damaged state of {who}") from error
     if about != _about(instance) or not isinstance(kept, dict):
         raise StateError(f"a state of {str(about)[:80]}; this is {_about(instance)}")
@@ -130,7 +138,9 @@ class _Writer:
     def _dict(self, values: dict[Any, Any], path: str) -> Any:
         if all(type(key) is str and not key.startswith("!") for key in values):
             return {key: self._tree(value, f"{path}[{key!r}]") for key, value in values.items()}
-        pairs = [[self._tree(key, f"a key of {path}"), self._tree(value, f"{path}[...]")] for key, value in values.items()]
+        pairs = [
+            [self._tree(key, f"a key of {path}"), self._tree(value, f"{path}[...]")] for key, value in values.items()
+        ]
         return {"!dict": pairs}
 
     def _array(self, value: np.ndarray, path: str) -> Any:

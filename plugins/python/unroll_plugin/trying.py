@@ -103,7 +103,12 @@ class Reading:
 
     def _create(self) -> None:
         self._instance = next(self._numbers)
-        create = {"type": "create", "instance": self._instance, "plugin": self._about["name"], "options": self._options}
+        create = {
+            "type": "create",
+            "instance": self._instance,
+            "plugin": self._about["name"],
+            "options": self._options,
+        }
         _, self._state = self._worker.call(create)
 
     def _call(self, fields: dict[str, Any]) -> list[bytes]:
@@ -147,7 +152,10 @@ def _try(worker: WorkerProcess, about: dict[str, Any], text: bytes, options: str
     same = again == outputs
     verdict = "PASSED" if same else "FAILED"
     detail = "the same when" if same else "other ones when"
-    print(f"{verdict}: {about['name']}: {len(outputs)} outputs; {detail} resumed before every block", file=sys.stderr)
+    print(
+        f"{verdict}: {about['name']}: {len(outputs)} outputs; {detail} resumed before every block",
+        file=sys.stderr,
+    )
     if not same:
         print("what process() remembers for later has to be in its state, as a copy", file=sys.stderr)
     return same

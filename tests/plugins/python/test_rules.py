@@ -23,7 +23,15 @@ class Loading(PluginTest):
         """)
         one = {"name": "one", "version": "1", "description": "The first", "wants": 6, "top_k": 0, "saves": True,
                "options": '{"type": "object"}'}  # fmt: skip
-        two = {"name": "two", "version": "1", "description": "", "wants": 9, "top_k": 64, "saves": False, "options": ""}
+        two = {
+            "name": "two",
+            "version": "1",
+            "description": "",
+            "wants": 9,
+            "top_k": 64,
+            "saves": False,
+            "options": "",
+        }
         self.assertEqual(worker.plugins, [one, two])
 
     def test_what_is_wrong_with_a_class_is_said_with_its_line(self) -> None:
@@ -80,7 +88,9 @@ class Loading(PluginTest):
 
     def test_a_python_without_numpy_is_refused_with_what_to_install(self) -> None:
         file = self.write("")
-        program = "import sys; sys.modules['numpy'] = None; sys.argv = ['-m']; sys.path.insert(0, sys.path[0]); import unroll_plugin"
+        program = (
+            "import sys; sys.modules['numpy'] = None; sys.argv = ['-m']; sys.path.insert(0, ''); import unroll_plugin"
+        )
         package = os.path.join(SOURCE, "plugins/python")
         ran = subprocess.run([sys.executable, "-c", program, "--try", file], capture_output=True, text=True,
                              env={"PYTHONPATH": package, "PYTHONHASHSEED": "0"})  # fmt: skip
@@ -120,7 +130,7 @@ class Calls(PluginTest):
         self.assertEqual((error.status, str(error)), (1, 'option "widnow" is unknown; tried takes no options'))
 
     def test_outputs_that_are_no_json(self) -> None:
-        for value, text in (("float('nan')", "NaN or an infinity"), ("np.float32('inf')", "NaN or an infinity"),
+        for value, text in (("float('nan')", "NaN or an inf"), ("np.float32('inf')", "NaN or an inf"),
                             ("b'x'", "an output holds bytes"), ("'\\ud800'", "a text that is not UTF-8"),
                             ("{1, 2}", "an output holds set"), ("'x' * (17 << 20)", "16777216 are allowed")):  # fmt: skip
             error = self.failure(f"""
@@ -136,7 +146,8 @@ class Calls(PluginTest):
             class Tried(Base):
                 name = "tried"
                 def process(self, block):
-                    self.emit({"a": np.int64(1), "b": np.array([[0.5, 1]]), "c": np.bool_(True), "é": "\\n\\u2028", 1: None})
+                    self.emit({"a": np.int64(1), "b": np.array([[0.5, 1]]), "c": np.bool_(True), "é": "\\n\\u2028",
+                               1: None})
         """))
         self.assertEqual(one.process(), ['{"a":1,"b":[[0.5,1.0]],"c":true,"é":"\\n\u2028","1":null}'.encode()])
 

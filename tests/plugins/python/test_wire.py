@@ -82,14 +82,18 @@ class Wire(PluginTest):
             worker.send(fields, descriptor=descriptor)
             self.assertEqual(self.ended(worker), 2, fields)
 
-    def test_the_sandbox_is_entered_before_the_plugin_is_loaded(self) -> None:
-        """By a library that says so and fails; a missing one is refused, too."""
-        library, marker = os.path.join(self.folder, "sandbox.so"), os.path.join(self.folder, "loaded")
-        source = os.path.join(self.folder, "sandbox.c")
+    def sandbox(self, result: int) -> str:
+        """A library that says what it was called with."""
+        library, source = os.path.join(self.folder, "sandbox.so"), os.path.join(self.folder, "sandbox.c")
         with open(source, "w") as out:
             out.write("#include <stdint.h>\n#include <stdio.h>\nint unroll_sandbox_enter(uint32_t p, uint64_t m) {"
-                      'fprintf(stderr, "%u %llu", p, (unsigned long long)m); return 13; }\n')  # fmt: skip
+                      f'fprintf(stderr, "%u %llu", p, (unsigned long long)m); return {result}; }}\n')  # fmt: skip
         self.assertEqual(os.spawnlp(os.P_WAIT, "cc", "cc", "-shared", "-fPIC", "-o", library, source), 0)
+        return library
+
+    def test_the_sandbox_is_entered_before_the_plugin_is_loaded(self) -> None:
+        """By a library that says so and fails; a missing one is refused, too."""
+        library, marker = self.sandbox(result=13), os.path.join(self.folder, "loaded")
         file = self.write(f"open({marker!r}, 'w')")
         arguments = ("--permissions", "5", "--memory", "12345678901")
         for path, text in ((library, "Permission denied"), (library + "x", "cannot open shared object file")):
@@ -97,6 +101,25 @@ class Wire(PluginTest):
                 WorkerProcess(file, arguments, {"UNROLL_SANDBOX_LIBRARY": path}, stderr=self.stderr)
         self.assertEqual(self.words(), "5 12345678901")
         self.assertFalse(os.path.exists(marker))
+
+    def test_in_the_sandbox_what_is_not_permitted_is_an_exception_that_says_so(self) -> None:
+        """subprocess blocks all signals before it forks, so the sandbox's word for it would be lost."""
+        file = self.write("""
+            import os, socket, subprocess
+            class Tried(Base):
+                name = "tried"
+                def process(self, block):
+                    for act in (lambda: subprocess.run(["true"]), os.fork, lambda: os.system("true"), socket.socket):
+                        try: act(); self.emit("done")
+                        except PermissionError as error: self.emit(str(error))
+        """)
+        environment = {"UNROLL_SANDBOX_LIBRARY": self.sandbox(result=0)}
+        with WorkerProcess(file, ("--permissions", "0"), environment, stderr=self.stderr) as worker:
+            processes = b'"a plugin may not start processes unless its manifest permits it: {\\"processes\\":true}"'
+            network = b'"a plugin may not use the network unless its manifest permits it: {\\"network\\":true}"'
+            self.assertEqual(OneBlock(worker).process(), [processes] * 3 + [network])
+        with WorkerProcess(file, ("--permissions", "1"), environment, stderr=self.stderr) as worker:
+            self.assertEqual(OneBlock(worker).process(), [processes] * 3 + [b'"done"'])
 
 
 if __name__ == "__main__":
