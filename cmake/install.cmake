@@ -30,8 +30,9 @@ install(FILES ${PROJECT_BINARY_DIR}/cmake/unroll-config.cmake ${PROJECT_BINARY_D
         DESTINATION ${UNROLL_CMAKE_INSTALL_DIRECTORY})
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/unroll/models)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The units are written for /usr and /etc. The prefix is known only when something is installed; a configuration that
