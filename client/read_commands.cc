@@ -59,7 +59,9 @@ int score(const ReadOptions& options) {
   if (format == "html") granularity = "token";
   plugin_options["granularity"] = granularity;
   return read_one(options, {"score", plugin_options}, [&](ResultWriter& writer, Source& source) {
-    return format == "html" ? make_heat_map(writer, source) : make_score_view(format, writer);
+    if (format == "html") return make_heat_map(writer, source);
+    if (format == "text" && granularity != "document") return make_passage_table(writer, source);
+    return make_score_view(format, writer);
   });
 }
 
@@ -68,9 +70,9 @@ void add_score(CommandLine& line) {
   CLI::App* command = line.app().add_subcommand(
       "score", "How surprising a document is: bits per byte, perplexity, and its most surprising passages");
   add_file(*command, *options);
-  command->add_option("--granularity", options->granularity, "Also the figures of each part (json, ndjson)")
-      ->type_name("document|paragraph|line|token")
-      ->check(one_of({"document", "paragraph", "line", "token"}));
+  command->add_option("--granularity", options->granularity, "Also the figures of each part")
+      ->type_name("document|paragraph|sentence|line|token")
+      ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
   add_count(*command, "--top", options->top, "How many passages to show");
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(*command, options->shared);
