@@ -1,4 +1,4 @@
-// score, anomaly, summarize, embed: a built-in plugin each, with a view of its own. run: any plugin, its
+// score, anomaly, summarize: a built-in plugin each, with a view of its own. run: any plugin, its
 // outputs as they are.
 #include <functional>
 #include <iostream>
@@ -22,7 +22,6 @@ struct ReadOptions {
   std::string granularity;
   int top = 10;
   int words = 120;
-  int segment_tokens = 512;
 };
 
 using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
@@ -118,22 +117,6 @@ void add_summarize(CommandLine& line) {
   });
 }
 
-void add_embed(CommandLine& line) {
-  auto options = std::make_shared<ReadOptions>();
-  CLI::App* command =
-      line.app().add_subcommand("embed", "A vector for each segment of a document and for the whole");
-  add_file(*command, *options);
-  add_count(*command, "--segment-tokens", options->segment_tokens, "Tokens in a segment");
-  add_format_flags(*command, options->shared, "json|ndjson");
-  add_reader_flags(*command, options->shared);
-  command->footer("Example:\n  unroll embed report.txt | jq .vector");
-  line.on(command, [options] {
-    return read_one(
-        *options, {"embed", {{"segment_tokens", options->segment_tokens}}},
-        [&](ResultWriter& writer, Source&) { return make_embed_view(options->shared.format, writer); });
-  });
-}
-
 int run_plugins(const ReadOptions& options) {
   const std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
@@ -179,7 +162,7 @@ void add_read_commands(CommandLine& line) {
   add_score(line);
   add_anomaly(line);
   add_summarize(line);
-  add_embed(line);
+  add_embed_command(line);
   add_run(line);
 }
 
