@@ -103,17 +103,18 @@ std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, cons
   return indexes;
 }
 
-/// A segment's first line that is not empty; nothing where the document is not at hand any more.
-std::string first_line(const EmbedIndex& index, std::uint64_t start, std::uint64_t end) {
-  constexpr std::uint64_t kMost = 2048;
+/// A segment's first words, on a line; nothing where the document is not at hand any more.
+std::string beginning(const EmbedIndex& index, std::uint64_t start, std::uint64_t end) {
+  constexpr std::uint64_t kMostBytes = 400;
+  constexpr std::size_t kMostColumns = 200;
   std::error_code ignored;
   if (!fs::is_regular_file(index.file, ignored)) return "";
   try {
     Source source = Source::open(index.file);
     source.keep_text();
-    std::string text = source.text(start, std::min(end, start + kMost));
+    std::string text = source.text(start, std::min(end, start + kMostBytes));
     text.erase(0, text.find_first_not_of(" \t\r\n"));
-    return one_line(text.substr(0, text.find('\n')));
+    return cut(one_line(text), kMostColumns);
   } catch (const CommandError&) {
     return "";
   }
@@ -123,7 +124,7 @@ ordered_json found_object(const EmbedIndex& index, const EmbedHit& hit) {
   const auto start = static_cast<std::uint64_t>(index.offsets[2 * hit.segment]);
   const auto end = static_cast<std::uint64_t>(index.offsets[2 * hit.segment + 1]);
   ordered_json found = {{"file", index.file}, {"start", start}, {"end", end}, {"score", hit.score}};
-  if (const std::string text = first_line(index, start, end); !text.empty()) found["text"] = text;
+  if (const std::string text = beginning(index, start, end); !text.empty()) found["text"] = text;
   return found;
 }
 
