@@ -50,6 +50,7 @@ CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.
 void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
+void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
 void add_batch_command(CommandLine& line);      ///< batch
 void add_follow_command(CommandLine& line);     ///< follow
 void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status

@@ -1,7 +1,7 @@
 // The heat map: a page that stands alone. The text lies in it as text, in sections of whole lines; each
-// section carries its tokens' lengths and surprisals in two attributes, and a script colours it when it comes
-// into view, so that a browser can hold a book. Written as the outputs come, in constant memory; the figures,
-// known only at the end, are put on top by the style sheet.
+// section carries its tokens' lengths and surprisals in two attributes, three characters a token, and a
+// script colours it when it comes into view, so that a browser can hold a book. Written as the outputs come,
+// in constant memory; the figures, known only at the end, are put on top by the style sheet.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -9,6 +9,7 @@
 
 #include "client/command_error.h"
 #include "client/heat_map_page.h"
+#include "client/heat_map_script.h"
 #include "client/text.h"
 #include "client/utf8.h"
 #include "client/view.h"
@@ -53,6 +54,25 @@ Shown show(std::string_view text) {
   return shown;
 }
 
+// The digits of heat_map_script.h: printable, and nothing that HTML reads in a quoted attribute.
+constexpr std::size_t kBase = 79;
+char digit(std::size_t value) {
+  return static_cast<char>('0' + value);
+}
+
+std::string length_digits(std::size_t length) {
+  std::string digits(length / (kBase - 1), digit(kBase - 1));
+  return digits + digit(length % (kBase - 1));
+}
+
+/// In hundredths of a bit; 62.4 bits and more are one.
+std::string surprisal_digits(double nats) {
+  constexpr double kMost = kBase * kBase - 1;
+  const auto hundredths = std::lround(std::clamp(nats / std::numbers::ln2 * 100, 0.0, kMost));
+  const auto number = static_cast<std::size_t>(hundredths);
+  return {digit(number / kBase), digit(number % kBase)};
+}
+
 /// The text ends inside a character: the next token brings the rest of it.
 bool ends_inside_character(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
@@ -68,7 +88,7 @@ class HeatMap : public View {
   HeatMap(ResultWriter& writer, Source& source) : writer_(writer), source_(source) {
     const std::string name = show(one_line(source.name())).html;
     writer_.write(std::string(kHeatMapHead) + "<title>" + name + " - unroll</title>\n" +
-                  std::string(kHeatMapStyle) + "<main>\n");
+                  std::string(kHeatMapStyle) + "<main tabindex=0>\n");
     name_ = name;
   }
 
@@ -110,19 +130,20 @@ class HeatMap : public View {
     const Shown shown = show(pending_);
     section_ += shown.html;
     section_bytes_ += pending_.size();
-    lengths_ += (lengths_.empty() ? "" : ",") + std::to_string(shown.units);
-    const auto tenths = std::lround(std::clamp(pending_nats_ / std::numbers::ln2, 0.0, 1e6) * 10);
-    bits_ += (bits_.empty() ? "" : ",") + std::to_string(tenths);
+    section_units_ += shown.units;
+    lengths_ += length_digits(shown.units);
+    bits_ += surprisal_digits(pending_nats_);
     pending_.clear();
     pending_nats_ = 0;
   }
 
   void write_section() {
-    writer_.write("<section id=b" + std::to_string(section_start_) + " data-l=" + lengths_ +
-                  " data-n=" + bits_ + ">" + section_ + "</section>\n");
-    sections_.push_back(section_start_);
+    writer_.write("<section data-l=\"" + lengths_ + "\" data-n=\"" + bits_ + "\">" + section_ +
+                  "</section>\n");
+    sections_.push_back({section_start_, units_});
+    units_ += section_units_;
     section_.clear();
-    section_bytes_ = 0;
+    section_bytes_ = section_units_ = 0;
     lengths_.clear();
     bits_.clear();
   }
@@ -130,13 +151,13 @@ class HeatMap : public View {
   void finish_page(const json& document) {
     if (!pending_.empty()) end_pending();
     if (!lengths_.empty()) write_section();
-    writer_.write("</main>\n<header>\n<h1>" + name_ + "</h1>\n<p>" +
-                  with_thousands(whole(document, "bytes")) + " bytes, " +
-                  with_thousands(whole(document, "tokens")) + " tokens: <strong>" +
+    writer_.write("</main>\n<header>\n<h1>" + name_ + "</h1>\n<p><strong>" +
                   fixed(number(document, "bits_per_byte"), 3) + " bits per byte</strong>, perplexity " +
-                  fixed(number(document, "perplexity"), 1) + "</p>\n" + std::string(kHeatMapLegend));
+                  fixed(number(document, "perplexity"), 1) + ", " + with_thousands(whole(document, "bytes")) +
+                  " bytes, " + with_thousands(whole(document, "tokens")) + " tokens</p>\n" +
+                  std::string(kHeatMapControls));
     write_surprising(document);
-    writer_.write("</header>\n" + std::string(kHeatMapScript));
+    writer_.write("</header>\n" + std::string(kHeatMapMap) + std::string(kHeatMapScript));
   }
 
   void write_surprising(const json& document) {
@@ -144,7 +165,7 @@ class HeatMap : public View {
     if (surprising == document.end() || surprising->empty()) return;
     writer_.write("<details><summary>Most surprising passages</summary>\n<ol>\n");
     for (const json& passage : *surprising) {
-      writer_.write("<li><a href=#b" + std::to_string(section_of(whole(passage, "start"))) + ">line " +
+      writer_.write("<li><a href=# data-at=" + std::to_string(unit_of(whole(passage, "start"))) + ">line " +
                     with_thousands(whole(passage, "line")) + "</a>, " +
                     fixed(number(passage, "bits_per_byte"), 2) +
                     " bits per byte: " + show(cut(one_line(text_of(passage, "text")), 160)).html + "</li>\n");
@@ -152,11 +173,20 @@ class HeatMap : public View {
     writer_.write("</ol></details>\n");
   }
 
-  /// Where the section begins that holds a byte of the document.
-  std::uint64_t section_of(std::uint64_t byte) const {
-    const auto after = std::upper_bound(sections_.begin(), sections_.end(), byte);
-    return after == sections_.begin() ? 0 : *std::prev(after);
+  /// A byte's place in the page's text, in UTF-16 units.
+  std::uint64_t unit_of(std::uint64_t byte) const {
+    const auto after =
+        std::upper_bound(sections_.begin(), sections_.end(), byte,
+                         [](std::uint64_t start, const Section& section) { return start < section.start; });
+    if (after == sections_.begin()) return 0;
+    const Section& section = *std::prev(after);
+    return section.unit + show(source_.text(section.start, byte)).units;
   }
+
+  struct Section {
+    std::uint64_t start = 0,
+                  unit = 0;  ///< Its first byte in the document, and the place of that in the page.
+  };
 
   ResultWriter& writer_;
   Source& source_;
@@ -165,9 +195,10 @@ class HeatMap : public View {
   double pending_nats_ = 0;
   std::string section_;  ///< HTML of the section so far, with the two lists of its tokens.
   std::string lengths_, bits_;
-  std::size_t section_bytes_ = 0;
+  std::size_t section_bytes_ = 0, section_units_ = 0;
   std::uint64_t section_start_ = 0;
-  std::vector<std::uint64_t> sections_;
+  std::uint64_t units_ = 0;  ///< Of all sections before.
+  std::vector<Section> sections_;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// score, anomaly, summarize, embed: a built-in plugin each, with a view of its own. run: any plugin, its
+// score, anomaly, summarize: a built-in plugin each, with a view of its own. run: any plugin, its
 // outputs as they are.
 #include <functional>
 #include <iostream>
@@ -22,7 +22,6 @@ struct ReadOptions {
   std::string granularity;
   int top = 10;
   int words = 120;
-  int segment_tokens = 512;
 };
 
 using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
@@ -59,7 +58,9 @@ int score(const ReadOptions& options) {
   if (format == "html") granularity = "token";
   plugin_options["granularity"] = granularity;
   return read_one(options, {"score", plugin_options}, [&](ResultWriter& writer, Source& source) {
-    return format == "html" ? make_heat_map(writer, source) : make_score_view(format, writer);
+    if (format == "html") return make_heat_map(writer, source);
+    if (format == "text" && granularity != "document") return make_passage_table(writer, source);
+    return make_score_view(format, writer);
   });
 }
 
@@ -68,9 +69,9 @@ void add_score(CommandLine& line) {
   CLI::App* command = line.app().add_subcommand(
       "score", "How surprising a document is: bits per byte, perplexity, and its most surprising passages");
   add_file(*command, *options);
-  command->add_option("--granularity", options->granularity, "Also the figures of each part (json, ndjson)")
-      ->type_name("document|paragraph|line|token")
-      ->check(one_of({"document", "paragraph", "line", "token"}));
+  command->add_option("--granularity", options->granularity, "Also the figures of each part")
+      ->type_name("document|paragraph|sentence|line|token")
+      ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
   add_count(*command, "--top", options->top, "How many passages to show");
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(*command, options->shared);
@@ -113,22 +114,6 @@ void add_summarize(CommandLine& line) {
     return read_one(*options, {"summarize", {{"words", options->words}}}, [&](ResultWriter& writer, Source&) {
       return make_summary_view(options->shared.format, writer);
     });
-  });
-}
-
-void add_embed(CommandLine& line) {
-  auto options = std::make_shared<ReadOptions>();
-  CLI::App* command =
-      line.app().add_subcommand("embed", "A vector for each segment of a document and for the whole");
-  add_file(*command, *options);
-  add_count(*command, "--segment-tokens", options->segment_tokens, "Tokens in a segment");
-  add_format_flags(*command, options->shared, "json|ndjson");
-  add_reader_flags(*command, options->shared);
-  command->footer("Example:\n  unroll embed report.txt | jq .vector");
-  line.on(command, [options] {
-    return read_one(
-        *options, {"embed", {{"segment_tokens", options->segment_tokens}}},
-        [&](ResultWriter& writer, Source&) { return make_embed_view(options->shared.format, writer); });
   });
 }
 
@@ -177,7 +162,7 @@ void add_read_commands(CommandLine& line) {
   add_score(line);
   add_anomaly(line);
   add_summarize(line);
-  add_embed(line);
+  add_embed_command(line);
   add_run(line);
 }
 

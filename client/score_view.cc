@@ -1,4 +1,7 @@
 // Scores: how surprising a document is, and where.
+#include <algorithm>
+#include <numbers>
+
 #include "client/command_error.h"
 #include "client/text.h"
 #include "client/view.h"
@@ -111,12 +114,74 @@ class ScoreTable : public View {
   ResultWriter& writer_;
 };
 
+/// All passages, too, as they come.
+class PassageTable : public View {
+ public:
+  PassageTable(ResultWriter& writer, Source& source) : writer_(writer), source_(source), table_(writer) {}
+
+  void output(const json& data) override {
+    const std::string type = type_of(data);
+    if (type == "document") {
+      if (headed_) writer_.write("\n");
+      return table_.output(data);
+    }
+    if (!headed_) {
+      writer_.write(dim(writer_.terminal(), type == "tokens"
+                                                ? "     start       end    bits"
+                                                : "   line     start       end tokens     nats bits/byte") +
+                    "\n");
+    }
+    headed_ = true;
+    if (type == "tokens") return write_tokens(data);
+    write_row(
+        right(with_thousands(whole(data, "line")), 7) + range(whole(data, "start"), whole(data, "end")) +
+            right(with_thousands(whole(data, "tokens")), 7) + right(fixed(number(data, "nats"), 1), 9),
+        heated_figure(number(data, "bits_per_byte"), kHot, 10),
+        source_.text(whole(data, "start"), std::min(whole(data, "end"), whole(data, "start") + kExcerpt)));
+  }
+
+ private:
+  static constexpr std::size_t kExcerpt = 1024;
+  static constexpr double kHotToken = 16;  ///< Bits.
+
+  void write_tokens(const json& data) {
+    const json &starts = data.at("start"), &ends = data.at("end"), &nats = data.at("nats");
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      const auto start = starts.at(i).get<std::uint64_t>(), end = ends.at(i).get<std::uint64_t>();
+      write_row(range(start, end), heated_figure(nats.at(i).get<double>() / std::numbers::ln2, kHotToken, 8),
+                json(source_.text(start, end)).dump(-1, ' ', false, json::error_handler_t::replace));
+    }
+  }
+  static std::string range(std::uint64_t start, std::uint64_t end) {
+    return right(with_thousands(start), 10) + right(with_thousands(end), 10);
+  }
+  std::string heated_figure(double bits, double hot, std::size_t width) const {
+    return heated(writer_.terminal(), heat_of(bits, kCalm, hot), right(fixed(bits, 2), width));
+  }
+  void write_row(const std::string& figures, const std::string& heat, const std::string& text) {
+    const std::size_t taken = columns(figures) + 12;
+    writer_.write(figures + heat + "  " +
+                  cut(one_line(text), std::max<std::size_t>(writer_.terminal().width, taken + 20) - taken) +
+                  "\n");
+  }
+
+  ResultWriter& writer_;
+  Source& source_;
+  ScoreTable table_;
+  bool headed_ = false;
+};
+
 }  // namespace
 
 std::unique_ptr<View> make_score_view(const std::string& format, ResultWriter& writer) {
   if (format == "ndjson") return std::make_unique<ScoreLines>(writer);
   if (format == "json") return std::make_unique<ScoreObject>(writer);
   return std::make_unique<ScoreTable>(writer);
+}
+
+std::unique_ptr<View> make_passage_table(ResultWriter& writer, Source& source) {
+  source.keep_text();
+  return std::make_unique<PassageTable>(writer, source);
 }
 
 }  // namespace unroll

@@ -23,6 +23,8 @@ class View {
 
 /// text: figures and the most surprising passages. json: one object. ndjson: an output a line.
 std::unique_ptr<View> make_score_view(const std::string& format, ResultWriter& writer);
+/// For people: a line for each passage (or token), with its text; then as text of make_score_view().
+std::unique_ptr<View> make_passage_table(ResultWriter& writer, Source& source);
 /// A page that stands alone: each token in the colour of its surprisal. Needs granularity "token".
 std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source);
 /// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score}

@@ -1,6 +1,7 @@
-// embed: a vector for each segment of the document and one for all of it: the mean of the model's hidden
-// states over the tokens, of unit length. (A state is that from which its token is predicted: what the model
-// knows on arriving there.)
+// embed: a vector for each segment of the document and one for all of it, of unit length, in two parts. The
+// first is the mean of the model's hidden states over the tokens: what kind of text it is, what it is about.
+// (A state is that from which its token is predicted: what the model knows on arriving there.) The second is
+// the words: what a few words, whose states say little yet, are found by. docs/embed.md has the measurements.
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -11,12 +12,16 @@
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/state.h"
+#include "plugins/builtin/word_vector.h"
 
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll embed 1";
-constexpr std::int64_t kMaxSegmentTokens = 1 << 20;
+constexpr std::string_view kTag = "unroll embed 2";
+constexpr std::int64_t kMaxSegmentTokens = 1 << 16;
+constexpr std::size_t kWordDim = 512;
+// The states' share: of long texts the most, of a few words little.
+constexpr double kStatesWeight = 1.4, kFewTokens = 64;
 
 std::vector<double> unit(std::vector<double> vector) {
   double square = 0;
@@ -27,13 +32,27 @@ std::vector<double> unit(std::vector<double> vector) {
   return vector;
 }
 
+void add_to(std::vector<double>& sum, const std::vector<double>& more) {
+  for (std::size_t d = 0; d < sum.size(); ++d) sum[d] += more[d];
+}
+
+/// `words`: of unit length, or zero.
+std::vector<double> joined(std::vector<double> states, const std::vector<double>& words,
+                           std::uint64_t tokens) {
+  const auto n = static_cast<double>(tokens);
+  std::vector<double> vector = unit(std::move(states));
+  for (double& x : vector) x *= kStatesWeight * n / (n + kFewTokens);
+  vector.insert(vector.end(), words.begin(), words.end());
+  return unit(std::move(vector));
+}
+
 class Embed {
  public:
   static constexpr plugin::About kAbout{
       .name = "embed",
-      .version = "1",
+      .version = "2",
       .description = "A vector of unit length per segment and for the document",
-      .wants = UNROLL_WANT_HIDDEN};
+      .wants = UNROLL_WANT_HIDDEN | UNROLL_WANT_TEXT};
 
   Embed(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);
@@ -52,6 +71,7 @@ class Embed {
       throw plugin::Error("block " + std::to_string(block.index()) + " has hidden states of another shape");
     }
     for (std::size_t i = 0; i < block.size(); ++i) {
+      state_.words.take(block.text(i));
       add(hidden.row(i), block.offsets()[i], block.offsets()[i + 1]);
     }
   }
@@ -59,15 +79,19 @@ class Embed {
   void finish(const plugin::End&) {
     if (state_.tokens > 0) close_segment();
     JsonText json;
-    json.open('{').field("type", "document").field("dim", state_.document.size());
-    host_.emit(json.list("vector", unit(state_.document)).close('}').text());
+    const auto vector = state_.document.empty()
+                            ? std::vector<double>{}
+                            : joined(state_.document, unit(state_.document_words), state_.document_tokens);
+    json.open('{').field("type", "document").field("dim", vector.size());
+    host_.emit(json.list("vector", vector).close('}').text());
   }
 
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
     const auto segment_tokens = state_.segment_tokens;
     load_state(state_, bytes, kTag);
-    if (state_.segment_tokens != segment_tokens || state_.segment.size() != state_.document.size()) {
+    if (state_.segment_tokens != segment_tokens || state_.segment.size() != state_.document.size() ||
+        state_.document_words.size() != kWordDim) {
       throw plugin::StateError("the saved state was made with other options");
     }
   }
@@ -77,14 +101,20 @@ class Embed {
     std::uint64_t segment_tokens = 0;
     std::uint64_t tokens = 0, start = 0, end = 0;  // of the segment so far
     std::vector<double> segment, document;         // [dim] sums; a mean has the same direction
+    WordStream words;                              // of the segment so far
+    std::uint64_t document_tokens = 0;
+    std::vector<double> document_words = std::vector<double>(kWordDim, 0.0);  // sum over segments
 
-    void visit(auto& archive) { archive(segment_tokens, tokens, start, end, segment, document); }
+    void visit(auto& archive) {
+      archive(segment_tokens, tokens, start, end, segment, document, words, document_tokens, document_words);
+    }
   };
 
   void add(std::span<const float> row, std::uint64_t begin, std::uint64_t end) {
     if (state_.tokens == 0) state_.start = begin;
     state_.end = end;
     ++state_.tokens;
+    ++state_.document_tokens;
     for (std::size_t d = 0; d < row.size(); ++d) {
       state_.segment[d] += row[d];
       state_.document[d] += row[d];
@@ -93,9 +123,11 @@ class Embed {
   }
 
   void close_segment() {
+    const auto words = unit(word_vector(state_.words.end(), kWordDim));
+    add_to(state_.document_words, words);
     JsonText json;
     json.open('{').field("type", "segment").field("start", state_.start).field("end", state_.end);
-    host_.emit(json.list("vector", unit(state_.segment)).close('}').text());
+    host_.emit(json.list("vector", joined(state_.segment, words, state_.tokens)).close('}').text());
     state_.segment.assign(state_.segment.size(), 0.0);
     state_.tokens = 0;
   }

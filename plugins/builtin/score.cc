@@ -1,9 +1,10 @@
-// score: how surprising each token, line, paragraph and the whole document were to the model.
+// score: how surprising each token, line, sentence, paragraph and the whole document were to the model.
 //
-// A document is cut into passages: lines, or paragraphs that end behind a blank line; 64 KB end either. A
-// token belongs to the passage that its first byte lies in. `start` and `end` leave out the line end (of a
-// paragraph: the whitespace around it), but its tokens and bytes count in nats and in bits per byte, so that
-// the passages add up to the document. Passages of nothing but whitespace count in the document only.
+// A document is cut into passages: lines; sentences, which end at a blank line, too; or paragraphs, which end
+// behind a blank line; 64 KB end any. A token belongs to the passage that its first byte lies in. `start` and
+// `end` leave out the line end (of sentences and paragraphs: the whitespace around), but its tokens and bytes
+// count in nats and in bits per byte, so that the passages add up to the document. Passages of nothing but
+// whitespace count in the document only.
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -15,20 +16,17 @@
 
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/options.h"
+#include "plugins/builtin/sentence_end.h"
 #include "plugins/builtin/state.h"
 #include "plugins/builtin/top_list.h"
 
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll score 1";
+constexpr std::string_view kTag = "unroll score 2";
 constexpr std::uint64_t kMaxPassageBytes = 64 * 1024;
 constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter ones are noise in a ranking by bits per byte
 constexpr std::int64_t kMaxTop = 1000;
-
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 double bits_per_byte(double nats, std::uint64_t bytes) {
   return bytes == 0 ? 0.0 : nats / std::numbers::ln2 / static_cast<double>(bytes);
@@ -44,11 +42,20 @@ struct Passage {
   bool text_begun = false, blank = true;
   std::string text;  // from text_begin on, its first kKeptText bytes
 
+  /// `gap`: whitespace behind it.
+  void append(const Passage& gap);
   void visit(auto& archive) {
     archive(begin, bytes, tokens, nats, line, text_begin, text_end, text_begun, blank, text);
   }
 };
 constexpr std::size_t kKeptText = kMaxShownText + 4;  // enough to see whether a UTF-8 sequence is cut
+
+void Passage::append(const Passage& gap) {
+  bytes += gap.bytes;
+  tokens += gap.tokens;
+  nats += gap.nats;
+  if (text_begun && text.size() < kKeptText) text += gap.text.substr(0, kKeptText - text.size());
+}
 
 struct Ranked {
   double rank = 0;  // bits per byte
@@ -64,17 +71,20 @@ class Score {
   static constexpr plugin::About kAbout{
       .name = "score",
       .version = "1",
-      .description = "Surprisal per token, line, paragraph and document: nats, bits per byte, perplexity",
+      .description =
+          "Surprisal per token, line, sentence, paragraph and document: nats, bits per byte, perplexity",
       .wants = UNROLL_WANT_TEXT};
 
   Score(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);
-    granularity_ = options.choice("granularity", {"document", "paragraph", "line", "token"}, "paragraph");
+    granularity_ =
+        options.choice("granularity", {"document", "paragraph", "sentence", "line", "token"}, "paragraph");
     state_.top = TopList<Ranked>(static_cast<std::size_t>(options.integer("top", 10, 0, kMaxTop)));
     options.done();
     state_.granularity = granularity_;
     lines_ = granularity_ == "line";
-    reports_passages_ = lines_ || granularity_ == "paragraph";
+    sentences_ = granularity_ == "sentence";
+    reports_passages_ = lines_ || sentences_ || granularity_ == "paragraph";
   }
 
   void process(const plugin::Block& block) {
@@ -87,13 +97,17 @@ class Score {
       const double nats = nats_of(logprobs[i], block);
       state_.nats += nats;
       ++state_.tokens;
-      state_.passage.nats += nats;
-      ++state_.passage.tokens;
+      const bool in_gap = state_.gap.bytes > 0 ||
+                          (sentences_ && state_.sentence.stopped() && !bytes.empty() && is_space(bytes[0]));
+      auto& passage = in_gap ? state_.gap : state_.passage;
+      passage.nats += nats;
+      ++passage.tokens;
       take_bytes(bytes, offsets[i]);
     }
   }
 
   void finish(const plugin::End& end) {
+    close_gap();
     if (state_.passage.bytes > 0) close_passage(state_.passage.begin + state_.passage.bytes);
     emit_document(end);
   }
@@ -114,9 +128,13 @@ class Score {
     std::uint64_t line = 1;  // of the next byte
     bool line_blank = true;  // so far
     Passage passage;
+    Passage gap;           // whitespace behind a sentence, while it is open which side it belongs to
+    SentenceEnd sentence;  // both for sentences only
     TopList<Ranked> top;
 
-    void visit(auto& archive) { archive(granularity, tokens, nats, line, line_blank, passage, top); }
+    void visit(auto& archive) {
+      archive(granularity, tokens, nats, line, line_blank, passage, gap, sentence, top);
+    }
   };
 
   void take_bytes(std::string_view bytes, std::uint64_t offset) {
@@ -125,16 +143,32 @@ class Score {
 
   /// Where `c` is one byte too many.
   void end_long_passage(char c, std::uint64_t offset) {
-    const auto bytes = state_.passage.bytes;
+    const auto bytes = state_.passage.bytes + state_.gap.bytes;
     const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // no cut inside a UTF-8 sequence
-    if (bytes >= kMaxPassageBytes && (!continues || bytes >= kMaxPassageBytes + 3)) close_passage(offset);
+    if (bytes < kMaxPassageBytes || (continues && bytes < kMaxPassageBytes + 3)) return;
+    close_gap();
+    state_.sentence.reset();
+    close_passage(offset);
   }
 
   void take_byte(char c, std::uint64_t offset) {
     end_long_passage(c, offset);
+    const bool space = is_space(c);
+    const auto place = sentences_ ? state_.sentence.take(c) : SentenceEnd::Place::kInside;
+    if (place == SentenceEnd::Place::kGap) {
+      take_gap(c, offset);
+    } else {
+      if (place == SentenceEnd::Place::kBegins) begin_sentence();
+      close_gap();
+      take_inside(c, offset, space);
+    }
+    if (!space) state_.line_blank = false;
+    if (c == '\n') end_line(offset + 1);
+  }
+
+  void take_inside(char c, std::uint64_t offset, bool space) {
     auto& passage = state_.passage;
     ++passage.bytes;
-    const bool space = is_space(c);
     if (!passage.text_begun && (lines_ || !space)) {
       passage.text_begun = true;
       passage.text_begin = offset;
@@ -142,12 +176,36 @@ class Score {
     }
     if (passage.text_begun && passage.text.size() < kKeptText) passage.text.push_back(c);
     if (!space || (lines_ && c != '\n' && c != '\r')) passage.text_end = offset + 1;
-    if (!space) passage.blank = state_.line_blank = false;
-    if (c == '\n') {
-      ++state_.line;
-      if (lines_ || state_.line_blank) close_passage(offset + 1);
-      state_.line_blank = true;
+    if (!space) passage.blank = false;
+  }
+
+  void take_gap(char c, std::uint64_t offset) {
+    auto& gap = state_.gap;
+    if (gap.bytes++ == 0) gap.begin = offset;
+    if (gap.text.size() < kKeptText) gap.text.push_back(c);
+  }
+
+  /// The gap was one between sentences and belongs to the one behind.
+  void begin_sentence() {
+    Passage gap = std::exchange(state_.gap, Passage{});
+    close_passage(gap.begin);
+    gap.text.clear();
+    state_.passage = std::move(gap);
+  }
+  /// The gap belongs to what is before it.
+  void close_gap() {
+    if (state_.gap.bytes > 0 || state_.gap.tokens > 0)
+      state_.passage.append(std::exchange(state_.gap, Passage{}));
+  }
+
+  void end_line(std::uint64_t next) {
+    ++state_.line;
+    if (lines_ || state_.line_blank) {
+      close_gap();
+      state_.sentence.reset();
+      close_passage(next);
     }
+    state_.line_blank = true;
   }
 
   /// The next passage begins at byte `next`.
@@ -199,7 +257,7 @@ class Score {
 
   plugin::Host host_;
   std::string granularity_;
-  bool lines_ = false, reports_passages_ = false;
+  bool lines_ = false, sentences_ = false, reports_passages_ = false;
   State state_;
 };
 

@@ -121,40 +121,6 @@ TEST(EmbedView, JsonIsOneObject) {
   EXPECT_EQ(json::parse(shown(make, {document}))["segments"], json::array());
 }
 
-/// A heat map of `text` with tokens that end at `ends`, a bit each.
-std::string heat_map(const std::string& text, const std::vector<std::uint64_t>& ends) {
-  const TemporaryFolder folder;
-  write_file(folder / "a<b>.txt", text);
-  Source source = Source::open((folder / "a<b>.txt").string());
-  json tokens = {{"type", "tokens"}, {"start", json::array()}, {"end", ends}, {"nats", json::array()}};
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    tokens["start"].push_back(i == 0 ? 0 : ends[i - 1]);
-    tokens["nats"].push_back(0.6931);
-  }
-  const json document = {{"type", "document"}, {"tokens", ends.size()}, {"bytes", text.size()},
-                         {"bits_per_byte", 1}, {"perplexity", 2},       {"nats", 1}};
-  return shown([&](ResultWriter& writer) { return make_heat_map(writer, source); }, {tokens, document});
-}
-
-TEST(HeatMap, HoldsTheTextAndItsNumbers) {
-  const std::string page = heat_map("one <two>\n", {3, 10});
-  EXPECT_THAT(page, HasSubstr("<section id=b0 data-l=3,7 data-n=10,10>one &lt;two>\n</section>"));
-  EXPECT_THAT(page, HasSubstr("a&lt;b>.txt"));
-  EXPECT_THAT(page, Not(HasSubstr("http"))) << "nothing comes from the network";
-}
-
-TEST(HeatMap, TokensInsideACharacterAreOne) {
-  // The two middle bytes of the emoji are tokens of their own; an emoji is two UTF-16 units.
-  EXPECT_THAT(heat_map("a🙂b", {1, 2, 3, 5, 6}), HasSubstr("data-l=1,2,1 data-n=10,30,10>a🙂b<"));
-}
-
-TEST(HeatMap, AnyBytesMakeAPage) {
-  EXPECT_THAT(heat_map(std::string("\xFF\0\r\n", 4), {1, 2, 4}),
-              HasSubstr("data-l=1,1,1 data-n=10,10,10>\xEF\xBF\xBD\xEF\xBF\xBD\n<"));
-  EXPECT_THAT(heat_map("a\xF0\x9F", {1, 2, 3}),
-              HasSubstr("data-l=1,2 data-n=10,20>a\xEF\xBF\xBD\xEF\xBF\xBD<"));
-}
-
 TEST(Progress, FitsAndSaysWhatIsKnown) {
   const ReadProgress half{512, 1024, 100, 1234.6};
   EXPECT_EQ(progress_text("book", half, 256, 120),

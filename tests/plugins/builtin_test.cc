@@ -154,17 +154,6 @@ TEST(Summarize, SentencesAreTheDocumentsOwnInOrderWithinTheWords) {
   }
 }
 
-TEST(Embed, VectorsWorkedByHand) {
-  const auto document = made_document({{"ab", -1, {3, 0}}, {"c", -1, {0, 4}}, {"d", -1, {0, 1}}}, 1);
-  const auto outputs = read("embed", R"({"segment_tokens":2})", document);
-  ASSERT_EQ(outputs.size(), 3u);
-  EXPECT_EQ(outputs[0], json::parse(R"({"type":"segment","start":0,"end":3,"vector":[0.6,0.8]})"));
-  EXPECT_EQ(outputs[1], json::parse(R"({"type":"segment","start":3,"end":4,"vector":[0,1]})"));
-  EXPECT_EQ(outputs[2]["dim"], 2);
-  EXPECT_NEAR(outputs[2]["vector"][0].get<double>(), 3 / std::sqrt(34), 1e-5);
-  EXPECT_NEAR(outputs[2]["vector"][1].get<double>(), 5 / std::sqrt(34), 1e-5);
-}
-
 struct Use {
   const char *plugin, *options;
 };

@@ -1,0 +1,71 @@
+// The words of a text as a vector: each a sign at one of a few hundred places, both by its hash (feature
+// hashing, Weinberger et al. 2009), so that texts with the same words have vectors of the same direction.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "plugins/builtin/sentence_text.h"
+
+namespace unroll::builtin {
+
+/// Takes a stream of bytes apart into words of 4 letters or more, without case: their hashes.
+class WordStream {
+ public:
+  void take(std::string_view bytes) {
+    for (const char c : bytes) {
+      if (!is_ascii_letter(c) && !is_digit(c) && !is_beyond_ascii(c)) {
+        end_word();
+        continue;
+      }
+      const char lower = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+      hash_ = (hash_ ^ static_cast<unsigned char>(lower)) * kPrime;
+      ++letters_;
+    }
+  }
+  /// The words since the last call; one that is not at its end is cut.
+  std::vector<std::uint32_t> end() {
+    end_word();
+    std::vector<std::uint32_t> words;
+    words.swap(words_);
+    return words;
+  }
+  void visit(auto& archive) { archive(hash_, letters_, words_); }
+
+ private:
+  static constexpr std::uint32_t kBasis = 2166136261u, kPrime = 16777619u;  // FNV-1a
+  static constexpr std::uint64_t kLeastLetters = 4;
+
+  void end_word() {
+    if (letters_ >= kLeastLetters) words_.push_back(hash_);
+    hash_ = kBasis;
+    letters_ = 0;
+  }
+
+  std::uint32_t hash_ = kBasis;
+  std::uint64_t letters_ = 0;
+  std::vector<std::uint32_t> words_;
+};
+
+/// A word that comes n times weighs 1 + ln n. Not of unit length.
+inline std::vector<double> word_vector(std::vector<std::uint32_t> words, std::size_t dim) {
+  std::vector<double> vector(dim, 0.0);
+  std::sort(words.begin(), words.end());
+  for (auto it = words.begin(); it != words.end();) {
+    const auto next = std::upper_bound(it, words.end(), *it);
+    std::uint32_t hash = *it;  // the last bits of FNV-1a are not yet mixed well
+    hash = (hash ^ (hash >> 16)) * 0x7feb352du;
+    hash = (hash ^ (hash >> 15)) * 0x846ca68bu;
+    hash ^= hash >> 16;
+    const double weight = 1 + std::log(static_cast<double>(next - it));
+    vector[(hash >> 1) % dim] += (hash & 1) != 0 ? weight : -weight;
+    it = next;
+  }
+  return vector;
+}
+
+}  // namespace unroll::builtin
