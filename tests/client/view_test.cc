@@ -92,6 +92,32 @@ TEST(AnomalyView, NdjsonIsJustFourKeysALine) {
       "\n");
 }
 
+/// Line 2 is an alert; a window has ended.
+std::vector<json> alert_outputs() {
+  auto outputs = anomaly_outputs();
+  outputs[1]["alert"] = outputs[2]["top"][0]["alert"] = true;
+  outputs[2]["alerts"] = 1u;
+  outputs.insert(outputs.begin() + 2,
+                 json::parse(R"({"type":"window","first_line":1,"last_line":2,"top":[]})"));
+  return outputs;
+}
+
+TEST(AnomalyView, AlertsAreMarkedAndWindowsAreNoLines) {
+  const std::string lines =
+      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer); }, alert_outputs());
+  EXPECT_EQ(lines,
+            "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n"
+            "{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5,\"alert\":true}\n");
+  const json object = json::parse(
+      shown([](ResultWriter& writer) { return make_anomaly_view("json", writer); }, alert_outputs()));
+  EXPECT_EQ(object["lines"].size(), 2u);
+  EXPECT_EQ(object["top"][0]["alert"], true);
+  const std::string text =
+      shown([](ResultWriter& writer) { return make_anomaly_view("text", writer); }, alert_outputs());
+  EXPECT_THAT(text, HasSubstr("2 lines; ! marks the alerts, 1 in all\n"));
+  EXPECT_THAT(text, HasSubstr("       2       7.50 !"));
+}
+
 TEST(AnomalyView, JsonIsOneObject) {
   const auto make = [](ResultWriter& writer) { return make_anomaly_view("json", writer); };
   const json object = json::parse(shown(make, anomaly_outputs()));
