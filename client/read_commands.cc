@@ -24,6 +24,7 @@ struct ReadOptions {
   int top = 10;
   std::optional<double> alert_rate;
   int words = 120;
+  bool running = false;
   int segment_tokens = 512;
 };
 
@@ -112,11 +113,17 @@ void add_summarize(CommandLine& line) {
       line.app().add_subcommand("summarize", "A document's most telling sentences, in their order");
   add_file(*command, *options);
   add_count(*command, "--words", options->words, "About how many words");
+  command->add_flag("--running", options->running,
+                    "Also a summary of what was read so far, after every 32 KiB (text, ndjson)");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(*command, options->shared);
-  command->footer("Example:\n  unroll summarize report.txt --words 80");
+  command->footer(
+      "Examples:\n  unroll summarize report.txt --words 80\n"
+      "  ssh host cat minutes.txt | unroll summarize - --running");
   line.on(command, [options] {
-    return read_one(*options, {"summarize", {{"words", options->words}}}, [&](ResultWriter& writer, Source&) {
+    json plugin_options = {{"words", options->words}};
+    if (options->running) plugin_options["every"] = 32 * 1024;
+    return read_one(*options, {"summarize", plugin_options}, [&](ResultWriter& writer, Source&) {
       return make_summary_view(options->shared.format, writer);
     });
   });

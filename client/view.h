@@ -31,6 +31,8 @@ std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter&
 /// Whether the plugin anomaly marked the line as an alert.
 bool is_alert(const nlohmann::json& line);
 std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer);
+/// A summary's sentences for a terminal, each behind the byte that it begins at.
+std::string summary_rows(const Terminal& terminal, const nlohmann::json& sentences);
 /// json: one object with all segments. ndjson: an output a line.
 std::unique_ptr<View> make_embed_view(const std::string& format, ResultWriter& writer);
 

@@ -137,6 +137,30 @@ TEST(SummaryView, TextIsWrapped) {
             std::string(50, 'a') + ". b\n" + std::string(50, 'c') + "\n");
 }
 
+TEST(SummaryView, RunningSummariesComeBeforeTheLast) {
+  const json last = {
+      {"type", "summary"}, {"words", 2}, {"sentences", {{{"start", 7}, {"end", 11}, {"text", "C\nd."}}}}};
+  json running = last;
+  running["type"] = "running";
+  running["end"] = 40000u;
+  const auto as = [&](const std::string& format) {
+    return shown([&](ResultWriter& writer) { return make_summary_view(format, writer); }, {running, last});
+  };
+  EXPECT_EQ(as("text"), "The first 40,000 bytes\nC d.\n\nC d.\n");
+  EXPECT_EQ(as("json"), R"({"sentences":[{"start":7,"end":11,"text":"C\nd."}],"words":2})"
+                        "\n");
+  EXPECT_THAT(as("ndjson"), HasSubstr(R"({"type":"running","end":40000,"sentences":[{"start":7)"));
+}
+
+TEST(SummaryView, ATerminalsRowsBeginWithTheByte) {
+  Terminal terminal;
+  terminal.width = 40;
+  const json sentences = {
+      {{"start", 1234u}, {"end", 1290u}, {"text", std::string(20, 'a') + "\n" + std::string(20, 'b')}}};
+  EXPECT_EQ(summary_rows(terminal, sentences), "      1,234  " + std::string(20, 'a') + "\n" +
+                                                   std::string(13, ' ') + std::string(20, 'b') + "\n");
+}
+
 TEST(EmbedView, JsonIsOneObject) {
   const auto make = [](ResultWriter& writer) { return make_embed_view("json", writer); };
   const json document = {{"type", "document"}, {"dim", 2}, {"vector", {0.6, 0.8}}};
