@@ -76,6 +76,7 @@ class AnomalyTable : public View {
     if (data.contains("alerts"))
       heading += "; ! marks the alerts, " + with_thousands(whole(data, "alerts")) + " in all";
     writer_.write(bold(writer_.terminal(), heading) + "\n");
+    between_ = data.contains("alerts") ? "   " : "  ";
     if (top.empty()) return;
     writer_.write(dim(writer_.terminal(), "    line      score") + "\n");
     const double highest = number(top.front(), "score");
@@ -90,11 +91,12 @@ class AnomalyTable : public View {
     const double heat = highest > lowest ? heat_of(score, lowest, highest) : 0.5;
     writer_.write(right(with_thousands(whole(line, "line")), 8) + "  " +
                   heated(terminal, heat, right(fixed(score, 2), 9)) +
-                  (is_alert(line) ? heated(terminal, 1, " !") : "  ") +
+                  (is_alert(line) ? heated(terminal, 1, " ! ") : between_) +
                   cut(one_line(text_of(line, "text")), terminal.width - 23) + "\n");
   }
 
   ResultWriter& writer_;
+  std::string between_;  // score and text, where there is no alert
 };
 
 }  // namespace
