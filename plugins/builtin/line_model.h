@@ -46,7 +46,7 @@ class LineModel {
  private:
   static constexpr std::uint32_t kLinesHorizon = 2000;
   static constexpr double kColdLines = 32;  // so many lines until scores count half
-  static constexpr double kShrink = 4;  // a shape's own statistics weigh as its lines against so many
+  static constexpr double kShrink = 4;      // a shape's own statistics weigh as its lines against so many
   static constexpr double kLeastDeviation = 0.1;
 
   /// How often something is new, lately; and what it is worth, in nats, that something is.
