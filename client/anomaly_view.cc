@@ -8,25 +8,30 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// Just {"line":...,"start":...,"end":...,"score":...}: the form that scripts rely on.
+/// Just {"line":...,"start":...,"end":...,"score":...}, and "alert" where it is one: the form that scripts
+/// rely on.
 std::string line_object(const json& line) {
   ordered_json ordered;
   for (const char* key : {"line", "start", "end"}) ordered[key] = whole(line, key);
   number(line, "score");  // There, and a number.
   ordered["score"] = line["score"];
+  if (is_alert(line)) ordered["alert"] = true;
   return to_line(ordered);
 }
 
 /// Lines have no type.
+bool is_line(const json& output) {
+  return !output.is_object() || !output.contains("type");
+}
 bool is_document(const json& output) {
-  return output.is_object() && output.contains("type") && type_of(output) == "document";
+  return !is_line(output) && type_of(output) == "document";
 }
 
 class AnomalyLines : public View {
  public:
   explicit AnomalyLines(ResultWriter& writer) : writer_(writer) {}
   void output(const json& data) override {
-    if (is_document(data)) return;
+    if (!is_line(data)) return;
     writer_.write(line_object(data));
     writer_.end_line();
   }
@@ -41,14 +46,15 @@ class AnomalyObject : public View {
   explicit AnomalyObject(ResultWriter& writer) : writer_(writer) {}
 
   void output(const json& data) override {
-    if (!is_document(data)) {
+    if (is_line(data)) {
       writer_.write(lines_++ == 0 ? "{\"lines\":[\n" : ",\n");
       writer_.write(line_object(data));
       return;
     }
+    if (!is_document(data)) return;
     ordered_json top = ordered_json::array();
     for (const json& line : data.at("top"))
-      top.push_back(in_order(line, {"line", "start", "end", "score", "text"}));
+      top.push_back(in_order(line, {"line", "start", "end", "score", "alert", "text"}));
     writer_.write(lines_ == 0 ? "{\"lines\":[" : "");
     writer_.write("],\n\"top\":" + to_line(top) + "}");
     writer_.end_line();
@@ -66,8 +72,11 @@ class AnomalyTable : public View {
   void output(const json& data) override {
     if (!is_document(data)) return;
     const json& top = data.at("top");
-    writer_.write(bold(writer_.terminal(), "Oddest of " + with_thousands(whole(data, "lines")) + " lines") +
-                  "\n");
+    std::string heading = "Oddest of " + with_thousands(whole(data, "lines")) + " lines";
+    if (data.contains("alerts"))
+      heading += "; ! marks the alerts, " + with_thousands(whole(data, "alerts")) + " in all";
+    writer_.write(bold(writer_.terminal(), heading) + "\n");
+    between_ = data.contains("alerts") ? "   " : "  ";
     if (top.empty()) return;
     writer_.write(dim(writer_.terminal(), "    line      score") + "\n");
     const double highest = number(top.front(), "score");
@@ -81,14 +90,21 @@ class AnomalyTable : public View {
     const double score = number(line, "score");
     const double heat = highest > lowest ? heat_of(score, lowest, highest) : 0.5;
     writer_.write(right(with_thousands(whole(line, "line")), 8) + "  " +
-                  heated(terminal, heat, right(fixed(score, 2), 9)) + "  " +
+                  heated(terminal, heat, right(fixed(score, 2), 9)) +
+                  (is_alert(line) ? heated(terminal, 1, " ! ") : between_) +
                   cut(one_line(text_of(line, "text")), terminal.width - 23) + "\n");
   }
 
   ResultWriter& writer_;
+  std::string between_;  // score and text, where there is no alert
 };
 
 }  // namespace
+
+bool is_alert(const json& line) {
+  const auto alert = line.find("alert");
+  return alert != line.end() && *alert == true;
+}
 
 std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer) {
   if (format == "ndjson") return std::make_unique<AnomalyLines>(writer);

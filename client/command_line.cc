@@ -98,6 +98,12 @@ CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std
       ->type_name(type_name);
 }
 
+void add_alert_rate(CLI::App& command, std::optional<double>& rate) {
+  command.add_option("--alert-rate", rate, "Mark about so many lines in a thousand as alerts, 0.01 to 500")
+      ->type_name("N")
+      ->check(CLI::Range(0.01, 500.0).description(""));
+}
+
 CLI::Validator one_of(const std::vector<std::string>& values) {
   return CLI::IsMember(values).description("");
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ void add_format_flags(CLI::App& command, SharedOptions& options, const std::stri
 /// An option that may be given several times, with one value each: what follows that is the next argument.
 CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std::vector<std::string>& values,
                                  const std::string& description, const std::string& type_name);
+
+/// --alert-rate of the plugin anomaly.
+void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 
 /// A check for one of a few values, which leaves them to the option's type_name().
 CLI::Validator one_of(const std::vector<std::string>& values);

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "client/command_error.h"
@@ -33,6 +34,7 @@ struct FollowOptions {
   fs::path journal_directory, state;
   int quiet_ms = 1000;
   double threshold = 5;
+  std::optional<double> alert_rate;
 
   bool reads_journal() const { return whole_journal || !units.empty(); }
 };
@@ -72,7 +74,10 @@ std::string key_of(const FollowOptions& options, const std::vector<PluginRequest
 
 std::vector<PluginRequest> plugins_of(const FollowOptions& options) {
   std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
-  if (plugins.empty()) plugins.push_back({"anomaly", {{"top", 0}}});
+  if (plugins.empty()) {
+    plugins.push_back({"anomaly", {{"top", 0}}});
+    if (options.alert_rate) plugins[0].options["alert_rate"] = *options.alert_rate;
+  }
   const bool odd_lines = plugins.size() == 1 && plugins[0].name == "anomaly";
   if (!odd_lines && options.shared.format == "text") {
     throw CommandError("--format text shows odd lines, which only plugin anomaly finds; add --format ndjson",
@@ -111,7 +116,9 @@ class Following {
     std::unique_ptr<FollowedPump> made = make_pump();
     FollowedPump& pump = *made;
     Source source = Source::pumped(name_of(options_), std::move(made));
-    FollowView view({options_.shared.format, source.name(), options_.threshold}, pump, before_.printed);
+    FollowView view(
+        {options_.shared.format, source.name(), options_.threshold, options_.alert_rate.has_value()}, pump,
+        before_.printed);
     const std::unique_ptr<Reader> reader = make_reader(options_.shared, memory_.journal());
     try {
       reader->read(source, request_, events(pump, view));
@@ -216,6 +223,11 @@ void add_how(CLI::App& command, FollowOptions& options) {
   command.add_option("--threshold", options.threshold, "Least score of a line that is shown (text)")
       ->type_name("SCORE")
       ->capture_default_str();
+  add_alert_rate(command, options.alert_rate);
+  command.get_option("--alert-rate")
+      ->description("Show alerts instead: about so many lines in a thousand, 0.01 to 500")
+      ->excludes("--threshold")
+      ->excludes("--plugin");
   command
       .add_option("--quiet-ms", options.quiet_ms, "Read an unfinished block when nothing came for so long")
       ->type_name("N")
@@ -247,7 +259,7 @@ void add_follow_command(CommandLine& line) {
       "Each output is printed once; after a crash, those of the last second may come twice, unless standard "
       "output "
       "is a regular file.\n\n"
-      "Examples:\n  unroll follow /var/log/syslog\n  unroll follow --journal ssh --threshold 6\n"
+      "Examples:\n  unroll follow /var/log/syslog\n  unroll follow --journal ssh --alert-rate 1\n"
       "  unroll follow app.log --plugin score --format ndjson >> scores.ndjson");
   line.on(command, [options] {
     check(*options);

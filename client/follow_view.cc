@@ -23,7 +23,7 @@ void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
   }
   if (!data.contains("line")) return;  // the document's own, at its end
   const double score = number(data, "score");
-  if (score >= options_.threshold) odd_line(data, score);
+  if (options_.alerts ? is_alert(data) : score >= options_.threshold) odd_line(data, score);
 }
 
 void FollowView::odd_line(const nlohmann::json& line, double score) {

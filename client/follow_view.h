@@ -15,6 +15,7 @@ struct FollowViewOptions {
   std::string format;    ///< "text": odd lines, of the anomaly plugin. "ndjson": every output.
   std::string name;      ///< Of what is followed.
   double threshold = 5;  ///< Least score of an odd line.
+  bool alerts = false;   ///< Odd are the lines that the plugin marked, instead.
 };
 
 /// One thread; borrows the pump for the lines' text.

@@ -3,6 +3,7 @@
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "client/command_error.h"
 #include "client/command_line.h"
@@ -21,7 +22,9 @@ struct ReadOptions {
   std::vector<std::string> plugins;
   std::string granularity;
   int top = 10;
+  std::optional<double> alert_rate;
   int words = 120;
+  bool running = false;
 };
 
 using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
@@ -88,14 +91,18 @@ void add_anomaly(CommandLine& line) {
       line.app().add_subcommand("anomaly", "The oddest lines of a log, without rules or labels");
   add_file(*command, *options);
   add_count(*command, "--top", options->top, "How many lines to show (text, json)");
+  add_alert_rate(*command, options->alert_rate);
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(*command, options->shared);
   command->footer(
-      "With --format ndjson: one object a line of the log, with line, start, end (bytes) and score.\n\n"
+      "With --format ndjson: one object a line of the log, with line, start, end (bytes) and score; with "
+      "--alert-rate also \"alert\":true where it is one.\n\n"
       "Examples:\n  unroll anomaly /var/log/dpkg.log\n"
       "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'");
   line.on(command, [options] {
-    return read_one(*options, {"anomaly", {{"top", options->top}}}, [&](ResultWriter& writer, Source&) {
+    json plugin_options = {{"top", options->top}};
+    if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
+    return read_one(*options, {"anomaly", plugin_options}, [&](ResultWriter& writer, Source&) {
       return make_anomaly_view(options->shared.format, writer);
     });
   });
@@ -107,11 +114,17 @@ void add_summarize(CommandLine& line) {
       line.app().add_subcommand("summarize", "A document's most telling sentences, in their order");
   add_file(*command, *options);
   add_count(*command, "--words", options->words, "About how many words");
+  command->add_flag("--running", options->running,
+                    "Also a summary of what was read so far, after every 32 KiB (text, ndjson)");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(*command, options->shared);
-  command->footer("Example:\n  unroll summarize report.txt --words 80");
+  command->footer(
+      "Examples:\n  unroll summarize report.txt --words 80\n"
+      "  ssh host cat minutes.txt | unroll summarize - --running");
   line.on(command, [options] {
-    return read_one(*options, {"summarize", {{"words", options->words}}}, [&](ResultWriter& writer, Source&) {
+    json plugin_options = {{"words", options->words}};
+    if (options->running) plugin_options["every"] = 32 * 1024;
+    return read_one(*options, {"summarize", plugin_options}, [&](ResultWriter& writer, Source&) {
       return make_summary_view(options->shared.format, writer);
     });
   });

@@ -9,7 +9,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 ordered_json summary_in_order(const json& summary) {
-  ordered_json ordered = in_order(summary, {"type", "sentences", "words"});
+  ordered_json ordered = in_order(summary, {"type", "end", "sentences", "words"});
   ordered["sentences"] = ordered_json::array();
   for (const json& sentence : summary.at("sentences")) {
     ordered["sentences"].push_back(in_order(sentence, {"start", "end", "text"}));
@@ -17,16 +17,17 @@ ordered_json summary_in_order(const json& summary) {
   return ordered;
 }
 
+/// text: wrapped; on a terminal each sentence for itself, behind the byte that it begins at. Of summaries
+/// while the document is read, text and ndjson show each, json the last alone.
 class SummaryView : public View {
  public:
   SummaryView(std::string format, ResultWriter& writer) : format_(std::move(format)), writer_(writer) {}
 
   void output(const json& data) override {
-    if (type_of(data) != "summary") return;
-    if (format_ == "text") {
-      write_text(data.at("sentences"));
-      return;
-    }
+    const bool running = type_of(data) == "running";
+    if (!running && type_of(data) != "summary") return;
+    if (format_ == "text") return write_text(data, running);
+    if (format_ == "json" && running) return;
     ordered_json summary = summary_in_order(data);
     if (format_ == "json") summary.erase("type");
     writer_.write(to_line(summary));
@@ -34,11 +35,25 @@ class SummaryView : public View {
   }
 
  private:
-  void write_text(const json& sentences) {
+  void write_text(const json& data, bool running) {
+    const Terminal& terminal = writer_.terminal();
+    if (running)
+      writer_.write(bold(terminal, "The first " + with_thousands(whole(data, "end")) + " bytes") + "\n");
+    const json& sentences = data.at("sentences");
+    writer_.write(terminal.present
+                      ? summary_rows(terminal, sentences)
+                      : wrap(summary_text(sentences), std::min<std::size_t>(terminal.width, 80)));
+    if (running) {
+      writer_.write("\n");
+      writer_.flush();
+    }
+  }
+
+  static std::string summary_text(const json& sentences) {
     std::string text;
     for (const json& sentence : sentences)
       text += (text.empty() ? "" : " ") + one_line(text_of(sentence, "text"));
-    writer_.write(wrap(text, std::min<std::size_t>(writer_.terminal().width, 80)));
+    return text;
   }
 
   std::string format_;
@@ -86,6 +101,18 @@ class EmbedObject : public View {
 };
 
 }  // namespace
+
+std::string summary_rows(const Terminal& terminal, const json& sentences) {
+  constexpr std::size_t kPlace = 11;  // columns
+  std::string rows;
+  for (const json& sentence : sentences) {
+    const std::string text = one_line(text_of(sentence, "text"));
+    std::string wrapped = wrap(text, std::min<std::size_t>(terminal.width, 92), kPlace + 2);
+    const std::string place = right(with_thousands(whole(sentence, "start")), kPlace) + "  ";
+    rows += dim(terminal, place) + wrapped.substr(std::min(wrapped.size(), place.size()));
+  }
+  return rows;
+}
 
 std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer) {
   return std::make_unique<SummaryView>(format, writer);

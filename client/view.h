@@ -27,10 +27,14 @@ std::unique_ptr<View> make_score_view(const std::string& format, ResultWriter& w
 std::unique_ptr<View> make_passage_table(ResultWriter& writer, Source& source);
 /// A page that stands alone: each token in the colour of its surprisal. Needs granularity "token".
 std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source);
-/// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score}
-/// a line.
+/// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score},
+/// alert where it is one, a line.
 std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer);
+/// Whether the plugin anomaly marked the line as an alert.
+bool is_alert(const nlohmann::json& line);
 std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer);
+/// A summary's sentences for a terminal, each behind the byte that it begins at.
+std::string summary_rows(const Terminal& terminal, const nlohmann::json& sentences);
 /// json: one object with all segments. ndjson: an output a line.
 std::unique_ptr<View> make_embed_view(const std::string& format, ResultWriter& writer);
 

@@ -1,13 +1,14 @@
 // anomaly: how odd each line of a log is, given the lines before it. Online and without labels; see
-// line_model.h.
+// line_model.h. Options: `top`, how many of the oddest lines the end names; `top_window`, the same after
+// every so many lines; `alert_rate`, about how many lines in a thousand are marked as alerts.
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "plugins/builtin/alert_rate.h"
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/line_model.h"
 #include "plugins/builtin/options.h"
@@ -17,57 +18,56 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll anomaly 1";
-constexpr std::int64_t kMaxTop = 1000;
-constexpr std::size_t kKeptText = 512;  // of a line, for its shape and to be shown
-constexpr std::size_t kWindow = 8;      // tokens in a row whose mean surprisal may peak
+constexpr std::string_view kTag = "unroll anomaly 2";
+constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
+constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // in a thousand lines
+constexpr std::size_t kKeptText = 512;                         // of a line, for its shape and to be shown
+constexpr std::size_t kWindow = 8;  // tokens in a row whose mean surprisal may peak
 
 /// A line as it is being read.
 struct Line {
   std::uint64_t begin = 0, end = 0;  // end: without the line end
   std::uint64_t bytes = 0, tokens = 0;
-  double nats = 0, peak = 0;
-  std::array<double, kWindow> recent{};  // surprisal of the last tokens, by index modulo kWindow
-  std::string text;                      // its first kKeptText bytes
+  double nats = 0, highest = 0;  // of all tokens, of one
+  std::string text;              // its first kKeptText bytes
 
   void add_token(double token_nats) {
-    recent[tokens % kWindow] = token_nats;
     ++tokens;
     nats += token_nats;
-    if (tokens < kWindow) return;
-    double sum = 0;
-    for (const double x : recent) sum += x;
-    peak = std::max(peak, sum / kWindow);
+    highest = std::max(highest, token_nats);
   }
   LineSurprisal surprisal() const {
-    const double mean = tokens == 0 ? 0.0 : nats / static_cast<double>(tokens);
-    return {nats, mean, tokens < kWindow ? mean : peak};
+    return {nats, tokens == 0 ? 0.0 : nats / static_cast<double>(tokens), highest};
   }
-  void visit(auto& archive) {
-    archive(begin, end, bytes, tokens, nats, peak, text);
-    for (double& x : recent) archive(x);
-  }
+  void visit(auto& archive) { archive(begin, end, bytes, tokens, nats, highest, text); }
 };
 
 struct Odd {
   double rank = 0;  // the score
   std::uint64_t line = 0, start = 0, end = 0;
+  bool alert = false;
   std::string text;
 
-  void visit(auto& archive) { archive(rank, line, start, end, text); }
+  void visit(auto& archive) { archive(rank, line, start, end, alert, text); }
 };
 
 class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "1",
+      .version = "2",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
 
   Anomaly(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);
-    state_.top = TopList<Odd>(static_cast<std::size_t>(options.integer("top", 20, 0, kMaxTop)));
+    const TopList<Odd> top(static_cast<std::size_t>(options.integer("top", 20, 0, kMaxTop)));
+    state_.top = state_.window_top = top;
+    window_ = static_cast<std::uint64_t>(options.integer("top_window", 0, 0, kMaxWindow));
+    if (const auto rate = options.number("alert_rate", kLeastAlertRate, kMaxAlertRate)) {
+      marks_alerts_ = true;
+      state_.alert_rate = AlertRate(*rate / 1000);
+    }
     options.done();
   }
 
@@ -82,30 +82,30 @@ class Anomaly {
   void finish(const plugin::End&) {
     if (state_.line.bytes > 0) close_line(state_.line.begin + state_.line.bytes);
     JsonText json;
-    json.open('{').field("type", "document").field("lines", state_.lines).key("top").open('[');
-    for (const auto& odd : state_.top.best_first()) {
-      json.open('{').field("line", odd.line).field("start", odd.start).field("end", odd.end);
-      json.field("score", odd.rank).field("text", odd.text).close('}');
-    }
-    host_.emit(json.close(']').close('}').text());
+    json.open('{').field("type", "document").field("lines", state_.lines);
+    if (marks_alerts_) json.field("alerts", state_.alerts);
+    write_top(json, state_.top);
+    host_.emit(json.close('}').text());
   }
 
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
     load_state(state_, bytes, kTag);
-    if (state_.top.size() > state_.top.capacity()) {
+    if (state_.top.size() > state_.top.capacity() ||
+        state_.window_top.size() > state_.window_top.capacity()) {
       throw plugin::StateError("the saved state was made with other options");
     }
   }
 
  private:
   struct State {
-    std::uint64_t lines = 0;  // that have ended
+    std::uint64_t lines = 0, alerts = 0;  // lines that have ended
     Line line;
     LineModel model;
-    TopList<Odd> top;
+    AlertRate alert_rate;
+    TopList<Odd> top, window_top;
 
-    void visit(auto& archive) { archive(lines, line, model, top); }
+    void visit(auto& archive) { archive(lines, alerts, line, model, alert_rate, top, window_top); }
   };
 
   void take_byte(char c, std::uint64_t offset) {
@@ -127,15 +127,49 @@ class Anomaly {
     const auto text = std::string_view(line.text).substr(0, line.end - line.begin);
     const double score = state_.model.score(line_shape(text), line.surprisal());
 
+    const bool alert = marks_alerts_ && state_.alert_rate.alerts(score);
+    if (alert) ++state_.alerts;
+
     JsonText json;
     json.open('{').field("line", state_.lines).field("start", line.begin).field("end", line.end);
-    host_.emit(json.field("score", score).close('}').text());
-    if (state_.top.takes(score)) {
-      state_.top.add({score, state_.lines, line.begin, line.end, std::string(cut_utf8(text, kMaxShownText))});
+    json.field("score", score);
+    if (alert) json.field("alert", true);
+    host_.emit(json.close('}').text());
+
+    const auto offer = [&](TopList<Odd>& top) {
+      if (!top.takes(score)) return;
+      const auto shown = std::string(cut_utf8(text, kMaxShownText));
+      top.add({score, state_.lines, line.begin, line.end, alert, shown});
+    };
+    offer(state_.top);
+    if (window_ == 0) return;
+    offer(state_.window_top);
+    if (state_.lines % window_ == 0) close_window();
+  }
+
+  void close_window() {
+    JsonText json;
+    json.open('{').field("type", "window").field("first_line", state_.lines - window_ + 1);
+    json.field("last_line", state_.lines);
+    write_top(json, state_.window_top);
+    host_.emit(json.close('}').text());
+    state_.window_top = TopList<Odd>(state_.window_top.capacity());
+  }
+
+  static void write_top(JsonText& json, const TopList<Odd>& top) {
+    json.key("top").open('[');
+    for (const auto& odd : top.best_first()) {
+      json.open('{').field("line", odd.line).field("start", odd.start).field("end", odd.end);
+      json.field("score", odd.rank);
+      if (odd.alert) json.field("alert", true);
+      json.field("text", odd.text).close('}');
     }
+    json.close(']');
   }
 
   plugin::Host host_;
+  std::uint64_t window_ = 0;  // lines; 0: none
+  bool marks_alerts_ = false;
   State state_;
 };
 

@@ -58,7 +58,12 @@ class JsonText {
   }
   JsonText& value(std::integral auto number) {
     separate();
-    return digits(number);
+    if constexpr (std::same_as<decltype(number), bool>) {
+      out_ += number ? "true" : "false";
+      return *this;
+    } else {
+      return digits(number);
+    }
   }
   /// Six significant digits.
   JsonText& value(std::floating_point auto number) {

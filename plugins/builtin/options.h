@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -33,6 +34,18 @@ class Options {
                                  std::to_string(most));
     }
     return value->get<std::int64_t>();
+  }
+
+  /// Nothing where the key was not given.
+  std::optional<double> number(const std::string& key, double least, double most) {
+    const auto* value = take(key);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_number() || !(value->get<double>() >= least) || !(value->get<double>() <= most)) {
+      throw plugin::OptionsError("option \"" + key + "\" is " + shown(*value) +
+                                 "; it must be a number from " + nlohmann::json(least).dump() + " to " +
+                                 nlohmann::json(most).dump());
+    }
+    return value->get<double>();
   }
 
   std::string choice(const std::string& key, std::initializer_list<const char*> allowed,

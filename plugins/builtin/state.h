@@ -28,7 +28,11 @@ class StateWriter {
   template <class T>
   void operator()(const std::vector<T>& list) {
     (*this)(static_cast<std::uint64_t>(list.size()));
-    for (const auto& item : list) (*this)(item);
+    if constexpr (std::is_arithmetic_v<T>) {
+      out_.append(reinterpret_cast<const char*>(list.data()), list.size() * sizeof(T));
+    } else {
+      for (const auto& item : list) (*this)(item);
+    }
   }
   template <class T>
   requires requires(T& t, StateWriter& w) { t.visit(w); }

@@ -1,12 +1,14 @@
 // summarize: the sentences that stand for the document, within a budget of words, in the document's order.
 //
-// While the document goes by, each sentence of prose gets a worth (how informative it was to the model, how
-// near to the document's run of thought, where it stands); the best of each stretch of the document are kept,
-// however long it is. At the end those most central among the kept ones are chosen, each against repeating
-// what is chosen already.
+// While the document goes by, each sentence of prose gets a worth (whether its words are those that come
+// again and again, how surprising it was to the model, where it stands); the best of each stretch of the
+// document are kept, however long it is. At the end those worth most by the words of the whole are chosen,
+// each against repeating what is chosen already, by words and by hidden states. Options: `words`, the budget;
+// `every`, also a summary of what there was so far after every so many bytes.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,17 +23,21 @@
 #include "plugins/builtin/state.h"
 #include "plugins/builtin/summary_choice.h"
 #include "plugins/builtin/top_list.h"
+#include "plugins/builtin/word_counts.h"
 
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll summarize 1";
+constexpr std::string_view kTag = "unroll summarize 2";
 constexpr std::int64_t kMaxWords = 10000;
+// Chosen by measurement: docs/summarize.md.
+constexpr double kEarly = 3, kOpening = 0.5, kSurprising = 0.15;
+constexpr std::int64_t kLeastEvery = 4096, kMostEvery = std::int64_t{1} << 40;
 
 /// The best candidates of each of kStretches equal stretches, which double in length as the document grows.
 class Candidates {
  public:
-  static constexpr std::size_t kStretches = 32, kEach = 8;
+  static constexpr std::size_t kStretches = 16, kEach = 16;
 
   void add(Candidate candidate) {
     while (candidate.start / length_ >= kStretches) double_length();
@@ -69,13 +75,16 @@ class Candidates {
 class Summarize {
  public:
   static constexpr plugin::About kAbout{.name = "summarize",
-                                        .version = "1",
+                                        .version = "2",
                                         .description = "Chooses the sentences that stand for the document",
                                         .wants = UNROLL_WANT_TEXT | UNROLL_WANT_HIDDEN};
 
   Summarize(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);
     words_ = static_cast<std::size_t>(options.integer("words", 120, 1, kMaxWords));
+    every_ = static_cast<std::uint64_t>(options.integer("every", 0, 0, kMostEvery));
+    if (every_ > 0) every_ = std::max<std::uint64_t>(every_, kLeastEvery);
+    state_.next = every_;
     options.done();
   }
 
@@ -84,7 +93,6 @@ class Summarize {
     if (hidden.rows() != block.size())
       throw plugin::Error("the block's hidden states are not one for each token");
     for (std::size_t i = 0; i < block.size(); ++i) {
-      state_.document.add(hidden.row(i));
       state_.stream.token(block.text(i), block.offsets()[i], nats_of(block.logprobs()[i], block),
                           hidden.row(i), [this](Sentence sentence) { take(std::move(sentence)); });
     }
@@ -92,17 +100,7 @@ class Summarize {
 
   void finish(const plugin::End&) {
     state_.stream.finish([this](Sentence sentence) { take(std::move(sentence)); });
-    const auto candidates = state_.candidates.in_order();
-    std::size_t words = 0;
-    JsonText json;
-    json.open('{').field("type", "summary").key("sentences").open('[');
-    for (const auto index : choose_sentences(candidates, state_.sentences, words_)) {
-      const auto& sentence = candidates[index];
-      json.open('{').field("start", sentence.start).field("end", sentence.end);
-      json.field("text", sentence.text).close('}');
-      words += word_count(sentence.text);
-    }
-    host_.emit(json.close(']').field("words", words).close('}').text());
+    emit_summary("summary", std::nullopt);
   }
 
   std::string save() const { return save_state(state_, kTag); }
@@ -111,46 +109,72 @@ class Summarize {
  private:
   struct State {
     SentenceStream stream;
-    Spread document, sentences;  // of hidden states: of all tokens; of the means of prose sentences
-    Running surprisal, nearness;
+    Spread sentences;  // of the means of prose sentences' hidden states
+    WordCounts words;
+    Running surprisal, commonness;
     std::uint32_t seen = 0;  // prose sentences
+    std::uint64_t next = 0;  // byte from which the next running summary is due
     Candidates candidates;
 
-    void visit(auto& archive) { archive(stream, document, sentences, surprisal, nearness, seen, candidates); }
+    void visit(auto& archive) {
+      archive(stream, sentences, words, surprisal, commonness, seen, next, candidates);
+    }
   };
 
   void take(Sentence sentence) {
-    auto text = normalised(sentence.text);
+    const auto text = normalised(sentence.text);
     if (sentence.sums.tokens == 0 || !is_prose(text)) return;
     auto mean = std::move(sentence.sums.hidden);
     for (float& x : mean) x /= static_cast<float>(sentence.sums.tokens);
+    state_.sentences.add(mean);
+    const auto words = content_words(text);
+    state_.words.add(words);
     const double surprisal = sentence.sums.nats / static_cast<double>(sentence.sums.tokens);
-    const double nearness = state_.document.cosine(mean);
-    const double worth = worth_of(sentence, word_count(text), surprisal, nearness);
+    const double commonness = state_.words.commonness(words);
+    const double own = own_worth(sentence, against(state_.surprisal, surprisal, 0.1));
+    const double rank = own + against(state_.commonness, commonness, 0.01);
 
     constexpr std::uint32_t kHorizon = 1000;
     state_.surprisal.update(surprisal, state_.seen, kHorizon);
-    state_.nearness.update(nearness, state_.seen, kHorizon);
+    state_.commonness.update(commonness, state_.seen, kHorizon);
     state_.seen = std::min(state_.seen + 1, kHorizon);
-    state_.sentences.add(mean);
-    state_.candidates.add({worth, sentence.start, sentence.end, std::move(text), std::move(mean)});
+    state_.candidates.add(
+        {rank, own, sentence.start, sentence.end, std::move(sentence.text), half_precision(mean)});
+    if (every_ == 0 || sentence.end < state_.next) return;
+    emit_summary("running", sentence.end);
+    state_.next = (sentence.end / every_ + 1) * every_;
   }
 
-  double worth_of(const Sentence& sentence, std::size_t words, double surprisal, double nearness) const {
-    const auto against = [this](const Running& usual, double x, double least) {
-      return state_.seen == 0 ? 0.0 : std::clamp((x - usual.mean) / (usual.deviation + least), -3.0, 3.0);
-    };
-    // The middle and a little above is informative; far above is garbled, far below is boilerplate.
-    const double informative = (against(state_.surprisal, surprisal, 0.1) - 0.5) / 2;
-    const double early = 0.5 * std::exp(-static_cast<double>(sentence.start) / 4096);
-    const double opening = sentence.opens_paragraph ? 0.3 : 0.0;
-    const double compact = words >= 10 && words <= 35 ? 0.3 : 0.0;
-    return -informative * informative + 0.3 * against(state_.nearness, nearness, 0.01) + early + opening +
-           compact;
+  void emit_summary(const char* type, std::optional<std::uint64_t> end) {
+    const auto candidates = state_.candidates.in_order();
+    std::size_t words = 0;
+    JsonText json;
+    json.open('{').field("type", type);
+    if (end) json.field("end", *end);
+    json.key("sentences").open('[');
+    for (const auto index : choose_sentences(candidates, state_.sentences, state_.words, words_)) {
+      const auto& sentence = candidates[index];
+      json.open('{').field("start", sentence.start).field("end", sentence.end);
+      json.field("text", sentence.text).close('}');
+      words += word_count(normalised(sentence.text));
+    }
+    host_.emit(json.close(']').field("words", words).close('}').text());
+  }
+
+  /// In usual deviations.
+  double against(const Running& usual, double x, double least) const {
+    return state_.seen == 0 ? 0.0 : std::clamp((x - usual.mean) / (usual.deviation + least), -3.0, 3.0);
+  }
+
+  /// Without its words. What surprises most is garbled, or a detail; documents say early what they are about.
+  static double own_worth(const Sentence& sentence, double surprising) {
+    const double early = kEarly * std::exp(-static_cast<double>(sentence.start) / 4096);
+    return early + (sentence.opens_paragraph ? kOpening : 0.0) - kSurprising * surprising;
   }
 
   plugin::Host host_;
   std::size_t words_ = 0;
+  std::uint64_t every_ = 0;  // bytes; 0: no running summaries
   State state_;
 };
 

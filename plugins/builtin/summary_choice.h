@@ -1,8 +1,9 @@
-// Which of the candidates make the summary: central to the document and unlike each other (maximal marginal
-// relevance, Carbonell and Goldstein 1998), within a budget of words.
+// Which of the candidates make the summary: about what the document is about and unlike each other (maximal
+// marginal relevance, Carbonell and Goldstein 1998), within a budget of words.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,17 +13,31 @@
 #include <vector>
 
 #include "plugins/builtin/sentence_text.h"
+#include "plugins/builtin/word_counts.h"
 
 namespace unroll::builtin {
 
 struct Candidate {
   double rank = 0;  ///< Its worth as it went by.
+  double own = 0;   ///< The part of it that does not change with what comes behind.
   std::uint64_t start = 0, end = 0;
-  std::string text;         ///< Whitespace normalised.
-  std::vector<float> mean;  ///< [dim] of its tokens' hidden states.
+  std::string text;                 ///< The document's own bytes.
+  std::vector<std::uint16_t> mean;  ///< [dim] of its tokens' hidden states, in half_precision().
 
-  void visit(auto& archive) { archive(rank, start, end, text, mean); }
+  void visit(auto& archive) { archive(rank, own, start, end, text, mean); }
 };
+
+/// As bfloat16: candidates are most of the state, which is saved after every block.
+inline std::vector<std::uint16_t> half_precision(std::span<const float> row) {
+  std::vector<std::uint16_t> out;
+  for (const float x : row) out.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16));
+  return out;
+}
+inline std::vector<float> full_precision(std::span<const std::uint16_t> row) {
+  std::vector<float> out;
+  for (const auto x : row) out.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16));
+  return out;
+}
 
 /// Mean and spread of vectors, by dimension.
 struct Spread {
@@ -39,16 +54,6 @@ struct Spread {
       sum[d] += row[d];
       squares[d] += static_cast<double>(row[d]) * row[d];
     }
-  }
-  /// With the mean; 0 where either has no length.
-  double cosine(std::span<const float> row) const {
-    double product = 0, own = 0, other = 0;
-    for (std::size_t d = 0; d < std::min(row.size(), sum.size()); ++d) {
-      product += row[d] * sum[d];
-      own += static_cast<double>(row[d]) * row[d];
-      other += sum[d] * sum[d];
-    }
-    return own > 0 && other > 0 ? product / std::sqrt(own * other) : 0.0;
   }
   /// What sets this one apart: without the common mean, every dimension at the same scale, of unit length.
   std::vector<double> standardised(std::span<const float> row) const {
@@ -84,39 +89,27 @@ inline void standardise(std::vector<double>& values) {
   for (double& x : values) x = variance > 1e-18 ? (x - mean) / std::sqrt(variance) : 0.0;
 }
 
-/// Worth and centrality (the mean likeness to all others) on one scale.
-inline std::vector<double> relevance(const std::vector<Candidate>& candidates,
-                                     const std::vector<std::vector<double>>& directions) {
-  std::vector<double> worth, central;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    worth.push_back(candidates[i].rank);
-    double sum = 0;
-    for (std::size_t k = 0; k < candidates.size(); ++k) {
-      if (k != i) sum += std::max(0.0, dot(directions[i], directions[k]));
-    }
-    central.push_back(sum);
-  }
-  standardise(worth);
-  standardise(central);
-  for (std::size_t i = 0; i < worth.size(); ++i) worth[i] += central[i];
-  return worth;
-}
-
 }  // namespace choice
 
 /// Indices into `candidates` (which are in document order), ascending. `sentences`: the spread of all their
 /// means.
 inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& candidates,
-                                                 const Spread& sentences, std::size_t budget) {
+                                                 const Spread& sentences, const WordCounts& counts,
+                                                 std::size_t budget) {
   constexpr double kMostOverlap = 0.6;  // of words with one that is chosen
-  constexpr double kRedundancy = 2.0;   // what full likeness to a chosen one costs, in standard deviations
+  constexpr double kRedundancy = 1.0;   // what full likeness to a chosen one costs, in standard deviations
   std::vector<std::vector<double>> directions;
   std::vector<std::vector<std::uint32_t>> words;
+  std::vector<std::size_t> lengths;
   for (const auto& candidate : candidates) {
-    directions.push_back(sentences.standardised(candidate.mean));
+    directions.push_back(sentences.standardised(full_precision(candidate.mean)));
     words.push_back(content_words(candidate.text));
+    lengths.push_back(word_count(normalised(candidate.text)));
   }
-  const auto relevance = choice::relevance(candidates, directions);
+  std::vector<double> relevance;
+  for (const auto& own : words) relevance.push_back(counts.commonness(own));
+  choice::standardise(relevance);
+  for (std::size_t i = 0; i < candidates.size(); ++i) relevance[i] += candidates[i].own;
 
   std::vector<double> likeness(candidates.size(), 0.0);  // the highest to any chosen one
   std::vector<bool> out(candidates.size(), false);       // chosen, or too like one that is
@@ -125,13 +118,13 @@ inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& c
     std::optional<std::size_t> best;
     const auto value = [&](std::size_t i) { return relevance[i] - kRedundancy * likeness[i]; };
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (out[i] || word_count(candidates[i].text) > budget) continue;
+      if (out[i] || lengths[i] > budget) continue;
       if (!best || value(i) > value(*best)) best = i;
     }
     if (!best) break;
     chosen.push_back(*best);
     out[*best] = true;
-    budget -= word_count(candidates[*best].text);
+    budget -= lengths[*best];
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const double overlap = word_overlap(words[i], words[*best]);
       likeness[i] = std::max({likeness[i], overlap, choice::dot(directions[i], directions[*best])});

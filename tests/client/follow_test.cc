@@ -105,6 +105,15 @@ TEST_F(Follow, StoppedKilledAndRotatedIsAsOneReading) {
   expect_as_one_reading(log_of(1, 600), log);
 }
 
+TEST_F(Follow, AlertRateShowsTheAlertsAlone) {
+  const std::string log = file("a.log").string();
+  append(log, log_of(41, 400) + "Segfault!! %%%% @@ zqx\n" + log_of(441, 200));
+  follow(embedded_command({log, "--alert-rate", "2"}), 1, SIGTERM);
+  EXPECT_THAT(out(), HasSubstr("       401  "));
+  EXPECT_THAT(out(), HasSubstr("Segfault!! %%%% @@ zqx\n"));
+  EXPECT_LE(lines(), 10);
+}
+
 TEST_F(Follow, DaemonRemembersTheDocument) {
   const std::string log = file("a.log").string();
   const auto command = daemon_command({log, "--format", "ndjson"});

@@ -92,6 +92,32 @@ TEST(AnomalyView, NdjsonIsJustFourKeysALine) {
       "\n");
 }
 
+/// Line 2 is an alert; a window has ended.
+std::vector<json> alert_outputs() {
+  auto outputs = anomaly_outputs();
+  outputs[1]["alert"] = outputs[2]["top"][0]["alert"] = true;
+  outputs[2]["alerts"] = 1u;
+  outputs.insert(outputs.begin() + 2,
+                 json::parse(R"({"type":"window","first_line":1,"last_line":2,"top":[]})"));
+  return outputs;
+}
+
+TEST(AnomalyView, AlertsAreMarkedAndWindowsAreNoLines) {
+  const std::string lines =
+      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer); }, alert_outputs());
+  EXPECT_EQ(lines,
+            "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n"
+            "{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5,\"alert\":true}\n");
+  const json object = json::parse(
+      shown([](ResultWriter& writer) { return make_anomaly_view("json", writer); }, alert_outputs()));
+  EXPECT_EQ(object["lines"].size(), 2u);
+  EXPECT_EQ(object["top"][0]["alert"], true);
+  const std::string text =
+      shown([](ResultWriter& writer) { return make_anomaly_view("text", writer); }, alert_outputs());
+  EXPECT_THAT(text, HasSubstr("2 lines; ! marks the alerts, 1 in all\n"));
+  EXPECT_THAT(text, HasSubstr("       2       7.50 !"));
+}
+
 TEST(AnomalyView, JsonIsOneObject) {
   const auto make = [](ResultWriter& writer) { return make_anomaly_view("json", writer); };
   const json object = json::parse(shown(make, anomaly_outputs()));
@@ -109,6 +135,30 @@ TEST(SummaryView, TextIsWrapped) {
                                  {{"start", 70}, {"end", 130}, {"text", "b\n" + std::string(50, 'c')}}})}};
   EXPECT_EQ(shown([](ResultWriter& writer) { return make_summary_view("text", writer); }, {summary}),
             std::string(50, 'a') + ". b\n" + std::string(50, 'c') + "\n");
+}
+
+TEST(SummaryView, RunningSummariesComeBeforeTheLast) {
+  const json last = {
+      {"type", "summary"}, {"words", 2}, {"sentences", {{{"start", 7}, {"end", 11}, {"text", "C\nd."}}}}};
+  json running = last;
+  running["type"] = "running";
+  running["end"] = 40000u;
+  const auto as = [&](const std::string& format) {
+    return shown([&](ResultWriter& writer) { return make_summary_view(format, writer); }, {running, last});
+  };
+  EXPECT_EQ(as("text"), "The first 40,000 bytes\nC d.\n\nC d.\n");
+  EXPECT_EQ(as("json"), R"({"sentences":[{"start":7,"end":11,"text":"C\nd."}],"words":2})"
+                        "\n");
+  EXPECT_THAT(as("ndjson"), HasSubstr(R"({"type":"running","end":40000,"sentences":[{"start":7)"));
+}
+
+TEST(SummaryView, ATerminalsRowsBeginWithTheByte) {
+  Terminal terminal;
+  terminal.width = 40;
+  const json sentences = {
+      {{"start", 1234u}, {"end", 1290u}, {"text", std::string(20, 'a') + "\n" + std::string(20, 'b')}}};
+  EXPECT_EQ(summary_rows(terminal, sentences), "      1,234  " + std::string(20, 'a') + "\n" +
+                                                   std::string(13, ' ') + std::string(20, 'b') + "\n");
 }
 
 TEST(EmbedView, JsonIsOneObject) {

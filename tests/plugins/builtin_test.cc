@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "plugins/builtin/sentence_text.h"
 #include "tests/plugins/fixture.h"
 
 namespace unroll::testing {
@@ -17,11 +16,6 @@ void expect_near(const json& object, const char* key, double expected) {
   ASSERT_TRUE(object.contains(key)) << object;
   EXPECT_NEAR(object[key].get<double>(), expected, 1e-5 * std::max(1.0, std::fabs(expected)))
       << key << object;
-}
-
-std::string shown(const SyntheticDocument& document, const json& passage) {
-  const auto start = passage["start"].get<std::size_t>(), end = passage["end"].get<std::size_t>();
-  return document.text().substr(start, end - start);
 }
 
 TEST(Score, LinesWorkedByHand) {
@@ -110,50 +104,6 @@ TEST(Score, AnEmptyDocumentHasAResult) {
   EXPECT_EQ(outputs[0]["perplexity"], 1);
 }
 
-TEST(Anomaly, APlantedLineRanksFirst) {
-  constexpr int kOdd = 251;
-  std::vector<MadeToken> tokens;
-  for (int line = 1; line <= 400; ++line) {
-    const float usual = -0.5f - 0.01f * static_cast<float>(line % 7);
-    const auto number = std::to_string(line);
-    tokens.push_back({"10:00:" + number, usual});
-    tokens.push_back(
-        {line == kOdd ? " kernel: segfault at" : " accepted connection from", line == kOdd ? -9 : usual});
-    tokens.push_back({" 10.0.0." + number + "\n", line == kOdd ? -6 : usual});
-  }
-  const auto document = made_document(tokens, 10);
-  const auto outputs = read("anomaly", R"({"top":3})", document);
-  ASSERT_EQ(outputs.size(), 401u);
-  for (int line = 1; line <= 400; ++line)
-    EXPECT_EQ(outputs[static_cast<std::size_t>(line) - 1]["line"], line);
-  const auto& result = outputs.back();
-  EXPECT_EQ(result["lines"], 400);
-  ASSERT_EQ(result["top"].size(), 3u);
-  EXPECT_EQ(result["top"][0]["line"], kOdd);
-  EXPECT_EQ(result["top"][0]["text"], "10:00:251 kernel: segfault at 10.0.0.251");
-  EXPECT_EQ(shown(document, result["top"][0]), result["top"][0]["text"]);
-  EXPECT_EQ(result["top"][0]["score"], outputs[kOdd - 1]["score"]);
-  EXPECT_GT(result["top"][0]["score"].get<double>(), 2 * result["top"][1]["score"].get<double>());
-}
-
-TEST(Summarize, SentencesAreTheDocumentsOwnInOrderWithinTheWords) {
-  for (const int limit : {25, 60}) {
-    const SyntheticDocument document(SyntheticKind::kProse, 11);
-    const auto outputs = read("summarize", json({{"words", limit}}).dump(), document);
-    ASSERT_EQ(outputs.size(), 1u);
-    std::size_t words = 0, behind = 0;
-    for (const auto& sentence : outputs[0]["sentences"]) {
-      EXPECT_GE(sentence["start"].get<std::size_t>(), behind);
-      behind = sentence["end"].get<std::size_t>();
-      EXPECT_EQ(builtin::normalised(shown(document, sentence)), sentence["text"]);
-      words += builtin::word_count(sentence["text"].get<std::string>());
-    }
-    EXPECT_EQ(outputs[0]["words"], words);
-    EXPECT_LE(words, static_cast<std::size_t>(limit));
-    EXPECT_GT(words, static_cast<std::size_t>(limit) / 2);
-  }
-}
-
 struct Use {
   const char *plugin, *options;
 };
@@ -162,7 +112,8 @@ TEST(Builtin, ResumesAtEveryBlockWhateverTheOptions) {
   for (const auto& [plugin, options] :
        {Use{"score", R"({"granularity":"line"})"}, Use{"score", R"({"granularity":"token","top":0})"},
         Use{"score", R"({"granularity":"document","top":1000})"}, Use{"anomaly", R"({"top":1})"},
-        Use{"summarize", R"({"words":500})"}, Use{"embed", R"({"segment_tokens":7})"}}) {
+        Use{"anomaly", R"({"top_window":3,"alert_rate":100})"}, Use{"summarize", R"({"words":500})"},
+        Use{"summarize", R"({"every":4096})"}, Use{"embed", R"({"segment_tokens":7})"}}) {
     for (const auto kind : kSyntheticKinds) {
       const SyntheticDocument document(kind, 99);
       EXPECT_EQ(read(plugin, options, document, true), read(plugin, options, document)) << plugin << options;
@@ -227,9 +178,10 @@ TEST(Builtin, ALogProbabilityThatIsNoNumberIsAnError) {
 TEST(Builtin, WrongOptionsAreNamed) {
   for (const auto& [plugin, options] :
        {Use{"score", R"({"granularity":"words"})"}, Use{"score", R"({"top":1.5})"},
-        Use{"anomaly", R"({"top":-1})"}, Use{"anomaly", R"({"top":18446744073709551615})"},
-        Use{"summarize", R"({"words":0})"}, Use{"embed", R"({"segment_tokens":"7"})"},
-        Use{"embed", R"({"segments":7})"}}) {
+        Use{"anomaly", R"({"alert_rate":"5"})"}, Use{"anomaly", R"({"alert_rate":0})"},
+        Use{"anomaly", R"({"top_window":-1})"}, Use{"anomaly", R"({"top":-1})"},
+        Use{"anomaly", R"({"top":18446744073709551615})"}, Use{"summarize", R"({"words":0})"},
+        Use{"embed", R"({"segment_tokens":"7"})"}, Use{"embed", R"({"segments":7})"}}) {
     try {
       Loaded(builtin_library(plugin)).create(options);
       ADD_FAILURE() << plugin << " took " << options;

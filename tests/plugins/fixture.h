@@ -94,4 +94,10 @@ inline std::vector<json> read(const std::string& builtin, const std::string& opt
   return parsed;
 }
 
+/// The bytes of the document that an output is about.
+inline std::string shown(const SyntheticDocument& document, const json& passage) {
+  const auto start = passage["start"].get<std::size_t>(), end = passage["end"].get<std::size_t>();
+  return document.text().substr(start, end - start);
+}
+
 }  // namespace unroll::testing

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""How near `unroll summarize` comes to summaries that authors wrote, beside simple baselines: ROUGE-1, -2 and -L.
+
+    bench/quality/summary_rouge.py extract CHECKOUT FOLDER      # of python/peps or rust-lang/rfcs
+    bench/quality/summary_rouge.py measure [--unroll build/bin/unroll] [--model models/unroll-small] [--words 100] FOLDER
+
+`extract` takes documents with a summary of their author's (a PEP's "Abstract", a Rust RFC's "Summary"), 60 to 250 words of
+prose, out of a checkout: the rest of the document becomes NAME.txt, the summary NAME.reference. Of at least 10,000 and at
+most 60,000 bytes; in the order of a hash of the name, so that `--count` takes a sample that stays. `measure` summarises each
+NAME.txt in about so many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown:
+
+    lead       the first sentences
+    random     sentences drawn from a seed
+    lexrank    PyPI sumy's, where that is installed
+    unroll     unroll summarize
+
+All but the last choose from the same sentences: those of paragraphs of prose, cut at .!? before a capital.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import re
+import subprocess
+from pathlib import Path
+
+PEP = re.compile(r"^Abstract\n=+\n(.*?)(?=^[^\n]+\n=+\n)", re.M | re.S)
+RFC = re.compile(r"^#+ Summary\n(.*?)(?=^#+ [^\n]+\n)", re.M | re.S)
+
+
+def extract(checkout, folder, count):
+    files = [(file, PEP) for file in checkout.glob("**/pep-*.rst")] + [(file, RFC) for file in checkout.glob("text/*.md")]
+    files.sort(key=lambda entry: hashlib.sha256(entry[0].name.encode()).digest())
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = 0
+    for file, pattern in files:
+        text = file.read_text(errors="replace")
+        found = pattern.search(text)
+        if not found or taken == count:
+            continue
+        rest = text[: found.start()] + text[found.end() :]
+        reference = " ".join(re.sub(r"^\[.*\]:.*$|[*`]", "", found[1], flags=re.M).split())
+        if 60 <= len(reference.split()) <= 250 and 10_000 <= len(rest.encode()) <= 60_000:
+            (folder / f"{file.stem}.txt").write_text(rest)
+            (folder / f"{file.stem}.reference").write_text(reference + "\n")
+            taken += 1
+    print(f"{taken} documents in {folder}")
+
+
+def sentences_of(text):
+    result = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        if paragraph[:1].isalpha() and paragraph.rstrip()[-1:] in ".!?":
+            result += re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", " ".join(paragraph.split()))
+    return [sentence for sentence in result if 6 <= len(sentence.split()) <= 60]
+
+
+def within(order, sentences, words):
+    """Indices in `order` as long as they fit, put into the document's order."""
+    chosen = []
+    for i in order:
+        length = len(sentences[i].split())
+        if length <= words:
+            chosen.append(i)
+            words -= length
+    return " ".join(sentences[i] for i in sorted(chosen))
+
+
+def lexrank_order(sentences):
+    from sumy.models.dom import ObjectDocumentModel, Paragraph, Sentence
+    from sumy.nlp.stemmers import Stemmer
+    from sumy.summarizers.lex_rank import LexRankSummarizer
+
+    class Words:
+        @staticmethod
+        def to_words(text):
+            return re.findall(r"\w+", text.lower())
+
+    summarizer = LexRankSummarizer(Stemmer("english"))
+    document = ObjectDocumentModel([Paragraph([Sentence(sentence, Words) for sentence in sentences])])
+    summarizer._ensure_dependencies_installed()
+    bags = [summarizer._to_words_set(sentence) for sentence in document.sentences]
+    frequencies, inverse = summarizer._compute_tf(bags), summarizer._compute_idf(bags)
+    matrix = summarizer._create_matrix(bags, summarizer.threshold, frequencies, inverse)
+    scores = summarizer.power_method(matrix, summarizer.epsilon)
+    return sorted(range(len(sentences)), key=lambda i: -scores[i])
+
+
+def unroll_summary(program, model, file, words):
+    command = [program, "summarize", file, "--words", str(words), "--model", model, "--embedded", "--format", "json"]
+    summary = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return " ".join(sentence["text"] for sentence in summary["sentences"])
+
+
+def baselines(file, words):
+    sentences = sentences_of(file.read_text())
+    numbers = list(range(len(sentences)))
+    result = {"lead": within(numbers, sentences, words)}
+    shuffled = random.Random(file.name).sample(numbers, len(numbers))
+    result["random"] = within(shuffled, sentences, words)
+    try:
+        result["lexrank"] = within(lexrank_order(sentences), sentences, words)
+    except ImportError:
+        pass
+    return result
+
+
+def rouge(reference, summary):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scores = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score(reference, summary)
+    return [scores[kind].fmeasure for kind in ("rouge1", "rouge2", "rougeL")]
+
+
+def measure(options):
+    rows = {}
+    files = sorted(options.folder.glob("*.txt"))
+    for file in files:
+        summaries = baselines(file, options.words)
+        summaries["unroll"] = unroll_summary(options.unroll, options.model, file, options.words)
+        reference = file.with_suffix(".reference").read_text()
+        for name, summary in summaries.items():
+            rows.setdefault(name, []).append(rouge(reference, summary))
+    print(f"{len(files)} documents, {options.words} words\n\n| | ROUGE-1 | ROUGE-2 | ROUGE-L |\n|---|---|---|---|")
+    for name, each in rows.items():
+        print(f"| {name} | " + " | ".join(f"{sum(column) / len(each):.3f}" for column in zip(*each)) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    extracting = commands.add_parser("extract")
+    extracting.add_argument("checkout", type=Path, metavar="CHECKOUT")
+    extracting.add_argument("folder", type=Path, metavar="FOLDER")
+    extracting.add_argument("--count", type=int, default=48)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
+    measuring.add_argument("--model", default="models/unroll-small", metavar="DIR")
+    measuring.add_argument("--words", type=int, default=100)
+    measuring.add_argument("folder", type=Path, metavar="FOLDER")
+    options = parser.parse_args()
+    if options.command == "extract":
+        extract(options.checkout, options.folder, options.count)
+    else:
+        measure(options)
+
+
+if __name__ == "__main__":
+    main()
