@@ -28,8 +28,12 @@ void now_in(const char* function, const std::string& document = {}, std::uint64_
 
 using Say = std::function<void(Result, const std::string&)>;
 
+/// How a child ends that came to its end: by exit, where LeakSanitizer looks for leaks, or at once.
+enum class Ending { kExit, kAtOnce };
+
 /// Forks: the caller has one thread. What `body` says comes back in order; what it throws, a signal, an exit,
 /// a sanitizer's report or the deadline is a line kFailed behind.
-std::vector<Line> isolated(std::chrono::milliseconds deadline, const std::function<void(const Say&)>& body);
+std::vector<Line> isolated(std::chrono::milliseconds deadline, Ending ending,
+                           const std::function<void(const Say&)>& body);
 
 }  // namespace unroll::check

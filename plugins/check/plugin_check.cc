@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include <dlfcn.h>
 #include <malloc.h>
 
 #include "plugins/check/reading.h"
@@ -35,6 +36,7 @@ class PluginCheck {
     const char* name;
     std::string (PluginCheck::*run)();  ///< Returns what is well, or throws.
     bool alone = false;                 ///< The others mean nothing where this fails.
+    Ending ending = Ending::kAtOnce;
   };
   static std::span<const Check> checks() {
     using C = PluginCheck;
@@ -53,7 +55,7 @@ class PluginCheck {
                                         {"side by side", &C::interleaves},
                                         {"threads", &C::reads_on_threads},
                                         {"destroy", &C::destroys_early},
-                                        {"leaks", &C::leaks_nothing},
+                                        {"leaks", &C::leaks_nothing, false, Ending::kExit},
                                         {"time", &C::takes_time}};
     return kChecks;
   }
@@ -395,12 +397,14 @@ class PluginCheck {
 void load(PluginRegistry& registry, const std::filesystem::path& file) {
   registry.set_log([](int, std::string_view, std::string_view) {});
   registry.load_library(file);
+  // It stays, so that a sanitizer's report can name what is in it.
+  ::dlopen(std::filesystem::absolute(file).c_str(), RTLD_NOW | RTLD_NODELETE);
 }
 
 /// The names of its plugins; none where it cannot be loaded.
 std::vector<std::string> check_library(const std::filesystem::path& file, std::chrono::milliseconds deadline,
                                        Report& report) {
-  auto lines = isolated(deadline, [&](const Say& say) {
+  auto lines = isolated(deadline, Ending::kAtOnce, [&](const Say& say) {
     PluginRegistry registry;
     load(registry, file);
     for (const auto& info : registry.plugins()) say(Result::kOk, info.name);
@@ -430,7 +434,7 @@ bool check_plugin_library(const std::filesystem::path& file, std::chrono::millis
   for (const auto& name : check::check_library(file, deadline, report)) {
     report.subject(name);
     for (const auto& one : PluginCheck::checks()) {
-      const auto lines = check::isolated(deadline, [&](const check::Say& say) {
+      const auto lines = check::isolated(deadline, one.ending, [&](const check::Say& say) {
         PluginRegistry registry;
         check::load(registry, file);
         PluginCheck(registry, *registry.find(name), say).run(one);

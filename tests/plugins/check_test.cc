@@ -12,6 +12,7 @@
 namespace unroll::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -87,6 +88,15 @@ TEST(Check, GoesOnAfterACrash) {
   const Checked checked(test_library("aborts_in_load"));
   EXPECT_THAT(checked.report, HasSubstr("ok      bad: leaks: ")) << checked.report;
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// A library with a sanitizer in it cannot be loaded by a program without.
+TEST(Check, ShowsWhatASanitizerFound) {
+  EXPECT_THAT(Checked(test_library("sanitized")).failures,
+              AllOf(HasSubstr("bad: leaks: "), HasSubstr("LeakSanitizer: detected memory leaks"),
+                    HasSubstr("in finish "), Not(HasSubstr("bad: outputs"))));
+}
+#endif
 
 TEST(Check, EndsWhatHangs) {
   const Checked checked(test_library("hangs_in_finish"), "--timeout 1");
