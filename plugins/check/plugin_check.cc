@@ -13,6 +13,7 @@
 #include <malloc.h>
 
 #include "plugins/check/reading.h"
+#include "plugins/check/watched_destroy.h"
 
 namespace unroll {
 namespace check {
@@ -317,13 +318,21 @@ class PluginCheck {
       if (!given_up.at_end()) given_up.process();
       reading.read_to_end();
     });
+    const PluginLibrary library(info_.library);
+    if (const auto used = used_while_destroyed(own(library)); !used.empty()) {
+      throw Failure("it calls the host's " + used + " while it is destroyed; emit from process and finish");
+    }
     return "a document can be given up in the middle";
+  }
+
+  const PluginLibrary::Plugin& own(const PluginLibrary& library) const {
+    const auto same = [&](const auto& plugin) { return plugin.info.name == info_.name; };
+    return *std::find_if(library.plugins().begin(), library.plugins().end(), same);
   }
 
   std::string tells_options() {
     const PluginLibrary library(info_.library);
-    const auto same = [&](const auto& plugin) { return plugin.info.name == info_.name; };
-    const auto& table = std::find_if(library.plugins().begin(), library.plugins().end(), same)->table;
+    const auto& table = own(library).table;
     now_in("extension");
     if (table.extension == nullptr) return "it tells none";
     if (table.extension("unroll.no-such-extension/1") != nullptr) {

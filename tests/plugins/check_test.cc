@@ -80,8 +80,10 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"aborts_in_load", "bad: load: it was killed by signal 6 (Aborted) in load, document"},
         Fault{"leaks_little", "bad: leaks: each document leaves about 32 bytes"},
         Fault{"bad_schema", "bad: option schema: its schema is no JSON object"},
-        Fault{"save_changes", "bad: save: "}, Fault{"no_state", "bad: load: "},
-        Fault{"shared_state", "bad: side by side: "}, Fault{"missing", "library: "}),
+        Fault{"save_changes", "bad: save: "},
+        Fault{"emits_in_destroy", "bad: destroy: it calls the host's emit while it is destroyed"},
+        Fault{"no_state", "bad: load: "}, Fault{"shared_state", "bad: side by side: "},
+        Fault{"missing", "library: "}),
     [](const auto& info) { return std::to_string(info.index) + "_" + info.param.library; });
 
 TEST(Check, GoesOnAfterACrash) {
