@@ -53,6 +53,7 @@ Arguments parse(const std::vector<std::string>& words) {
 /// The name of AddressSanitizer's runtime where the library was built with it: it must be there first.
 std::optional<std::string> needed_sanitizer(const fs::path& file) {
   constexpr std::string_view kName = "libasan.so.";
+  if (!fs::is_regular_file(file)) return std::nullopt;  // told by the check
   std::ifstream in(file, std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(in)), {});
   const auto at = bytes.find(kName);

@@ -41,7 +41,7 @@ for plugin in word-count keyword-in-context redact-secrets first-try plain-c fro
   cat output.txt
   case $plugin in
     word-count) grep -q '"words":9' output.txt ;;
-    keyword-in-context) grep -q '"keywords":\[{"offset":' output.txt ;;
+    keyword-in-context) grep -q '"token":" password"' output.txt ;;
     redact-secrets) grep -q '"begin":39' output.txt ;;
     *) grep -q '"tokens":' output.txt ;;
   esac

@@ -31,12 +31,13 @@ static unroll_status process(void* made, const unroll_block* block) {
   char json[200];
   const int count = snprintf(json, sizeof json,
                              "{\"first_token\":%d,\"token\":%d,\"bytes\":%d,\"logprob\":%d,\"entropy\":%d,"
-                             "\"dim\":%d,\"hidden\":%d,\"text\":\"%.2s\","
+                             "\"dim\":%d,\"hidden\":%d,\"text\":%d,"
                              "\"top_k\":%d}",
                              (int)block->first_token, (int)block->tokens[0],
                              (int)(block->offsets[block->length] - block->offsets[0]),
                              (int)block->logprobs[0], (int)block->entropy[0], (int)block->hidden->shape[1],
-                             (int)((const float*)block->hidden->data)[0], block->text, (int)block->top_k);
+                             (int)((const float*)block->hidden->data)[0],
+                             block->text_bytes > 0 ? (unsigned char)block->text[0] : 0, (int)block->top_k);
   return self->host->emit(self->host, json, (size_t)count);
 }
 static unroll_status finish(void* made, const unroll_document_end* end) {
