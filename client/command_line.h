@@ -58,7 +58,8 @@ void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands
 void add_batch_command(CommandLine& line);      ///< batch
 void add_follow_command(CommandLine& line);     ///< follow
 void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status
-void add_model_commands(CommandLine& line);     ///< plugin list|check, model info|convert, logits
+void add_model_commands(CommandLine& line);     ///< plugin list, model info|convert, logits
+void add_plugin_author_commands(CommandLine& line, CLI::App& plugin);  ///< plugin check|new
 void add_training_commands(CommandLine& line);  ///< train, eval, bench
 void add_shell_commands(CommandLine& line);     ///< completion, man
 void add_later_commands(CommandLine& line);     ///< Those that are not there yet.

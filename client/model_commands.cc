@@ -1,4 +1,4 @@
-// plugin list|check, model info|convert, logits.
+// plugin list, model info|convert, logits.
 #include <array>
 #include <filesystem>
 #include <iostream>
@@ -12,7 +12,6 @@
 #include "model/checkpoint.h"
 #include "model/logits.h"
 #include "model/threads.h"
-#include "plugins/check.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
@@ -24,7 +23,7 @@ using nlohmann::ordered_json;
 
 struct ModelCommandOptions {
   SharedOptions shared;
-  fs::path library, tokens, from, to;
+  fs::path tokens, from, to;
   std::string dtype = "bf16";
 };
 
@@ -70,10 +69,6 @@ int list_plugins(const ModelCommandOptions& options) {
     throw CommandError("no plugins in " + folder.string() + "; set UNROLL_PLUGIN_PATH to their folder");
   }
   return problems.empty() ? 0 : kExitFailed;
-}
-
-int check_plugin(const ModelCommandOptions& options) {
-  return check_plugin_library(options.library, std::cout) ? 0 : kExitFailed;
 }
 
 // --- models
@@ -157,11 +152,7 @@ void add_plugin(CommandLine& line) {
   CLI::App* command = plugin->add_subcommand("list", "The plugins that are installed");
   add_format_flags(*command, options->shared, "text|json");
   line.on(command, [options] { return list_plugins(*options); });
-
-  options = std::make_shared<ModelCommandOptions>();
-  command = plugin->add_subcommand("check", "Load a plugin and try everything that the host will ask of it");
-  command->add_option("FILE", options->library, "The shared library")->required()->type_name("");
-  line.on(command, [options] { return check_plugin(*options); });
+  add_plugin_author_commands(line, *plugin);
 }
 
 void add_model(CommandLine& line) {

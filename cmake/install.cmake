@@ -9,6 +9,7 @@ set(UNROLL_CMAKE_INSTALL_DIRECTORY ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
 # LibTorch stays where it is.
 set_target_properties(unroll unrolld PROPERTIES INSTALL_RPATH ${TORCH_LIBRARY_DIR})
 install(TARGETS unroll RUNTIME)
+install(TARGETS unroll_plugin_check RUNTIME DESTINATION libexec/unroll)
 install(TARGETS unroll_plugin_score unroll_plugin_anomaly unroll_plugin_summarize unroll_plugin_embed
         LIBRARY DESTINATION ${UNROLL_PLUGIN_INSTALL_DIRECTORY})
 # A plugin's worker, and the sandbox for one in Python.

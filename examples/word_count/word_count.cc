@@ -12,8 +12,8 @@ class WordCount {
   explicit WordCount(unroll::plugin::Host host) : host_(host) {}
 
   void process(const unroll::plugin::Block& block) {
-    for (const unsigned char c : block.text()) {
-      const bool space = std::isspace(c) != 0;
+    for (const char c : block.text()) {
+      const bool space = std::isspace(static_cast<unsigned char>(c)) != 0;
       if (!space && !state_.in_word) ++state_.words;
       state_.in_word = !space;
     }

@@ -1,25 +1,32 @@
 // `unroll plugin check` passes what keeps the promises of plugin.h and finds what breaks one.
-#include "plugins/check.h"
-
+#include <array>
+#include <cstdio>
 #include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include "tests/plugins/fixture.h"
 
 namespace unroll::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 
 struct Checked {
-  explicit Checked(const fs::path& file) {
-    std::ostringstream out;
-    passed = check_plugin_library(file, out);
-    report = out.str();
+  explicit Checked(const fs::path& file, const std::string& options = "") {
+    const std::string command = std::string(PLUGIN_CHECK_PROGRAM) + " " + options + " " + file.string();
+    std::FILE* out = ::popen(command.c_str(), "r");
+    std::array<char, 4096> buffer{};
+    for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), out)) > 0;) {
+      report.append(buffer.data(), n);
+    }
+    const int status = ::pclose(out);
+    passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     std::istringstream lines(report);
     for (std::string line; std::getline(lines, line);) {
       if (line.starts_with("FAILED  ")) failures += line + "\n";
@@ -36,7 +43,7 @@ TEST_P(SoundPlugin, Passes) {
   const Checked checked(GetParam());
   EXPECT_TRUE(checked.passed) << checked.report;
   EXPECT_EQ(checked.failures, "");
-  EXPECT_THAT(checked.last, MatchesRegex("PASSED: 13 checks, [01] notes?"));
+  EXPECT_THAT(checked.last, MatchesRegex("PASSED: 18 checks, [01] notes?"));
 }
 INSTANTIATE_TEST_SUITE_P(Check, SoundPlugin,
                          ::testing::Values(builtin_library("score"), builtin_library("anomaly"),
@@ -58,14 +65,53 @@ TEST_P(BadPlugin, FailsWithTheReason) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Check, BadPlugin,
-    ::testing::Values(Fault{"no_entry", "no_entry.so: library: "}, Fault{"abi_version", "library: "},
-                      Fault{"struct_size", "library: "}, Fault{"name", "library: "},
-                      Fault{"emits_in_create", "bad: create: "}, Fault{"throws", "bad: outputs: "},
-                      Fault{"invalid_json", "bad: outputs: "}, Fault{"writes_in_process", "bad: outputs: "},
-                      Fault{"not_repeatable", "bad: repeat: "}, Fault{"keeps_pointer", "bad: memory: "},
-                      Fault{"writes_into_block", "bad: memory: "}, Fault{"no_state", "bad: load: "},
-                      Fault{"shared_state", "bad: side by side: "}, Fault{"missing", "library: "}),
-    [](const auto& info) { return info.param.library; });
+    ::testing::Values(
+        Fault{"no_entry", "no_entry.so: library: "}, Fault{"abi_version", "library: "},
+        Fault{"struct_size", "library: "}, Fault{"name", "library: "},
+        Fault{"emits_in_create", "bad: create: "}, Fault{"throws", "bad: outputs: "},
+        Fault{"invalid_json", "bad: outputs: "}, Fault{"writes_in_process", "bad: outputs: "},
+        Fault{"not_repeatable", "bad: repeat: "}, Fault{"keeps_pointer", "bad: memory: "},
+        Fault{"writes_into_block", "bad: memory: "},
+        Fault{"keeps_pointer", "bad: guarded memory: it read a block after the call"},
+        Fault{"writes_into_block", "bad: guarded memory: it wrote into a block in process, document"},
+        Fault{"crashes_late",
+              "bad: outputs: it was killed by signal 11 (Segmentation fault) in process, document \"prose\", "
+              "block 3"},
+        Fault{"aborts_in_load", "bad: load: it was killed by signal 6 (Aborted) in load, document"},
+        Fault{"leaks_little", "bad: leaks: each document leaves about 32 bytes"},
+        Fault{"bad_schema", "bad: option schema: its schema is no JSON object"},
+        Fault{"save_changes", "bad: save: "},
+        Fault{"emits_in_destroy", "bad: destroy: it calls the host's emit while it is destroyed"},
+        Fault{"no_state", "bad: load: "}, Fault{"shared_state", "bad: side by side: "},
+        Fault{"missing", "library: "}),
+    [](const auto& info) { return std::to_string(info.index) + "_" + info.param.library; });
+
+TEST(Check, GoesOnAfterACrash) {
+  const Checked checked(test_library("aborts_in_load"));
+  EXPECT_THAT(checked.report, HasSubstr("ok      bad: leaks: ")) << checked.report;
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// A library with a sanitizer in it cannot be loaded by a program without.
+TEST(Check, ShowsWhatASanitizerFound) {
+  EXPECT_THAT(Checked(test_library("sanitized")).failures,
+              AllOf(HasSubstr("bad: leaks: "), HasSubstr("LeakSanitizer: detected memory leaks"),
+                    HasSubstr("in finish "), Not(HasSubstr("bad: outputs"))));
+}
+#endif
+
+TEST(Check, EndsWhatHangs) {
+  const Checked checked(test_library("hangs_in_finish"), "--timeout 1");
+  EXPECT_THAT(checked.failures,
+              HasSubstr("bad: outputs: it did not return within 1000 ms in finish, document \"empty\""));
+}
+
+TEST(Check, SpeaksJson) {
+  const auto report = json::parse(Checked(test_library("none"), "--format json").report);
+  EXPECT_TRUE(report.at("passed"));
+  EXPECT_EQ(report.at("lines").at(0).at("check"), "library");
+  EXPECT_FALSE(json::parse(Checked(test_library("throws"), "--format json").report).at("passed"));
+}
 
 TEST(Check, NotesAnOptionThatIsNotRefused) {
   EXPECT_THAT(Checked(test_library("none")).report, HasSubstr("note    good: unknown option: "));

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plugins/host.h"
-#include "plugins/synthetic.h"
+#include "plugins/check/synthetic.h"
 #include "tests/temporary_folder.h"
 
 namespace unroll::testing {

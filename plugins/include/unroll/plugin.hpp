@@ -1,17 +1,29 @@
 // The plugin interface for C++20, over <unroll/plugin.h>: a class with process() and finish() is a plugin.
 // Header only; needs nothing but the standard library. What lifetimes, threads and units are is said in
-// plugin.h.
+// plugin.h. A complete plugin, which emits the number of tokens of each block:
 //
-//   class Counter {
-//    public:
-//     static constexpr unroll::plugin::About kAbout{.name = "counter", .version = "1", .description = "Counts
-//     tokens"}; Counter(unroll::plugin::Host host, std::string_view options);  // options: a JSON object as
-//     text void process(const unroll::plugin::Block& block) { tokens_ += block.size(); } void finish(const
-//     unroll::plugin::End& end);                   // host_.emit("{\"tokens\":...}") std::string save()
-//     const;                                      // both or neither; without them the plugin void
-//     load(std::span<const std::byte> state);                   // keeps nothing from one block to the next
+// clang-format off
+//
+//   #include <unroll/plugin.hpp>
+//   using namespace unroll::plugin;
+//
+//   struct Widths {
+//     static constexpr About kAbout{.name = "widths", .description = "How wide blocks are"};
+//     void process(const Block& block, Host host) { host.emit(std::to_string(block.size())); }
+//     void finish(const End&, Host) {}
 //   };
-//   UNROLL_PLUGINS(Counter);                                         // once in the library
+//   UNROLL_PLUGINS(Widths);  // once in the library
+//
+// What a class may have besides:
+//
+//   Widths(Host host, std::string_view options);  // options: a JSON object as text. Or (Host), or none.
+//   std::string save() const;                     // both or neither: without them
+//   void load(std::span<const std::byte> state);  // nothing is kept from one block to the next
+//   static constexpr const char* kOptionsSchema;  // JSON Schema of its options, for `unroll plugin list`
+//
+// clang-format on
+//
+// process() and finish() may do without their second argument, where the constructor kept the host.
 //
 // An exception that leaves one of these becomes a status and a text at the border: Error keeps its own
 // status, anything else is UNROLL_ERROR_INTERNAL.
@@ -21,6 +33,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -60,6 +73,24 @@ struct About {
   std::int32_t top_k = 0;   ///< With UNROLL_WANT_TOP_K, 1 to 64.
 };
 
+/// What the ids in a block stand for. Valid as long as the host.
+class Vocabulary {
+ public:
+  Vocabulary(const unroll_host* host, const unroll_vocabulary* table) : host_(host), table_(table) {}
+  /// Ids are 0 up to size().
+  std::size_t size() const { return static_cast<std::size_t>(table_->count(host_)); }
+  /// The bytes that the token stands for: any bytes; empty where there is no such id.
+  std::string_view token(std::int32_t id) const {
+    std::size_t bytes = 0;
+    const char* data = table_->token(host_, id, &bytes);
+    return data == nullptr ? std::string_view() : std::string_view(data, bytes);
+  }
+
+ private:
+  const unroll_host* host_;
+  const unroll_vocabulary* table_;
+};
+
 /// The host, for one instance. Cheap to copy; call it only from inside a call of the host's.
 class Host {
  public:
@@ -75,6 +106,12 @@ class Host {
     host_->log(host_, level, text.data(), text.size());
   }
   const void* extension(const char* name) const { return host_->extension(host_, name); }
+  /// Nothing where this host has none.
+  std::optional<Vocabulary> vocabulary() const {
+    const auto* table = static_cast<const unroll_vocabulary*>(extension(UNROLL_EXTENSION_VOCABULARY));
+    if (table == nullptr || table->size < sizeof(unroll_vocabulary)) return std::nullopt;
+    return Vocabulary(host_, table);
+  }
 
  private:
   const unroll_host* host_;
@@ -180,8 +217,10 @@ struct Adapter {
     static P make(Host host, std::string_view options) {
       if constexpr (std::is_constructible_v<P, Host, std::string_view>) {
         return P(host, options);
-      } else {
+      } else if constexpr (std::is_constructible_v<P, Host>) {
         return P(host);
+      } else {
+        return P();
       }
     }
     const unroll_host* host;
@@ -214,11 +253,24 @@ struct Adapter {
   }
   static unroll_status process(void* instance, const unroll_block* block) {
     auto& self = *static_cast<Instance*>(instance);
-    return guarded(self.host, [&] { self.plugin.process(Block(*block)); });
+    return guarded(self.host, [&] {
+      if constexpr (requires(P & p, const Block& b, Host h) { p.process(b, h); }) {
+        self.plugin.process(Block(*block), Host(self.host));
+      } else {
+        self.plugin.process(Block(*block));
+      }
+    });
   }
   static unroll_status finish(void* instance, const unroll_document_end* end) {
     auto& self = *static_cast<Instance*>(instance);
-    return guarded(self.host, [&] { self.plugin.finish(End{end->tokens, end->bytes}); });
+    return guarded(self.host, [&] {
+      const End whole{end->tokens, end->bytes};
+      if constexpr (requires(P & p, const End& e, Host h) { p.finish(e, h); }) {
+        self.plugin.finish(whole, Host(self.host));
+      } else {
+        self.plugin.finish(whole);
+      }
+    });
   }
   static unroll_status save(void* instance) {
     auto& self = *static_cast<Instance*>(instance);
@@ -236,6 +288,14 @@ struct Adapter {
                    [&] { self.plugin.load(std::span(static_cast<const std::byte*>(data), bytes)); });
   }
   static void destroy(void* instance) { std::unique_ptr<Instance>(static_cast<Instance*>(instance)).reset(); }
+
+  static const void* extension([[maybe_unused]] const char* name) {
+    if constexpr (requires { P::kOptionsSchema; }) {
+      static constexpr unroll_options kOptions{sizeof(unroll_options), P::kOptionsSchema};
+      if (name == std::string_view(UNROLL_EXTENSION_OPTIONS)) return &kOptions;
+    }
+    return nullptr;
+  }
 
   static constexpr unroll_plugin table() {
     unroll_plugin t{};
@@ -256,6 +316,7 @@ struct Adapter {
           !requires(P & p) { p.save(); }, "a plugin with save() needs load(std::span<const std::byte>)");
     }
     t.destroy = &destroy;
+    t.extension = &extension;
     return t;
   }
   static constexpr unroll_plugin kTable = table();

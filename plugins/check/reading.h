@@ -1,4 +1,5 @@
-// What check.cc is made of: one plugin reading one synthetic document, and whether it said the same twice.
+// What plugin_check.cc is made of: one plugin reading one synthetic document, and whether it said the same
+// twice.
 #pragma once
 
 #include <algorithm>
@@ -10,44 +11,64 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/check/guarded_block.h"
+#include "plugins/check/isolated.h"
+#include "plugins/check/synthetic.h"
 #include "plugins/host.h"
 #include "plugins/library.h"
-#include "plugins/synthetic.h"
 
 namespace unroll::check {
 
 using Outputs = std::vector<std::string>;
 using State = std::vector<std::byte>;
 
+struct Document {
+  std::string name;
+  SyntheticDocument content;
+};
+
 /// One instance at work on one document, from a block on. Not moved: the instance emits into it.
 class Reading {
  public:
-  Reading(const PluginRegistry& registry, const std::string& plugin, const SyntheticDocument& document,
+  Reading(const PluginRegistry& registry, const std::string& plugin, const Document& document,
           std::size_t first_block = 0)
       : registry_(registry), plugin_(plugin), document_(document), next_(first_block) {
     replace_instance();
   }
   Reading(const Reading&) = delete;
   Reading& operator=(const Reading&) = delete;
+  ~Reading() { now_in("destroy", document_.name); }
 
-  bool at_end() const { return next_ == document_.block_count(); }
+  bool at_end() const { return next_ == content().block_count(); }
   /// The block stays as it is until this ends, so that only poison() tells who reads it too late.
   SyntheticBlock& process() {
-    auto& block = kept_.emplace_back(document_.block(next_));
-    ++next_;
+    auto& block = kept_.emplace_back(content().block(next_));
+    now_in("process", document_.name, next_++);
     instance_->process(block.view());
     return block;
   }
+  /// The block's memory is read-only meanwhile, and out of reach afterwards.
+  void process_guarded() {
+    auto& block = guarded_.emplace_back(content().block(next_));
+    now_in("process", document_.name, next_++);
+    instance_->process(block.lend());
+    block.take_back();
+  }
   const Outputs& finish() {
-    instance_->finish(document_.whole().length(), document_.text().size());
+    now_in("finish", document_.name);
+    instance_->finish(content().whole().length(), content().text().size());
     return outputs_;
   }
   const Outputs& read_to_end() {
     while (!at_end()) process();
     return finish();
   }
-  State save() { return instance_->save(); }
+  State save() {
+    now_in("save", document_.name);
+    return instance_->save();
+  }
   void load(State state) {
+    now_in("load", document_.name);
     instance_->load(state);
     std::fill(state.begin(), state.end(), std::byte{0xA5});  // borrowed only
   }
@@ -58,12 +79,14 @@ class Reading {
     load(std::move(state));
   }
 
-  const SyntheticDocument& document() const { return document_; }
+  const Document& document() const { return document_; }
+  const SyntheticDocument& content() const { return document_.content; }
   const Outputs& outputs() const { return outputs_; }
 
  private:
   void replace_instance() {
     std::string options = "{}";
+    now_in("create", document_.name);
     instance_ =
         registry_.create(plugin_, options, [this](std::string json) { outputs_.push_back(std::move(json)); });
     options = "??";  // borrowed only
@@ -71,9 +94,10 @@ class Reading {
 
   const PluginRegistry& registry_;
   const std::string& plugin_;
-  const SyntheticDocument& document_;
+  const Document& document_;
   std::size_t next_;
   std::deque<SyntheticBlock> kept_;
+  std::deque<GuardedBlock> guarded_;
   Outputs outputs_;
   std::unique_ptr<PluginInstance> instance_;
 };

@@ -1,4 +1,4 @@
-#include "plugins/synthetic.h"
+#include "plugins/check/synthetic.h"
 
 #include <algorithm>
 #include <limits>
