@@ -216,7 +216,7 @@ TEST(Completion, BashParsesItAndCompletes) {
         .out;
   };
   EXPECT_EQ(complete("unroll sc", 1), "score\n");
-  EXPECT_EQ(complete("unroll plugin ''", 2), "list\ncheck\n");
+  EXPECT_EQ(complete("unroll plugin ''", 2), "list\ncheck\nnew\n");
   EXPECT_EQ(complete("unroll score a --format h", 4), "html\n");
   EXPECT_EQ(complete("unroll score --granul", 2), "--granularity\n");
   EXPECT_EQ(complete("unroll completion f", 2), "fish\n");
