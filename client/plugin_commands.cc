@@ -22,15 +22,12 @@ namespace fs = std::filesystem;
 
 struct CheckOptions {
   fs::path file;
-  std::string format = "text";
+  std::string format = "text", python = "python3";
   unsigned timeout = 60;
 };
 
 /// The program that checks takes this one's place: its report and exit status are the command's.
 int check_plugin(const CheckOptions& options) {
-  if (options.file.extension() == ".py") {
-    throw CommandError(options.file.string() + ": the check of Python plugins is not there yet", kExitUsage);
-  }
   const fs::path program =
       fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "libexec/unroll/unroll-plugin-check";
   const bool colour = options.format == "text" && terminal_of(STDOUT_FILENO).colour;
@@ -41,6 +38,8 @@ int check_plugin(const CheckOptions& options) {
                                 format.c_str(),
                                 "--timeout",
                                 timeout.c_str(),
+                                "--python",
+                                options.python.c_str(),
                                 file.c_str(),
                                 static_cast<const char*>(nullptr)};
   ::execv(program.c_str(), const_cast<char* const*>(arguments.data()));  // it does not write to them
@@ -114,7 +113,9 @@ void add_plugin_author_commands(CommandLine& line, CLI::App& plugin) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* command =
       plugin.add_subcommand("check", "Load a plugin and try everything that the host will ask of it");
-  command->add_option("FILE", options->file, "The shared library")->required()->type_name("");
+  command->add_option("FILE", options->file, "The shared library, or the plugin in Python")
+      ->required()
+      ->type_name("");
   command->add_option("--format", options->format, "How to report")
       ->type_name("text|json")
       ->check(one_of({"text", "json"}))
@@ -122,6 +123,9 @@ void add_plugin_author_commands(CommandLine& line, CLI::App& plugin) {
   command->add_option("--timeout", options->timeout, "A check that takes longer has failed")
       ->type_name("SECONDS")
       ->check(CLI::Range(1u, 86'400u))
+      ->capture_default_str();
+  command->add_option("--python", options->python, "The Python for a plugin in Python")
+      ->type_name("PROGRAM")
       ->capture_default_str();
   line.on(command, [options] { return check_plugin(*options); });
 

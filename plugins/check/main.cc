@@ -1,5 +1,6 @@
-// unroll-plugin-check [--format text|coloured|json] [--timeout SECONDS] FILE: what `unroll plugin check`
-// runs. A program of its own, so that what a library does meets glibc's malloc and nothing else.
+// unroll-plugin-check [--format text|coloured|json] [--timeout SECONDS] [--python PROGRAM] FILE: what `unroll
+// plugin check` runs. A program of its own, so that what a library does meets glibc's malloc and nothing
+// else.
 #include <charconv>
 #include <cstdlib>
 #include <exception>
@@ -28,7 +29,7 @@ constexpr bool kHasSanitizer = false;
 
 struct Arguments {
   fs::path file;
-  std::chrono::milliseconds timeout{60'000};
+  unroll::CheckOptions options;
   unroll::check::ReportFormat format = unroll::check::ReportFormat::kText;
 };
 
@@ -37,7 +38,9 @@ Arguments parse(const std::vector<std::string>& words) {
   Arguments arguments;
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == "--timeout" && i + 1 < words.size()) {
-      arguments.timeout = std::chrono::seconds(std::stoul(words[++i]));
+      arguments.options.timeout = std::chrono::seconds(std::stoul(words[++i]));
+    } else if (words[i] == "--python" && i + 1 < words.size()) {
+      arguments.options.python = words[++i];
     } else if (words[i] == "--format" && i + 1 < words.size()) {
       const auto& name = words[++i];
       arguments.format = name == "json"       ? ReportFormat::kJson
@@ -78,7 +81,7 @@ int main(int argc, char** argv) {
     if (arguments.file.empty()) throw std::invalid_argument("no FILE was given");
     start_again(arguments.file, argv);
     unroll::check::Report report(std::cout, arguments.format);
-    return unroll::check_plugin_library(arguments.file, arguments.timeout, report) ? 0 : 1;
+    return unroll::check_plugin_library(arguments.file, arguments.options, report) ? 0 : 1;
   } catch (const std::exception& e) {
     std::cerr << "unroll-plugin-check: " << e.what() << '\n';
     return 1;

@@ -118,7 +118,6 @@ std::string text_of(SyntheticKind kind, std::uint64_t seed) {
 }
 
 void add_token(SyntheticBlock& whole, std::size_t end, Random& random) {
-  constexpr std::size_t kVocabulary = 4096;
   whole.tokens.push_back(static_cast<std::int32_t>(random.below(kVocabulary)));
   whole.offsets.push_back(end);
   const float u = random.unit();

@@ -13,6 +13,8 @@
 
 namespace unroll {
 
+inline constexpr std::size_t kVocabulary = 4096;  ///< Token ids are below it.
+
 /// Tokens in a row with all that a plugin may want of them, in buffers of their own.
 struct SyntheticBlock {
   std::uint64_t index = 0, first_token = 0;

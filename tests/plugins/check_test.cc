@@ -1,6 +1,7 @@
 // `unroll plugin check` passes what keeps the promises of plugin.h and finds what breaks one.
 #include <array>
 #include <cstdio>
+#include <fstream>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -43,7 +44,7 @@ TEST_P(SoundPlugin, Passes) {
   const Checked checked(GetParam());
   EXPECT_TRUE(checked.passed) << checked.report;
   EXPECT_EQ(checked.failures, "");
-  EXPECT_THAT(checked.last, MatchesRegex("PASSED: 18 checks, [01] notes?"));
+  EXPECT_THAT(checked.last, MatchesRegex("PASSED: 19 checks, [01] notes?"));
 }
 INSTANTIATE_TEST_SUITE_P(Check, SoundPlugin,
                          ::testing::Values(builtin_library("score"), builtin_library("anomaly"),
@@ -99,6 +100,27 @@ TEST(Check, ShowsWhatASanitizerFound) {
                     HasSubstr("in finish "), Not(HasSubstr("bad: outputs"))));
 }
 #endif
+
+std::string with_python() {
+  return std::string("--python ") + UNROLL_PYTHON;
+}
+
+TEST(Check, ReadsAPluginInPythonThroughItsWorker) {
+  const Checked checked(fs::path(UNROLL_SOURCE_DIR) / "examples/topic_boundaries/topic_boundaries.py",
+                        with_python());
+  EXPECT_EQ(checked.last, "PASSED: 14 checks, 0 notes") << checked.report;
+}
+
+TEST(Check, FindsAPluginInPythonThatKeepsItsStateElsewhere) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "forgets.py") << "from unroll_plugin import Plugin\n"
+                                           "class Forgets(Plugin):\n"
+                                           "  name = 'forgets'\n"
+                                           "  def process(self, block):\n"
+                                           "    self.seen = getattr(self, 'seen', 0) + block.length\n"
+                                           "    self.emit({'seen': self.seen})\n";
+  EXPECT_THAT(Checked(folder / "forgets.py", with_python()).failures, HasSubstr("forgets: load: "));
+}
 
 TEST(Check, EndsWhatHangs) {
   const Checked checked(test_library("hangs_in_finish"), "--timeout 1");

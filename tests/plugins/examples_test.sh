@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs a built unroll into an empty prefix and builds every example, the frozen plugin and what `unroll plugin new` writes
 # against that alone; each passes the check, and reads a document.
-#   examples_test.sh BUILD SOURCE
+#   examples_test.sh BUILD SOURCE PYTHON
 set -eu
-build=$1 source=$2
+build=$1 source=$2 python=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" > "$work/install.log"
@@ -27,16 +27,22 @@ cd "$work"
 "$unroll" plugin new in-python --language python
 build_and_check "$work/first-try"
 build_and_check "$work/plain-c"
-python3 -m py_compile in-python/in_python.py
+for plugin in in-python/in_python.py "$source/examples/topic_boundaries/topic_boundaries.py"; do
+  "$unroll" plugin check --python "$python" "$plugin"
+  cp "$plugin" "$work/plugins/"
+done
 if "$unroll" plugin new first-try 2> again.txt; then echo "a folder was written over"; exit 1; fi
 grep -q 'it is there already' again.txt
 
 cc -std=c11 -shared -fPIC -I "$work/prefix/include" "$source/tests/plugins/frozen/1/plugin.c" -o "$work/plugins/frozen.so"
 "$unroll" plugin check "$work/plugins/frozen.so"
 
-export UNROLL_PLUGIN_PATH="$work/plugins" OMP_NUM_THREADS=1
+# Plugins in Python run under the first python3 of PATH.
+mkdir "$work/path"
+ln -s "$python" "$work/path/python3"
+export UNROLL_PLUGIN_PATH="$work/plugins" OMP_NUM_THREADS=1 PATH="$work/path:$PATH"
 printf 'the password is hunter2 and the key is Zq8vX2mWb7LtK9pRn4Yc1Hd6\n' > document.txt
-for plugin in word-count keyword-in-context redact-secrets first-try plain-c frozen-1; do
+for plugin in word-count keyword-in-context redact-secrets first-try plain-c frozen-1 in-python; do
   "$unroll" run --embedded --model "$work/prefix/share/unroll/models/unroll-small" --plugin "$plugin" document.txt > output.txt
   cat output.txt
   case $plugin in
