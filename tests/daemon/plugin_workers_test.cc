@@ -57,13 +57,17 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
   const std::vector<Bad> bad_plugins = {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which have no limit on memory
     {"grabs", "{}", "in process"},
+    {"leaks", "{}", "its limit is 256 MiB"},
 #endif
     {"crashes", "{}", "killed by signal 11 (Segmentation fault) in process"},
     {"hangs", R"({"x":1})", "did not return from process within 2000 ms"},
     {"starts-processes", "{}", "tried to start a process"},
     {"exits", "{}", "ended with exit code 0 in process"},
     {"garbage", "{}", "sent what is not of the protocol"},
-    {"claims-much", "{}", "sent what is not of the protocol"}
+    {"claims-much", "{}", "sent what is not of the protocol"},
+    {"throws", "{}", "an exception left its function process: no cheese"},
+    {"writes-into-block", "{}", "it wrote to a block, which is borrowed and read-only"},
+    {"floods", "{}", ""}  // it is too much, or on a busy machine too slow
   };
   Peer peer(socket());
   std::map<std::string, std::size_t> scored;
@@ -74,7 +78,7 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
     const auto answer = peer.call(
         "document.open",
         {{"plugins", {{{"name", bad_plugins[i].plugin}, {"options", json::parse(bad_plugins[i].options)}}}},
-         {"text", some_text(20)}});
+         {"text", some_text(bad_plugins[i].plugin == "leaks" ? 600 : 20)}});
     ASSERT_TRUE(answer.contains("result")) << answer;
     failing.emplace(answer["result"]["document"], bad_plugins[i]);
   }
@@ -84,6 +88,21 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
     EXPECT_EQ(documents.at(id).outputs, std::vector<std::string>());
     EXPECT_THAT(documents.at(id).end.dump(), AllOf(HasSubstr("plugin " + bad.plugin), HasSubstr(bad.error)));
   }
+}
+
+TEST_F(PluginWorkers, AHangingOneHoldsNobodyElseUp) {
+  Peer peer(socket());
+  const std::string hanging =
+      peer.call("document.open", {{"plugins", {{{"name", "hangs"}, {"options", {{"x", 1}}}}}},
+                                  {"text", some_text(20)}})["result"]["document"];
+  const std::string scored = open_scored(peer, 0);
+  std::vector<std::string> ended;
+  while (ended.size() < 2) {
+    const auto note = peer.notification();
+    if (note["method"] == "document.done" || note["method"] == "document.failed")
+      ended.push_back(note["params"]["document"]);
+  }
+  EXPECT_EQ(ended, (std::vector<std::string>{scored, hanging}));
 }
 
 TEST_F(PluginWorkers, WhatCannotBeLoadedIsLeftOutWithAWarning) {

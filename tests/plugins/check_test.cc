@@ -69,12 +69,13 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Fault{"no_entry", "no_entry.so: library: "}, Fault{"abi_version", "library: "},
         Fault{"struct_size", "library: "}, Fault{"name", "library: "},
-        Fault{"emits_in_create", "bad: create: "}, Fault{"throws", "bad: outputs: "},
+        Fault{"emits_in_create", "bad: create: "}, Fault{"throws", "throws: outputs: "},
         Fault{"invalid_json", "bad: outputs: "}, Fault{"writes_in_process", "bad: outputs: "},
         Fault{"not_repeatable", "bad: repeat: "}, Fault{"keeps_pointer", "bad: memory: "},
-        Fault{"writes_into_block", "bad: memory: "},
+        Fault{"writes_into_block", "writes-into-block: memory: "},
         Fault{"keeps_pointer", "bad: guarded memory: it read a block after the call"},
-        Fault{"writes_into_block", "bad: guarded memory: it wrote into a block in process, document"},
+        Fault{"writes_into_block",
+              "writes-into-block: guarded memory: it wrote into a block in process, document"},
         Fault{"crashes_late",
               "bad: outputs: it was killed by signal 11 (Segmentation fault) in process, document \"prose\", "
               "block 3"},
@@ -114,11 +115,11 @@ TEST(Check, ReadsAPluginInPythonThroughItsWorker) {
 TEST(Check, FindsAPluginInPythonThatKeepsItsStateElsewhere) {
   const TemporaryFolder folder;
   std::ofstream(folder / "forgets.py") << "from unroll_plugin import Plugin\n"
-                                           "class Forgets(Plugin):\n"
-                                           "  name = 'forgets'\n"
-                                           "  def process(self, block):\n"
-                                           "    self.seen = getattr(self, 'seen', 0) + block.length\n"
-                                           "    self.emit({'seen': self.seen})\n";
+                                          "class Forgets(Plugin):\n"
+                                          "  name = 'forgets'\n"
+                                          "  def process(self, block):\n"
+                                          "    self.seen = getattr(self, 'seen', 0) + block.length\n"
+                                          "    self.emit({'seen': self.seen})\n";
   EXPECT_THAT(Checked(folder / "forgets.py", with_python()).failures, HasSubstr("forgets: load: "));
 }
 

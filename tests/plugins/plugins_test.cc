@@ -124,7 +124,7 @@ TEST(PluginInstance, AnExceptionBecomesAnErrorAndTheInstanceStaysFailed) {
   const auto document = made_document(kTokens, 1);
   auto instance = throws.create();
   EXPECT_THAT(error_of([&] { process(*instance, document, 0); }),
-              AllOf(HasSubstr("plugin bad"), HasSubstr("process"), HasSubstr("no cheese")));
+              AllOf(HasSubstr("plugin throws"), HasSubstr("process"), HasSubstr("no cheese")));
   EXPECT_THAT(error_of([&] { process(*instance, document, 0); }), HasSubstr("after a failure"));
   EXPECT_THAT(error_of([&] { finish(*instance, document); }), HasSubstr("after a failure"));
   auto other = throws.create();

@@ -130,7 +130,7 @@ TEST(BadPlugin, WrongAbiOrSymbol) {
 }
 
 TEST(BadPlugin, ThrowsAcrossTheBorder) {
-  EXPECT_EQ(error_in_worker("throws"), "plugin bad: an exception left its function process: no cheese");
+  EXPECT_EQ(error_in_worker("throws"), "plugin throws: an exception left its function process: no cheese");
 }
 
 TEST(BadPlugin, WritesToABlock) {

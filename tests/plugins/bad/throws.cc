@@ -22,7 +22,7 @@ void destroy(void* instance) {
 }
 
 constexpr unroll_plugin kTable = {sizeof(unroll_plugin),
-                                  "bad",
+                                  "throws",
                                   "1",
                                   "",
                                   0,
