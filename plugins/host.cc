@@ -1,6 +1,7 @@
 #include "plugins/host.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -40,6 +41,18 @@ void log_to_stderr(int level, std::string_view plugin, std::string_view text) {
   if (level < kWarning) return;
   std::fprintf(stderr, "plugin %.*s: %.*s\n", static_cast<int>(plugin.size()), plugin.data(),
                static_cast<int>(text.size()), text.data());
+}
+
+/// What one instance may say: a plugin that logs each line it reads must not fill the disk.
+PluginLogFunction limited(PluginLogFunction log) {
+  if (!log) return log;
+  constexpr int kMaxLines = 1000;
+  const auto lines = std::make_shared<std::atomic<int>>(0);
+  return [log = std::move(log), lines](int level, std::string_view plugin, std::string_view text) {
+    const int line = ++*lines;
+    if (line <= kMaxLines) log(level, plugin, text);
+    if (line == kMaxLines) log(2, plugin, "it logs too much; more of it for this document is left out");
+  };
 }
 
 }  // namespace
@@ -189,7 +202,7 @@ std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, st
                                                   (known.empty() ? "none" : known) + ")");
     }
     entry = &it->second;
-    log = impl_->log;
+    log = limited(impl_->log);
     vocabulary = impl_->vocabulary;
   }
   if (options.empty()) options = "{}";

@@ -151,6 +151,13 @@ TEST(BadPlugin, FloodsItsStderr) {
   EXPECT_EQ(error_in_worker("floods_stderr"), "");
 }
 
+TEST(BadPlugin, LogsMuch) {
+  Workers chatty(test_library("logs_much"));
+  EXPECT_EQ(read_error(chatty), "");
+  ASSERT_EQ(chatty.log.size(), 1001u);
+  EXPECT_THAT(chatty.log.back(), HasSubstr("more of it for this document is left out"));
+}
+
 TEST(BadPlugin, SendsGarbage) {
   EXPECT_THAT(error_in_worker("garbage"),
               AllOf(HasSubstr("sent what is not of the protocol"), HasSubstr("begins with \"hello, world")));

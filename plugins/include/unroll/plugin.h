@@ -42,8 +42,8 @@
  * LIMITS (a plugin that exceeds one fails its document)
  *
  *   16 MiB for one output, nested 100 deep; 64 MiB for all outputs of one call; 64 MiB for a state; 4 KiB of
- *   an error's text or a line of log, the rest is cut off; a deadline for each call and a limit of memory for
- *   each process, both from the host's configuration.
+ *   an error's text or a line of log, the rest is cut off; 1000 lines of log for an instance, more are left
+ *   out; a deadline for each call and a limit of memory for each process, both from the host's configuration.
  *
  * PROCESSES
  *
