@@ -141,7 +141,8 @@ void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
     const std::lock_guard lock(mutex_);
     surplus = alive_ > kMaxWorkers;
     if (!surplus) {
-      for (const auto instance : forgotten_.extract(worker->serial).mapped()) destroy(*worker, instance);
+      const auto forgotten = forgotten_.extract(worker->serial);
+      for (const auto instance : forgotten.mapped()) destroy(*worker, instance);
       free_.push_back(std::move(worker));
     }
   }

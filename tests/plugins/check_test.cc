@@ -59,7 +59,10 @@ struct Fault {
 class BadPlugin : public ::testing::TestWithParam<Fault> {};
 
 TEST_P(BadPlugin, FailsWithTheReason) {
-  const Checked checked(test_library(GetParam().library));
+  const std::string library = GetParam().library;
+  if (kSanitized && (library == "crashes_late" || library == "leaks_little"))
+    GTEST_SKIP() << "the sanitizer has another word for it";
+  const Checked checked(test_library(library));
   EXPECT_FALSE(checked.passed);
   EXPECT_THAT(checked.failures, HasSubstr(GetParam().line)) << checked.report;
   EXPECT_THAT(checked.last, MatchesRegex("FAILED: [0-9]+ of [0-9]+ checks"));

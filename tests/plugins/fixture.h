@@ -11,11 +11,18 @@
 
 #include <nlohmann/json.hpp>
 
-#include "plugins/host.h"
 #include "plugins/check/synthetic.h"
+#include "plugins/host.h"
 #include "tests/temporary_folder.h"
 
 namespace unroll::testing {
+
+/// A sanitizer ends a process in its own way and time.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
 
 namespace fs = std::filesystem;
 using nlohmann::json;
