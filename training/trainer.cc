@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <boost/interprocess/sync/file_lock.hpp>
 #include <nlohmann/json.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -262,6 +264,19 @@ void check(const TrainOptions& options) {
     throw std::runtime_error("--from and --out are one folder; name another one with --out");
 }
 
+/// Of options.out, until it goes out of scope (or the process ends): two runs in one folder would destroy
+/// both.
+boost::interprocess::file_lock lock_of(const TrainOptions& options) {
+  const auto file = trainer_folder(options) / "lock";
+  std::ofstream(file, std::ios::app).flush();
+  boost::interprocess::file_lock lock(file.c_str());
+  if (!lock.try_lock()) {
+    throw std::runtime_error("another unroll train is at work in " + options.out.string() +
+                             "; wait for it, or name another folder with --out");
+  }
+  return lock;
+}
+
 /// A file of prepared tokens as it is, anything else by way of `prepared`. A run goes on with the text that
 /// it began with, though logs grow.
 TokenFile open_tokens(const fs::path& source, const TrainOptions& options, const std::string& prepared,
@@ -286,6 +301,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   check(options);
   if (options.threads > 0) at::set_num_threads(options.threads);
   fs::create_directories(trainer_folder(options));
+  const auto lock = lock_of(options);
   const auto data = open_tokens(options.data, options, "data.tokens", callbacks);
   std::optional<TokenFile> validation_file;
   if (!options.validation.empty())

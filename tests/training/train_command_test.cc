@@ -159,6 +159,9 @@ TEST_F(Train, StopsOnASignalAndGoesOn) {
   const auto log = folder / "log";
   Process process(train("out", arguments), log);
   while (process.running() && read_file(log).find("step 2 ") == std::string::npos) std::this_thread::yield();
+  const auto second = run(train("out", arguments));
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.err, AllOf(HasSubstr("another unroll train"), HasSubstr((folder / "out").string())));
   EXPECT_EQ(process.stop(SIGTERM), 0) << read_file(log);
   EXPECT_THAT(read_file(log), HasSubstr("the same command goes on from the checkpoint"));
   EXPECT_TRUE(fs::exists(folder / "out/model.safetensors"));
@@ -185,6 +188,14 @@ TEST_F(Train, WhatIsMissingIsSaid) {
   }()));
   EXPECT_EQ(patient.exit_code, 1);
   EXPECT_THAT(patient.err, HasSubstr("--hold-out"));
+}
+
+TEST_F(Train, ThereAndBackWithThePythonPackage) {
+  const char* python = std::getenv("UNROLL_REFERENCE_PYTHON");
+  if (python == nullptr) GTEST_SKIP() << "UNROLL_REFERENCE_PYTHON names no Python that has the reference";
+  const auto finished = run({python, std::string(UNROLL_SOURCE_DIR) + "/tests/training/round_trip.py",
+                             program("unroll").string(), kVocabulary.string()});
+  EXPECT_EQ(finished.exit_code, 0) << finished.out << finished.err;
 }
 
 }  // namespace
