@@ -41,8 +41,7 @@ std::string progress_text(const std::string& name, const ReadProgress& progress,
   if (progress.total_bytes && *progress.total_bytes > 0) {
     const auto total = static_cast<double>(*progress.total_bytes);
     const double share = std::min(1.0, bytes / total);
-    line += "  " + bar(share, width < kNarrow ? kNarrowBarColumns : kBarColumns) +
-            right(fixed(100 * share, 0), 5) + " %  " + readable_bytes(bytes) + " of " + readable_bytes(total);
+    line += "  " + progress_bar(share, width) + "  " + readable_bytes(bytes) + " of " + readable_bytes(total);
   } else {
     line += "  " + readable_bytes(bytes);
   }
@@ -53,6 +52,11 @@ std::string progress_text(const std::string& name, const ReadProgress& progress,
     line += "  " + readable_seconds(rest / bytes_per_second) + " left";
   }
   return cut(line, width);
+}
+
+std::string progress_bar(double share, std::size_t width) {
+  return bar(share, width < kNarrow ? kNarrowBarColumns : kBarColumns) + right(fixed(100 * share, 0), 5) +
+         " %";
 }
 
 std::size_t progress_name_columns(const std::string& name) {

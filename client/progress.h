@@ -13,6 +13,8 @@ namespace unroll {
 /// more.
 std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
                           std::size_t width, std::size_t name_columns = 0);
+/// Its middle: "[=====>     ]  52 %", narrower on lines of few columns.
+std::string progress_bar(double share, std::size_t width);
 /// The columns that a name takes there by itself.
 std::size_t progress_name_columns(const std::string& name);
 

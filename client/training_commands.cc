@@ -1,138 +1,15 @@
-// train, eval, bench: the command lines of training/.
-#include <array>
-#include <csignal>
-#include <ctime>
-#include <iostream>
+// eval, bench: the command lines of training/ that measure.
 #include <memory>
 
-#include "client/command_error.h"
 #include "client/command_line.h"
 #include "client/progress.h"
 #include "client/text.h"
 #include "client/view.h"
-#include "model/config.h"
 #include "model/threads.h"
 #include "training/evaluate.h"
-#include "training/trainer.h"
 
 namespace unroll {
 namespace {
-
-using nlohmann::ordered_json;
-
-/// Ctrl-C and SIGTERM end training with a checkpoint. They are blocked (for the threads made later, too) and
-/// asked for between steps.
-class StopSignals {
- public:
-  StopSignals() {
-    ::sigemptyset(&signals_);
-    ::sigaddset(&signals_, SIGINT);
-    ::sigaddset(&signals_, SIGTERM);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  }
-  bool arrived() const {
-    const timespec none{};
-    return ::sigtimedwait(&signals_, nullptr, &none) > 0;
-  }
-
- private:
-  sigset_t signals_{};
-};
-
-struct TrainCommand {
-  TrainOptions options;
-  std::filesystem::path config;
-  std::vector<std::string> repeats;
-  std::int64_t report_steps = 10;
-};
-
-std::pair<std::string, int> parse_repeat(const std::string& text) {
-  const std::size_t equals = text.rfind('=');
-  try {
-    if (equals == std::string::npos || equals == 0) throw std::invalid_argument(text);
-    std::size_t used = 0;
-    const int times = std::stoi(text.substr(equals + 1), &used);
-    if (used != text.size() - equals - 1 || times < 0) throw std::invalid_argument(text);
-    return {text.substr(0, equals), times};
-  } catch (const std::exception&) {
-    throw CommandError("--repeat takes PREFIX=TIMES, for instance log-=3, not '" + text + "'", kExitUsage);
-  }
-}
-
-void report(const TrainProgress& progress) {
-  std::cout << "step " << progress.step << " of " << progress.steps << "  loss " << fixed(progress.loss, 4)
-            << " nats  rate " << progress.learning_rate << "  " << fixed(progress.tokens_per_second, 0)
-            << " tokens/s" << std::endl;
-}
-
-int run_train(TrainCommand& command) {
-  wait_without_spinning();
-  TrainOptions& options = command.options;
-  if (!std::filesystem::is_directory(options.data)) {
-    throw CommandError(options.data.string() + " is not a folder; name one with text files with --data");
-  }
-  options.config = load_model_config(command.config);
-  for (const std::string& text : command.repeats) options.repeats.push_back(parse_repeat(text));
-  const StopSignals signals;
-  train(options, [&](const TrainProgress& progress) {
-    const bool stop = signals.arrived();
-    const bool last = stop || progress.step == progress.steps;
-    if (last || progress.step % command.report_steps == 0) report(progress);
-    if (stop)
-      std::cout << "stopped; the same command goes on from the checkpoint in " << options.out.string()
-                << '\n';
-    return !stop;
-  });
-  return 0;
-}
-
-void add_train(CommandLine& line) {
-  auto command = std::make_shared<TrainCommand>();
-  TrainOptions& options = command->options;
-  CLI::App* train = line.app().add_subcommand("train", "Train a model; goes on where an earlier run stopped");
-  train->add_option("--data", options.data, "Folder of text files, one a document")
-      ->required()
-      ->type_name("DIR");
-  train->add_option("--vocabulary", options.vocabulary, "SentencePiece vocabulary (tokenizer.model)")
-      ->required()
-      ->type_name("FILE");
-  train->add_option("--config", command->config, "Shape of the model (config.json)")
-      ->required()
-      ->type_name("FILE");
-  train->add_option("--out", options.out, "Folder of the checkpoint; resumed where it exists")
-      ->required()
-      ->type_name("DIR");
-  const auto number = [&](const char* name, auto& value, const char* description) {
-    train->add_option(name, value, description)->type_name("N")->capture_default_str();
-  };
-  number("--steps", options.steps, "Steps in all");
-  number("--lanes", options.lanes, "Documents side by side: the batch");
-  number("--blocks-per-step", options.blocks_per_step, "Blocks that back-propagation reaches through");
-  number("--piece-blocks", options.piece_blocks, "Longer documents are cut into pieces of so many blocks");
-  number("--learning-rate", options.learning_rate, "Highest learning rate");
-  number("--final-learning-rate", options.final_learning_rate, "Learning rate of the last step");
-  number("--warmup-steps", options.warmup_steps, "Steps until the highest learning rate");
-  number("--weight-decay", options.weight_decay, "Of matrices");
-  number("--clip-norm", options.clip_norm, "Longest gradient");
-  number("--memory-dropout", options.memory_dropout, "Chance, each step, that memories are dropped");
-  number("--state-dropout", options.state_dropout, "Chance, each step, that states are dropped");
-  number("--seed", options.seed, "Of everything random");
-  number("--checkpoint-steps", options.checkpoint_steps, "Steps between checkpoints");
-  number("--threads", options.threads, "0: as many as there are cores");
-  number("--report-steps", command->report_steps, "Steps between reports");
-  train->add_option("--dtype", options.dtype, "Numbers of the matrix products")
-      ->type_name("fp32|bf16")
-      ->check(one_of({"fp32", "bf16"}))
-      ->capture_default_str();
-  train->add_option("--save-dtype", options.save_dtype, "Numbers of the weights that are written")
-      ->type_name("fp32|bf16|int8")
-      ->check(one_of({"fp32", "bf16", "int8"}))
-      ->capture_default_str();
-  add_repeated_option(*train, "--repeat", command->repeats,
-                      "Show files whose name begins so this often an epoch", "PREFIX=TIMES");
-  train->footer("Ctrl-C stops after the step, with a checkpoint.");
-  line.on(train, [command] { return run_train(*command); });
-}
 
 struct MeasureOptions {
   SharedOptions shared;
@@ -223,7 +100,7 @@ void add_bench(CommandLine& line) {
 }  // namespace
 
 void add_training_commands(CommandLine& line) {
-  add_train(line);
+  add_train_commands(line);
   add_eval(line);
   add_bench(line);
 }

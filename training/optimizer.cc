@@ -1,5 +1,6 @@
 #include "training/optimizer.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include <ATen/ATen.h>
@@ -75,6 +76,17 @@ void AdamW::restore(const TensorMap& moments, std::int64_t steps) {
       group.steps[i].fill_(static_cast<double>(steps));
     }
   }
+}
+
+WeightAverage::WeightAverage(const TensorMap& weights, double decay) : decay_(decay) {
+  for (const auto& [name, tensor] : weights) weights_[name] = tensor.detach().clone();
+}
+
+void WeightAverage::update(const TensorMap& parameters, std::int64_t step) {
+  const at::NoGradGuard no_grad;
+  const auto steps = static_cast<double>(step);
+  const auto decay = std::min(decay_, (1 + steps) / (10 + steps));
+  for (auto& [name, average] : weights_) average.lerp_(parameters.at(name), 1 - decay);
 }
 
 }  // namespace unroll

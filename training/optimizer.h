@@ -31,4 +31,19 @@ class AdamW {
   Group groups_[2];
 };
 
+/// The exponential moving average of the parameters over the steps (Polyak & Juditsky 1992; with the decay of
+/// early steps held down, so that it forgets what they began from).
+class WeightAverage {
+ public:
+  /// Begins as `weights`, a copy.
+  WeightAverage(const TensorMap& weights, double decay);
+  /// Call after each step; steps count from 1.
+  void update(const TensorMap& parameters, std::int64_t step);
+  const TensorMap& weights() const { return weights_; }
+
+ private:
+  TensorMap weights_;
+  double decay_;
+};
+
 }  // namespace unroll

@@ -1,22 +1,27 @@
 #include "training/trainer.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <numbers>
-#include <random>
-#include <sstream>
+#include <memory>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <boost/interprocess/sync/file_lock.hpp>
 #include <nlohmann/json.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "model/checkpoint.h"
+#include "training/loss_curve.h"
 #include "training/optimizer.h"
+#include "training/run_options.h"
+#include "training/schedule.h"
+#include "training/trainer_state.h"
+#include "training/validation.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -38,203 +43,286 @@ TensorMap initial_parameters(const ModelConfig& config) {
   return parameters;
 }
 
+fs::path trainer_folder(const TrainOptions& options) {
+  return options.out / "trainer";
+}
+
+fs::path state_file(const TrainOptions& options) {
+  return trainer_folder(options) / "checkpoint.safetensors";
+}
+
+TrainerState begin(const TrainOptions& options) {
+  TrainerState state;
+  state.random.seed(options.seed);
+  at::manual_seed(options.seed);
+  state.parameters = options.from.empty() ? initial_parameters(options.config)
+                                          : load_parameters(options.from, options.config);
+  return state;
+}
+
+/// Where the run in options.out stopped.
+TrainerState resume(const TrainOptions& options) {
+  auto state = load_state(state_file(options));
+  for (const auto& [name, shape] : expected_parameters(options.config)) {
+    const auto found = state.parameters.find(name);
+    if (found == state.parameters.end() || found->second.sizes() != at::IntArrayRef(shape)) {
+      throw std::runtime_error(options.out.string() + " holds a run of a model of another shape (" + name +
+                               "); go on with its own --config, or name another folder with --out");
+    }
+  }
+  return state;
+}
+
 class Trainer {
  public:
-  Trainer(const TrainOptions& options, std::vector<TokenDocument> documents)
+  Trainer(const TrainOptions& options, const TrainCallbacks& callbacks,
+          const std::vector<TokenDocument>& documents, std::unique_ptr<Validation> validation,
+          TrainerState state)
       : options_(options),
-        documents_(std::move(documents)),
-        lanes_(documents_, options.repeats, options.lanes, options.config.block_width, options.piece_blocks,
+        callbacks_(callbacks),
+        lanes_(documents, options.repeats, options.lanes, options.config.block_width, options.piece_blocks,
                options.config.ignore_index, options.seed),
-        random_(options.seed) {
-    at::manual_seed(options.seed);
-    const bool resumes = fs::exists(checkpoint_file());
-    auto saved = resumes ? read_safetensors(checkpoint_file()) : TensorMap();
-    parameters_ = resumes ? take(saved, "parameters.") : initial_parameters(options.config);
-    for (auto& [name, tensor] : parameters_) {
-      tensor = tensor.clone();
+        validation_(std::move(validation)),
+        state_(std::move(state)),
+        curve_(trainer_folder(options), state_.step) {
+    for (auto& [name, tensor] : state_.parameters) {
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
     }
-    optimizer_.emplace(parameters_, options.weight_decay);
-    if (resumes) restore(saved);
+    optimizer_.emplace(state_.parameters, options.weight_decay);
+    if (!state_.lanes.is_null()) {
+      lanes_.restore(state_.lanes);
+      optimizer_->restore(state_.moments, state_.step);
+    }
+    if (options.average_decay > 0)
+      average_.emplace(state_.average.empty() ? state_.parameters : state_.average, options.average_decay);
   }
 
-  void run(const std::function<bool(const TrainProgress&)>& progress) {
-    keep_curve();
-    std::ofstream curve(curve_file(), std::ios::app);
-    for (bool go_on = true; go_on && step_ < options_.steps;) {
-      const auto report = step();
-      curve << report.step << ',' << report.tokens << ',' << report.loss << ',' << report.learning_rate << ','
-            << report.tokens_per_second << '\n';
-      go_on = progress(report);
-      if (!go_on || step_ == options_.steps || step_ % options_.checkpoint_steps == 0) {
-        curve.flush();
-        save();
-      }
+  TrainResult run() {
+    if (validation_ && !state_.validation.first) {
+      const auto loss = validate();
+      state_.validation.first = loss;
+      if (state_.step == 0) curve_.add({0, 0, {}, 0, loss});
     }
+    for (bool go_on = true; go_on && state_.step < options_.steps && !out_of_patience();) {
+      auto report = step();
+      const bool last = state_.step == options_.steps;
+      if (validation_ && (last || state_.step % options_.validation_steps == 0))
+        report.validation_loss = validate();
+      curve_.add({report.step, report.tokens, report.loss, report.learning_rate, report.validation_loss});
+      go_on = callbacks_.step(report);
+      if (!go_on || last || out_of_patience() || state_.step % options_.checkpoint_steps == 0) save();
+    }
+    return result();
   }
 
  private:
-  fs::path checkpoint_file() const { return options_.out / "trainer" / "checkpoint.safetensors"; }
-  fs::path curve_file() const { return options_.out / "trainer" / "loss.csv"; }
-
-  /// The loss curve up to this step: what a killed run did after its last checkpoint is done again.
-  void keep_curve() const {
-    std::ostringstream kept;
-    kept << "step,tokens,loss,learning_rate,tokens_per_second\n";
-    std::ifstream before(curve_file());
-    std::string line;
-    std::getline(before, line);
-    for (std::int64_t step = 0; step < step_ && std::getline(before, line); ++step) kept << line << '\n';
-    std::ofstream(curve_file(), std::ios::trunc) << kept.str();
-  }
-
-  /// Those whose names begin so, without that beginning.
-  static TensorMap take(const TensorMap& tensors, std::string_view prefix) {
-    TensorMap taken;
-    for (const auto& [name, tensor] : tensors) {
-      if (name.starts_with(prefix)) taken[name.substr(prefix.size())] = tensor;
-    }
-    return taken;
-  }
-
-  double learning_rate() const {
-    if (step_ < options_.warmup_steps) {
-      return options_.learning_rate * static_cast<double>(step_ + 1) /
-             static_cast<double>(options_.warmup_steps);
-    }
-    const auto done = static_cast<double>(step_ - options_.warmup_steps) /
-                      static_cast<double>(std::max<std::int64_t>(1, options_.steps - options_.warmup_steps));
-    const auto cosine = 0.5 * (1 + std::cos(std::numbers::pi * done));
-    return options_.final_learning_rate + (options_.learning_rate - options_.final_learning_rate) * cosine;
-  }
-
-  /// The parameters as this step computes with them; gradients flow back through the casts.
-  TensorMap step_parameters() const {
-    auto cast = parameters_;
-    if (options_.dtype == "fp32") return cast;
-    for (auto& [name, tensor] : cast) {
-      if (name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight")
-        tensor = tensor.to(at::kBFloat16);
-    }
-    return cast;
+  bool out_of_patience() const {
+    return options_.patience > 0 && state_.validation.worse >= options_.patience;
   }
 
   void drop_at_random() {
     std::uniform_real_distribution<double> chance(0, 1);
-    if (chance(random_) < options_.memory_dropout) recurrence_.memories.clear();
-    if (chance(random_) < options_.state_dropout) recurrence_.states.clear();
+    if (chance(state_.random) < options_.memory_dropout) state_.recurrence.memories.clear();
+    if (chance(state_.random) < options_.state_dropout) state_.recurrence.states.clear();
   }
 
   /// Forgets memories and states of the rows that begin a document with this block.
   void reset_rows(const BlockRecurrentTransformer& model, const std::vector<bool>& begins) {
+    auto& recurrence = state_.recurrence;
     auto begin = at::empty({static_cast<std::int64_t>(begins.size())}, at::kBool);
     for (std::size_t i = 0; i < begins.size(); ++i) begin.mutable_data_ptr<bool>()[i] = begins[i];
-    recurrence_.memories_visible = recurrence_.memories.empty() ? at::Tensor() : begin.logical_not();
+    recurrence.memories_visible = recurrence.memories.empty() ? at::Tensor() : begin.logical_not();
     const auto initial = model.initial_states(options_.lanes);
-    for (std::size_t i = 0; i < recurrence_.states.size(); ++i) {
-      recurrence_.states[i] = at::where(begin.view({-1, 1, 1}), initial[i], recurrence_.states[i]);
+    for (std::size_t i = 0; i < recurrence.states.size(); ++i) {
+      recurrence.states[i] = at::where(begin.view({-1, 1, 1}), initial[i], recurrence.states[i]);
     }
   }
 
-  TrainProgress step() {
-    const auto start = std::chrono::steady_clock::now();
-    const BlockRecurrentTransformer model(options_.config, step_parameters());
+  struct Pass {
+    double loss = 0;
+    std::int64_t tokens = 0;
+  };
+
+  /// One back-propagation, through a few blocks; its gradients are added to those of the step.
+  Pass back_propagate(const BlockRecurrentTransformer& model) {
     drop_at_random();
-    const std::int64_t width = options_.config.block_width;
-    const std::vector<std::int64_t> shape{options_.lanes, width};
+    const std::vector<std::int64_t> shape{options_.lanes, options_.config.block_width};
     std::vector<at::Tensor> hidden, targets;
     for (int i = 0; i < options_.blocks_per_step; ++i) {
       auto block = lanes_.next();
       reset_rows(model, block.begins);
-      hidden.push_back(model.forward_block(at::tensor(block.inputs).view(shape), recurrence_));
+      hidden.push_back(model.forward_block(at::tensor(block.inputs).view(shape), state_.recurrence));
       targets.push_back(at::tensor(block.targets).view(shape));
     }
     const auto target = at::cat(targets, 1).flatten();
     const auto logits = model.to_logits(at::cat(hidden, 1).flatten(0, 1));
     const auto loss = at::cross_entropy_loss(logits.to(at::kFloat), target, {}, at::Reduction::Mean,
                                              options_.config.ignore_index);
-    torch::autograd::backward({loss}, {});
-    recurrence_ = recurrence_.detached();
+    torch::autograd::backward({options_.accumulate == 1 ? loss : loss / options_.accumulate}, {});
+    state_.recurrence = state_.recurrence.detached();
+    return {loss.item<double>(), (target != options_.config.ignore_index).sum().item<std::int64_t>()};
+  }
 
+  TrainProgress step() {
+    const auto start = std::chrono::steady_clock::now();
     TrainProgress report;
-    report.learning_rate = learning_rate();
-    report.loss = loss.item<double>();
+    std::int64_t tokens = 0;
+    for (int i = 0; i < options_.accumulate; ++i) {
+      const BlockRecurrentTransformer model(options_.config,
+                                            cast_for_products(state_.parameters, options_.dtype));
+      const auto pass = back_propagate(model);
+      report.loss += pass.loss / options_.accumulate;
+      tokens += pass.tokens;
+    }
+    report.learning_rate = learning_rate_after(options_, state_.step);
     if (!std::isfinite(report.loss))
       throw std::runtime_error("the loss is not finite any more; lower --learning-rate");
     optimizer_->step(report.learning_rate, options_.clip_norm);
-    const auto tokens = (target != options_.config.ignore_index).sum().item<std::int64_t>();
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    tokens_ += tokens;
-    ++step_;
-    report.step = step_;
+    state_.tokens += tokens;
+    ++state_.step;
+    if (average_) average_->update(state_.parameters, state_.step);
+    report.step = state_.step;
     report.steps = options_.steps;
-    report.tokens = tokens_;
+    report.tokens = state_.tokens;
     report.tokens_per_second = static_cast<double>(tokens) / seconds.count();
     return report;
   }
 
-  /// All that resuming needs is one file, replaced at once: a crash leaves the one before or the new one.
-  void save() const {
-    TensorMap detached, all = optimizer_->moments();
-    for (const auto& [name, tensor] : parameters_) {
-      detached[name] = tensor.detach();
-      all["parameters." + name] = tensor.detach();
+  const TensorMap& weights() const { return average_ ? average_->weights() : state_.parameters; }
+
+  /// A new best is the model from now on.
+  double validate() {
+    const auto loss = validation_->loss(weights());
+    auto& record = state_.validation;
+    if (!record.best || loss < *record.best) {
+      record.best = loss;
+      record.best_step = state_.step;
+      record.worse = 0;
+      save_model();
+    } else {
+      ++record.worse;
     }
-    for (std::size_t i = 0; i < recurrence_.memories.size(); ++i) {
-      all["memories." + std::to_string(i)] = recurrence_.memories[i].contiguous();
-    }
-    for (std::size_t i = 0; i < recurrence_.states.size(); ++i) {
-      all["states." + std::to_string(i)] = recurrence_.states[i].contiguous();
-    }
-    std::ostringstream random;
-    random << random_;
-    const nlohmann::json position{
-        {"step", step_}, {"tokens", tokens_}, {"lanes", lanes_.position()}, {"random", random.str()}};
-    const auto text = position.dump();
-    all["position"] = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
-    std::ranges::copy(text, all["position"].mutable_data_ptr<std::uint8_t>());
-    write_safetensors(checkpoint_file(), all);
-    save_checkpoint(options_.out, options_.config, detached, options_.save_dtype);
+    return loss;
+  }
+
+  void save_model() const {
+    save_checkpoint(options_.out, options_.config, weights(), options_.save_dtype);
     fs::copy_file(options_.vocabulary, options_.out / "tokenizer.model",
                   fs::copy_options::overwrite_existing);
   }
 
-  void restore(TensorMap& saved) {
-    const auto text = saved.at("position").contiguous();
-    const auto* begin = text.const_data_ptr<std::uint8_t>();
-    const auto position = nlohmann::json::parse(begin, begin + text.numel());
-    step_ = position.at("step");
-    tokens_ = position.at("tokens");
-    lanes_.restore(position.at("lanes"));
-    std::istringstream(position.at("random").get<std::string>()) >> random_;
-    optimizer_->restore(saved, step_);
-    for (std::int64_t i = 0; saved.contains("memories." + std::to_string(i)); ++i) {
-      recurrence_.memories.push_back(saved["memories." + std::to_string(i)].clone());
+  /// The state comes last: whatever a crash leaves half done before it is done again.
+  void save() {
+    if (!validation_) save_model();
+    curve_.draw(fs::absolute(options_.out).lexically_normal().filename().string(), options_.steps);
+    state_.lanes = lanes_.position();
+    state_.moments = optimizer_->moments();
+    if (average_) state_.average = average_->weights();
+    save_state(state_file(options_), state_);
+  }
+
+  TrainResult result() const {
+    TrainResult result;
+    result.step = state_.step;
+    result.steps = options_.steps;
+    result.ended_early = out_of_patience();
+    if (validation_) {
+      result.first_bits_per_byte = validation_->bits_per_byte(*state_.validation.first);
+      result.best_bits_per_byte = validation_->bits_per_byte(*state_.validation.best);
+      result.best_step = state_.validation.best_step;
     }
-    for (std::int64_t i = 0; saved.contains("states." + std::to_string(i)); ++i) {
-      recurrence_.states.push_back(saved["states." + std::to_string(i)].clone());
-    }
+    return result;
   }
 
   const TrainOptions& options_;
-  std::vector<TokenDocument> documents_;
+  const TrainCallbacks& callbacks_;
   Lanes lanes_;
-  std::mt19937_64 random_;
-  TensorMap parameters_;
+  std::unique_ptr<Validation> validation_;
+  TrainerState state_;
+  LossCurve curve_;
   std::optional<AdamW> optimizer_;
-  Recurrence recurrence_;
-  std::int64_t step_ = 0, tokens_ = 0;
+  std::optional<WeightAverage> average_;
 };
+
+void check(const TrainOptions& options) {
+  if (options.dtype != "fp32" && options.dtype != "bf16")
+    throw std::runtime_error("--dtype takes fp32 or bf16 in training");
+  if (options.lanes < 1 || options.blocks_per_step < 1 || options.accumulate < 1 ||
+      options.piece_blocks < 1 || options.checkpoint_steps < 1 || options.validation_steps < 1)
+    throw std::runtime_error(
+        "--lanes, --blocks-per-step, --accumulate, --piece-blocks, --checkpoint-steps and "
+        "--validation-steps take 1 or more");
+  if (options.average_decay < 0 || options.average_decay >= 1)
+    throw std::runtime_error("--ema takes 0 or more, and less than 1");
+  if (options.hold_out < 0 || options.hold_out >= 1)
+    throw std::runtime_error("--hold-out takes a share from 0 to below 1");
+  if (options.patience > 0 && options.validation.empty() && options.hold_out == 0)
+    throw std::runtime_error("--patience needs something to validate on: --validation or --hold-out");
+  std::error_code none;
+  if (!options.from.empty() && fs::equivalent(options.from, options.out, none))
+    throw std::runtime_error("--from and --out are one folder; name another one with --out");
+}
+
+/// Of options.out, until it goes out of scope (or the process ends): two runs in one folder would destroy
+/// both.
+boost::interprocess::file_lock lock_of(const TrainOptions& options) {
+  const auto file = trainer_folder(options) / "lock";
+  std::ofstream(file, std::ios::app).flush();
+  boost::interprocess::file_lock lock(file.c_str());
+  if (!lock.try_lock()) {
+    throw std::runtime_error("another unroll train is at work in " + options.out.string() +
+                             "; wait for it, or name another folder with --out");
+  }
+  return lock;
+}
+
+/// A file of prepared tokens as it is, anything else by way of `prepared`. A run goes on with the text that
+/// it began with, though logs grow.
+TokenFile open_tokens(const fs::path& source, const TrainOptions& options, const std::string& prepared,
+                      const TrainCallbacks& callbacks) {
+  if (is_token_file(source)) return TokenFile(source, options.vocabulary);
+  const auto file = trainer_folder(options) / prepared;
+  if (fs::exists(state_file(options)) && is_token_file(file)) {
+    TokenFile tokens(file, options.vocabulary);
+    if (tokens.source() == fs::absolute(source).lexically_normal()) return tokens;
+  }
+  const auto done = prepare_tokens(source, options.vocabulary, file, callbacks.preparing);
+  if (done.skipped > 0 && callbacks.note) {
+    callbacks.note("passed over " + std::to_string(done.skipped) + " compressed files below " +
+                   source.string() + "; decompress them to train on them");
+  }
+  return TokenFile(file, options.vocabulary);
+}
 
 }  // namespace
 
-void train(const TrainOptions& options, const std::function<bool(const TrainProgress&)>& progress) {
-  if (options.dtype != "fp32" && options.dtype != "bf16")
-    throw std::runtime_error("--dtype takes fp32 or bf16 in training");
+TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
+  check(options);
   if (options.threads > 0) at::set_num_threads(options.threads);
-  fs::create_directories(options.out / "trainer");
-  auto documents = load_documents(options.data, options.vocabulary, options.out / "trainer" / "tokens.cache");
-  Trainer(options, std::move(documents)).run(progress);
+  fs::create_directories(trainer_folder(options));
+  const auto lock = lock_of(options);
+  const auto data = open_tokens(options.data, options, "data.tokens", callbacks);
+  std::optional<TokenFile> validation_file;
+  if (!options.validation.empty())
+    validation_file = open_tokens(options.validation, options, "validation.tokens", callbacks);
+  if (options.steps == 0) options.steps = fine_tuning_steps(options, data.tokens());
+
+  const bool resumes = fs::exists(state_file(options));
+  auto state = resumes ? resume(options) : begin(options);
+  const auto record = record_of(options, data.hash(), validation_file ? validation_file->hash() : "");
+  const auto changed = check_record(options, state.options, record);
+  if (!changed.empty() && callbacks.note) callbacks.note(changed);
+  state.options = record;
+
+  auto parts = hold_out(data.documents(), options.hold_out);
+  if (validation_file) parts.validation = validation_file->documents();
+  std::unique_ptr<Validation> validation;
+  if (validation_file || options.hold_out > 0) {
+    validation = std::make_unique<Validation>(parts.validation, *Vocabulary::load(options.vocabulary),
+                                              options.config, options.dtype);
+  }
+  return Trainer(options, callbacks, parts.training, std::move(validation), std::move(state)).run();
 }
 
 }  // namespace unroll

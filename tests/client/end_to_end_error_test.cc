@@ -95,7 +95,7 @@ TEST_F(Errors, TrainingWithoutData) {
   const std::string vocabulary = model() + "/tokenizer.model", config = model() + "/config.json";
   expect_failure(unroll({"train", "--data", path("missing"), "--vocabulary", vocabulary, "--config", config,
                          "--out", path("trained")}),
-                 path("missing") + " is not a folder", "--data");
+                 "there is no " + path("missing"), "--data");
 }
 
 TEST_F(Errors, DocumentWithoutTheRightToReadIt) {

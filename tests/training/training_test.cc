@@ -1,279 +1,25 @@
-// Training on a text that fits on a screen: it learns, it resumes to the last bit, and what it leaves behind
-// can be evaluated.
+// Training on a text that fits on a screen: it learns, validates, ends early, resumes to the last bit, and
+// refuses to go on with what is not the same run.
 #include <cmath>
 #include <fstream>
-#include <map>
-#include <numbers>
-#include <set>
 #include <stdexcept>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
 
-#include "model/block_model.h"
-#include "tests/model/testing.h"
-#include "tokenizer/tokenizer.h"
-#include "training/data.h"
-#include "training/evaluate.h"
-#include "training/optimizer.h"
-#include "training/trainer.h"
+#include "model/checkpoint.h"
+#include "tests/training/fixture.h"
+#include "training/loss_curve.h"
+#include "training/schedule.h"
+#include "training/trainer_state.h"
+#include "training/validation.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
-
-constexpr std::int64_t kIgnore = -100;
-constexpr std::int64_t kBegin = 1;
-const fs::path kVocabulary = fs::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model";
-
-/// Documents whose tokens tell which document and place they are: 1000 * (document + 1) + place.
-std::vector<TokenDocument> numbered_documents(const std::vector<std::size_t>& lengths) {
-  std::vector<TokenDocument> documents;
-  for (std::size_t i = 0; i < lengths.size(); ++i) {
-    documents.push_back({"folder/text-" + std::to_string(i), {}});
-    for (std::size_t place = 0; place < lengths[i]; ++place) {
-      documents.back().tokens.push_back(static_cast<std::uint16_t>(1000 * (i + 1) + place));
-    }
-  }
-  return documents;
-}
-
-bool same(const LaneBlock& a, const LaneBlock& b) {
-  return a.inputs == b.inputs && a.targets == b.targets && a.begins == b.begins;
-}
-
-std::string text(int seed, int lines) {
-  std::string result;
-  for (int i = 0; i < lines; ++i) {
-    result += "line " + std::to_string(i % 10) + " of document " + std::to_string(seed) +
-              " says that the server closed the connection\n";
-  }
-  return result;
-}
-
-TEST(Lanes, EveryTokenOnceAnEpoch) {
-  constexpr std::int64_t kWidth = 4;
-  const auto documents = numbered_documents({1, 4, 5, 23, 0, 40, 7});
-  // One lane takes pieces in order, so that epochs can be told apart.
-  Lanes lanes(documents, {}, 1, kWidth, 3, kIgnore, 9);
-  const auto blocks_of = [](std::size_t tokens) { return (tokens + kWidth - 1) / kWidth; };
-  std::size_t blocks = 0, total = 0;
-  for (const auto& document : documents) {
-    blocks += blocks_of(document.tokens.size());
-    total += document.tokens.size();
-  }
-  std::vector<std::int64_t> first_order;
-  for (int epoch = 0; epoch < 3; ++epoch) {
-    std::multiset<std::int64_t> seen;
-    std::vector<std::int64_t> order;
-    for (std::size_t i = 0; i < blocks; ++i) {
-      for (const auto target : lanes.next().targets) {
-        if (target == kIgnore) continue;
-        seen.insert(target);
-        order.push_back(target);
-      }
-    }
-    EXPECT_EQ(seen.size(), total);
-    for (const auto& document : documents) {
-      for (const auto token : document.tokens) EXPECT_EQ(seen.count(token), 1u) << token;
-    }
-    if (epoch == 0) first_order = order;
-    EXPECT_EQ(order == first_order, epoch == 0) << "each epoch has an order of its own";
-  }
-}
-
-TEST(Lanes, RowsGoOnAndTargetsAreInputsShiftedByOne) {
-  constexpr std::int64_t kWidth = 4;
-  constexpr int kLanes = 3;
-  const auto documents = numbered_documents({1, 9, 5, 23, 40, 7});
-  Lanes lanes(documents, {}, kLanes, kWidth, 3, kIgnore, 4);
-  EXPECT_EQ(lanes.pieces(), 1 + 1 + 1 + 2 + 4 + 1);
-  std::vector<std::int64_t> last(kLanes, kIgnore);
-  std::vector<bool> ended(kLanes, true);
-  std::set<std::int64_t> seen;
-  for (int i = 0; i < 60; ++i) {
-    const auto block = lanes.next();
-    ASSERT_EQ(block.inputs.size(), std::size_t{kLanes * kWidth});
-    ASSERT_EQ(block.targets.size(), block.inputs.size());
-    ASSERT_EQ(block.begins.size(), std::size_t{kLanes});
-    for (std::size_t row = 0; row < kLanes; ++row) {
-      const auto* inputs = &block.inputs[row * kWidth];
-      const auto* targets = &block.targets[row * kWidth];
-      ASSERT_NE(targets[0], kIgnore) << "no row is empty";
-      if (ended[row]) {
-        ASSERT_TRUE(block.begins[row]) << "a piece that ended is followed by a piece's begin";
-      }
-      if (block.begins[row]) {
-        ASSERT_EQ(targets[0] % 1000 % (3 * kWidth), 0) << "pieces begin every three blocks";
-      } else {
-        ASSERT_EQ(inputs[0], last[row]);
-      }
-      ended[row] = false;
-      for (std::int64_t k = 0; k < kWidth; ++k) {
-        if (targets[k] == kIgnore) {
-          ended[row] = true;
-          continue;
-        }
-        ASSERT_FALSE(ended[row]) << "nothing comes behind a document's end in a block";
-        ASSERT_EQ(inputs[k], targets[k] % 1000 == 0 ? kBegin : targets[k] - 1);
-        last[row] = targets[k];
-        seen.insert(targets[k]);
-      }
-      const auto length = documents[static_cast<std::size_t>(last[row] / 1000 - 1)].tokens.size();
-      const auto next = static_cast<std::size_t>(last[row] % 1000 + 1);
-      if (next == length || next % (3 * kWidth) == 0) ended[row] = true;
-    }
-  }
-  EXPECT_EQ(seen.size(), 1u + 9 + 5 + 23 + 40 + 7);
-}
-
-TEST(Lanes, RepeatsCountByFileName) {
-  auto documents = numbered_documents({5, 5, 5});
-  documents[1].name = "text/log-1";
-  documents[2].name = "log-folder/text";
-  Lanes lanes(documents, {{"log-", 3}}, 1, 8, 4, kIgnore, 1);
-  ASSERT_EQ(lanes.pieces(), 5);
-  std::map<std::int64_t, int> times;
-  for (int i = 0; i < 5; ++i) ++times[lanes.next().targets[0]];
-  EXPECT_EQ(times, (std::map<std::int64_t, int>{{1000, 1}, {2000, 3}, {3000, 1}}));
-}
-
-TEST(Lanes, PositionGoesOnWhereItWas) {
-  const auto documents = numbered_documents({1, 9, 5, 23, 40, 7});
-  const auto make = [&](int lanes, std::uint64_t seed) {
-    return Lanes(documents, {}, lanes, 4, 3, kIgnore, seed);
-  };
-  for (const int taken : {0, 1, 5, 17, 40}) {
-    auto lanes = make(3, 4);
-    for (int i = 0; i < taken; ++i) lanes.next();
-    const auto position = nlohmann::json::parse(lanes.position().dump());
-    auto restored = make(3, 4);
-    restored.restore(position);
-    for (int i = 0; i < 40; ++i) ASSERT_TRUE(same(lanes.next(), restored.next())) << taken << ' ' << i;
-  }
-  EXPECT_THROW(make(2, 4).restore(make(3, 4).position()), std::runtime_error);
-  const auto fewer = numbered_documents({1, 9});
-  EXPECT_THROW(Lanes(fewer, {}, 3, 4, 3, kIgnore, 4).restore(make(3, 4).position()), std::runtime_error);
-  EXPECT_FALSE(same(make(3, 4).next(), make(3, 5).next())) << "the seed matters";
-}
-
-TEST(Lanes, NothingToTrainOn) {
-  EXPECT_THROW(Lanes(numbered_documents({0, 0}), {}, 1, 4, 1, kIgnore, 1), std::runtime_error);
-}
-
-TEST(LoadDocuments, TokensOfEveryFileAndACacheThatNotices) {
-  const TemporaryFolder folder;
-  fs::create_directories(folder / "data/below");
-  write_file(folder / "data/b", text(1, 5));
-  write_file(folder / "data/below/a", std::string("\xFF\0 any bytes", 12));
-  const auto load = [&] { return load_documents(folder / "data", kVocabulary, folder / "cache/tokens"); };
-  const auto vocabulary = Vocabulary::load(kVocabulary);
-  const auto text_of = [&](const TokenDocument& document) {
-    return vocabulary->decode(std::vector<std::int32_t>(document.tokens.begin(), document.tokens.end()));
-  };
-  for (int i = 0; i < 2; ++i) {  // read, then from the cache
-    const auto documents = load();
-    ASSERT_EQ(documents.size(), 2u);
-    EXPECT_EQ(documents[0].name, "b");
-    EXPECT_EQ(documents[1].name, "below/a");
-    EXPECT_EQ(text_of(documents[0]), text(1, 5));
-    EXPECT_EQ(text_of(documents[1]), read_file(folder / "data/below/a"));
-    EXPECT_TRUE(fs::exists(folder / "cache/tokens"));
-  }
-  write_file(folder / "data/b", text(1, 6));
-  EXPECT_EQ(text_of(load()[0]), text(1, 6));
-  const auto cache = read_file(folder / "cache/tokens");
-  for (const auto& damaged :
-       {std::string(), std::string("garbage\n"), std::string("3\n"), cache.substr(0, cache.size() - 1)}) {
-    write_file(folder / "cache/tokens", damaged);
-    const auto documents = load();
-    ASSERT_EQ(documents.size(), 2u);
-    EXPECT_EQ(text_of(documents[0]), text(1, 6));
-  }
-  fs::create_directories(folder / "empty");
-  EXPECT_THROW(load_documents(folder / "empty", kVocabulary, folder / "cache/other"), std::runtime_error);
-}
-
-TEST(AdamW, OneStepAsThePaperSays) {
-  // The first step is lr * sign(gradient), whatever its size, and decay is apart from it.
-  auto matrix = at::full({2, 2}, 3.0), vector = at::full({2}, 3.0);
-  TensorMap parameters{{"a.weight", matrix.set_requires_grad(true)},
-                       {"a.gamma", vector.set_requires_grad(true)}};
-  AdamW optimizer(parameters, 0.5);
-  matrix.mutable_grad() = at::full({2, 2}, 0.25);
-  vector.mutable_grad() = at::full({2}, -4.0);
-  optimizer.step(0.1, 1e9);
-  EXPECT_NEAR(matrix.detach().max().item<double>(), 3 * (1 - 0.1 * 0.5) - 0.1, 1e-5);
-  EXPECT_NEAR(vector.detach().min().item<double>(), 3 + 0.1, 1e-5);
-  EXPECT_FALSE(matrix.grad().defined());
-}
-
-TEST(AdamW, ClipsAllGradientsTogether) {
-  auto a = at::zeros({1}), b = at::zeros({1});
-  TensorMap parameters{{"a", a.set_requires_grad(true)}, {"b", b.set_requires_grad(true)}};
-  AdamW optimizer(parameters, 0);
-  a.mutable_grad() = at::full({1}, 3.0);
-  b.mutable_grad() = at::full({1}, 4.0);
-  optimizer.step(0.1, 1);
-  // exp_avg is (1 - 0.9) times the gradient that was used: 3 / 5 and 4 / 5.
-  EXPECT_NEAR(optimizer.moments().at("exp_avg.a").item<double>(), 0.06, 1e-6);
-  EXPECT_NEAR(optimizer.moments().at("exp_avg.b").item<double>(), 0.08, 1e-6);
-}
-
-class Training : public testing::Test {
- protected:
-  void SetUp() override {
-    at::set_num_threads(1);
-    fs::create_directories(folder / "data");
-    // Longer and shorter than a step, so that rows end, begin and go on.
-    for (int i = 0; i < 5; ++i)
-      write_file(folder / "data" / ("text-" + std::to_string(i)), text(i, 4 + 9 * i));
-  }
-
-  TrainOptions options(const std::string& out) const {
-    TrainOptions result;
-    result.data = folder / "data";
-    result.vocabulary = kVocabulary;
-    result.out = folder / out;
-    result.config = parse_model_config({{"model_type", "block_recurrent_transformer"},
-                                        {"num_tokens", 8192},
-                                        {"dim", 32},
-                                        {"depth", 2},
-                                        {"heads", 2},
-                                        {"dim_head", 16},
-                                        {"block_width", 32},
-                                        {"max_seq_len", 64}});
-    result.steps = 12;
-    result.lanes = 3;
-    result.piece_blocks = 4;
-    result.learning_rate = 1e-2;
-    result.warmup_steps = 3;
-    result.checkpoint_steps = 5;
-    // Both draw from the random numbers that resuming has to carry over.
-    result.memory_dropout = result.state_dropout = 0.2;
-    result.dtype = "fp32";
-    result.save_dtype = "fp32";
-    result.threads = 1;
-    return result;
-  }
-
-  /// Until `last`; the losses.
-  static std::vector<double> train_to(const TrainOptions& options, std::int64_t last) {
-    std::vector<double> losses;
-    train(options, [&](const TrainProgress& progress) {
-      EXPECT_EQ(progress.steps, options.steps);
-      EXPECT_GT(progress.tokens, 0);
-      losses.push_back(progress.loss);
-      return progress.step < last;
-    });
-    return losses;
-  }
-
-  TemporaryFolder folder;
-};
 
 TEST_F(Training, LearnsAndWritesItsCurve) {
   const auto losses = train_to(options("out"), 12);
@@ -283,7 +29,7 @@ TEST_F(Training, LearnsAndWritesItsCurve) {
   std::ifstream curve(folder / "out/trainer/loss.csv");
   std::string line;
   ASSERT_TRUE(std::getline(curve, line));
-  EXPECT_EQ(line, "step,tokens,loss,learning_rate,tokens_per_second");
+  EXPECT_EQ(line, "step,tokens,loss,learning_rate,validation_loss");
   for (int step = 1; step <= 12; ++step) {
     ASSERT_TRUE(std::getline(curve, line));
     EXPECT_TRUE(line.starts_with(std::to_string(step) + ",")) << line;
@@ -317,12 +63,12 @@ TEST_F(Training, WhatAKilledRunDidAfterItsLastCheckpointIsDoneAgainAndNotInTheCu
   struct Killed {};
   const auto once = options("once"), killed = options("killed");
   const auto losses = train_to(once, 12);
-  EXPECT_THROW(train(killed,
-                     [](const TrainProgress& progress) -> bool {
-                       if (progress.step == 8) throw Killed();
-                       return true;
-                     }),
-               Killed);
+  TrainCallbacks callbacks;
+  callbacks.step = [](const TrainProgress& progress) -> bool {
+    if (progress.step == 8) throw Killed();
+    return true;
+  };
+  EXPECT_THROW(train(killed, callbacks), Killed);
   EXPECT_EQ(train_to(killed, 12), std::vector(losses.begin() + 5, losses.end()));
   std::ifstream curve(folder / "killed/trainer/loss.csv");
   std::string line;
@@ -343,62 +89,198 @@ TEST_F(Training, OptionsThatCannotBe) {
   EXPECT_THAT(error_of([&] { train_to(wrong, 1); }), HasSubstr((folder / "none").string()));
 }
 
-TEST_F(Training, EvaluationOfWhatWasTrained) {
-  const auto trained = options("out");
-  train_to(trained, 12);
-  const auto file = folder / "data/text-4";
-  const ModelOptions cpu{"cpu", "fp32", 1};
-  std::uint64_t last = 0;
-  const auto result = evaluate(trained.out, file, cpu, 0, [&](std::uint64_t bytes) { last = bytes; });
-
-  const auto bytes = read_file(file);
-  StreamingTokenizer tokenizer(Vocabulary::load(kVocabulary));
-  std::vector<Token> tokens;
-  tokenizer.append(bytes, tokens);
-  tokenizer.finish(tokens);
-  EXPECT_EQ(result.bytes, bytes.size());
-  EXPECT_EQ(last, bytes.size());
-  EXPECT_EQ(result.tokens, tokens.size());
-  EXPECT_NE(tokens.size() % 32, 0u) << "the last block is to be a partial one";
-  EXPECT_GT(result.tokens_per_second, 0);
-  EXPECT_TRUE(std::isfinite(result.bits_per_byte));
-  EXPECT_GT(result.bits_per_byte, 0);
-  EXPECT_LT(result.nats / static_cast<double>(result.tokens), std::log(8192.0)) << "it has learned something";
-  EXPECT_DOUBLE_EQ(result.bits_per_byte, result.nats / std::numbers::ln2 / static_cast<double>(bytes.size()));
-
-  EXPECT_EQ(evaluate(trained.out, file, cpu).nats, result.nats);
-  const auto reset = evaluate(trained.out, file, cpu, 64);
-  EXPECT_EQ(reset.tokens, result.tokens);
-  EXPECT_NE(reset.nats, result.nats) << "what came before counts";
-  EXPECT_EQ(evaluate(trained.out, file, cpu, result.tokens).nats, result.nats);
+TEST_F(Training, AccumulatedGradientsAreThoseOfTheWholeStep) {
+  // Three documents of one full block each, side by side in one pass or one after another in three.
+  fs::remove_all(folder / "data");
+  fs::create_directories(folder / "data");
+  const auto vocabulary = Vocabulary::load(kVocabulary);
+  for (const std::int32_t id : {300, 400, 500}) {
+    const std::vector<std::int32_t> line(32, id);
+    write_file(folder / "data" / std::to_string(id), vocabulary->decode(line));
+  }
+  auto once = options("once"), thrice = options("thrice");
+  thrice.accumulate = once.lanes;
+  thrice.lanes = 1;
+  for (auto* each : {&once, &thrice}) {
+    each->memory_dropout = each->state_dropout = 0;
+    each->blocks_per_step = 1;
+  }
+  const auto losses = train_to(once, 1), accumulated = train_to(thrice, 1);
+  EXPECT_NEAR(accumulated[0], losses[0], 1e-5);
+  const auto moments = load_state(once.out / "trainer/checkpoint.safetensors").moments;
+  for (const auto& [name, tensor] : load_state(thrice.out / "trainer/checkpoint.safetensors").moments)
+    EXPECT_TRUE(at::allclose(tensor, moments.at(name), 1e-3, 1e-7)) << name;
 }
 
-TEST_F(Training, EvaluationOfLittleAndOfNothing) {
-  const auto trained = options("out");
-  train_to(trained, 1);
-  const ModelOptions cpu{"cpu", "fp32", 1};
-  write_file(folder / "empty", "");
-  const auto empty = evaluate(trained.out, folder / "empty", cpu);
-  EXPECT_EQ(empty.tokens, 0u);
-  EXPECT_EQ(empty.bytes, 0u);
-  EXPECT_EQ(empty.bits_per_byte, 0);
-  write_file(folder / "byte", "a");
-  EXPECT_EQ(evaluate(trained.out, folder / "byte", cpu).tokens, 1u);
-  EXPECT_THAT(error_of([&] { evaluate(trained.out, folder / "none", cpu); }),
-              HasSubstr((folder / "none").string()));
-  EXPECT_THROW(evaluate(trained.out, folder.path(), cpu), std::runtime_error);
-  EXPECT_THROW(evaluate(folder / "none", folder / "byte", cpu), std::runtime_error);
+TEST_F(Training, TheAverageOfTheWeightsIsTheModel) {
+  auto averaged = options("averaged");
+  averaged.average_decay = 0.9;
+  train_to(averaged, 12);
+  const auto state = load_state(averaged.out / "trainer/checkpoint.safetensors");
+  ASSERT_EQ(state.average.size(), state.parameters.size());
+  bool differs = false;
+  for (const auto& [name, tensor] : load_parameters(averaged.out, averaged.config)) {
+    EXPECT_TRUE(at::equal(tensor, state.average.at(name))) << name;
+    differs = differs || !at::equal(tensor, state.parameters.at(name));
+  }
+  EXPECT_TRUE(differs);
 }
 
-TEST_F(Training, Bench) {
-  const auto trained = options("out");
-  train_to(trained, 1);
-  const auto result = bench(trained.out, {"cpu", "fp32", 1}, 2, 0.01);
-  EXPECT_GT(result.tokens_per_second, 0);
-  EXPECT_GT(result.peak_rss_bytes, 1u << 20);
-  EXPECT_EQ(result.device, "cpu");
-  EXPECT_EQ(result.batch, 2);
-  EXPECT_THROW(bench(trained.out, {"cpu", "fp32", 1}, 0), std::runtime_error);
+TEST_F(Training, ValidatesKeepsTheBestAndEndsEarly) {
+  // What is validated on is unlike what is trained on: it gets worse once the data is learned by heart.
+  fs::create_directories(folder / "validation");
+  write_file(folder / "validation/other",
+             "Nobody expects the Spanish Inquisition, whose weapons are surprise.\n");
+  auto validated = options("validated");
+  validated.steps = 60;
+  validated.learning_rate = 5e-2;
+  validated.validation = folder / "validation";
+  validated.validation_steps = 2;
+  validated.patience = 3;
+  TrainCallbacks callbacks;
+  std::vector<double> losses;
+  callbacks.step = [&](const TrainProgress& progress) {
+    EXPECT_EQ(progress.validation_loss.has_value(), progress.step % 2 == 0);
+    if (progress.validation_loss) losses.push_back(*progress.validation_loss);
+    return true;
+  };
+  const auto result = train(validated, callbacks);
+  ASSERT_TRUE(result.ended_early);
+  EXPECT_LT(result.step, 60);
+  EXPECT_EQ(result.best_step, result.step - 6) << "three validations after the best";
+  EXPECT_LE(*result.best_bits_per_byte, *result.first_bits_per_byte);
+  // The model in the folder is the best one.
+  const auto documents = TokenFile(validated.out / "trainer/validation.tokens", kVocabulary);
+  const Validation validation(documents.documents(), *Vocabulary::load(kVocabulary), validated.config,
+                              "fp32");
+  const auto loss = validation.loss(load_parameters(validated.out, validated.config));
+  EXPECT_NEAR(validation.bits_per_byte(loss), *result.best_bits_per_byte, 1e-9);
+  EXPECT_NE(losses.back(), *std::ranges::min_element(losses));
+  EXPECT_TRUE(train_to(validated, 60).empty()) << "it has ended";
+}
+
+TEST_F(Training, BeginsFromAModelAndHoldsOutTheEndOfEachFile) {
+  const auto base = options("base");
+  train_to(base, 12);
+  auto tuned = options("tuned");
+  tuned.from = base.out;
+  tuned.hold_out = 0.25;
+  tuned.steps = 0;
+  TrainCallbacks callbacks;
+  callbacks.step = [](const TrainProgress&) { return false; };
+  const auto result = train(tuned, callbacks);
+  EXPECT_EQ(result.step, 1);
+  EXPECT_EQ(result.steps, 50) << "by the size of the data: so little that it is the least";
+  const auto parameters = load_parameters(base.out, base.config);
+  const TokenFile tokens(tuned.out / "trainer/data.tokens", kVocabulary);
+  const auto parts = hold_out(tokens.documents(), 0.25);
+  const Validation validation(parts.validation, *Vocabulary::load(kVocabulary), base.config, "fp32");
+  EXPECT_NEAR(*result.first_bits_per_byte, validation.bits_per_byte(validation.loss(parameters)), 1e-9);
+  for (std::size_t i = 0; i < tokens.documents().size(); ++i) {
+    const auto whole = tokens.documents()[i].tokens.size();
+    EXPECT_EQ(parts.validation[i].tokens.size(), whole / 4);
+    EXPECT_EQ(parts.training[i].tokens.size(), whole - whole / 4);
+  }
+  tuned.out = base.out;
+  EXPECT_THAT(error_of([&] { train_to(tuned, 1); }), HasSubstr("--from and --out are one folder"));
+}
+
+TEST(HoldOut, NeverMoreThanReadingTakesAMoment) {
+  const std::vector<std::uint16_t> tokens(300'000, 7);
+  const auto parts = hold_out({{"a", tokens}, {"b", tokens}}, 0.5);
+  EXPECT_EQ(parts.validation[0].tokens.size(), 32768u);
+  EXPECT_EQ(parts.training[1].tokens.size(), 300'000u - 32768u);
+}
+
+TEST_F(Training, ARunGoesOnWithItsOwnOptionsOnly) {
+  train_to(options("out"), 6);
+  const auto refused = [&](auto change) {
+    auto other = options("out");
+    change(other);
+    return error_of([&] { train_to(other, 12); });
+  };
+  EXPECT_THAT(
+      refused([](auto& other) { other.lanes = 2; }),
+      AllOf(HasSubstr((folder / "out").string()), HasSubstr("--lanes (was 3, is 2)"), HasSubstr("--out")));
+  EXPECT_THAT(refused([](auto& other) { other.seed = 2, other.piece_blocks = 5; }),
+              AllOf(HasSubstr("--seed"), HasSubstr("--piece-blocks (was 4, is 5)")));
+  EXPECT_THAT(refused([](auto& other) { other.config.dim = 48; }), HasSubstr("another shape"));
+  EXPECT_THAT(refused([](auto& other) { other.config.ignore_index = -1; }), HasSubstr("--config"));
+  fs::create_directories(folder / "other");
+  write_file(folder / "other/text", text(9, 30));
+  EXPECT_THAT(refused([&](auto& other) { other.data = folder / "other"; }), HasSubstr("--data"));
+
+  auto longer = options("out");
+  longer.steps = 13;
+  std::vector<std::string> notes;
+  TrainCallbacks callbacks;
+  callbacks.step = [](const TrainProgress&) { return true; };
+  callbacks.note = [&](const std::string& note) { notes.push_back(note); };
+  EXPECT_EQ(train(longer, callbacks).step, 13);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_THAT(notes[0], HasSubstr("--steps (was 12, is 13)"));
+}
+
+TEST_F(Training, ARunGoesOnWithTheTextThatItBeganWith) {
+  const auto once = options("once"), grown = options("grown");
+  const auto losses = train_to(once, 12);
+  train_to(grown, 6);
+  write_file(folder / "data/text-1", text(1, 99));  // A log grows, another is rotated away.
+  fs::remove(folder / "data/text-2");
+  EXPECT_EQ(train_to(grown, 12), std::vector(losses.begin() + 6, losses.end()));
+}
+
+TEST_F(Training, GoesOnFromACheckpointWithoutARecordOfItsOptions) {
+  // As checkpoints were before there was validation: a position of four things, and the speed in the curve.
+  const auto once = options("once"), old = options("old");
+  const auto losses = train_to(once, 12);
+  train_to(old, 6);
+  const auto file = old.out / "trainer/checkpoint.safetensors";
+  auto tensors = read_safetensors(file);
+  const auto& bytes = tensors.at("position");
+  const auto* begin = bytes.const_data_ptr<std::uint8_t>();
+  auto position = nlohmann::json::parse(begin, begin + bytes.numel());
+  position.erase("options");
+  position.erase("validation");
+  const auto text = position.dump();
+  tensors["position"] =
+      at::tensor(at::ArrayRef(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  write_safetensors(file, TensorMap(tensors));
+  std::ofstream(old.out / "trainer/loss.csv") << "step,tokens,loss,learning_rate,tokens_per_second\n"
+                                              << "1,9,9.5,0.01,1300.5\n2,18,8.25,0.02,1200\n";
+  fs::remove(old.out / "trainer/data.tokens");
+  EXPECT_EQ(train_to(old, 12), std::vector(losses.begin() + 6, losses.end()));
+  EXPECT_THAT(read_file(old.out / "trainer/loss.csv"), HasSubstr("\n1,9,9.5,0.01,\n2,18,8.25,0.02,\n7,"));
+}
+
+TEST(Schedule, WarmsUpThenFallsToTheFinalRate) {
+  TrainOptions options;
+  options.steps = 100;
+  options.warmup_steps = 10;
+  options.learning_rate = 1;
+  options.final_learning_rate = 0.1;
+  EXPECT_DOUBLE_EQ(learning_rate_after(options, 0), 0.1);
+  EXPECT_DOUBLE_EQ(learning_rate_after(options, 9), 1);
+  EXPECT_DOUBLE_EQ(learning_rate_after(options, 10), 1);
+  EXPECT_DOUBLE_EQ(learning_rate_after(options, 55), 0.55);
+  EXPECT_DOUBLE_EQ(learning_rate_after(options, 100), 0.1);
+}
+
+TEST(LossPage, StandsAloneAndShowsBothCurves) {
+  std::vector<LossRow> rows{{0, 0, {}, 0, 9}};
+  for (int step = 1; step <= 3000; ++step)
+    rows.push_back({step, 10 * step, 9.0 - step / 500.0, 1e-3,
+                    step % 1000 == 0 ? std::optional(8.5 - step / 1000.0) : std::nullopt});
+  const auto page = loss_page("a <b> & c", rows, 4000);
+  EXPECT_THAT(page, AllOf(HasSubstr("<h1>a &lt;b> &amp; c</h1>"), HasSubstr("Step <b>3000</b> of 4000"),
+                          HasSubstr("at best <b>5.5000</b> after step 3000"), HasSubstr("class=smooth")));
+  EXPECT_EQ(page.find("http:"), std::string::npos);
+  EXPECT_EQ(page.find("https:"), std::string::npos);
+  EXPECT_LT(page.size(), 100'000u) << "many steps are thinned";
+  std::size_t dots = 0;
+  for (auto at = page.find("<circle"); at != std::string::npos; at = page.find("<circle", at + 1)) ++dots;
+  EXPECT_EQ(dots, 4u) << "no validation is lost in that";
+  EXPECT_THAT(loss_page("empty", {}, 0), HasSubstr("</svg>"));
 }
 
 }  // namespace

@@ -1,28 +1,16 @@
-// training/: the trainer and the evaluation. This header: text files as token documents, and the lanes that
-// feed a batch.
+// Lanes: how documents come into a batch, side by side, each row going on where it was.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "training/token_file.h"
+
 namespace unroll {
-
-struct TokenDocument {
-  std::string name;
-  std::vector<std::uint16_t> tokens;
-};
-
-/// Tokenizes every regular file below `directory`, in order of path, and keeps the result in `cache` for the
-/// next time (made anew when files, sizes or the vocabulary differ). Throws std::runtime_error where there is
-/// nothing to read.
-std::vector<TokenDocument> load_documents(const std::filesystem::path& directory,
-                                          const std::filesystem::path& vocabulary,
-                                          const std::filesystem::path& cache);
 
 /// How often documents come up: {"log-", 3} shows those whose file name begins so three times an epoch.
 using Repeats = std::vector<std::pair<std::string, int>>;

@@ -1,0 +1,202 @@
+// `unroll train` and `unroll prepare` as a user runs them: killed and started again, from prepared tokens, to
+// fit a model.
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/client/fixture.h"
+#include "tests/training/fixture.h"
+
+namespace unroll::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Train : public testing::Test {
+ protected:
+  void SetUp() override {
+    ::setenv("OMP_NUM_THREADS", "1", 1);  // The threads decide the last digit of sums.
+    write_tiny_model(folder / "model");
+    fs::create_directories(folder / "data");
+    for (int i = 0; i < 5; ++i)
+      write_file(folder / "data" / ("text-" + std::to_string(i)), text(i, 10 + 30 * i));
+  }
+
+  std::vector<std::string> train(const std::string& out, const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments{
+        program("unroll").string(), "train", "--out",          (folder / out).string(),
+        "--checkpoint-steps",       "4",     "--report-steps", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::vector<std::string> fresh(const std::string& data) const {
+    return {"--data",       (folder / data).string(),
+            "--vocabulary", (folder / "model/tokenizer.model").string(),
+            "--config",     (folder / "model/config.json").string()};
+  }
+  std::string output(const std::string& out, const std::string& file) const {
+    return read_file(folder / out / file);
+  }
+
+  TemporaryFolder folder;
+};
+
+TEST_F(Train, KilledAgainAndAgainItEndsWhereAnUndisturbedRunDoes) {
+  auto arguments = fresh("data");
+  for (const char* more : {"--steps",
+                           "40",
+                           "--warmup-steps",
+                           "5",
+                           "--memory-dropout",
+                           "0.3",
+                           "--state-dropout",
+                           "0.3",
+                           "--accumulate",
+                           "2",
+                           "--ema",
+                           "0.9",
+                           "--hold-out",
+                           "0.2",
+                           "--validation-steps",
+                           "3",
+                           "--patience",
+                           "100",
+                           "--lanes",
+                           "3"})
+    arguments.emplace_back(more);
+  ASSERT_EQ(run(train("once", arguments)).exit_code, 0);
+
+  int kills = 0;
+  const auto log = folder / "log";
+  for (bool ended = false; !ended;) {
+    // Killed a few steps after it started: in the middle of a step, or while it writes a checkpoint.
+    const auto before = read_file(log).size();
+    Process process(train("killed", arguments), log);
+    const auto lines = [&] {
+      const auto said = read_file(log).substr(std::min(before, read_file(log).size()));
+      return std::ranges::count(said, '\n');
+    };
+    while (process.running() && lines() < 5 + kills) std::this_thread::yield();
+    ended = !process.running();
+    if (ended) {
+      EXPECT_EQ(process.stop(SIGKILL), 0) << read_file(log);
+    } else {
+      process.stop(SIGKILL);
+      ++kills;
+    }
+    ASSERT_LT(kills, 30) << "it does not get on";
+  }
+  EXPECT_GE(kills, 3);
+  for (const char* file : {"trainer/loss.csv", "trainer/loss.html", "model.safetensors", "config.json"}) {
+    EXPECT_FALSE(output("once", file).empty()) << file;
+    if (std::string(file) == "trainer/loss.html") continue;  // It has the folder's name.
+    EXPECT_TRUE(output("once", file) == output("killed", file)) << file;
+  }
+  EXPECT_TRUE(output("once", "trainer/checkpoint.safetensors") ==
+              output("killed", "trainer/checkpoint.safetensors"));
+}
+
+TEST_F(Train, FromPreparedTokensAsFromTheText) {
+  const auto prepared =
+      run({program("unroll").string(), "prepare", (folder / "data").string(), "--vocabulary",
+           (folder / "model/tokenizer.model").string(), "--out", (folder / "tokens").string()});
+  EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
+  EXPECT_THAT(prepared.out, AllOf(HasSubstr("5 documents"), HasSubstr((folder / "tokens").string())));
+  auto of_text = fresh("data"), of_tokens = fresh("tokens");
+  for (auto* each : {&of_text, &of_tokens}) each->insert(each->end(), {"--steps", "3"});
+  ASSERT_EQ(run(train("text", of_text)).exit_code, 0);
+  ASSERT_EQ(run(train("tokens-out", of_tokens)).exit_code, 0);
+  EXPECT_TRUE(output("text", "model.safetensors") == output("tokens-out", "model.safetensors"));
+  EXPECT_FALSE(fs::exists(folder / "tokens-out/trainer/data.tokens")) << "read where it is";
+
+  auto other = fresh("tokens");
+  write_file(folder / "model/tokenizer.model", output("model", "tokenizer.model") + " ");
+  const auto refused = run(train("other", other));
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr((folder / "tokens").string()), HasSubstr("another vocabulary")));
+}
+
+TEST_F(Train, FitsAModelToText) {
+  std::vector<std::string> arguments{program("unroll").string(),
+                                     "train",
+                                     "--from",
+                                     (folder / "model").string(),
+                                     "--data",
+                                     (folder / "data").string(),
+                                     "--out",
+                                     (folder / "fitted").string(),
+                                     "--steps",
+                                     "40",
+                                     "--threads",
+                                     "1"};
+  const auto fitted = run(arguments);
+  ASSERT_EQ(fitted.exit_code, 0) << fitted.err;
+  EXPECT_THAT(fitted.out, AllOf(HasSubstr("validation: "), HasSubstr("bits per byte at first"),
+                                HasSubstr("which is the model in " + (folder / "fitted").string())));
+  const auto bits = [&](const std::string& model) {
+    const auto eval = run({program("unroll").string(), "eval", "--model", (folder / model).string(),
+                           (folder / "data/text-4").string(), "--format", "json"});
+    return nlohmann::json::parse(eval.out)["bits_per_byte"].get<double>();
+  };
+  EXPECT_LT(bits("fitted"), 0.9 * bits("model"));
+  EXPECT_EQ(output("fitted", "config.json"), output("model", "config.json"));
+  EXPECT_EQ(output("fitted", "tokenizer.model"), output("model", "tokenizer.model"));
+
+  arguments.insert(arguments.end(), {"--lanes", "4"});
+  const auto other = run(arguments);
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, AllOf(HasSubstr((folder / "fitted").string()), HasSubstr("--lanes (was 2, is 4)")));
+}
+
+TEST_F(Train, StopsOnASignalAndGoesOn) {
+  auto arguments = fresh("data");
+  arguments.insert(arguments.end(), {"--steps", "100000"});
+  const auto log = folder / "log";
+  Process process(train("out", arguments), log);
+  while (process.running() && read_file(log).find("step 2 ") == std::string::npos) std::this_thread::yield();
+  const auto second = run(train("out", arguments));
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.err, AllOf(HasSubstr("another unroll train"), HasSubstr((folder / "out").string())));
+  EXPECT_EQ(process.stop(SIGTERM), 0) << read_file(log);
+  EXPECT_THAT(read_file(log), HasSubstr("the same command goes on from the checkpoint"));
+  EXPECT_TRUE(fs::exists(folder / "out/model.safetensors"));
+}
+
+TEST_F(Train, ABarOnATerminal) {
+  auto arguments = fresh("data");
+  arguments.insert(arguments.end(), {"--steps", "12", "--hold-out", "0.2", "--validation-steps", "5"});
+  const auto shown = run_on_terminal(train("out", arguments));
+  ASSERT_EQ(shown.exit_code, 0) << shown.out;
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("\rstep 7 of 12  ["), HasSubstr("=>"), HasSubstr("58 %"),
+                               HasSubstr(" tokens/s"), HasSubstr(" left"), HasSubstr("validation 8.")));
+}
+
+TEST_F(Train, WhatIsMissingIsSaid) {
+  const auto unroll = program("unroll").string(), data = (folder / "data").string();
+  const auto without = run({unroll, "train", "--data", data});
+  EXPECT_EQ(without.exit_code, 2);
+  EXPECT_THAT(without.err, AllOf(HasSubstr("--vocabulary"), HasSubstr("--from")));
+  const auto patient = run(train("out", [&] {
+    auto arguments = fresh("data");
+    arguments.insert(arguments.end(), {"--patience", "2"});
+    return arguments;
+  }()));
+  EXPECT_EQ(patient.exit_code, 1);
+  EXPECT_THAT(patient.err, HasSubstr("--hold-out"));
+}
+
+TEST_F(Train, ThereAndBackWithThePythonPackage) {
+  const char* python = std::getenv("UNROLL_REFERENCE_PYTHON");
+  if (python == nullptr) GTEST_SKIP() << "UNROLL_REFERENCE_PYTHON names no Python that has the reference";
+  const auto finished = run({python, std::string(UNROLL_SOURCE_DIR) + "/tests/training/round_trip.py",
+                             program("unroll").string(), kVocabulary.string()});
+  EXPECT_EQ(finished.exit_code, 0) << finished.out << finished.err;
+}
+
+}  // namespace
+}  // namespace unroll::test
