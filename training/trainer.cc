@@ -23,17 +23,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kEmbeddingDeviation = 0.05;
-constexpr double kQkScale = 8;
 
 /// The reference's initialisation, but for what small models learn faster from: small embeddings, residual
-/// branches that begin at zero, and normalised attention that can be sharp: q_scale * k_scale /
-/// sqrt(dim_head) = 8 with 64-wide heads, which is the scale that the reference means and does not use.
-TensorMap initial_parameters(const ModelConfig& config) {
-  auto parameters = random_parameters(config);
+/// branches that begin at zero, and normalised attention that can be sharp: with qk_scale 8 it is
+/// q_scale * k_scale / sqrt(dim_head) = 8 with 64-wide heads, which is the scale that the reference means and
+/// does not use.
+TensorMap initial_parameters(const TrainOptions& options) {
+  auto parameters = random_parameters(options.config);
   for (auto& [name, tensor] : parameters) {
     if (name == "token_emb.weight") tensor.normal_(0, kEmbeddingDeviation);
     if (name.ends_with(".to_out.weight") || name.ends_with(".1.3.weight")) tensor.zero_();
-    if (name.ends_with(".q_scale") || name.ends_with(".k_scale")) tensor.fill_(kQkScale);
+    if (name.ends_with(".q_scale") || name.ends_with(".k_scale")) tensor.fill_(options.qk_scale);
   }
   return parameters;
 }
@@ -49,7 +49,7 @@ class Trainer {
     at::manual_seed(options.seed);
     const bool resumes = fs::exists(checkpoint_file());
     auto saved = resumes ? read_safetensors(checkpoint_file()) : TensorMap();
-    parameters_ = resumes ? take(saved, "parameters.") : initial_parameters(options.config);
+    parameters_ = resumes ? take(saved, "parameters.") : initial_parameters(options);
     for (auto& [name, tensor] : parameters_) {
       tensor = tensor.clone();
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
