@@ -196,6 +196,7 @@ void add_train_numbers(CLI::App& train, TrainCommand& command) {
   number("--learning-rate", options.learning_rate, "Highest learning rate");
   number("--final-learning-rate", options.final_learning_rate, "Learning rate of the last step");
   number("--warmup-steps", options.warmup_steps, "Steps until the highest learning rate");
+  number("--qk-scale", options.qk_scale, "Scale that normalised queries and keys begin with");
   number("--weight-decay", options.weight_decay, "Of matrices");
   number("--clip-norm", options.clip_norm, "Longest gradient");
   number("--memory-dropout", options.memory_dropout, "Chance, each time, that memories are dropped");

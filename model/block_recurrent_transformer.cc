@@ -34,6 +34,13 @@ at::Tensor merge_heads(const at::Tensor& x) {
   return x.transpose(1, 2).flatten(2);
 }  // [b, h, n, d] -> [b, n, h*d]
 
+/// The sum of a residual branch and what it branches from, or the fixed gate between them.
+at::Tensor add_residual(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& gate) {
+  if (!gate.defined()) return x + branch;
+  const auto decay = gate.sigmoid();
+  return decay * branch + (1 - decay) * x;
+}
+
 }  // namespace
 
 Recurrence Recurrence::detached() const {
@@ -77,6 +84,8 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
 
 at::Tensor Attention::operator()(at::Tensor q, at::Tensor k, const at::Tensor& v, const RotaryTables* rotary,
                                  const std::optional<at::Tensor>& mask) const {
+  const auto kv_heads = k.size(-1) / q.size(-1);
+  k = split_heads(k, kv_heads);
   if (q_scale) {
     q = l2norm(q) * *q_scale;
     k = l2norm(k) * *k_scale;
@@ -86,9 +95,10 @@ at::Tensor Attention::operator()(at::Tensor q, at::Tensor k, const at::Tensor& v
     k = rotary->rotate_keys(k);
   }
   const auto expand = [&](const at::Tensor& x) {
-    return x.unsqueeze(1).expand({x.size(0), q.size(1), x.size(1), x.size(2)});
+    return x.expand({x.size(0), q.size(1), x.size(2), x.size(3)});
   };
-  return at::scaled_dot_product_attention(q, expand(k), expand(v), mask, 0.0, false, scale);
+  return at::scaled_dot_product_attention(q, expand(k), expand(split_heads(v, kv_heads)), mask, 0.0, false,
+                                          scale);
 }
 
 StateContainer::Reading StateContainer::prepare(const at::Tensor& states) const {
@@ -192,6 +202,10 @@ Layer BlockRecurrentTransformer::make_layer(std::int64_t layer) const {
   result.ff_norm = make_norm(prefix + "1.0.");
   result.ff_in = parameter(prefix + "1.1.weight");
   result.ff_out = parameter(prefix + "1.3.weight");
+  if (config_.gate_residuals) {
+    result.attention_gate = parameter(prefix + "0.residual_gate");
+    result.ff_gate = parameter(prefix + "1.residual_gate");
+  }
   if (config_.use_compressed_mem && config_.compressed_mem_factor > 1) {
     const std::string conv = "mem_manager.layers." + std::to_string(layer - 1) + ".1.1.";
     result.compress_weight = parameter(conv + "weight");
@@ -216,10 +230,10 @@ at::Tensor BlockRecurrentTransformer::next_memory(const Layer& layer, const at::
     const auto kept = leaving.size(2) / factor * factor;
     leaving = leaving.slice(2, leaving.size(2) - kept);
     if (kept > 0) {
-      const auto channels = leaving.permute({1, 0, 3, 2}).flatten(1, 2);  // [batch, 2 * dim_head, positions]
+      const auto channels = leaving.permute({1, 0, 3, 2}).flatten(1, 2);  // [batch, 2 * kv_dim, positions]
       const auto shorter = at::conv1d(channels, layer.compress_weight, layer.compress_bias,
                                       at::IntArrayRef(factor), at::IntArrayRef(kNoPadding), 1, 2);
-      leaving = shorter.unflatten(1, {2, -1}).permute({1, 0, 3, 2});  // [2, batch, positions, dim_head]
+      leaving = shorter.unflatten(1, {2, -1}).permute({1, 0, 3, 2});  // [2, batch, positions, kv_dim]
     }
   }
   compressed = at::cat(std::vector<at::Tensor>{compressed, leaving}, 2);
@@ -282,13 +296,15 @@ at::Tensor BlockRecurrentTransformer::forward_block(const at::Tensor& tokens, Re
     const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i];
     const auto normed = layer.norm(x);
     const auto kv = project(normed, layer.to_kv).chunk(2, -1);
-    x = x + attend(layer, normed, kv[0], kv[1], past, recurrence.memories_visible, readings);
+    const auto attended = attend(layer, normed, kv[0], kv[1], past, recurrence.memories_visible, readings);
+    x = add_residual(x, attended, layer.attention_gate);
     if (layer.state_container) {
       next.states.push_back(layer.state_container->write(readings[next.states.size()], kv[0], kv[1]));
     }
     const auto ff = project(layer.ff_norm(x), layer.ff_in).chunk(2, -1);
-    x = x + project(at::gelu(ff[1]) * ff[0], layer.ff_out);
-    if (full) next.memories.push_back(next_memory(layer, past, at::stack({kv[0], kv[1]})));
+    x = add_residual(x, project(at::gelu(ff[1]) * ff[0], layer.ff_out), layer.ff_gate);
+    if (full && config_.use_memories)
+      next.memories.push_back(next_memory(layer, past, at::stack({kv[0], kv[1]})));
   }
   if (!full) next.memories = recurrence.memories;
   recurrence = std::move(next);
@@ -319,7 +335,7 @@ TensorMap random_parameters(const ModelConfig& config) {
       tensor.zero_();
     } else if (ends("gamma") || ends("q_scale") || ends("k_scale")) {
       tensor.fill_(1);
-    } else if (ends("init_state") || ends("learned_ema_beta")) {
+    } else if (ends("init_state") || ends("learned_ema_beta") || ends("residual_gate")) {
       tensor.normal_(0, 0.1);
     } else if (ends("state_pos_ids") || name == "token_emb.weight") {
       tensor.normal_(0, 1);
@@ -328,7 +344,7 @@ TensorMap random_parameters(const ModelConfig& config) {
       // gate.
       auto fan_in = config.dim;
       if (name.starts_with("mem_manager"))
-        fan_in = config.dim_head * config.compressed_mem_factor;
+        fan_in = config.kv_dim() * config.compressed_mem_factor;
       else if (shape.size() == 2)
         fan_in = shape[1];
       const double bound = 1 / std::sqrt(static_cast<double>(fan_in));

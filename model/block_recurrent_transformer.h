@@ -18,8 +18,7 @@ namespace unroll {
 
 /// What one block leaves for the next. Empty before the first block.
 struct Recurrence {
-  std::vector<at::Tensor>
-      memories;  ///< One a layer: [2 (k, v), batch, positions, dim_head], before rotation.
+  std::vector<at::Tensor> memories;  ///< One a layer: [2 (k, v), batch, positions, kv_dim], before rotation.
   std::vector<at::Tensor>
       states;  ///< One a recurrent layer, in order of layer: [batch, num_state_vectors, dim].
 
@@ -42,11 +41,12 @@ struct LayerNorm {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-/// Softmax attention with a single key/value head (multi-query), optionally with normalised queries and keys.
+/// Softmax attention with a single key/value head (multi-query) or one for each head, optionally with
+/// normalised queries and keys.
 struct Attention {
   std::optional<at::Tensor> q_scale, k_scale;  // [dim_head], both or none
   double scale = 1;
-  /// q [batch, heads, n, dim_head], k and v [batch, m, dim_head], mask [n, m] true where visible -> as q.
+  /// q [batch, heads, n, dim_head], k and v [batch, m, kv_dim], mask [n, m] true where visible -> as q.
   at::Tensor operator()(at::Tensor q, at::Tensor k, const at::Tensor& v, const RotaryTables* rotary,
                         const std::optional<at::Tensor>& mask) const;
 };
@@ -55,7 +55,7 @@ struct Attention {
 struct StateContainer {
   LayerNorm state_norm;
   at::Tensor q_to_state, q_from_state, state_to_q;  // [inner, dim]
-  at::Tensor state_to_kv;                           // [2 * dim_head, dim]
+  at::Tensor state_to_kv;                           // [2 * kv_dim, dim]
   at::Tensor init_state, state_pos_ids;             // [num_state_vectors, dim]
   at::Tensor to_state_out;                          // [dim, 2 * inner]
   at::Tensor gate_weight, gate_bias;                // [dim, dim], [dim]
@@ -71,7 +71,7 @@ struct StateContainer {
   Reading prepare(const at::Tensor& states) const;
   /// x [batch, n, dim], the layer's normed input -> [batch, n, inner].
   at::Tensor read(const at::Tensor& x, const Reading& reading) const;
-  /// k, v [batch, n, dim_head] of the block, unrotated -> the next states.
+  /// k, v [batch, n, kv_dim] of the block, unrotated -> the next states.
   at::Tensor write(const Reading& reading, const at::Tensor& k, const at::Tensor& v) const;
 };
 
@@ -82,7 +82,8 @@ struct Layer {
   std::optional<StateContainer> state_container;
   std::vector<std::size_t> reads_states;  // indices into Recurrence::states
   LayerNorm ff_norm;
-  at::Tensor ff_in, ff_out;  // [2 * ff_inner, dim], [dim, ff_inner]
+  at::Tensor ff_in, ff_out;            // [2 * ff_inner, dim], [dim, ff_inner]
+  at::Tensor attention_gate, ff_gate;  // [dim]; undefined: residual sums
   at::Tensor compress_weight,
       compress_bias;  // grouped convolution over k and v; undefined without compression
 };
@@ -120,7 +121,7 @@ class BlockRecurrentTransformer {
   const StateContainer& state_container(std::size_t index) const {
     return *layers_[static_cast<std::size_t>(recurrent_layers_[index] - 1)].state_container;
   }
-  /// x [batch, n, dim] normed; k, v [batch, n, dim_head]; past: this layer's memory or undefined -> [batch,
+  /// x [batch, n, dim] normed; k, v [batch, n, kv_dim]; past: this layer's memory or undefined -> [batch,
   /// n, dim].
   at::Tensor attend(const Layer& layer, const at::Tensor& x, const at::Tensor& k, const at::Tensor& v,
                     const at::Tensor& past, const at::Tensor& memories_visible,

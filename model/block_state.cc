@@ -107,7 +107,7 @@ class Reader {
 bool is_memory(const at::Tensor& memory, const ModelConfig& config) {
   const auto most = config.block_width + (config.use_compressed_mem ? config.block_width / 2 : 0);
   return memory.dim() == 4 && memory.size(0) == 2 && memory.size(1) == 1 &&
-         memory.size(2) >= config.block_width && memory.size(2) <= most && memory.size(3) == config.dim_head;
+         memory.size(2) >= config.block_width && memory.size(2) <= most && memory.size(3) == config.kv_dim();
 }
 
 Recurrence read_recurrence(Reader& reader, const ModelConfig& config, at::Device device) {

@@ -36,7 +36,7 @@ void add_state_container(Shapes& shapes, const std::string& prefix, const ModelC
   add_norm(shapes, prefix + "state_norm.", config);
   for (const auto* name : {"q_to_state", "q_from_state", "state_to_q"})
     shapes[prefix + name + ".weight"] = {inner, dim};
-  shapes[prefix + "state_to_kv.weight"] = {2 * config.dim_head, dim};
+  shapes[prefix + "state_to_kv.weight"] = {2 * config.kv_dim(), dim};
   shapes[prefix + "init_state"] = {config.num_state_vectors, dim};
   shapes[prefix + "state_pos_ids"] = {config.num_state_vectors, dim};
   shapes[prefix + "to_state_out.weight"] = {dim, 2 * inner};
@@ -54,7 +54,7 @@ void add_layer(Shapes& shapes, std::int64_t layer, const ModelConfig& config) {
   const auto reads = static_cast<std::int64_t>(config.states_read_at(layer).size());
   add_norm(shapes, prefix + "0.norm.", config);
   shapes[prefix + "0.to_q.weight"] = {inner, dim};
-  shapes[prefix + "0.to_kv.weight"] = {2 * config.dim_head, dim};
+  shapes[prefix + "0.to_kv.weight"] = {2 * config.kv_dim(), dim};
   shapes[prefix + "0.to_out.weight"] = {dim, inner * (1 + reads)};
   add_attention(shapes, prefix + "0.attn.", config, qk_rmsnorm);
   if (config.is_recurrent(layer))
@@ -62,10 +62,13 @@ void add_layer(Shapes& shapes, std::int64_t layer, const ModelConfig& config) {
   add_norm(shapes, prefix + "1.0.", config);
   shapes[prefix + "1.1.weight"] = {2 * ff_inner, dim};
   shapes[prefix + "1.3.weight"] = {dim, ff_inner};
+  if (config.gate_residuals) {
+    for (const auto* branch : {"0.", "1."}) shapes[prefix + branch + "residual_gate"] = {dim};
+  }
   if (config.use_compressed_mem && config.compressed_mem_factor > 1) {
     const auto conv = "mem_manager.layers." + std::to_string(layer - 1) + ".1.1.";
-    shapes[conv + "weight"] = {2 * config.dim_head, config.dim_head, config.compressed_mem_factor};
-    shapes[conv + "bias"] = {2 * config.dim_head};
+    shapes[conv + "weight"] = {2 * config.kv_dim(), config.kv_dim(), config.compressed_mem_factor};
+    shapes[conv + "bias"] = {2 * config.kv_dim()};
   }
 }
 

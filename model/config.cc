@@ -211,6 +211,11 @@ ModelConfig parse_model_config(const nlohmann::json& json) {
     fail("use_compressed_mem",
          "needs a block_width of 2 or more; half of it is the compressed memory's length");
   keys.take("apply_qk_rmsnorm_scale", config.apply_qk_rmsnorm_scale);
+  keys.take("use_memories", config.use_memories);
+  if (config.use_compressed_mem && !config.use_memories)
+    fail("use_compressed_mem", "has nothing to compress where use_memories is false; change one of them");
+  keys.take("multi_query", config.multi_query);
+  keys.take("gate_residuals", config.gate_residuals);
   keys.take("document_cache_tokens", config.document_cache_tokens, 0, kMaxCacheTokens);
   keys.reject_unknown();
   return config;
@@ -236,6 +241,9 @@ nlohmann::json to_json(const ModelConfig& config) {
                       {"compressed_mem_factor", config.compressed_mem_factor}};
   // The reference's constructor has no such arguments, and takes all the others as they stand.
   if (config.apply_qk_rmsnorm_scale) json["apply_qk_rmsnorm_scale"] = true;
+  if (!config.use_memories) json["use_memories"] = false;
+  if (!config.multi_query) json["multi_query"] = false;
+  if (config.gate_residuals) json["gate_residuals"] = true;
   if (config.document_cache_tokens > 0) json["document_cache_tokens"] = config.document_cache_tokens;
   if (config.ff_mult == std::floor(config.ff_mult))
     json["ff_mult"] = static_cast<std::int64_t>(config.ff_mult);

@@ -31,11 +31,18 @@ struct ModelConfig {
   /// Extension, off for parity: attention of layers with qk_rmsnorm is scaled by the 8 that the reference
   /// computes and never uses, instead of 1/sqrt(dim_head).
   bool apply_qk_rmsnorm_scale = false;
+  /// Extensions for ablations, as the reference does by default: whether blocks leave memories; whether all
+  /// heads share one key and value; whether a fixed gate, as the states have, stands for every residual sum.
+  bool use_memories = true;
+  bool multi_query = true;
+  bool gate_residuals = false;
   /// Extension, off for parity: tokens that the document's cache (document_cache.h) reaches back; 0: no
   /// cache. It has no part in training, nor in logits.
   std::int64_t document_cache_tokens = 0;
 
   std::int64_t inner_dim() const { return dim_head * heads; }
+  /// Of a position's keys, and of its values.
+  std::int64_t kv_dim() const { return multi_query ? dim_head : inner_dim(); }
   std::int64_t ff_inner_dim() const {
     return static_cast<std::int64_t>(static_cast<double>(dim) * ff_mult * 2 / 3);
   }

@@ -34,6 +34,7 @@ nlohmann::json record_of(const TrainOptions& options, const std::string& data_ha
             {"--repeat", options.repeats},
             {"--lanes", options.lanes},
             {"--piece-blocks", options.piece_blocks},
+            {"--qk-scale", options.qk_scale},
             {"--seed", options.seed}}},
           {kMayChange,
            {{"--steps", options.steps},

@@ -28,17 +28,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kEmbeddingDeviation = 0.05;
-constexpr double kQkScale = 8;
 
 /// The reference's initialisation, but for what small models learn faster from: small embeddings, residual
-/// branches that begin at zero, and normalised attention that can be sharp: q_scale * k_scale /
-/// sqrt(dim_head) = 8 with 64-wide heads, which is the scale that the reference means and does not use.
-TensorMap initial_parameters(const ModelConfig& config) {
-  auto parameters = random_parameters(config);
+/// branches that begin at zero, and normalised attention that can be sharp: with qk_scale 8 it is
+/// q_scale * k_scale / sqrt(dim_head) = 8 with 64-wide heads, which is the scale that the reference means and
+/// does not use.
+TensorMap initial_parameters(const TrainOptions& options) {
+  auto parameters = random_parameters(options.config);
   for (auto& [name, tensor] : parameters) {
     if (name == "token_emb.weight") tensor.normal_(0, kEmbeddingDeviation);
     if (name.ends_with(".to_out.weight") || name.ends_with(".1.3.weight")) tensor.zero_();
-    if (name.ends_with(".q_scale") || name.ends_with(".k_scale")) tensor.fill_(kQkScale);
+    if (name.ends_with(".q_scale") || name.ends_with(".k_scale")) tensor.fill_(options.qk_scale);
   }
   return parameters;
 }
@@ -55,7 +55,7 @@ TrainerState begin(const TrainOptions& options) {
   TrainerState state;
   state.random.seed(options.seed);
   at::manual_seed(options.seed);
-  state.parameters = options.from.empty() ? initial_parameters(options.config)
+  state.parameters = options.from.empty() ? initial_parameters(options)
                                           : load_parameters(options.from, options.config);
   return state;
 }

@@ -30,6 +30,7 @@ struct TrainOptions {
   double learning_rate = 2e-3;
   double final_learning_rate = 1e-4;
   std::int64_t warmup_steps = 100;
+  double qk_scale = 8;        ///< Of normalised queries and keys before the first step; the reference's: 1.
   double weight_decay = 0.1;  ///< Of matrices; vectors and embeddings do not decay.
   double clip_norm = 1;
   double memory_dropout = 0;  ///< Chance, each back-propagation, that all memories are dropped.

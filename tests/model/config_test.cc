@@ -34,7 +34,8 @@ TEST(Config, AbsentKeysTakeTheReferencesDefaults) {
   EXPECT_EQ(config.ignore_index, -100);
   EXPECT_EQ(config.compressed_mem_factor, 4);
   EXPECT_FALSE(config.use_compressed_mem || config.use_flash_attn || config.all_layers_qk_rmsnorm ||
-               config.apply_qk_rmsnorm_scale);
+               config.apply_qk_rmsnorm_scale || config.gate_residuals);
+  EXPECT_TRUE(config.use_memories && config.multi_query);
 }
 
 TEST(Config, NullMeansDefault) {
@@ -58,13 +59,19 @@ TEST(Config, EveryValueSurvivesWritingAndReading) {
                                                {"use_compressed_mem", true},
                                                {"compressed_mem_factor", 2},
                                                {"apply_qk_rmsnorm_scale", true},
+                                               {"multi_query", false},
+                                               {"gate_residuals", true},
                                                {"document_cache_tokens", 4096}}));
   EXPECT_NE(config, parse_model_config(minimal()));
   EXPECT_EQ(parse_model_config(to_json(config)), config);
+  const auto forgetful = parse_model_config(with({{"use_memories", false}}));
+  EXPECT_NE(forgetful, parse_model_config(minimal()));
+  EXPECT_EQ(parse_model_config(to_json(forgetful)), forgetful);
 }
 
 TEST(Config, WritesNoKeyThatTheReferenceLacksUnlessItIsInUse) {
-  for (const auto* key : {"apply_qk_rmsnorm_scale", "document_cache_tokens"}) {
+  for (const auto* key :
+       {"apply_qk_rmsnorm_scale", "use_memories", "multi_query", "gate_residuals", "document_cache_tokens"}) {
     EXPECT_FALSE(to_json(parse_model_config(minimal())).contains(key)) << key;
   }
 }
@@ -125,6 +132,7 @@ TEST(Config, WhatIsWrongIsNamed) {
       {{{"use_compressed_mem", "no"}}, "use_compressed_mem"},
       {{{"compressed_mem_factor", 0}}, "compressed_mem_factor"},
       {{{"use_compressed_mem", true}, {"block_width", 1}}, "use_compressed_mem"},
+      {{{"use_compressed_mem", true}, {"use_memories", false}}, "nothing to compress"},
       {{{"num_state_vector", 4}}, "\"num_state_vector\" (the nearest known one is \"num_state_vectors\")"},
       {{{"Depth", 4}, {"headz", 2}}, "\"Depth\" (the nearest known one is \"depth\"), \"headz\""},
       {{{std::string(5000, 'x'), 4}}, "unknown key \"xxx"},

@@ -80,6 +80,18 @@ TEST_F(Training, WhatAKilledRunDidAfterItsLastCheckpointIsDoneAgainAndNotInTheCu
   EXPECT_FALSE(std::getline(curve, line));
 }
 
+TEST_F(Training, NormalisedQueriesAndKeysBeginWithTheScaleThatIsAskedFor) {
+  for (const double scale : {1.0, 8.0}) {
+    auto asked = options("scale-" + std::to_string(scale));
+    asked.qk_scale = scale;
+    train_to(asked, 1);
+    const auto parameters = load_parameters(asked.out, asked.config);
+    // The one step that was taken changes a parameter by the learning rate, 1/3 of 1e-2 in warm-up.
+    for (const auto* name : {"layers.0.0.attn.q_scale", "layers.0.0.attn.k_scale"})
+      EXPECT_LT((parameters.at(name) - scale).abs().max().item<double>(), 1e-2) << name << ' ' << scale;
+  }
+}
+
 TEST_F(Training, OptionsThatCannotBe) {
   auto wrong = options("out");
   wrong.dtype = "fp8";

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Trains the variants of docs/experiments.md on bytes, one after the other, and measures each on books that none has seen.
+
+    bench/experiments/ablations.py --data DIR --heldout DIR --out DIR [--unroll build/bin/unroll] [--only VARIANT...]
+
+`--data` is the corpus that training/corpus/build_corpus.py makes: its English books and technical manuals are read, the
+first 200,000 bytes of each. Held out are the English books of `--heldout`. What is done already is not done again, and a
+run that was stopped goes on from its last checkpoint. All variants see the same bytes in the same order, take as many
+steps, and have as many parameters (the feed-forward layers take up what a variant leaves out). OUT then holds
+
+    text/, bytes.model              what was trained on; the vocabulary, one piece a byte
+    VARIANT-SEED/                   config.json, the trained checkpoint, trainer/loss.csv
+    VARIANT-SEED/heldout.json       what `unroll eval` said, by book and by how often everything was forgotten
+
+bench/experiments/ablations_report.py makes the table and the plot of it. It takes spm_train (Debian: sentencepiece).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+BYTES_OF_A_FILE = 200_000
+BASE = dict(
+    model_type="block_recurrent_transformer", num_tokens=260, dim=128, depth=4, dim_head=32, heads=4, ff_mult=4,
+    block_width=64, max_seq_len=128, recurrent_layers=[3], num_state_vectors=64, all_layers_qk_rmsnorm=True)
+STEPS, LANES, BLOCKS_PER_STEP = 500, 8, 4
+TRAIN = ["--steps", str(STEPS), "--lanes", str(LANES), "--blocks-per-step", str(BLOCKS_PER_STEP), "--piece-blocks", "128",
+         "--learning-rate", "0.003", "--final-learning-rate", "0.0003", "--warmup-steps", "50", "--checkpoint-steps", "50",
+         "--dtype", "bf16", "--save-dtype", "fp32", "--threads", "1"]
+
+PLAIN = dict(recurrent_layers=[], use_memories=False)
+# What differs from BASE, and from TRAIN.
+VARIANTS = {
+    "full": ({}, []),
+    "no_memories": (dict(use_memories=False), []),
+    "no_states": (dict(recurrent_layers=[]), []),
+    "neither": (PLAIN, []),
+    "fixed_gate": (PLAIN | dict(gate_residuals=True), []),
+    "reference_scale": ({}, ["--qk-scale", "1"]),
+    "scale_fix": (dict(apply_qk_rmsnorm_scale=True), ["--qk-scale", "1"]),
+    "full_heads": (dict(multi_query=False), []),
+}
+SECOND_SEED = ["full", "no_states", "no_memories", "neither"]
+RUNS = [(variant, 1) for variant in VARIANTS] + [(variant, 2) for variant in SECOND_SEED]
+# How often the whole document is forgotten, in bytes; 0: never.
+FORGET = {"full": [0, 64, 256, 1024, 4096], "no_memories": [0, 64, 256, 1024, 4096], "no_states": [0, 64, 256, 1024, 4096]}
+
+
+def parameters(config, ff_inner):
+    """What `unroll model info` counts."""
+    dim, inner, head = config["dim"], config["dim_head"] * config["heads"], config["dim_head"]
+    kv = head if config.get("multi_query", True) else inner
+    recurrent = len(config["recurrent_layers"])
+    attention = dim + inner * dim + 2 * kv * dim + dim * inner + 2 * head
+    feed_forward = dim + 3 * ff_inner * dim
+    gates = 2 * dim if config.get("gate_residuals") else 0
+    states = (dim + 3 * inner * dim + 2 * kv * dim + 2 * config["num_state_vectors"] * dim + 2 * inner * dim + dim * dim +
+              2 * dim + 6 * head + dim * inner)  # the last: to_out reads the states, too
+    return config["depth"] * (attention + feed_forward + gates) + recurrent * states + dim + 2 * config["num_tokens"] * dim
+
+
+def config_of(variant):
+    """BASE as the variant changes it, its feed-forward layers as wide as makes its parameters as many."""
+    config = BASE | VARIANTS[variant][0]
+    wanted = parameters(BASE, BASE["dim"] * BASE["ff_mult"] * 2 // 3)
+    ff_inner = min(range(1, 4096), key=lambda width: abs(parameters(config, width) - wanted))
+    if ff_inner != BASE["dim"] * BASE["ff_mult"] * 2 // 3:
+        config["ff_mult"] = (ff_inner + 0.5) * 3 / 2 / config["dim"]
+    return config
+
+
+def prepare(data, out):
+    text, vocabulary = out / "text", out / "bytes.model"
+    if vocabulary.exists():
+        return
+    text.mkdir(parents=True, exist_ok=True)
+    for pattern in ("english-*.txt", "technical-*.txt"):
+        for file in sorted(data.glob(pattern)):
+            (text / file.name).write_bytes(file.read_bytes()[:BYTES_OF_A_FILE])
+    # <unk>, <s>, </s>, 256 bytes and the mark of a space: no room is left for any other piece.
+    subprocess.run(
+        ["spm_train", f"--input={sorted(text.iterdir())[0]}", f"--model_prefix={out / 'bytes'}", "--model_type=char",
+         "--vocab_size=260", "--byte_fallback=true", "--unk_id=0", "--bos_id=1", "--eos_id=2",
+         "--normalization_rule_name=identity", "--add_dummy_prefix=false", "--remove_extra_whitespaces=false"],
+        check=True, capture_output=True)
+
+
+def train(unroll, out, variant, seed):
+    folder = out / f"{variant}-{seed}"
+    if (folder / "trained").exists():
+        return
+    folder.mkdir(exist_ok=True)
+    wanted = folder / "wanted.json"
+    wanted.write_text(json.dumps(config_of(variant)))
+    print(f"{folder.name}: trains", flush=True)
+    with open(folder / "train.log", "a") as log:
+        subprocess.run(
+            [unroll, "train", "--data", out / "text", "--vocabulary", out / "bytes.model", "--config", wanted,
+             "--out", folder, "--seed", str(seed), *TRAIN, *VARIANTS[variant][1]], check=True, stdout=log)
+    info = subprocess.run([unroll, "model", "info", "--model", folder, "--format", "json"], check=True, capture_output=True)
+    counted = json.loads(info.stdout)["parameters"]
+    config = config_of(variant)
+    expected = parameters(config, int(config["dim"] * config["ff_mult"] * 2 / 3))
+    if counted != expected:
+        raise SystemExit(f"{folder} has {counted} parameters, not {expected}; parameters() in this script is out of date")
+    (folder / "trained").write_bytes(info.stdout)
+
+
+def measure(unroll, out, variant, seed, book, forget):
+    folder = out / f"{variant}-{seed}"
+    file = folder / "heldout.json"
+    results = json.loads(file.read_text()) if file.exists() else {}
+    key = f"{book.stem} {forget}"
+    if key in results:
+        return
+    done = subprocess.run([unroll, "eval", "--model", folder, book, "--format", "json", "--reset-tokens", str(forget)],
+                          check=True, capture_output=True)
+    results[key] = json.loads(done.stdout)
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"{folder.name}: {key}: {results[key]['bits_per_byte']:.4f} bits per byte", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--heldout", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--unroll", default="build/bin/unroll")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    prepare(arguments.data, arguments.out)
+    books = sorted(arguments.heldout.glob("english-*.txt"), key=lambda file: file.stat().st_size)
+    runs = [run for run in RUNS if run[0] in arguments.only]
+    # The shortest book with each run, so that there is a table early; the others when all are trained.
+    for variant, seed in runs:
+        train(arguments.unroll, arguments.out, variant, seed)
+        for forget in (0, BASE["block_width"]) if seed == 1 else (0,):
+            measure(arguments.unroll, arguments.out, variant, seed, books[0], forget)
+    for variant, seed in runs:
+        for forget in FORGET.get(variant, []) if seed == 1 else []:
+            measure(arguments.unroll, arguments.out, variant, seed, books[0], forget)
+    for book in books[1:]:
+        for variant, seed in runs:
+            measure(arguments.unroll, arguments.out, variant, seed, book, 0)
+
+
+if __name__ == "__main__":
+    main()
