@@ -277,6 +277,18 @@ boost::interprocess::file_lock lock_of(const TrainOptions& options) {
   return lock;
 }
 
+/// What a killed run was writing: each is as large as what it was to become.
+void remove_half_written(const TrainOptions& options) {
+  for (const auto& folder : {options.out, trainer_folder(options)}) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const auto name = entry.path().filename().string();
+      const bool ours = folder != options.out || name.starts_with(".model.safetensors.") ||
+                        name.starts_with(".config.json.");
+      if (ours && name.starts_with('.') && name.ends_with(".tmp")) fs::remove(entry.path());
+    }
+  }
+}
+
 /// A file of prepared tokens as it is, anything else by way of `prepared`. A run goes on with the text that
 /// it began with, though logs grow.
 TokenFile open_tokens(const fs::path& source, const TrainOptions& options, const std::string& prepared,
@@ -302,6 +314,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   fs::create_directories(trainer_folder(options));
   const auto lock = lock_of(options);
+  remove_half_written(options);
   const auto data = open_tokens(options.data, options, "data.tokens", callbacks);
   std::optional<TokenFile> validation_file;
   if (!options.validation.empty())
