@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -10,7 +9,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <boost/interprocess/sync/file_lock.hpp>
 #include <nlohmann/json.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -18,6 +16,7 @@
 #include "model/checkpoint.h"
 #include "training/loss_curve.h"
 #include "training/optimizer.h"
+#include "training/run_folder.h"
 #include "training/run_options.h"
 #include "training/schedule.h"
 #include "training/trainer_state.h"
@@ -43,14 +42,6 @@ TensorMap initial_parameters(const TrainOptions& options) {
   return parameters;
 }
 
-fs::path trainer_folder(const TrainOptions& options) {
-  return options.out / "trainer";
-}
-
-fs::path state_file(const TrainOptions& options) {
-  return trainer_folder(options) / "checkpoint.safetensors";
-}
-
 TrainerState begin(const TrainOptions& options) {
   TrainerState state;
   state.random.seed(options.seed);
@@ -61,8 +52,8 @@ TrainerState begin(const TrainOptions& options) {
 }
 
 /// Where the run in options.out stopped.
-TrainerState resume(const TrainOptions& options) {
-  auto state = load_state(state_file(options));
+TrainerState resume(const TrainOptions& options, const fs::path& file) {
+  auto state = load_state(file);
   for (const auto& [name, shape] : expected_parameters(options.config)) {
     const auto found = state.parameters.find(name);
     if (found == state.parameters.end() || found->second.sizes() != at::IntArrayRef(shape)) {
@@ -75,16 +66,17 @@ TrainerState resume(const TrainOptions& options) {
 
 class Trainer {
  public:
-  Trainer(const TrainOptions& options, const TrainCallbacks& callbacks,
+  Trainer(const TrainOptions& options, const TrainCallbacks& callbacks, const RunFolder& folder,
           const std::vector<TokenDocument>& documents, std::unique_ptr<Validation> validation,
           TrainerState state)
       : options_(options),
         callbacks_(callbacks),
+        folder_(folder),
         lanes_(documents, options.repeats, options.lanes, options.config.block_width, options.piece_blocks,
                options.config.ignore_index, options.seed),
         validation_(std::move(validation)),
         state_(std::move(state)),
-        curve_(trainer_folder(options), state_.step) {
+        curve_(folder.trainer(), state_.step) {
     for (auto& [name, tensor] : state_.parameters) {
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
     }
@@ -219,7 +211,7 @@ class Trainer {
     state_.lanes = lanes_.position();
     state_.moments = optimizer_->moments();
     if (average_) state_.average = average_->weights();
-    save_state(state_file(options_), state_);
+    save_state(folder_.state_file(), state_);
   }
 
   TrainResult result() const {
@@ -237,6 +229,7 @@ class Trainer {
 
   const TrainOptions& options_;
   const TrainCallbacks& callbacks_;
+  const RunFolder& folder_;
   Lanes lanes_;
   std::unique_ptr<Validation> validation_;
   TrainerState state_;
@@ -264,52 +257,21 @@ void check(const TrainOptions& options) {
     throw std::runtime_error("--from and --out are one folder; name another one with --out");
 }
 
-/// Of options.out, until it goes out of scope (or the process ends): two runs in one folder would destroy
-/// both.
-boost::interprocess::file_lock lock_of(const TrainOptions& options) {
-  const auto file = trainer_folder(options) / "lock";
-  std::ofstream(file, std::ios::app).flush();
-  boost::interprocess::file_lock lock(file.c_str());
-  if (!lock.try_lock()) {
-    throw std::runtime_error("another unroll train is at work in " + options.out.string() +
-                             "; wait for it, or name another folder with --out");
-  }
-  return lock;
-}
-
-/// A file of prepared tokens as it is, anything else by way of `prepared`. A run goes on with the text that
-/// it began with, though logs grow.
-TokenFile open_tokens(const fs::path& source, const TrainOptions& options, const std::string& prepared,
-                      const TrainCallbacks& callbacks) {
-  if (is_token_file(source)) return TokenFile(source, options.vocabulary);
-  const auto file = trainer_folder(options) / prepared;
-  if (fs::exists(state_file(options)) && is_token_file(file)) {
-    TokenFile tokens(file, options.vocabulary);
-    if (tokens.source() == fs::absolute(source).lexically_normal()) return tokens;
-  }
-  const auto done = prepare_tokens(source, options.vocabulary, file, callbacks.preparing);
-  if (done.skipped > 0 && callbacks.note) {
-    callbacks.note("passed over " + std::to_string(done.skipped) + " compressed files below " +
-                   source.string() + "; decompress them to train on them");
-  }
-  return TokenFile(file, options.vocabulary);
-}
-
 }  // namespace
 
 TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   check(options);
   if (options.threads > 0) at::set_num_threads(options.threads);
-  fs::create_directories(trainer_folder(options));
-  const auto lock = lock_of(options);
-  const auto data = open_tokens(options.data, options, "data.tokens", callbacks);
+  const RunFolder folder(options.out);
+  const auto open = [&](const fs::path& source, const char* name) {
+    return folder.open_tokens(source, options.vocabulary, name, callbacks);
+  };
+  const auto data = open(options.data, "data.tokens");
   std::optional<TokenFile> validation_file;
-  if (!options.validation.empty())
-    validation_file = open_tokens(options.validation, options, "validation.tokens", callbacks);
+  if (!options.validation.empty()) validation_file = open(options.validation, "validation.tokens");
   if (options.steps == 0) options.steps = fine_tuning_steps(options, data.tokens());
 
-  const bool resumes = fs::exists(state_file(options));
-  auto state = resumes ? resume(options) : begin(options);
+  auto state = folder.resumes() ? resume(options, folder.state_file()) : begin(options);
   const auto record = record_of(options, data.hash(), validation_file ? validation_file->hash() : "");
   const auto changed = check_record(options, state.options, record);
   if (!changed.empty() && callbacks.note) callbacks.note(changed);
@@ -322,7 +284,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
     validation = std::make_unique<Validation>(parts.validation, *Vocabulary::load(options.vocabulary),
                                               options.config, options.dtype);
   }
-  return Trainer(options, callbacks, parts.training, std::move(validation), std::move(state)).run();
+  return Trainer(options, callbacks, folder, parts.training, std::move(validation), std::move(state)).run();
 }
 
 }  // namespace unroll
