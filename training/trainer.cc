@@ -46,8 +46,8 @@ TrainerState begin(const TrainOptions& options) {
   TrainerState state;
   state.random.seed(options.seed);
   at::manual_seed(options.seed);
-  state.parameters = options.from.empty() ? initial_parameters(options)
-                                          : load_parameters(options.from, options.config);
+  state.parameters =
+      options.from.empty() ? initial_parameters(options) : load_parameters(options.from, options.config);
   return state;
 }
 

@@ -71,8 +71,9 @@ class HeatMapPage : public WithModel {
   /// Runs `script`, the body of an async function that returns an object, behind the page's own.
   static Seen look(const std::string& page, const std::string& script) {
     write_file(path("looked-at.html"), page + R"(<script>
-const wait = async () => {  // Only what changes is drawn, and only what is drawn calls the page back.
-  for (let i = 0; i < 30; ++i) {
+// Only what changes is drawn, and only what is drawn calls the page back: on a busy machine late.
+const wait = async (seen = () => false, frames = 30) => {
+  for (let i = 0; i < frames && !seen(); ++i) {
     document.body.style.outline = `${i}px solid`;
     await new Promise(done => setTimeout(done, 50));
   }
@@ -169,7 +170,7 @@ TEST_F(HeatMapPage, ALongDocumentIsDrawnWholeAndCutIntoTokensOnlyWhereItIsSeen) 
     const pixels = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
     const before = cut(), half = pixels.length >> 1;
     point(map, "pointerdown", map.clientHeight * .9);
-    await wait();
+    await wait(() => cut()[0] > sections.length / 2, 500);
     const view = document.querySelector("aside div"), link = document.querySelector("a[data-at]");
     const behind = cut(), where = view.offsetTop / map.clientHeight;
     link.click();
