@@ -9,8 +9,8 @@ run that was stopped goes on from its last checkpoint. All variants see the same
 steps, and have as many parameters (the feed-forward layers take up what a variant leaves out). OUT then holds
 
     text/, bytes.model              what was trained on; the vocabulary, one piece a byte
-    VARIANT-SEED/                   config.json, the trained checkpoint, trainer/loss.csv
-    VARIANT-SEED/heldout.json       what `unroll eval` said, by book and by how often everything was forgotten
+    VARIANT-SEED-STEPS/             config.json, the trained checkpoint, trainer/loss.csv
+      heldout.json                  what `unroll eval` said, by book and by how often everything was forgotten
 
 bench/experiments/ablations_report.py makes the table and the plot of it. It takes spm_train (Debian: sentencepiece).
 """
@@ -25,10 +25,9 @@ BYTES_OF_A_FILE = 200_000
 BASE = dict(
     model_type="block_recurrent_transformer", num_tokens=260, dim=128, depth=4, dim_head=32, heads=4, ff_mult=4,
     block_width=64, max_seq_len=128, recurrent_layers=[3], num_state_vectors=64, all_layers_qk_rmsnorm=True)
-STEPS, LANES, BLOCKS_PER_STEP = 500, 8, 4
-TRAIN = ["--steps", str(STEPS), "--lanes", str(LANES), "--blocks-per-step", str(BLOCKS_PER_STEP), "--piece-blocks", "128",
-         "--learning-rate", "0.003", "--final-learning-rate", "0.0003", "--warmup-steps", "50", "--checkpoint-steps", "50",
-         "--dtype", "bf16", "--save-dtype", "fp32", "--threads", "1"]
+STEPS, LONG_STEPS = 500, 1500
+TRAIN = ["--lanes", "8", "--blocks-per-step", "4", "--piece-blocks", "128", "--learning-rate", "0.003",
+         "--final-learning-rate", "0.0003", "--warmup-steps", "50", "--checkpoint-steps", "50", "--dtype", "bf16", "--save-dtype", "fp32", "--threads", "1"]
 
 PLAIN = dict(recurrent_layers=[], use_memories=False)
 # What differs from BASE, and from TRAIN.
@@ -42,10 +41,12 @@ VARIANTS = {
     "scale_fix": (dict(apply_qk_rmsnorm_scale=True), ["--qk-scale", "1"]),
     "full_heads": (dict(multi_query=False), []),
 }
-SECOND_SEED = ["full", "no_states", "no_memories", "neither"]
-RUNS = [(variant, 1) for variant in VARIANTS] + [(variant, 2) for variant in SECOND_SEED]
-# How often the whole document is forgotten, in bytes; 0: never.
-FORGET = {"full": [0, 64, 256, 1024, 4096], "no_memories": [0, 64, 256, 1024, 4096], "no_states": [0, 64, 256, 1024, 4096]}
+MOST_IMPORTANT = ["full", "neither", "no_states", "no_memories"]
+# Variant, seed, steps.
+RUNS = ([(variant, 1, STEPS) for variant in VARIANTS] + [(variant, 1, LONG_STEPS) for variant in MOST_IMPORTANT] +
+        [(variant, 2, STEPS) for variant in MOST_IMPORTANT])
+# How often everything is forgotten, in bytes, to see how far back it helps; 0: never.
+FORGET = [0, 64, 256, 1024, 4096]
 
 
 def parameters(config, ff_inner):
@@ -87,8 +88,13 @@ def prepare(data, out):
         check=True, capture_output=True)
 
 
-def train(unroll, out, variant, seed):
-    folder = out / f"{variant}-{seed}"
+def folder_of(out, run):
+    return out / "-".join(map(str, run))
+
+
+def train(unroll, out, run):
+    variant, seed, steps = run
+    folder = folder_of(out, run)
     if (folder / "trained").exists():
         return
     folder.mkdir(exist_ok=True)
@@ -98,7 +104,9 @@ def train(unroll, out, variant, seed):
     with open(folder / "train.log", "a") as log:
         subprocess.run(
             [unroll, "train", "--data", out / "text", "--vocabulary", out / "bytes.model", "--config", wanted,
-             "--out", folder, "--seed", str(seed), *TRAIN, *VARIANTS[variant][1]], check=True, stdout=log)
+             "--out", folder, "--seed", str(seed), "--steps", str(steps), *TRAIN, *VARIANTS[variant][1]], check=True, stdout=log)
+    if len((folder / "trainer" / "loss.csv").read_text().splitlines()) != steps + 1:
+        raise SystemExit(f"{folder.name} was stopped; the same command goes on")
     info = subprocess.run([unroll, "model", "info", "--model", folder, "--format", "json"], check=True, capture_output=True)
     counted = json.loads(info.stdout)["parameters"]
     config = config_of(variant)
@@ -108,8 +116,8 @@ def train(unroll, out, variant, seed):
     (folder / "trained").write_bytes(info.stdout)
 
 
-def measure(unroll, out, variant, seed, book, forget):
-    folder = out / f"{variant}-{seed}"
+def measure(unroll, out, run, book, forget):
+    folder = folder_of(out, run)
     file = folder / "heldout.json"
     results = json.loads(file.read_text()) if file.exists() else {}
     key = f"{book.stem} {forget}"
@@ -135,16 +143,13 @@ def main():
     books = sorted(arguments.heldout.glob("english-*.txt"), key=lambda file: file.stat().st_size)
     runs = [run for run in RUNS if run[0] in arguments.only]
     # The shortest book with each run, so that there is a table early; the others when all are trained.
-    for variant, seed in runs:
-        train(arguments.unroll, arguments.out, variant, seed)
-        for forget in (0, BASE["block_width"]) if seed == 1 else (0,):
-            measure(arguments.unroll, arguments.out, variant, seed, books[0], forget)
-    for variant, seed in runs:
-        for forget in FORGET.get(variant, []) if seed == 1 else []:
-            measure(arguments.unroll, arguments.out, variant, seed, books[0], forget)
+    for run in runs:
+        train(arguments.unroll, arguments.out, run)
+        for forget in FORGET if run[2] == LONG_STEPS else (0, BASE["block_width"]):
+            measure(arguments.unroll, arguments.out, run, books[0], forget)
     for book in books[1:]:
-        for variant, seed in runs:
-            measure(arguments.unroll, arguments.out, variant, seed, book, 0)
+        for run in runs:
+            measure(arguments.unroll, arguments.out, run, book, 0)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
     bench/experiments/ablations_report.py OUT docs/images/ablations.svg
 
-Bits per byte of a book are a mean over all its bytes; of several books, over the bytes of all. Both panels of the plot show
-training losses averaged over 25 steps: the right one less that of the full model on the same bytes.
+Bits per byte of a book are a mean over all its bytes; of several books, over the bytes of all. The plot shows training losses
+averaged over 25 steps, and on the right the same less that of the full model on the same bytes; below for the long runs.
 """
 
 import csv
@@ -12,6 +12,8 @@ import json
 import math
 import sys
 from pathlib import Path
+
+from ablations import BASE, FORGET, LONG_STEPS, RUNS, STEPS, folder_of
 
 LABELS = {
     "full": "memories and states", "no_memories": "no memories", "no_states": "no states", "neither": "neither",
@@ -35,19 +37,14 @@ def smooth(values):
 
 
 def load(out):
-    """By variant and seed: what was measured, the curve, parameters and speed."""
+    """By variant, seed and steps, as RUNS orders them: what was measured, the curve, and the parameters."""
     runs = {}
-    for variant in LABELS:
-        for seed in (1, 2):
-            folder = out / f"{variant}-{seed}"
-            if not (folder / "trained").exists():
-                continue
-            heldout = folder / "heldout.json"
-            results = json.loads(heldout.read_text()) if heldout.exists() else {}
-            info = json.loads((folder / "trained").read_text())
-            with open(folder / "trainer" / "loss.csv") as file:
-                tokens = int(list(csv.DictReader(file))[-1]["tokens"])
-            runs[variant, seed] = dict(results=results, curve=curve(folder), parameters=info["parameters"], tokens=tokens)
+    for run in RUNS:
+        folder = folder_of(out, run)
+        if not (folder / "heldout.json").exists():
+            continue
+        info, results = (json.loads((folder / name).read_text()) for name in ("trained", "heldout.json"))
+        runs[run] = dict(results=results, curve=curve(folder), parameters=info["parameters"])
     return runs
 
 
@@ -59,37 +56,34 @@ def bits(results, books, forget=0):
     return sum(each["nats"] for each in found) / math.log(2) / sum(each["bytes"] for each in found)
 
 
-def shown(value, digits=3, sign=""):
-    return "" if value is None else f"{value:{sign}.{digits}f}"
+def shown(value, sign=""):
+    return "" if value is None else f"{value:{sign}.3f}"
+
+
+def books_of(runs):
+    """Those that are measured everywhere, the shortest first."""
+    measured = [{key.rsplit(" ", 1)[0]: result["bytes"] for key, result in run["results"].items()} for run in runs.values()]
+    return sorted(set.intersection(*map(set, measured)), key=lambda book: measured[0][book])
 
 
 def tables(runs):
-    books = sorted({key.rsplit(" ", 1)[0] for run in runs.values() for key in run["results"]},
-                   key=lambda book: min(run["results"][key]["bytes"] for run in runs.values()
-                                        for key in run["results"] if key.startswith(book)))
-    short = books[0]
-    print(f"books: {', '.join(books)}; the shortest: {short}\n")
-    print("| variant | seed | parameters | training, last 50 steps | all books | against full | shortest book | "
-          "the same, each block alone |\n|---|---|---|---|---|---|---|---|")
-    for (variant, seed), run in runs.items():
-        base = runs.get(("full", seed))
-        whole = bits(run["results"], books)
-        over = short if whole is None or bits(base["results"], books) is None else None
-        difference = None
-        if base:
-            wanted = [over] if over else books
-            own, others = bits(run["results"], wanted), bits(base["results"], wanted)
-            difference = own - others if own is not None and others is not None and variant != "full" else None
-        print(f"| {LABELS[variant]} | {seed} | {run['parameters']:,} | {shown(sum(run['curve'][-50:]) / 50)} | "
-              f"{shown(whole)} | {shown(difference, 3, '+')} | {shown(bits(run['results'], [short]))} | "
-              f"{shown(bits(run['results'], [short], 64))} |")
-    forgets = sorted({int(key.rsplit(" ", 1)[1]) for run in runs.values() for key in run["results"]} - {0})
-    print("\n| everything forgotten every … bytes | " + " | ".join(map(str, forgets)) + " | never |")
-    print("|---" * (len(forgets) + 2) + "|")
-    for (variant, seed), run in runs.items():
-        values = [bits(run["results"], [short], forget) for forget in forgets + [0]]
-        if sum(value is not None for value in values) > 2:
-            print(f"| {LABELS[variant]} | " + " | ".join(map(shown, values)) + " |")
+    books = books_of(runs)
+    print(f"{len(books)} books: {', '.join(books)}\n")
+    print("| | seed | steps | parameters | training, last 50 steps | books | against full | shortest book | "
+          "the same, each block alone |\n|---|---|---|---|---|---|---|---|---|")
+    for (variant, seed, steps), run in runs.items():
+        whole, alone = bits(run["results"], books), bits(run["results"], books[:1], BASE["block_width"])
+        full = runs.get(("full", seed, steps))
+        difference = whole - bits(full["results"], books) if full and variant != "full" else None
+        print(f"| {LABELS[variant]} | {seed} | {steps} | {run['parameters']:,} | {sum(run['curve'][-50:]) / 50:.3f} | "
+              f"{shown(whole)} | {shown(difference, '+')} | {shown(bits(run['results'], books[:1]))} | {shown(alone)} |")
+    forgets = FORGET[1:] + FORGET[:1]
+    print("\n| everything forgotten every … bytes | " + " | ".join(map(str, forgets[:-1])) + " | never |")
+    print("|---" * (len(forgets) + 1) + "|")
+    for (variant, _, steps), run in runs.items():
+        if steps == LONG_STEPS:
+            values = [shown(bits(run["results"], books[:1], forget)) for forget in forgets]
+            print(f"| {LABELS[variant]} | " + " | ".join(values) + " |")
 
 
 class Panel:
@@ -104,7 +98,7 @@ class Panel:
             y = self.y(value)
             self.parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + width}" y2="{y:.1f}" stroke="#ddd"/>'
                               f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.{digits}f}</text>')
-        for step in range(0, steps[1] + 1, 100):
+        for step in range(0, steps[1] + 1, steps[1] // 5):
             if step >= steps[0]:
                 self.parts.append(f'<text x="{self.x(step):.1f}" y="{top + height + 18}" text-anchor="middle">{step}</text>')
         self.parts.append(f'<text x="{left + width / 2}" y="{top + height + 36}" text-anchor="middle">step</text>')
@@ -119,43 +113,47 @@ class Panel:
 
     def line(self, points, colour):
         path = " ".join(f"{self.x(step):.1f},{self.y(value):.1f}" for step, value in points)
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+        left, top, width, height = self.box
+        self.parts.append(f'<svg x="{left}" y="{top}" width="{width}" height="{height}" '
+                          f'viewBox="{left} {top} {width} {height}"><polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/></svg>')
 
 
-def bounds(curves, tick):
-    values = [value for points in curves for _, value in points]
-    low = math.floor(min(values) / tick) * tick
-    return low, max(low + tick, math.ceil(max(values) / tick) * tick)
+def row(runs, steps, top):
+    """Two panels: the losses, and the differences from the full model's."""
+    losses = {variant: run["curve"] for (variant, seed, length), run in runs.items() if (seed, length) == (1, steps)}
+    curves = {variant: smooth(values) for variant, values in losses.items()}
+    differences = {variant: smooth([own - full for own, full in zip(values, losses["full"])])
+                   for variant, values in losses.items()}
+    parts = []
+    for left, lines, low, high, tick, title in (
+            (60, curves, 2.4, 4.2, 0.3, f"training loss, bits per byte: {steps} steps"),
+            (490, differences, -0.1, 0.25, 0.05, "the same, less that of ‘memories and states’")):
+        panel = Panel(left, top, 350, 300, (FIRST_STEP, steps), low, high, tick, 2, title)
+        for variant, points in lines.items():
+            panel.line(points, COLOURS[variant])
+        parts += panel.parts
+    return parts
 
 
 def plot(runs):
-    first = {variant: run["curve"] for (variant, seed), run in runs.items() if seed == 1}
-    curves = {variant: smooth(values) for variant, values in first.items()}
-    differences = {variant: smooth([own - full for own, full in zip(values, first["full"])])
-                   for variant, values in first.items()}
-    steps = (FIRST_STEP, len(first["full"]))
-    panels = []
-    for left, lines, tick, digits, title in ((60, curves, 0.2, 1, "training loss, bits per byte"),
-                                             (490, differences, 0.05, 2, "the same, less that of ‘memories and states’")):
-        panel = Panel(left, 40, 350, 300, steps, *bounds(lines.values(), tick), tick, digits, title)
-        for variant, points in lines.items():
-            panel.line(points, COLOURS[variant])
-        panels += panel.parts
-    for index, variant in enumerate(first):
-        x, y = 60 + index // 4 * 430, 404 + index % 4 * 20
-        panels.append(f'<line x1="{x}" y1="{y - 4}" x2="{x + 24}" y2="{y - 4}" stroke="{COLOURS[variant]}" '
-                      f'stroke-width="3"/><text x="{x + 32}" y="{y}">{LABELS[variant]}</text>')
-    return ('<svg xmlns="http://www.w3.org/2000/svg" width="860" height="480" viewBox="0 0 860 480" '
-            'font-family="sans-serif" font-size="13" fill="#222">\n<rect width="860" height="480" fill="white"/>\n' +
-            "\n".join(panels) + "\n</svg>\n")
+    rows = [steps for steps in (STEPS, LONG_STEPS) if ("full", 1, steps) in runs]
+    height = 400 * len(rows) + 100
+    parts = [part for index, steps in enumerate(rows) for part in row(runs, steps, 40 + 400 * index)]
+    for index, (variant, label) in enumerate(LABELS.items()):
+        x, y = 60 + index // 4 * 430, height - 80 + index % 4 * 20
+        parts.append(f'<line x1="{x}" y1="{y - 4}" x2="{x + 24}" y2="{y - 4}" stroke="{COLOURS[variant]}" '
+                     f'stroke-width="3"/><text x="{x + 32}" y="{y}">{label}</text>')
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" viewBox="0 0 860 {height}" '
+            f'font-family="sans-serif" font-size="13" fill="#222">\n<rect width="860" height="{height}" fill="white"/>\n' +
+            "\n".join(parts) + "\n</svg>\n")
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     runs = load(Path(sys.argv[1]))
-    if ("full", 1) not in runs:
-        sys.exit(f"{sys.argv[1]} holds no trained full-1; run bench/experiments/ablations.py first")
+    if ("full", 1, STEPS) not in runs:
+        sys.exit(f"{sys.argv[1]} holds no trained full-1-{STEPS}; run bench/experiments/ablations.py first")
     tables(runs)
     Path(sys.argv[2]).write_text(plot(runs))
 
