@@ -53,15 +53,16 @@ void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.
-void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
-void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
-void add_batch_command(CommandLine& line);      ///< batch
-void add_follow_command(CommandLine& line);     ///< follow
-void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status
-void add_model_commands(CommandLine& line);     ///< plugin list, model info|convert, logits
+void add_read_commands(CommandLine& line);    ///< score, anomaly, summarize, embed, run
+void add_embed_command(CommandLine& line);    ///< embed; by add_read_commands()
+void add_batch_command(CommandLine& line);    ///< batch
+void add_follow_command(CommandLine& line);   ///< follow
+void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, status
+void add_model_commands(CommandLine& line);   ///< plugin list, model info|convert, logits
 void add_plugin_author_commands(CommandLine& line, CLI::App& plugin);  ///< plugin check|new
-void add_training_commands(CommandLine& line);  ///< train, eval, bench
-void add_shell_commands(CommandLine& line);     ///< completion, man
-void add_later_commands(CommandLine& line);     ///< Those that are not there yet.
+void add_training_commands(CommandLine& line);                         ///< train, eval, bench
+void add_generate_command(CommandLine& line);                          ///< generate
+void add_shell_commands(CommandLine& line);                            ///< completion, man
+void add_later_commands(CommandLine& line);                            ///< Those that are not there yet.
 
 }  // namespace unroll

@@ -21,10 +21,11 @@ constexpr std::int32_t kBeginOfDocument = 1;  // tokenizer.h's; model/ does not 
 }  // namespace
 
 struct Continuation::Impl {
-  explicit Impl(BlockRecurrentTransformer transformer) : model_(std::move(transformer)) {
+  Impl(BlockRecurrentTransformer transformer, bool with_cache) : model_(std::move(transformer)) {
     const auto& config = model_.config();
     block_ = model_.open_block({}, 1);
-    if (config.document_cache_tokens > 0) cache_.emplace(config.num_tokens, config.document_cache_tokens);
+    if (with_cache && config.document_cache_tokens > 0)
+      cache_.emplace(config.num_tokens, config.document_cache_tokens);
   }
 
   /// The last token and all of `tokens` but its last go in; `tokens` are what they predict.
@@ -96,9 +97,10 @@ struct Continuation::Impl {
   at::Tensor network_, distribution_;  // [1, num_tokens] nats
 };
 
-Continuation::Continuation(const std::filesystem::path& model_directory, const ModelOptions& options) {
+Continuation::Continuation(const std::filesystem::path& model_directory, const ModelOptions& options,
+                           bool with_cache) {
   const c10::InferenceMode guard;
-  impl_ = std::make_unique<Impl>(load_transformer(model_directory, options));
+  impl_ = std::make_unique<Impl>(load_transformer(model_directory, options), with_cache);
 }
 
 Continuation::~Continuation() = default;

@@ -108,6 +108,21 @@ TEST_P(ContinuationTest, ADistributionAddsUpToOne) {
   EXPECT_NEAR(sum, 1, 1e-5);
 }
 
+TEST_P(ContinuationTest, WithoutItsCacheTheNetworkAloneSpeaks) {
+  Continuation continuation(folder.path(), {"cpu", "fp32", 1}, false);
+  continuation.read(tokens);
+  const c10::InferenceMode guard;
+  const auto config = load_model_config(folder / "config.json");
+  const BlockRecurrentTransformer model(config, load_parameters(folder.path(), config));
+  std::vector<std::int64_t> inputs{1};
+  inputs.insert(inputs.end(), tokens.begin(), tokens.end());
+  Recurrence recurrence;
+  const auto logprobs =
+      at::log_softmax(model.forward(at::tensor(inputs).unsqueeze(0), recurrence), -1)[0][-1];
+  const auto* expected = logprobs.const_data_ptr<float>();
+  expect_near(continuation.next(), {expected, expected + kTokens}, tokens.size());
+}
+
 TEST_P(ContinuationTest, TokensOutsideTheVocabularyAreRefused) {
   auto continuation = start();
   for (const std::int32_t token : {-1, kTokens}) {
