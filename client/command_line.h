@@ -61,6 +61,7 @@ void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, st
 void add_model_commands(CommandLine& line);   ///< plugin list, model info|convert, logits
 void add_plugin_author_commands(CommandLine& line, CLI::App& plugin);  ///< plugin check|new
 void add_training_commands(CommandLine& line);                         ///< train, eval, bench
+void add_adapt_command(CommandLine& line);                             ///< adapt
 void add_generate_command(CommandLine& line);                          ///< generate
 void add_shell_commands(CommandLine& line);                            ///< completion, man
 void add_later_commands(CommandLine& line);                            ///< Those that are not there yet.
