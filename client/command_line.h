@@ -61,8 +61,10 @@ void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, st
 void add_model_commands(CommandLine& line);   ///< plugin list, model info|convert, logits
 void add_plugin_author_commands(CommandLine& line, CLI::App& plugin);  ///< plugin check|new
 void add_training_commands(CommandLine& line);                         ///< prepare, train, eval, bench
-void add_train_commands(CommandLine& line);  ///< prepare, train; by add_training_commands()
-void add_shell_commands(CommandLine& line);  ///< completion, man
-void add_later_commands(CommandLine& line);  ///< Those that are not there yet.
+void add_train_commands(CommandLine& line);    ///< prepare, train; by add_training_commands()
+void add_adapt_command(CommandLine& line);     ///< adapt
+void add_generate_command(CommandLine& line);  ///< generate
+void add_shell_commands(CommandLine& line);    ///< completion, man
+void add_later_commands(CommandLine& line);    ///< Those that are not there yet.
 
 }  // namespace unroll

@@ -1,7 +1,6 @@
 // follow: like tail -F, into a document that never ends and that outlives the command.
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "client/follow_view.h"
 #include "client/journald_pump.h"
 #include "client/read_document.h"
+#include "client/stop_signals.h"
 
 namespace unroll {
 namespace {
@@ -38,16 +38,6 @@ struct FollowOptions {
 
   bool reads_journal() const { return whole_journal || !units.empty(); }
 };
-
-volatile std::sig_atomic_t asked_to_stop = 0;
-
-/// The second signal ends the process at once.
-void stop_at_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { asked_to_stop = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
-}
 
 struct Stopped {};  // ends Reader::read() in good order
 
@@ -155,7 +145,7 @@ class Following {
       bytes_ = progress.bytes;
       view.flush();
       record_if_due(view);
-      if (asked_to_stop != 0) throw Stopped();
+      if (asked_to_stop()) throw Stopped();
     };
     events.note = note;
     return events;

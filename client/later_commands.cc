@@ -14,8 +14,6 @@ struct Later {
 };
 
 constexpr std::array kLater = {
-    Later{"generate", "Go on writing where a document ends", "the other commands only read"},
-    Later{"adapt", "Fit a model to documents of your own", "until then: unroll train"},
     Later{"top", "Watch the daemon at work", "until then: unroll status, unroll documents"},
 };
 

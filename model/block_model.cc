@@ -10,12 +10,11 @@
 #include <utility>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
-#include "model/checkpoint.h"
+#include "model/load_transformer.h"
 
 namespace unroll {
 namespace {
@@ -190,37 +189,13 @@ class TorchBlockModel final : public BlockModel {
   std::uint64_t checkpoint_;  // of the parameters: states of others are refused
 };
 
-at::Device choose_device(const std::string& name) {
-  if (name == "cpu" || name == "auto") return at::kCPU;
-  if (name == "cuda")
-    throw std::runtime_error("device cuda is not available in this build; use --device cpu");
-  throw std::runtime_error("unknown device '" + name + "': use auto, cpu or cuda");
-}
-
-at::ScalarType choose_dtype(const std::string& name) {
-  if (name == "fp32") return at::kFloat;
-  if (name == "bf16") return at::kBFloat16;
-  if (name == "int8")
-    throw std::runtime_error("arithmetic in int8 is not available yet; use --dtype fp32 or bf16");
-  throw std::runtime_error("unknown dtype '" + name + "': use fp32, bf16 or int8");
-}
-
 }  // namespace
 
 std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& directory,
                                              const ModelOptions& options) {
-  const auto device = choose_device(options.device);
-  const auto dtype = choose_dtype(options.dtype);
-  if (options.threads > 0) at::set_num_threads(options.threads);
   const c10::InferenceMode guard;
-  auto config = load_model_config(directory / "config.json");
-  auto parameters = load_parameters(directory, config);
-  for (auto& [name, tensor] : parameters) {
-    // Only the matrices that multiply activations change precision; norms, gates and embeddings stay as they
-    // are.
-    const bool matrix = name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight";
-    tensor = tensor.to(device, matrix ? dtype : at::kFloat);
-  }
+  auto transformer = load_transformer(directory, options);
+  const auto& config = transformer.config();
   ModelInfo info;
   info.name = std::filesystem::absolute(directory).lexically_normal().filename().string();
   info.num_tokens = config.num_tokens;
@@ -229,14 +204,13 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   info.block_width = config.block_width;
   // On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its caches.
   info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(kEnoughRows / config.block_width, 1, 8));
-  info.device = device.str();
+  info.device = transformer.device().str();
   info.dtype = options.dtype;
-  const auto checkpoint = fingerprint(config, parameters);
+  const auto checkpoint = fingerprint(config, transformer.parameters());
   std::array<char, 17> digits{};
   std::snprintf(digits.data(), digits.size(), "%016" PRIx64, checkpoint);
   info.checkpoint = digits.data();
-  return std::make_unique<TorchBlockModel>(
-      BlockRecurrentTransformer(std::move(config), std::move(parameters)), std::move(info), checkpoint);
+  return std::make_unique<TorchBlockModel>(std::move(transformer), std::move(info), checkpoint);
 }
 
 }  // namespace unroll

@@ -82,18 +82,25 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
   return at::layer_norm(x, gamma.sizes(), gamma, beta, kLayerNormEpsilon);
 }
 
-at::Tensor Attention::operator()(at::Tensor q, at::Tensor k, const at::Tensor& v, const RotaryTables* rotary,
-                                 const std::optional<at::Tensor>& mask) const {
-  const auto kv_heads = k.size(-1) / q.size(-1);
-  k = split_heads(k, kv_heads);
-  if (q_scale) {
-    q = l2norm(q) * *q_scale;
-    k = l2norm(k) * *k_scale;
-  }
-  if (rotary) {
-    q = rotary->rotate_queries(q);
-    k = rotary->rotate_keys(k);
-  }
+at::Tensor Attention::ready_queries(const at::Tensor& q, const RotaryTables* rotary,
+                                    std::int64_t behind) const {
+  const auto scaled = q_scale ? l2norm(q) * *q_scale : q;
+  return rotary ? rotary->rotate_queries(scaled, behind) : scaled;
+}
+
+at::Tensor Attention::ready_keys(const at::Tensor& k, const RotaryTables* rotary, std::int64_t behind) const {
+  const auto heads = split_heads(k, kv_heads);
+  const auto scaled = k_scale ? l2norm(heads) * *k_scale : heads;
+  return rotary ? rotary->rotate_keys(scaled, behind) : scaled;
+}
+
+at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const RotaryTables* rotary, const std::optional<at::Tensor>& mask) const {
+  return attend(ready_queries(q, rotary), ready_keys(k, rotary), v, mask);
+}
+
+at::Tensor Attention::attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             const std::optional<at::Tensor>& mask) const {
   const auto expand = [&](const at::Tensor& x) {
     return x.expand({x.size(0), q.size(1), x.size(2), x.size(3)});
   };
@@ -152,6 +159,7 @@ LayerNorm BlockRecurrentTransformer::make_norm(const std::string& prefix) const 
 
 Attention BlockRecurrentTransformer::make_attention(const std::string& prefix, bool qk_rmsnorm) const {
   Attention attention;
+  attention.kv_heads = config_.kv_dim() / config_.dim_head;
   attention.scale = 1 / std::sqrt(static_cast<double>(config_.dim_head));
   if (qk_rmsnorm) {
     attention.q_scale = parameter(prefix + "q_scale");
@@ -268,16 +276,25 @@ at::Tensor BlockRecurrentTransformer::attend(const Layer& layer, const at::Tenso
                                              const std::vector<StateContainer::Reading>& readings) const {
   const auto mask = attention_mask(x.size(1), past.defined() ? past.size(2) : 0, memories_visible);
   const auto q = split_heads(project(x, layer.to_q), config_.heads);
-  std::vector<at::Tensor> parts;
-  if (past.defined()) {
-    parts.push_back(merge_heads(layer.attn(q, at::cat(std::vector<at::Tensor>{past[0], k}, 1),
-                                           at::cat(std::vector<at::Tensor>{past[1], v}, 1), &rotary_, mask)));
-  } else {
-    parts.push_back(merge_heads(layer.attn(q, k, v, &rotary_, mask)));
-  }
+  if (!past.defined())
+    return read_states(layer, x, merge_heads(layer.attn(q, k, v, &rotary_, mask)), readings);
+  const auto keys = at::cat(std::vector<at::Tensor>{past[0], k}, 1);
+  const auto values = at::cat(std::vector<at::Tensor>{past[1], v}, 1);
+  return read_states(layer, x, merge_heads(layer.attn(q, keys, values, &rotary_, mask)), readings);
+}
+
+at::Tensor BlockRecurrentTransformer::read_states(
+    const Layer& layer, const at::Tensor& x, const at::Tensor& attended,
+    const std::vector<StateContainer::Reading>& readings) const {
+  std::vector<at::Tensor> parts{attended};
   for (const auto state : layer.reads_states)
     parts.push_back(state_container(state).read(x, readings[state]));
   return project(parts.size() == 1 ? parts.front() : at::cat(parts, -1), layer.to_out);
+}
+
+at::Tensor BlockRecurrentTransformer::feed_forward(const Layer& layer, const at::Tensor& x) const {
+  const auto ff = project(layer.ff_norm(x), layer.ff_in).chunk(2, -1);
+  return project(at::gelu(ff[1]) * ff[0], layer.ff_out);
 }
 
 at::Tensor BlockRecurrentTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) const {
@@ -301,14 +318,76 @@ at::Tensor BlockRecurrentTransformer::forward_block(const at::Tensor& tokens, Re
     if (layer.state_container) {
       next.states.push_back(layer.state_container->write(readings[next.states.size()], kv[0], kv[1]));
     }
-    const auto ff = project(layer.ff_norm(x), layer.ff_in).chunk(2, -1);
-    x = add_residual(x, project(at::gelu(ff[1]) * ff[0], layer.ff_out), layer.ff_gate);
+    x = add_residual(x, feed_forward(layer, x), layer.ff_gate);
     if (full && config_.use_memories)
       next.memories.push_back(next_memory(layer, past, at::stack({kv[0], kv[1]})));
   }
   if (!full) next.memories = recurrence.memories;
   recurrence = std::move(next);
   return x;
+}
+
+OpenBlock BlockRecurrentTransformer::open_block(const Recurrence& before, std::int64_t batch) const {
+  const auto width = config_.block_width;
+  OpenBlock block;
+  const auto states = before.states.empty() ? initial_states(batch) : before.states;
+  for (std::size_t i = 0; i < states.size(); ++i)
+    block.readings.push_back(state_container(i).prepare(states[i]));
+  if (!before.memories.empty()) block.memory_length = before.memories.front().size(2);
+  const auto room = [&](std::vector<std::int64_t> shape) { return at::empty(shape, token_emb_.options()); };
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto length = block.memory_length + width, kv_heads = layers_[i].attn.kv_heads;
+    block.keys.push_back(room({batch, kv_heads, length, config_.dim_head}));
+    block.values.push_back(room({batch, length, config_.kv_dim()}));
+    block.block.push_back(room({2, batch, width, config_.kv_dim()}));
+    if (block.memory_length == 0) continue;
+    const auto& memory = before.memories[i];
+    block.keys[i]
+        .narrow(2, 0, block.memory_length)
+        .copy_(layers_[i].attn.ready_keys(memory[0], &rotary_, width));
+    block.values[i].narrow(1, 0, block.memory_length).copy_(memory[1]);
+  }
+  return block;
+}
+
+at::Tensor BlockRecurrentTransformer::extend_block(const at::Tensor& tokens, OpenBlock& block) const {
+  const auto length = tokens.size(1), begin = block.memory_length + block.length;
+  const auto behind = config_.block_width - block.length - length;
+  TORCH_CHECK(length >= 1 && behind >= 0, "a block has 1 to ", config_.block_width, " tokens");
+  const auto mask = attention_mask(length, begin, {});
+  auto x = at::embedding(token_emb_, tokens);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto& layer = layers_[i];
+    const auto normed = layer.norm(x);
+    const auto kv = project(normed, layer.to_kv).chunk(2, -1);
+    block.block[i].narrow(2, block.length, length).copy_(at::stack({kv[0], kv[1]}));
+    block.keys[i].narrow(2, begin, length).copy_(layer.attn.ready_keys(kv[0], &rotary_, behind));
+    block.values[i].narrow(1, begin, length).copy_(kv[1]);
+    const auto q = split_heads(project(normed, layer.to_q), config_.heads);
+    const auto attended = layer.attn.attend(layer.attn.ready_queries(q, &rotary_, behind),
+                                            block.keys[i].narrow(2, 0, begin + length),
+                                            block.values[i].narrow(1, 0, begin + length), mask);
+    x = add_residual(x, read_states(layer, normed, merge_heads(attended), block.readings),
+                     layer.attention_gate);
+    x = add_residual(x, feed_forward(layer, x), layer.ff_gate);
+  }
+  block.length += length;
+  return x;
+}
+
+Recurrence BlockRecurrentTransformer::close_block(const OpenBlock& block, const Recurrence& before) const {
+  const bool full = block.length == config_.block_width;
+  Recurrence next;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto kv = block.block[i].narrow(2, 0, block.length);
+    if (layers_[i].state_container)
+      next.states.push_back(
+          layers_[i].state_container->write(block.readings[next.states.size()], kv[0], kv[1]));
+    const auto past = before.memories.empty() ? at::Tensor() : before.memories[i];
+    if (full && config_.use_memories) next.memories.push_back(next_memory(layers_[i], past, kv));
+  }
+  if (!full) next.memories = before.memories;
+  return next;
 }
 
 at::Tensor BlockRecurrentTransformer::to_logits(const at::Tensor& hidden) const {

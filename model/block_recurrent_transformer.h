@@ -46,9 +46,16 @@ struct LayerNorm {
 struct Attention {
   std::optional<at::Tensor> q_scale, k_scale;  // [dim_head], both or none
   double scale = 1;
+  std::int64_t kv_heads = 1;
   /// q [batch, heads, n, dim_head], k and v [batch, m, kv_dim], mask [n, m] true where visible -> as q.
-  at::Tensor operator()(at::Tensor q, at::Tensor k, const at::Tensor& v, const RotaryTables* rotary,
-                        const std::optional<at::Tensor>& mask) const;
+  at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                        const RotaryTables* rotary, const std::optional<at::Tensor>& mask) const;
+  /// The parts of operator(): normalised where the layer does that, and rotated, `behind` positions before
+  /// the window's end; keys then are [batch, kv_heads, m, dim_head]. attend() is what is left to do.
+  at::Tensor ready_queries(const at::Tensor& q, const RotaryTables* rotary, std::int64_t behind = 0) const;
+  at::Tensor ready_keys(const at::Tensor& k, const RotaryTables* rotary, std::int64_t behind = 0) const;
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    const std::optional<at::Tensor>& mask) const;
 };
 
 /// The recurrent cell of a layer: section 3.2 of the paper, with its fixed gate.
@@ -88,6 +95,16 @@ struct Layer {
       compress_bias;  // grouped convolution over k and v; undefined without compression
 };
 
+/// A block that comes in pieces, a token at a time where one is drawn from what the others say.
+struct OpenBlock {
+  std::int64_t memory_length = 0, length = 0;  ///< Positions: of the memories, of the block so far.
+  std::vector<StateContainer::Reading> readings;
+  /// One a layer, of memory_length + block_width positions: [batch, kv_heads, positions, dim_head],
+  /// normalised and rotated, and [batch, positions, kv_dim].
+  std::vector<at::Tensor> keys, values;
+  std::vector<at::Tensor> block;  ///< One a layer: [2 (k, v), batch, block_width, kv_dim], before rotation.
+};
+
 class BlockRecurrentTransformer {
  public:
   /// Shares the tensors of `parameters` (names and shapes as expected_parameters() in checkpoint.h says).
@@ -100,6 +117,12 @@ class BlockRecurrentTransformer {
   /// One block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim]. `recurrence`
   /// moves on: states always, memories when the block is full.
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) const;
+  /// The same block in pieces, without gradients: what each piece of tokens [batch, length] gives is what
+  /// forward_block() gives at its place, but for the order of sums. `before` as forward_block() takes it;
+  /// close_block() is what it leaves.
+  OpenBlock open_block(const Recurrence& before, std::int64_t batch) const;
+  at::Tensor extend_block(const at::Tensor& tokens, OpenBlock& block) const;
+  Recurrence close_block(const OpenBlock& block, const Recurrence& before) const;
   /// What the states are before a document's first block, one a recurrent layer: [batch, num_state_vectors,
   /// dim].
   std::vector<at::Tensor> initial_states(std::int64_t batch) const;
@@ -126,6 +149,11 @@ class BlockRecurrentTransformer {
   at::Tensor attend(const Layer& layer, const at::Tensor& x, const at::Tensor& k, const at::Tensor& v,
                     const at::Tensor& past, const at::Tensor& memories_visible,
                     const std::vector<StateContainer::Reading>& readings) const;
+  /// Joins `attended` [batch, n, inner], the layer's own attention, with what x reads of the states ->
+  /// [batch, n, dim].
+  at::Tensor read_states(const Layer& layer, const at::Tensor& x, const at::Tensor& attended,
+                         const std::vector<StateContainer::Reading>& readings) const;
+  at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
   /// true where visible: [length, past_length + length], or [batch, 1, ...] where memories count in some rows
   /// only.
   at::Tensor attention_mask(std::int64_t length, std::int64_t past_length,

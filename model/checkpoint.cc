@@ -202,6 +202,14 @@ TensorMap load_parameters(const std::filesystem::path& directory, const ModelCon
   }
 }
 
+std::string storage_dtype(const std::filesystem::path& directory) {
+  const auto stored = read_safetensors(directory / "model.safetensors");
+  const auto matrix = stored.find("to_logits.1.weight");
+  if (matrix == stored.end()) return "fp32";
+  const auto type = matrix->second.scalar_type();
+  return type == at::kChar ? "int8" : type == at::kBFloat16 ? "bf16" : "fp32";
+}
+
 void save_checkpoint(const std::filesystem::path& directory, const ModelConfig& config,
                      const TensorMap& parameters, const std::string& dtype) {
   const auto file = directory / "model.safetensors";

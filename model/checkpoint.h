@@ -22,6 +22,10 @@ std::map<std::string, std::vector<std::int64_t>> expected_parameters(const Model
 /// shape or type.
 TensorMap load_parameters(const std::filesystem::path& directory, const ModelConfig& config);
 
+/// The `dtype` that save_checkpoint() needs to store the checkpoint as it is; fp32 for what it never writes.
+/// Throws std::runtime_error.
+std::string storage_dtype(const std::filesystem::path& directory);
+
 /// Writes config.json and model.safetensors, each whole or not at all, in a folder that is made if needed.
 /// `dtype` is of the storage: fp32; bf16; int8, which is int8 for the matrices `*.weight` (symmetric, one
 /// scale a row) and bf16 for all else. Throws std::runtime_error.

@@ -25,9 +25,10 @@ RotaryTables::RotaryTables(std::int64_t dim_head, std::int64_t width, at::Device
   key_sin_ = (angle.sin() / scale).to(device);
 }
 
-at::Tensor RotaryTables::rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+at::Tensor RotaryTables::rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                                std::int64_t behind) {
   const auto length = x.size(-2);
-  const auto width = cos.size(0);
+  const auto width = cos.size(0) - behind;
   TORCH_CHECK(length <= width, "a sequence of ", length, " positions does not fit a rotary window of ",
               width);
   const auto halves = x.chunk(2, -1);

@@ -9,18 +9,22 @@
 
 namespace unroll {
 
-/// Tables for a window of `width` positions. A sequence of n takes the window's last n positions.
+/// Tables for a window of `width` positions. A sequence of n takes the window's last n positions, or those
+/// before the last `behind`.
 class RotaryTables {
  public:
   RotaryTables(std::int64_t dim_head, std::int64_t width, at::Device device);
   /// `queries` [..., length, dim_head], rotated and scaled.
-  at::Tensor rotate_queries(const at::Tensor& queries) const {
-    return rotate(queries, query_cos_, query_sin_);
+  at::Tensor rotate_queries(const at::Tensor& queries, std::int64_t behind = 0) const {
+    return rotate(queries, query_cos_, query_sin_, behind);
   }
-  at::Tensor rotate_keys(const at::Tensor& keys) const { return rotate(keys, key_cos_, key_sin_); }
+  at::Tensor rotate_keys(const at::Tensor& keys, std::int64_t behind = 0) const {
+    return rotate(keys, key_cos_, key_sin_, behind);
+  }
 
  private:
-  static at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
+  static at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                           std::int64_t behind);
   at::Tensor query_cos_, query_sin_, key_cos_, key_sin_;  // [width, dim_head], the scale multiplied in
 };
 

@@ -1,18 +1,16 @@
 #include "training/evaluate.h"
 
 #include <chrono>
-#include <fstream>
 #include <numbers>
 #include <stdexcept>
 
 #include <sys/resource.h>
 
-#include "tokenizer/tokenizer.h"
+#include "training/token_blocks.h"
 
 namespace unroll {
 namespace {
 
-constexpr std::size_t kChunkBytes = 64 * 1024;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -25,43 +23,25 @@ EvalResult evaluate(const std::filesystem::path& model_directory, const std::fil
                     const ModelOptions& options, std::uint64_t reset_tokens,
                     const std::function<void(std::uint64_t bytes)>& progress) {
   const auto model = load_block_model(model_directory, options);
-  StreamingTokenizer tokenizer(Vocabulary::load(model_directory / "tokenizer.model"));
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file))
-    throw std::runtime_error("cannot read " + file.string() + " as a file");
-
-  const auto width = static_cast<std::size_t>(model->info().block_width);
   EvalResult result;
   ModelStatePtr state;
-  std::vector<Token> tokens;
   std::uint64_t since_reset = 0;
   const auto start = Clock::now();
-  const auto run_block = [&](std::size_t length) {
-    std::vector<std::int32_t> ids;
-    for (std::size_t i = 0; i < length; ++i) ids.push_back(tokens[i].id);
-    tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(length));
-    const BlockInput block{state, ids, {}};
+  const auto run_block = [&](std::span<const std::int32_t> tokens, std::uint64_t bytes) {
+    const BlockInput block{state, tokens, {}};
     auto output = std::move(model->run({&block, 1}).front());
     state = std::move(output.next);
     for (const auto logprob : output.logprobs) result.nats -= logprob;
-    result.tokens += length;
-    since_reset += length;
+    result.tokens += tokens.size();
+    since_reset += tokens.size();
     if (reset_tokens > 0 && since_reset >= reset_tokens) {
       state.reset();
       since_reset = 0;
     }
-    if (progress) progress(result.bytes);
+    if (progress) progress(bytes);
   };
-
-  std::string chunk(kChunkBytes, '\0');
-  while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || in.gcount() > 0) {
-    const auto count = static_cast<std::size_t>(in.gcount());
-    result.bytes += count;
-    tokenizer.append(std::string_view(chunk).substr(0, count), tokens);
-    while (tokens.size() >= width) run_block(width);
-  }
-  tokenizer.finish(tokens);
-  while (!tokens.empty()) run_block(std::min(width, tokens.size()));
+  result.bytes = for_each_block(file, Vocabulary::load(model_directory / "tokenizer.model"),
+                                static_cast<std::size_t>(model->info().block_width), run_block);
 
   if (result.bytes > 0)
     result.bits_per_byte = result.nats / std::numbers::ln2 / static_cast<double>(result.bytes);

@@ -1,0 +1,97 @@
+// adapt: a model learns from documents while it reads them.
+#include <memory>
+
+#include "client/command_error.h"
+#include "client/command_line.h"
+#include "client/progress.h"
+#include "client/result_writer.h"
+#include "client/source.h"
+#include "client/text.h"
+#include "client/view.h"
+#include "model/threads.h"
+#include "training/adapt.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct AdaptCommand {
+  AdaptOptions options;
+  std::vector<std::string> files;
+  fs::path model, out;
+  std::string format = "text";
+};
+
+void write_result(const AdaptCommand& command, const std::string& file, const EvalResult& result,
+                  ResultWriter& writer) {
+  if (command.format == "ndjson") {
+    writer.write(to_line({{"file", file},
+                          {"bits_per_byte", result.bits_per_byte},
+                          {"tokens", result.tokens},
+                          {"bytes", result.bytes},
+                          {"nats", result.nats},
+                          {"tokens_per_second", result.tokens_per_second}}));
+  } else {
+    writer.write(one_line(file) + ": " + with_thousands(result.bytes) + " bytes, " +
+                 with_thousands(result.tokens) + " tokens: " + fixed(result.bits_per_byte, 4) +
+                 " bits per byte, " + fixed(result.tokens_per_second, 0) + " tokens/s");
+  }
+  writer.end_line();
+  writer.flush();
+}
+
+int adapt(const AdaptCommand& command) {
+  wait_without_spinning();
+  const fs::path model = model_folder(command.model);
+  std::error_code failed;
+  if (fs::equivalent(model, command.out, failed)) {
+    throw CommandError("a model is not adapted in place: name another folder than " + model.string() +
+                       " with --out");
+  }
+  for (const auto& file : command.files) Source::open(file);  // a wrong name is told before hours of reading
+  Adapter adapter(model, command.options);
+  ResultWriter writer({});
+  for (const auto& file : command.files) {
+    const Source source = Source::open(file);
+    Progress bar(source.name());
+    const EvalResult result = adapter.read(file, [&](std::uint64_t bytes) {
+      bar.update({bytes, source.total_bytes(), 0, 0});
+    });
+    bar.hide();
+    write_result(command, file, result, writer);
+  }
+  if (!command.out.empty()) adapter.save(command.out);
+  return 0;
+}
+
+}  // namespace
+
+void add_adapt_command(CommandLine& line) {
+  auto command = std::make_shared<AdaptCommand>();
+  CLI::App* app = line.app().add_subcommand("adapt", "Fit a model to documents of your own, in one reading");
+  app->add_option("FILE", command->files, "The documents, in the order to learn from them")
+      ->required()
+      ->type_name("");
+  app->add_option("--model", command->model, "Folder of the checkpoint to begin with")->type_name("DIR");
+  app->add_option("--out", command->out, "Folder for the adapted model; without one, only the figures")
+      ->type_name("DIR");
+  app->add_option("--learning-rate", command->options.learning_rate, "How far a block moves the weights")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber.description(""))
+      ->capture_default_str();
+  app->add_option("--dtype", command->options.dtype, "Numbers of the matrix products")
+      ->type_name("fp32|bf16")
+      ->check(one_of({"fp32", "bf16"}))
+      ->capture_default_str();
+  app->add_option("--format", command->format, "Form of the results")
+      ->type_name("text|ndjson")
+      ->check(one_of({"text", "ndjson"}))
+      ->capture_default_str();
+  app->footer(
+      "Tells of each document what 'unroll eval' would if the model went on learning while it reads:\n"
+      "each block of tokens is scored first and learned from behind that.");
+  line.on(app, [command] { return adapt(*command); });
+}
+
+}  // namespace unroll

@@ -1,0 +1,47 @@
+#include "model/load_transformer.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "model/checkpoint.h"
+
+namespace unroll {
+namespace {
+
+at::Device choose_device(const std::string& name) {
+  if (name == "cpu" || name == "auto") return at::kCPU;
+  if (name == "cuda")
+    throw std::runtime_error("device cuda is not available in this build; use --device cpu");
+  throw std::runtime_error("unknown device '" + name + "': use auto, cpu or cuda");
+}
+
+at::ScalarType choose_dtype(const std::string& name) {
+  if (name == "fp32") return at::kFloat;
+  if (name == "bf16") return at::kBFloat16;
+  if (name == "int8")
+    throw std::runtime_error("arithmetic in int8 is not available yet; use --dtype fp32 or bf16");
+  throw std::runtime_error("unknown dtype '" + name + "': use fp32, bf16 or int8");
+}
+
+}  // namespace
+
+BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
+                                           const ModelOptions& options) {
+  const auto device = choose_device(options.device);
+  const auto dtype = choose_dtype(options.dtype);
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  auto config = load_model_config(directory / "config.json");
+  auto parameters = load_parameters(directory, config);
+  for (auto& [name, tensor] : parameters) {
+    // Only the matrices that multiply activations change precision; norms, gates and embeddings stay as they
+    // are.
+    const bool matrix = name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight";
+    tensor = tensor.to(device, matrix ? dtype : at::kFloat);
+  }
+  return {std::move(config), std::move(parameters)};
+}
+
+}  // namespace unroll
