@@ -3,9 +3,9 @@
 
     bench/quality/compressors.py [--unroll build/bin/unroll] [--model models/unroll-small] FILE...
 
-Each file is streamed from its first byte to its last, with nothing known of it before. xz is `-9e`, bzip2 `-9`, PPMd
-7-Zip's (`-m0=PPMd:o=32:mem=1g`; the package is 7zip), left out where it is not installed. Sizes are whole files with
-their headers. Prints a table in Markdown; the least of each row is bold.
+Each file is streamed from its first byte to its last, with nothing known of it before. xz is `-9e`, zstd `--ultra -22
+--long=31`, bzip2 `-9`, PPMd 7-Zip's (`-m0=PPMd:o=32:mem=1g`; the package is 7zip), left out where it is not installed.
+Sizes are whole files with their headers. Prints a table in Markdown; the least of each row is bold.
 """
 
 import argparse
@@ -21,6 +21,11 @@ def xz(file):
     return len(subprocess.run(["xz", "-9e", "-k", "-c", file], check=True, capture_output=True).stdout)
 
 
+def zstd(file):
+    command = ["zstd", "--ultra", "-22", "--long=31", "-q", "-c", file]
+    return len(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
 def bzip2(file):
     return len(subprocess.run(["bzip2", "-9", "-k", "-c", file], check=True, capture_output=True).stdout)
 
@@ -32,8 +37,8 @@ def ppmd(file):
         return archive.stat().st_size
 
 
-def unroll_bits(program, model, file):
-    command = [program, "eval", "--model", model, file, "--format", "json"]
+def unroll_bits(program, model, file, *options):
+    command = [program, "eval", "--model", model, file, "--format", "json", *options]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["bits_per_byte"]
 
 
@@ -59,7 +64,7 @@ def main():
     parser.add_argument("--model", default="models/unroll-small", metavar="DIR")
     parser.add_argument("files", nargs="+", metavar="FILE")
     arguments = parser.parse_args()
-    compressors = {"xz -9e": xz, "bzip2": bzip2} | ({"PPMd": ppmd} if shutil.which("7zz") else {})
+    compressors = {"xz -9e": xz, "zstd -22": zstd, "bzip2": bzip2} | ({"PPMd": ppmd} if shutil.which("7zz") else {})
     with tempfile.TemporaryDirectory() as folder:
         network = without_cache(arguments.model, folder)
         print("| document | bytes | unroll | network alone | " + " | ".join(compressors) + " |")

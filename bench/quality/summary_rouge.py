@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""How near `unroll summarize` comes to summaries that authors wrote, beside simple baselines: ROUGE-1, -2 and -L.
+"""How near `unroll summarize` comes to summaries that people wrote, beside simple baselines: ROUGE-1, -2 and -L.
 
     bench/quality/summary_rouge.py extract CHECKOUT FOLDER      # of python/peps or rust-lang/rfcs
+    bench/quality/summary_rouge.py squality test.jsonl FOLDER   # of nyu-mll/SQuALITY, data/v1-3/txt
     bench/quality/summary_rouge.py measure [--unroll build/bin/unroll] [--model models/unroll-small] [--words 100] FOLDER
 
 `extract` takes documents with a summary of their author's (a PEP's "Abstract", a Rust RFC's "Summary"), 60 to 250 words of
 prose, out of a checkout: the rest of the document becomes NAME.txt, the summary NAME.reference. Of at least 10,000 and at
-most 60,000 bytes; in the order of a hash of the name, so that `--count` takes a sample that stays. `measure` summarises each
-NAME.txt in about so many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown:
+most 60,000 bytes; in the order of a hash of the name, so that `--count` takes a sample that stays. `squality` takes
+the stories with their answers to "What is the plot of the story?", one a line. `measure` summarises each NAME.txt in about so
+many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown; of several references the best counts, for
+each figure by itself:
 
     lead       the first sentences
     random     sentences drawn from a seed
@@ -46,6 +49,18 @@ def extract(checkout, folder, count):
             (folder / f"{file.stem}.reference").write_text(reference + "\n")
             taken += 1
     print(f"{taken} documents in {folder}")
+
+
+def squality(file, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    stories = [json.loads(line) for line in file.read_text().splitlines()]
+    for story in stories:
+        name = story["metadata"]["passage_id"]
+        plot = next(question for question in story["questions"] if question["question_number"] == 1)
+        references = [" ".join(response["response_text"].split()) for response in plot["responses"]]
+        (folder / f"{name}.txt").write_text(story["document"])
+        (folder / f"{name}.reference").write_text("\n".join(references) + "\n")
+    print(f"{len(stories)} stories in {folder}")
 
 
 def sentences_of(text):
@@ -106,11 +121,12 @@ def baselines(file, words):
     return result
 
 
-def rouge(reference, summary):
+def rouge(references, summary):
     from rouge_score.rouge_scorer import RougeScorer
 
-    scores = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True).score(reference, summary)
-    return [scores[kind].fmeasure for kind in ("rouge1", "rouge2", "rougeL")]
+    kinds = ["rouge1", "rouge2", "rougeL"]
+    scores = [RougeScorer(kinds, use_stemmer=True).score(reference, summary) for reference in references]
+    return [max(score[kind].fmeasure for score in scores) for kind in kinds]
 
 
 def measure(options):
@@ -119,9 +135,9 @@ def measure(options):
     for file in files:
         summaries = baselines(file, options.words)
         summaries["unroll"] = unroll_summary(options.unroll, options.model, file, options.words)
-        reference = file.with_suffix(".reference").read_text()
+        references = file.with_suffix(".reference").read_text().splitlines()
         for name, summary in summaries.items():
-            rows.setdefault(name, []).append(rouge(reference, summary))
+            rows.setdefault(name, []).append(rouge(references, summary))
     print(f"{len(files)} documents, {options.words} words\n\n| | ROUGE-1 | ROUGE-2 | ROUGE-L |\n|---|---|---|---|")
     for name, each in rows.items():
         print(f"| {name} | " + " | ".join(f"{sum(column) / len(each):.3f}" for column in zip(*each)) + " |")
@@ -134,6 +150,9 @@ def main():
     extracting.add_argument("checkout", type=Path, metavar="CHECKOUT")
     extracting.add_argument("folder", type=Path, metavar="FOLDER")
     extracting.add_argument("--count", type=int, default=48)
+    stories = commands.add_parser("squality")
+    stories.add_argument("file", type=Path, metavar="FILE")
+    stories.add_argument("folder", type=Path, metavar="FOLDER")
     measuring = commands.add_parser("measure")
     measuring.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
     measuring.add_argument("--model", default="models/unroll-small", metavar="DIR")
@@ -142,6 +161,8 @@ def main():
     options = parser.parse_args()
     if options.command == "extract":
         extract(options.checkout, options.folder, options.count)
+    elif options.command == "squality":
+        squality(options.file, options.folder)
     else:
         measure(options)
 

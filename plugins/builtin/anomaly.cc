@@ -11,6 +11,7 @@
 #include "plugins/builtin/alert_rate.h"
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/line_model.h"
+#include "plugins/builtin/line_severity.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/state.h"
 #include "plugins/builtin/top_list.h"
@@ -18,7 +19,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll anomaly 2";
+constexpr std::string_view kTag = "unroll anomaly 3";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // in a thousand lines
 constexpr std::size_t kKeptText = 512;                         // of a line, for its shape and to be shown
@@ -55,7 +56,7 @@ class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "2",
+      .version = "3",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
 
@@ -125,7 +126,7 @@ class Anomaly {
     state_.line.begin = state_.line.end = next;
     ++state_.lines;
     const auto text = std::string_view(line.text).substr(0, line.end - line.begin);
-    const double score = state_.model.score(line_shape(text), line.surprisal());
+    const double score = state_.model.score(line_shape(text), line.surprisal(), line_severity(text));
 
     const bool alert = marks_alerts_ && state_.alert_rate.alerts(score);
     if (alert) ++state_.alerts;

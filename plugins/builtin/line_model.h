@@ -1,13 +1,15 @@
 // How odd a line is, given the lines before it: its surprisal against what lines of its shape, and all lines,
-// have usually had, and how rare it is here that a shape is new. Constant memory; the same lines give the
-// same scores.
+// have usually had, how rare it is here that a shape is new, and how rare it is that a line is as bad as it
+// says. Constant memory; the same lines give the same scores.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
 
+#include "plugins/builtin/line_severity.h"
 #include "plugins/builtin/line_shape.h"
 #include "plugins/builtin/shape_table.h"
 
@@ -20,34 +22,40 @@ struct LineSurprisal {
 
 class LineModel {
  public:
-  /// Scores the line against those before it, then learns it. Higher is odder; 0 is usual, below 0 is
-  /// routine.
-  double score(const LineShape& shape, const LineSurprisal& surprisal) {
+  /// Scores the line against those before it, then learns it. Higher is odder; about 0 is usual, above 5
+  /// rare. `severity`: line_severity().
+  double score(const LineShape& shape, const LineSurprisal& surprisal, int severity) {
     // Logarithms: surprisal is skewed, and a factor matters more than a difference.
     const Features x = {std::log1p(surprisal.sum), std::log1p(surprisal.mean), std::log1p(surprisal.highest)};
     const auto* whole = shapes_.find(shape.whole);
     const auto* head = shapes_.find(shape.head);
-    const double against_lines = deviation_from(x, {&lines_});
-    const double against_shape = deviation_from(x, {&lines_, head, whole});
+    const double deviation =
+        above_usual(deviation_from(x, {&lines_})) + above_usual(deviation_from(x, {&lines_, head, whole}));
+    // In a shape that is well known surprisal says how its numbers vary, seldom that something is wrong.
+    const double known = whole == nullptr ? 0.0 : whole->count;
+    const double trust = std::max(kLeastTrust, kShrink / (kShrink + known));
     const double novelty = new_whole_.bonus(whole == nullptr) + new_head_.bonus(head == nullptr);
-    const double odd = against_lines + against_shape + novelty;
+    const double odd = trust * deviation + novelty + kSeverityWeight * severity_.bonus(severity);
     const double confidence = lines_.count / (lines_.count + kColdLines);
 
     new_whole_.update(whole == nullptr);
     new_head_.update(head == nullptr);
+    severity_.update(severity);
     lines_.update(x, kLinesHorizon);
     shapes_.learn(shape.whole, x);
     shapes_.learn(shape.head, x);
     return odd * confidence;
   }
 
-  void visit(auto& archive) { archive(lines_, new_whole_, new_head_, shapes_); }
+  void visit(auto& archive) { archive(lines_, new_whole_, new_head_, severity_, shapes_); }
 
  private:
   static constexpr std::uint32_t kLinesHorizon = 2000;
   static constexpr double kColdLines = 32;  // so many lines until scores count half
   static constexpr double kShrink = 4;      // a shape's own statistics weigh as its lines against so many
   static constexpr double kLeastDeviation = 0.1;
+  // Chosen by measurement: docs/anomaly.md.
+  static constexpr double kLeastTrust = 0.25, kSeverityWeight = 1.5;
 
   /// How often something is new, lately; and what it is worth, in nats, that something is.
   struct NewRate {
@@ -63,6 +71,34 @@ class LineModel {
     }
     void visit(auto& archive) { archive(rate, count); }
   };
+
+  /// How rare it is, lately, that a line is at least so bad, in nats; of a routine line nothing.
+  struct SeverityRates {
+    static constexpr double kPrior = 0.05;
+    static constexpr std::uint32_t kPriorLines = 100;
+    std::uint32_t count = kPriorLines;
+    std::array<double, kWorstSeverity> rate{kPrior, kPrior, kPrior};  // of severity 1 and above, 2, 3
+
+    double bonus(int severity) const {
+      return severity == 0 ? 0.0 : -std::log(rate[static_cast<std::size_t>(severity - 1)]);
+    }
+    void update(int severity) {
+      count = std::min(count + 1, kLinesHorizon);
+      for (int s = 1; s <= kWorstSeverity; ++s) {
+        double& r = rate[static_cast<std::size_t>(s - 1)];
+        r = std::max(r + ((severity >= s ? 1.0 : 0.0) - r) / count, 1e-6);
+      }
+    }
+    void visit(auto& archive) {
+      archive(count);
+      for (double& r : rate) archive(r);
+    }
+  };
+
+  /// What is less surprising than usual is routine, whatever else it is: nearly 0.
+  static double above_usual(double deviations) {
+    return deviations > 20 ? deviations : std::log1p(std::exp(2 * deviations)) / 2;
+  }
 
   /// In mean deviations, averaged over the features. Each level's statistics are drawn towards the coarser
   /// before it.
@@ -84,6 +120,7 @@ class LineModel {
 
   LineStatistics lines_;
   NewRate new_whole_, new_head_;
+  SeverityRates severity_;
   ShapeTable shapes_;
 };
 

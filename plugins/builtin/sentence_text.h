@@ -101,6 +101,24 @@ inline bool ends_in_abbreviation(std::string_view text) {
   return initial || std::find(kAbbreviations.begin(), kAbbreviations.end(), word) != kAbbreviations.end();
 }
 
+/// The part of the text that stands in double quotation marks, straight or curly, 0 to 1.
+inline double quoted_share(std::string_view text) {
+  std::size_t quoted = 0;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto mark = text.substr(i, 3);
+    if (text[i] == '"') {
+      inside = !inside;
+    } else if (mark == "\xE2\x80\x9C" || mark == "\xE2\x80\x9D") {
+      inside = mark.back() == '\x9C';
+      i += 2;
+    } else if (inside) {
+      ++quoted;
+    }
+  }
+  return text.empty() ? 0.0 : static_cast<double>(quoted) / static_cast<double>(text.size());
+}
+
 /// Prose with a beginning and an end: no heading, table, code, shouting or rule. `text` is normalised.
 inline bool is_prose(std::string_view text) {
   const auto words = word_count(text);

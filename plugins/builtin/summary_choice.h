@@ -1,5 +1,6 @@
-// Which of the candidates make the summary: about what the document is about and unlike each other (maximal
-// marginal relevance, Carbonell and Goldstein 1998), within a budget of words.
+// Which of the candidates make the summary, within a budget of words: those with the words that the document
+// uses most, where a word counts half each time the summary has it already (after SumBasic, Nenkova and
+// Vanderwende 2005), and unlike each other (maximal marginal relevance, Carbonell and Goldstein 1998).
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "plugins/builtin/sentence_text.h"
@@ -79,15 +81,38 @@ inline double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-/// To mean 0 and deviation 1.
-inline void standardise(std::vector<double>& values) {
-  if (values.empty()) return;
+struct Scale {
+  double mean = 0, deviation = 0;
+  double operator()(double x) const { return deviation > 1e-9 ? (x - mean) / deviation : 0.0; }
+};
+inline Scale scale_of(const std::vector<double>& values) {
   const double n = static_cast<double>(values.size());
   double mean = 0, variance = 0;
   for (const double x : values) mean += x / n;
   for (const double x : values) variance += (x - mean) * (x - mean) / n;
-  for (double& x : values) x = variance > 1e-18 ? (x - mean) / std::sqrt(variance) : 0.0;
+  return {mean, std::sqrt(variance)};
 }
+
+/// How much of what the document is about a sentence of these words would add to those chosen already.
+class Coverage {
+ public:
+  explicit Coverage(const WordCounts& counts) : counts_(counts) {}
+  double of(const std::vector<std::uint32_t>& words) const {
+    double sum = 0;
+    for (const auto word : words) {
+      const auto known = worth_.find(word);
+      sum += counts_.count(word) * (known == worth_.end() ? 1.0 : known->second);
+    }
+    return sum / (static_cast<double>(words.size()) + WordCounts::kMore);
+  }
+  void choose(const std::vector<std::uint32_t>& words) {
+    for (const auto word : words) worth_.try_emplace(word, 1.0).first->second /= 2;
+  }
+
+ private:
+  const WordCounts& counts_;
+  std::unordered_map<std::uint32_t, double> worth_;
+};
 
 }  // namespace choice
 
@@ -106,29 +131,35 @@ inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& c
     words.push_back(content_words(candidate.text));
     lengths.push_back(word_count(normalised(candidate.text)));
   }
-  std::vector<double> relevance;
-  for (const auto& own : words) relevance.push_back(counts.commonness(own));
-  choice::standardise(relevance);
-  for (std::size_t i = 0; i < candidates.size(); ++i) relevance[i] += candidates[i].own;
+  choice::Coverage coverage(counts);
+  std::vector<double> alone;
+  for (const auto& own : words) alone.push_back(coverage.of(own));
+  const auto scale = choice::scale_of(alone);
 
-  std::vector<double> likeness(candidates.size(), 0.0);  // the highest to any chosen one
+  std::vector<double> likeness(candidates.size(), 0.0);  // of hidden states, the highest to any chosen one
   std::vector<bool> out(candidates.size(), false);       // chosen, or too like one that is
   std::vector<std::size_t> chosen;
   while (true) {
     std::optional<std::size_t> best;
-    const auto value = [&](std::size_t i) { return relevance[i] - kRedundancy * likeness[i]; };
+    double highest = 0;
+    const auto value = [&](std::size_t i) {
+      return scale(coverage.of(words[i])) + candidates[i].own - kRedundancy * likeness[i];
+    };
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       if (out[i] || lengths[i] > budget) continue;
-      if (!best || value(i) > value(*best)) best = i;
+      const double worth = value(i);
+      if (best && worth <= highest) continue;
+      best = i;
+      highest = worth;
     }
     if (!best) break;
     chosen.push_back(*best);
     out[*best] = true;
+    coverage.choose(words[*best]);
     budget -= lengths[*best];
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      const double overlap = word_overlap(words[i], words[*best]);
-      likeness[i] = std::max({likeness[i], overlap, choice::dot(directions[i], directions[*best])});
-      if (overlap > kMostOverlap) out[i] = true;
+      likeness[i] = std::max(likeness[i], choice::dot(directions[i], directions[*best]));
+      if (word_overlap(words[i], words[*best]) > kMostOverlap) out[i] = true;
     }
   }
   std::sort(chosen.begin(), chosen.end());

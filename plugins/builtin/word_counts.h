@@ -12,16 +12,19 @@ namespace unroll::builtin {
 
 class WordCounts {
  public:
+  /// As if each sentence had so many words more that were nowhere else, so that short ones do not win.
+  static constexpr double kMore = 3;
+
   /// `words`: the hashes of a sentence's words, each once.
   void add(const std::vector<std::uint32_t>& words) {
     for (const auto word : words) {
       if (++counts_[word % kSlots] == std::numeric_limits<std::uint16_t>::max()) halve();
     }
   }
+  double count(std::uint32_t word) const { return counts_[word % kSlots]; }
   /// How much a sentence of these words is about what the document is about: the mean logarithm of their
-  /// counts, as if each sentence had a few words more that were nowhere else, so that short ones do not win.
+  /// counts.
   double commonness(const std::vector<std::uint32_t>& words) const {
-    constexpr double kMore = 3;
     double sum = 0;
     for (const auto word : words) sum += std::log1p(counts_[word % kSlots]);
     return sum / (static_cast<double>(words.size()) + kMore);

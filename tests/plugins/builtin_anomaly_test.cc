@@ -154,5 +154,39 @@ TEST(LineModel, LinesOfShapesOfTheirOwnDoNotPushOutWhatRecurs) {
   EXPECT_EQ(table.find(2), nullptr);
 }
 
+TEST(LineSeverity, TheProgramsLevelCountsBeforeItsWords) {
+  using builtin::line_severity;
+  EXPECT_EQ(line_severity("RAS KERNEL FATAL data TLB interrupt"), 3);
+  EXPECT_EQ(line_severity("RAS KERNEL INFO cache parity error corrected"), 0);
+  EXPECT_EQ(line_severity("10:01 [error] client gone"), 2);
+  EXPECT_EQ(line_severity("10:01 <warning> low on space"), 1);
+  EXPECT_EQ(line_severity("sshd[12]: Failed password for root"), 2);
+  EXPECT_EQ(line_severity("kernel: Panic: giving up"), 3);
+  EXPECT_EQ(line_severity("session opened, alert and well"), 0) << "no field, so no level";
+  EXPECT_EQ(line_severity("no news is information"), 0);
+  EXPECT_EQ(line_severity(""), 0);
+}
+
+/// The score of a line of a shape that came every `each`th line of a log, all lines alike in surprisal.
+double score_of_severity(int severity, int each) {
+  builtin::LineModel model;
+  double score = 0;
+  for (int line = 1; line <= 2000; ++line) {
+    const bool this_one = line % each == 0;
+    const std::uint64_t shape = this_one ? 3 : 1;
+    const double last = model.score({shape, shape + 1}, {10, 1, 3}, this_one ? severity : 0);
+    if (this_one) score = last;
+  }
+  return score;
+}
+
+TEST(LineModel, WhatCallsItselfFatalStaysOddHoweverOftenItsShapeCame) {
+  EXPECT_GT(score_of_severity(3, 20), score_of_severity(0, 20) + 3);
+}
+
+TEST(LineModel, ASeverityThatEveryLineHasSaysNothing) {
+  EXPECT_LT(score_of_severity(3, 1), score_of_severity(0, 1) + 0.1);
+}
+
 }  // namespace
 }  // namespace unroll::testing

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "plugins/builtin/sentence_text.h"
+#include "plugins/builtin/summary_choice.h"
 #include "tests/plugins/fixture.h"
 
 namespace unroll::testing {
@@ -43,6 +44,27 @@ TEST(Summarize, ARunningSummaryIsWhatTheDocumentSoFarWouldGive) {
     }
   }
   EXPECT_EQ(outputs.back(), read("summarize", R"({"words":60})", document).back()) << "they change nothing";
+}
+
+TEST(SentenceText, WhatStandsInQuotationMarks) {
+  using builtin::quoted_share;
+  EXPECT_EQ(quoted_share("He left."), 0);
+  EXPECT_EQ(quoted_share(""), 0);
+  EXPECT_DOUBLE_EQ(quoted_share("\"abc\" abc"), 3.0 / 9);
+  EXPECT_DOUBLE_EQ(quoted_share("\xE2\x80\x9C"
+                                "abc\xE2\x80\x9D it\xE2\x80\x99s"),
+                   3.0 / 16);
+}
+
+TEST(SummaryChoice, AWordThatIsSaidAlreadyCountsLess) {
+  const std::vector<std::uint32_t> common = {1, 2}, other = {3, 4};
+  builtin::WordCounts counts;
+  for (int i = 0; i < 6; ++i) counts.add(common);
+  for (int i = 0; i < 4; ++i) counts.add(other);
+  builtin::choice::Coverage coverage(counts);
+  EXPECT_GT(coverage.of(common), coverage.of(other));
+  coverage.choose(common);
+  EXPECT_LT(coverage.of(common), coverage.of(other));
 }
 
 }  // namespace
