@@ -8,9 +8,9 @@
 `extract` takes documents with a summary of their author's (a PEP's "Abstract", a Rust RFC's "Summary"), 60 to 250 words of
 prose, out of a checkout: the rest of the document becomes NAME.txt, the summary NAME.reference. Of at least 10,000 and at
 most 60,000 bytes; in the order of a hash of the name, so that `--count` takes a sample that stays. `squality` takes
-the stories with their answers to "What is the plot of the story?", one a line. `measure` summarises each NAME.txt in about so
-many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown; of several references the best counts, for
-each figure by itself:
+the stories, not indented, with their answers to "What is the plot of the story?", one a line. `measure` summarises each
+NAME.txt in about so many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown; of several references
+the best counts, for each figure by itself, as in SQuALITY's own scorer:
 
     lead       the first sentences
     random     sentences drawn from a seed
@@ -58,7 +58,7 @@ def squality(file, folder):
         name = story["metadata"]["passage_id"]
         plot = next(question for question in story["questions"] if question["question_number"] == 1)
         references = [" ".join(response["response_text"].split()) for response in plot["responses"]]
-        (folder / f"{name}.txt").write_text(story["document"])
+        (folder / f"{name}.txt").write_text(re.sub(r"^[ \t]+", "", story["document"], flags=re.M))
         (folder / f"{name}.reference").write_text("\n".join(references) + "\n")
     print(f"{len(stories)} stories in {folder}")
 
@@ -66,8 +66,8 @@ def squality(file, folder):
 def sentences_of(text):
     result = []
     for paragraph in re.split(r"\n\s*\n", text):
-        if paragraph[:1].isalpha() and paragraph.rstrip()[-1:] in ".!?":
-            result += re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", " ".join(paragraph.split()))
+        if re.match(r"[^\W\d_]|[\"“]", paragraph) and paragraph.rstrip().rstrip("\"”")[-1:] in [".", "!", "?"]:
+            result += re.split(r"(?:(?<=[.!?])|(?<=[.!?][\"”]))\s+(?=[A-Z\"“'(])", " ".join(paragraph.split()))
     return [sentence for sentence in result if 6 <= len(sentence.split()) <= 60]
 
 
