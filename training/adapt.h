@@ -12,7 +12,7 @@
 namespace unroll {
 
 struct AdaptOptions {
-  double learning_rate = 1e-3;  ///< Of a step that is divided by each gradient's running root mean square.
+  double learning_rate = 5e-4;  ///< Of a step that is divided by each gradient's running root mean square.
   std::string dtype = "fp32";   ///< Of the matrix products: fp32 or bf16. The weights are fp32.
 };
 
