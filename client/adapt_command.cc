@@ -3,6 +3,7 @@
 
 #include "client/command_error.h"
 #include "client/command_line.h"
+#include "client/eval_figures.h"
 #include "client/progress.h"
 #include "client/result_writer.h"
 #include "client/source.h"
@@ -26,16 +27,11 @@ struct AdaptCommand {
 void write_result(const AdaptCommand& command, const std::string& file, const EvalResult& result,
                   ResultWriter& writer) {
   if (command.format == "ndjson") {
-    writer.write(to_line({{"file", file},
-                          {"bits_per_byte", result.bits_per_byte},
-                          {"tokens", result.tokens},
-                          {"bytes", result.bytes},
-                          {"nats", result.nats},
-                          {"tokens_per_second", result.tokens_per_second}}));
+    nlohmann::ordered_json line = {{"file", file}};
+    line.update(figures_of(result));
+    writer.write(to_line(line));
   } else {
-    writer.write(one_line(file) + ": " + with_thousands(result.bytes) + " bytes, " +
-                 with_thousands(result.tokens) + " tokens: " + fixed(result.bits_per_byte, 4) +
-                 " bits per byte, " + fixed(result.tokens_per_second, 0) + " tokens/s");
+    writer.write(one_line(file) + ": " + told(result));
   }
   writer.end_line();
   writer.flush();

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "client/command_line.h"
+#include "client/eval_figures.h"
 #include "client/progress.h"
 #include "client/text.h"
 #include "client/view.h"
@@ -31,15 +32,9 @@ int run_eval(const MeasureOptions& options) {
   bar.hide();
   ResultWriter writer(options.shared.out);
   if (options.shared.format == "json") {
-    writer.write(to_line({{"bits_per_byte", result.bits_per_byte},
-                          {"tokens", result.tokens},
-                          {"bytes", result.bytes},
-                          {"nats", result.nats},
-                          {"tokens_per_second", result.tokens_per_second}}));
+    writer.write(to_line(figures_of(result)));
   } else {
-    writer.write(with_thousands(result.bytes) + " bytes, " + with_thousands(result.tokens) +
-                 " tokens: " + fixed(result.bits_per_byte, 4) + " bits per byte, " +
-                 fixed(result.tokens_per_second, 0) + " tokens/s");
+    writer.write(told(result));
   }
   writer.end_line();
   writer.flush();

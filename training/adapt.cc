@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <numbers>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "model/checkpoint.h"
 #include "model/document_cache.h"
 #include "training/token_blocks.h"
+#include "training/validation.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -51,17 +51,6 @@ struct Adapter::Impl {
     }
   }
 
-  /// As a step computes with them; gradients flow back through the casts.
-  TensorMap step_parameters() const {
-    auto cast = parameters;
-    if (options.dtype == "fp32") return cast;
-    for (auto& [name, tensor] : cast) {
-      if (name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight")
-        tensor = tensor.to(at::kBFloat16);
-    }
-    return cast;
-  }
-
   Document begin() const {
     Document document;
     if (config.document_cache_tokens > 0)
@@ -71,7 +60,7 @@ struct Adapter::Impl {
 
   /// One block, scored and then learned from -> its nats.
   double read_block(std::span<const std::int32_t> tokens, Document& document) {
-    const BlockRecurrentTransformer model(config, step_parameters());
+    const BlockRecurrentTransformer model(config, cast_for_products(parameters, options.dtype));
     std::vector<std::int64_t> inputs{document.last_token};
     inputs.insert(inputs.end(), tokens.begin(), tokens.end());
     document.last_token = tokens.back();
@@ -147,9 +136,7 @@ EvalResult Adapter::read(const fs::path& file, const std::function<void(std::uin
   result.bytes = for_each_block(file, impl_->vocabulary, static_cast<std::size_t>(impl_->config.block_width),
                                 read_block);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (result.bytes > 0)
-    result.bits_per_byte = result.nats / std::numbers::ln2 / static_cast<double>(result.bytes);
-  result.tokens_per_second = static_cast<double>(result.tokens) / seconds.count();
+  result.set_rates(seconds.count());
   return result;
 }
 

@@ -19,6 +19,11 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
+void EvalResult::set_rates(double seconds) {
+  if (bytes > 0) bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(bytes);
+  tokens_per_second = static_cast<double>(tokens) / seconds;
+}
+
 EvalResult evaluate(const std::filesystem::path& model_directory, const std::filesystem::path& file,
                     const ModelOptions& options, std::uint64_t reset_tokens,
                     const std::function<void(std::uint64_t bytes)>& progress) {
@@ -43,9 +48,7 @@ EvalResult evaluate(const std::filesystem::path& model_directory, const std::fil
   result.bytes = for_each_block(file, Vocabulary::load(model_directory / "tokenizer.model"),
                                 static_cast<std::size_t>(model->info().block_width), run_block);
 
-  if (result.bytes > 0)
-    result.bits_per_byte = result.nats / std::numbers::ln2 / static_cast<double>(result.bytes);
-  result.tokens_per_second = static_cast<double>(result.tokens) / seconds_since(start);
+  result.set_rates(seconds_since(start));
   return result;
 }
 

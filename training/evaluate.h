@@ -15,6 +15,9 @@ struct EvalResult {
   double nats = 0;
   double bits_per_byte = 0;
   double tokens_per_second = 0;
+
+  /// The last two, from the others and the time that they took.
+  void set_rates(double seconds);
 };
 
 /// Streams the file through the model from its first byte, states and memories kept throughout.
