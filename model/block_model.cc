@@ -19,7 +19,6 @@
 namespace unroll {
 namespace {
 
-constexpr std::int32_t kBeginOfDocument = 1;  // tokenizer.h's; model/ does not depend on tokenizer/
 constexpr std::int64_t kEnoughRows = 512;
 constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
 
@@ -165,7 +164,7 @@ class TorchBlockModel final : public BlockModel {
     const auto* state = state_of(block);
     auto sequence = at::empty({static_cast<std::int64_t>(block.tokens.size()) + 1}, at::kLong);
     auto* ids = sequence.mutable_data_ptr<std::int64_t>();
-    *ids++ = state ? state->last_token : kBeginOfDocument;
+    *ids++ = state ? state->last_token : kFirstInput;
     for (const auto token : block.tokens) {
       if (token < 0 || token >= info_.num_tokens) {
         throw std::invalid_argument("token " + std::to_string(token) +

@@ -14,11 +14,6 @@
 #include "model/load_transformer.h"
 
 namespace unroll {
-namespace {
-
-constexpr std::int32_t kBeginOfDocument = 1;  // tokenizer.h's; model/ does not depend on tokenizer/
-
-}  // namespace
 
 struct Continuation::Impl {
   Impl(BlockRecurrentTransformer transformer, bool with_cache) : model_(std::move(transformer)) {
@@ -92,7 +87,7 @@ struct Continuation::Impl {
   OpenBlock block_;
   std::optional<DocumentCache> cache_;
   Recurrence recurrence_;  // before the open block_
-  std::int32_t last_token_ = kBeginOfDocument;
+  std::int32_t last_token_ = kFirstInput;
   bool known_ = false;                 // the two below are those of the next token
   at::Tensor network_, distribution_;  // [1, num_tokens] nats
 };

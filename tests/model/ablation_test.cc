@@ -16,21 +16,6 @@ namespace {
 constexpr std::int64_t kWidth = 8, kBlocks = 3;
 constexpr double kTolerance = 1e-4;
 
-ModelConfig config_with(const nlohmann::json& changes) {
-  nlohmann::json config{{"model_type", "block_recurrent_transformer"},
-                        {"num_tokens", 50},
-                        {"dim", 16},
-                        {"depth", 3},
-                        {"dim_head", 8},
-                        {"heads", 2},
-                        {"block_width", kWidth},
-                        {"max_seq_len", 24},
-                        {"recurrent_layers", {2}},
-                        {"num_state_vectors", 6}};
-  config.update(changes);
-  return parse_model_config(config);
-}
-
 class Ablation : public testing::Test {
  protected:
   Ablation() { at::manual_seed(11); }
@@ -59,14 +44,14 @@ class Ablation : public testing::Test {
 
 TEST_F(Ablation, WithNeitherMemoriesNorStatesABlockKnowsNothingOfTheOneBefore) {
   const auto [carried, fresh] = last_block_with_and_without_past(
-      config_with({{"use_memories", false}, {"recurrent_layers", nlohmann::json::array()}}));
+      three_layers({{"use_memories", false}, {"recurrent_layers", nlohmann::json::array()}}));
   EXPECT_TRUE(at::equal(carried, fresh));
 }
 
 TEST_F(Ablation, EitherAloneCarriesSomething) {
   for (const nlohmann::json& changes : {nlohmann::json{{"use_memories", false}},
                                         nlohmann::json{{"recurrent_layers", nlohmann::json::array()}}}) {
-    const auto [carried, fresh] = last_block_with_and_without_past(config_with(changes));
+    const auto [carried, fresh] = last_block_with_and_without_past(three_layers(changes));
     EXPECT_GT((carried - fresh).abs().max().item<double>(), kTolerance) << changes;
   }
 }
@@ -98,7 +83,7 @@ TensorMap spread_over_heads(const ModelConfig& config, const TensorMap& shared) 
 
 TEST_F(Ablation, HeadsOfEqualKeysAndValuesAreOne) {
   for (const bool compressed : {false, true}) {
-    const auto shared = config_with({{"use_compressed_mem", compressed}, {"all_layers_qk_rmsnorm", true}});
+    const auto shared = three_layers({{"use_compressed_mem", compressed}, {"all_layers_qk_rmsnorm", true}});
     auto full = shared;
     full.multi_query = false;
     const auto parameters = random_parameters(shared);
@@ -113,7 +98,7 @@ TEST_F(Ablation, HeadsOfEqualKeysAndValuesAreOne) {
 }
 
 TEST_F(Ablation, HeadsOfTheirOwnKeysAndValuesDiffer) {
-  const auto config = config_with({{"multi_query", false}});
+  const auto config = three_layers({{"multi_query", false}});
   auto parameters = random_parameters(config);
   const auto tokens = random_tokens();
   Recurrence before, after;
@@ -132,7 +117,7 @@ TEST_F(Ablation, HeadsOfTheirOwnKeysAndValuesDiffer) {
 /// sigmoid(beta) is what of a branch goes in, and the rest of what was there stays: with a half for attention
 /// and a third for the feed-forward layer a layer gives a third of what sums give, as its norms see no scale.
 TEST_F(Ablation, AGateWeighsABranchAgainstWhatItBranchesFrom) {
-  const auto sums = config_with({{"depth", 1}, {"recurrent_layers", {1}}});
+  const auto sums = three_layers({{"depth", 1}, {"recurrent_layers", {1}}});
   auto gated = sums;
   gated.gate_residuals = true;
   auto parameters = random_parameters(sums);
@@ -154,7 +139,7 @@ TEST_F(Ablation, AStateOfEachGoesThroughBytes) {
                                         nlohmann::json{{"gate_residuals", true}}}) {
     SCOPED_TRACE(changes.dump());
     const TemporaryFolder folder;
-    const auto config = config_with(changes);
+    const auto config = three_layers(changes);
     save_checkpoint(folder.path(), config, random_parameters(config), "fp32");
     const auto model = load_block_model(folder.path(), {"cpu", "fp32", 1});
     const std::vector<std::int32_t> tokens{3, 1, 4, 1, 5, 9, 2, 6};

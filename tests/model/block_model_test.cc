@@ -27,18 +27,7 @@ constexpr std::int64_t kWidth = 8;
 constexpr double kTolerance = 1e-5;
 
 ModelConfig small_config(bool compressed = false) {
-  return parse_model_config({{"model_type", "block_recurrent_transformer"},
-                             {"num_tokens", 50},
-                             {"dim", 16},
-                             {"depth", 3},
-                             {"dim_head", 8},
-                             {"heads", 2},
-                             {"block_width", kWidth},
-                             {"max_seq_len", 24},
-                             {"recurrent_layers", {2}},
-                             {"num_state_vectors", 6},
-                             {"use_compressed_mem", compressed},
-                             {"compressed_mem_factor", 4}});
+  return three_layers({{"use_compressed_mem", compressed}, {"compressed_mem_factor", 4}});
 }
 
 std::vector<std::int32_t> random_tokens(std::size_t count, unsigned seed) {

@@ -29,19 +29,9 @@ class ContinuationTest : public testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     at::manual_seed(7);
-    const auto config = parse_model_config({{"model_type", "block_recurrent_transformer"},
-                                            {"num_tokens", kTokens},
-                                            {"dim", 16},
-                                            {"depth", 3},
-                                            {"dim_head", 8},
-                                            {"heads", 2},
-                                            {"block_width", kWidth},
-                                            {"max_seq_len", 24},
-                                            {"recurrent_layers", {2}},
-                                            {"num_state_vectors", 6},
-                                            {"use_compressed_mem", GetParam().compressed},
-                                            {"compressed_mem_factor", 4},
-                                            {"document_cache_tokens", GetParam().cache_tokens}});
+    const auto config = three_layers({{"use_compressed_mem", GetParam().compressed},
+                                      {"compressed_mem_factor", 4},
+                                      {"document_cache_tokens", GetParam().cache_tokens}});
     save_checkpoint(folder.path(), config, random_parameters(config), "fp32");
     std::mt19937 random(3);
     for (std::size_t i = 0; i < 5 * kWidth + 3; ++i)
