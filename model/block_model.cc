@@ -14,6 +14,7 @@
 
 #include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
+#include "model/load_network.h"
 #include "model/load_transformer.h"
 
 namespace unroll {
@@ -44,53 +45,52 @@ void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<
   }
 }
 
-/// From the hidden states [length, dim] of a block, what its targets and wants ask for. `cache` may be null.
-void score(const BlockRecurrentTransformer& model, const at::Tensor& hidden, const at::Tensor& targets,
-           const BlockInput& block, DocumentCache* cache, BlockOutput& output) {
+/// From the hidden states [length, dim] of a block, what its tokens and wants ask for. `cache` may be null.
+void score(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
+           BlockOutput& output) {
   const auto& wants = block.wants;
+  if (wants.hidden) output.hidden = to_vector(hidden);
+  const bool all = wants.top_k > 0 || (cache && wants.entropy);
+  network.score(hidden, block.tokens, output.logprobs, wants.entropy && !all ? &output.entropy : nullptr);
+  if (!all) {
+    if (cache) mix(*cache, block.tokens, output.logprobs, nullptr);
+    return;
+  }
   const auto append = [](std::vector<float>& out, const at::Tensor& rows) {
     const auto values = to_vector(rows);
     out.insert(out.end(), values.begin(), values.end());
   };
   for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
     const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-    auto logprobs = at::log_softmax(model.to_logits(hidden.narrow(0, begin, rows)), -1);
-    append(output.logprobs, logprobs.gather(1, targets.narrow(0, begin, rows).unsqueeze(1)));
+    auto logprobs = network.log_softmax(hidden.narrow(0, begin, rows));
     if (cache) {
-      const bool all = wants.entropy || wants.top_k > 0;
-      if (all) logprobs = logprobs.to(at::kCPU, at::kFloat).contiguous();
       const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(rows);
       mix(*cache, block.tokens.subspan(first, count), std::span(output.logprobs).subspan(first, count),
-          all ? &logprobs : nullptr);
+          &logprobs);
     }
     if (wants.entropy) append(output.entropy, -(logprobs.exp() * logprobs).sum(-1));
     if (wants.top_k > 0) {
       const auto [values, ids] = logprobs.topk(std::min<std::int64_t>(wants.top_k, logprobs.size(1)), -1);
       append(output.top_logprobs, values);
-      const auto compact = ids.to(at::kCPU, at::kInt).contiguous();
+      const auto compact = ids.to(at::kInt).contiguous();
       const auto* data = compact.const_data_ptr<std::int32_t>();
       output.top_ids.insert(output.top_ids.end(), data, data + compact.numel());
     }
   }
-  if (wants.hidden) output.hidden = to_vector(hidden);
 }
 
 class TorchBlockModel final : public BlockModel {
  public:
-  TorchBlockModel(BlockRecurrentTransformer model, ModelInfo info, std::uint64_t checkpoint)
-      : model_(std::move(model)), info_(std::move(info)), checkpoint_(checkpoint) {
+  TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint)
+      : network_(std::move(network)), info_(std::move(info)), checkpoint_(checkpoint) {
     const c10::InferenceMode guard;
-    for (const auto& [name, tensor] : model_.parameters()) {
-      if (BlockRecurrentTransformer::is_trainable(name)) info_.parameters += tensor.numel();
-    }
     Recurrence recurrence;
-    const auto tokens =
-        at::zeros({1, info_.block_width}, at::TensorOptions(at::kLong).device(model_.device()));
+    const auto tokens = at::zeros({1, info_.block_width}, at::kLong);
     // Compressed memories grow for a few blocks before they are full.
     for (bool grows = true; grows;) {
-      model_.forward_block(tokens, recurrence);
+      network_->forward_block(tokens, recurrence);
       const auto bytes = BlockState(recurrence, 0, new_cache(nullptr), checkpoint_).bytes();
-      grows = bytes > info_.state_bytes && model_.config().use_compressed_mem;
+      grows = bytes > info_.state_bytes && network_->config().use_compressed_mem;
       info_.state_bytes = std::max(info_.state_bytes, bytes);
     }
   }
@@ -105,7 +105,7 @@ class TorchBlockModel final : public BlockModel {
   }
 
   ModelStatePtr restore(std::span<const std::byte> bytes) const override {
-    return BlockState::deserialize(bytes, model_.config(), model_.device(), checkpoint_);
+    return BlockState::deserialize(bytes, network_->config(), network_->device(), checkpoint_);
   }
 
  private:
@@ -143,16 +143,16 @@ class TorchBlockModel final : public BlockModel {
       const auto* state = state_of(blocks[i]);
       recurrences.push_back(state ? state->recurrence : Recurrence());
     }
-    const auto all = at::stack(sequences).to(model_.device());  // [batch, length + 1]
+    const auto all = at::stack(sequences);  // [batch, length + 1]
     const auto length = all.size(1) - 1;
     auto recurrence = join(recurrences);
-    const auto hidden = model_.forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
+    const auto hidden = network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
     for (std::size_t row = 0; row < group.size(); ++row) {
       const auto& block = blocks[group[row]];
       auto& output = outputs[group[row]];
       const auto at = static_cast<std::int64_t>(row);
       auto cache = new_cache(state_of(block));
-      score(model_, hidden[at], all[at].narrow(0, 1, length), block, cache.get(), output);
+      score(*network_, hidden[at], block, cache.get(), output);
       output.next = std::make_shared<BlockState>(recurrence.row(at), block.tokens.back(), std::move(cache),
                                                  checkpoint_);
     }
@@ -179,11 +179,11 @@ class TorchBlockModel final : public BlockModel {
   /// A copy of the state's, to go on with; an empty one for a document's start; null where there are none.
   std::shared_ptr<DocumentCache> new_cache(const BlockState* state) const {
     if (state && state->cache) return std::make_shared<DocumentCache>(*state->cache);
-    const auto capacity = model_.config().document_cache_tokens;
+    const auto capacity = network_->config().document_cache_tokens;
     return capacity > 0 ? std::make_shared<DocumentCache>(info_.num_tokens, capacity) : nullptr;
   }
 
-  BlockRecurrentTransformer model_;
+  std::unique_ptr<Network> network_;
   ModelInfo info_;
   std::uint64_t checkpoint_;  // of the parameters: states of others are refused
 };
@@ -193,23 +193,23 @@ class TorchBlockModel final : public BlockModel {
 std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& directory,
                                              const ModelOptions& options) {
   const c10::InferenceMode guard;
-  auto transformer = load_transformer(directory, options);
-  const auto& config = transformer.config();
+  auto loaded = load_network(directory, options);
+  const auto& config = loaded.network->config();
   ModelInfo info;
   info.name = std::filesystem::absolute(directory).lexically_normal().filename().string();
+  info.parameters = loaded.parameters;
   info.num_tokens = config.num_tokens;
   info.dim = config.dim;
   info.depth = config.depth;
   info.block_width = config.block_width;
   // On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its caches.
   info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(kEnoughRows / config.block_width, 1, 8));
-  info.device = transformer.device().str();
-  info.dtype = options.dtype;
-  const auto checkpoint = fingerprint(config, transformer.parameters());
+  info.device = loaded.network->device().str();
+  info.dtype = loaded.dtype;
   std::array<char, 17> digits{};
-  std::snprintf(digits.data(), digits.size(), "%016" PRIx64, checkpoint);
+  std::snprintf(digits.data(), digits.size(), "%016" PRIx64, loaded.fingerprint);
   info.checkpoint = digits.data();
-  return std::make_unique<TorchBlockModel>(std::move(transformer), std::move(info), checkpoint);
+  return std::make_unique<TorchBlockModel>(std::move(loaded.network), std::move(info), loaded.fingerprint);
 }
 
 }  // namespace unroll

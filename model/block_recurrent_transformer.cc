@@ -222,10 +222,10 @@ Layer BlockRecurrentTransformer::make_layer(std::int64_t layer) const {
   return result;
 }
 
-at::Tensor BlockRecurrentTransformer::next_memory(const Layer& layer, const at::Tensor& past,
-                                                  const at::Tensor& block) const {
-  if (!config_.use_compressed_mem) return block;  // block_width positions, and the block has just those
-  const auto width = config_.block_width;
+at::Tensor next_memory(const ModelConfig& config, const Layer& layer, const at::Tensor& past,
+                       const at::Tensor& block) {
+  if (!config.use_compressed_mem) return block;  // block_width positions, and the block has just those
+  const auto width = config.block_width;
   const auto compressed_width = width / 2;
   if (!past.defined()) return block;
   // What the block pushes out of the short memory is the block before it; its compression joins the long one,
@@ -233,7 +233,7 @@ at::Tensor BlockRecurrentTransformer::next_memory(const Layer& layer, const at::
   auto leaving = past.slice(2, -width);
   auto compressed = past.slice(2, 0, -width);
   compressed = compressed.slice(2, std::max<std::int64_t>(0, compressed.size(2) - compressed_width));
-  const auto factor = config_.compressed_mem_factor;
+  const auto factor = config.compressed_mem_factor;
   if (factor > 1) {
     const auto kept = leaving.size(2) / factor * factor;
     leaving = leaving.slice(2, leaving.size(2) - kept);
@@ -320,7 +320,7 @@ at::Tensor BlockRecurrentTransformer::forward_block(const at::Tensor& tokens, Re
     }
     x = add_residual(x, feed_forward(layer, x), layer.ff_gate);
     if (full && config_.use_memories)
-      next.memories.push_back(next_memory(layer, past, at::stack({kv[0], kv[1]})));
+      next.memories.push_back(next_memory(config_, layer, past, at::stack({kv[0], kv[1]})));
   }
   if (!full) next.memories = recurrence.memories;
   recurrence = std::move(next);
@@ -384,7 +384,7 @@ Recurrence BlockRecurrentTransformer::close_block(const OpenBlock& block, const 
       next.states.push_back(
           layers_[i].state_container->write(block.readings[next.states.size()], kv[0], kv[1]));
     const auto past = before.memories.empty() ? at::Tensor() : before.memories[i];
-    if (full && config_.use_memories) next.memories.push_back(next_memory(layers_[i], past, kv));
+    if (full && config_.use_memories) next.memories.push_back(next_memory(config_, layers_[i], past, kv));
   }
   if (!full) next.memories = before.memories;
   return next;

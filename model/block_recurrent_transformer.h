@@ -113,6 +113,10 @@ class BlockRecurrentTransformer {
   const ModelConfig& config() const { return config_; }
   const TensorMap& parameters() const { return parameters_; }
   at::Device device() const { return token_emb_.device(); }
+  /// What a faster form of the same network is made of. State containers count from the bottom, as states do.
+  const std::vector<Layer>& layers() const { return layers_; }
+  const LayerNorm& logits_norm() const { return logits_norm_; }
+  const RotaryTables& rotary() const { return rotary_; }
 
   /// One block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim]. `recurrence`
   /// moves on: states always, memories when the block is full.
@@ -139,7 +143,6 @@ class BlockRecurrentTransformer {
   StateContainer make_state_container(const std::string& prefix, bool qk_rmsnorm) const;
   Attention make_attention(const std::string& prefix, bool qk_rmsnorm) const;
   LayerNorm make_norm(const std::string& prefix) const;
-  at::Tensor next_memory(const Layer& layer, const at::Tensor& past, const at::Tensor& block) const;
   const at::Tensor& parameter(const std::string& name) const;
   const StateContainer& state_container(std::size_t index) const {
     return *layers_[static_cast<std::size_t>(recurrent_layers_[index] - 1)].state_container;
@@ -168,6 +171,11 @@ class BlockRecurrentTransformer {
   std::vector<std::int64_t> recurrent_layers_;  // ascending, from 1
   std::vector<Layer> layers_;
 };
+
+/// A layer's memory after a full block. `past`: the one before, undefined at a document's start; `block` [2 (k, v),
+/// batch, block_width, kv_dim].
+at::Tensor next_memory(const ModelConfig& config, const Layer& layer, const at::Tensor& past,
+                       const at::Tensor& block);
 
 /// Fresh parameters, drawn as the reference (and torch.nn) draws them, from LibTorch's default generator.
 TensorMap random_parameters(const ModelConfig& config);

@@ -179,9 +179,10 @@ std::shared_ptr<const BlockState> BlockState::deserialize(std::span<const std::b
   return std::make_shared<const BlockState>(std::move(recurrence), last_token, std::move(cache), checkpoint);
 }
 
-std::uint64_t fingerprint(const ModelConfig& config, const std::map<std::string, at::Tensor>& parameters) {
+std::uint64_t fingerprint(const ModelConfig& config, const std::map<std::string, at::Tensor>& parameters,
+                          const std::string& dtype) {
   Hash hash;
-  const auto text = to_json(config).dump();
+  const auto text = to_json(config).dump() + dtype;
   hash.add(text.data(), text.size());
   for (const auto& [name, tensor] : parameters) {
     const auto compact = tensor.to(at::kCPU).contiguous();

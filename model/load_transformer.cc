@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 
 #include "model/checkpoint.h"
+#include "model/cpu/packed_transformer.h"
 
 namespace unroll {
 namespace {
@@ -18,20 +19,26 @@ at::Device choose_device(const std::string& name) {
   throw std::runtime_error("unknown device '" + name + "': use auto, cpu or cuda");
 }
 
-at::ScalarType choose_dtype(const std::string& name) {
-  if (name == "fp32") return at::kFloat;
-  if (name == "bf16") return at::kBFloat16;
-  if (name == "int8")
-    throw std::runtime_error("arithmetic in int8 is not available yet; use --dtype fp32 or bf16");
-  throw std::runtime_error("unknown dtype '" + name + "': use fp32, bf16 or int8");
+at::ScalarType matrix_type(const std::string& dtype) {
+  if (dtype == "int8") throw std::runtime_error("this is not computed in int8; use --dtype fp32 or bf16");
+  return dtype == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
 }  // namespace
 
+std::string choose_dtype(const std::string& name) {
+  if (name == "auto") return cpu_supports(Arithmetic::kBf16) ? "bf16" : "fp32";
+  if (name != "fp32" && name != "bf16" && name != "int8")
+    throw std::runtime_error("unknown dtype '" + name + "': use auto, fp32, bf16 or int8");
+  if (name == "int8" && !cpu_supports(Arithmetic::kInt8))
+    throw std::runtime_error("dtype int8 needs a CPU with AVX-512 VNNI, which this one has not; use auto");
+  return name;
+}
+
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options) {
   const auto device = choose_device(options.device);
-  const auto dtype = choose_dtype(options.dtype);
+  const auto dtype = matrix_type(choose_dtype(options.dtype));
   if (options.threads > 0) at::set_num_threads(options.threads);
   auto config = load_model_config(directory / "config.json");
   auto parameters = load_parameters(directory, config);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "model/block_model.h"
 #include "model/block_recurrent_transformer.h"
@@ -13,7 +14,10 @@ namespace unroll {
 /// depend on that.
 inline constexpr std::int32_t kFirstInput = 1;
 
-/// As load_block_model() says. Sets the number of threads where the options name one.
+/// fp32, bf16 or int8: what `name` is, or what `auto` comes to on this CPU. Throws std::runtime_error.
+std::string choose_dtype(const std::string& name);
+
+/// As load_block_model() says, in fp32 or bf16. Sets the number of threads where the options name one.
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options);
 

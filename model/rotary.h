@@ -21,11 +21,17 @@ class RotaryTables {
   at::Tensor rotate_keys(const at::Tensor& keys, std::int64_t behind = 0) const {
     return rotate(keys, key_cos_, key_sin_, behind);
   }
+  /// [width, dim_head], the scale multiplied in: what a position's query, or key, is rotated by.
+  struct Tables {
+    at::Tensor cosine, sine;
+  };
+  Tables query_tables() const { return {query_cos_, query_sin_}; }
+  Tables key_tables() const { return {key_cos_, key_sin_}; }
 
  private:
   static at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                            std::int64_t behind);
-  at::Tensor query_cos_, query_sin_, key_cos_, key_sin_;  // [width, dim_head], the scale multiplied in
+  at::Tensor query_cos_, query_sin_, key_cos_, key_sin_;
 };
 
 }  // namespace unroll

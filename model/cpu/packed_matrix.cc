@@ -1,0 +1,140 @@
+#include "model/cpu/packed_matrix.h"
+
+#include <cstring>
+#include <stdexcept>
+
+#include <ATen/ATen.h>
+#include <ATen/native/CPUBlas.h>
+
+namespace unroll {
+namespace {
+
+constexpr std::int64_t kNeighbours = 4;  // inputs are padded to it, whatever the arithmetic
+constexpr float kInt8Max = 127;
+constexpr std::int32_t kZeroPoint = 128;  // of activations
+
+std::int64_t neighbours(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kFp32 ? 1 : arithmetic == Arithmetic::kBf16 ? 2 : 4;
+}
+
+std::int64_t element_bytes(Arithmetic arithmetic) {
+  return 4 / neighbours(arithmetic);
+}
+
+/// Rows of gates and values in the order of the groups; rows of zeros up to whole panels.
+at::Tensor interleave(const at::Tensor& weight) {
+  constexpr auto kHalf = PackedMatrix::kGroupColumns / 2;
+  const auto inner = weight.size(0) / 2, padded = round_up(inner, kTile);
+  const auto halves = at::constant_pad_nd(weight.unflatten(0, {2, inner}), {0, 0, 0, padded - inner});
+  std::vector<at::Tensor> parts;
+  for (std::int64_t begin = 0; begin < padded; begin += kHalf) {
+    const auto count = std::min(kHalf, padded - begin);
+    parts.push_back(halves[0].narrow(0, begin, count));
+    parts.push_back(halves[1].narrow(0, begin, count));
+  }
+  return at::cat(parts, 0);
+}
+
+}  // namespace
+
+void Activations::resize(Arithmetic arithmetic, std::int64_t rows, std::int64_t columns) {
+  arithmetic_ = arithmetic;
+  rows_ = rows;
+  columns_ = columns;
+  stride_ = round_up(columns, kNeighbours);
+  values_.resize<std::byte>(round_up(rows, kTile) * stride_ * element_bytes(arithmetic));
+  if (arithmetic == Arithmetic::kInt8) scales_.resize(static_cast<std::size_t>(round_up(rows, kTile)));
+}
+
+void Activations::set(std::int64_t row, const float* values, const RowKernels& kernels) {
+  // What pads a row meets weights of zero, but must be finite.
+  const auto place = row * stride_, padding = stride_ - columns_;
+  switch (arithmetic_) {
+    case Arithmetic::kFp32: {
+      auto* out = values_.data<float>() + place;
+      std::copy_n(values, columns_, out);
+      std::fill_n(out + columns_, padding, 0.0F);
+      break;
+    }
+    case Arithmetic::kBf16: {
+      auto* out = values_.data<std::uint16_t>() + place;
+      kernels.to_bf16(values, columns_, out);
+      std::fill_n(out + columns_, padding, std::uint16_t{0});
+      break;
+    }
+    case Arithmetic::kInt8: {
+      auto* out = values_.data<std::uint8_t>() + place;
+      scales_[static_cast<std::size_t>(row)] = kernels.to_uint8(values, columns_, out);
+      std::fill_n(out + columns_, padding, std::uint8_t{0});
+      break;
+    }
+  }
+}
+
+PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated)
+    : arithmetic_(arithmetic) {
+  auto weight = at::cat(std::vector<at::Tensor>(weights.begin(), weights.end()), 0).to(at::kCPU, at::kFloat);
+  outputs_ = weight.size(0);
+  if (gated) {
+    outputs_ /= 2;
+    weight = interleave(weight);
+  }
+  inputs_ = round_up(weight.size(1), kNeighbours);
+  panels_ = round_up(weight.size(0), kTile) / kTile;
+  weight = at::constant_pad_nd(weight, {0, inputs_ - weight.size(1), 0, panels_ * kTile - weight.size(0)});
+  auto type = at::kFloat;
+  if (arithmetic == Arithmetic::kBf16) type = at::kBFloat16;
+  if (arithmetic == Arithmetic::kInt8) {
+    type = at::kChar;
+    const auto scale = weight.abs().amax(1).div(kInt8Max).clamp_min(1e-30);
+    weight = weight.div(scale.unsqueeze(1)).round().clamp(-kInt8Max, kInt8Max);
+    const auto offset = weight.sum(1).mul(kZeroPoint).to(at::kInt).contiguous();
+    scales_.assign(scale.const_data_ptr<float>(), scale.const_data_ptr<float>() + scale.numel());
+    offsets_.assign(offset.const_data_ptr<std::int32_t>(),
+                    offset.const_data_ptr<std::int32_t>() + offset.numel());
+  }
+  const auto k = neighbours(arithmetic);
+  const auto packed =
+      weight.to(type).view({panels_, kTile, inputs_ / k, k}).permute({0, 2, 1, 3}).contiguous();
+  std::memcpy(values_.resize<std::byte>(static_cast<std::int64_t>(packed.nbytes())), packed.const_data_ptr(),
+              packed.nbytes());
+}
+
+std::size_t PackedMatrix::bytes() const {
+  return static_cast<std::size_t>(panels_ * kTile * inputs_ * element_bytes(arithmetic_)) +
+         (offsets_.size() + scales_.size()) * 4;
+}
+
+void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t group,
+                           const RowKernels& kernels, float* out) const {
+  if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
+    throw std::logic_error("activations of another shape than the weight's");
+  const auto first = group * kGroup, last = std::min(panels_, first + kGroup);
+  const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
+    for (auto panel = first; panel < last; ++panel)
+      at::native::cpublas::brgemm(kTile, kTile, inputs_, inputs_, kTile, kGroupColumns, false,
+                                  a + tile * kTile * inputs_, b + panel * kTile * inputs_,
+                                  c + (panel - first) * kTile, arithmetic_ != Arithmetic::kFp32);
+  };
+  switch (arithmetic_) {
+    case Arithmetic::kFp32:
+      multiply_panels(rows.values_.data<float>(), values_.data<float>(), out);
+      break;
+    case Arithmetic::kBf16:
+      multiply_panels(rows.values_.data<at::BFloat16>(), values_.data<at::BFloat16>(), out);
+      break;
+    case Arithmetic::kInt8: {
+      auto* sums = reinterpret_cast<std::int32_t*>(out);
+      multiply_panels(rows.values_.data<unsigned char>(), values_.data<signed char>(), sums);
+      const auto column = static_cast<std::size_t>(first * kTile);
+      for (std::int64_t row = 0; row < kTile; ++row)
+        kernels.from_int32(sums + row * kGroupColumns, &offsets_[column], &scales_[column],
+                           rows.scales_[static_cast<std::size_t>(tile * kTile + row)], group_columns(group),
+                           out + row * kGroupColumns);
+      break;
+    }
+  }
+  at::native::cpublas::brgemm_release(arithmetic_ != Arithmetic::kFp32);
+}
+
+}  // namespace unroll

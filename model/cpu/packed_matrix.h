@@ -1,0 +1,145 @@
+// Matrix products in tiles of 64 by 64 by oneDNN's batch-reduce kernels (as LibTorch hands them out), with what comes
+// behind a product done while its tile is still in the cache. A row's result does not depend, to the last bit, on
+// the other rows or on the number of threads.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+
+#include "model/cpu/row_kernels.h"
+
+namespace unroll {
+
+/// What products multiply; all sum in 32 bits and give fp32. kInt8: weights with one scale a row (LLM.int8(),
+/// Dettmers et al. 2022, arXiv 2208.07339), activations with one a row, found when it is written.
+enum class Arithmetic { kFp32, kBf16, kInt8 };
+
+constexpr std::int64_t kTile = 64;
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+/// Memory on cache lines that grows and is not given back before the end. New bytes are zero.
+class Buffer {
+ public:
+  template <typename T>
+  T* resize(std::int64_t count) {
+    const auto bytes = static_cast<std::size_t>(count) * sizeof(T);
+    if (lines_.size() * sizeof(Line) < bytes) lines_.resize((bytes + sizeof(Line) - 1) / sizeof(Line));
+    return data<T>();
+  }
+  template <typename T>
+  T* data() {
+    return reinterpret_cast<T*>(lines_.data());
+  }
+  template <typename T>
+  const T* data() const {
+    return reinterpret_cast<const T*>(lines_.data());
+  }
+
+ private:
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  std::vector<Line> lines_;
+};
+
+/// Rows of activations in an arithmetic's form, the left side of a product. Reused from block to block.
+class Activations {
+ public:
+  void resize(Arithmetic arithmetic, std::int64_t rows, std::int64_t columns);
+  /// Rows may be set from different threads.
+  void set(std::int64_t row, const float* values, const RowKernels& kernels);
+  std::int64_t rows() const { return rows_; }
+
+ private:
+  friend class PackedMatrix;
+  Arithmetic arithmetic_ = Arithmetic::kFp32;
+  std::int64_t rows_ = 0, columns_ = 0, stride_ = 0;  // stride_: elements from row to row, columns and zeros
+  Buffer values_;                                     // rows up to a whole tile
+  std::vector<float> scales_;                         // of kInt8, [rows]
+};
+
+/// A weight [outputs, inputs] (several on one another where all multiply the same rows), cut into panels of 64
+/// outputs as the kernels want them.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  /// fp32 weights; copied. Where `gated`, the one weight's second half is gates to its first half, and a group of
+  /// panels holds values, and then as many gates.
+  PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated = false);
+
+  Arithmetic arithmetic() const { return arithmetic_; }
+  std::int64_t inputs() const { return inputs_; }
+  std::int64_t outputs() const { return outputs_; }
+  std::int64_t groups() const { return (panels_ + kGroup - 1) / kGroup; }
+  std::size_t bytes() const;
+
+  static constexpr std::int64_t kGroup = 8;  ///< Panels, as many as are computed before the rows are looked at.
+  static constexpr std::int64_t kGroupColumns = kGroup * kTile;
+  std::int64_t group_columns(std::int64_t group) const {  ///< With the padding of the last one.
+    return std::min(kGroup, panels_ - group * kGroup) * kTile;
+  }
+  /// Multiply-adds of one tile of rows with one group, about: what parallel work is cut by.
+  std::int64_t group_cost() const { return kTile * std::min(kGroup, panels_) * kTile * inputs_; }
+  /// `tile`: of 64 rows -> out [64, kGroupColumns], of which group_columns() are set.
+  void product(const Activations& rows, std::int64_t tile, std::int64_t group, const RowKernels& kernels,
+               float* out) const;
+
+ private:
+  Arithmetic arithmetic_ = Arithmetic::kFp32;
+  std::int64_t inputs_ = 0, outputs_ = 0, panels_ = 0;
+  Buffer values_;                      // [panels, inputs / k, 64, k], k = 1, 2 (bf16) or 4 (int8) neighbours
+  std::vector<std::int32_t> offsets_;  // of kInt8, [outputs]: 128 times the row's sum
+  std::vector<float> scales_;          // of kInt8, [outputs]
+};
+
+/// Scratch of one thread.
+class ThreadScratch {
+ public:
+  /// Room for `count` floats of the calling thread of a parallel region.
+  float* floats(std::int64_t count) {
+    return buffers_[static_cast<std::size_t>(at::get_thread_num())].resize<float>(count);
+  }
+  /// Before a parallel region.
+  void prepare() { buffers_.resize(static_cast<std::size_t>(at::get_num_threads())); }
+
+ private:
+  std::vector<Buffer> buffers_;
+};
+
+/// Calls work(i) for 0 <= i < count on as many threads as are worth waking for `cost` multiply-adds each.
+template <typename Work>
+void parallel(std::int64_t count, std::int64_t cost, Work&& work) {
+  constexpr std::int64_t kWorthAThread = 4'000'000;  // some 40 us
+  const auto grain = std::max<std::int64_t>(1, kWorthAThread / std::max<std::int64_t>(1, cost));
+  at::parallel_for(0, count, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = begin; i < end; ++i) work(i);
+  });
+}
+
+/// rows times weight transposed: done(row, group, values) for each row and group of columns, on several
+/// threads; `values` [group_columns] is its to change. A gated weight gives values, and as many gates behind them.
+template <typename Done>
+void multiply(const Activations& rows, const PackedMatrix& weight, const RowKernels& kernels, ThreadScratch& scratch,
+              Done&& done) {
+  const auto groups = weight.groups();
+  const auto tiles = round_up(rows.rows(), kTile) / kTile;
+  scratch.prepare();
+  parallel(tiles * groups, weight.group_cost(), [&](std::int64_t item) {
+    const auto tile = item / groups, group = item % groups;
+    auto* out = scratch.floats(kTile * PackedMatrix::kGroupColumns);
+    weight.product(rows, tile, group, kernels, out);
+    const auto end = std::min(rows.rows(), (tile + 1) * kTile);
+    for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns)
+      done(row, group, out);
+  });
+}
+
+}  // namespace unroll

@@ -1,0 +1,369 @@
+#include "model/cpu/packed_transformer.h"
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include <ATen/ATen.h>
+
+namespace unroll {
+namespace {
+
+/// Multiply-adds that a row loop over as many numbers takes the time of, for parallel().
+constexpr std::int64_t kRowCost = 16;
+
+float* data(const at::Tensor& tensor) {
+  return tensor.mutable_data_ptr<float>();
+}
+
+const float* const_data(const at::Tensor& tensor) {
+  return tensor.const_data_ptr<float>();
+}
+
+at::Tensor share_of(const at::Tensor& gate) {
+  return gate.defined() ? gate.sigmoid().contiguous() : gate;
+}
+
+}  // namespace
+
+bool cpu_supports(Arithmetic arithmetic) {
+  if (row_kernels() == nullptr) return false;
+  switch (arithmetic) {
+    case Arithmetic::kFp32:
+      return true;
+    case Arithmetic::kBf16:
+      return __builtin_cpu_supports("avx512bf16");
+    case Arithmetic::kInt8:
+      return __builtin_cpu_supports("avx512vnni");
+  }
+  return false;
+}
+
+PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
+    : config_(definition.config()),
+      arithmetic_(arithmetic),
+      // Of int8's 8 bits a probability would keep too few.
+      attention_arithmetic_(arithmetic == Arithmetic::kInt8 ? Arithmetic::kBf16 : arithmetic),
+      kernels_(*row_kernels()),
+      token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
+      query_tables_(definition.rotary().query_tables()),
+      key_tables_(definition.rotary().key_tables()),
+      logits_norm_(definition.logits_norm()),
+      logits_(std::array{definition.parameters().at("to_logits.1.weight")}, arithmetic) {
+  if (!cpu_supports(attention_arithmetic_)) attention_arithmetic_ = Arithmetic::kFp32;
+  for (const auto& layer : definition.layers()) {
+    if (layer.state_container) cell_layers_.push_back(layers_.size());
+    layers_.push_back(pack(definition, layer));
+  }
+  for (const auto& initial : definition.initial_states(1)) initial_states_.push_back(initial.contiguous());
+  states_.resize(initial_states_.size());
+}
+
+PackedTransformer::PackedLayer PackedTransformer::pack(const BlockRecurrentTransformer& definition,
+                                                       const Layer& layer) const {
+  std::vector<const StateContainer*> containers;
+  for (const auto& each : definition.layers())
+    if (each.state_container) containers.push_back(&*each.state_container);
+  std::vector<at::Tensor> entry{layer.to_q, layer.to_kv};
+  for (const auto state : layer.reads_states) entry.push_back(containers[state]->q_to_state);
+  PackedLayer packed{layer,
+                     PackedMatrix(entry, arithmetic_),
+                     PackedMatrix(std::array{layer.to_out}, arithmetic_),
+                     PackedMatrix(std::array{layer.ff_in}, arithmetic_, true),
+                     PackedMatrix(std::array{layer.ff_out}, arithmetic_),
+                     std::nullopt,
+                     share_of(layer.attention_gate),
+                     share_of(layer.ff_gate)};
+  auto& rest = packed.layer;
+  for (auto* matrix : {&rest.to_q, &rest.to_kv, &rest.to_out, &rest.ff_in, &rest.ff_out}) matrix->reset();
+  rest.state_container.reset();
+  if (layer.state_container) packed.cell.emplace(pack(*layer.state_container));
+  return packed;
+}
+
+PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container) const {
+  const std::array entry{container.state_to_kv, container.state_to_q, container.q_from_state};
+  Cell cell{container, PackedMatrix(entry, arithmetic_), PackedMatrix(std::array{container.to_state_out}, arithmetic_),
+            PackedMatrix(std::array{container.gate_weight}, arithmetic_), share_of(container.learned_ema_beta)};
+  auto& rest = cell.container;
+  for (auto* matrix : {&rest.q_to_state, &rest.q_from_state, &rest.state_to_q, &rest.state_to_kv,
+                       &rest.to_state_out, &rest.gate_weight})
+    matrix->reset();
+  return cell;
+}
+
+void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t columns, const at::Tensor& gamma) {
+  activations_.resize(arithmetic_, count, columns);
+  scratch_.prepare();
+  const auto* weights = gamma.defined() ? const_data(gamma) : nullptr;
+  parallel(count, columns * kRowCost, [&](std::int64_t row) {
+    const float* values = rows[row];
+    if (weights) {
+      auto* normed = scratch_.floats(columns);
+      kernels_.layer_norm(values, weights, columns, normed);
+      values = normed;
+    }
+    activations_.set(row, values, kernels_);
+  });
+}
+
+PackedTransformer::Rows PackedTransformer::product(const PackedMatrix& weight, Buffer& out) {
+  const Rows rows{out.resize<float>(activations_.rows() * weight.outputs()), weight.outputs()};
+  multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+    const auto column = group * PackedMatrix::kGroupColumns;
+    std::copy_n(values, std::min(weight.group_columns(group), weight.outputs() - column), rows[row] + column);
+  });
+  return rows;
+}
+
+void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share) {
+  const Rows rows{data(x), config_.dim};
+  const auto* shares = share.defined() ? const_data(share) : nullptr;
+  multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+    const auto column = group * PackedMatrix::kGroupColumns;
+    const auto count = std::min(weight.group_columns(group), config_.dim - column);
+    if (shares) {
+      kernels_.blend(rows[row] + column, values, shares + column, count);
+    } else {
+      kernels_.add(rows[row] + column, values, count);
+    }
+  });
+}
+
+void PackedTransformer::set_queries(const Attention& attention, Rows queries, Shape shape, const Tables* tables) {
+  const auto dim = config_.dim_head, heads = config_.heads;
+  queries_.resize(attention_arithmetic_, shape.batch * heads, shape.length, dim);
+  scratch_.prepare();
+  parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row) {
+    auto* query = scratch_.floats(dim);
+    const auto position = row % shape.length;
+    const auto place = tables ? (tables->cosine.size(0) - shape.length + position) * dim : 0;
+    for (std::int64_t head = 0; head < heads; ++head) {
+      std::copy_n(queries[row] + head * dim, dim, query);
+      if (attention.q_scale) kernels_.unit_length(query, const_data(*attention.q_scale), dim);
+      if (tables) kernels_.rotate(query, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
+      queries_.set(row / shape.length * heads + head, position, query, kernels_);
+    }
+  });
+}
+
+void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions) {
+  keys_.resize(attention_arithmetic_, batch * attention.kv_heads, positions, config_.dim_head, kernels_);
+}
+
+void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
+                                 const Tables* tables) {
+  const auto dim = config_.dim_head, heads = attention.kv_heads;
+  scratch_.prepare();
+  parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row) {
+    auto* key = scratch_.floats(dim);
+    const auto position = at + row % shape.length;
+    const auto place = tables ? (tables->cosine.size(0) - keys_.positions() + position) * dim : 0;
+    for (std::int64_t head = 0; head < heads; ++head) {
+      std::copy_n(keys[row] + head * dim, dim, key);
+      if (attention.k_scale) kernels_.unit_length(key, const_data(*attention.k_scale), dim);
+      if (tables) kernels_.rotate(key, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
+      keys_.set(row / shape.length * heads + head, position, key, values[row] + head * dim, kernels_);
+    }
+  });
+}
+
+void PackedTransformer::run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
+                                      std::int64_t head_stride) {
+  TileAttention(queries_, keys_, shape.batch, attention.scale, past)
+      .run({output.data, shape.length * output.stride, output.stride, head_stride}, kernels_, scratch_);
+}
+
+void PackedTransformer::prepare(States& states, Cell& cell) {
+  const auto dim = config_.dim, count = states.before.size(0) * states.before.size(1);
+  const Rows rows{state_rows_.resize<float>(count * dim), dim}, before{data(states.before), dim};
+  const auto* places = const_data(cell.container.state_pos_ids);
+  parallel(count, dim * kRowCost, [&](std::int64_t row) {
+    kernels_.layer_norm(before[row], const_data(cell.container.state_norm.gamma), dim, rows[row]);
+    kernels_.add(rows[row], places + row % config_.num_state_vectors * dim, dim);
+  });
+  activate(rows, count, dim, {});
+  product(cell.entry, states.entry);
+}
+
+void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past) {
+  const auto& attention = layer.layer.attn;
+  const auto inner = config_.inner_dim(), kv = config_.kv_dim();
+  const auto past_length = past.defined() ? past.size(2) : 0;
+  set_queries(attention, entry, shape, &query_tables_);
+  open_keys(attention, shape.batch, past_length + shape.length);
+  if (past_length > 0) {
+    const auto memory = past.contiguous();
+    set_keys(attention, {data(memory[0]), kv}, {data(memory[1]), kv}, {shape.batch, past_length}, 0, &key_tables_);
+  }
+  const Rows keys{entry.data + inner, entry.stride}, values{keys.data + kv, entry.stride};
+  set_keys(attention, keys, values, shape, past_length, &key_tables_);
+  const auto width = inner * (1 + static_cast<std::int64_t>(layer.layer.reads_states.size()));
+  run_attention(attention, shape, past_length, {joined_.resize<float>(shape.rows() * width), width},
+                config_.dim_head);
+}
+
+void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) {
+  const auto inner = config_.inner_dim(), kv = config_.kv_dim();
+  const auto reads = static_cast<std::int64_t>(layer.layer.reads_states.size());
+  const Rows joined{joined_.data<float>(), inner * (1 + reads)};
+  for (std::int64_t i = 0; i < reads; ++i) {
+    const auto state = layer.layer.reads_states[static_cast<std::size_t>(i)];
+    auto& cell = this->cell(state);
+    const auto& attention = cell.container.to_state_cross_attn;
+    const Rows keys{states_[state].entry.data<float>(), cell.entry.outputs()};
+    set_queries(attention, {entry.data + inner + 2 * kv + i * inner, entry.stride}, shape, nullptr);
+    open_keys(attention, shape.batch, config_.num_state_vectors);
+    set_keys(attention, keys, {keys.data + kv, keys.stride}, {shape.batch, config_.num_state_vectors}, 0, nullptr);
+    run_attention(attention, shape, TileAttention::kSeesAll, {joined.data + (1 + i) * inner, joined.stride},
+                  config_.dim_head);
+  }
+}
+
+at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shape shape) {
+  const auto dim = config_.dim, inner = config_.inner_dim(), kv = config_.kv_dim(), head = config_.dim_head;
+  const Shape slots{shape.batch, config_.num_state_vectors};
+  const Rows own{states.entry.data<float>(), cell.entry.outputs()};
+  // The reference joins the two results along each head, so the halves interleave head by head.
+  const Rows joined{joined_.resize<float>(slots.rows() * 2 * inner), 2 * inner};
+  const auto& self = cell.container.state_self_attn;
+  set_queries(self, {own.data + 2 * kv, own.stride}, slots, nullptr);
+  open_keys(self, shape.batch, slots.length);
+  set_keys(self, own, {own.data + kv, own.stride}, slots, 0, nullptr);
+  run_attention(self, slots, TileAttention::kSeesAll, joined, 2 * head);
+  const auto& cross = cell.container.from_state_cross_attn;
+  set_queries(cross, {own.data + 2 * kv + inner, own.stride}, slots, nullptr);
+  open_keys(cross, shape.batch, shape.length);
+  set_keys(cross, {entry.data + inner, entry.stride}, {entry.data + inner + kv, entry.stride}, shape, 0, nullptr);
+  run_attention(cross, slots, TileAttention::kSeesAll, {joined.data + head, joined.stride}, 2 * head);
+
+  activate(joined, slots.rows(), 2 * inner, {});
+  activate(product(cell.out, state_rows_), slots.rows(), dim, {});
+  auto after = at::empty(states.before.sizes(), states.before.options());
+  const Rows old{data(states.before), dim}, next{data(after), dim};
+  multiply(activations_, cell.gate, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+    const auto column = group * PackedMatrix::kGroupColumns;
+    const auto count = std::min(cell.gate.group_columns(group), dim - column);
+    kernels_.add(values, const_data(cell.container.gate_bias) + column, count);
+    std::copy_n(old[row] + column, count, next[row] + column);
+    kernels_.blend(next[row] + column, values, const_data(cell.decay) + column, count);
+  });
+  return after;
+}
+
+void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor& x) {
+  const auto dim = config_.dim, inner = config_.ff_inner_dim(), count = x.numel() / dim;
+  activate({data(x), dim}, count, dim, layer.layer.ff_norm.gamma);
+  const auto& weight = layer.ff_in;
+  const Rows gated{gated_.resize<float>(count * inner), inner};
+  multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+    const auto column = group * PackedMatrix::kGroupColumns / 2, padded = weight.group_columns(group) / 2;
+    kernels_.gelu_gate(values, values + padded, std::min(padded, inner - column), gated[row] + column);
+  });
+  activate(gated, count, inner, {});
+  add_product(layer.ff_out, x, layer.ff_share);
+}
+
+at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {
+  const Shape shape{tokens.size(0), tokens.size(1)};
+  TORCH_CHECK(shape.length >= 1 && shape.length <= config_.block_width, "a block has 1 to ", config_.block_width,
+              " tokens");
+  TORCH_CHECK(!recurrence.memories_visible.defined(), "memories that count in some rows only are for training");
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    states_[i].before = recurrence.states.empty() ? initial_states_[i].expand({shape.batch, -1, -1}).contiguous()
+                                                  : recurrence.states[i].contiguous();
+    prepare(states_[i], cell(i));
+  }
+  Recurrence next;
+  const auto dim = config_.dim, inner = config_.inner_dim();
+  const auto x = at::embedding(token_emb_, tokens).contiguous();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    auto& layer = layers_[i];
+    const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i];
+    activate({data(x), dim}, shape.rows(), dim, layer.layer.norm.gamma);
+    const auto entry = product(layer.entry, entry_);
+    attend(layer, entry, shape, past);
+    read(layer, entry, shape);
+    const auto width = inner * (1 + static_cast<std::int64_t>(layer.layer.reads_states.size()));
+    activate({joined_.data<float>(), width}, shape.rows(), width, {});
+    add_product(layer.out, x, layer.attention_share);
+    if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], entry, shape));
+    if (shape.length == config_.block_width && config_.use_memories)
+      next.memories.push_back(next_memory(config_, layer.layer, past, block_of(entry, shape)));
+    feed_forward(layer, x);
+  }
+  if (shape.length != config_.block_width) next.memories = recurrence.memories;
+  recurrence = std::move(next);
+  return x;
+}
+
+template <typename Seen>
+void PackedTransformer::sum_logits(const at::Tensor& hidden, Seen&& seen) {
+  const auto rows = hidden.contiguous();
+  activate({data(rows), config_.dim}, rows.size(0), config_.dim, logits_norm_.gamma);
+  const auto groups = logits_.groups();
+  sums_.assign(static_cast<std::size_t>(rows.size(0) * groups),
+               {-std::numeric_limits<float>::infinity(), 0, 0});
+  multiply(activations_, logits_, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+    const auto column = group * PackedMatrix::kGroupColumns;
+    const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);
+    kernels_.softmax_sums(values, count, &sums_[static_cast<std::size_t>(row * groups + group)]);
+    seen(row, column, std::span<const float>(values, static_cast<std::size_t>(count)));
+  });
+}
+
+PackedTransformer::Distribution PackedTransformer::distribution(std::int64_t row) const {
+  const auto groups = static_cast<std::size_t>(logits_.groups());
+  const std::span parts(&sums_[static_cast<std::size_t>(row) * groups], groups);
+  double max = -std::numeric_limits<double>::infinity(), sum = 0, weighted = 0;
+  for (const auto& part : parts) max = std::max<double>(max, part.max);
+  for (const auto& part : parts) {
+    const auto factor = std::exp(part.max - max);
+    sum += part.sum * factor;
+    weighted += part.weighted * factor;
+  }
+  const auto total = max + std::log(sum);
+  return {total, static_cast<float>(total - weighted / sum)};
+}
+
+void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
+                              std::vector<float>& logprobs, std::vector<float>* entropy) {
+  const auto first = logprobs.size();
+  logprobs.resize(first + targets.size());
+  sum_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
+    const auto at = static_cast<std::size_t>(row);
+    const auto target = static_cast<std::size_t>(targets[at] - column);  // out of range where below
+    if (target < logits.size()) logprobs[first + at] = logits[target];
+  });
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const auto found = distribution(static_cast<std::int64_t>(i));
+    logprobs[first + i] = static_cast<float>(logprobs[first + i] - found.log_sum);
+    if (entropy) entropy->push_back(found.entropy);
+  }
+}
+
+at::Tensor PackedTransformer::log_softmax(const at::Tensor& hidden) {
+  const auto length = hidden.size(0), num_tokens = config_.num_tokens;
+  auto result = at::empty({length, num_tokens}, hidden.options());
+  sum_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
+    std::ranges::copy(logits, data(result) + row * num_tokens + column);
+  });
+  parallel(length, num_tokens, [&](std::int64_t row) {
+    const auto log_sum = distribution(row).log_sum;
+    const std::span values(data(result) + row * num_tokens, static_cast<std::size_t>(num_tokens));
+    for (auto& value : values) value = static_cast<float>(value - log_sum);
+  });
+  return result;
+}
+
+at::Tensor PackedTransformer::block_of(Rows entry, Shape shape) const {
+  const auto inner = config_.inner_dim(), kv = config_.kv_dim();
+  auto block = at::empty({2, shape.batch, shape.length, kv}, token_emb_.options());
+  for (std::int64_t row = 0; row < shape.rows(); ++row) {
+    std::copy_n(entry[row] + inner, kv, data(block) + row * kv);
+    std::copy_n(entry[row] + inner + kv, kv, data(block) + (shape.rows() + row) * kv);
+  }
+  return block;
+}
+
+}  // namespace unroll

@@ -1,0 +1,121 @@
+// model/cpu/: the block-recurrent transformer made for a CPU with AVX2 or AVX-512. Weights are packed once, products
+// run in tiles, and what lies between them is fused into row loops; buffers are kept from block to block. What it computes
+// is BlockRecurrentTransformer's forward_block(), in fp32, bf16 or int8.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "model/cpu/packed_matrix.h"
+#include "model/cpu/tile_attention.h"
+#include "model/network.h"
+
+namespace unroll {
+
+/// Whether this CPU has what the arithmetic needs: AVX2 for fp32, AVX-512 with BF16 for bf16, with VNNI for int8.
+bool cpu_supports(Arithmetic arithmetic);
+
+class PackedTransformer final : public Network {
+ public:
+  /// `definition` on the CPU, in fp32. Copies what it needs.
+  PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic);
+
+  const ModelConfig& config() const override { return config_; }
+  at::Device device() const override { return at::kCPU; }
+  at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
+  void score(const at::Tensor& hidden, std::span<const std::int32_t> targets, std::vector<float>& logprobs,
+             std::vector<float>* entropy) override;
+  at::Tensor log_softmax(const at::Tensor& hidden) override;
+
+ private:
+  /// The cell's matrices, those that multiply the same rows on one another.
+  struct Cell {
+    StateContainer container;  // without its matrices
+    PackedMatrix entry;        // key and value, queries to the states, queries to the block
+    PackedMatrix out, gate;
+    at::Tensor decay;  // [dim] sigmoid of learned_ema_beta
+  };
+  struct PackedLayer {
+    Layer layer;         // without its matrices
+    PackedMatrix entry;  // queries, key and value, a query for each state that is read
+    PackedMatrix out, ff_in, ff_out;
+    std::optional<Cell> cell;
+    at::Tensor attention_share, ff_share;  // [dim] of the gates; undefined: sums
+  };
+  /// One of a block's states and what is computed of them before the layers read them.
+  struct States {
+    at::Tensor before;  // [batch, num_state_vectors, dim]
+    Buffer entry;       // [batch * num_state_vectors, outputs of Cell::entry]
+  };
+  /// Rows of floats, `stride` from one to the next: [batch * length, ...].
+  struct Rows {
+    float* data;
+    std::int64_t stride;
+    float* operator[](std::int64_t row) const { return data + row * stride; }
+  };
+  struct Shape {
+    std::int64_t batch, length;
+    std::int64_t rows() const { return batch * length; }
+  };
+  using Tables = RotaryTables::Tables;
+
+  PackedLayer pack(const BlockRecurrentTransformer& definition, const Layer& layer) const;
+  Cell pack(const StateContainer& container) const;
+  Cell& cell(std::size_t state) { return *layers_[cell_layers_[state]].cell; }
+
+  void prepare(States& states, Cell& cell);
+  Rows enter(const at::Tensor& x, const PackedLayer& layer);
+  void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past);
+  void read(const PackedLayer& layer, Rows entry, Shape shape);
+  void feed_forward(const PackedLayer& layer, const at::Tensor& x);
+  at::Tensor write(Cell& cell, States& states, Rows entry, Shape shape);
+  /// Keys and values of the block as memories hold them.
+  at::Tensor block_of(Rows entry, Shape shape) const;
+
+  /// Queries of all heads, each row's one behind the other; rotated where there are tables.
+  void set_queries(const Attention& attention, Rows queries, Shape shape, const Tables* tables);
+  void open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions);
+  /// From position `at` on.
+  void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
+                const Tables* tables);
+  /// The queries to the keys; results of a row `stride` behind those of the one before, heads' by `head_stride`.
+  void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
+                     std::int64_t head_stride);
+  /// `rows` as the left side of the next product; layer-normalised by `gamma` where that is defined.
+  void activate(Rows rows, std::int64_t count, std::int64_t columns, const at::Tensor& gamma);
+  /// The product of what was activated, added to x or blended into it.
+  void add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share);
+  Rows product(const PackedMatrix& weight, Buffer& out);
+  /// Logits of a tile are summed up where they come into being: seen(row, first token, logits), from several threads.
+  template <typename Seen>
+  void sum_logits(const at::Tensor& hidden, Seen&& seen);
+  struct Distribution {
+    double log_sum;  // of exp(logit)
+    float entropy;
+  };
+  Distribution distribution(std::int64_t row) const;  // of what was summed up
+
+  ModelConfig config_;
+  Arithmetic arithmetic_, attention_arithmetic_;
+  const RowKernels& kernels_;
+  at::Tensor token_emb_;
+  std::vector<PackedLayer> layers_;
+  std::vector<std::size_t> cell_layers_;  // of each state
+  std::vector<at::Tensor> initial_states_;
+  Tables query_tables_, key_tables_;
+  LayerNorm logits_norm_;
+  PackedMatrix logits_;
+
+  // Room that is used again.
+  ThreadScratch scratch_;
+  Activations activations_;
+  Buffer entry_, joined_, gated_, state_rows_;
+  PackedQueries queries_;
+  PackedKeys keys_;
+  std::vector<States> states_;
+  std::vector<SoftmaxSums> sums_;  // [rows, groups of logits]
+};
+
+}  // namespace unroll

@@ -1,0 +1,190 @@
+// Compiled once for each instruction set, see CMakeLists.txt: UNROLL_ROW_KERNELS is the table's name there.
+#include "model/cpu/row_kernels.h"
+
+namespace unroll {
+namespace {
+
+#define UNROLL_INLINE inline __attribute__((always_inline))
+
+UNROLL_INLINE float bits_to_float(std::int32_t bits) {
+  return __builtin_bit_cast(float, bits);
+}
+
+/// Within 2 units in the last place; 0 below -87. Polynomial of the Cephes library's expf.
+UNROLL_INLINE float exponential(float x) {
+  const float clamped = x < -87.0F ? -87.0F : (x > 88.0F ? 88.0F : x);
+  const float n = __builtin_floorf(clamped * 1.44269504F + 0.5F);
+  const float f = clamped - n * 0.693359375F + n * 2.12194440e-4F;
+  float p = 1.9875691500e-4F;
+  p = p * f + 1.3981999507e-3F;
+  p = p * f + 8.3334519073e-3F;
+  p = p * f + 4.1665795894e-2F;
+  p = p * f + 1.6666665459e-1F;
+  p = p * f + 5.0000001201e-1F;
+  const float mantissa = p * f * f + f + 1.0F;
+  const float result = mantissa * bits_to_float((static_cast<std::int32_t>(n) + 127) * (1 << 23));
+  return x < -87.0F ? 0.0F : result;
+}
+
+UNROLL_INLINE float error_function(float x) {
+  const float size = __builtin_fabsf(x);
+  const float t = 1.0F / (1.0F + 0.3275911F * size);
+  const float p =
+      ((((1.061405429F * t - 1.453152027F) * t + 1.421413741F) * t - 0.284496736F) * t + 0.254829592F) * t;
+  return __builtin_copysignf(1.0F - p * exponential(-size * size), x);
+}
+
+UNROLL_INLINE std::uint16_t bf16(float x) {  // to nearest, ties to even; NaN does not come here
+  const auto bits = __builtin_bit_cast(std::uint32_t, x);
+  return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+UNROLL_INLINE float largest(const float* x, std::int64_t count, float least) {
+  float max = least;
+#pragma omp simd reduction(max : max)
+  for (std::int64_t i = 0; i < count; ++i) max = x[i] > max ? x[i] : max;
+  return max;
+}
+
+void layer_norm(const float* x, const float* gamma, std::int64_t count, float* out) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < count; ++i) sum += x[i];
+  const float mean = sum / static_cast<float>(count);
+  float squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (std::int64_t i = 0; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const float factor = 1.0F / __builtin_sqrtf(squares / static_cast<float>(count) + 1e-5F);
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = (x[i] - mean) * factor * gamma[i];
+}
+
+void unit_length(float* x, const float* scale, std::int64_t count) {
+  float squares = 0;
+#pragma omp simd reduction(+ : squares)
+  for (std::int64_t i = 0; i < count; ++i) squares += x[i] * x[i];
+  const float length = __builtin_sqrtf(squares);
+  const float factor = 1.0F / (length < 1e-12F ? 1e-12F : length);
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] *= factor * scale[i];
+}
+
+void rotate(float* x, const float* cosine, const float* sine, std::int64_t count) {
+  const std::int64_t half = count / 2;
+#pragma omp simd
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float first = x[i], second = x[half + i];
+    x[i] = first * cosine[i] - second * sine[i];
+    x[half + i] = second * cosine[half + i] + first * sine[half + i];
+  }
+}
+
+void gelu_gate(const float* values, const float* gates, std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float gate = gates[i];
+    out[i] = 0.5F * gate * (1.0F + error_function(gate * 0.70710678F)) * values[i];
+  }
+}
+
+void add(float* x, const float* branch, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] += branch[i];
+}
+
+void blend(float* x, const float* branch, const float* share, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] += share[i] * (branch[i] - x[i]);
+}
+
+void scale(const float* x, float factor, std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = x[i] * factor;
+}
+
+void to_bf16(const float* x, std::int64_t count, std::uint16_t* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = bf16(x[i]);
+}
+
+float to_uint8(const float* x, std::int64_t count, std::uint8_t* out) {
+  float max = 0;
+#pragma omp simd reduction(max : max)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float size = __builtin_fabsf(x[i]);
+    max = size > max ? size : max;
+  }
+  const float factor = max > 0 ? 127.0F / max : 0.0F;
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(x[i] * factor + 128.5F));
+  return max / 127.0F;
+}
+
+void from_int32(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
+                std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = static_cast<float>(sums[i] - offsets[i]) * scales[i] * factor;
+}
+
+/// How far the maximum moves for these scores, and the factor for what was summed up to the old one.
+UNROLL_INLINE float move_max(const float* scores, float scale, std::int64_t count, SoftmaxSums* sums) {
+  const float before = sums->max;
+  const float here = scale * largest(scores, count, -__builtin_inff());  // scale is positive
+  if (here <= before) return 1.0F;
+  sums->max = here;
+  return exponential(before - here);
+}
+
+template <typename Number, typename Convert>
+UNROLL_INLINE float softmax(const float* scores, float scale, std::int64_t count, std::int64_t width,
+                            SoftmaxSums* sums, Number* out, Convert convert) {
+  for (std::int64_t i = count; i < width; ++i) out[i] = 0;
+  if (count == 0) return 1.0F;
+  const float factor = move_max(scores, scale, count, sums);
+  const float max = sums->max;
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float e = exponential(scale * scores[i] - max);
+    sum += e;
+    out[i] = convert(e);
+  }
+  sums->sum = sums->sum * factor + sum;
+  return factor;
+}
+
+float softmax_fp32(const float* scores, float scale, std::int64_t count, std::int64_t width,
+                   SoftmaxSums* sums, float* out) {
+  return softmax(scores, scale, count, width, sums, out, [](float x) __attribute__((always_inline)) { return x; });
+}
+
+float softmax_bf16(const float* scores, float scale, std::int64_t count, std::int64_t width,
+                   SoftmaxSums* sums, std::uint16_t* out) {
+  return softmax(scores, scale, count, width, sums, out,
+                 [](float x) __attribute__((always_inline)) { return bf16(x); });
+}
+
+void softmax_sums(const float* logits, std::int64_t count, SoftmaxSums* sums) {
+  const float factor = move_max(logits, 1.0F, count, sums);
+  const float max = sums->max;
+  float sum = 0, weighted = 0;
+#pragma omp simd reduction(+ : sum, weighted)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float e = exponential(logits[i] - max);
+    sum += e;
+    weighted += e * logits[i];
+  }
+  sums->sum = sums->sum * factor + sum;
+  sums->weighted = sums->weighted * factor + weighted;
+}
+
+}  // namespace
+
+extern const RowKernels UNROLL_ROW_KERNELS;
+const RowKernels UNROLL_ROW_KERNELS{layer_norm, unit_length,  rotate,       gelu_gate,    add,
+                                    blend,      scale,        to_bf16,      to_uint8,     from_int32,
+                                    softmax_fp32, softmax_bf16, softmax_sums};
+
+}  // namespace unroll

@@ -1,0 +1,51 @@
+// The loops over one row that matrix products leave: norms, activations, softmax, conversions. Compiled once for
+// AVX-512 and once for AVX2 from row_kernels.cc, chosen when the program runs. Plain pointers, so that nothing of the
+// standard library is compiled for a CPU that may not be there. Rows are float and need no alignment.
+#pragma once
+
+#include <cstdint>
+
+namespace unroll {
+
+/// A softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867). Empty: {-inf, 0, 0}.
+struct SoftmaxSums {
+  float max;       ///< Of the logits so far.
+  float sum;       ///< Of exp(logit - max).
+  float weighted;  ///< Of exp(logit - max) * logit: what the entropy needs.
+};
+
+struct RowKernels {
+  /// out = (x - mean) / sqrt(variance + 1e-5) * gamma.
+  void (*layer_norm)(const float* x, const float* gamma, std::int64_t count, float* out);
+  /// x = x / |x| * scale.
+  void (*unit_length)(float* x, const float* scale, std::int64_t count);
+  /// x = x * cosine + rotate_half(x) * sine, rotate_half being (-second half, first half).
+  void (*rotate)(float* x, const float* cosine, const float* sine, std::int64_t count);
+  /// out = gelu(gates) * values, gelu by erf (Abramowitz & Stegun 7.1.26, within 1.5e-7); may be in place.
+  void (*gelu_gate)(const float* values, const float* gates, std::int64_t count, float* out);
+  /// x += branch.
+  void (*add)(float* x, const float* branch, std::int64_t count);
+  /// x += share * (branch - x).
+  void (*blend)(float* x, const float* branch, const float* share, std::int64_t count);
+  /// out = x * factor; may be in place.
+  void (*scale)(const float* x, float factor, std::int64_t count, float* out);
+  void (*to_bf16)(const float* x, std::int64_t count, std::uint16_t* out);
+  /// out = round(x / s) + 128 with the least s that fits; returns s.
+  float (*to_uint8)(const float* x, std::int64_t count, std::uint8_t* out);
+  /// out = (sums - offsets) * scales * factor; may be in place.
+  void (*from_int32)(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
+                     std::int64_t count, float* out);
+  /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores - max), zeros behind
+  /// them up to `width`. Returns what earlier results of the row are to be multiplied by, the max having moved.
+  float (*softmax_fp32)(const float* scores, float scale, std::int64_t count, std::int64_t width,
+                        SoftmaxSums* sums, float* out);
+  float (*softmax_bf16)(const float* scores, float scale, std::int64_t count, std::int64_t width,
+                        SoftmaxSums* sums, std::uint16_t* out);
+  /// The sums alone, `weighted` among them.
+  void (*softmax_sums)(const float* logits, std::int64_t count, SoftmaxSums* sums);
+};
+
+/// For this CPU; null where it has no AVX2.
+const RowKernels* row_kernels();
+
+}  // namespace unroll

@@ -1,0 +1,167 @@
+#include "model/cpu/tile_attention.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <type_traits>
+
+#include <ATen/native/CPUBlas.h>
+
+namespace unroll {
+namespace {
+
+constexpr std::int64_t kChunk = 4 * kTile;  // keys whose scores exist at a time
+
+std::int64_t element_bytes(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kBf16 ? 2 : 4;
+}
+
+}  // namespace
+
+void PackedQueries::resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t positions,
+                           std::int64_t dim_head) {
+  arithmetic_ = arithmetic;
+  heads_ = heads;
+  positions_ = positions;
+  stride_ = round_up(positions, kTile);
+  dim_head_ = dim_head;
+  values_.resize<std::byte>(heads * stride_ * dim_head * element_bytes(arithmetic));
+}
+
+void PackedQueries::set(std::int64_t head, std::int64_t position, const float* query,
+                        const RowKernels& kernels) {
+  const auto place = (head * stride_ + position) * dim_head_;
+  if (arithmetic_ == Arithmetic::kBf16) {
+    kernels.to_bf16(query, dim_head_, values_.data<std::uint16_t>() + place);
+  } else {
+    std::copy_n(query, dim_head_, values_.data<float>() + place);
+  }
+}
+
+void PackedKeys::resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t positions,
+                        std::int64_t dim_head, const RowKernels& kernels) {
+  arithmetic_ = arithmetic;
+  heads_ = heads;
+  positions_ = positions;
+  stride_ = round_up(positions, kTile);
+  dim_head_ = dim_head;
+  const auto bytes = heads * stride_ * dim_head * element_bytes(arithmetic);
+  keys_.resize<std::byte>(bytes);
+  values_.resize<std::byte>(bytes);
+  // What is left there of other documents gets a probability of zero, but zero times an infinity is none.
+  const std::vector<float> zeros(static_cast<std::size_t>(dim_head));
+  for (std::int64_t head = 0; head < heads; ++head)
+    for (auto position = positions; position < stride_; ++position)
+      set(head, position, zeros.data(), zeros.data(), kernels);
+}
+
+void PackedKeys::set(std::int64_t head, std::int64_t position, const float* key, const float* value,
+                     const RowKernels& kernels) {
+  const auto panel = (head * stride_ + position / kTile * kTile) * dim_head_, column = position % kTile;
+  if (arithmetic_ == Arithmetic::kBf16) {
+    auto* keys = keys_.data<std::uint16_t>() + panel + 2 * column;
+    auto* values = values_.data<std::uint16_t>() + (head * stride_ + position / 2 * 2) * dim_head_ + position % 2;
+    std::array<std::uint16_t, kTile> converted;
+    for (std::int64_t begin = 0; begin < dim_head_; begin += kTile) {
+      const auto count = std::min(kTile, dim_head_ - begin);
+      kernels.to_bf16(key + begin, count, converted.data());
+      for (std::int64_t i = 0; i < count; ++i)
+        keys[(begin + i) / 2 * 2 * kTile + i % 2] = converted[static_cast<std::size_t>(i)];
+      kernels.to_bf16(value + begin, count, converted.data());
+      for (std::int64_t i = 0; i < count; ++i) values[2 * (begin + i)] = converted[static_cast<std::size_t>(i)];
+    }
+  } else {
+    auto* keys = keys_.data<float>() + panel + column;
+    for (std::int64_t i = 0; i < dim_head_; ++i) keys[i * kTile] = key[i];
+    std::copy_n(value, dim_head_, values_.data<float>() + (head * stride_ + position) * dim_head_);
+  }
+}
+
+struct TileAttention::Room {
+  float* scores;         // [64, kChunk]
+  float* probabilities;  // the same, in the arithmetic
+  float* result;         // [64, dim_head]
+  SoftmaxSums sums[kTile];
+  bool empty = true;
+};
+
+TileAttention::TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents,
+                             double scale, std::int64_t past)
+    : queries_(queries),
+      keys_(keys),
+      documents_(documents),
+      heads_(queries.heads_ / documents),
+      shared_by_(queries.heads_ / keys.heads_),
+      scale_(static_cast<float>(scale)),
+      past_(past) {}
+
+std::int64_t TileAttention::visible(std::int64_t position) const {
+  return past_ == kSeesAll ? keys_.positions_ : std::min(keys_.positions_, past_ + position + 1);
+}
+
+template <typename Number>
+void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKernels& kernels,
+                              Room& room) const {
+  constexpr bool kBf16 = std::is_same_v<Number, at::BFloat16>;
+  const auto dim = keys_.dim_head_, first = item.tile * kTile;
+  const auto head = item.document * heads_ + item.head, shared = head / shared_by_;
+  const auto end = std::min(visible(first + kTile - 1), begin + kChunk);
+  const auto width = round_up(end - begin, kTile);
+  const auto* queries = queries_.values_.data<Number>() + (head * queries_.stride_ + first) * dim;
+  const auto* keys = keys_.keys_.data<Number>() + shared * keys_.stride_ * dim;
+  const auto* values = keys_.values_.data<Number>() + shared * keys_.stride_ * dim;
+  for (std::int64_t panel = 0; panel < width; panel += kTile)
+    at::native::cpublas::brgemm(kTile, kTile, dim, dim, kTile, kChunk, false, queries,
+                                keys + (begin + panel) * dim, room.scores + panel, kBf16);
+  auto* probabilities = reinterpret_cast<Number*>(room.probabilities);
+  for (std::int64_t row = 0; row < kTile; ++row) {
+    const auto count = std::clamp<std::int64_t>(visible(first + row) - begin, 0, end - begin);
+    const auto* scores = room.scores + row * kChunk;
+    float factor = 0;
+    if constexpr (kBf16) {
+      factor = kernels.softmax_bf16(scores, scale_, count, width, &room.sums[row],
+                                    reinterpret_cast<std::uint16_t*>(probabilities) + row * kChunk);
+    } else {
+      factor = kernels.softmax_fp32(scores, scale_, count, width, &room.sums[row], probabilities + row * kChunk);
+    }
+    if (factor != 1 && !room.empty)
+      kernels.scale(room.result + row * dim, factor, dim, room.result + row * dim);
+  }
+  at::native::cpublas::brgemm(kTile, dim, width, kChunk, dim, dim, !room.empty, probabilities,
+                              values + begin * dim, room.result, kBf16);
+  room.empty = false;
+}
+
+void TileAttention::run_tile(const Item& item, const AttentionOutput& output, const RowKernels& kernels,
+                             Room& room) const {
+  const auto dim = keys_.dim_head_, first = item.tile * kTile;
+  std::fill_n(room.sums, kTile, SoftmaxSums{-std::numeric_limits<float>::infinity(), 0, 0});
+  for (std::int64_t begin = 0; begin < visible(first + kTile - 1); begin += kChunk) {
+    if (keys_.arithmetic_ == Arithmetic::kBf16) {
+      run_chunk<at::BFloat16>(item, begin, kernels, room);
+    } else {
+      run_chunk<float>(item, begin, kernels, room);
+    }
+  }
+  for (std::int64_t row = 0; row < std::min(kTile, queries_.positions_ - first); ++row)
+    kernels.scale(room.result + row * dim, 1 / room.sums[row].sum, dim,
+                  output.data + item.document * output.document_stride + (first + row) * output.row_stride +
+                      item.head * output.head_stride);
+}
+
+void TileAttention::run(const AttentionOutput& output, const RowKernels& kernels,
+                        ThreadScratch& scratch) const {
+  const auto tiles = queries_.stride_ / kTile, dim = keys_.dim_head_;
+  scratch.prepare();
+  const auto cost = 2 * kTile * keys_.positions_ * dim;
+  parallel(documents_ * heads_ * tiles, cost, [&](std::int64_t i) {
+    Room room;
+    room.scores = scratch.floats(kTile * (2 * kChunk + dim));
+    room.probabilities = room.scores + kTile * kChunk;
+    room.result = room.probabilities + kTile * kChunk;
+    run_tile({i / (heads_ * tiles), i / tiles % heads_, i % tiles}, output, kernels, room);
+  });
+  at::native::cpublas::brgemm_release(keys_.arithmetic_ == Arithmetic::kBf16);
+}
+
+}  // namespace unroll

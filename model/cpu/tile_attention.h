@@ -1,0 +1,75 @@
+// Softmax attention in tiles of 64 queries by 256 keys that never holds all scores at once (FlashAttention-2, Dao 2023,
+// arXiv 2307.08691), and computes no tile that a causal mask hides. Heads that share keys and values read the same
+// ones.
+#pragma once
+
+#include <cstdint>
+
+#include "model/cpu/packed_matrix.h"
+
+namespace unroll {
+
+/// Queries of `heads` heads each (of several documents: documents times heads), [heads, positions, dim_head].
+class PackedQueries {
+ public:
+  void resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t positions, std::int64_t dim_head);
+  /// Different positions may be set from different threads, here and below.
+  void set(std::int64_t head, std::int64_t position, const float* query, const RowKernels& kernels);
+
+ private:
+  friend class TileAttention;
+  Arithmetic arithmetic_ = Arithmetic::kFp32;
+  std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;  // stride_: positions up to a whole tile
+  Buffer values_;
+};
+
+/// What they attend to: keys and values of `heads` heads, in the order that the products want.
+class PackedKeys {
+ public:
+  void resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t positions, std::int64_t dim_head,
+              const RowKernels& kernels);
+  void set(std::int64_t head, std::int64_t position, const float* key, const float* value,
+           const RowKernels& kernels);
+  std::int64_t positions() const { return positions_; }
+
+ private:
+  friend class TileAttention;
+  Arithmetic arithmetic_ = Arithmetic::kFp32;
+  std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;
+  Buffer keys_;    // [heads, stride / 64, dim_head / k, 64, k], k = 2 in bf16, else 1
+  Buffer values_;  // [heads, stride / k, dim_head, k]
+};
+
+/// Where results go: that of (document, position, head) at document * document_stride + position * row_stride +
+/// head * head_stride, dim_head floats.
+struct AttentionOutput {
+  float* data = nullptr;
+  std::int64_t document_stride = 0, row_stride = 0, head_stride = 0;
+};
+
+class TileAttention {
+ public:
+  static constexpr std::int64_t kSeesAll = -1;
+  /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them.
+  TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents, double scale,
+                std::int64_t past);
+  void run(const AttentionOutput& output, const RowKernels& kernels, ThreadScratch& scratch) const;
+
+ private:
+  struct Item {
+    std::int64_t document, head, tile;
+  };
+  struct Room;  // of one thread
+  void run_tile(const Item& item, const AttentionOutput& output, const RowKernels& kernels, Room& room) const;
+  std::int64_t visible(std::int64_t position) const;  // keys that the query there sees
+  template <typename Number>
+  void run_chunk(const Item& item, std::int64_t begin, const RowKernels& kernels, Room& room) const;
+
+  const PackedQueries& queries_;
+  const PackedKeys& keys_;
+  std::int64_t documents_, heads_, shared_by_;  // heads of a document; heads that share keys
+  float scale_;
+  std::int64_t past_;
+};
+
+}  // namespace unroll

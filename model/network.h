@@ -1,0 +1,30 @@
+// A network as BlockModel runs it, without gradients: the definition, or a form of it made for the machine.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/block_recurrent_transformer.h"
+
+namespace unroll {
+
+/// One thread at a time.
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual const ModelConfig& config() const = 0;
+  virtual at::Device device() const = 0;
+  /// As BlockRecurrentTransformer::forward_block(); all rows' memories count.
+  virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
+  /// hidden [length, dim], targets [length] -> log-probabilities of the targets in nats [length], and where wanted the
+  /// entropies of what they were drawn from, appended.
+  virtual void score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
+                     std::vector<float>& logprobs, std::vector<float>* entropy) = 0;
+  /// hidden [length, dim] -> log-probabilities on the CPU, fp32 [length, num_tokens].
+  virtual at::Tensor log_softmax(const at::Tensor& hidden) = 0;
+};
+
+}  // namespace unroll
