@@ -114,8 +114,8 @@ void add_model_flags(CLI::App& command, SharedOptions& options) {
       ->type_name("auto|cpu|cuda")
       ->check(one_of({"auto", "cpu", "cuda"}));
   command.add_option("--dtype", options.dtype, "Numbers to compute with")
-      ->type_name("fp32|bf16|int8")
-      ->check(one_of({"fp32", "bf16", "int8"}));
+      ->type_name("auto|fp32|bf16|int8")
+      ->check(one_of({"auto", "fp32", "bf16", "int8"}));
 }
 
 void add_reader_flags(CLI::App& command, SharedOptions& options) {

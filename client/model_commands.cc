@@ -138,7 +138,10 @@ int convert_model(const ModelCommandOptions& options) {
 
 int run_logits(const ModelCommandOptions& options) {
   wait_without_spinning();
-  write_logits(model_folder(options.shared.model), options.tokens, options.shared.out);
+  // Logits are for comparisons, so they are exact where nothing else is asked for.
+  auto model = model_options(options.shared);
+  if (options.shared.dtype.empty()) model.dtype = "fp32";
+  write_logits(model_folder(options.shared.model), options.tokens, options.shared.out, model);
   return 0;
 }
 
@@ -187,6 +190,9 @@ void add_logits(CommandLine& line) {
   command->add_option("--out", options->shared.out, "safetensors to write: logits, memories.I, states.I")
       ->required()
       ->type_name("FILE");
+  command->add_option("--dtype", options->shared.dtype, "Numbers to compute with; fp32 where not given")
+      ->type_name("auto|fp32|bf16|int8")
+      ->check(one_of({"auto", "fp32", "bf16", "int8"}));
   line.on(command, [options] { return run_logits(*options); });
 }
 

@@ -28,7 +28,7 @@ struct Config {
 
   std::string model_directory;
   std::string device = "auto";
-  std::string dtype = "fp32";
+  std::string dtype = "auto";
   std::int64_t threads = 0;
   std::int64_t batch = 0;
 

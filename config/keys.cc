@@ -27,10 +27,11 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"model.dtype",
                 &Config::dtype,
                 "",
-                "What the model computes in, whatever the checkpoint stores.",
+                "What the model computes in, whatever the checkpoint stores; `auto`: bf16 where the CPU "
+                "multiplies it, else fp32.",
                 0,
                 0,
-                {"fp32", "bf16", "int8"}},
+                {"auto", "fp32", "bf16", "int8"}},
       ConfigKey{"model.threads", &Config::threads, "threads",
                 "Threads of the model; 0: as many as there are cores.", 0, 4096},
       ConfigKey{

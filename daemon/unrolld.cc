@@ -49,7 +49,7 @@ struct CommandLine {
       {"--journal", "journal.path", "The journal's file; ':memory:' keeps nothing"},
       {"--plugins", "plugins.directory", "Folder whose plugins are loaded"},
       {"--device", "model.device", "auto, cpu or cuda"},
-      {"--dtype", "model.dtype", "fp32, bf16 or int8"},
+      {"--dtype", "model.dtype", "auto, fp32, bf16 or int8"},
       {"--threads", "model.threads", "Threads of the model; 0: one for each core"},
       {"--log-level", "log_level", "trace, debug, info, warning, error or off"},
   };

@@ -62,7 +62,7 @@ void score(Network& network, const at::Tensor& hidden, const BlockInput& block, 
   };
   for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
     const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-    auto logprobs = network.log_softmax(hidden.narrow(0, begin, rows));
+    auto logprobs = at::log_softmax(network.logits(hidden.narrow(0, begin, rows)), -1);
     if (cache) {
       const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(rows);
       mix(*cache, block.tokens.subspan(first, count), std::span(output.logprobs).subspan(first, count),

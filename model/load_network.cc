@@ -28,7 +28,7 @@ class PlainNetwork final : public Network {
              std::vector<float>* entropy) override {
     for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
       const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-      const auto all = log_softmax(hidden.narrow(0, begin, rows));
+      const auto all = at::log_softmax(logits(hidden.narrow(0, begin, rows)), -1);
       for (std::int64_t row = 0; row < rows; ++row)
         logprobs.push_back(all.const_data_ptr<float>()[row * all.size(1) +
                                                        targets[static_cast<std::size_t>(begin + row)]]);
@@ -38,8 +38,8 @@ class PlainNetwork final : public Network {
                       entropies.const_data_ptr<float>() + rows);
     }
   }
-  at::Tensor log_softmax(const at::Tensor& hidden) override {
-    return at::log_softmax(definition_.to_logits(hidden), -1).to(at::kCPU, at::kFloat).contiguous();
+  at::Tensor logits(const at::Tensor& hidden) override {
+    return definition_.to_logits(hidden).to(at::kCPU, at::kFloat);
   }
 
  private:

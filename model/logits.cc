@@ -7,9 +7,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
-#include "model/block_recurrent_transformer.h"
-#include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/load_network.h"
 #include "model/safetensors.h"
 
 namespace unroll {
@@ -46,16 +45,17 @@ at::Tensor read_tokens(const std::filesystem::path& file, const ModelConfig& con
 }  // namespace
 
 void write_logits(const std::filesystem::path& model_dir, const std::filesystem::path& tokens_file,
-                  const std::filesystem::path& out_file) {
+                  const std::filesystem::path& out_file, const ModelOptions& options) {
   const c10::InferenceMode guard;
   const auto config = load_model_config(model_dir / "config.json");
   const auto tokens = read_tokens(tokens_file, config);
-  const BlockRecurrentTransformer model(config, load_parameters(model_dir, config));
+  const auto network = load_network(model_dir, options).network;
 
   std::vector<at::Tensor> logits;
   Recurrence recurrence, after_full;
   for (const auto& block : tokens.split(config.block_width, 1)) {
-    logits.push_back(model.to_logits(model.forward_block(block, recurrence)));
+    const auto hidden = network->forward_block(block, recurrence);
+    logits.push_back(network->logits(hidden.flatten(0, 1)).unflatten(0, {block.size(0), block.size(1)}));
     if (block.size(1) == config.block_width) after_full = recurrence;
   }
 

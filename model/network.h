@@ -23,8 +23,8 @@ class Network {
   /// entropies of what they were drawn from, appended.
   virtual void score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
                      std::vector<float>& logprobs, std::vector<float>* entropy) = 0;
-  /// hidden [length, dim] -> log-probabilities on the CPU, fp32 [length, num_tokens].
-  virtual at::Tensor log_softmax(const at::Tensor& hidden) = 0;
+  /// hidden [length, dim] -> logits on the CPU, fp32 [length, num_tokens].
+  virtual at::Tensor logits(const at::Tensor& hidden) = 0;
 };
 
 }  // namespace unroll

@@ -298,23 +298,19 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
 }
 
 template <typename Seen>
-void PackedTransformer::sum_logits(const at::Tensor& hidden, Seen&& seen) {
+void PackedTransformer::each_logits(const at::Tensor& hidden, Seen&& seen) {
   const auto rows = hidden.contiguous();
   activate({data(rows), config_.dim}, rows.size(0), config_.dim, logits_norm_.gamma);
-  const auto groups = logits_.groups();
-  sums_.assign(static_cast<std::size_t>(rows.size(0) * groups),
-               {-std::numeric_limits<float>::infinity(), 0, 0});
   multiply(activations_, logits_, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);
-    kernels_.softmax_sums(values, count, &sums_[static_cast<std::size_t>(row * groups + group)]);
     seen(row, column, std::span<const float>(values, static_cast<std::size_t>(count)));
   });
 }
 
-PackedTransformer::Distribution PackedTransformer::distribution(std::int64_t row) const {
+PackedTransformer::Distribution PackedTransformer::distribution(std::size_t row) const {
   const auto groups = static_cast<std::size_t>(logits_.groups());
-  const std::span parts(&sums_[static_cast<std::size_t>(row) * groups], groups);
+  const std::span parts(&sums_[row * groups], groups);
   double max = -std::numeric_limits<double>::infinity(), sum = 0, weighted = 0;
   for (const auto& part : parts) max = std::max<double>(max, part.max);
   for (const auto& part : parts) {
@@ -328,30 +324,28 @@ PackedTransformer::Distribution PackedTransformer::distribution(std::int64_t row
 
 void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
                               std::vector<float>& logprobs, std::vector<float>* entropy) {
-  const auto first = logprobs.size();
+  const auto first = logprobs.size(), groups = static_cast<std::size_t>(logits_.groups());
   logprobs.resize(first + targets.size());
-  sum_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
+  sums_.assign(targets.size() * groups, {-std::numeric_limits<float>::infinity(), 0, 0});
+  // A tile's logits are summed up where they come into being: there never are more.
+  each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
     const auto at = static_cast<std::size_t>(row);
+    const auto group = static_cast<std::size_t>(column / PackedMatrix::kGroupColumns);
+    kernels_.softmax_sums(logits.data(), std::ssize(logits), &sums_[at * groups + group]);
     const auto target = static_cast<std::size_t>(targets[at] - column);  // out of range where below
     if (target < logits.size()) logprobs[first + at] = logits[target];
   });
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    const auto found = distribution(static_cast<std::int64_t>(i));
+    const auto found = distribution(i);
     logprobs[first + i] = static_cast<float>(logprobs[first + i] - found.log_sum);
     if (entropy) entropy->push_back(found.entropy);
   }
 }
 
-at::Tensor PackedTransformer::log_softmax(const at::Tensor& hidden) {
-  const auto length = hidden.size(0), num_tokens = config_.num_tokens;
-  auto result = at::empty({length, num_tokens}, hidden.options());
-  sum_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
-    std::ranges::copy(logits, data(result) + row * num_tokens + column);
-  });
-  parallel(length, num_tokens, [&](std::int64_t row) {
-    const auto log_sum = distribution(row).log_sum;
-    const std::span values(data(result) + row * num_tokens, static_cast<std::size_t>(num_tokens));
-    for (auto& value : values) value = static_cast<float>(value - log_sum);
+at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {
+  auto result = at::empty({hidden.size(0), config_.num_tokens}, hidden.options());
+  each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
+    std::ranges::copy(logits, data(result) + row * config_.num_tokens + column);
   });
   return result;
 }

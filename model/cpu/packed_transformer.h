@@ -27,7 +27,7 @@ class PackedTransformer final : public Network {
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
   void score(const at::Tensor& hidden, std::span<const std::int32_t> targets, std::vector<float>& logprobs,
              std::vector<float>* entropy) override;
-  at::Tensor log_softmax(const at::Tensor& hidden) override;
+  at::Tensor logits(const at::Tensor& hidden) override;
 
  private:
   /// The cell's matrices, those that multiply the same rows on one another.
@@ -88,14 +88,14 @@ class PackedTransformer final : public Network {
   /// The product of what was activated, added to x or blended into it.
   void add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share);
   Rows product(const PackedMatrix& weight, Buffer& out);
-  /// Logits of a tile are summed up where they come into being: seen(row, first token, logits), from several threads.
+  /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several threads.
   template <typename Seen>
-  void sum_logits(const at::Tensor& hidden, Seen&& seen);
+  void each_logits(const at::Tensor& hidden, Seen&& seen);
   struct Distribution {
     double log_sum;  // of exp(logit)
     float entropy;
   };
-  Distribution distribution(std::int64_t row) const;  // of what was summed up
+  Distribution distribution(std::size_t row) const;  // by sums_
 
   ModelConfig config_;
   Arithmetic arithmetic_, attention_arithmetic_;

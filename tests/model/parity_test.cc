@@ -122,7 +122,7 @@ TEST_P(Parity, GradientsThroughThreeBlocks) {
 TEST_P(Parity, WriteLogits) {
   const TemporaryFolder out;
   write_safetensors(out / "tokens", {{"tokens", expected.at("tokens")}});
-  write_logits(folder, out / "tokens", out / "logits");
+  write_logits(folder, out / "tokens", out / "logits", {"cpu", "fp32"});
   const auto written = read_safetensors(out / "logits");
   expect_near(written.at("logits"), expected.at("logits"), "logits");
   ASSERT_EQ(written.size(), 1 + count(expected, "memories.") + count(expected, "states."));
@@ -142,7 +142,7 @@ TEST(WriteLogits, TokensThatCannotBeRun) {
   const auto file = folder / "tokens", out = folder / "out";
   const auto error_for = [&](const TensorMap& tensors) {
     write_safetensors(file, tensors);
-    const auto error = error_of([&] { write_logits(golden_folder() / "defaults", file, out); });
+    const auto error = error_of([&] { write_logits(golden_folder() / "defaults", file, out, {}); });
     EXPECT_THAT(error, testing::HasSubstr(file.string()));
     EXPECT_FALSE(std::filesystem::exists(out));
     return error;
@@ -160,7 +160,7 @@ TEST(WriteLogits, TokensThatCannotBeRun) {
 TEST(WriteLogits, FewerTokensThanABlock) {
   const TemporaryFolder folder;
   write_safetensors(folder / "tokens", {{"tokens", at::zeros({2, 3}, at::kLong)}});
-  write_logits(golden_folder() / "defaults", folder / "tokens", folder / "out");
+  write_logits(golden_folder() / "defaults", folder / "tokens", folder / "out", {});
   const auto written = read_safetensors(folder / "out");
   EXPECT_EQ(written.size(), 1u);
   EXPECT_EQ(written.at("logits").sizes(), at::IntArrayRef({2, 3, 40}));
