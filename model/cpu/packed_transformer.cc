@@ -92,15 +92,14 @@ PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container)
   return cell;
 }
 
-void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t columns, const at::Tensor& gamma) {
+void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm) {
   activations_.resize(arithmetic_, count, columns);
   scratch_.prepare();
-  const auto* weights = gamma.defined() ? const_data(gamma) : nullptr;
   parallel(count, columns * kRowCost, [&](std::int64_t row) {
     const float* values = rows[row];
-    if (weights) {
+    if (norm) {
       auto* normed = scratch_.floats(columns);
-      kernels_.layer_norm(values, weights, columns, normed);
+      kernels_.layer_norm(values, const_data(norm->gamma), const_data(norm->beta), columns, normed);
       values = normed;
     }
     activations_.set(row, values, kernels_);
@@ -178,11 +177,12 @@ void PackedTransformer::prepare(States& states, Cell& cell) {
   const auto dim = config_.dim, count = states.before.size(0) * states.before.size(1);
   const Rows rows{state_rows_.resize<float>(count * dim), dim}, before{data(states.before), dim};
   const auto* places = const_data(cell.container.state_pos_ids);
+  const auto& norm = cell.container.state_norm;
   parallel(count, dim * kRowCost, [&](std::int64_t row) {
-    kernels_.layer_norm(before[row], const_data(cell.container.state_norm.gamma), dim, rows[row]);
+    kernels_.layer_norm(before[row], const_data(norm.gamma), const_data(norm.beta), dim, rows[row]);
     kernels_.add(rows[row], places + row % config_.num_state_vectors * dim, dim);
   });
-  activate(rows, count, dim, {});
+  activate(rows, count, dim);
   product(cell.entry, states.entry);
 }
 
@@ -237,8 +237,8 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   set_keys(cross, {entry.data + inner, entry.stride}, {entry.data + inner + kv, entry.stride}, shape, 0, nullptr);
   run_attention(cross, slots, TileAttention::kSeesAll, {joined.data + head, joined.stride}, 2 * head);
 
-  activate(joined, slots.rows(), 2 * inner, {});
-  activate(product(cell.out, state_rows_), slots.rows(), dim, {});
+  activate(joined, slots.rows(), 2 * inner);
+  activate(product(cell.out, state_rows_), slots.rows(), dim);
   auto after = at::empty(states.before.sizes(), states.before.options());
   const Rows old{data(states.before), dim}, next{data(after), dim};
   multiply(activations_, cell.gate, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
@@ -253,14 +253,14 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
 
 void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor& x) {
   const auto dim = config_.dim, inner = config_.ff_inner_dim(), count = x.numel() / dim;
-  activate({data(x), dim}, count, dim, layer.layer.ff_norm.gamma);
+  activate({data(x), dim}, count, dim, &layer.layer.ff_norm);
   const auto& weight = layer.ff_in;
   const Rows gated{gated_.resize<float>(count * inner), inner};
   multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns / 2, padded = weight.group_columns(group) / 2;
     kernels_.gelu_gate(values, values + padded, std::min(padded, inner - column), gated[row] + column);
   });
-  activate(gated, count, inner, {});
+  activate(gated, count, inner);
   add_product(layer.ff_out, x, layer.ff_share);
 }
 
@@ -280,12 +280,12 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     auto& layer = layers_[i];
     const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i];
-    activate({data(x), dim}, shape.rows(), dim, layer.layer.norm.gamma);
+    activate({data(x), dim}, shape.rows(), dim, &layer.layer.norm);
     const auto entry = product(layer.entry, entry_);
     attend(layer, entry, shape, past);
     read(layer, entry, shape);
     const auto width = inner * (1 + static_cast<std::int64_t>(layer.layer.reads_states.size()));
-    activate({joined_.data<float>(), width}, shape.rows(), width, {});
+    activate({joined_.data<float>(), width}, shape.rows(), width);
     add_product(layer.out, x, layer.attention_share);
     if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], entry, shape));
     if (shape.length == config_.block_width && config_.use_memories)
@@ -300,7 +300,7 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
 template <typename Seen>
 void PackedTransformer::each_logits(const at::Tensor& hidden, Seen&& seen) {
   const auto rows = hidden.contiguous();
-  activate({data(rows), config_.dim}, rows.size(0), config_.dim, logits_norm_.gamma);
+  activate({data(rows), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
   multiply(activations_, logits_, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);

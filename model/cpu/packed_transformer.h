@@ -83,8 +83,8 @@ class PackedTransformer final : public Network {
   /// The queries to the keys; results of a row `stride` behind those of the one before, heads' by `head_stride`.
   void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
                      std::int64_t head_stride);
-  /// `rows` as the left side of the next product; layer-normalised by `gamma` where that is defined.
-  void activate(Rows rows, std::int64_t count, std::int64_t columns, const at::Tensor& gamma);
+  /// `rows` as the left side of the next product; normalised where there is a norm.
+  void activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm = nullptr);
   /// The product of what was activated, added to x or blended into it.
   void add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share);
   Rows product(const PackedMatrix& weight, Buffer& out);

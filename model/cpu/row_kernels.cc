@@ -48,7 +48,7 @@ UNROLL_INLINE float largest(const float* x, std::int64_t count, float least) {
   return max;
 }
 
-void layer_norm(const float* x, const float* gamma, std::int64_t count, float* out) {
+void layer_norm(const float* x, const float* gamma, const float* beta, std::int64_t count, float* out) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (std::int64_t i = 0; i < count; ++i) sum += x[i];
@@ -58,7 +58,7 @@ void layer_norm(const float* x, const float* gamma, std::int64_t count, float* o
   for (std::int64_t i = 0; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
   const float factor = 1.0F / __builtin_sqrtf(squares / static_cast<float>(count) + 1e-5F);
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) out[i] = (x[i] - mean) * factor * gamma[i];
+  for (std::int64_t i = 0; i < count; ++i) out[i] = (x[i] - mean) * factor * gamma[i] + beta[i];
 }
 
 void unit_length(float* x, const float* scale, std::int64_t count) {

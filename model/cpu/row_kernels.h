@@ -15,8 +15,8 @@ struct SoftmaxSums {
 };
 
 struct RowKernels {
-  /// out = (x - mean) / sqrt(variance + 1e-5) * gamma.
-  void (*layer_norm)(const float* x, const float* gamma, std::int64_t count, float* out);
+  /// out = (x - mean) / sqrt(variance + 1e-5) * gamma + beta.
+  void (*layer_norm)(const float* x, const float* gamma, const float* beta, std::int64_t count, float* out);
   /// x = x / |x| * scale.
   void (*unit_length)(float* x, const float* scale, std::int64_t count);
   /// x = x * cosine + rotate_half(x) * sine, rotate_half being (-second half, first half).

@@ -32,15 +32,16 @@ class Models : public WithModel {
 };
 
 TEST_F(Models, EvalAgreesWithScore) {
-  const json eval = evaluate({model()});
-  const json score = json::parse(read_embedded({"score", path("book.txt"), "--format", "json"}));
+  const json eval = evaluate({model(), "--dtype", "fp32"});
+  const json score =
+      json::parse(read_embedded({"score", path("book.txt"), "--format", "json", "--dtype", "fp32"}));
   EXPECT_NEAR(eval["bits_per_byte"].get<double>(), score["bits_per_byte"].get<double>(), 1e-4);
   EXPECT_EQ(eval["tokens"], score["tokens"]);
   EXPECT_EQ(eval["bytes"], prose(12).size());
   EXPECT_GT(eval["tokens_per_second"], 0);
   // Other numbers and another memory read about as well, and not just the same.
   for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
-           {model(), "--dtype", "bf16"}, {model(), "--reset-tokens", "32"}}) {
+           {model(), "--dtype", "bf16"}, {model(), "--dtype", "fp32", "--reset-tokens", "32"}}) {
     const double other = evaluate(more)["bits_per_byte"];
     EXPECT_NE(other, eval["bits_per_byte"].get<double>()) << more[1];
     EXPECT_NEAR(other, eval["bits_per_byte"].get<double>(), 0.5) << more[1];
@@ -50,7 +51,7 @@ TEST_F(Models, EvalAgreesWithScore) {
 
 TEST_F(Models, BenchTellsItsFigures) {
   const json bench =
-      json_of({"bench", "--model", model(), "--format", "json", "--seconds", "0.05", "--batch", "2"});
+      json_of({"bench", "--model", model(), "--format", "json", "--seconds", "0.05", "--batch", "2", "--dtype", "fp32"});
   EXPECT_GT(bench["tokens_per_second"], 0);
   EXPECT_GT(bench["peak_rss_bytes"], 1 << 20);
   EXPECT_EQ(bench["device"], "cpu");

@@ -205,8 +205,8 @@ TEST_F(Reading, EmptyDocuments) {
 }
 
 TEST_F(Reading, OwnModelOrNumbersMustBeTheDaemons) {
-  EXPECT_EQ(by_daemon({"score", path("book.txt"), "--model", model(), "--dtype", "fp32"}).exit_code, 0);
-  expect_failure(by_daemon({"score", path("book.txt"), "--dtype", "bf16"}), "'bf16'", "--embedded");
+  EXPECT_EQ(by_daemon({"score", path("book.txt"), "--model", model(), "--dtype", "auto"}).exit_code, 0);
+  expect_failure(by_daemon({"score", path("book.txt"), "--dtype", "int8"}), "'int8'", "--embedded");
   expect_failure(by_daemon({"score", path("book.txt"), "--model", "/nowhere/other"}), "'other'",
                  "--embedded");
 }

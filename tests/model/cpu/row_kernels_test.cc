@@ -47,14 +47,14 @@ class RowKernelsTest : public testing::TestWithParam<Case> {
 
 TEST_P(RowKernelsTest, LayerNorm) {
   for (const auto count : counts) {
-    const auto x = random_row(count), gamma = random_row(count + 1);
+    const auto x = random_row(count), gamma = random_row(count + 1), beta = random_row(count + 2);
     std::vector<float> out(x.size());
-    kernels.layer_norm(x.data(), gamma.data(), count, out.data());
+    kernels.layer_norm(x.data(), gamma.data(), beta.data(), count, out.data());
     const auto mean = std::accumulate(x.begin(), x.end(), 0.0) / static_cast<double>(count);
     double variance = 0;
     for (const auto value : x) variance += (value - mean) * (value - mean) / static_cast<double>(count);
     for (std::size_t i = 0; i < x.size(); ++i)
-      EXPECT_NEAR(out[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * gamma[i], 2e-5) << count;
+      EXPECT_NEAR(out[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * gamma[i] + beta[i], 2e-5) << count;
   }
 }
 
