@@ -53,7 +53,7 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
   std::string text;
   for (std::uint64_t line = 0; text.size() < bytes; ++line) text += log_line(line);
   const auto tokens = tokens_of(folder, text);
-  wait_without_spinning();
+  spin_only_briefly();
   const auto model = load_block_model(folder, {});
   const TemporaryFolder work;
   const test::Daemon daemon(work.path(), folder);

@@ -73,7 +73,7 @@ std::vector<ShownBlock> read(const std::filesystem::path& folder, const std::str
   std::vector<Token> tokens;
   tokenizer.append(text, tokens);
   tokenizer.finish(tokens);
-  wait_without_spinning();
+  spin_only_briefly();
   const auto model = load_block_model(folder, {});
   const auto width = static_cast<std::size_t>(model->info().block_width);
   std::vector<ShownBlock> shown;

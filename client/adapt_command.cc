@@ -38,7 +38,7 @@ void write_result(const AdaptCommand& command, const std::string& file, const Ev
 }
 
 int adapt(const AdaptCommand& command) {
-  wait_without_spinning();
+  spin_only_briefly();
   const fs::path model = model_folder(command.model);
   std::error_code failed;
   if (fs::equivalent(model, command.out, failed)) {

@@ -260,7 +260,7 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
     std::cerr << "unroll: " << problem << '\n';
   }
-  wait_without_spinning();
+  spin_only_briefly();
   std::shared_ptr<BlockModel> blocks = load_block_model(model, options);
   EngineOptions engine;
   engine.journal = journal;

@@ -116,7 +116,7 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
 }
 
 int generate(const GenerateOptions& options) {
-  wait_without_spinning();
+  spin_only_briefly();
   const auto folder = model_folder(options.shared.model);
   const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
   Continuation continuation(folder, model_options(options.shared), !options.without_cache);

@@ -137,7 +137,7 @@ int convert_model(const ModelCommandOptions& options) {
 }
 
 int run_logits(const ModelCommandOptions& options) {
-  wait_without_spinning();
+  spin_only_briefly();
   // Logits are for comparisons, so they are exact where nothing else is asked for.
   auto model = model_options(options.shared);
   if (options.shared.dtype.empty()) model.dtype = "fp32";

@@ -130,7 +130,7 @@ ReadProgress read_progress(const PrepareProgress& progress) {
 }
 
 int run_train(TrainCommand& command) {
-  wait_without_spinning();
+  spin_only_briefly();
   complete(command);
   const TrainOptions& options = command.options;
   const StopSignals signals;

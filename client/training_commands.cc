@@ -21,7 +21,7 @@ struct MeasureOptions {
 };
 
 int run_eval(const MeasureOptions& options) {
-  wait_without_spinning();
+  spin_only_briefly();
   const Source source = Source::open(options.file.string());  // For its errors and its size.
   Progress bar(source.name());
   const EvalResult result =
@@ -42,7 +42,7 @@ int run_eval(const MeasureOptions& options) {
 }
 
 int run_bench(const MeasureOptions& options) {
-  wait_without_spinning();
+  spin_only_briefly();
   const BenchResult result = bench(model_folder(options.shared.model), model_options(options.shared),
                                    options.batch, options.seconds);
   ResultWriter writer(options.shared.out);

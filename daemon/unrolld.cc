@@ -208,6 +208,6 @@ int run(int argc, char** argv) {
 }  // namespace unroll
 
 int main(int argc, char** argv) {
-  unroll::wait_without_spinning();
+  unroll::spin_only_briefly();
   return unroll::run(argc, argv);
 }

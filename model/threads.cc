@@ -12,9 +12,10 @@
 
 namespace unroll {
 
-void wait_without_spinning() {
+void spin_only_briefly() {
   constexpr auto kPolicy = "OMP_WAIT_POLICY";
   if (std::getenv(kPolicy) != nullptr || ::setenv(kPolicy, "passive", 0) != 0) return;
+  ::setenv("GOMP_SPINCOUNT", "10000", 0);
   std::ifstream in("/proc/self/cmdline", std::ios::binary);
   std::string line{std::istreambuf_iterator<char>(in), {}};
   std::vector<char*> arguments;  // each ends with a NUL

@@ -1,7 +1,10 @@
 #include "model/cpu/packed_matrix.h"
 
 #include <cstring>
+#include <new>
 #include <stdexcept>
+
+#include <sys/mman.h>
 
 #include <ATen/ATen.h>
 #include <ATen/native/CPUBlas.h>
@@ -36,6 +39,20 @@ at::Tensor interleave(const at::Tensor& weight) {
 }
 
 }  // namespace
+
+void Buffer::reserve(std::size_t bytes) {
+  constexpr std::size_t kLine = 64, kPage = 4096;
+  bytes = (bytes + kLine - 1) / kLine * kLine;
+  bytes_.reset();
+  bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(kLine, bytes)));
+  if (!bytes_) throw std::bad_alloc();
+  // Weights are walked from end to end in each block: on small pages the CPU would look up thousands of addresses.
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes_.get()) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(bytes_.get()) + bytes) / kPage * kPage;
+  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  std::memset(bytes_.get(), 0, bytes);
+  capacity_ = bytes;
+}
 
 void Activations::resize(Arithmetic arithmetic, std::int64_t rows, std::int64_t columns) {
   arithmetic_ = arithmetic;
@@ -105,14 +122,14 @@ std::size_t PackedMatrix::bytes() const {
          (offsets_.size() + scales_.size()) * 4;
 }
 
-void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t group,
-                           const RowKernels& kernels, float* out) const {
+void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t tiles,
+                           std::int64_t group, const RowKernels& kernels, float* out) const {
   if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
     throw std::logic_error("activations of another shape than the weight's");
   const auto first = group * kGroup, last = std::min(panels_, first + kGroup);
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (auto panel = first; panel < last; ++panel)
-      at::native::cpublas::brgemm(kTile, kTile, inputs_, inputs_, kTile, kGroupColumns, false,
+      at::native::cpublas::brgemm(tiles * kTile, kTile, inputs_, inputs_, kTile, kGroupColumns, false,
                                   a + tile * kTile * inputs_, b + panel * kTile * inputs_,
                                   c + (panel - first) * kTile, arithmetic_ != Arithmetic::kFp32);
   };
@@ -127,7 +144,7 @@ void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int6
       auto* sums = reinterpret_cast<std::int32_t*>(out);
       multiply_panels(rows.values_.data<unsigned char>(), values_.data<signed char>(), sums);
       const auto column = static_cast<std::size_t>(first * kTile);
-      for (std::int64_t row = 0; row < kTile; ++row)
+      for (std::int64_t row = 0; row < tiles * kTile; ++row)
         kernels.from_int32(sums + row * kGroupColumns, &offsets_[column], &scales_[column],
                            rows.scales_[static_cast<std::size_t>(tile * kTile + row)], group_columns(group),
                            out + row * kGroupColumns);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -21,33 +23,37 @@ namespace unroll {
 enum class Arithmetic { kFp32, kBf16, kInt8 };
 
 constexpr std::int64_t kTile = 64;
+constexpr std::int64_t kMostTiles = 4;  // of rows, that a panel of weights is multiplied with at once
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
   return (n + to - 1) / to * to;
 }
 
-/// Memory on cache lines that grows and is not given back before the end. New bytes are zero.
+/// Memory on cache lines, and on huge pages where the kernel gives them, that grows and is not given back before the end.
 class Buffer {
  public:
+  /// The first `count` are zero, or what they were before if there was as much room.
   template <typename T>
   T* resize(std::int64_t count) {
     const auto bytes = static_cast<std::size_t>(count) * sizeof(T);
-    if (lines_.size() * sizeof(Line) < bytes) lines_.resize((bytes + sizeof(Line) - 1) / sizeof(Line));
+    if (capacity_ < bytes) reserve(bytes);
     return data<T>();
   }
   template <typename T>
   T* data() {
-    return reinterpret_cast<T*>(lines_.data());
+    return reinterpret_cast<T*>(bytes_.get());
   }
   template <typename T>
   const T* data() const {
-    return reinterpret_cast<const T*>(lines_.data());
+    return reinterpret_cast<const T*>(bytes_.get());
   }
 
  private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
   };
-  std::vector<Line> lines_;
+  void reserve(std::size_t bytes);
+  std::unique_ptr<std::byte[], Free> bytes_;
+  std::size_t capacity_ = 0;
 };
 
 /// Rows of activations in an arithmetic's form, the left side of a product. Reused from block to block.
@@ -81,16 +87,16 @@ class PackedMatrix {
   std::int64_t groups() const { return (panels_ + kGroup - 1) / kGroup; }
   std::size_t bytes() const;
 
-  static constexpr std::int64_t kGroup = 8;  ///< Panels, as many as are computed before the rows are looked at.
+  static constexpr std::int64_t kGroup = 4;  ///< Panels, as many as are computed before the rows are looked at.
   static constexpr std::int64_t kGroupColumns = kGroup * kTile;
   std::int64_t group_columns(std::int64_t group) const {  ///< With the padding of the last one.
     return std::min(kGroup, panels_ - group * kGroup) * kTile;
   }
   /// Multiply-adds of one tile of rows with one group, about: what parallel work is cut by.
   std::int64_t group_cost() const { return kTile * std::min(kGroup, panels_) * kTile * inputs_; }
-  /// `tile`: of 64 rows -> out [64, kGroupColumns], of which group_columns() are set.
-  void product(const Activations& rows, std::int64_t tile, std::int64_t group, const RowKernels& kernels,
-               float* out) const;
+  /// `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, kGroupColumns], of which group_columns() are set.
+  void product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
+               const RowKernels& kernels, float* out) const;
 
  private:
   Arithmetic arithmetic_ = Arithmetic::kFp32;
@@ -131,12 +137,16 @@ void multiply(const Activations& rows, const PackedMatrix& weight, const RowKern
               Done&& done) {
   const auto groups = weight.groups();
   const auto tiles = round_up(rows.rows(), kTile) / kTile;
+  // A panel that comes from memory serves a strip of several tiles, where that leaves work for all threads.
+  const auto strip = std::clamp<std::int64_t>(tiles * groups / (2 * at::get_num_threads()), 1, kMostTiles);
+  const auto strips = round_up(tiles, strip) / strip;
   scratch.prepare();
-  parallel(tiles * groups, weight.group_cost(), [&](std::int64_t item) {
-    const auto tile = item / groups, group = item % groups;
-    auto* out = scratch.floats(kTile * PackedMatrix::kGroupColumns);
-    weight.product(rows, tile, group, kernels, out);
-    const auto end = std::min(rows.rows(), (tile + 1) * kTile);
+  parallel(strips * groups, strip * weight.group_cost(), [&](std::int64_t item) {
+    const auto tile = item / groups * strip, group = item % groups;
+    const auto count = std::min(strip, tiles - tile);
+    auto* out = scratch.floats(kMostTiles * kTile * PackedMatrix::kGroupColumns);
+    weight.product(rows, tile, count, group, kernels, out);
+    const auto end = std::min(rows.rows(), (tile + count) * kTile);
     for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns)
       done(row, group, out);
   });
