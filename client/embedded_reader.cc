@@ -15,7 +15,6 @@
 #include "client/document_bytes.h"
 #include "client/document_events.h"
 #include "client/reader.h"
-#include "model/threads.h"
 
 namespace unroll {
 namespace {
@@ -260,7 +259,6 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
     std::cerr << "unroll: " << problem << '\n';
   }
-  spin_only_briefly();
   std::shared_ptr<BlockModel> blocks = load_block_model(model, options);
   EngineOptions engine;
   engine.journal = journal;

@@ -11,7 +11,6 @@
 #include "client/view.h"
 #include "model/checkpoint.h"
 #include "model/logits.h"
-#include "model/threads.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
@@ -137,7 +136,6 @@ int convert_model(const ModelCommandOptions& options) {
 }
 
 int run_logits(const ModelCommandOptions& options) {
-  spin_only_briefly();
   // Logits are for comparisons, so they are exact where nothing else is asked for.
   auto model = model_options(options.shared);
   if (options.shared.dtype.empty()) model.dtype = "fp32";

@@ -6,7 +6,6 @@
 #include "client/progress.h"
 #include "client/text.h"
 #include "client/view.h"
-#include "model/threads.h"
 #include "training/evaluate.h"
 
 namespace unroll {
@@ -21,7 +20,6 @@ struct MeasureOptions {
 };
 
 int run_eval(const MeasureOptions& options) {
-  spin_only_briefly();
   const Source source = Source::open(options.file.string());  // For its errors and its size.
   Progress bar(source.name());
   const EvalResult result =
@@ -42,7 +40,6 @@ int run_eval(const MeasureOptions& options) {
 }
 
 int run_bench(const MeasureOptions& options) {
-  spin_only_briefly();
   const BenchResult result = bench(model_folder(options.shared.model), model_options(options.shared),
                                    options.batch, options.seconds);
   ResultWriter writer(options.shared.out);

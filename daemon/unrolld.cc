@@ -20,7 +20,6 @@
 #include "daemon/socket_file.h"
 #include "engine/engine.h"
 #include "model/block_model.h"
-#include "model/threads.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
@@ -208,6 +207,5 @@ int run(int argc, char** argv) {
 }  // namespace unroll
 
 int main(int argc, char** argv) {
-  unroll::spin_only_briefly();
   return unroll::run(argc, argv);
 }

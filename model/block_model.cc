@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include "model/block_recurrent_transformer.h"
@@ -79,6 +80,21 @@ void score(Network& network, const at::Tensor& hidden, const BlockInput& block, 
   }
 }
 
+/// So many of LibTorch's threads, for as long as it lives.
+class LibTorchThreads {
+ public:
+  explicit LibTorchThreads(int count) : before_(at::get_num_threads()) { set(count); }
+  ~LibTorchThreads() { set(before_); }
+  LibTorchThreads(const LibTorchThreads&) = delete;
+  LibTorchThreads& operator=(const LibTorchThreads&) = delete;
+
+ private:
+  static void set(int count) {
+    if (count != at::get_num_threads()) at::set_num_threads(count);
+  }
+  int before_;
+};
+
 class TorchBlockModel final : public BlockModel {
  public:
   TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint)
@@ -99,6 +115,7 @@ class TorchBlockModel final : public BlockModel {
 
   std::vector<BlockOutput> run(std::span<const BlockInput> blocks) override {
     const c10::InferenceMode guard;
+    const LibTorchThreads threads(network_->has_own_threads() ? 1 : at::get_num_threads());
     std::vector<BlockOutput> outputs(blocks.size());
     for (const auto& [shape, group] : group_by_shape(blocks)) run_group(blocks, group, outputs);
     return outputs;

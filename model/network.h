@@ -17,6 +17,8 @@ class Network {
   virtual ~Network() = default;
   virtual const ModelConfig& config() const = 0;
   virtual at::Device device() const = 0;
+  /// Then LibTorch's are not to be woken for what little is left to them: they would spin beside these.
+  virtual bool has_own_threads() const { return false; }
   /// As BlockRecurrentTransformer::forward_block(); all rows' memories count.
   virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
   /// hidden [length, dim], targets [length] -> log-probabilities of the targets in nats [length], and where wanted the

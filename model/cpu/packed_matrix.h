@@ -11,10 +11,10 @@
 #include <span>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
 #include "model/cpu/row_kernels.h"
+#include "model/cpu/thread_pool.h"
 
 namespace unroll {
 
@@ -106,46 +106,47 @@ class PackedMatrix {
   std::vector<float> scales_;          // of kInt8, [outputs]
 };
 
-/// Scratch of one thread.
-class ThreadScratch {
+/// What computes: the threads, some room for each, and the row loops of this CPU.
+class Machine {
  public:
-  /// Room for `count` floats of the calling thread of a parallel region.
-  float* floats(std::int64_t count) {
-    return buffers_[static_cast<std::size_t>(at::get_thread_num())].resize<float>(count);
+  Machine(int threads, const RowKernels& row_kernels)
+      : kernels(row_kernels), pool_(threads), rooms_(static_cast<std::size_t>(threads)) {}
+
+  const RowKernels& kernels;
+  int threads() const { return pool_.threads(); }
+
+  /// work(i, room) for 0 <= i < count, `cost` multiply-adds each, on as many threads as are worth waking. `room`: the
+  /// thread's own, what it held before.
+  template <typename Work>
+  void parallel(std::int64_t count, std::int64_t cost, const Work& work) {
+    constexpr std::int64_t kWorthAThread = 1'000'000;  // some 10 us
+    const auto least = std::max<std::int64_t>(1, kWorthAThread / std::max<std::int64_t>(1, cost));
+    const auto piece = std::max(least, count / (8 * threads()));  // uneven cores even out over some pieces each
+    pool_.run((count + piece - 1) / piece, [&](std::int64_t i, int thread) {
+      auto& room = rooms_[static_cast<std::size_t>(thread)];
+      for (auto at = i * piece; at < std::min(count, (i + 1) * piece); ++at) work(at, room);
+    });
   }
-  /// Before a parallel region.
-  void prepare() { buffers_.resize(static_cast<std::size_t>(at::get_num_threads())); }
 
  private:
-  std::vector<Buffer> buffers_;
+  ThreadPool pool_;
+  std::vector<Buffer> rooms_;
 };
-
-/// Calls work(i) for 0 <= i < count on as many threads as are worth waking for `cost` multiply-adds each.
-template <typename Work>
-void parallel(std::int64_t count, std::int64_t cost, Work&& work) {
-  constexpr std::int64_t kWorthAThread = 4'000'000;  // some 40 us
-  const auto grain = std::max<std::int64_t>(1, kWorthAThread / std::max<std::int64_t>(1, cost));
-  at::parallel_for(0, count, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = begin; i < end; ++i) work(i);
-  });
-}
 
 /// rows times weight transposed: done(row, group, values) for each row and group of columns, on several
 /// threads; `values` [group_columns] is its to change. A gated weight gives values, and as many gates behind them.
 template <typename Done>
-void multiply(const Activations& rows, const PackedMatrix& weight, const RowKernels& kernels, ThreadScratch& scratch,
-              Done&& done) {
+void multiply(const Activations& rows, const PackedMatrix& weight, Machine& machine, const Done& done) {
   const auto groups = weight.groups();
   const auto tiles = round_up(rows.rows(), kTile) / kTile;
   // A panel that comes from memory serves a strip of several tiles, where that leaves work for all threads.
-  const auto strip = std::clamp<std::int64_t>(tiles * groups / (2 * at::get_num_threads()), 1, kMostTiles);
+  const auto strip = std::clamp<std::int64_t>(tiles * groups / (2 * machine.threads()), 1, kMostTiles);
   const auto strips = round_up(tiles, strip) / strip;
-  scratch.prepare();
-  parallel(strips * groups, strip * weight.group_cost(), [&](std::int64_t item) {
+  machine.parallel(strips * groups, strip * weight.group_cost(), [&](std::int64_t item, Buffer& room) {
     const auto tile = item / groups * strip, group = item % groups;
     const auto count = std::min(strip, tiles - tile);
-    auto* out = scratch.floats(kMostTiles * kTile * PackedMatrix::kGroupColumns);
-    weight.product(rows, tile, count, group, kernels, out);
+    auto* out = room.resize<float>(kMostTiles * kTile * PackedMatrix::kGroupColumns);
+    weight.product(rows, tile, count, group, machine.kernels, out);
     const auto end = std::min(rows.rows(), (tile + count) * kTile);
     for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns)
       done(row, group, out);

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 namespace unroll {
 namespace {
@@ -44,7 +45,7 @@ PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition
       arithmetic_(arithmetic),
       // Of int8's 8 bits a probability would keep too few.
       attention_arithmetic_(arithmetic == Arithmetic::kInt8 ? Arithmetic::kBf16 : arithmetic),
-      kernels_(*row_kernels()),
+      machine_(at::get_num_threads(), *row_kernels()),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
       query_tables_(definition.rotary().query_tables()),
       key_tables_(definition.rotary().key_tables()),
@@ -94,21 +95,20 @@ PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container)
 
 void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm) {
   activations_.resize(arithmetic_, count, columns);
-  scratch_.prepare();
-  parallel(count, columns * kRowCost, [&](std::int64_t row) {
+  machine_.parallel(count, columns * kRowCost, [&](std::int64_t row, Buffer& room) {
     const float* values = rows[row];
     if (norm) {
-      auto* normed = scratch_.floats(columns);
-      kernels_.layer_norm(values, const_data(norm->gamma), const_data(norm->beta), columns, normed);
+      auto* normed = room.resize<float>(columns);
+      machine_.kernels.layer_norm(values, const_data(norm->gamma), const_data(norm->beta), columns, normed);
       values = normed;
     }
-    activations_.set(row, values, kernels_);
+    activations_.set(row, values, machine_.kernels);
   });
 }
 
 PackedTransformer::Rows PackedTransformer::product(const PackedMatrix& weight, Buffer& out) {
   const Rows rows{out.resize<float>(activations_.rows() * weight.outputs()), weight.outputs()};
-  multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+  multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     std::copy_n(values, std::min(weight.group_columns(group), weight.outputs() - column), rows[row] + column);
   });
@@ -118,13 +118,13 @@ PackedTransformer::Rows PackedTransformer::product(const PackedMatrix& weight, B
 void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share) {
   const Rows rows{data(x), config_.dim};
   const auto* shares = share.defined() ? const_data(share) : nullptr;
-  multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+  multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(weight.group_columns(group), config_.dim - column);
     if (shares) {
-      kernels_.blend(rows[row] + column, values, shares + column, count);
+      machine_.kernels.blend(rows[row] + column, values, shares + column, count);
     } else {
-      kernels_.add(rows[row] + column, values, count);
+      machine_.kernels.add(rows[row] + column, values, count);
     }
   });
 }
@@ -132,37 +132,35 @@ void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor
 void PackedTransformer::set_queries(const Attention& attention, Rows queries, Shape shape, const Tables* tables) {
   const auto dim = config_.dim_head, heads = config_.heads;
   queries_.resize(attention_arithmetic_, shape.batch * heads, shape.length, dim);
-  scratch_.prepare();
-  parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row) {
-    auto* query = scratch_.floats(dim);
+  machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
+    auto* query = room.resize<float>(dim);
     const auto position = row % shape.length;
     const auto place = tables ? (tables->cosine.size(0) - shape.length + position) * dim : 0;
     for (std::int64_t head = 0; head < heads; ++head) {
       std::copy_n(queries[row] + head * dim, dim, query);
-      if (attention.q_scale) kernels_.unit_length(query, const_data(*attention.q_scale), dim);
-      if (tables) kernels_.rotate(query, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
-      queries_.set(row / shape.length * heads + head, position, query, kernels_);
+      if (attention.q_scale) machine_.kernels.unit_length(query, const_data(*attention.q_scale), dim);
+      if (tables) machine_.kernels.rotate(query, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
+      queries_.set(row / shape.length * heads + head, position, query, machine_.kernels);
     }
   });
 }
 
 void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions) {
-  keys_.resize(attention_arithmetic_, batch * attention.kv_heads, positions, config_.dim_head, kernels_);
+  keys_.resize(attention_arithmetic_, batch * attention.kv_heads, positions, config_.dim_head, machine_.kernels);
 }
 
 void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
                                  const Tables* tables) {
   const auto dim = config_.dim_head, heads = attention.kv_heads;
-  scratch_.prepare();
-  parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row) {
-    auto* key = scratch_.floats(dim);
+  machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
+    auto* key = room.resize<float>(dim);
     const auto position = at + row % shape.length;
     const auto place = tables ? (tables->cosine.size(0) - keys_.positions() + position) * dim : 0;
     for (std::int64_t head = 0; head < heads; ++head) {
       std::copy_n(keys[row] + head * dim, dim, key);
-      if (attention.k_scale) kernels_.unit_length(key, const_data(*attention.k_scale), dim);
-      if (tables) kernels_.rotate(key, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
-      keys_.set(row / shape.length * heads + head, position, key, values[row] + head * dim, kernels_);
+      if (attention.k_scale) machine_.kernels.unit_length(key, const_data(*attention.k_scale), dim);
+      if (tables) machine_.kernels.rotate(key, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
+      keys_.set(row / shape.length * heads + head, position, key, values[row] + head * dim, machine_.kernels);
     }
   });
 }
@@ -170,7 +168,7 @@ void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows val
 void PackedTransformer::run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
                                       std::int64_t head_stride) {
   TileAttention(queries_, keys_, shape.batch, attention.scale, past)
-      .run({output.data, shape.length * output.stride, output.stride, head_stride}, kernels_, scratch_);
+      .run({output.data, shape.length * output.stride, output.stride, head_stride}, machine_);
 }
 
 void PackedTransformer::prepare(States& states, Cell& cell) {
@@ -178,9 +176,9 @@ void PackedTransformer::prepare(States& states, Cell& cell) {
   const Rows rows{state_rows_.resize<float>(count * dim), dim}, before{data(states.before), dim};
   const auto* places = const_data(cell.container.state_pos_ids);
   const auto& norm = cell.container.state_norm;
-  parallel(count, dim * kRowCost, [&](std::int64_t row) {
-    kernels_.layer_norm(before[row], const_data(norm.gamma), const_data(norm.beta), dim, rows[row]);
-    kernels_.add(rows[row], places + row % config_.num_state_vectors * dim, dim);
+  machine_.parallel(count, dim * kRowCost, [&](std::int64_t row, Buffer&) {
+    machine_.kernels.layer_norm(before[row], const_data(norm.gamma), const_data(norm.beta), dim, rows[row]);
+    machine_.kernels.add(rows[row], places + row % config_.num_state_vectors * dim, dim);
   });
   activate(rows, count, dim);
   product(cell.entry, states.entry);
@@ -241,12 +239,12 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   activate(product(cell.out, state_rows_), slots.rows(), dim);
   auto after = at::empty(states.before.sizes(), states.before.options());
   const Rows old{data(states.before), dim}, next{data(after), dim};
-  multiply(activations_, cell.gate, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+  multiply(activations_, cell.gate, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(cell.gate.group_columns(group), dim - column);
-    kernels_.add(values, const_data(cell.container.gate_bias) + column, count);
+    machine_.kernels.add(values, const_data(cell.container.gate_bias) + column, count);
     std::copy_n(old[row] + column, count, next[row] + column);
-    kernels_.blend(next[row] + column, values, const_data(cell.decay) + column, count);
+    machine_.kernels.blend(next[row] + column, values, const_data(cell.decay) + column, count);
   });
   return after;
 }
@@ -256,9 +254,9 @@ void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor&
   activate({data(x), dim}, count, dim, &layer.layer.ff_norm);
   const auto& weight = layer.ff_in;
   const Rows gated{gated_.resize<float>(count * inner), inner};
-  multiply(activations_, weight, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+  multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns / 2, padded = weight.group_columns(group) / 2;
-    kernels_.gelu_gate(values, values + padded, std::min(padded, inner - column), gated[row] + column);
+    machine_.kernels.gelu_gate(values, values + padded, std::min(padded, inner - column), gated[row] + column);
   });
   activate(gated, count, inner);
   add_product(layer.ff_out, x, layer.ff_share);
@@ -301,7 +299,7 @@ template <typename Seen>
 void PackedTransformer::each_logits(const at::Tensor& hidden, Seen&& seen) {
   const auto rows = hidden.contiguous();
   activate({data(rows), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
-  multiply(activations_, logits_, kernels_, scratch_, [&](std::int64_t row, std::int64_t group, float* values) {
+  multiply(activations_, logits_, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);
     seen(row, column, std::span<const float>(values, static_cast<std::size_t>(count)));
@@ -331,7 +329,7 @@ void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int
   each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
     const auto at = static_cast<std::size_t>(row);
     const auto group = static_cast<std::size_t>(column / PackedMatrix::kGroupColumns);
-    kernels_.softmax_sums(logits.data(), std::ssize(logits), &sums_[at * groups + group]);
+    machine_.kernels.softmax_sums(logits.data(), std::ssize(logits), &sums_[at * groups + group]);
     const auto target = static_cast<std::size_t>(targets[at] - column);  // out of range where below
     if (target < logits.size()) logprobs[first + at] = logits[target];
   });

@@ -24,6 +24,7 @@ class PackedTransformer final : public Network {
 
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return at::kCPU; }
+  bool has_own_threads() const override { return true; }
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
   void score(const at::Tensor& hidden, std::span<const std::int32_t> targets, std::vector<float>& logprobs,
              std::vector<float>* entropy) override;
@@ -99,7 +100,7 @@ class PackedTransformer final : public Network {
 
   ModelConfig config_;
   Arithmetic arithmetic_, attention_arithmetic_;
-  const RowKernels& kernels_;
+  Machine machine_;
   at::Tensor token_emb_;
   std::vector<PackedLayer> layers_;
   std::vector<std::size_t> cell_layers_;  // of each state
@@ -109,7 +110,6 @@ class PackedTransformer final : public Network {
   PackedMatrix logits_;
 
   // Room that is used again.
-  ThreadScratch scratch_;
   Activations activations_;
   Buffer entry_, joined_, gated_, state_rows_;
   PackedQueries queries_;

@@ -149,19 +149,16 @@ void TileAttention::run_tile(const Item& item, const AttentionOutput& output, co
                       item.head * output.head_stride);
 }
 
-void TileAttention::run(const AttentionOutput& output, const RowKernels& kernels,
-                        ThreadScratch& scratch) const {
+void TileAttention::run(const AttentionOutput& output, Machine& machine) const {
   const auto tiles = queries_.stride_ / kTile, dim = keys_.dim_head_;
-  scratch.prepare();
   const auto cost = 2 * kTile * keys_.positions_ * dim;
-  parallel(documents_ * heads_ * tiles, cost, [&](std::int64_t i) {
+  machine.parallel(documents_ * heads_ * tiles, cost, [&](std::int64_t i, Buffer& own) {
     Room room;
-    room.scores = scratch.floats(kTile * (2 * kChunk + dim));
+    room.scores = own.resize<float>(kTile * (2 * kChunk + dim));
     room.probabilities = room.scores + kTile * kChunk;
     room.result = room.probabilities + kTile * kChunk;
-    run_tile({i / (heads_ * tiles), i / tiles % heads_, i % tiles}, output, kernels, room);
+    run_tile({i / (heads_ * tiles), i / tiles % heads_, i % tiles}, output, machine.kernels, room);
   });
-  at::native::cpublas::brgemm_release(keys_.arithmetic_ == Arithmetic::kBf16);
 }
 
 }  // namespace unroll

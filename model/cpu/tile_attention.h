@@ -53,7 +53,7 @@ class TileAttention {
   /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them.
   TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents, double scale,
                 std::int64_t past);
-  void run(const AttentionOutput& output, const RowKernels& kernels, ThreadScratch& scratch) const;
+  void run(const AttentionOutput& output, Machine& machine) const;
 
  private:
   struct Item {
