@@ -27,8 +27,8 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"model.dtype",
                 &Config::dtype,
                 "",
-                "What the model computes in, whatever the checkpoint stores; `auto`: bf16 where the CPU "
-                "multiplies it, else fp32.",
+                "What the model computes in, whatever the checkpoint stores; `auto`: int8 where it stores "
+                "that, else bf16, as far as the CPU multiplies them; else fp32.",
                 0,
                 0,
                 {"auto", "fp32", "bf16", "int8"}},

@@ -73,8 +73,8 @@ class BlockModel {
 
 struct ModelOptions {
   std::string device = "auto";  ///< auto, cpu, cuda.
-  /// fp32, bf16, int8: of the arithmetic, whatever the checkpoint stores. auto: bf16 where the CPU multiplies it, else
-  /// fp32.
+  /// fp32, bf16, int8: of the arithmetic, whatever the checkpoint stores. auto: int8 where it stores that, else
+  /// bf16, as far as the CPU multiplies them; else fp32.
   std::string dtype = "auto";
   int threads = 0;              ///< 0: as many as the machine has cores.
 };

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "model/block_state.h"
+#include "model/checkpoint.h"
 #include "model/cpu/packed_transformer.h"
 #include "model/load_transformer.h"
 
@@ -50,11 +51,17 @@ Arithmetic arithmetic_of(const std::string& dtype) {
   return dtype == "int8" ? Arithmetic::kInt8 : dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
 }
 
+/// What `auto` comes to: a checkpoint that was rounded to int8 loses nothing more where weights multiply as that.
+std::string choose_dtype_for(const std::filesystem::path& directory, const std::string& name) {
+  if (name == "auto" && cpu_supports(Arithmetic::kInt8) && storage_dtype(directory) == "int8") return "int8";
+  return choose_dtype(name);
+}
+
 }  // namespace
 
 LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options) {
   LoadedNetwork loaded;
-  loaded.dtype = choose_dtype(options.dtype);
+  loaded.dtype = choose_dtype_for(directory, options.dtype);
   const bool packed = cpu_supports(arithmetic_of(loaded.dtype));
   auto plain = options;
   plain.dtype = packed ? "fp32" : loaded.dtype;

@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""What a token costs, and how much memory is needed, from 10 thousand tokens of a document to 10 million.
+
+    bench/flat_cost.py [--unroll build/bin/unroll] [--model DIR] FILE...
+
+The files are joined to one document; its beginnings of 40 KB, 400 KB, and so on (about 10 thousand tokens, 100 thousand,
+...) are read each by a process of its own, from the first byte to the last.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import tempfile
+from pathlib import Path
+
+FIRST_BYTES = 40_000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unroll", default="build/bin/unroll")
+    parser.add_argument("--model", default="models/unroll-small")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    options = parser.parse_args()
+    document = b"\n".join(file.read_bytes() for file in options.files)
+    print("| bytes | tokens | tokens/s | peak memory |\n|---|---|---|---|")
+    size = FIRST_BYTES
+    while size <= len(document):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(document[:size])
+            file.flush()
+            command = [options.unroll, "eval", "--model", options.model, "--dtype", options.dtype, "--format", "json"]
+            figures = json.loads(subprocess.run([*command, file.name], capture_output=True, check=True).stdout)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest so far, in KiB
+        print(f"| {size:,} | {figures['tokens']:,} | {figures['tokens_per_second']:,.0f} | {peak / 1024:.1f} MiB |",
+              flush=True)
+        size *= 10
+
+
+if __name__ == "__main__":
+    main()
