@@ -9,7 +9,7 @@ The files are joined to one document; its beginnings of 40 KB, 400 KB, and so on
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -32,9 +32,10 @@ def main():
             file.write(document[:size])
             file.flush()
             command = [options.unroll, "eval", "--model", options.model, "--dtype", options.dtype, "--format", "json"]
-            figures = json.loads(subprocess.run([*command, file.name], capture_output=True, check=True).stdout)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the largest so far, in KiB
-        print(f"| {size:,} | {figures['tokens']:,} | {figures['tokens_per_second']:,.0f} | {peak / 1024:.1f} MiB |",
+            reader = subprocess.Popen([*command, file.name], stdout=subprocess.PIPE)
+            figures = json.loads(reader.stdout.read())
+            _, _, usage = os.wait4(reader.pid, 0)
+        print(f"| {size:,} | {figures['tokens']:,} | {figures['tokens_per_second']:,.0f} | {usage.ru_maxrss / 1024:.1f} MiB |",
               flush=True)
         size *= 10
 

@@ -21,7 +21,9 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kEnoughRows = 512;
+// Rows that fill a launch. On a CPU matrices of some hundred are as fast as larger ones, which only fall out
+// of its caches.
+constexpr std::int64_t kEnoughRows = 512, kEnoughRowsOfGpu = 32768;
 constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
 
 std::vector<float> to_vector(const at::Tensor& tensor) {
@@ -117,7 +119,13 @@ class TorchBlockModel final : public BlockModel {
     const c10::InferenceMode guard;
     const LibTorchThreads threads(network_->has_own_threads() ? 1 : at::get_num_threads());
     std::vector<BlockOutput> outputs(blocks.size());
-    for (const auto& [shape, group] : group_by_shape(blocks)) run_group(blocks, group, outputs);
+    for (const auto& [shape, group] : group_by_shape(blocks)) {
+      for (std::span<const std::size_t> rest(group); !rest.empty();) {
+        const auto count = std::min(rest.size(), info_.batch);
+        run_group(blocks, rest.first(count), outputs);
+        rest = rest.subspan(count);
+      }
+    }
     return outputs;
   }
 
@@ -151,7 +159,7 @@ class TorchBlockModel final : public BlockModel {
   /// One launch. Every row's bits are those that it gets alone: no kernel here sums over rows, and what a
   /// row's sums are cut into does not depend on how many rows there are (model.batch 1 is for where that is
   /// not so).
-  void run_group(std::span<const BlockInput> blocks, const Group& group,
+  void run_group(std::span<const BlockInput> blocks, std::span<const std::size_t> group,
                  std::vector<BlockOutput>& outputs) const {
     std::vector<at::Tensor> sequences;
     std::vector<Recurrence> recurrences;
@@ -163,7 +171,8 @@ class TorchBlockModel final : public BlockModel {
     const auto all = at::stack(sequences);  // [batch, length + 1]
     const auto length = all.size(1) - 1;
     auto recurrence = join(recurrences);
-    const auto hidden = network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
+    const auto hidden =
+        network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
     for (std::size_t row = 0; row < group.size(); ++row) {
       const auto& block = blocks[group[row]];
       auto& output = outputs[group[row]];
@@ -219,8 +228,9 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   info.dim = config.dim;
   info.depth = config.depth;
   info.block_width = config.block_width;
-  // On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its caches.
-  info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(kEnoughRows / config.block_width, 1, 8));
+  const bool cpu = loaded.network->device().is_cpu();
+  info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(
+      (cpu ? kEnoughRows : kEnoughRowsOfGpu) / config.block_width, 1, cpu ? 8 : 512));
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;
   std::array<char, 17> digits{};

@@ -73,10 +73,10 @@ class BlockModel {
 
 struct ModelOptions {
   std::string device = "auto";  ///< auto, cpu, cuda.
-  /// fp32, bf16, int8: of the arithmetic, whatever the checkpoint stores. auto: int8 where it stores that, else
-  /// bf16, as far as the CPU multiplies them; else fp32.
+  /// fp32, bf16, int8: of the arithmetic, whatever the checkpoint stores. auto: int8 where it stores that,
+  /// else bf16, as far as the CPU multiplies them; else fp32.
   std::string dtype = "auto";
-  int threads = 0;              ///< 0: as many as the machine has cores.
+  int threads = 0;  ///< 0: as many as the machine has cores.
 };
 
 /// Reads config.json and model.safetensors of a checkpoint folder. Throws std::runtime_error that names the

@@ -172,8 +172,8 @@ class BlockRecurrentTransformer {
   std::vector<Layer> layers_;
 };
 
-/// A layer's memory after a full block. `past`: the one before, undefined at a document's start; `block` [2 (k, v),
-/// batch, block_width, kv_dim].
+/// A layer's memory after a full block. `past`: the one before, undefined at a document's start; `block` [2
+/// (k, v), batch, block_width, kv_dim].
 at::Tensor next_memory(const ModelConfig& config, const Layer& layer, const at::Tensor& past,
                        const at::Tensor& block);
 

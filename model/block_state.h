@@ -36,7 +36,8 @@ class BlockState final : public ModelState {
   std::uint64_t checkpoint_;
 };
 
-/// Tells checkpoints apart: a hash of the configuration, every number of the parameters, and what is computed in.
+/// Tells checkpoints apart: a hash of the configuration, every number of the parameters, and what is computed
+/// in.
 std::uint64_t fingerprint(const ModelConfig& config, const std::map<std::string, at::Tensor>& parameters,
                           const std::string& dtype);
 

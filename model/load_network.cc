@@ -27,16 +27,15 @@ class PlainNetwork final : public Network {
   }
   void score(const at::Tensor& hidden, std::span<const std::int32_t> targets, std::vector<float>& logprobs,
              std::vector<float>* entropy) override {
+    // On the device; what comes from there is one number, or two, for each position.
+    const auto ids =
+        at::tensor(at::ArrayRef<std::int32_t>(targets.data(), targets.size()), at::kLong).to(device());
     for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
       const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-      const auto all = at::log_softmax(logits(hidden.narrow(0, begin, rows)), -1);
-      for (std::int64_t row = 0; row < rows; ++row)
-        logprobs.push_back(all.const_data_ptr<float>()[row * all.size(1) +
-                                                       targets[static_cast<std::size_t>(begin + row)]]);
-      if (!entropy) continue;
-      const auto entropies = (-(all.exp() * all).sum(-1)).contiguous();
-      entropy->insert(entropy->end(), entropies.const_data_ptr<float>(),
-                      entropies.const_data_ptr<float>() + rows);
+      const auto logits = definition_.to_logits(hidden.narrow(0, begin, rows)).to(at::kFloat);
+      const auto all = at::log_softmax(logits, -1);
+      append(all.gather(1, ids.narrow(0, begin, rows).unsqueeze(1)), logprobs);
+      if (entropy) append(-(all.exp() * all).sum(-1), *entropy);
     }
   }
   at::Tensor logits(const at::Tensor& hidden) override {
@@ -44,6 +43,11 @@ class PlainNetwork final : public Network {
   }
 
  private:
+  static void append(const at::Tensor& values, std::vector<float>& to) {
+    const auto here = values.to(at::kCPU).contiguous();
+    to.insert(to.end(), here.const_data_ptr<float>(), here.const_data_ptr<float>() + here.numel());
+  }
+
   BlockRecurrentTransformer definition_;
 };
 
@@ -51,7 +55,8 @@ Arithmetic arithmetic_of(const std::string& dtype) {
   return dtype == "int8" ? Arithmetic::kInt8 : dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
 }
 
-/// What `auto` comes to: a checkpoint that was rounded to int8 loses nothing more where weights multiply as that.
+/// What `auto` comes to: a checkpoint that was rounded to int8 loses nothing more where weights multiply as
+/// that.
 std::string choose_dtype_for(const std::filesystem::path& directory, const std::string& name) {
   if (name == "auto" && cpu_supports(Arithmetic::kInt8) && storage_dtype(directory) == "int8") return "int8";
   return choose_dtype(name);
@@ -61,8 +66,11 @@ std::string choose_dtype_for(const std::filesystem::path& directory, const std::
 
 LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options) {
   LoadedNetwork loaded;
-  loaded.dtype = choose_dtype_for(directory, options.dtype);
-  const bool packed = cpu_supports(arithmetic_of(loaded.dtype));
+  const auto device = choose_device(options.device);
+  loaded.dtype = device.is_cpu()           ? choose_dtype_for(directory, options.dtype)
+                 : options.dtype == "auto" ? "bf16"
+                                           : options.dtype;
+  const bool packed = device.is_cpu() && cpu_supports(arithmetic_of(loaded.dtype));
   auto plain = options;
   plain.dtype = packed ? "fp32" : loaded.dtype;
   auto definition = load_transformer(directory, plain);
@@ -70,7 +78,7 @@ LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOp
     if (BlockRecurrentTransformer::is_trainable(name)) loaded.parameters += tensor.numel();
   }
   loaded.fingerprint = fingerprint(definition.config(), definition.parameters(), loaded.dtype);
-  if (packed && definition.device().is_cpu()) {
+  if (packed) {
     loaded.network = std::make_unique<PackedTransformer>(definition, arithmetic_of(loaded.dtype));
   } else {
     loaded.network = std::make_unique<PlainNetwork>(std::move(definition));

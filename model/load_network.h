@@ -1,5 +1,5 @@
-// A checkpoint folder as a network that runs without gradients, in the form that is fastest on this machine. Internal to
-// model/.
+// A checkpoint folder as a network that runs without gradients, in the form that is fastest on this machine.
+// Internal to model/.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace unroll {
 
 struct LoadedNetwork {
   std::unique_ptr<Network> network;
-  std::string dtype;          ///< What `auto` came to.
+  std::string dtype;  ///< What `auto` came to.
   std::int64_t parameters = 0;
   std::uint64_t fingerprint = 0;  ///< Of the checkpoint in that dtype: states of others are refused.
 };

@@ -8,16 +8,10 @@
 
 #include "model/checkpoint.h"
 #include "model/cpu/packed_transformer.h"
+#include "model/cuda_library.h"
 
 namespace unroll {
 namespace {
-
-at::Device choose_device(const std::string& name) {
-  if (name == "cpu" || name == "auto") return at::kCPU;
-  if (name == "cuda")
-    throw std::runtime_error("device cuda is not available in this build; use --device cpu");
-  throw std::runtime_error("unknown device '" + name + "': use auto, cpu or cuda");
-}
 
 at::ScalarType matrix_type(const std::string& dtype) {
   if (dtype == "int8") throw std::runtime_error("this is not computed in int8; use --dtype fp32 or bf16");
@@ -25,6 +19,16 @@ at::ScalarType matrix_type(const std::string& dtype) {
 }
 
 }  // namespace
+
+at::Device choose_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  if (name != "auto" && name != "cuda")
+    throw std::runtime_error("unknown device '" + name + "': use auto, cpu or cuda");
+  const auto reason = load_cuda();
+  if (reason.empty()) return at::kCUDA;
+  if (name == "auto") return at::kCPU;
+  throw std::runtime_error("device cuda: " + reason + "; use --device cpu");
+}
 
 std::string choose_dtype(const std::string& name) {
   if (name == "auto") return cpu_supports(Arithmetic::kBf16) ? "bf16" : "fp32";

@@ -14,6 +14,10 @@ namespace unroll {
 /// depend on that.
 inline constexpr std::int32_t kFirstInput = 1;
 
+/// The CPU, or the GPU where that is asked for, or `auto` and there. Throws std::runtime_error with the
+/// reason why not.
+at::Device choose_device(const std::string& name);
+
 /// fp32, bf16 or int8: what `name` is, or what `auto` comes to on this CPU. Throws std::runtime_error.
 std::string choose_dtype(const std::string& name);
 

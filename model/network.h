@@ -21,8 +21,8 @@ class Network {
   virtual bool has_own_threads() const { return false; }
   /// As BlockRecurrentTransformer::forward_block(); all rows' memories count.
   virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
-  /// hidden [length, dim], targets [length] -> log-probabilities of the targets in nats [length], and where wanted the
-  /// entropies of what they were drawn from, appended.
+  /// hidden [length, dim], targets [length] -> log-probabilities of the targets in nats [length], and where
+  /// wanted the entropies of what they were drawn from, appended.
   virtual void score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
                      std::vector<float>& logprobs, std::vector<float>* entropy) = 0;
   /// hidden [length, dim] -> logits on the CPU, fp32 [length, num_tokens].

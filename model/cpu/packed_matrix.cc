@@ -4,10 +4,9 @@
 #include <new>
 #include <stdexcept>
 
-#include <sys/mman.h>
-
 #include <ATen/ATen.h>
 #include <ATen/native/CPUBlas.h>
+#include <sys/mman.h>
 
 namespace unroll {
 namespace {
@@ -46,7 +45,8 @@ void Buffer::reserve(std::size_t bytes) {
   bytes_.reset();
   bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(kLine, bytes)));
   if (!bytes_) throw std::bad_alloc();
-  // Weights are walked from end to end in each block: on small pages the CPU would look up thousands of addresses.
+  // Weights are walked from end to end in each block: on small pages the CPU would look up thousands of
+  // addresses.
   const auto begin = (reinterpret_cast<std::uintptr_t>(bytes_.get()) + kPage - 1) / kPage * kPage;
   const auto end = (reinterpret_cast<std::uintptr_t>(bytes_.get()) + bytes) / kPage * kPage;
   if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
@@ -122,8 +122,8 @@ std::size_t PackedMatrix::bytes() const {
          (offsets_.size() + scales_.size()) * 4;
 }
 
-void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t tiles,
-                           std::int64_t group, const RowKernels& kernels, float* out) const {
+void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
+                           const RowKernels& kernels, float* out) const {
   if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
     throw std::logic_error("activations of another shape than the weight's");
   const auto first = group * kGroup, last = std::min(panels_, first + kGroup);

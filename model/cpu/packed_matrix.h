@@ -1,6 +1,6 @@
-// Matrix products in tiles of 64 by 64 by oneDNN's batch-reduce kernels (as LibTorch hands them out), with what comes
-// behind a product done while its tile is still in the cache. A row's result does not depend, to the last bit, on
-// the other rows or on the number of threads.
+// Matrix products in tiles of 64 by 64 by oneDNN's batch-reduce kernels (as LibTorch hands them out), with
+// what comes behind a product done while its tile is still in the cache. A row's result does not depend, to
+// the last bit, on the other rows or on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,8 @@ constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
   return (n + to - 1) / to * to;
 }
 
-/// Memory on cache lines, and on huge pages where the kernel gives them, that grows and is not given back before the end.
+/// Memory on cache lines, and on huge pages where the kernel gives them, that grows and is not given back
+/// before the end.
 class Buffer {
  public:
   /// The first `count` are zero, or what they were before if there was as much room.
@@ -72,13 +73,13 @@ class Activations {
   std::vector<float> scales_;                         // of kInt8, [rows]
 };
 
-/// A weight [outputs, inputs] (several on one another where all multiply the same rows), cut into panels of 64
-/// outputs as the kernels want them.
+/// A weight [outputs, inputs] (several on one another where all multiply the same rows), cut into panels of
+/// 64 outputs as the kernels want them.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  /// fp32 weights; copied. Where `gated`, the one weight's second half is gates to its first half, and a group of
-  /// panels holds values, and then as many gates.
+  /// fp32 weights; copied. Where `gated`, the one weight's second half is gates to its first half, and a
+  /// group of panels holds values, and then as many gates.
   PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated = false);
 
   Arithmetic arithmetic() const { return arithmetic_; }
@@ -87,14 +88,16 @@ class PackedMatrix {
   std::int64_t groups() const { return (panels_ + kGroup - 1) / kGroup; }
   std::size_t bytes() const;
 
-  static constexpr std::int64_t kGroup = 4;  ///< Panels, as many as are computed before the rows are looked at.
+  static constexpr std::int64_t kGroup =
+      4;  ///< Panels, as many as are computed before the rows are looked at.
   static constexpr std::int64_t kGroupColumns = kGroup * kTile;
   std::int64_t group_columns(std::int64_t group) const {  ///< With the padding of the last one.
     return std::min(kGroup, panels_ - group * kGroup) * kTile;
   }
   /// Multiply-adds of one tile of rows with one group, about: what parallel work is cut by.
   std::int64_t group_cost() const { return kTile * std::min(kGroup, panels_) * kTile * inputs_; }
-  /// `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, kGroupColumns], of which group_columns() are set.
+  /// `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, kGroupColumns], of which group_columns() are
+  /// set.
   void product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
                const RowKernels& kernels, float* out) const;
 
@@ -115,13 +118,14 @@ class Machine {
   const RowKernels& kernels;
   int threads() const { return pool_.threads(); }
 
-  /// work(i, room) for 0 <= i < count, `cost` multiply-adds each, on as many threads as are worth waking. `room`: the
-  /// thread's own, what it held before.
+  /// work(i, room) for 0 <= i < count, `cost` multiply-adds each, on as many threads as are worth waking.
+  /// `room`: the thread's own, what it held before.
   template <typename Work>
   void parallel(std::int64_t count, std::int64_t cost, const Work& work) {
     constexpr std::int64_t kWorthAThread = 1'000'000;  // some 10 us
     const auto least = std::max<std::int64_t>(1, kWorthAThread / std::max<std::int64_t>(1, cost));
-    const auto piece = std::max(least, count / (8 * threads()));  // uneven cores even out over some pieces each
+    const auto piece =
+        std::max(least, count / (8 * threads()));  // uneven cores even out over some pieces each
     pool_.run((count + piece - 1) / piece, [&](std::int64_t i, int thread) {
       auto& room = rooms_[static_cast<std::size_t>(thread)];
       for (auto at = i * piece; at < std::min(count, (i + 1) * piece); ++at) work(at, room);
@@ -134,7 +138,8 @@ class Machine {
 };
 
 /// rows times weight transposed: done(row, group, values) for each row and group of columns, on several
-/// threads; `values` [group_columns] is its to change. A gated weight gives values, and as many gates behind them.
+/// threads; `values` [group_columns] is its to change. A gated weight gives values, and as many gates behind
+/// them.
 template <typename Done>
 void multiply(const Activations& rows, const PackedMatrix& weight, Machine& machine, const Done& done) {
   const auto groups = weight.groups();
@@ -148,8 +153,7 @@ void multiply(const Activations& rows, const PackedMatrix& weight, Machine& mach
     auto* out = room.resize<float>(kMostTiles * kTile * PackedMatrix::kGroupColumns);
     weight.product(rows, tile, count, group, machine.kernels, out);
     const auto end = std::min(rows.rows(), (tile + count) * kTile);
-    for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns)
-      done(row, group, out);
+    for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns) done(row, group, out);
   });
 }
 

@@ -84,8 +84,10 @@ PackedTransformer::PackedLayer PackedTransformer::pack(const BlockRecurrentTrans
 
 PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container) const {
   const std::array entry{container.state_to_kv, container.state_to_q, container.q_from_state};
-  Cell cell{container, PackedMatrix(entry, arithmetic_), PackedMatrix(std::array{container.to_state_out}, arithmetic_),
-            PackedMatrix(std::array{container.gate_weight}, arithmetic_), share_of(container.learned_ema_beta)};
+  Cell cell{container, PackedMatrix(entry, arithmetic_),
+            PackedMatrix(std::array{container.to_state_out}, arithmetic_),
+            PackedMatrix(std::array{container.gate_weight}, arithmetic_),
+            share_of(container.learned_ema_beta)};
   auto& rest = cell.container;
   for (auto* matrix : {&rest.q_to_state, &rest.q_from_state, &rest.state_to_q, &rest.state_to_kv,
                        &rest.to_state_out, &rest.gate_weight})
@@ -115,7 +117,8 @@ PackedTransformer::Rows PackedTransformer::product(const PackedMatrix& weight, B
   return rows;
 }
 
-void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share) {
+void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor& x,
+                                    const at::Tensor& share) {
   const Rows rows{data(x), config_.dim};
   const auto* shares = share.defined() ? const_data(share) : nullptr;
   multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
@@ -129,7 +132,8 @@ void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor
   });
 }
 
-void PackedTransformer::set_queries(const Attention& attention, Rows queries, Shape shape, const Tables* tables) {
+void PackedTransformer::set_queries(const Attention& attention, Rows queries, Shape shape,
+                                    const Tables* tables) {
   const auto dim = config_.dim_head, heads = config_.heads;
   queries_.resize(attention_arithmetic_, shape.batch * heads, shape.length, dim);
   machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
@@ -139,18 +143,21 @@ void PackedTransformer::set_queries(const Attention& attention, Rows queries, Sh
     for (std::int64_t head = 0; head < heads; ++head) {
       std::copy_n(queries[row] + head * dim, dim, query);
       if (attention.q_scale) machine_.kernels.unit_length(query, const_data(*attention.q_scale), dim);
-      if (tables) machine_.kernels.rotate(query, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
+      if (tables)
+        machine_.kernels.rotate(query, const_data(tables->cosine) + place, const_data(tables->sine) + place,
+                                dim);
       queries_.set(row / shape.length * heads + head, position, query, machine_.kernels);
     }
   });
 }
 
 void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions) {
-  keys_.resize(attention_arithmetic_, batch * attention.kv_heads, positions, config_.dim_head, machine_.kernels);
+  keys_.resize(attention_arithmetic_, batch * attention.kv_heads, positions, config_.dim_head,
+               machine_.kernels);
 }
 
-void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
-                                 const Tables* tables) {
+void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape,
+                                 std::int64_t at, const Tables* tables) {
   const auto dim = config_.dim_head, heads = attention.kv_heads;
   machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
     auto* key = room.resize<float>(dim);
@@ -159,7 +166,9 @@ void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows val
     for (std::int64_t head = 0; head < heads; ++head) {
       std::copy_n(keys[row] + head * dim, dim, key);
       if (attention.k_scale) machine_.kernels.unit_length(key, const_data(*attention.k_scale), dim);
-      if (tables) machine_.kernels.rotate(key, const_data(tables->cosine) + place, const_data(tables->sine) + place, dim);
+      if (tables)
+        machine_.kernels.rotate(key, const_data(tables->cosine) + place, const_data(tables->sine) + place,
+                                dim);
       keys_.set(row / shape.length * heads + head, position, key, values[row] + head * dim, machine_.kernels);
     }
   });
@@ -192,7 +201,8 @@ void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape
   open_keys(attention, shape.batch, past_length + shape.length);
   if (past_length > 0) {
     const auto memory = past.contiguous();
-    set_keys(attention, {data(memory[0]), kv}, {data(memory[1]), kv}, {shape.batch, past_length}, 0, &key_tables_);
+    set_keys(attention, {data(memory[0]), kv}, {data(memory[1]), kv}, {shape.batch, past_length}, 0,
+             &key_tables_);
   }
   const Rows keys{entry.data + inner, entry.stride}, values{keys.data + kv, entry.stride};
   set_keys(attention, keys, values, shape, past_length, &key_tables_);
@@ -212,7 +222,8 @@ void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) 
     const Rows keys{states_[state].entry.data<float>(), cell.entry.outputs()};
     set_queries(attention, {entry.data + inner + 2 * kv + i * inner, entry.stride}, shape, nullptr);
     open_keys(attention, shape.batch, config_.num_state_vectors);
-    set_keys(attention, keys, {keys.data + kv, keys.stride}, {shape.batch, config_.num_state_vectors}, 0, nullptr);
+    set_keys(attention, keys, {keys.data + kv, keys.stride}, {shape.batch, config_.num_state_vectors}, 0,
+             nullptr);
     run_attention(attention, shape, TileAttention::kSeesAll, {joined.data + (1 + i) * inner, joined.stride},
                   config_.dim_head);
   }
@@ -232,7 +243,8 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   const auto& cross = cell.container.from_state_cross_attn;
   set_queries(cross, {own.data + 2 * kv + inner, own.stride}, slots, nullptr);
   open_keys(cross, shape.batch, shape.length);
-  set_keys(cross, {entry.data + inner, entry.stride}, {entry.data + inner + kv, entry.stride}, shape, 0, nullptr);
+  set_keys(cross, {entry.data + inner, entry.stride}, {entry.data + inner + kv, entry.stride}, shape, 0,
+           nullptr);
   run_attention(cross, slots, TileAttention::kSeesAll, {joined.data + head, joined.stride}, 2 * head);
 
   activate(joined, slots.rows(), 2 * inner);
@@ -256,7 +268,8 @@ void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor&
   const Rows gated{gated_.resize<float>(count * inner), inner};
   multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns / 2, padded = weight.group_columns(group) / 2;
-    machine_.kernels.gelu_gate(values, values + padded, std::min(padded, inner - column), gated[row] + column);
+    machine_.kernels.gelu_gate(values, values + padded, std::min(padded, inner - column),
+                               gated[row] + column);
   });
   activate(gated, count, inner);
   add_product(layer.ff_out, x, layer.ff_share);
@@ -264,12 +277,14 @@ void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor&
 
 at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {
   const Shape shape{tokens.size(0), tokens.size(1)};
-  TORCH_CHECK(shape.length >= 1 && shape.length <= config_.block_width, "a block has 1 to ", config_.block_width,
-              " tokens");
-  TORCH_CHECK(!recurrence.memories_visible.defined(), "memories that count in some rows only are for training");
+  TORCH_CHECK(shape.length >= 1 && shape.length <= config_.block_width, "a block has 1 to ",
+              config_.block_width, " tokens");
+  TORCH_CHECK(!recurrence.memories_visible.defined(),
+              "memories that count in some rows only are for training");
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    states_[i].before = recurrence.states.empty() ? initial_states_[i].expand({shape.batch, -1, -1}).contiguous()
-                                                  : recurrence.states[i].contiguous();
+    states_[i].before = recurrence.states.empty()
+                            ? initial_states_[i].expand({shape.batch, -1, -1}).contiguous()
+                            : recurrence.states[i].contiguous();
     prepare(states_[i], cell(i));
   }
   Recurrence next;

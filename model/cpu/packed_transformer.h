@@ -1,6 +1,6 @@
-// model/cpu/: the block-recurrent transformer made for a CPU with AVX2 or AVX-512. Weights are packed once, products
-// run in tiles, and what lies between them is fused into row loops; buffers are kept from block to block. What it computes
-// is BlockRecurrentTransformer's forward_block(), in fp32, bf16 or int8.
+// model/cpu/: the block-recurrent transformer made for a CPU with AVX2 or AVX-512. Weights are packed once,
+// products run in tiles, and what lies between them is fused into row loops; buffers are kept from block to
+// block. What it computes is BlockRecurrentTransformer's forward_block(), in fp32, bf16 or int8.
 #pragma once
 
 #include <array>
@@ -14,7 +14,8 @@
 
 namespace unroll {
 
-/// Whether this CPU has what the arithmetic needs: AVX2 for fp32, AVX-512 with BF16 for bf16, with VNNI for int8.
+/// Whether this CPU has what the arithmetic needs: AVX2 for fp32, AVX-512 with BF16 for bf16, with VNNI for
+/// int8.
 bool cpu_supports(Arithmetic arithmetic);
 
 class PackedTransformer final : public Network {
@@ -81,7 +82,8 @@ class PackedTransformer final : public Network {
   /// From position `at` on.
   void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
                 const Tables* tables);
-  /// The queries to the keys; results of a row `stride` behind those of the one before, heads' by `head_stride`.
+  /// The queries to the keys; results of a row `stride` behind those of the one before, heads' by
+  /// `head_stride`.
   void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
                      std::int64_t head_stride);
   /// `rows` as the left side of the next product; normalised where there is a norm.
@@ -89,7 +91,8 @@ class PackedTransformer final : public Network {
   /// The product of what was activated, added to x or blended into it.
   void add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share);
   Rows product(const PackedMatrix& weight, Buffer& out);
-  /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several threads.
+  /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several
+  /// threads.
   template <typename Seen>
   void each_logits(const at::Tensor& hidden, Seen&& seen);
   struct Distribution {

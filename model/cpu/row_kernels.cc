@@ -6,12 +6,13 @@ namespace {
 
 #define UNROLL_INLINE inline __attribute__((always_inline))
 
-/// 2^x, 2^-126 at least, within `Terms` terms of its Taylor series around the nearest integer: 7 leave 2e-7 of it, 5
-/// leave 5e-5, less than bf16 can tell.
+/// 2^x, 2^-126 at least, within `Terms` terms of its Taylor series around the nearest integer: 7 leave 2e-7
+/// of it, 5 leave 5e-5, less than bf16 can tell.
 template <int Terms>
 UNROLL_INLINE float power_of_two(float x) {
-  constexpr float kTaylor[] = {1.0F,           6.931471806e-1F, 2.402265070e-1F, 5.550410866e-2F,
-                               9.618129108e-3F, 1.333355815e-3F, 1.540353039e-4F};
+  constexpr float kTaylor[] = {
+      1.0F,           6.931471806e-1F, 2.402265070e-1F, 5.550410866e-2F, 9.618129108e-3F, 1.333355815e-3F,
+      1.540353039e-4F};
   const float clamped = x < -126.0F ? -126.0F : x;
   const float n = __builtin_rintf(clamped);
   const float f = clamped - n;
@@ -159,7 +160,8 @@ UNROLL_INLINE float softmax(const float* scores, float scale, std::int64_t count
 
 float softmax_fp32(const float* scores, float scale, std::int64_t count, std::int64_t width,
                    SoftmaxSums* sums, float* out) {
-  return softmax<7>(scores, scale, count, width, sums, out, [](float x) __attribute__((always_inline)) { return x; });
+  return softmax<7>(
+      scores, scale, count, width, sums, out, [](float x) __attribute__((always_inline)) { return x; });
 }
 
 float softmax_bf16(const float* scores, float scale, std::int64_t count, std::int64_t width,
@@ -188,8 +190,8 @@ void softmax_sums(const float* logits, std::int64_t count, SoftmaxSums* sums) {
 }  // namespace
 
 extern const RowKernels UNROLL_ROW_KERNELS;
-const RowKernels UNROLL_ROW_KERNELS{layer_norm, unit_length,  rotate,       gelu_gate,    add,
-                                    blend,      scale,        to_bf16,      to_uint8,     from_int32,
+const RowKernels UNROLL_ROW_KERNELS{layer_norm,   unit_length,  rotate,      gelu_gate, add,
+                                    blend,        scale,        to_bf16,     to_uint8,  from_int32,
                                     softmax_fp32, softmax_bf16, softmax_sums};
 
 }  // namespace unroll

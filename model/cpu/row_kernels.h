@@ -1,13 +1,15 @@
-// The loops over one row that matrix products leave: norms, activations, softmax, conversions. Compiled once for
-// AVX-512 and once for AVX2 from row_kernels.cc, chosen when the program runs. Plain pointers, so that nothing of the
-// standard library is compiled for a CPU that may not be there. Rows are float and need no alignment.
+// The loops over one row that matrix products leave: norms, activations, softmax, conversions. Compiled once
+// for AVX-512 and once for AVX2 from row_kernels.cc, chosen when the program runs. Plain pointers, so that
+// nothing of the standard library is compiled for a CPU that may not be there. Rows are float and need no
+// alignment.
 #pragma once
 
 #include <cstdint>
 
 namespace unroll {
 
-/// A softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867). Empty: {-inf, 0, 0}.
+/// A softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867). Empty: {-inf, 0,
+/// 0}.
 struct SoftmaxSums {
   float max;       ///< Of the logits so far.
   float sum;       ///< Of exp(logit - max).
@@ -35,8 +37,9 @@ struct RowKernels {
   /// out = (sums - offsets) * scales * factor; may be in place.
   void (*from_int32)(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
                      std::int64_t count, float* out);
-  /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores - max), zeros behind
-  /// them up to `width`. Returns what earlier results of the row are to be multiplied by, the max having moved.
+  /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores - max), zeros
+  /// behind them up to `width`. Returns what earlier results of the row are to be multiplied by, the max
+  /// having moved.
   float (*softmax_fp32)(const float* scores, float scale, std::int64_t count, std::int64_t width,
                         SoftmaxSums* sums, float* out);
   float (*softmax_bf16)(const float* scores, float scale, std::int64_t count, std::int64_t width,

@@ -36,7 +36,9 @@ void ThreadPool::run_job(Job job, std::int64_t count) {
   job_ = job;
   count_ = static_cast<std::uint32_t>(count);
   done_.store(0, std::memory_order_relaxed);
-  const auto share = [&](std::size_t thread) { return static_cast<std::uint64_t>(count) * thread / shares_.size(); };
+  const auto share = [&](std::size_t thread) {
+    return static_cast<std::uint64_t>(count) * thread / shares_.size();
+  };
   for (std::size_t i = 0; i < shares_.size(); ++i)
     shares_[i].left.store(share(i + 1) << 32 | share(i), std::memory_order_release);
   jobs_.fetch_add(1, std::memory_order_release);
@@ -54,7 +56,8 @@ void ThreadPool::take_pieces(int thread) {
     for (;;) {
       const auto end = pieces >> 32, begin = pieces & UINT32_MAX;
       if (begin == end) break;
-      if (!left.compare_exchange_weak(pieces, pieces + 1, std::memory_order_acq_rel, std::memory_order_acquire))
+      if (!left.compare_exchange_weak(pieces, pieces + 1, std::memory_order_acq_rel,
+                                      std::memory_order_acquire))
         continue;
       const auto count = count_;  // another job's as soon as this piece is done
       job_.call(job_.context, static_cast<std::int64_t>(begin), thread);

@@ -1,7 +1,8 @@
-// Threads for loops of some hundred microseconds. OpenMP's either spin while there is nothing to do, and then take the
-// machine from others, or sleep at once, and then are late for the next loop; and it gives each the same share, however
-// busy its core is. These begin with equal shares, the same in each loop, so that what a core wrote is in its own cache, then
-// take from each other; they spin for 50 us when there is nothing left, and then sleep.
+// Threads for loops of some hundred microseconds. OpenMP's either spin while there is nothing to do, and then
+// take the machine from others, or sleep at once, and then are late for the next loop; and it gives each the
+// same share, however busy its core is. These begin with equal shares, the same in each loop, so that what a
+// core wrote is in its own cache, then take from each other; they spin for 50 us when there is nothing left,
+// and then sleep.
 #pragma once
 
 #include <atomic>
@@ -22,8 +23,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// work(i, thread) for 0 <= i < count, each once, on any threads at a time; returns when all are done. `work` must not
-  /// throw, nor call run().
+  /// work(i, thread) for 0 <= i < count, each once, on any threads at a time; returns when all are done.
+  /// `work` must not throw, nor call run().
   template <typename Work>
   void run(std::int64_t count, const Work& work) {
     if (workers_.empty() || count <= 1 || count > kMostPieces) {
@@ -48,8 +49,8 @@ class ThreadPool {
   void take_pieces(int thread);
   void work(int thread);
 
-  /// A thread's share: end and begin of the pieces that are left of it, 32 bits each in one word. Whoever takes a piece
-  /// takes it of the job that is there, which cannot end before the piece is done.
+  /// A thread's share: end and begin of the pieces that are left of it, 32 bits each in one word. Whoever
+  /// takes a piece takes it of the job that is there, which cannot end before the piece is done.
   struct alignas(64) Share {
     std::atomic<std::uint64_t> left{0};
   };

@@ -60,7 +60,8 @@ void PackedKeys::set(std::int64_t head, std::int64_t position, const float* key,
   const auto panel = (head * stride_ + position / kTile * kTile) * dim_head_, column = position % kTile;
   if (arithmetic_ == Arithmetic::kBf16) {
     auto* keys = keys_.data<std::uint16_t>() + panel + 2 * column;
-    auto* values = values_.data<std::uint16_t>() + (head * stride_ + position / 2 * 2) * dim_head_ + position % 2;
+    auto* values =
+        values_.data<std::uint16_t>() + (head * stride_ + position / 2 * 2) * dim_head_ + position % 2;
     std::array<std::uint16_t, kTile> converted;
     for (std::int64_t begin = 0; begin < dim_head_; begin += kTile) {
       const auto count = std::min(kTile, dim_head_ - begin);
@@ -68,7 +69,8 @@ void PackedKeys::set(std::int64_t head, std::int64_t position, const float* key,
       for (std::int64_t i = 0; i < count; ++i)
         keys[(begin + i) / 2 * 2 * kTile + i % 2] = converted[static_cast<std::size_t>(i)];
       kernels.to_bf16(value + begin, count, converted.data());
-      for (std::int64_t i = 0; i < count; ++i) values[2 * (begin + i)] = converted[static_cast<std::size_t>(i)];
+      for (std::int64_t i = 0; i < count; ++i)
+        values[2 * (begin + i)] = converted[static_cast<std::size_t>(i)];
     }
   } else {
     auto* keys = keys_.data<float>() + panel + column;
@@ -122,7 +124,8 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
       factor = kernels.softmax_bf16(scores, scale_, count, width, &room.sums[row],
                                     reinterpret_cast<std::uint16_t*>(probabilities) + row * kChunk);
     } else {
-      factor = kernels.softmax_fp32(scores, scale_, count, width, &room.sums[row], probabilities + row * kChunk);
+      factor =
+          kernels.softmax_fp32(scores, scale_, count, width, &room.sums[row], probabilities + row * kChunk);
     }
     if (factor != 1 && !room.empty)
       kernels.scale(room.result + row * dim, factor, dim, room.result + row * dim);

@@ -1,6 +1,6 @@
-// Softmax attention in tiles of 64 queries by 256 keys that never holds all scores at once (FlashAttention-2, Dao 2023,
-// arXiv 2307.08691), and computes no tile that a causal mask hides. Heads that share keys and values read the same
-// ones.
+// Softmax attention in tiles of 64 queries by 256 keys that never holds all scores at once (FlashAttention-2,
+// Dao 2023, arXiv 2307.08691), and computes no tile that a causal mask hides. Heads that share keys and
+// values read the same ones.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ class PackedQueries {
  private:
   friend class TileAttention;
   Arithmetic arithmetic_ = Arithmetic::kFp32;
-  std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;  // stride_: positions up to a whole tile
+  std::int64_t heads_ = 0, positions_ = 0, stride_ = 0,
+               dim_head_ = 0;  // stride_: positions up to a whole tile
   Buffer values_;
 };
 
@@ -40,8 +41,8 @@ class PackedKeys {
   Buffer values_;  // [heads, stride / k, dim_head, k]
 };
 
-/// Where results go: that of (document, position, head) at document * document_stride + position * row_stride +
-/// head * head_stride, dim_head floats.
+/// Where results go: that of (document, position, head) at document * document_stride + position * row_stride
+/// + head * head_stride, dim_head floats.
 struct AttentionOutput {
   float* data = nullptr;
   std::int64_t document_stride = 0, row_stride = 0, head_stride = 0;

@@ -50,8 +50,8 @@ TEST_F(Models, EvalAgreesWithScore) {
 }
 
 TEST_F(Models, BenchTellsItsFigures) {
-  const json bench =
-      json_of({"bench", "--model", model(), "--format", "json", "--seconds", "0.05", "--batch", "2", "--dtype", "fp32"});
+  const json bench = json_of({"bench", "--model", model(), "--format", "json", "--seconds", "0.05", "--batch",
+                              "2", "--dtype", "fp32"});
   EXPECT_GT(bench["tokens_per_second"], 0);
   EXPECT_GT(bench["peak_rss_bytes"], 1 << 20);
   EXPECT_EQ(bench["device"], "cpu");

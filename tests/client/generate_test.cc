@@ -54,7 +54,7 @@ std::vector<double> scored(const std::string& model_folder, const std::string& t
 }
 
 TEST_F(Generate, WhatItDrawsFromIsWhatDocumentsAreScoredWith) {
-  const std::vector<std::string> command = {path("book.txt"), "--prompt", "Then", "--tokens", "150",
+  const std::vector<std::string> command = {path("book.txt"), "--prompt", "Then",    "--tokens", "150",
                                             "--format",       "ndjson",   "--dtype", "fp32"};
   const auto lines = lines_of(text_of(command));
   ASSERT_EQ(lines.size(), 150u);

@@ -19,7 +19,8 @@ class Accuracy : public testing::TestWithParam<bool> {
   /// The manual's pages, one behind the other.
   static std::string manual() {
     std::vector<std::filesystem::path> pages;
-    for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(UNROLL_SOURCE_DIR) / "docs"))
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::filesystem::path(UNROLL_SOURCE_DIR) / "docs"))
       if (entry.path().extension() == ".md") pages.push_back(entry.path());
     std::ranges::sort(pages);
     std::string text;

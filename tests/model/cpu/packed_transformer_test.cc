@@ -1,11 +1,11 @@
-// The packed network against the definition: every option, sizes that fill no tile, several documents, each arithmetic.
+// The packed network against the definition: every option, sizes that fill no tile, several documents, each
+// arithmetic.
 #include "model/cpu/packed_transformer.h"
-
-#include <gtest/gtest.h>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "tests/model/testing.h"
@@ -27,14 +27,15 @@ class PackedTransformerTest : public testing::TestWithParam<Case> {
     const auto config = three_layers(changes);
     return {config, random_parameters(config)};
   }
-  /// Three whole blocks and a part of one, two documents: the largest difference in logits, memories and states,
-  /// each in units of what the definition's vary by.
+  /// Three whole blocks and a part of one, two documents: the largest difference in logits, memories and
+  /// states, each in units of what the definition's vary by.
   static double difference(const Json& changes, Arithmetic arithmetic) {
     const c10::InferenceMode guard;
     const auto expected = definition(changes);
     PackedTransformer packed(expected, arithmetic);
     const auto width = expected.config().block_width;
-    const auto tokens = at::randint(0, expected.config().num_tokens, {2, 3 * width + width / 2 + 1}, at::kLong);
+    const auto tokens =
+        at::randint(0, expected.config().num_tokens, {2, 3 * width + width / 2 + 1}, at::kLong);
     Recurrence a, b;
     double worst = 0;
     const auto compare = [&](const at::Tensor& x, const at::Tensor& y) {
@@ -85,7 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(PackedTransformer, AnyNumberOfThreadsGivesTheSameBits) {
   const c10::InferenceMode guard;
   at::manual_seed(3);
-  const auto config = three_layers({{"dim", 128}, {"block_width", 256}, {"max_seq_len", 512}, {"num_tokens", 5000}});
+  const auto config =
+      three_layers({{"dim", 128}, {"block_width", 256}, {"max_seq_len", 512}, {"num_tokens", 5000}});
   const BlockRecurrentTransformer definition(config, random_parameters(config));
   const auto tokens = at::randint(0, config.num_tokens, {1, 256}, at::kLong);
   const std::vector<std::int32_t> targets(256, 77);
