@@ -9,7 +9,6 @@
 #include "bench/daemon.h"
 #include "client/text.h"
 #include "model/block_model.h"
-#include "model/threads.h"
 #include "tokenizer/tokenizer.h"
 
 namespace unroll::bench {
@@ -53,7 +52,6 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
   std::string text;
   for (std::uint64_t line = 0; text.size() < bytes; ++line) text += log_line(line);
   const auto tokens = tokens_of(folder, text);
-  spin_only_briefly();
   const auto model = load_block_model(folder, {});
   const TemporaryFolder work;
   const test::Daemon daemon(work.path(), folder);

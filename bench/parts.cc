@@ -1,5 +1,5 @@
-// parts: what a block is made of, each alone, in the sizes of the reference's README: products, attention, row loops.
-// `operations` are floating-point or integer operations a second, two for each multiply-add.
+// parts: what a block is made of, each alone, in the sizes of the reference's README: products, attention,
+// row loops. `operations` are floating-point or integer operations a second, two for each multiply-add.
 #include <numeric>
 #include <random>
 
@@ -30,8 +30,8 @@ std::vector<float> numbers(std::int64_t count) {
 }
 
 void count_operations(benchmark::State& state, double operations) {
-  state.counters["operations"] = benchmark::Counter(operations * static_cast<double>(state.iterations()),
-                                                    benchmark::Counter::kIsRate);
+  state.counters["operations"] =
+      benchmark::Counter(operations * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
 void product(benchmark::State& state, Arithmetic arithmetic, std::int64_t inputs, std::int64_t outputs) {
@@ -40,7 +40,8 @@ void product(benchmark::State& state, Arithmetic arithmetic, std::int64_t inputs
   const auto rows = numbers(kRows * inputs);
   Activations activations;
   activations.resize(arithmetic, kRows, inputs);
-  for (std::int64_t row = 0; row < kRows; ++row) activations.set(row, &rows[static_cast<std::size_t>(row * inputs)], machine().kernels);
+  for (std::int64_t row = 0; row < kRows; ++row)
+    activations.set(row, &rows[static_cast<std::size_t>(row * inputs)], machine().kernels);
   std::vector<float> sums(static_cast<std::size_t>(kRows * outputs));
   for (auto _ : state)
     multiply(activations, weight, machine(), [&](std::int64_t row, std::int64_t group, float* values) {
@@ -74,24 +75,29 @@ void loop(benchmark::State& state, std::int64_t count, const Loop& call) {
   auto row = numbers(count);
   std::vector<float> out(row.size());
   for (auto _ : state) call(machine().kernels, row.data(), out.data(), count);
-  state.counters["numbers"] = benchmark::Counter(static_cast<double>(count * state.iterations()),
-                                                 benchmark::Counter::kIsRate);
+  state.counters["numbers"] =
+      benchmark::Counter(static_cast<double>(count * state.iterations()), benchmark::Counter::kIsRate);
 }
 
 void add_benchmarks() {
   const std::pair<const char*, Arithmetic> arithmetics[] = {
       {"fp32", Arithmetic::kFp32}, {"bf16", Arithmetic::kBf16}, {"int8", Arithmetic::kInt8}};
   const std::tuple<const char*, std::int64_t, std::int64_t> products[] = {
-      {"queries_keys_values", kDim, kDim + 2 * kDimHead}, {"to_out", kDim, kDim},
-      {"feed_forward_in", kDim, 2 * kFeedForward},        {"feed_forward_out", kFeedForward, kDim},
+      {"queries_keys_values", kDim, kDim + 2 * kDimHead},
+      {"to_out", kDim, kDim},
+      {"feed_forward_in", kDim, 2 * kFeedForward},
+      {"feed_forward_out", kFeedForward, kDim},
       {"logits", kDim, 20'000}};
   for (const auto& [numbers, arithmetic] : arithmetics) {
     for (const auto& [name, inputs, outputs] : products)
-      benchmark::RegisterBenchmark((std::string(name) + "/" + numbers).c_str(), product, arithmetic, inputs, outputs)
-          ->UseRealTime()->Unit(benchmark::kMicrosecond);
+      benchmark::RegisterBenchmark((std::string(name) + "/" + numbers).c_str(), product, arithmetic, inputs,
+                                   outputs)
+          ->UseRealTime()
+          ->Unit(benchmark::kMicrosecond);
     if (arithmetic != Arithmetic::kInt8)
       benchmark::RegisterBenchmark((std::string("attention/") + numbers).c_str(), attention, arithmetic)
-          ->UseRealTime()->Unit(benchmark::kMicrosecond);
+          ->UseRealTime()
+          ->Unit(benchmark::kMicrosecond);
   }
   const auto add = [](const char* name, std::int64_t count, auto call) {
     benchmark::RegisterBenchmark((std::string("row/") + name).c_str(),
@@ -100,9 +106,10 @@ void add_benchmarks() {
   add("layer_norm", kDim, [](const RowKernels& kernels, const float* in, float* out, std::int64_t count) {
     kernels.layer_norm(in, in, in, count, out);
   });
-  add("gelu_gate", kFeedForward, [](const RowKernels& kernels, const float* in, float* out, std::int64_t count) {
-    kernels.gelu_gate(in, in, count, out);
-  });
+  add("gelu_gate", kFeedForward,
+      [](const RowKernels& kernels, const float* in, float* out, std::int64_t count) {
+        kernels.gelu_gate(in, in, count, out);
+      });
   add("softmax_fp32", 256, [](const RowKernels& kernels, const float* in, float* out, std::int64_t count) {
     SoftmaxSums sums{-1e9F, 0, 0};
     kernels.softmax_fp32(in, 0.125F, count, count, &sums, out);

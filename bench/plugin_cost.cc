@@ -16,7 +16,6 @@
 #include <CLI/CLI.hpp>
 
 #include "model/block_model.h"
-#include "model/threads.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
@@ -73,7 +72,6 @@ std::vector<ShownBlock> read(const std::filesystem::path& folder, const std::str
   std::vector<Token> tokens;
   tokenizer.append(text, tokens);
   tokenizer.finish(tokens);
-  spin_only_briefly();
   const auto model = load_block_model(folder, {});
   const auto width = static_cast<std::size_t>(model->info().block_width);
   std::vector<ShownBlock> shown;

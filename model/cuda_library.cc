@@ -9,8 +9,10 @@ namespace unroll {
 namespace {
 
 std::string try_to_load() {
-  // The library takes a second to load and gigabytes of others with it: not where it has no driver to talk to.
-  if (!std::filesystem::exists("/dev/nvidiactl")) return "this machine has no NVIDIA driver (no /dev/nvidiactl)";
+  // The library takes a second to load and gigabytes of others with it: not where it has no driver to talk
+  // to.
+  if (!std::filesystem::exists("/dev/nvidiactl"))
+    return "this machine has no NVIDIA driver (no /dev/nvidiactl)";
   if (::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr)
     return std::string("LibTorch's CUDA library cannot be loaded: ") + ::dlerror();
   if (!at::globalContext().hasCUDA()) return "no GPU is visible to this process";

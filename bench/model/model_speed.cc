@@ -1,8 +1,6 @@
-// model_speed: the model of the reference's README with random weights, on a device: one document and many, in each type
-// of numbers, beside what the device multiplies by itself in the same run. Prints a table.
+// model_speed: the model of the reference's README with random weights, on a device: one document and many,
+// in each type of numbers, beside what the device multiplies by itself in the same run. Prints a table.
 //     bench_model [cpu|cuda [SECONDS of each figure]]
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -13,6 +11,7 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
+#include <unistd.h>
 
 #include "model/block_model.h"
 #include "model/block_recurrent_transformer.h"
@@ -44,7 +43,8 @@ double operations_per_token(const ModelConfig& config) {
                states = number(config.num_state_vectors), width = number(config.block_width);
   const double layer = 2 * dim * inner + 2 * dim * kv + 3 * dim * number(config.ff_inner_dim());
   const double attention = 2 * inner * (width + (width + 1) / 2);
-  const double cell = (4 * dim * inner + 2 * dim * kv + dim * dim + 2 * inner * (states + width)) * states / width;
+  const double cell =
+      (4 * dim * inner + 2 * dim * kv + dim * dim + 2 * inner * (states + width)) * states / width;
   const double read = 2 * dim * inner + 2 * inner * states;
   return 2 * (number(config.depth) * (layer + attention) + cell + read + dim * number(config.num_tokens));
 }
@@ -86,7 +86,8 @@ double speed(BlockModel& model, std::size_t documents, double seconds) {
 void measure(const std::filesystem::path& folder, const std::string& device, double seconds) {
   const auto config = readme_config();
   save_checkpoint(folder, config, random_parameters(config), "fp32");
-  std::printf("| numbers | documents | tokens/s | share of the device's multiplication |\n|---|---|---|---|\n");
+  std::printf(
+      "| numbers | documents | tokens/s | share of the device's multiplication |\n|---|---|---|---|\n");
   for (const char* dtype : {"fp32", "bf16"}) {
     const auto model = load_block_model(folder, {device, dtype, 0});
     const auto type = std::string(dtype) == "bf16" ? at::kBFloat16 : at::kFloat;
