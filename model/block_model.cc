@@ -104,13 +104,16 @@ class TorchBlockModel final : public BlockModel {
     const c10::InferenceMode guard;
     Recurrence recurrence;
     const auto tokens = at::zeros({1, info_.block_width}, at::kLong);
-    // Compressed memories grow for a few blocks before they are full.
+    const auto& config = network_->config();
+    // Compressed memories, and those of several blocks, grow for a few blocks before they are full.
     for (bool grows = true; grows;) {
       network_->forward_block(tokens, recurrence);
+      recurrence.routed.clear();  // it takes many blocks, and what it then takes is known
       const auto bytes = BlockState(recurrence, 0, new_cache(nullptr), checkpoint_).bytes();
-      grows = bytes > info_.state_bytes && network_->config().use_compressed_mem;
+      grows = bytes > info_.state_bytes && memory_length(config) > config.block_width;
       info_.state_bytes = std::max(info_.state_bytes, bytes);
     }
+    info_.state_bytes += routed_memory_bytes(config);
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -231,6 +234,7 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   const bool cpu = loaded.network->device().is_cpu();
   info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(
       (cpu ? kEnoughRows : kEnoughRowsOfGpu) / config.block_width, 1, cpu ? 8 : 512));
+  if (config.routed_memory_layer > 0) info.batch = 1;  // documents' routed memories differ in length
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;
   std::array<char, 17> digits{};

@@ -9,7 +9,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x31737275;  // "urs1": also the version
+constexpr std::uint32_t kMagic = 0x32737275;  // "urs2": also the version
 
 /// FNV-1a over 64-bit words.
 class Hash {
@@ -39,6 +39,10 @@ class Writer {
   template <typename T>
   void put(const T& value) {
     put(&value, sizeof value);
+  }
+  void put_numbers(const at::Tensor& tensor) {
+    const auto compact = tensor.to(at::kCPU).contiguous();
+    put(compact.const_data_ptr(), compact.nbytes());
   }
   void reserve(std::size_t size) { out_.reserve(size); }
   /// With a checksum behind everything.
@@ -87,6 +91,12 @@ class Reader {
     std::memcpy(result.mutable_data_ptr(), take(count * sizeof(float)).data(), count * sizeof(float));
     return result;
   }
+  /// As Writer::put_numbers() wrote it.
+  at::Tensor numbers(const std::vector<std::int64_t>& shape, at::ScalarType type) {
+    auto result = at::empty(shape, type);
+    std::memcpy(result.mutable_data_ptr(), take(result.nbytes()).data(), result.nbytes());
+    return result;
+  }
   std::span<const std::byte> take(std::size_t size) {
     if (size > bytes_.size()) fail();
     const auto taken = bytes_.first(size);
@@ -103,11 +113,38 @@ class Reader {
   std::span<const std::byte> bytes_;
 };
 
-/// The block before, and up to half as many compressed positions in front.
+/// The block before, at least, and what may come in front of it.
 bool is_memory(const at::Tensor& memory, const ModelConfig& config) {
-  const auto most = config.block_width + (config.use_compressed_mem ? config.block_width / 2 : 0);
   return memory.dim() == 4 && memory.size(0) == 2 && memory.size(1) == 1 &&
-         memory.size(2) >= config.block_width && memory.size(2) <= most && memory.size(3) == config.kv_dim();
+         memory.size(2) >= config.block_width && memory.size(2) <= memory_length(config) &&
+         memory.size(3) == config.kv_dim();
+}
+
+void write_routed(Writer& out, const RoutedMemory& routed) {
+  out.put(static_cast<std::uint32_t>(routed.size()));
+  for (const auto& block : routed) {
+    out.put_numbers(block->kv);
+    if (block->scales.defined()) out.put_numbers(block->scales);
+    out.put_numbers(block->routes);
+  }
+}
+
+RoutedMemory read_routed(Reader& reader, const ModelConfig& config, at::Device device) {
+  const auto count = reader.get<std::uint32_t>();
+  if (count > (config.routed_memory_layer > 0 ? config.routed_blocks() : 0)) Reader::fail();
+  const bool int8 = config.routed_memory_dtype == "int8";
+  const auto width = config.block_width;
+  RoutedMemory routed;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    auto block = std::make_shared<RoutedBlock>();
+    block->kv = reader.numbers({2, 1, width, config.kv_dim()}, int8 ? at::kChar : at::kBFloat16).to(device);
+    if (int8) block->scales = reader.numbers({2, 1, width, 1}, at::kFloat).to(device);
+    block->routes =
+        reader.numbers({1, width / config.routed_memory_segment, config.routed_memory_dim}, at::kBFloat16)
+            .to(device);
+    routed.push_back(std::move(block));
+  }
+  return routed;
 }
 
 Recurrence read_recurrence(Reader& reader, const ModelConfig& config, at::Device device) {
@@ -124,6 +161,7 @@ Recurrence read_recurrence(Reader& reader, const ModelConfig& config, at::Device
     recurrence.states.push_back(reader.tensor().to(device));
     if (recurrence.states.back().sizes() != state_shape) Reader::fail();
   }
+  recurrence.routed = read_routed(reader, config, device);
   return recurrence;
 }
 
@@ -138,6 +176,7 @@ std::vector<at::Tensor> BlockState::tensors() const {
 std::size_t BlockState::bytes() const {
   std::size_t total = sizeof *this + (cache ? cache->bytes() : 0);
   for (const auto& tensor : tensors()) total += tensor.nbytes();
+  for (const auto& block : recurrence.routed) total += block->bytes();
   return total;
 }
 
@@ -155,6 +194,7 @@ std::vector<std::byte> BlockState::serialize() const {
     out.put(compact.sizes().data(), compact.sizes().size() * sizeof(std::int64_t));
     out.put(compact.const_data_ptr(), compact.nbytes());
   }
+  write_routed(out, recurrence.routed);
   const auto cached = cache ? cache->serialize() : std::vector<std::byte>();
   out.put(static_cast<std::uint64_t>(cached.size()));
   out.put(cached.data(), cached.size());

@@ -1,5 +1,6 @@
 #include "model/checkpoint.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -30,28 +31,66 @@ void add_attention(Shapes& shapes, const std::string& prefix, const ModelConfig&
   shapes[prefix + "k_scale"] = {config.dim_head};
 }
 
+void add_gate(Shapes& shapes, const std::string& gate, const std::string& beta, const ModelConfig& config,
+              std::int64_t inputs) {
+  const bool fixed = config.state_gate == StateGateKind::kFixed;
+  const auto outputs = fixed ? config.dim : 3 * config.dim;
+  shapes[gate + ".weight"] = {outputs, inputs};
+  shapes[gate + ".bias"] = {outputs};
+  if (fixed) shapes[beta] = {config.dim};
+}
+
 void add_state_container(Shapes& shapes, const std::string& prefix, const ModelConfig& config,
                          bool qk_rmsnorm) {
-  const auto dim = config.dim, inner = config.inner_dim();
+  const auto dim = config.dim, inner = config.inner_dim(), ff_inner = config.ff_inner_dim();
+  const std::vector<std::int64_t> slots{config.num_state_vectors, dim};
   add_norm(shapes, prefix + "state_norm.", config);
-  for (const auto* name : {"q_to_state", "q_from_state", "state_to_q"})
-    shapes[prefix + name + ".weight"] = {inner, dim};
+  for (const auto* name : {"q_to_state", "state_to_q"}) shapes[prefix + name + ".weight"] = {inner, dim};
   shapes[prefix + "state_to_kv.weight"] = {2 * config.kv_dim(), dim};
-  shapes[prefix + "init_state"] = {config.num_state_vectors, dim};
-  shapes[prefix + "state_pos_ids"] = {config.num_state_vectors, dim};
-  shapes[prefix + "to_state_out.weight"] = {dim, 2 * inner};
-  shapes[prefix + "state_out_to_gate.weight"] = {dim, dim};
-  shapes[prefix + "state_out_to_gate.bias"] = {dim};
-  shapes[prefix + "learned_ema_beta"] = {dim};
-  for (const auto* name : {"to_state_cross_attn.", "state_self_attn.", "from_state_cross_attn."})
+  shapes[prefix + "state_pos_ids"] = slots;
+  for (const auto* name : {"to_state_cross_attn.", "from_state_cross_attn."})
     add_attention(shapes, prefix + name, config, qk_rmsnorm);
+  if (config.state_gate == StateGateKind::kMemformer) {
+    shapes[prefix + "to_state_out.weight"] = {dim, inner};
+    shapes[prefix + "forget_bias"] = slots;
+    return;
+  }
+  shapes[prefix + "q_from_state.weight"] = {inner, dim};
+  shapes[prefix + "init_state"] = slots;
+  add_attention(shapes, prefix + "state_self_attn.", config, qk_rmsnorm);
+  const bool single = config.state_cell == StateCell::kSingle;
+  add_gate(shapes, prefix + "state_out_to_gate", prefix + "learned_ema_beta", config,
+           single ? ff_inner : dim);
+  if (!single) shapes[prefix + "to_state_out.weight"] = {dim, 2 * inner};
+  if (config.state_cell == StateCell::kSkip) return;
+  shapes[prefix + "state_ff_in.weight"] = {2 * ff_inner, single ? 2 * inner : dim};
+  if (single) return;
+  add_norm(shapes, prefix + "state_ff_norm.", config);
+  add_gate(shapes, prefix + "state_ff_to_gate", prefix + "learned_ff_beta", config, ff_inner);
+}
+
+void add_routed_memory(Shapes& shapes, const std::string& prefix, const ModelConfig& config) {
+  shapes[prefix + "to_q.weight"] = {config.inner_dim(), config.dim};
+  for (const auto* name : {"to_route_q.weight", "to_route_k.weight"})
+    shapes[prefix + name] = {config.routed_memory_dim, config.dim};
+}
+
+void add_position_bias(Shapes& shapes, const ModelConfig& config) {
+  const std::string prefix = "dynamic_position_bias.";
+  const auto width = std::max<std::int64_t>(config.dim / 4, 8);
+  shapes[prefix + "0.weight"] = {width, 1};
+  shapes[prefix + "2.weight"] = {width, width};
+  shapes[prefix + "4.weight"] = {config.heads, width};
+  shapes[prefix + "0.bias"] = shapes[prefix + "2.bias"] = {width};
+  shapes[prefix + "4.bias"] = {config.heads};
 }
 
 void add_layer(Shapes& shapes, std::int64_t layer, const ModelConfig& config) {
   const auto prefix = "layers." + std::to_string(layer - 1) + ".";
   const auto dim = config.dim, inner = config.inner_dim(), ff_inner = config.ff_inner_dim();
   const bool qk_rmsnorm = config.has_qk_rmsnorm(layer);
-  const auto reads = static_cast<std::int64_t>(config.states_read_at(layer).size());
+  const bool routed = config.routed_memory_layer == layer;
+  const auto reads = static_cast<std::int64_t>(config.states_read_at(layer).size()) + (routed ? 1 : 0);
   add_norm(shapes, prefix + "0.norm.", config);
   shapes[prefix + "0.to_q.weight"] = {inner, dim};
   shapes[prefix + "0.to_kv.weight"] = {2 * config.kv_dim(), dim};
@@ -59,13 +98,14 @@ void add_layer(Shapes& shapes, std::int64_t layer, const ModelConfig& config) {
   add_attention(shapes, prefix + "0.attn.", config, qk_rmsnorm);
   if (config.is_recurrent(layer))
     add_state_container(shapes, prefix + "0.state_container.", config, qk_rmsnorm);
+  if (routed) add_routed_memory(shapes, prefix + "0.routed_memory.", config);
   add_norm(shapes, prefix + "1.0.", config);
   shapes[prefix + "1.1.weight"] = {2 * ff_inner, dim};
   shapes[prefix + "1.3.weight"] = {dim, ff_inner};
   if (config.gate_residuals) {
     for (const auto* branch : {"0.", "1."}) shapes[prefix + branch + "residual_gate"] = {dim};
   }
-  if (config.use_compressed_mem && config.compressed_mem_factor > 1) {
+  if (config.convolves_memories()) {
     const auto conv = "mem_manager.layers." + std::to_string(layer - 1) + ".1.1.";
     shapes[conv + "weight"] = {2 * config.kv_dim(), config.kv_dim(), config.compressed_mem_factor};
     shapes[conv + "bias"] = {2 * config.kv_dim()};
@@ -183,6 +223,7 @@ Shapes expected_parameters(const ModelConfig& config) {
   Shapes shapes;
   shapes["token_emb.weight"] = {config.num_tokens, config.dim};
   for (std::int64_t layer = 1; layer <= config.depth; ++layer) add_layer(shapes, layer, config);
+  if (config.dynamic_position_bias) add_position_bias(shapes, config);
   add_norm(shapes, "to_logits.0.", config);
   shapes["to_logits.1.weight"] = {config.num_tokens, config.dim};
   return shapes;

@@ -29,7 +29,27 @@ constexpr std::int64_t kMaxSequence = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxStateVectors = 1 << 16;
 constexpr std::int64_t kMaxCompression = 1 << 14;
 constexpr std::int64_t kMaxCacheTokens = 1 << 24;
+constexpr std::int64_t kMaxMemoryBlocks = 1 << 10;
+constexpr std::int64_t kMaxGenerations = 16;
 constexpr double kMaxFeedForward = 64;
+
+template <typename Value>
+using Choices = std::vector<std::pair<const char*, Value>>;
+
+const Choices<StateGateKind> kStateGates{{"fixed", StateGateKind::kFixed},
+                                         {"lstm", StateGateKind::kLstm},
+                                         {"memformer", StateGateKind::kMemformer}};
+const Choices<StateCell> kStateCells{
+    {"skip", StateCell::kSkip}, {"single", StateCell::kSingle}, {"dual", StateCell::kDual}};
+const Choices<CompressionMethod> kCompressionMethods{{"convolution", CompressionMethod::kConvolution},
+                                                     {"mean", CompressionMethod::kMean},
+                                                     {"max", CompressionMethod::kMax}};
+const Choices<std::string> kRoutedDtypes{{"bf16", "bf16"}, {"int8", "int8"}};
+
+template <typename Value>
+const char* name_of(const Choices<Value>& choices, const Value& value) {
+  return std::ranges::find(choices, value, &std::pair<const char*, Value>::second)->first;
+}
 
 [[noreturn]] void fail(std::string_view key, const std::string& problem) {
   throw std::runtime_error("\"" + std::string(key) + "\": " + problem);
@@ -63,6 +83,21 @@ class Keys {
     if (!json) return;
     if (!json->is_boolean()) fail(key, shown(*json) + " is not true or false");
     value = json->get<bool>();
+  }
+
+  template <typename Value>
+  void take(const char* key, Value& value, const Choices<Value>& choices) {
+    const auto* json = find(key);
+    if (!json) return;
+    std::string names;
+    for (const auto& [name, choice] : choices) {
+      if (*json == name) {
+        value = choice;
+        return;
+      }
+      names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
+    }
+    fail(key, shown(*json) + " is none of " + names);
   }
 
   /// False where the key is absent or null, which is how the reference asks for its default.
@@ -166,6 +201,49 @@ void take_layer_lists(Keys& keys, ModelConfig& config) {
   }
 }
 
+void take_states(Keys& keys, ModelConfig& config) {
+  keys.take("state_gate", config.state_gate, kStateGates);
+  keys.take("state_cell", config.state_cell, kStateCells);
+  if (config.state_gate != StateGateKind::kMemformer) return;
+  if (config.state_cell != StateCell::kSkip)
+    fail("state_cell", "has no part in Memformer's update; leave it out, or choose another state_gate");
+  if (config.dim % config.heads != 0)
+    fail("state_gate",
+         "\"memformer\" shares a slot's channels out to the heads: dim must be a multiple of heads");
+}
+
+void take_memories(Keys& keys, ModelConfig& config) {
+  keys.take("use_memories", config.use_memories);
+  keys.take("use_compressed_mem", config.use_compressed_mem);
+  keys.take("compressed_mem_factor", config.compressed_mem_factor, 1, kMaxCompression);
+  keys.take("compressed_mem_method", config.compressed_mem_method, kCompressionMethods);
+  keys.take("compressed_mem_generations", config.compressed_mem_generations, 1, kMaxGenerations);
+  keys.take("enhanced_recurrence", config.enhanced_recurrence);
+  keys.take("memory_blocks", config.memory_blocks, 1, kMaxMemoryBlocks);
+  if (config.use_compressed_mem && config.block_width < 2)
+    fail("use_compressed_mem",
+         "needs a block_width of 2 or more; half of it is the compressed memory's length");
+  if (config.use_memories) return;
+  const std::pair<const char*, bool> need_memories[]{{"use_compressed_mem", config.use_compressed_mem},
+                                                     {"enhanced_recurrence", config.enhanced_recurrence},
+                                                     {"memory_blocks", config.memory_blocks > 1}};
+  for (const auto& [key, wanted] : need_memories) {
+    if (wanted) fail(key, "has no memories to work on where use_memories is false; change one of them");
+  }
+}
+
+void take_routed_memory(Keys& keys, ModelConfig& config) {
+  keys.take("routed_memory_layer", config.routed_memory_layer, 0, config.depth);
+  keys.take("routed_memory_tokens", config.routed_memory_tokens, 1, kMaxCacheTokens);
+  keys.take("routed_memory_segment", config.routed_memory_segment, 1, kMaxBlockWidth);
+  keys.take("routed_memory_top", config.routed_memory_top, 1, kMaxBlockWidth);
+  keys.take("routed_memory_dim", config.routed_memory_dim, 1, kMaxDimHead);
+  keys.take("routed_memory_dtype", config.routed_memory_dtype, kRoutedDtypes);
+  if (config.routed_memory_layer > 0 && config.block_width % config.routed_memory_segment != 0)
+    fail("routed_memory_segment", std::to_string(config.routed_memory_segment) +
+                                      " does not divide block_width, " + std::to_string(config.block_width));
+}
+
 }  // namespace
 
 bool ModelConfig::is_recurrent(std::int64_t layer) const {
@@ -205,21 +283,48 @@ ModelConfig parse_model_config(const nlohmann::json& json) {
   keys.take("ignore_index", config.ignore_index, std::numeric_limits<std::int32_t>::min(),
             std::numeric_limits<std::int32_t>::max());
   keys.take("use_flash_attn", config.use_flash_attn);
-  keys.take("use_compressed_mem", config.use_compressed_mem);
-  keys.take("compressed_mem_factor", config.compressed_mem_factor, 1, kMaxCompression);
-  if (config.use_compressed_mem && config.block_width < 2)
-    fail("use_compressed_mem",
-         "needs a block_width of 2 or more; half of it is the compressed memory's length");
+  take_memories(keys, config);
+  take_states(keys, config);
+  take_routed_memory(keys, config);
   keys.take("apply_qk_rmsnorm_scale", config.apply_qk_rmsnorm_scale);
-  keys.take("use_memories", config.use_memories);
-  if (config.use_compressed_mem && !config.use_memories)
-    fail("use_compressed_mem", "has nothing to compress where use_memories is false; change one of them");
+  keys.take("dynamic_position_bias", config.dynamic_position_bias);
   keys.take("multi_query", config.multi_query);
   keys.take("gate_residuals", config.gate_residuals);
   keys.take("document_cache_tokens", config.document_cache_tokens, 0, kMaxCacheTokens);
   keys.reject_unknown();
   return config;
 }
+
+namespace {
+
+/// The reference's constructor has no such arguments, and takes all the others as they stand.
+void add_extensions(nlohmann::json& json, const ModelConfig& config) {
+  const ModelConfig off;
+  const auto add = [&](const char* key, const auto& value, const auto& otherwise) {
+    if (value != otherwise) json[key] = value;
+  };
+  add("apply_qk_rmsnorm_scale", config.apply_qk_rmsnorm_scale, off.apply_qk_rmsnorm_scale);
+  add("use_memories", config.use_memories, off.use_memories);
+  add("multi_query", config.multi_query, off.multi_query);
+  add("gate_residuals", config.gate_residuals, off.gate_residuals);
+  add("document_cache_tokens", config.document_cache_tokens, off.document_cache_tokens);
+  add("dynamic_position_bias", config.dynamic_position_bias, off.dynamic_position_bias);
+  add("enhanced_recurrence", config.enhanced_recurrence, off.enhanced_recurrence);
+  add("memory_blocks", config.memory_blocks, off.memory_blocks);
+  if (config.state_gate != off.state_gate) json["state_gate"] = name_of(kStateGates, config.state_gate);
+  if (config.state_cell != off.state_cell) json["state_cell"] = name_of(kStateCells, config.state_cell);
+  if (config.compressed_mem_method != off.compressed_mem_method)
+    json["compressed_mem_method"] = name_of(kCompressionMethods, config.compressed_mem_method);
+  add("compressed_mem_generations", config.compressed_mem_generations, off.compressed_mem_generations);
+  add("routed_memory_layer", config.routed_memory_layer, off.routed_memory_layer);
+  add("routed_memory_tokens", config.routed_memory_tokens, off.routed_memory_tokens);
+  add("routed_memory_segment", config.routed_memory_segment, off.routed_memory_segment);
+  add("routed_memory_top", config.routed_memory_top, off.routed_memory_top);
+  add("routed_memory_dim", config.routed_memory_dim, off.routed_memory_dim);
+  add("routed_memory_dtype", config.routed_memory_dtype, off.routed_memory_dtype);
+}
+
+}  // namespace
 
 nlohmann::json to_json(const ModelConfig& config) {
   nlohmann::json json{{"model_type", kModelType},
@@ -239,12 +344,7 @@ nlohmann::json to_json(const ModelConfig& config) {
                       {"use_flash_attn", config.use_flash_attn},
                       {"use_compressed_mem", config.use_compressed_mem},
                       {"compressed_mem_factor", config.compressed_mem_factor}};
-  // The reference's constructor has no such arguments, and takes all the others as they stand.
-  if (config.apply_qk_rmsnorm_scale) json["apply_qk_rmsnorm_scale"] = true;
-  if (!config.use_memories) json["use_memories"] = false;
-  if (!config.multi_query) json["multi_query"] = false;
-  if (config.gate_residuals) json["gate_residuals"] = true;
-  if (config.document_cache_tokens > 0) json["document_cache_tokens"] = config.document_cache_tokens;
+  add_extensions(json, config);
   if (config.ff_mult == std::floor(config.ff_mult))
     json["ff_mult"] = static_cast<std::int64_t>(config.ff_mult);
   return json;

@@ -4,11 +4,17 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 namespace unroll {
+
+/// Of the recurrent cell: Hutchins et al. 2022, section 3.2, and Memformer's update (state_container.h).
+enum class StateGateKind { kFixed, kLstm, kMemformer };
+enum class StateCell { kSkip, kSingle, kDual };
+enum class CompressionMethod { kConvolution, kMean, kMax };
 
 struct ModelConfig {
   std::int64_t num_tokens = 0;  ///< Required, as are dim and depth.
@@ -36,6 +42,21 @@ struct ModelConfig {
   bool use_memories = true;
   bool multi_query = true;
   bool gate_residuals = false;
+  /// Extensions, off for parity: docs/model.md says what each is and what it is worth.
+  StateGateKind state_gate = StateGateKind::kFixed;
+  StateCell state_cell = StateCell::kSkip;
+  bool dynamic_position_bias = false;  ///< In the place of xpos.
+  bool enhanced_recurrence = false;    ///< A layer's memory is that of the layer above.
+  std::int64_t memory_blocks = 1;      ///< How many blocks memories hold as they are.
+  CompressionMethod compressed_mem_method = CompressionMethod::kConvolution;
+  std::int64_t compressed_mem_generations = 1;
+  std::int64_t routed_memory_layer = 0;  ///< From 1; 0: no routed memory.
+  std::int64_t routed_memory_tokens =
+      262'144;                               ///< How far back it reaches; in blocks, the last begun one too.
+  std::int64_t routed_memory_segment = 8;    ///< Tokens that are found together.
+  std::int64_t routed_memory_top = 4;        ///< Segments that a position attends to.
+  std::int64_t routed_memory_dim = 32;       ///< Of what finds them.
+  std::string routed_memory_dtype = "bf16";  ///< bf16 or int8: as which they are kept in inference.
   /// Extension, off for parity: tokens that the document's cache (document_cache.h) reaches back; 0: no
   /// cache. It has no part in training, nor in logits.
   std::int64_t document_cache_tokens = 0;
@@ -45,6 +66,11 @@ struct ModelConfig {
   std::int64_t kv_dim() const { return multi_query ? dim_head : inner_dim(); }
   std::int64_t ff_inner_dim() const {
     return static_cast<std::int64_t>(static_cast<double>(dim) * ff_mult * 2 / 3);
+  }
+  std::int64_t routed_blocks() const { return (routed_memory_tokens + block_width - 1) / block_width; }
+  bool convolves_memories() const {
+    return use_compressed_mem && compressed_mem_factor > 1 &&
+           compressed_mem_method == CompressionMethod::kConvolution;
   }
   bool is_recurrent(std::int64_t layer) const;  ///< Layers count from 1.
   bool has_qk_rmsnorm(std::int64_t layer) const { return all_layers_qk_rmsnorm || is_recurrent(layer); }

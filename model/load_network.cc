@@ -57,8 +57,9 @@ Arithmetic arithmetic_of(const std::string& dtype) {
 
 /// What `auto` comes to: a checkpoint that was rounded to int8 loses nothing more where weights multiply as
 /// that.
-std::string choose_dtype_for(const std::filesystem::path& directory, const std::string& name) {
-  if (name == "auto" && cpu_supports(Arithmetic::kInt8) && storage_dtype(directory) == "int8") return "int8";
+std::string choose_dtype_for(const std::filesystem::path& directory, const std::string& name, bool packs) {
+  if (name == "auto" && packs && cpu_supports(Arithmetic::kInt8) && storage_dtype(directory) == "int8")
+    return "int8";
   return choose_dtype(name);
 }
 
@@ -67,10 +68,11 @@ std::string choose_dtype_for(const std::filesystem::path& directory, const std::
 LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options) {
   LoadedNetwork loaded;
   const auto device = choose_device(options.device);
-  loaded.dtype = device.is_cpu()           ? choose_dtype_for(directory, options.dtype)
+  const bool packs = PackedTransformer::computes(load_model_config(directory / "config.json"));
+  loaded.dtype = device.is_cpu()           ? choose_dtype_for(directory, options.dtype, packs)
                  : options.dtype == "auto" ? "bf16"
                                            : options.dtype;
-  const bool packed = device.is_cpu() && cpu_supports(arithmetic_of(loaded.dtype));
+  const bool packed = packs && device.is_cpu() && cpu_supports(arithmetic_of(loaded.dtype));
   auto plain = options;
   plain.dtype = packed ? "fp32" : loaded.dtype;
   auto definition = load_transformer(directory, plain);

@@ -14,6 +14,7 @@
 
 #include "model/block_recurrent_transformer.h"
 #include "model/checkpoint.h"
+#include "training/initial_parameters.h"
 #include "training/loss_curve.h"
 #include "training/optimizer.h"
 #include "training/run_folder.h"
@@ -26,28 +27,12 @@ namespace unroll {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double kEmbeddingDeviation = 0.05;
-
-/// The reference's initialisation, but for what small models learn faster from: small embeddings, residual
-/// branches that begin at zero, and normalised attention that can be sharp: with qk_scale 8 it is
-/// q_scale * k_scale / sqrt(dim_head) = 8 with 64-wide heads, which is the scale that the reference means and
-/// does not use.
-TensorMap initial_parameters(const TrainOptions& options) {
-  auto parameters = random_parameters(options.config);
-  for (auto& [name, tensor] : parameters) {
-    if (name == "token_emb.weight") tensor.normal_(0, kEmbeddingDeviation);
-    if (name.ends_with(".to_out.weight") || name.ends_with(".1.3.weight")) tensor.zero_();
-    if (name.ends_with(".q_scale") || name.ends_with(".k_scale")) tensor.fill_(options.qk_scale);
-  }
-  return parameters;
-}
-
 TrainerState begin(const TrainOptions& options) {
   TrainerState state;
   state.random.seed(options.seed);
   at::manual_seed(options.seed);
-  state.parameters =
-      options.from.empty() ? initial_parameters(options) : load_parameters(options.from, options.config);
+  state.parameters = options.from.empty() ? initial_parameters(options.config, options.qk_scale)
+                                          : load_parameters(options.from, options.config);
   return state;
 }
 

@@ -40,6 +40,11 @@ bool cpu_supports(Arithmetic arithmetic) {
   return false;
 }
 
+bool PackedTransformer::computes(const ModelConfig& config) {
+  return config.state_gate == StateGateKind::kFixed && config.state_cell == StateCell::kSkip &&
+         !config.dynamic_position_bias && config.routed_memory_layer == 0;
+}
+
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
     : config_(definition.config()),
       arithmetic_(arithmetic),
@@ -86,11 +91,11 @@ PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container)
   const std::array entry{container.state_to_kv, container.state_to_q, container.q_from_state};
   Cell cell{container, PackedMatrix(entry, arithmetic_),
             PackedMatrix(std::array{container.to_state_out}, arithmetic_),
-            PackedMatrix(std::array{container.gate_weight}, arithmetic_),
-            share_of(container.learned_ema_beta)};
+            PackedMatrix(std::array{container.gate.weight}, arithmetic_),
+            share_of(container.gate.beta)};
   auto& rest = cell.container;
   for (auto* matrix : {&rest.q_to_state, &rest.q_from_state, &rest.state_to_q, &rest.state_to_kv,
-                       &rest.to_state_out, &rest.gate_weight})
+                       &rest.to_state_out, &rest.gate.weight})
     matrix->reset();
   return cell;
 }
@@ -254,7 +259,7 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   multiply(activations_, cell.gate, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(cell.gate.group_columns(group), dim - column);
-    machine_.kernels.add(values, const_data(cell.container.gate_bias) + column, count);
+    machine_.kernels.add(values, const_data(cell.container.gate.bias) + column, count);
     std::copy_n(old[row] + column, count, next[row] + column);
     machine_.kernels.blend(next[row] + column, values, const_data(cell.decay) + column, count);
   });
@@ -292,17 +297,20 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
   const auto x = at::embedding(token_emb_, tokens).contiguous();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     auto& layer = layers_[i];
-    const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i];
+    const auto memory = [&](std::size_t index) {
+      return recurrence.memories.empty() ? at::Tensor() : recurrence.memories[index];
+    };
     activate({data(x), dim}, shape.rows(), dim, &layer.layer.norm);
     const auto entry = product(layer.entry, entry_);
-    attend(layer, entry, shape, past);
+    const auto read_at = config_.enhanced_recurrence ? std::min(i + 1, layers_.size() - 1) : i;
+    attend(layer, entry, shape, memory(read_at));
     read(layer, entry, shape);
     const auto width = inner * (1 + static_cast<std::int64_t>(layer.layer.reads_states.size()));
     activate({joined_.data<float>(), width}, shape.rows(), width);
     add_product(layer.out, x, layer.attention_share);
     if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], entry, shape));
     if (shape.length == config_.block_width && config_.use_memories)
-      next.memories.push_back(next_memory(config_, layer.layer, past, block_of(entry, shape)));
+      next.memories.push_back(next_memory(config_, layer.layer.compression, memory(i), block_of(entry, shape)));
     feed_forward(layer, x);
   }
   if (shape.length != config_.block_width) next.memories = recurrence.memories;

@@ -20,6 +20,8 @@ bool cpu_supports(Arithmetic arithmetic);
 
 class PackedTransformer final : public Network {
  public:
+  /// Whether it has every option of the configuration; else the definition itself is to run.
+  static bool computes(const ModelConfig& config);
   /// `definition` on the CPU, in fp32. Copies what it needs.
   PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic);
 

@@ -4,7 +4,7 @@
 The reference is PyPI block-recurrent-transformer-pytorch 0.4.4. To make the environment (Python 3.11, CPU):
 
     python3 -m venv reference && reference/bin/pip install torch==2.11.0 \\
-        block-recurrent-transformer-pytorch==0.4.4 safetensors einops
+        block-recurrent-transformer-pytorch==0.4.4 colt5-attention==0.11.2 safetensors einops
     reference/bin/python tests/model/make_golden.py [case...]
 
 Each folder of golden/ is a checkpoint (config.json, model.safetensors) with random parameters and expected.safetensors:
@@ -18,6 +18,10 @@ Each folder of golden/ is a checkpoint (config.json, model.safetensors) with ran
     loss              fp32 [], of one forward over three blocks, nothing detached between them
     grad.NAME         fp32, the gradient of `loss` by the parameter NAME; absent where it plays no part
 
+coordinate_descent.safetensors is of PyPI colt5-attention 0.11.2, for routed_memory_test.cc: of each case NAME.scores,
+NAME.settings (k, iterations, epsilon, first epsilon, decay), NAME.chosen, and NAME.gradient of (chosen * NAME.weights).sum()
+by the scores.
+
 The same script on the same versions writes the same parameters and tokens; the rest to rounding.
 """
 
@@ -27,6 +31,7 @@ from pathlib import Path
 
 import torch
 from block_recurrent_transformer_pytorch import BlockRecurrentTransformer
+from colt5_attention.coor_descent import coor_descent
 from safetensors.torch import save_file
 
 BLOCKS = 8
@@ -123,6 +128,24 @@ def make(folder, changes, batch, partial, seed):
     save_file(expected_of(model, batch, partial, generator), folder / "expected.safetensors")
 
 
+# k, iterations, epsilon, first epsilon, decay; scores are [3, 40].
+DESCENTS = {"annealed": (4.5, 20, 0.1, 4.0, 0.7), "plain": (3.0, 50, 0.5, 0.5, 1.0), "all": (40.0, 20, 0.1, 4.0, 0.7)}
+
+
+def make_descents(file):
+    generator = torch.Generator().manual_seed(len(CASES))
+    tensors = {}
+    for name, settings in DESCENTS.items():
+        k, iterations, epsilon, first, decay = settings
+        scores = torch.randn(3, 40, generator=generator).requires_grad_()
+        weights = torch.randn(3, 40, generator=generator)
+        chosen = coor_descent(scores, n_iters=iterations, k=k, eps=epsilon, eps_init=first, eps_decay=decay)
+        (chosen * weights).sum().backward()
+        tensors |= {f"{name}.scores": scores.detach(), f"{name}.settings": torch.tensor(settings),
+                    f"{name}.weights": weights, f"{name}.chosen": chosen.detach(), f"{name}.gradient": scores.grad}
+    save_file(tensors, file)
+
+
 def main():
     torch.set_num_threads(1)
     golden = Path(__file__).resolve().parent / "golden"
@@ -131,6 +154,9 @@ def main():
         if name in wanted:
             make(golden / name, changes, batch, partial, seed)
             print(name)
+    if not sys.argv[1:] or "coordinate_descent" in wanted:
+        make_descents(golden / "coordinate_descent.safetensors")
+        print("coordinate_descent")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+// Dynamic position bias: what a distance adds to each head's attention logits, computed by a small network
+// from the distance's logarithm (Wang et al. 2021, arXiv 2108.00154; the logarithm: Liu et al. 2022, arXiv
+// 2111.09883), which goes on smoothly to distances that training never saw.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+namespace unroll {
+
+struct PositionBias {
+  at::Tensor in_weight, in_bias;          // [width, 1], [width]
+  at::Tensor middle_weight, middle_bias;  // [width, width], [width]
+  at::Tensor out_weight, out_bias;        // [heads, width], [heads]
+  /// -> [heads, length, past_length + length] for queries at a sequence's end; below any visible key only.
+  at::Tensor operator()(std::int64_t length, std::int64_t past_length) const;
+};
+
+}  // namespace unroll

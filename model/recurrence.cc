@@ -1,0 +1,82 @@
+#include "model/recurrence.h"
+
+#include <memory>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+namespace unroll {
+
+void Recurrence::forget(const at::Tensor& rows) {
+  const auto kept = rows.logical_not();
+  if (!memories.empty()) {
+    const auto before = memories_visible.defined()
+                            ? memories_visible
+                            : at::ones({rows.size(0), memories.front().size(2)}, rows.options());
+    memories_visible = before.logical_and(kept.unsqueeze(1));
+    if (memories_visible.all().item<bool>()) memories_visible.reset();
+  }
+  for (auto& block : routed) {
+    auto seen = std::make_shared<RoutedBlock>(*block);
+    seen->visible = seen->visible.defined() ? seen->visible.logical_and(kept) : kept;
+    block = std::move(seen);
+  }
+  // Those that no row sees any more are done with.
+  std::erase_if(routed, [](const auto& block) { return !block->visible.any().template item<bool>(); });
+}
+
+Recurrence Recurrence::detached() const {
+  Recurrence result;
+  result.memories_visible = memories_visible;
+  for (const auto& block : routed) {
+    auto cut = std::make_shared<RoutedBlock>(*block);
+    cut->kv = cut->kv.detach();
+    cut->routes = cut->routes.detach();
+    result.routed.push_back(std::move(cut));
+  }
+  for (const auto& memory : memories) result.memories.push_back(memory.detach());
+  for (const auto& state : states) result.states.push_back(state.detach());
+  return result;
+}
+
+Recurrence Recurrence::row(std::int64_t index) const {
+  const auto alone = [&](const at::Tensor& all, std::int64_t dimension) {
+    return all.size(dimension) == 1 ? all : all.narrow(dimension, index, 1).clone();
+  };
+  Recurrence result;
+  for (const auto& memory : memories) result.memories.push_back(alone(memory, 1));
+  for (const auto& state : states) result.states.push_back(alone(state, 0));
+  for (const auto& block : routed) {
+    if (block->kv.size(1) == 1) {
+      result.routed.push_back(block);
+      continue;
+    }
+    auto mine = std::make_shared<RoutedBlock>(*block);
+    mine->kv = alone(mine->kv, 1);
+    mine->routes = alone(mine->routes, 0);
+    if (mine->scales.defined()) mine->scales = alone(mine->scales, 1);
+    if (mine->visible.defined()) mine->visible = alone(mine->visible, 0);
+    result.routed.push_back(std::move(mine));
+  }
+  if (memories_visible.defined()) result.memories_visible = alone(memories_visible, 0);
+  return result;
+}
+
+Recurrence join(std::span<const Recurrence> rows) {
+  if (rows.size() == 1) return rows.front();
+  const auto concatenate = [&](auto list, std::int64_t dimension) {
+    std::vector<at::Tensor> result;
+    for (std::size_t i = 0; i < (rows.front().*list).size(); ++i) {
+      std::vector<at::Tensor> parts;
+      for (const auto& row : rows) parts.push_back((row.*list)[i]);
+      result.push_back(at::cat(parts, dimension));
+    }
+    return result;
+  };
+  Recurrence all;
+  all.memories = concatenate(&Recurrence::memories, 1);
+  all.states = concatenate(&Recurrence::states, 0);
+  return all;
+}
+
+}  // namespace unroll
