@@ -64,7 +64,7 @@ void add_gradient(at::Tensor& sum, const at::Tensor& gradient) {
 }  // namespace
 
 double replay_backward(const BlockRecurrentTransformer& model, std::span<const at::Tensor> blocks,
-                       Recurrence& recurrence, const ReplayCallbacks& callbacks) {
+                       Recurrence& recurrence, const BackwardCallbacks& callbacks) {
   const auto prepare = [&](std::size_t index, Recurrence& before) {
     if (callbacks.before_block) callbacks.before_block(index, before);
   };
@@ -85,7 +85,7 @@ double replay_backward(const BlockRecurrentTransformer& model, std::span<const a
     auto next = start;
     prepare(i, next);
     at::Tensor compression;
-    const auto hidden = model.forward_block(blocks[i], next, &compression);
+    const auto hidden = model.forward_block(blocks[i], next, callbacks.compression ? &compression : nullptr);
     const auto loss = callbacks.loss(i, hidden, compression);
     Roots roots;
     if (loss.defined()) {
@@ -118,6 +118,24 @@ double replay_backward(const BlockRecurrentTransformer& model, std::span<const a
     }
   }
   return total;
+}
+
+double plain_backward(const BlockRecurrentTransformer& model, std::span<const at::Tensor> blocks,
+                      Recurrence& recurrence, const BackwardCallbacks& callbacks) {
+  std::vector<at::Tensor> losses;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    if (callbacks.before_block) callbacks.before_block(i, recurrence);
+    at::Tensor compression;
+    const auto hidden =
+        model.forward_block(blocks[i], recurrence, callbacks.compression ? &compression : nullptr);
+    const auto loss = callbacks.loss(i, hidden, compression);
+    if (loss.defined()) losses.push_back(loss);
+  }
+  recurrence = recurrence.detached();
+  if (losses.empty()) return 0;
+  const auto total = at::stack(losses).sum();
+  torch::autograd::backward({total}, {});
+  return total.item<double>();
 }
 
 }  // namespace unroll

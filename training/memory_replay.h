@@ -15,19 +15,24 @@
 
 namespace unroll {
 
-struct ReplayCallbacks {
+struct BackwardCallbacks {
   /// What happens to a document's recurrence before block `index`, such as forgetting; the same each time.
   /// May be empty.
   std::function<void(std::size_t index, Recurrence& recurrence)> before_block;
   /// Block `index`'s part of the loss, a scalar, from its hidden states [batch, length, dim] and its
   /// compression loss, undefined where there is none. Undefined: it has no part.
   std::function<at::Tensor(std::size_t index, const at::Tensor& hidden, const at::Tensor& compression)> loss;
+  bool compression = false;  ///< Whether the compression loss is wanted at all.
 };
 
 /// Adds the gradients of the blocks' losses to those of the model's parameters. `recurrence` moves on, cut
 /// off from any graph; what is before the first block gets no gradient. blocks: int64 [batch, length] each.
 /// Returns the sum of the losses.
 double replay_backward(const BlockRecurrentTransformer& model, std::span<const at::Tensor> blocks,
-                       Recurrence& recurrence, const ReplayCallbacks& callbacks);
+                       Recurrence& recurrence, const BackwardCallbacks& callbacks);
+
+/// The same by plain back-propagation: the blocks' graphs are all there at once.
+double plain_backward(const BlockRecurrentTransformer& model, std::span<const at::Tensor> blocks,
+                      Recurrence& recurrence, const BackwardCallbacks& callbacks);
 
 }  // namespace unroll

@@ -47,6 +47,8 @@ nlohmann::json record_of(const TrainOptions& options, const std::string& data_ha
             {"--clip-norm", options.clip_norm},
             {"--memory-dropout", options.memory_dropout},
             {"--state-dropout", options.state_dropout},
+            {"--memory-replay", options.memory_replay},
+            {"--compression-loss", options.compression_loss},
             {"--ema", options.average_decay},
             {"--dtype", options.dtype},
             {"--save-dtype", options.save_dtype},

@@ -1,5 +1,6 @@
 #include "training/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -10,12 +11,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
-#include <torch/csrc/autograd/autograd.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "model/checkpoint.h"
 #include "training/initial_parameters.h"
 #include "training/loss_curve.h"
+#include "training/memory_replay.h"
 #include "training/optimizer.h"
 #include "training/run_folder.h"
 #include "training/run_options.h"
@@ -99,20 +100,21 @@ class Trainer {
 
   void drop_at_random() {
     std::uniform_real_distribution<double> chance(0, 1);
-    if (chance(state_.random) < options_.memory_dropout) state_.recurrence.memories.clear();
+    if (chance(state_.random) < options_.memory_dropout) {
+      state_.recurrence.memories.clear();
+      state_.recurrence.memories_visible.reset();
+      state_.recurrence.routed.clear();
+    }
     if (chance(state_.random) < options_.state_dropout) state_.recurrence.states.clear();
   }
 
-  /// Forgets memories and states of the rows that begin a document with this block.
-  void reset_rows(const BlockRecurrentTransformer& model, const std::vector<bool>& begins) {
-    auto& recurrence = state_.recurrence;
-    auto begin = at::empty({static_cast<std::int64_t>(begins.size())}, at::kBool);
-    for (std::size_t i = 0; i < begins.size(); ++i) begin.mutable_data_ptr<bool>()[i] = begins[i];
-    recurrence.memories_visible = recurrence.memories.empty() ? at::Tensor() : begin.logical_not();
+  /// Forgets memories and states of the rows that begin a document with this block: bool [lanes].
+  void reset_rows(const BlockRecurrentTransformer& model, const at::Tensor& begins,
+                  Recurrence& recurrence) const {
+    recurrence.forget(begins);
     const auto initial = model.initial_states(options_.lanes);
-    for (std::size_t i = 0; i < recurrence.states.size(); ++i) {
-      recurrence.states[i] = at::where(begin.view({-1, 1, 1}), initial[i], recurrence.states[i]);
-    }
+    for (std::size_t i = 0; i < recurrence.states.size(); ++i)
+      recurrence.states[i] = at::where(begins.view({-1, 1, 1}), initial[i], recurrence.states[i]);
   }
 
   struct Pass {
@@ -120,24 +122,47 @@ class Trainer {
     std::int64_t tokens = 0;
   };
 
+  /// What the next back-propagation goes through, a tensor a block.
+  struct Blocks {
+    std::vector<at::Tensor> inputs, targets;  ///< int64 [lanes, block_width]
+    std::vector<at::Tensor> begins;           ///< bool [lanes]
+    std::int64_t tokens = 0;
+  };
+  Blocks take_blocks() {
+    const std::vector<std::int64_t> shape{options_.lanes, options_.config.block_width};
+    Blocks blocks;
+    for (int i = 0; i < options_.blocks_per_step; ++i) {
+      const auto block = lanes_.next();
+      blocks.inputs.push_back(at::tensor(block.inputs).view(shape));
+      blocks.targets.push_back(at::tensor(block.targets).view(shape));
+      blocks.begins.push_back(at::empty({options_.lanes}, at::kBool));
+      std::ranges::copy(block.begins, blocks.begins.back().mutable_data_ptr<bool>());
+      blocks.tokens += (blocks.targets.back() != options_.config.ignore_index).sum().item<std::int64_t>();
+    }
+    return blocks;
+  }
+
   /// One back-propagation, through a few blocks; its gradients are added to those of the step.
   Pass back_propagate(const BlockRecurrentTransformer& model) {
     drop_at_random();
-    const std::vector<std::int64_t> shape{options_.lanes, options_.config.block_width};
-    std::vector<at::Tensor> hidden, targets;
-    for (int i = 0; i < options_.blocks_per_step; ++i) {
-      auto block = lanes_.next();
-      reset_rows(model, block.begins);
-      hidden.push_back(model.forward_block(at::tensor(block.inputs).view(shape), state_.recurrence));
-      targets.push_back(at::tensor(block.targets).view(shape));
-    }
-    const auto target = at::cat(targets, 1).flatten();
-    const auto logits = model.to_logits(at::cat(hidden, 1).flatten(0, 1));
-    const auto loss = at::cross_entropy_loss(logits.to(at::kFloat), target, {}, at::Reduction::Mean,
-                                             options_.config.ignore_index);
-    torch::autograd::backward({options_.accumulate == 1 ? loss : loss / options_.accumulate}, {});
-    state_.recurrence = state_.recurrence.detached();
-    return {loss.item<double>(), (target != options_.config.ignore_index).sum().item<std::int64_t>()};
+    const auto blocks = take_blocks();
+    const auto before_block = [&](std::size_t index, Recurrence& recurrence) {
+      reset_rows(model, blocks.begins[index], recurrence);
+    };
+    double nats = 0;
+    const auto loss_of = [&](std::size_t index, const at::Tensor& hidden, const at::Tensor& compression) {
+      const auto logits = model.to_logits(hidden.flatten(0, 1));
+      const auto sum = at::cross_entropy_loss(logits.to(at::kFloat), blocks.targets[index].flatten(), {},
+                                              at::Reduction::Sum, options_.config.ignore_index);
+      nats += sum.item<double>();
+      const auto loss = sum / (blocks.tokens * options_.accumulate);
+      if (!compression.defined()) return loss;
+      const auto share = options_.compression_loss / (options_.blocks_per_step * options_.accumulate);
+      return loss + compression * share;
+    };
+    const auto backward = options_.memory_replay ? replay_backward : plain_backward;
+    backward(model, blocks.inputs, state_.recurrence, {before_block, loss_of, options_.compression_loss > 0});
+    return {nats / static_cast<double>(blocks.tokens), blocks.tokens};
   }
 
   TrainProgress step() {

@@ -35,7 +35,10 @@ struct TrainOptions {
   double clip_norm = 1;
   double memory_dropout = 0;  ///< Chance, each back-propagation, that all memories are dropped.
   double state_dropout = 0;   ///< Chance, each back-propagation, that all states are dropped.
-  double average_decay = 0;   ///< Of the weights' moving average, which is then the model; 0: none.
+  bool memory_replay =
+      false;  ///< Gradients in the memory of one block (memory_replay.h), for a third more work.
+  double compression_loss = 0;  ///< How much the compressed memories' loss (memory.h) counts.
+  double average_decay = 0;     ///< Of the weights' moving average, which is then the model; 0: none.
   std::uint64_t seed = 1;
   std::string dtype = "bf16";       ///< Of the matrix products; parameters and optimizer stay fp32.
   std::string save_dtype = "bf16";  ///< Of the weights that are written for use: fp32, bf16 or int8.

@@ -18,6 +18,8 @@ constexpr const char* kParameters = "parameters.";
 constexpr const char* kAverage = "average.";
 constexpr const char* kMemories = "memories.";
 constexpr const char* kStates = "states.";
+constexpr const char* kMemoriesVisible = "memories_visible";
+const std::string kRouted = "routed.";
 
 json or_null(const std::optional<double>& number) {
   return number ? json(*number) : json();
@@ -77,14 +79,44 @@ void put_list(const std::vector<at::Tensor>& list, const std::string& prefix, Te
   for (std::size_t i = 0; i < list.size(); ++i) tensors[prefix + std::to_string(i)] = list[i].contiguous();
 }
 
+void put_recurrence(const Recurrence& recurrence, TensorMap& tensors) {
+  put_list(recurrence.memories, kMemories, tensors);
+  put_list(recurrence.states, kStates, tensors);
+  if (recurrence.memories_visible.defined()) tensors[kMemoriesVisible] = recurrence.memories_visible;
+  for (std::size_t i = 0; i < recurrence.routed.size(); ++i) {
+    const auto& block = *recurrence.routed[i];
+    const auto prefix = kRouted + std::to_string(i);
+    tensors[prefix + ".kv"] = block.kv.contiguous();
+    tensors[prefix + ".routes"] = block.routes.contiguous();
+    if (block.visible.defined()) tensors[prefix + ".visible"] = block.visible;
+  }
+}
+
+Recurrence take_recurrence(const TensorMap& tensors) {
+  Recurrence recurrence;
+  recurrence.memories = take_list(tensors, kMemories);
+  recurrence.states = take_list(tensors, kStates);
+  const auto find = [&](const std::string& name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second.clone();
+  };
+  recurrence.memories_visible = find(kMemoriesVisible);
+  for (;;) {
+    const auto prefix = kRouted + std::to_string(recurrence.routed.size());
+    const auto kv = find(prefix + ".kv");
+    if (!kv.defined()) return recurrence;
+    recurrence.routed.push_back(std::make_shared<const RoutedBlock>(
+        RoutedBlock{kv, {}, find(prefix + ".routes"), find(prefix + ".visible")}));
+  }
+}
+
 }  // namespace
 
 void save_state(const std::filesystem::path& file, const TrainerState& state) {
   TensorMap all = state.moments;
   for (const auto& [name, tensor] : state.parameters) all[kParameters + name] = tensor.detach();
   for (const auto& [name, tensor] : state.average) all[kAverage + name] = tensor;
-  put_list(state.recurrence.memories, kMemories, all);
-  put_list(state.recurrence.states, kStates, all);
+  put_recurrence(state.recurrence, all);
   const auto text = position_of(state).dump();
   auto& position = all[kPosition] = at::empty({static_cast<std::int64_t>(text.size())}, at::kByte);
   std::ranges::copy(text, position.mutable_data_ptr<std::uint8_t>());
@@ -110,8 +142,7 @@ TrainerState load_state(const std::filesystem::path& file) {
   for (const char* moment : {"exp_avg.", "exp_avg_sq."}) {
     for (auto& [name, tensor] : take(saved, moment)) state.moments[moment + name] = tensor;
   }
-  state.recurrence.memories = take_list(saved, kMemories);
-  state.recurrence.states = take_list(saved, kStates);
+  state.recurrence = take_recurrence(saved);
   return state;
 }
 

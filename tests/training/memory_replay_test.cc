@@ -54,27 +54,18 @@ class MemoryReplay : public testing::TestWithParam<nlohmann::json> {
 
 TEST_P(MemoryReplay, GradientsAreThoseOfPlainBackPropagation) {
   const BlockRecurrentTransformer model(config, parameters);
-  Recurrence plain;
-  std::vector<at::Tensor> losses;
-  for (std::size_t i = 0; i < kBlocks; ++i) {
-    before_block(model, i, plain);
-    at::Tensor compression;
-    const auto hidden = model.forward_block(blocks[i], plain, &compression);
-    const auto part = loss(model, i, hidden, compression);
-    if (part.defined()) losses.push_back(part);
-  }
-  const auto total = at::stack(losses).sum();
-  total.backward();
+  const BackwardCallbacks callbacks{
+      [&](std::size_t index, Recurrence& recurrence) { before_block(model, index, recurrence); },
+      [&](std::size_t index, const at::Tensor& hidden, const at::Tensor& compression) {
+        return loss(model, index, hidden, compression);
+      },
+      true};
+  Recurrence plain, replayed;
+  const auto total = plain_backward(model, blocks, plain, callbacks);
   const auto expected = take_gradients();
 
-  Recurrence replayed;
-  const auto sum = replay_backward(
-      model, blocks, replayed,
-      {[&](std::size_t index, Recurrence& recurrence) { before_block(model, index, recurrence); },
-       [&](std::size_t index, const at::Tensor& hidden, const at::Tensor& compression) {
-         return loss(model, index, hidden, compression);
-       }});
-  EXPECT_NEAR(sum, total.item<double>(), kTolerance);
+  const auto sum = replay_backward(model, blocks, replayed, callbacks);
+  EXPECT_NEAR(sum, total, kTolerance);
   const auto actual = take_gradients();
   for (const auto& [name, gradient] : expected) {
     if (!actual.contains(name)) {

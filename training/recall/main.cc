@@ -73,6 +73,7 @@ int main(int argc, char** argv) try {
   train->add_option("--documents", train_options.documents, "A step")->capture_default_str();
   train->add_option("--pairs", train_options.pairs, "Keys with values in a document")->capture_default_str();
   train->add_option("--learning-rate", train_options.learning_rate)->capture_default_str();
+  train->add_option("--qk-scale", train_options.qk_scale)->capture_default_str();
   train->add_option("--seed", train_options.seed)->capture_default_str();
   train->add_option("--threads", train_options.threads, "0: as many as there are cores");
 

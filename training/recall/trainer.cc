@@ -20,7 +20,6 @@ namespace {
 
 constexpr double kWeightDecay = 0.01;
 constexpr double kClipNorm = 1;
-constexpr double kQkScale = 8;
 constexpr double kForgetfulness = 0.95;  // of the running share of right answers
 constexpr double kShortShare = 0.25;     // of the steps, that are asked for shorter distances
 
@@ -44,7 +43,7 @@ class Trainer {
  public:
   explicit Trainer(const TrainOptions& options)
       : options_(options),
-        parameters_(options.from.empty() ? initial_parameters(options.config, kQkScale)
+        parameters_(options.from.empty() ? initial_parameters(options.config, options.qk_scale)
                                          : load_parameters(options.from, options.config)),
         source_(Split::kTraining, options.seed),
         random_(options.seed),
@@ -95,7 +94,7 @@ class Trainer {
       return at::cross_entropy_loss(logits, batch.answers);
     };
     Recurrence recurrence;
-    progress_.loss = replay_backward(model, batch.blocks, recurrence, {{}, answer});
+    progress_.loss = replay_backward(model, batch.blocks, recurrence, {{}, answer, false});
     const auto warm = static_cast<double>(progress_.step + 1) / static_cast<double>(options_.warmup_steps);
     optimizer_->step(options_.learning_rate * std::min(1.0, warm), kClipNorm);
     if (!shorter) progress_.accuracy = kForgetfulness * progress_.accuracy + (1 - kForgetfulness) * right;

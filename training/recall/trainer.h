@@ -22,6 +22,7 @@ struct TrainOptions {
   int documents = 16;                ///< A step.
   int pairs = 1;
   double learning_rate = 2e-3;
+  double qk_scale = 8;  ///< As unroll train's.
   std::int64_t warmup_steps = 100;
   std::uint64_t seed = 1;
   int threads = 0;
