@@ -172,7 +172,9 @@ at::Tensor BlockRecurrentTransformer::forward_block(const at::Tensor& tokens, Re
       next.states.push_back(layer.state_container->write(readings[next.states.size()], kv[0], kv[1]));
     x = add_residual(x, feed_forward(layer, x), layer.ff_gate);
     if (!full) continue;
-    if (layer.routed) next.routed = layer.routed->append(recurrence.routed, normed, kv[0], kv[1]);
+    if (layer.routed)
+      next.routed =
+          layer.routed->append(recurrence.routed, project(normed, layer.routed->to_route_k), kv[0], kv[1]);
     if (!config_.use_memories) continue;
     const auto past = memories.empty() ? at::Tensor() : memories[i];
     next.memories.push_back(next_memory(config_, layer.compression, past, at::stack({kv[0], kv[1]})));
@@ -232,7 +234,7 @@ at::Tensor BlockRecurrentTransformer::extend_block(const at::Tensor& tokens, Ope
                                             block.values[i].narrow(1, 0, begin + length), mask);
     x = add_residual(x, read_the_past(layer, normed, merge_heads(attended), block.readings, block.routed),
                      layer.attention_gate);
-    if (layer.routed) block.inputs.push_back(normed);
+    if (layer.routed) block.routes.push_back(project(normed, layer.routed->to_route_k));
     x = add_residual(x, feed_forward(layer, x), layer.ff_gate);
   }
   block.length += length;
@@ -252,7 +254,7 @@ Recurrence BlockRecurrentTransformer::close_block(const OpenBlock& block, const 
     if (full && config_.use_memories)
       next.memories.push_back(next_memory(config_, layers_[i].compression, past, kv));
     if (full && layers_[i].routed)
-      next.routed = layers_[i].routed->append(before.routed, at::cat(block.inputs, 1), kv[0], kv[1]);
+      next.routed = layers_[i].routed->append(before.routed, at::cat(block.routes, 1), kv[0], kv[1]);
   }
   if (!full) next.memories = before.memories;
   return next;

@@ -41,7 +41,7 @@ struct OpenBlock {
   std::int64_t memory_length = 0, length = 0;  ///< Positions: of the memories, of the block so far.
   std::vector<StateContainer::Reading> readings;
   RoutedMemory routed;
-  std::vector<at::Tensor> inputs;  ///< Of the layer with routed memory, normed: [batch, length, dim] a piece.
+  std::vector<at::Tensor> routes;  ///< What the block will be found by, [batch, length, route_dim] a piece.
   /// One a layer, of memory_length + block_width positions: [batch, kv_heads, positions, dim_head],
   /// normalised and rotated, and [batch, positions, kv_dim].
   std::vector<at::Tensor> keys, values;

@@ -144,11 +144,11 @@ at::Tensor RoutedAttention::read(const at::Tensor& x, const RoutedMemory& memory
   return routed.visible.defined() ? result * routed.visible.any(-1, true) : result;
 }
 
-RoutedMemory RoutedAttention::append(const RoutedMemory& memory, const at::Tensor& x, const at::Tensor& k,
-                                     const at::Tensor& v) const {
+RoutedMemory RoutedAttention::append(const RoutedMemory& memory, const at::Tensor& routes,
+                                     const at::Tensor& k, const at::Tensor& v) const {
   auto block = std::make_shared<RoutedBlock>();
   block->kv = at::stack({k, v});
-  block->routes = project(x, to_route_k).unflatten(1, {-1, segment}).amax(2);
+  block->routes = routes.unflatten(1, {-1, segment}).amax(2);
   if (c10::InferenceMode::is_enabled()) {
     if (stored == at::kChar) {
       const auto scales = (block->kv.abs().amax(-1, true) / kInt8Max).clamp_min(1e-12);

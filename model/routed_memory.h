@@ -42,8 +42,9 @@ struct RoutedAttention {
 
   /// x [batch, n, dim], the layer's normed input -> [batch, n, inner]; zeros where nothing is kept yet.
   at::Tensor read(const at::Tensor& x, const RoutedMemory& memory) const;
-  /// x, k, v of a full block join; the oldest leaves when there are more than most_blocks.
-  RoutedMemory append(const RoutedMemory& memory, const at::Tensor& x, const at::Tensor& k,
+  /// A full block joins: what its positions are found by, x times to_route_k [batch, block_width, route_dim],
+  /// and its k and v. The oldest leaves when there are more than most_blocks.
+  RoutedMemory append(const RoutedMemory& memory, const at::Tensor& routes, const at::Tensor& k,
                       const at::Tensor& v) const;
 
  private:

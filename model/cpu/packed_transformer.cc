@@ -42,7 +42,7 @@ bool cpu_supports(Arithmetic arithmetic) {
 
 bool PackedTransformer::computes(const ModelConfig& config) {
   return config.state_gate == StateGateKind::kFixed && config.state_cell == StateCell::kSkip &&
-         !config.dynamic_position_bias && config.routed_memory_layer == 0;
+         !config.dynamic_position_bias;
 }
 
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
@@ -72,6 +72,10 @@ PackedTransformer::PackedLayer PackedTransformer::pack(const BlockRecurrentTrans
     if (each.state_container) containers.push_back(&*each.state_container);
   std::vector<at::Tensor> entry{layer.to_q, layer.to_kv};
   for (const auto state : layer.reads_states) entry.push_back(containers[state]->q_to_state);
+  if (layer.routed) {
+    for (const auto& matrix : {layer.routed->to_q, layer.routed->to_route_q, layer.routed->to_route_k})
+      entry.push_back(matrix);
+  }
   PackedLayer packed{layer,
                      PackedMatrix(entry, arithmetic_),
                      PackedMatrix(std::array{layer.to_out}, arithmetic_),
@@ -91,8 +95,7 @@ PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container)
   const std::array entry{container.state_to_kv, container.state_to_q, container.q_from_state};
   Cell cell{container, PackedMatrix(entry, arithmetic_),
             PackedMatrix(std::array{container.to_state_out}, arithmetic_),
-            PackedMatrix(std::array{container.gate.weight}, arithmetic_),
-            share_of(container.gate.beta)};
+            PackedMatrix(std::array{container.gate.weight}, arithmetic_), share_of(container.gate.beta)};
   auto& rest = cell.container;
   for (auto* matrix : {&rest.q_to_state, &rest.q_from_state, &rest.state_to_q, &rest.state_to_kv,
                        &rest.to_state_out, &rest.gate.weight})
@@ -211,7 +214,7 @@ void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape
   }
   const Rows keys{entry.data + inner, entry.stride}, values{keys.data + kv, entry.stride};
   set_keys(attention, keys, values, shape, past_length, &key_tables_);
-  const auto width = inner * (1 + static_cast<std::int64_t>(layer.layer.reads_states.size()));
+  const auto width = joined_width(layer.layer);
   run_attention(attention, shape, past_length, {joined_.resize<float>(shape.rows() * width), width},
                 config_.dim_head);
 }
@@ -219,7 +222,7 @@ void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape
 void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) {
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
   const auto reads = static_cast<std::int64_t>(layer.layer.reads_states.size());
-  const Rows joined{joined_.data<float>(), inner * (1 + reads)};
+  const Rows joined{joined_.data<float>(), joined_width(layer.layer)};
   for (std::int64_t i = 0; i < reads; ++i) {
     const auto state = layer.layer.reads_states[static_cast<std::size_t>(i)];
     auto& cell = this->cell(state);
@@ -232,6 +235,37 @@ void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) 
     run_attention(attention, shape, TileAttention::kSeesAll, {joined.data + (1 + i) * inner, joined.stride},
                   config_.dim_head);
   }
+}
+
+std::int64_t PackedTransformer::joined_width(const Layer& layer) const {
+  return config_.inner_dim() * (1 + std::ssize(layer.reads_states) + (layer.routed ? 1 : 0));
+}
+
+void PackedTransformer::read_routed(const PackedLayer& layer, Rows entry, Shape shape,
+                                    const RoutedMemory& memory) {
+  const auto inner = config_.inner_dim(), before = inner * (1 + std::ssize(layer.layer.reads_states));
+  const auto width = joined_width(layer.layer);
+  auto* out = joined_.data<float>() + before;
+  if (memory.empty()) {
+    for (std::int64_t row = 0; row < shape.rows(); ++row) std::fill_n(out + row * width, inner, 0.0F);
+    return;
+  }
+  auto* queries = entry.data + before + 2 * config_.kv_dim();
+  for (std::int64_t i = 0; i < shape.batch; ++i) {
+    const auto row = i * shape.length;
+    routing_.read(*layer.layer.routed, memory, i, shape.length, {queries + row * entry.stride, entry.stride},
+                  {queries + inner + row * entry.stride, entry.stride}, {out + row * width, width}, machine_);
+  }
+}
+
+RoutedMemory PackedTransformer::next_routed(const PackedLayer& layer, Rows entry, Shape shape,
+                                            const RoutedMemory& memory) const {
+  const auto inner = config_.inner_dim(), kv = config_.kv_dim();
+  const auto routes = 2 * kv + inner * (2 + std::ssize(layer.layer.reads_states)) + config_.routed_memory_dim;
+  const auto block = block_of(entry, shape);
+  return layer.layer.routed->append(
+      memory, columns_of({entry.data + routes, entry.stride}, shape, config_.routed_memory_dim), block[0],
+      block[1]);
 }
 
 at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shape shape) {
@@ -293,7 +327,7 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
     prepare(states_[i], cell(i));
   }
   Recurrence next;
-  const auto dim = config_.dim, inner = config_.inner_dim();
+  const auto dim = config_.dim;
   const auto x = at::embedding(token_emb_, tokens).contiguous();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     auto& layer = layers_[i];
@@ -305,15 +339,22 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
     const auto read_at = config_.enhanced_recurrence ? std::min(i + 1, layers_.size() - 1) : i;
     attend(layer, entry, shape, memory(read_at));
     read(layer, entry, shape);
-    const auto width = inner * (1 + static_cast<std::int64_t>(layer.layer.reads_states.size()));
+    if (layer.layer.routed) read_routed(layer, entry, shape, recurrence.routed);
+    const auto width = joined_width(layer.layer);
     activate({joined_.data<float>(), width}, shape.rows(), width);
     add_product(layer.out, x, layer.attention_share);
     if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], entry, shape));
+    if (shape.length == config_.block_width && layer.layer.routed)
+      next.routed = next_routed(layer, entry, shape, recurrence.routed);
     if (shape.length == config_.block_width && config_.use_memories)
-      next.memories.push_back(next_memory(config_, layer.layer.compression, memory(i), block_of(entry, shape)));
+      next.memories.push_back(
+          next_memory(config_, layer.layer.compression, memory(i), block_of(entry, shape)));
     feed_forward(layer, x);
   }
-  if (shape.length != config_.block_width) next.memories = recurrence.memories;
+  if (shape.length != config_.block_width) {
+    next.memories = recurrence.memories;
+    next.routed = recurrence.routed;
+  }
   recurrence = std::move(next);
   return x;
 }
@@ -371,14 +412,17 @@ at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {
   return result;
 }
 
+at::Tensor PackedTransformer::columns_of(Rows rows, Shape shape, std::int64_t columns) const {
+  auto result = at::empty({shape.batch, shape.length, columns}, token_emb_.options());
+  for (std::int64_t row = 0; row < shape.rows(); ++row)
+    std::copy_n(rows[row], columns, data(result) + row * columns);
+  return result;
+}
+
 at::Tensor PackedTransformer::block_of(Rows entry, Shape shape) const {
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
-  auto block = at::empty({2, shape.batch, shape.length, kv}, token_emb_.options());
-  for (std::int64_t row = 0; row < shape.rows(); ++row) {
-    std::copy_n(entry[row] + inner, kv, data(block) + row * kv);
-    std::copy_n(entry[row] + inner + kv, kv, data(block) + (shape.rows() + row) * kv);
-  }
-  return block;
+  return at::stack({columns_of({entry.data + inner, entry.stride}, shape, kv),
+                    columns_of({entry.data + inner + kv, entry.stride}, shape, kv)});
 }
 
 }  // namespace unroll

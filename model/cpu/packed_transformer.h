@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/cpu/packed_matrix.h"
+#include "model/cpu/packed_routing.h"
 #include "model/cpu/tile_attention.h"
 #include "model/network.h"
 
@@ -43,7 +44,8 @@ class PackedTransformer final : public Network {
   };
   struct PackedLayer {
     Layer layer;         // without its matrices
-    PackedMatrix entry;  // queries, key and value, a query for each state that is read
+    PackedMatrix entry;  // queries, key and value, a query for each state that is read, one for routed
+                         // memory; route queries, route keys
     PackedMatrix out, ff_in, ff_out;
     std::optional<Cell> cell;
     at::Tensor attention_share, ff_share;  // [dim] of the gates; undefined: sums
@@ -53,12 +55,7 @@ class PackedTransformer final : public Network {
     at::Tensor before;  // [batch, num_state_vectors, dim]
     Buffer entry;       // [batch * num_state_vectors, outputs of Cell::entry]
   };
-  /// Rows of floats, `stride` from one to the next: [batch * length, ...].
-  struct Rows {
-    float* data;
-    std::int64_t stride;
-    float* operator[](std::int64_t row) const { return data + row * stride; }
-  };
+  using Rows = PackedRouting::Rows;
   struct Shape {
     std::int64_t batch, length;
     std::int64_t rows() const { return batch * length; }
@@ -73,10 +70,18 @@ class PackedTransformer final : public Network {
   Rows enter(const at::Tensor& x, const PackedLayer& layer);
   void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past);
   void read(const PackedLayer& layer, Rows entry, Shape shape);
+  /// The layer's routed memory, read, and with this block where it is full.
+  void read_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
+  RoutedMemory next_routed(const PackedLayer& layer, Rows entry, Shape shape,
+                           const RoutedMemory& memory) const;
+  /// What the layer joins: its own attention, states, routed memory, each inner_dim() wide.
+  std::int64_t joined_width(const Layer& layer) const;
   void feed_forward(const PackedLayer& layer, const at::Tensor& x);
   at::Tensor write(Cell& cell, States& states, Rows entry, Shape shape);
   /// Keys and values of the block as memories hold them.
   at::Tensor block_of(Rows entry, Shape shape) const;
+  /// Columns of rows as a tensor of its own: [batch, length, columns].
+  at::Tensor columns_of(Rows rows, Shape shape, std::int64_t columns) const;
 
   /// Queries of all heads, each row's one behind the other; rotated where there are tables.
   void set_queries(const Attention& attention, Rows queries, Shape shape, const Tables* tables);
@@ -119,6 +124,7 @@ class PackedTransformer final : public Network {
   Buffer entry_, joined_, gated_, state_rows_;
   PackedQueries queries_;
   PackedKeys keys_;
+  PackedRouting routing_;
   std::vector<States> states_;
   std::vector<SoftmaxSums> sums_;  // [rows, groups of logits]
 };

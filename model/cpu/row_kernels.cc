@@ -187,11 +187,30 @@ void softmax_sums(const float* logits, std::int64_t count, SoftmaxSums* sums) {
   sums->weighted = sums->weighted * factor + weighted;
 }
 
+float largest(const float* x, std::int64_t count) {
+  float most = x[0];
+#pragma omp simd reduction(max : most)
+  for (std::int64_t i = 0; i < count; ++i) most = x[i] > most ? x[i] : most;
+  return most;
+}
+
+float dot(const float* a, const float* b, std::int64_t count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+void add_scaled(float* x, const float* y, float factor, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] += factor * y[i];
+}
+
 }  // namespace
 
 extern const RowKernels UNROLL_ROW_KERNELS;
-const RowKernels UNROLL_ROW_KERNELS{layer_norm,   unit_length,  rotate,      gelu_gate, add,
-                                    blend,        scale,        to_bf16,     to_uint8,  from_int32,
-                                    softmax_fp32, softmax_bf16, softmax_sums};
+const RowKernels UNROLL_ROW_KERNELS{
+    layer_norm, unit_length, rotate,       gelu_gate,    add,          blend,   scale, to_bf16,
+    to_uint8,   from_int32,  softmax_fp32, softmax_bf16, softmax_sums, largest, dot,   add_scaled};
 
 }  // namespace unroll

@@ -46,6 +46,10 @@ struct RowKernels {
                         SoftmaxSums* sums, std::uint16_t* out);
   /// The sums alone, `weighted` among them.
   void (*softmax_sums)(const float* logits, std::int64_t count, SoftmaxSums* sums);
+  float (*largest)(const float* x, std::int64_t count);
+  float (*dot)(const float* a, const float* b, std::int64_t count);
+  /// x += factor * y.
+  void (*add_scaled)(float* x, const float* y, float factor, std::int64_t count);
 };
 
 /// For this CPU; null where it has no AVX2.

@@ -18,7 +18,7 @@ Each folder of golden/ is a checkpoint (config.json, model.safetensors) with ran
     loss              fp32 [], of one forward over three blocks, nothing detached between them
     grad.NAME         fp32, the gradient of `loss` by the parameter NAME; absent where it plays no part
 
-coordinate_descent.safetensors is of PyPI colt5-attention 0.11.2, for routed_memory_test.cc: of each case NAME.scores,
+tests/model/coordinate_descent.safetensors is of PyPI colt5-attention 0.11.2, for routed_memory_test.cc: of each case NAME.scores,
 NAME.settings (k, iterations, epsilon, first epsilon, decay), NAME.chosen, and NAME.gradient of (chosen * NAME.weights).sum()
 by the scores.
 
@@ -155,7 +155,7 @@ def main():
             make(golden / name, changes, batch, partial, seed)
             print(name)
     if not sys.argv[1:] or "coordinate_descent" in wanted:
-        make_descents(golden / "coordinate_descent.safetensors")
+        make_descents(golden.parent / "coordinate_descent.safetensors")
         print("coordinate_descent")
 
 

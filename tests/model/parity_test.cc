@@ -17,9 +17,8 @@ constexpr std::int64_t kFullBlocks = 8;
 
 std::vector<std::string> golden_cases() {
   std::vector<std::string> names;
-  for (const auto& each : std::filesystem::directory_iterator(golden_folder())) {
-    if (each.is_directory()) names.push_back(each.path().filename().string());
-  }
+  for (const auto& each : std::filesystem::directory_iterator(golden_folder()))
+    names.push_back(each.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
