@@ -2,6 +2,7 @@
 """Trains the variants of docs/experiments.md on bytes, one after the other, and measures each on books that none has seen.
 
     bench/experiments/ablations.py --data DIR --heldout DIR --out DIR [--unroll build/bin/unroll] [--only VARIANT...]
+    bench/experiments/ablations.py --set options ...       # what docs/model.md offers beside the reference's network
 
 `--data` is the corpus that training/corpus/build_corpus.py makes: its English books and technical manuals are read, the
 first 200,000 bytes of each. Held out are the English books of `--heldout`. What is done already is not done again, and a
@@ -41,10 +42,30 @@ VARIANTS = {
     "scale_fix": (dict(apply_qk_rmsnorm_scale=True), ["--qk-scale", "1"]),
     "full_heads": (dict(multi_query=False), []),
 }
+COMPRESSED = dict(use_compressed_mem=True)
+OPTIONS = {
+    "lstm_gate": (dict(state_gate="lstm"), []),
+    "single_cell": (dict(state_cell="single"), []),
+    "dual_cell": (dict(state_cell="dual"), []),
+    "memformer": (dict(state_gate="memformer"), []),
+    "position_bias": (dict(dynamic_position_bias=True), []),
+    "enhanced_recurrence": (dict(enhanced_recurrence=True), []),
+    "four_blocks": (dict(memory_blocks=4), []),
+    "compressed": (COMPRESSED, []),
+    "compressed_loss": (COMPRESSED, ["--compression-loss", "1"]),
+    "compressed_mean": (COMPRESSED | dict(compressed_mem_method="mean"), []),
+    "generations": (COMPRESSED | dict(compressed_mem_generations=2), []),
+    "routed": (dict(routed_memory_layer=3, routed_memory_tokens=65536), []),
+}
+ABLATIONS = list(VARIANTS)
+VARIANTS |= OPTIONS
 MOST_IMPORTANT = ["full", "neither", "no_states", "no_memories"]
 # Variant, seed, steps.
-RUNS = ([(variant, 1, STEPS) for variant in VARIANTS] + [(variant, 1, LONG_STEPS) for variant in MOST_IMPORTANT] +
-        [(variant, 2, STEPS) for variant in MOST_IMPORTANT])
+RUNS_OF = {
+    "ablations": [(variant, 1, STEPS) for variant in ABLATIONS] + [(variant, 1, LONG_STEPS) for variant in MOST_IMPORTANT] +
+                 [(variant, 2, STEPS) for variant in MOST_IMPORTANT],
+    "options": [(variant, seed, STEPS) for seed in (1, 2) for variant in ["full", *OPTIONS]],
+}
 # How often everything is forgotten, in bytes, to see how far back it helps; 0: never.
 FORGET = [0, 64, 256, 1024, 4096]
 
@@ -57,9 +78,28 @@ def parameters(config, ff_inner):
     attention = dim + inner * dim + 2 * kv * dim + dim * inner + 2 * head
     feed_forward = dim + 3 * ff_inner * dim
     gates = 2 * dim if config.get("gate_residuals") else 0
+    others = 0
+    if config.get("use_compressed_mem") and config.get("compressed_mem_method", "convolution") == "convolution":
+        others += config["depth"] * (2 * kv * kv * config.get("compressed_mem_factor", 4) + 2 * kv)
+    if config.get("dynamic_position_bias"):
+        width = max(dim // 4, 8)
+        others += 3 * width + width * width + config["heads"] * (width + 1)
+    if config.get("routed_memory_layer"):
+        others += 2 * inner * dim + 2 * config.get("routed_memory_dim", 32) * dim
+    gate = (lambda inputs: 3 * dim * inputs + 3 * dim) if config.get("state_gate") == "lstm" else (
+        lambda inputs: dim * inputs + 2 * dim)
+    cell = config.get("state_cell", "skip")
+    if config.get("state_gate") == "memformer":
+        others -= inner * dim + 2 * head + dim * inner + dim * dim + 2 * dim
+    elif cell == "single":
+        others += 2 * ff_inner * 2 * inner + gate(ff_inner) - 2 * inner * dim - dim * dim - 2 * dim
+    else:
+        others += gate(dim) - dim * dim - 2 * dim
+        others += 2 * ff_inner * dim + dim + gate(ff_inner) if cell == "dual" else 0
     states = (dim + 3 * inner * dim + 2 * kv * dim + 2 * config["num_state_vectors"] * dim + 2 * inner * dim + dim * dim +
               2 * dim + 6 * head + dim * inner)  # the last: to_out reads the states, too
-    return config["depth"] * (attention + feed_forward + gates) + recurrent * states + dim + 2 * config["num_tokens"] * dim
+    return (config["depth"] * (attention + feed_forward + gates) + recurrent * states + others + dim +
+            2 * config["num_tokens"] * dim)
 
 
 def config_of(variant):
@@ -136,12 +176,13 @@ def main():
     parser.add_argument("--heldout", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--unroll", default="build/bin/unroll")
+    parser.add_argument("--set", default="ablations", choices=list(RUNS_OF))
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     prepare(arguments.data, arguments.out)
     books = sorted(arguments.heldout.glob("english-*.txt"), key=lambda file: file.stat().st_size)
-    runs = [run for run in RUNS if run[0] in arguments.only]
+    runs = [run for run in RUNS_OF[arguments.set] if run[0] in arguments.only]
     # The shortest book with each run, so that there is a table early; the others when all are trained.
     for run in runs:
         train(arguments.unroll, arguments.out, run)

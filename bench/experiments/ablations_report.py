@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The tables (Markdown, to standard output) and the plot of what ablations.py measured.
 
-    bench/experiments/ablations_report.py OUT docs/images/ablations.svg
+    bench/experiments/ablations_report.py OUT docs/images/ablations.svg [ablations|options]
 
 Bits per byte of a book are a mean over all its bytes; of several books, over the bytes of all. The plot shows training losses
 averaged over 25 steps, and on the right the same less that of the full model on the same bytes; below for the long runs.
@@ -13,15 +13,23 @@ import math
 import sys
 from pathlib import Path
 
-from ablations import BASE, FORGET, LONG_STEPS, RUNS, STEPS, folder_of
+from ablations import BASE, FORGET, LONG_STEPS, RUNS_OF, STEPS, folder_of
 
 LABELS = {
     "full": "memories and states", "no_memories": "no memories", "no_states": "no states", "neither": "neither",
     "fixed_gate": "neither, fixed gate for residual sums", "reference_scale": "attention scale as in the reference",
-    "scale_fix": "attention scale fixed", "full_heads": "a key and value for each head"}
+    "scale_fix": "attention scale fixed", "full_heads": "a key and value for each head",
+    "lstm_gate": "LSTM gate", "single_cell": "single cell", "dual_cell": "dual cell", "memformer": "Memformer's update",
+    "position_bias": "dynamic position bias", "enhanced_recurrence": "enhanced recurrence",
+    "four_blocks": "memories of four blocks", "compressed": "compressed memories, convolution",
+    "compressed_loss": "the same with its loss", "compressed_mean": "compressed memories, means",
+    "generations": "two generations of them", "routed": "routed memory"}
 COLOURS = {
     "full": "#111111", "no_memories": "#d95f02", "no_states": "#1b9e77", "neither": "#7570b3", "fixed_gate": "#e7298a",
-    "reference_scale": "#a6761d", "scale_fix": "#66a61e", "full_heads": "#3182bd"}
+    "reference_scale": "#a6761d", "scale_fix": "#66a61e", "full_heads": "#3182bd",
+    "lstm_gate": "#d95f02", "single_cell": "#1b9e77", "dual_cell": "#7570b3", "memformer": "#e7298a",
+    "position_bias": "#66a61e", "enhanced_recurrence": "#a6761d", "four_blocks": "#3182bd", "compressed": "#756bb1",
+    "compressed_loss": "#9e9ac8", "compressed_mean": "#bcbddc", "generations": "#54278f", "routed": "#e41a1c"}
 MEAN_OF = 25  # steps
 FIRST_STEP = 75
 
@@ -36,10 +44,10 @@ def smooth(values):
             for i in range(FIRST_STEP, len(values) - MEAN_OF + 1, 5)]
 
 
-def load(out):
-    """By variant, seed and steps, as RUNS orders them: what was measured, the curve, and the parameters."""
+def load(out, name):
+    """By variant, seed and steps, as RUNS_OF orders them: what was measured, the curve, and the parameters."""
     runs = {}
-    for run in RUNS:
+    for run in RUNS_OF[name]:
         folder = folder_of(out, run)
         if not (folder / "heldout.json").exists():
             continue
@@ -137,10 +145,12 @@ def row(runs, steps, top):
 
 def plot(runs):
     rows = [steps for steps in (STEPS, LONG_STEPS) if ("full", 1, steps) in runs]
-    height = 400 * len(rows) + 100
+    drawn = [variant for variant in LABELS if any(run[0] == variant for run in runs)]
+    height = 400 * len(rows) + 40 + 20 * ((len(drawn) + 1) // 2)
     parts = [part for index, steps in enumerate(rows) for part in row(runs, steps, 40 + 400 * index)]
-    for index, (variant, label) in enumerate(LABELS.items()):
-        x, y = 60 + index // 4 * 430, height - 80 + index % 4 * 20
+    for index, variant in enumerate(drawn):
+        x, y = 60 + index % 2 * 430, 400 * len(rows) + 20 + index // 2 * 20
+        label = LABELS[variant]
         parts.append(f'<line x1="{x}" y1="{y - 4}" x2="{x + 24}" y2="{y - 4}" stroke="{COLOURS[variant]}" '
                      f'stroke-width="3"/><text x="{x + 32}" y="{y}">{label}</text>')
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" viewBox="0 0 860 {height}" '
@@ -149,9 +159,9 @@ def plot(runs):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
-    runs = load(Path(sys.argv[1]))
+    runs = load(Path(sys.argv[1]), sys.argv[3] if len(sys.argv) == 4 else "ablations")
     if ("full", 1, STEPS) not in runs:
         sys.exit(f"{sys.argv[1]} holds no trained full-1-{STEPS}; run bench/experiments/ablations.py first")
     tables(runs)

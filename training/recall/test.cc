@@ -9,7 +9,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
-#include "model/load_transformer.h"
+#include "model/load_network.h"
 #include "training/recall/task.h"
 
 namespace unroll::recall {
@@ -30,23 +30,25 @@ void drop(Recurrence& recurrence, const std::vector<std::string>& dropped) {
 }
 
 /// What the model says comes after each of the documents, int64 [documents].
-at::Tensor answers(const BlockRecurrentTransformer& model, const at::Tensor& tokens,
-                   const std::vector<std::string>& dropped) {
+at::Tensor answers(Network& network, const at::Tensor& tokens, const std::vector<std::string>& dropped) {
   Recurrence recurrence;
   at::Tensor hidden;
-  for (const auto& block : tokens.split(model.config().block_width, 1)) {
-    hidden = model.forward_block(block, recurrence);
+  for (const auto& block : tokens.split(network.config().block_width, 1)) {
+    hidden = network.forward_block(block.contiguous(), recurrence);
     drop(recurrence, dropped);
   }
-  return model.to_logits(hidden.select(1, -1)).argmax(-1);
+  return network.logits(hidden.select(1, -1).contiguous()).argmax(-1);
 }
 
 }  // namespace
 
 TestResult test(const TestOptions& options, std::int64_t distance) {
   const c10::InferenceMode guard;
-  const auto model = load_transformer(options.model, {"cpu", "fp32", options.threads});
-  if (model.config().num_tokens != kVocabulary)
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  const auto loaded = load_network(options.model, {"cpu", "fp32", options.threads});
+  auto& network = *loaded.network;
+  const auto width = network.config().block_width;
+  if (network.config().num_tokens != kVocabulary)
     throw std::runtime_error(options.model.string() + " is no model of this task: it has another vocabulary");
   Source source(Split::kTest, options.seed + static_cast<std::uint64_t>(distance));
   std::mt19937_64 random(options.seed);
@@ -54,8 +56,7 @@ TestResult test(const TestOptions& options, std::int64_t distance) {
   double seconds = 0, tokens = 0;
   while (result.documents < options.documents) {
     const auto count = std::min(options.together, options.documents - result.documents);
-    const auto before =
-        std::uniform_int_distribution<std::int64_t>(0, model.config().block_width - 1)(random);
+    const auto before = std::uniform_int_distribution<std::int64_t>(0, width - 1)(random);
     std::vector<at::Tensor> rows;
     std::vector<std::int64_t> expected;
     for (int i = 0; i < count; ++i) {
@@ -65,7 +66,7 @@ TestResult test(const TestOptions& options, std::int64_t distance) {
     }
     const auto start = std::chrono::steady_clock::now();
     const auto all = at::stack(rows);
-    const auto given = answers(model, all, options.dropped);
+    const auto given = answers(network, all, options.dropped);
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     tokens += static_cast<double>(all.numel());
     result.right += static_cast<int>((given == at::tensor(expected)).sum().item<std::int64_t>());
