@@ -17,6 +17,10 @@ constexpr std::int64_t kStepsInLine = 50;
 
 int run_train(TrainOptions& options, const std::filesystem::path& config) {
   options.config = load_model_config(config);
+  if (options.block_width > 0) {
+    options.config.block_width = options.block_width;
+    options.config.max_seq_len = 2 * options.block_width;
+  }
   const bool learned = train(options, [](const TrainProgress& progress) {
     if (progress.step % kStepsInLine == 0) {
       std::fprintf(stderr, "step %lld  distance %lld  loss %.3f  accuracy %.3f  tokens %lld\n",
@@ -63,6 +67,7 @@ int main(int argc, char** argv) try {
   train->add_option("--config", config, "config.json of the model")->required();
   train->add_option("--from", train_options.from, "Checkpoint to go on from");
   train->add_option("--out", train_options.out, "Checkpoint folder")->required();
+  train->add_option("--block-width", train_options.block_width, "Instead of the configuration's");
   train->add_option("--first-distance", train_options.first_distance, "Tokens")->capture_default_str();
   train->add_option("--distance", train_options.last_distance, "The last, in tokens")->capture_default_str();
   train->add_option("--growth", train_options.growth, "Of the distance, once learned")->capture_default_str();
