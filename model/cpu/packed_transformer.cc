@@ -1,8 +1,6 @@
 #include "model/cpu/packed_transformer.h"
 
 #include <cmath>
-#include <limits>
-#include <stdexcept>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -357,59 +355,6 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
   }
   recurrence = std::move(next);
   return x;
-}
-
-template <typename Seen>
-void PackedTransformer::each_logits(const at::Tensor& hidden, Seen&& seen) {
-  const auto rows = hidden.contiguous();
-  activate({data(rows), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
-  multiply(activations_, logits_, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
-    const auto column = group * PackedMatrix::kGroupColumns;
-    const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);
-    seen(row, column, std::span<const float>(values, static_cast<std::size_t>(count)));
-  });
-}
-
-PackedTransformer::Distribution PackedTransformer::distribution(std::size_t row) const {
-  const auto groups = static_cast<std::size_t>(logits_.groups());
-  const std::span parts(&sums_[row * groups], groups);
-  double max = -std::numeric_limits<double>::infinity(), sum = 0, weighted = 0;
-  for (const auto& part : parts) max = std::max<double>(max, part.max);
-  for (const auto& part : parts) {
-    const auto factor = std::exp(part.max - max);
-    sum += part.sum * factor;
-    weighted += part.weighted * factor;
-  }
-  const auto total = max + std::log(sum);
-  return {total, static_cast<float>(total - weighted / sum)};
-}
-
-void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
-                              std::vector<float>& logprobs, std::vector<float>* entropy) {
-  const auto first = logprobs.size(), groups = static_cast<std::size_t>(logits_.groups());
-  logprobs.resize(first + targets.size());
-  sums_.assign(targets.size() * groups, {-std::numeric_limits<float>::infinity(), 0, 0});
-  // A tile's logits are summed up where they come into being: there never are more.
-  each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
-    const auto at = static_cast<std::size_t>(row);
-    const auto group = static_cast<std::size_t>(column / PackedMatrix::kGroupColumns);
-    machine_.kernels.softmax_sums(logits.data(), std::ssize(logits), &sums_[at * groups + group]);
-    const auto target = static_cast<std::size_t>(targets[at] - column);  // out of range where below
-    if (target < logits.size()) logprobs[first + at] = logits[target];
-  });
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    const auto found = distribution(i);
-    logprobs[first + i] = static_cast<float>(logprobs[first + i] - found.log_sum);
-    if (entropy) entropy->push_back(found.entropy);
-  }
-}
-
-at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {
-  auto result = at::empty({hidden.size(0), config_.num_tokens}, hidden.options());
-  each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
-    std::ranges::copy(logits, data(result) + row * config_.num_tokens + column);
-  });
-  return result;
 }
 
 at::Tensor PackedTransformer::columns_of(Rows rows, Shape shape, std::int64_t columns) const {
