@@ -26,9 +26,9 @@ for model in "$@"; do
     states-fixed | states-memformer) states "$model" 2500 ;;
     routed)
       train --config training/recall/configs/routed.json --block-width 32 --out "$out/routed-short" --first-distance 20 \
-        --distance 777 --learned 0.95 --documents 64 --qk-scale 3 --learning-rate 1e-3 --steps-at-last 50
+        --distance 518 --learned 0.95 --documents 64 --qk-scale 3 --learning-rate 1e-3 --steps-at-last 0
       train --config training/recall/configs/routed.json --block-width 64 --from "$out/routed-short" --out "$out/routed" \
-        --first-distance 200 --growth 2 --distance 2048 --learned 0.97 --documents 32 --learning-rate 3e-4 --steps-at-last 50
+        --first-distance 200 --growth 2 --distance 1600 --learned 0.97 --documents 32 --learning-rate 3e-4 --steps-at-last 0
       ;;
     *) echo "train.sh: no model '$model': states, routed, states-fixed or states-memformer" >&2; exit 2 ;;
   esac
