@@ -11,7 +11,6 @@ namespace unroll {
 namespace {
 
 constexpr std::int64_t kRowCost = 16;  // multiply-adds that a row loop over as many numbers takes the time of
-constexpr std::int64_t kLooked = 64;   // scores of which the largest is looked at first
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 /// One position's key or value, of whatever it is stored as.
@@ -28,47 +27,55 @@ void unpack(const RoutedBlock& block, std::int64_t row, std::int64_t dim, float*
 
 }  // namespace
 
+/// Segments are the rows and positions the columns of the scores, so that what there is much of is not
+/// rearranged.
 void PackedRouting::search(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index,
                            std::int64_t count, Rows route_queries, Machine& machine) {
-  std::vector<at::Tensor> parts;
-  for (const auto& block : memory) parts.push_back(block->routes[index]);
-  const PackedMatrix routes(parts, Arithmetic::kFp32);
-  const auto width = parts.front().size(1);
-  activations_.resize(Arithmetic::kFp32, count, width);
-  machine.parallel(count, width * kRowCost, [&](std::int64_t row, Buffer&) {
-    activations_.set(row, route_queries[row], machine.kernels);
+  const auto in_block = memory.front()->routes.size(1), width = memory.front()->routes.size(2);
+  const auto segments = in_block * std::ssize(memory);
+  activations_.resize(Arithmetic::kFp32, segments, width);
+  machine.parallel(std::ssize(memory), in_block * width * kRowCost, [&](std::int64_t block, Buffer& room) {
+    const auto* routes = memory[static_cast<std::size_t>(block)]->routes.const_data_ptr<at::BFloat16>() +
+                         index * in_block * width;
+    auto* row = room.resize<float>(width);
+    for (std::int64_t i = 0; i < in_block; ++i) {
+      for (std::int64_t j = 0; j < width; ++j) row[j] = static_cast<float>(routes[i * width + j]);
+      activations_.set(block * in_block + i, row, machine.kernels);
+    }
   });
-  top_ = std::min(routed.top, routes.outputs());
+  auto rows = at::empty({count, width}, at::kFloat);
+  for (std::int64_t i = 0; i < count; ++i)
+    std::copy_n(route_queries[i], width, rows.mutable_data_ptr<float>() + i * width);
+  const PackedMatrix queries(std::array{rows}, Arithmetic::kFp32);
+  top_ = std::min(routed.top, segments);
   chosen_.assign(static_cast<std::size_t>(count * top_), {kNone, 0});
-  const auto groups = routes.groups();
-  // Of a tile of rows all groups one after the other: what a row has found already, little surpasses.
-  machine.parallel(round_up(count, kTile) / kTile, groups * routes.group_cost(),
-                   [&](std::int64_t tile, Buffer& room) {
-                     auto* scores = room.resize<float>(kTile * PackedMatrix::kGroupColumns);
-                     for (std::int64_t group = 0; group < groups; ++group) {
-                       routes.product(activations_, tile, 1, group, machine.kernels, scores);
-                       const auto first = group * PackedMatrix::kGroupColumns;
-                       const auto columns = std::min(PackedMatrix::kGroupColumns, routes.outputs() - first);
-                       for (auto row = tile * kTile; row < std::min(count, (tile + 1) * kTile); ++row)
-                         choose(scores + row % kTile * PackedMatrix::kGroupColumns, first, columns,
-                                machine.kernels, &chosen_[static_cast<std::size_t>(row * top_)]);
-                     }
-                   });
+  const auto tiles = round_up(segments, kTile) / kTile;
+  machine.parallel(queries.groups(), tiles * queries.group_cost(), [&](std::int64_t group, Buffer& room) {
+    auto* scores = room.resize<float>((kTile + 1) * PackedMatrix::kGroupColumns);
+    auto* least = scores + kTile * PackedMatrix::kGroupColumns;  // what a position's next must surpass
+    const auto first = group * PackedMatrix::kGroupColumns;
+    const auto columns = std::min(PackedMatrix::kGroupColumns, count - first);
+    std::fill_n(least, columns, kNone);
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      queries.product(activations_, tile, 1, group, machine.kernels, scores);
+      for (auto segment = tile * kTile; segment < std::min(segments, (tile + 1) * kTile); ++segment)
+        choose(scores + segment % kTile * PackedMatrix::kGroupColumns, segment, columns, machine.kernels,
+               &chosen_[static_cast<std::size_t>(first * top_)], least);
+    }
+  });
 }
 
-/// Takes in what of a row's next scores belongs among its best so far, best first; of equals the older.
-void PackedRouting::choose(const float* scores, std::int64_t first, std::int64_t count,
-                           const RowKernels& kernels, Candidate* best) const {
-  auto& least = best[top_ - 1];
-  for (std::int64_t begin = 0; begin < count; begin += kLooked) {
-    const auto end = std::min(count, begin + kLooked);
-    if (kernels.largest(scores + begin, end - begin) <= least.score) continue;
-    for (auto i = begin; i < end; ++i) {
-      if (scores[i] <= least.score) continue;
-      auto place = top_ - 1;
-      for (; place > 0 && best[place - 1].score < scores[i]; --place) best[place] = best[place - 1];
-      best[place] = {scores[i], static_cast<std::int32_t>(first + i)};
-    }
+/// Takes a segment in where it belongs among a position's best so far, best first; of equals the older.
+void PackedRouting::choose(const float* scores, std::int64_t segment, std::int64_t columns,
+                           const RowKernels& kernels, Candidate* best, float* least) const {
+  if (!kernels.any_above(scores, least, columns)) return;
+  for (std::int64_t i = 0; i < columns; ++i) {
+    if (scores[i] <= least[i]) continue;
+    auto* mine = best + i * top_;
+    auto place = top_ - 1;
+    for (; place > 0 && mine[place - 1].score < scores[i]; --place) mine[place] = mine[place - 1];
+    mine[place] = {scores[i], static_cast<std::int32_t>(segment)};
+    least[i] = mine[top_ - 1].score;
   }
 }
 

@@ -31,8 +31,8 @@ class PackedRouting {
   };
   void search(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index,
               std::int64_t count, Rows route_queries, Machine& machine);
-  void choose(const float* scores, std::int64_t first, std::int64_t count, const RowKernels& kernels,
-              Candidate* best) const;
+  void choose(const float* scores, std::int64_t segment, std::int64_t columns, const RowKernels& kernels,
+              Candidate* best, float* least) const;
   void attend(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index,
               const float* queries, const Candidate* candidates, float* out, const RowKernels& kernels,
               Buffer& room) const;

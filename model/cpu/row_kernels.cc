@@ -187,11 +187,11 @@ void softmax_sums(const float* logits, std::int64_t count, SoftmaxSums* sums) {
   sums->weighted = sums->weighted * factor + weighted;
 }
 
-float largest(const float* x, std::int64_t count) {
-  float most = x[0];
-#pragma omp simd reduction(max : most)
-  for (std::int64_t i = 0; i < count; ++i) most = x[i] > most ? x[i] : most;
-  return most;
+bool any_above(const float* x, const float* limits, std::int64_t count) {
+  int above = 0;
+#pragma omp simd reduction(| : above)
+  for (std::int64_t i = 0; i < count; ++i) above |= x[i] > limits[i];
+  return above != 0;
 }
 
 float dot(const float* a, const float* b, std::int64_t count) {
@@ -210,7 +210,7 @@ void add_scaled(float* x, const float* y, float factor, std::int64_t count) {
 
 extern const RowKernels UNROLL_ROW_KERNELS;
 const RowKernels UNROLL_ROW_KERNELS{
-    layer_norm, unit_length, rotate,       gelu_gate,    add,          blend,   scale, to_bf16,
-    to_uint8,   from_int32,  softmax_fp32, softmax_bf16, softmax_sums, largest, dot,   add_scaled};
+    layer_norm, unit_length, rotate,       gelu_gate,    add,          blend,     scale, to_bf16,
+    to_uint8,   from_int32,  softmax_fp32, softmax_bf16, softmax_sums, any_above, dot,   add_scaled};
 
 }  // namespace unroll

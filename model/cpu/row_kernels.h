@@ -46,7 +46,7 @@ struct RowKernels {
                         SoftmaxSums* sums, std::uint16_t* out);
   /// The sums alone, `weighted` among them.
   void (*softmax_sums)(const float* logits, std::int64_t count, SoftmaxSums* sums);
-  float (*largest)(const float* x, std::int64_t count);
+  bool (*any_above)(const float* x, const float* limits, std::int64_t count);
   float (*dot)(const float* a, const float* b, std::int64_t count);
   /// x += factor * y.
   void (*add_scaled)(float* x, const float* y, float factor, std::int64_t count);
