@@ -18,6 +18,8 @@ states() {
     --documents 64 --qk-scale 3 --steps "$steps" || true
   train --config "$config" --block-width 128 --from "$out/$1-short" --out "$out/$1" --first-distance 129 --growth 2 \
     --distance 8192 --learned 0.97 --documents 32 --learning-rate 5e-4 --steps-at-last 60 --steps "$steps"
+  train --config "$config" --block-width 128 --from "$out/$1" --out "$out/$1" --first-distance 1024 --growth 8 \
+    --distance 8192 --learned 0.985 --documents 32 --learning-rate 3e-4 --steps-at-last 40 --steps "$steps"
 }
 
 for model in "$@"; do

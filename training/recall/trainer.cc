@@ -28,17 +28,6 @@ struct Batch {
   at::Tensor answers;              ///< int64 [documents]
 };
 
-Batch make_batch(Source& source, const TrainOptions& options, std::int64_t before, std::int64_t distance) {
-  std::vector<at::Tensor> rows;
-  std::vector<std::int64_t> answers;
-  for (int i = 0; i < options.documents; ++i) {
-    const auto document = source.make(before, distance, options.pairs);
-    rows.push_back(at::tensor(document.tokens));
-    answers.push_back(document.answer);
-  }
-  return {at::stack(rows).split(options.config.block_width, 1), at::tensor(answers)};
-}
-
 class Trainer {
  public:
   explicit Trainer(const TrainOptions& options)
@@ -79,12 +68,28 @@ class Trainer {
     return std::uniform_int_distribution<std::int64_t>(least, most)(random_);
   }
 
+  /// Documents of one length, whose keys stand at different places of a block: what of the length is not in
+  /// front of a key is its distance.
+  Batch make_batch(std::int64_t length) {
+    std::vector<at::Tensor> rows;
+    std::vector<std::int64_t> answers;
+    for (int i = 0; i < options_.documents; ++i) {
+      const auto before = between(0, std::min(options_.config.block_width - 1, length - shortest()));
+      const auto document = source_.make(before, length - before, options_.pairs);
+      rows.push_back(at::tensor(document.tokens));
+      answers.push_back(document.answer);
+    }
+    return {at::stack(rows).split(options_.config.block_width, 1), at::tensor(answers)};
+  }
+  /// The least distance that there is.
+  std::int64_t shortest() const { return kKeyLetters + 2 + (options_.pairs - 1) * (kKeyLetters + 3); }
+
   void step() {
     const bool shorter = std::bernoulli_distribution(kShortShare)(random_);
     const auto least = std::min(options_.first_distance, distance_);
     const auto distance =
         shorter ? between(least, distance_) : between(std::max(least, distance_ * 3 / 4), distance_);
-    const auto batch = make_batch(source_, options_, between(0, options_.config.block_width - 1), distance);
+    const auto batch = make_batch(distance + options_.config.block_width / 2);
     const BlockRecurrentTransformer model(options_.config, parameters_);
     double right = 0;
     const auto answer = [&](std::size_t index, const at::Tensor& hidden, const at::Tensor&) {
