@@ -50,7 +50,8 @@ at::Tensor gather_by_copy(const RoutedMemory& memory, const at::Tensor& places, 
   return scales.defined() ? values * scales : values;
 }
 
-at::Tensor gather_with_gradients(const RoutedMemory& memory, const at::Tensor& places, std::int64_t segment) {
+/// The same with gradients, and on any device.
+at::Tensor gather_all(const RoutedMemory& memory, const at::Tensor& places, std::int64_t segment) {
   std::vector<at::Tensor> blocks;
   for (const auto& block : memory) blocks.push_back(block->unpacked());
   const auto all = at::cat(blocks, 2).unflatten(2, {-1, segment}).flatten(3);  // [2, batch, segments, ...]
@@ -122,8 +123,8 @@ at::Tensor RoutedAttention::read(const at::Tensor& x, const RoutedMemory& memory
   const auto routed = route(project(x, to_route_q), memory);
   const auto chosen = routed.places.size(2);
   const auto flat = routed.places.flatten(1).contiguous();
-  const auto kv = (c10::InferenceMode::is_enabled() ? gather_by_copy(memory, flat, segment)
-                                                    : gather_with_gradients(memory, flat, segment))
+  const bool copies = c10::InferenceMode::is_enabled() && flat.is_cpu();
+  const auto kv = (copies ? gather_by_copy(memory, flat, segment) : gather_all(memory, flat, segment))
                       .unflatten(2, {length, chosen * segment});  // [2, batch, n, positions, kv_dim]
   const auto q = attention.ready_queries(split_heads(project(x, to_q), heads), nullptr).transpose(1, 2);
   const auto to_positions = [&](const at::Tensor& segments) {

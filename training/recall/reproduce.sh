@@ -2,7 +2,8 @@
 # The accuracies of docs/experiments.md, from the stored checkpoints: each with what it remembers by, and with that dropped
 # after every block as the control.
 #     training/recall/reproduce.sh OUT [DOCUMENTS]
-# OUT/NAME.json, and the table and the picture of them. Ten minutes on two cores with 100 documents a distance.
+# OUT/NAME.json, and the table and the picture of them. Half an hour on two cores with 100 documents a distance, most of it 250,000
+# tokens of routed memory.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 recall="${RECALL:-build/bin/recall}"
