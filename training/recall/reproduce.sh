@@ -2,13 +2,13 @@
 # The accuracies of docs/experiments.md, from the stored checkpoints: each with what it remembers by, and with that dropped
 # after every block as the control.
 #     training/recall/reproduce.sh OUT [DOCUMENTS]
-# OUT/NAME.json, and the table and the picture of them. Half an hour on two cores with 100 documents a distance, most of it 250,000
-# tokens of routed memory.
+# OUT/NAME.json, and the table and the picture of them. A quarter of an hour on two cores with 40 documents a distance, most of it
+# routed memory at 250,000 tokens.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 recall="${RECALL:-build/bin/recall}"
 out="${1:?OUT is missing: where results go}"
-documents="${2:-100}"
+documents="${2:-40}"
 mkdir -p "$out"
 
 measure() {
