@@ -202,7 +202,7 @@ void add_train_numbers(CLI::App& train, TrainCommand& command) {
   number("--memory-dropout", options.memory_dropout, "Chance, each time, that memories are dropped");
   number("--state-dropout", options.state_dropout, "Chance, each time, that states are dropped");
   train.add_flag("--memory-replay", options.memory_replay,
-                   "Gradients in the memory of one block, for a third more work");
+                 "Gradients in the memory of one block, for a third more work");
   number("--compression-loss", options.compression_loss, "Weight of the compressed memories' loss");
   number("--ema", options.average_decay, "Decay of the weights' average, which is then the model; 0: none");
   number("--hold-out", options.hold_out, "Share of each document, its end, to validate on");
