@@ -154,7 +154,8 @@ INSTANTIATE_TEST_SUITE_P(
                        {"routed_memory_dtype", "int8"},
                        {"recurrent_layers", nlohmann::json::array()},
                        {"use_memories", false},
-                       {"multi_query", false}}));
+                       {"multi_query", false}}),
+    option_name);
 
 class StateGates : public testing::Test {};
 

@@ -1,6 +1,7 @@
 // What the tests of model/ share.
 #pragma once
 
+#include <cctype>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -32,6 +33,16 @@ inline ModelConfig three_layers(const nlohmann::json& changes = nlohmann::json::
                         {"num_state_vectors", 6}};
   config.update(changes);
   return parse_model_config(config);
+}
+
+/// A test's name by the options it is of: their letters and digits.
+inline std::string option_name(const testing::TestParamInfo<nlohmann::json>& info) {
+  std::string name;
+  for (const char c : info.param.dump()) {
+    if (std::isalnum(static_cast<unsigned char>(c))) name += c;
+    if (c == ':' || c == ',' || c == '_') name += '_';
+  }
+  return name.empty() ? "defaults" : name;
 }
 
 /// The text of the std::runtime_error that `call` must throw.

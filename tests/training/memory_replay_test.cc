@@ -88,7 +88,8 @@ INSTANTIATE_TEST_SUITE_P(
                     nlohmann::json{{"routed_memory_layer", 2},
                                    {"routed_memory_segment", 2},
                                    {"routed_memory_top", 3},
-                                   {"routed_memory_tokens", 16}}));
+                                   {"routed_memory_tokens", 16}}),
+    option_name);
 
 }  // namespace
 }  // namespace unroll
