@@ -20,13 +20,14 @@ at::Tensor add_residual(const at::Tensor& x, const at::Tensor& branch, const at:
   return decay * branch + (1 - decay) * x;
 }
 
-/// Which positions of the next memory count: those that hold nothing of what did not. Memories move as
-/// memory.h says, and with them what is known of them.
+/// Which positions of the next memory count, undefined where all do: those that hold nothing of what did not.
+/// Memories move as memory.h says, and with them what is known of them.
 at::Tensor next_visible(ModelConfig config, const at::Tensor& visible) {
   config.compressed_mem_method = CompressionMethod::kMean;
   const auto past = visible.to(at::kFloat).unsqueeze(0).unsqueeze(-1);  // [1, batch, positions, 1]
   const auto block = at::ones({1, visible.size(0), config.block_width, 1}, past.options());
-  return next_memory(config, {}, past, block).squeeze(-1).squeeze(0) >= 1;
+  const auto next = next_memory(config, {}, past, block).squeeze(-1).squeeze(0) >= 1;
+  return next.all().item<bool>() ? at::Tensor() : next;
 }
 
 }  // namespace

@@ -300,28 +300,30 @@ namespace {
 /// The reference's constructor has no such arguments, and takes all the others as they stand.
 void add_extensions(nlohmann::json& json, const ModelConfig& config) {
   const ModelConfig off;
-  const auto add = [&](const char* key, const auto& value, const auto& otherwise) {
-    if (value != otherwise) json[key] = value;
+  const auto add = [&](const char* key, const auto member) {
+    if (config.*member != off.*member) json[key] = config.*member;
   };
-  add("apply_qk_rmsnorm_scale", config.apply_qk_rmsnorm_scale, off.apply_qk_rmsnorm_scale);
-  add("use_memories", config.use_memories, off.use_memories);
-  add("multi_query", config.multi_query, off.multi_query);
-  add("gate_residuals", config.gate_residuals, off.gate_residuals);
-  add("document_cache_tokens", config.document_cache_tokens, off.document_cache_tokens);
-  add("dynamic_position_bias", config.dynamic_position_bias, off.dynamic_position_bias);
-  add("enhanced_recurrence", config.enhanced_recurrence, off.enhanced_recurrence);
-  add("memory_blocks", config.memory_blocks, off.memory_blocks);
-  if (config.state_gate != off.state_gate) json["state_gate"] = name_of(kStateGates, config.state_gate);
-  if (config.state_cell != off.state_cell) json["state_cell"] = name_of(kStateCells, config.state_cell);
-  if (config.compressed_mem_method != off.compressed_mem_method)
-    json["compressed_mem_method"] = name_of(kCompressionMethods, config.compressed_mem_method);
-  add("compressed_mem_generations", config.compressed_mem_generations, off.compressed_mem_generations);
-  add("routed_memory_layer", config.routed_memory_layer, off.routed_memory_layer);
-  add("routed_memory_tokens", config.routed_memory_tokens, off.routed_memory_tokens);
-  add("routed_memory_segment", config.routed_memory_segment, off.routed_memory_segment);
-  add("routed_memory_top", config.routed_memory_top, off.routed_memory_top);
-  add("routed_memory_dim", config.routed_memory_dim, off.routed_memory_dim);
-  add("routed_memory_dtype", config.routed_memory_dtype, off.routed_memory_dtype);
+  const auto add_choice = [&](const char* key, const auto member, const auto& choices) {
+    if (config.*member != off.*member) json[key] = name_of(choices, config.*member);
+  };
+  add("apply_qk_rmsnorm_scale", &ModelConfig::apply_qk_rmsnorm_scale);
+  add("use_memories", &ModelConfig::use_memories);
+  add("multi_query", &ModelConfig::multi_query);
+  add("gate_residuals", &ModelConfig::gate_residuals);
+  add("document_cache_tokens", &ModelConfig::document_cache_tokens);
+  add("dynamic_position_bias", &ModelConfig::dynamic_position_bias);
+  add("enhanced_recurrence", &ModelConfig::enhanced_recurrence);
+  add("memory_blocks", &ModelConfig::memory_blocks);
+  add_choice("state_gate", &ModelConfig::state_gate, kStateGates);
+  add_choice("state_cell", &ModelConfig::state_cell, kStateCells);
+  add_choice("compressed_mem_method", &ModelConfig::compressed_mem_method, kCompressionMethods);
+  add("compressed_mem_generations", &ModelConfig::compressed_mem_generations);
+  add("routed_memory_layer", &ModelConfig::routed_memory_layer);
+  add("routed_memory_tokens", &ModelConfig::routed_memory_tokens);
+  add("routed_memory_segment", &ModelConfig::routed_memory_segment);
+  add("routed_memory_top", &ModelConfig::routed_memory_top);
+  add("routed_memory_dim", &ModelConfig::routed_memory_dim);
+  add("routed_memory_dtype", &ModelConfig::routed_memory_dtype);
 }
 
 }  // namespace

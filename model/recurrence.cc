@@ -7,14 +7,16 @@
 
 namespace unroll {
 
-void Recurrence::forget(const at::Tensor& rows) {
+void Recurrence::forget(const at::Tensor& rows, std::span<const at::Tensor> initial) {
+  if (!rows.any().item<bool>()) return;
+  for (std::size_t i = 0; i < states.size(); ++i)
+    states[i] = at::where(rows.view({-1, 1, 1}), initial[i], states[i]);
   const auto kept = rows.logical_not();
   if (!memories.empty()) {
     const auto before = memories_visible.defined()
                             ? memories_visible
                             : at::ones({rows.size(0), memories.front().size(2)}, rows.options());
     memories_visible = before.logical_and(kept.unsqueeze(1));
-    if (memories_visible.all().item<bool>()) memories_visible.reset();
   }
   for (auto& block : routed) {
     auto seen = std::make_shared<RoutedBlock>(*block);

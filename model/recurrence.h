@@ -22,9 +22,9 @@ struct Recurrence {
   /// start documents at different times.
   at::Tensor memories_visible;
 
-  /// What is kept of these rows (bool [batch], true: begins a document) counts no more. States are the
-  /// caller's to reset.
-  void forget(const at::Tensor& rows);
+  /// Rows (bool [batch], true) that begin a document: what is kept of them counts no more, and their states
+  /// are `initial` again, one a recurrent layer as initial_states() gives them.
+  void forget(const at::Tensor& rows, std::span<const at::Tensor> initial);
   /// The same values cut off from the graph that made them: the border of truncated back-propagation.
   Recurrence detached() const;
   /// One row of the batch, as a batch of one that holds nothing of the others.

@@ -108,15 +108,6 @@ class Trainer {
     if (chance(state_.random) < options_.state_dropout) state_.recurrence.states.clear();
   }
 
-  /// Forgets memories and states of the rows that begin a document with this block: bool [lanes].
-  void reset_rows(const BlockRecurrentTransformer& model, const at::Tensor& begins,
-                  Recurrence& recurrence) const {
-    recurrence.forget(begins);
-    const auto initial = model.initial_states(options_.lanes);
-    for (std::size_t i = 0; i < recurrence.states.size(); ++i)
-      recurrence.states[i] = at::where(begins.view({-1, 1, 1}), initial[i], recurrence.states[i]);
-  }
-
   struct Pass {
     double loss = 0;
     std::int64_t tokens = 0;
@@ -147,7 +138,7 @@ class Trainer {
     drop_at_random();
     const auto blocks = take_blocks();
     const auto before_block = [&](std::size_t index, Recurrence& recurrence) {
-      reset_rows(model, blocks.begins[index], recurrence);
+      recurrence.forget(blocks.begins[index], model.initial_states(options_.lanes));
     };
     double nats = 0;
     const auto loss_of = [&](std::size_t index, const at::Tensor& hidden, const at::Tensor& compression) {

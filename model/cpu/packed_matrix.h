@@ -23,6 +23,8 @@ namespace unroll {
 enum class Arithmetic { kFp32, kBf16, kInt8 };
 
 constexpr std::int64_t kTile = 64;
+/// Multiply-adds that a row loop over as many numbers takes the time of, for Machine::parallel().
+constexpr std::int64_t kRowCost = 16;
 constexpr std::int64_t kMostTiles = 4;  // of rows, that a panel of weights is multiplied with at once
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
   return (n + to - 1) / to * to;

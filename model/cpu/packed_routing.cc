@@ -10,7 +10,6 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kRowCost = 16;  // multiply-adds that a row loop over as many numbers takes the time of
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 /// One position's key or value, of whatever it is stored as.
@@ -86,7 +85,7 @@ void PackedRouting::attend(const RoutedAttention& routed, const RoutedMemory& me
   const auto batch = first.size(1), width = first.size(2), kv_dim = first.size(3);
   const auto heads = routed.heads, dim = routed.to_q.size(0) / heads, kv_heads = kv_dim / dim;
   const auto in_block = width / routed.segment, positions = top_ * routed.segment;
-  auto* keys = room.resize<float>(positions * 2 * kv_dim + heads * dim + positions);
+  auto* keys = room.resize<float>(positions * 2 * kv_dim + dim + positions);
   auto* values = keys + positions * kv_dim;
   auto* query = values + positions * kv_dim;
   auto* weights = query + dim;

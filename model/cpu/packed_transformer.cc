@@ -8,9 +8,6 @@
 namespace unroll {
 namespace {
 
-/// Multiply-adds that a row loop over as many numbers takes the time of, for parallel().
-constexpr std::int64_t kRowCost = 16;
-
 float* data(const at::Tensor& tensor) {
   return tensor.mutable_data_ptr<float>();
 }

@@ -9,18 +9,10 @@
 #include "model/cpu/packed_transformer.h"
 
 namespace unroll {
-namespace {
-
-float* data(const at::Tensor& tensor) {
-  return tensor.mutable_data_ptr<float>();
-}
-
-}  // namespace
-
 template <typename Seen>
 void PackedTransformer::each_logits(const at::Tensor& hidden, Seen&& seen) {
   const auto rows = hidden.contiguous();
-  activate({data(rows), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
+  activate({rows.mutable_data_ptr<float>(), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
   multiply(activations_, logits_, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);
@@ -65,7 +57,7 @@ void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int
 at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {
   auto result = at::empty({hidden.size(0), config_.num_tokens}, hidden.options());
   each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
-    std::ranges::copy(logits, data(result) + row * config_.num_tokens + column);
+    std::ranges::copy(logits, result.mutable_data_ptr<float>() + row * config_.num_tokens + column);
   });
   return result;
 }

@@ -93,10 +93,7 @@ TEST_P(Extension, ARowThatBeginsADocumentKnowsNothingOfTheLast) {
     const auto now = tokens.narrow(1, block * kWidth, kWidth);
     if (block == kBegin) {
       const auto begins = at::tensor({0, 1}).to(at::kBool);
-      both.forget(begins);
-      const auto initial = model.initial_states(2);
-      for (std::size_t i = 0; i < both.states.size(); ++i)
-        both.states[i] = at::where(begins.view({-1, 1, 1}), initial[i], both.states[i]);
+      both.forget(begins, model.initial_states(2));
     }
     actual.push_back(model.forward_block(now, both));
     if (block >= kBegin) expected.push_back(model.forward_block(now.narrow(0, 1, 1), alone));

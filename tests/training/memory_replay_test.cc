@@ -26,9 +26,7 @@ class MemoryReplay : public testing::TestWithParam<nlohmann::json> {
   void before_block(const BlockRecurrentTransformer& model, std::size_t index, Recurrence& recurrence) const {
     if (index != 2) return;
     const auto begins = at::tensor({0, 1}).to(at::kBool);
-    recurrence.forget(begins);
-    for (auto& state : recurrence.states)
-      state = at::where(begins.view({-1, 1, 1}), model.initial_states(2).front(), state);
+    recurrence.forget(begins, model.initial_states(2));
   }
 
   static at::Tensor loss(const BlockRecurrentTransformer& model, std::size_t index, const at::Tensor& hidden,

@@ -15,11 +15,11 @@ namespace {
 
 constexpr std::int64_t kStepsInLine = 50;
 
-int run_train(TrainOptions& options, const std::filesystem::path& config) {
+int run_train(TrainOptions& options, const std::filesystem::path& config, std::int64_t block_width) {
   options.config = load_model_config(config);
-  if (options.block_width > 0) {
-    options.config.block_width = options.block_width;
-    options.config.max_seq_len = 2 * options.block_width;
+  if (block_width > 0) {
+    options.config.block_width = block_width;
+    options.config.max_seq_len = 2 * block_width;
   }
   const bool learned = train(options, [](const TrainProgress& progress) {
     if (progress.step % kStepsInLine == 0) {
@@ -63,11 +63,12 @@ int main(int argc, char** argv) try {
   app.require_subcommand(1);
   TrainOptions train_options;
   std::filesystem::path config;
+  std::int64_t block_width = 0;
   auto* train = app.add_subcommand("train", "Train a small model");
   train->add_option("--config", config, "config.json of the model")->required();
   train->add_option("--from", train_options.from, "Checkpoint to go on from");
   train->add_option("--out", train_options.out, "Checkpoint folder")->required();
-  train->add_option("--block-width", train_options.block_width, "Instead of the configuration's");
+  train->add_option("--block-width", block_width, "Instead of the configuration's");
   train->add_option("--first-distance", train_options.first_distance, "Tokens")->capture_default_str();
   train->add_option("--distance", train_options.last_distance, "The last, in tokens")->capture_default_str();
   train->add_option("--growth", train_options.growth, "Of the distance, once learned")->capture_default_str();
@@ -97,7 +98,7 @@ int main(int argc, char** argv) try {
   test->add_option("--threads", test_options.threads, "0: as many as there are cores");
   test->add_option("--format", format)->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  return *train ? run_train(train_options, config) : run_test(test_options, format == "json");
+  return *train ? run_train(train_options, config, block_width) : run_test(test_options, format == "json");
 } catch (const std::exception& error) {
   std::cerr << "recall: " << error.what() << "\n";
   return 1;

@@ -11,10 +11,9 @@
 namespace unroll::recall {
 
 struct TrainOptions {
-  ModelConfig config;            ///< num_tokens is set to the task's.
-  std::int64_t block_width = 0;  ///< In the place of the configuration's; 0: that.
-  std::filesystem::path from;    ///< Checkpoint to go on from; empty: fresh weights.
-  std::filesystem::path out;     ///< Checkpoint folder, written whenever the distance grows, and at the end.
+  ModelConfig config;          ///< num_tokens is set to the task's.
+  std::filesystem::path from;  ///< Checkpoint to go on from; empty: fresh weights.
+  std::filesystem::path out;   ///< Checkpoint folder, written whenever the distance grows, and at the end.
   std::int64_t first_distance = 64, last_distance = 8192;  ///< Tokens.
   double growth = 1.5;               ///< Of the distance, when the model has learned the last one.
   double learned = 0.95;             ///< Share of right answers, over the last steps, that counts as learned.
