@@ -1,4 +1,4 @@
-// documents, cancel, attach, status: what only a daemon can answer.
+// documents, cancel, attach, status, reload: what only a daemon can answer.
 #include <iostream>
 #include <memory>
 
@@ -115,6 +115,14 @@ int cancel(const DaemonOptions& options) {
   return 0;
 }
 
+int reload(const DaemonOptions& options) {
+  Connection daemon = require_daemon(options.shared.socket);
+  const json answer = daemon.call(method::kReload, json::object());
+  std::cout << "new documents are read with model "
+            << one_line(answer.at("model").at("name").get<std::string>()) << '\n';
+  return 0;
+}
+
 int attach(const DaemonOptions& options) {
   Connection daemon = require_daemon(options.shared.socket);
   ResultWriter writer(options.shared.out);
@@ -157,6 +165,12 @@ void add_daemon_commands(CommandLine& line) {
   add_format_flags(*command, options->shared, "ndjson");
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return attach(*options); });
+
+  options = std::make_shared<DaemonOptions>();
+  command = line.app().add_subcommand(
+      "reload", "Have the daemon load its configuration's model and plugins again, for documents to come");
+  add_socket_flag(*command, options->shared);
+  line.on(command, [options] { return reload(*options); });
 
   options = std::make_shared<DaemonOptions>();
   command = line.app().add_subcommand("status", "The daemon: its model, plugins, limits and counters");

@@ -240,7 +240,8 @@ class EmbeddedReader : public Reader {
   }
   std::unique_ptr<Reader> another() override { return std::make_unique<EmbeddedReader>(engine_); }
   std::string model() override {
-    return model_text(engine_->model_info().checkpoint, engine_->model_info().dtype);
+    const Revision revision = engine_->revision();
+    return model_text(revision.model->info().checkpoint, revision.model->info().dtype);
   }
 
  private:
@@ -264,8 +265,8 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
   engine.journal = journal;
   // Whoever gave a journal may come back for a document after a long while.
   if (!journal.empty()) engine.keep_finished = std::chrono::hours(24 * 365);
-  return std::make_unique<EmbeddedReader>(std::make_shared<Engine>(std::move(blocks), std::move(vocabulary),
-                                                                   std::move(plugins), std::move(engine)));
+  return std::make_unique<EmbeddedReader>(std::make_shared<Engine>(
+      Revision{std::move(blocks), std::move(vocabulary), std::move(plugins)}, std::move(engine)));
 }
 
 }  // namespace unroll

@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
@@ -14,6 +15,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
+#include "daemon/reloader.h"
 #include "daemon/source_files.h"
 #include "engine/engine.h"
 
@@ -36,6 +38,7 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   Engine& engine;
   const Config& config;
   SourceFiles files{kMostOpenFiles};
+  std::function<void(Reloader::Done)> reload;  ///< Set by the server, as long as it lives.
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<const Connection*, std::weak_ptr<Connection>> connections;
   std::unordered_multiset<std::uint32_t> greeting;  ///< Peers of connections whose first byte is awaited.

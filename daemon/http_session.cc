@@ -11,6 +11,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include "daemon/metrics.h"
 #include "daemon/server_info.h"
 
 namespace unroll {
@@ -88,7 +89,7 @@ asio::awaitable<void> HttpSession::route() {
       if (require_method(path, http::verb::get)) respond(200, "text/plain; charset=utf-8", "ok\n");
     } else if (path == "/metrics") {
       if (require_method(path, http::verb::get))
-        respond(200, "text/plain; version=0.0.4", prometheus_text(context_));
+        respond(200, "text/plain; version=0.0.4", metrics_text(context_));
     } else if (path == kDocumentsPath) {
       if (require_method(path, http::verb::get))
         respond_json(documents_to_json(context_.engine.list(owner_)));

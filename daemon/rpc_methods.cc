@@ -275,8 +275,26 @@ std::optional<json> RpcSession::stats(const Request& request) {
 
 std::optional<json> RpcSession::reload(const Request& request) {
   const Params params(method::kReload, request.params, {});
-  throw Error(ErrorCode::kMethodNotFound,
-              "server.reload is not available yet; restart the daemon, its documents can be resumed");
+  if (owner_ != ::geteuid() && owner_ != 0) {
+    throw Error(ErrorCode::kPermission,
+                "server.reload is for root and the daemon's own user; ask the administrator");
+  }
+  reloading_ = true;
+  std::weak_ptr<RpcSession> weak = std::static_pointer_cast<RpcSession>(shared_from_this());
+  context_.reload([weak, request](const std::optional<Error>& error) {
+    if (const auto self = weak.lock()) self->answer_reload(request.has_id ? request.id : json(), error);
+  });
+  return std::nullopt;
+}
+
+/// `id` is null for a notification.
+void RpcSession::answer_reload(const json& id, const std::optional<Error>& error) {
+  reloading_ = false;
+  if (!id.is_null()) {
+    send(error ? error_line(id, *error)
+               : result_line(id, json{{"model", model_to_json(context_.engine.revision().model->info())}}));
+  }
+  signal();
 }
 
 std::optional<json> RpcSession::ping(const Request& request) {

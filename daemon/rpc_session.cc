@@ -46,7 +46,8 @@ asio::awaitable<void> RpcSession::serve_half_closed() {
   socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->close();
   });
-  while (is_open() && !stopping_ && !(documents_.empty() && tickets_.empty())) co_await wait_for_signal();
+  while (is_open() && !stopping_ && (reloading_ || !(documents_.empty() && tickets_.empty())))
+    co_await wait_for_signal();
   if (is_open()) co_await finish();
 }
 

@@ -62,7 +62,8 @@ class RpcSession : public Connection {
   void handle(std::string_view line);
   void handle(const Request& request);
   void release(const std::shared_ptr<Ticket>& ticket);
-  bool must_wait() const { return tickets_.size() > kMaxTickets || !has_room(); }
+  void answer_reload(const nlohmann::json& id, const std::optional<Error>& error);
+  bool must_wait() const { return reloading_ || tickets_.size() > kMaxTickets || !has_room(); }
 
   // rpc_methods.cc
   static std::span<const Method> methods();
@@ -89,6 +90,7 @@ class RpcSession : public Connection {
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
   bool too_long_ = false;
   bool stopping_ = false;
+  bool reloading_ = false;  ///< The answer is awaited.
   std::vector<UniqueFd> descriptors_;
   bool descriptors_cut_ = false;  ///< More came than kMaxDescriptors.
   std::map<DocumentId, Document> documents_;

@@ -24,7 +24,7 @@ namespace unroll {
 namespace asio = boost::asio;
 namespace {
 
-constexpr std::chrono::seconds kTick{2};
+constexpr std::chrono::milliseconds kTick{2000};
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr int kClosingPolls = 150;  // 3 s: a little longer than a connection lingers
 constexpr std::chrono::milliseconds kAcceptPause{100};
@@ -36,6 +36,12 @@ std::optional<std::uint32_t> peer_uid(Socket& socket) {
   return peer.uid;
 }
 
+std::chrono::milliseconds watchdog_time() {
+  std::uint64_t microseconds = 0;
+  if (::sd_watchdog_enabled(0, &microseconds) <= 0) return {};
+  return std::chrono::milliseconds(microseconds / 1000);
+}
+
 bool begins_json(char first) {
   return first == '{' || first == '[' || first == ' ' || first == '\t' || first == '\r' || first == '\n';
 }
@@ -43,18 +49,24 @@ bool begins_json(char first) {
 }  // namespace
 
 Server::Server(asio::io_context& io, asio::thread_pool& readers, Engine& engine, const Config& config,
-               SocketFile socket)
+               SocketFile socket, Reloader::Load load)
     : io_(io),
       readers_(readers),
       context_(std::make_shared<ServerContext>(io, readers, engine, config)),
       file_(std::move(socket)),
+      reloader_(io, engine, std::move(load)),
       acceptor_(io, asio::local::stream_protocol(), file_.release()),
       termination_(io, SIGTERM, SIGINT),
       hangup_(io, SIGHUP),
       ticker_(io),
-      closing_(io) {}
+      closing_(io),
+      watchdog_(watchdog_time()),
+      tick_(watchdog_.count() > 0 ? std::min(kTick, watchdog_ / 4) : kTick) {
+  context_->reload = [this](Reloader::Done done) { reloader_.reload(std::move(done)); };
+}
 
 Server::~Server() {
+  context_->reload = nullptr;
   readers_.stop();
   readers_.join();
   if (drainer_.joinable()) drainer_.join();
@@ -96,7 +108,7 @@ void Server::wait_for_termination() {
 void Server::wait_for_hangup() {
   hangup_.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;
-    spdlog::warn("SIGHUP: reload is not available yet; restart the daemon, its documents can be resumed");
+    reloader_.reload([](const std::optional<Error>&) {});  // the log tells
     wait_for_hangup();
   });
 }
@@ -200,18 +212,30 @@ void Server::wait_for_connections(int polls) {
   closing_.async_wait([this, polls](const boost::system::error_code&) { wait_for_connections(polls - 1); });
 }
 
+/// A round is a launch of blocks at most. One that takes this long is stuck in a model or a plugin, however
+/// well this thread does: systemd should hear of it.
+bool Server::engine_goes_on(const EngineStats& stats) const {
+  return watchdog_.count() == 0 || stats.round_seconds < std::chrono::duration<double>(watchdog_).count() / 2;
+}
+
 /// Every few seconds: the watchdog, systemctl's status line, and memory that nobody needs.
 void Server::tick() {
   const EngineStats stats = context_->engine.stats();
   const std::uint64_t tokens = stats.tokens - std::exchange(last_tokens_, stats.tokens);
-  ::sd_notifyf(0, "WATCHDOG=1\nSTATUS=%zu documents open, %zu connections, %.0f tokens/s",
-               stats.open_documents, context_->connections.size(),
-               static_cast<double>(tokens) / std::chrono::duration<double>(kTick).count());
+  ::sd_notifyf(0, "STATUS=%zu documents open, %zu connections, %.0f tokens/s", stats.open_documents,
+               context_->connections.size(),
+               static_cast<double>(tokens) / std::chrono::duration<double>(tick_).count());
+  if (engine_goes_on(stats)) {
+    ::sd_notify(0, "WATCHDOG=1");
+  } else {
+    spdlog::error("the engine has been at one block for {:.0f} s; systemd restarts the daemon if it stays so",
+                  stats.round_seconds);
+  }
   if (!gave_back_ && context_->connections.empty() && stats.open_documents == 0) {
     ::malloc_trim(0);
     gave_back_ = true;
   }
-  ticker_.expires_after(kTick);
+  ticker_.expires_after(tick_);
   ticker_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();
   });

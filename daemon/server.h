@@ -1,6 +1,7 @@
 // Accepts connections, heeds signals, tells systemd how things are, and stops in good order.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -23,7 +24,7 @@ namespace unroll {
 class Server {
  public:
   Server(boost::asio::io_context& io, boost::asio::thread_pool& readers, Engine& engine, const Config& config,
-         SocketFile socket);
+         SocketFile socket, Reloader::Load load);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -44,14 +45,19 @@ class Server {
   void finish_stop(bool drained);
   void wait_for_connections(int polls);
   void tick();
+  bool engine_goes_on(const EngineStats& stats) const;
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool& readers_;
   const std::shared_ptr<ServerContext> context_;
   SocketFile file_;
+  Reloader reloader_;
   boost::asio::local::stream_protocol::acceptor acceptor_;
   boost::asio::signal_set termination_, hangup_;
   boost::asio::steady_timer ticker_, closing_;
+  const std::chrono::milliseconds
+      watchdog_;  ///< systemd restarts us when it has not heard for so long; 0: never.
+  const std::chrono::milliseconds tick_;
   bool stopping_ = false;
   bool drained_ = false;
   bool gave_back_ = true;  ///< Nothing happened since memory was given back to the system.

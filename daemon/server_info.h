@@ -1,7 +1,7 @@
-// What the daemon tells about itself, as JSON and for Prometheus. On the I/O thread.
+// What the daemon tells about itself, as JSON. On the I/O thread.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,8 +14,9 @@ namespace unroll {
 nlohmann::json server_info(const ServerContext& context);
 /// Engine's counters, and connections, uptime_seconds, resident_bytes.
 nlohmann::json server_stats(const ServerContext& context);
-/// The same in Prometheus's text format.
-std::string prometheus_text(const ServerContext& context);
+nlohmann::json model_to_json(const ModelInfo& model);
+double uptime_seconds(const ServerContext& context);
+std::uint64_t resident_bytes();  ///< Memory of this process.
 /// {documents: [...]}
 nlohmann::json documents_to_json(const std::vector<DocumentStatus>& documents);
 

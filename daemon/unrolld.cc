@@ -1,10 +1,6 @@
 // The daemon's main program: options, model, engine, server.
-#include <algorithm>
-#include <array>
 #include <csignal>
 #include <iostream>
-#include <memory>
-#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -16,12 +12,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "config/config.h"
+#include "daemon/load_revision.h"
 #include "daemon/server.h"
 #include "daemon/socket_file.h"
 #include "engine/engine.h"
-#include "model/block_model.h"
-#include "plugins/host.h"
-#include "tokenizer/tokenizer.h"
 
 namespace unroll {
 namespace {
@@ -81,47 +75,6 @@ void start_log(const std::string& level) {
   spdlog::flush_on(spdlog::level::info);
 }
 
-/// Throws Error(kModel) that names the folder and says how to choose another.
-std::shared_ptr<BlockModel> load_model(const Config& config) {
-  const std::string advice = "; choose a checkpoint's folder with --model DIR or UNROLL_MODEL";
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(config.model_directory, ignored)) {
-    throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" + advice);
-  }
-  try {
-    return load_block_model(config.model_directory,
-                            {config.device, config.dtype, static_cast<int>(config.threads)});
-  } catch (const std::exception& error) {
-    throw Error(ErrorCode::kModel,
-                "the model in '" + config.model_directory + "' cannot be loaded: " + error.what() + advice);
-  }
-}
-
-std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const Vocabulary& vocabulary) {
-  PluginOptions options;
-  options.workers = true;
-  std::istringstream trusted(config.plugins_in_process);
-  for (std::string name; std::getline(trusted >> std::ws, name, ',');) options.in_process.push_back(name);
-  options.python = config.python;
-  options.memory_bytes = static_cast<std::uint64_t>(config.plugin_memory_bytes);
-  options.deadline = std::chrono::milliseconds(config.plugin_deadline_ms);
-  auto registry = std::make_shared<PluginRegistry>(std::move(options));
-  registry->set_log([](int level, std::string_view plugin, std::string_view text) {
-    constexpr std::array kLevels = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
-                                    spdlog::level::err};
-    spdlog::log(kLevels[static_cast<std::size_t>(std::clamp(level, 0, 3))], "plugin {}: {}", plugin, text);
-  });
-  registry->set_vocabulary(vocabulary.tokens());
-  const std::filesystem::path folder = config.plugin_directory.empty()
-                                           ? default_plugin_directory()
-                                           : std::filesystem::path(config.plugin_directory);
-  for (const std::string& error : registry->load_directory(folder))
-    spdlog::warn("plugin left out: {}", error);
-  if (registry->plugins().empty())
-    spdlog::warn("no plugins in '{}'; choose a folder with --plugins", folder.string());
-  return registry;
-}
-
 EngineOptions engine_options(const Config& config) {
   EngineOptions options;
   if (config.journal_path != ":memory:") options.journal = config.journal_path;
@@ -152,7 +105,15 @@ void make_journal_folder(const std::filesystem::path& journal) {
   }
 }
 
-void serve(const Config& config) {
+/// The configuration is read again at each reload; of what changed only the model's and the plugins' keys
+/// count.
+Revision reload(const CommandLine& line) {
+  Config config = read_config(line);
+  resolve_defaults(config);
+  return load_revision(config);
+}
+
+void serve(const CommandLine& line, const Config& config) {
   // The journal is nobody else's to read.
   ::umask(0077);
   std::signal(SIGPIPE, SIG_IGN);
@@ -160,15 +121,14 @@ void serve(const Config& config) {
   SocketFile socket =
       SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
   spdlog::info("loading the model in {}", config.model_directory);
-  std::shared_ptr<BlockModel> model = load_model(config);
-  const auto vocabulary = Vocabulary::load(std::filesystem::path(config.model_directory) / "tokenizer.model");
+  Revision revision = load_revision(config);
+  const ModelInfo info = revision.model->info();
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
   boost::asio::thread_pool readers(kReaderThreads);
-  Engine engine(std::move(model), vocabulary, load_plugins(config, *vocabulary), engine_options(config));
-  const ModelInfo& info = engine.model_info();
+  Engine engine(std::move(revision), engine_options(config));
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
-  Server server(io, readers, engine, config, std::move(socket));
+  Server server(io, readers, engine, config, std::move(socket), [&line] { return reload(line); });
   server.run();
   spdlog::info("stopped");
 }
@@ -194,7 +154,7 @@ int run(int argc, char** argv) {
     }
     start_log(config.log_level);
     resolve_defaults(config);
-    serve(config);
+    serve(line, config);
     return 0;
   } catch (const std::exception& error) {
     std::cerr << "unrolld: " << error.what() << '\n';

@@ -119,6 +119,7 @@ struct OpenDocument {
   std::uint64_t tokens_before = 0;  ///< Of the run that this one goes on from.
   int blocks_since_commit = 0;
   double pass = 0;                         ///< See turns.h.
+  TimePoint in_line{};                     ///< Since when it waits for its turn.
   bool is_called = false;                  ///< Its plugins have not answered yet.
   std::optional<TimePoint> flush_at;       ///< When a block is read that is not full.
   std::size_t counted_bytes = 0;           ///< Of memory that it is charged with.
@@ -126,6 +127,7 @@ struct OpenDocument {
 
   // Constant.
   std::uint64_t number = 0;  ///< In order of opening.
+  std::shared_ptr<const Revision> revision;
   std::optional<TimePoint> deadline;
   std::optional<std::chrono::milliseconds> flush_after;
   std::optional<std::uint64_t> keep_outputs;

@@ -4,10 +4,8 @@
 
 namespace unroll {
 
-Engine::Engine(std::shared_ptr<BlockModel> model, std::shared_ptr<const Vocabulary> vocabulary,
-               std::shared_ptr<const PluginRegistry> plugins, EngineOptions options)
-    : core_(std::make_unique<EngineCore>(std::move(model), std::move(vocabulary), std::move(plugins),
-                                         std::move(options))),
+Engine::Engine(Revision revision, EngineOptions options)
+    : core_(std::make_unique<EngineCore>(std::move(revision), std::move(options))),
       thread_([core = core_.get()] {
         while (core->wait_for_work()) core->round();
         core->commit_all();
@@ -18,11 +16,11 @@ Engine::~Engine() {
   thread_.join();
 }
 
-const ModelInfo& Engine::model_info() const {
-  return core_->model->info();
+Revision Engine::revision() const {
+  return core_->revision();
 }
-const PluginRegistry& Engine::plugins() const {
-  return *core_->plugins;
+void Engine::reload(Revision revision) {
+  core_->reload(std::move(revision));
 }
 Opened Engine::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener) {
   return core_->open(std::move(request), std::move(listener));

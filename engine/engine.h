@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "engine/stats.h"
 #include "model/block_model.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
@@ -114,27 +115,28 @@ struct EngineOptions {
   std::function<DocumentId()> new_id = random_document_id;
 };
 
-struct EngineStats {
-  std::size_t open_documents = 0;
-  std::uint64_t documents_done = 0, documents_failed = 0;
-  std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0;
-  std::uint64_t buffered_bytes = 0, memory_bytes = 0;   ///< Of open documents; see EngineOptions.
-  std::uint64_t resident_documents = 0, put_aways = 0;  ///< State in memory; times that one was put away.
-  double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
+/// What documents are read with. A document keeps the revision that it was opened with, whatever comes after.
+struct Revision {
+  std::shared_ptr<BlockModel> model;
+  std::shared_ptr<const Vocabulary> vocabulary;
+  std::shared_ptr<const PluginRegistry> plugins;
 };
 
 class Engine {
  public:
-  /// Throws Error(kJournal) where the journal cannot be opened.
-  Engine(std::shared_ptr<BlockModel> model, std::shared_ptr<const Vocabulary> vocabulary,
-         std::shared_ptr<const PluginRegistry> plugins, EngineOptions options);
+  /// Throws Error(kJournal) where the journal cannot be opened, Error(kModel) where model and vocabulary do
+  /// not belong together.
+  Engine(Revision revision, EngineOptions options);
   /// Commits what is open and stops.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  const ModelInfo& model_info() const;
-  const PluginRegistry& plugins() const;
+  /// What new documents are read with.
+  Revision revision() const;
+  /// Reads those that are opened from now on with another one; the old one is let go with its last document.
+  /// Throws Error(kModel) as the constructor, and nothing has changed.
+  void reload(Revision revision);
 
   /// Throws Error (unknown plugin, bad options, limits, shutting down, unknown or open document to resume).
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);

@@ -98,6 +98,12 @@ void EngineCore::commit(const Documents& documents) {
     failure = error;
   }
   last_commit_ = options.now();
+  {
+    const std::lock_guard lock(mutex_);  // before anybody hears of it
+    ++stats_.commits;
+    stats_.journal_seconds += seconds;
+    stats_.commit.add(seconds);
+  }
   for (auto* document : documents) {
     document->blocks_since_commit = 0;
     dirty_.erase(document);
@@ -110,9 +116,6 @@ void EngineCore::commit(const Documents& documents) {
     }
     if (document->status.phase != DocumentPhase::kOpen) close(*document);
   }
-  const std::lock_guard lock(mutex_);
-  ++stats_.commits;
-  stats_.journal_seconds += seconds;
 }
 
 void EngineCore::tell(OpenDocument& document, const std::vector<Output>& outputs) {
@@ -157,7 +160,7 @@ void EngineCore::close(OpenDocument& document) {
     rooms.swap(document.waiting);
     usage_.add_resident(status.owner, -static_cast<std::int64_t>(document.counted_bytes));
     usage_.add_buffered(status.owner, -static_cast<std::int64_t>(document.inbox_bytes));
-    usage_.close(status.owner);
+    usage_.close(status.owner, fixed_bytes(*document.revision->model));
     ++(status.phase == DocumentPhase::kDone ? stats_.documents_done : stats_.documents_failed);
   }
   for (const auto& room : rooms) {

@@ -37,6 +37,17 @@ void check_plugins(const std::vector<PluginRequest>& plugins) {
   if (names.empty()) throw Error(ErrorCode::kInvalidParams, "no plugin is asked for; name one or more");
 }
 
+std::shared_ptr<const Revision> checked(Revision revision) {
+  const auto tokens = revision.model->info().num_tokens;
+  if (revision.vocabulary->size() != tokens) {
+    throw Error(ErrorCode::kModel, "the model has " + std::to_string(tokens) +
+                                       " tokens, its tokenizer.model " +
+                                       std::to_string(revision.vocabulary->size()) +
+                                       "; both must come from the same checkpoint");
+  }
+  return std::make_shared<const Revision>(std::move(revision));
+}
+
 bool same(const PluginRequest& a, const PluginRequest& b) {
   return a.name == b.name && a.options == b.options;
 }
@@ -57,21 +68,25 @@ DocumentId random_document_id() {
   return id;
 }
 
-EngineCore::EngineCore(std::shared_ptr<BlockModel> model_, std::shared_ptr<const Vocabulary> vocabulary_,
-                       std::shared_ptr<const PluginRegistry> plugins_, EngineOptions options_)
-    : model(std::move(model_)),
-      vocabulary(std::move(vocabulary_)),
-      plugins(std::move(plugins_)),
-      options(std::move(options_)),
+EngineCore::EngineCore(Revision revision, EngineOptions options_)
+    : options(std::move(options_)),
       journal_(options.journal, options.journal_disk),
-      usage_(options, journal_.durable() ? 0 : model->info().state_bytes),
+      revision_(checked(std::move(revision))),
+      usage_(options),
       last_commit_(options.now()) {
-  if (vocabulary->size() != model->info().num_tokens) {
-    throw Error(ErrorCode::kModel, "the model has " + std::to_string(model->info().num_tokens) +
-                                       " tokens, its tokenizer.model " + std::to_string(vocabulary->size()) +
-                                       "; both must come from the same checkpoint");
-  }
   journal_.forget(options.keep_finished, options.keep_waiting);
+}
+
+Revision EngineCore::revision() const {
+  const std::lock_guard lock(mutex_);
+  return *revision_;
+}
+
+void EngineCore::reload(Revision revision) {
+  auto next = checked(std::move(revision));
+  const std::lock_guard lock(mutex_);
+  revision_.swap(next);  // the old one may end behind the lock
+  ++stats_.reloads;
 }
 
 /// A document that can go on, as it was committed.
@@ -108,26 +123,37 @@ DocumentStatus EngineCore::begin(DocumentRequest& request) {
   return status;
 }
 
-void EngineCore::reserve(const DocumentRequest& request) {
+/// Of a document's state, for as long as it is open: what cannot be put away into the journal.
+std::uint64_t EngineCore::fixed_bytes(const BlockModel& model) const {
+  return journal_.durable() ? 0 : model.info().state_bytes;
+}
+
+void EngineCore::reserve(const DocumentRequest& request, std::uint64_t fixed_bytes) {
   const std::lock_guard lock(mutex_);
   if (draining_)
     throw Error(ErrorCode::kShuttingDown, "the daemon is stopping; try again when it runs again");
   if (request.resume && (open_.contains(*request.resume) || resuming_.contains(*request.resume))) {
     throw being_read(*request.resume);
   }
-  usage_.open(request.owner);
+  usage_.open(request.owner, fixed_bytes);
   if (request.resume) resuming_.insert(*request.resume);
 }
 
-void EngineCore::unreserve(const DocumentRequest& request) {
+void EngineCore::unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes) {
   const std::lock_guard lock(mutex_);
-  usage_.close(request.owner);
+  usage_.close(request.owner, fixed_bytes);
   if (request.resume) resuming_.erase(*request.resume);
 }
 
 Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener) {
   check_plugins(request.plugins);
   auto document = std::make_shared<OpenDocument>();
+  {
+    const std::lock_guard lock(mutex_);
+    document->revision = revision_;
+  }
+  const auto& [model, vocabulary, plugins] = *document->revision;
+  const auto fixed = fixed_bytes(*model);
   document->reading = std::make_unique<Reading>(vocabulary, plugins, request.plugins);
   document->listener = std::move(listener);
   document->flush_after = request.flush_after;
@@ -135,7 +161,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   document->started = options.now();
   if (request.deadline) document->deadline = document->started + *request.deadline;
 
-  reserve(request);
+  reserve(request, fixed);
   ResumePoint point;
   try {
     document->status = begin(request);
@@ -144,7 +170,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
       document->reading->restore(point, document->status, *model);
     }
   } catch (...) {
-    unreserve(request);
+    unreserve(request, fixed);
     throw;
   }
   document->received = point.segment_begin;
@@ -290,6 +316,16 @@ EngineStats EngineCore::stats() const {
   stats.open_documents = open_.size();
   stats.buffered_bytes = usage_.all().buffered;
   stats.memory_bytes = usage_.all().memory();
+  std::set<const Revision*> revisions{revision_.get()};
+  for (const auto& [id, document] : open_) {
+    revisions.insert(document->revision.get());
+    stats.waiting_documents += document->inbox.empty() && !document->ended ? 1 : 0;
+  }
+  stats.revisions = revisions.size();
+  if (round_began_) {
+    const std::chrono::duration<double> round = std::chrono::steady_clock::now() - *round_began_;
+    stats.round_seconds = round.count();
+  }
   return stats;
 }
 

@@ -1,5 +1,6 @@
 // The engine without its thread: what anyone may ask of it (engine_core.cc), and one round of the work
-// (engine_round.cc: whose blocks are next; engine_commit.cc: what is safely done). Time, disk, model and
+// (engine_round.cc: whose blocks are next; engine_blocks.cc: model and plugins;
+// engine_commit.cc: what is safely done). Time, disk, model and
 // listeners come from outside, so that a simulation can drive rounds, crashes and faults from one seed.
 #pragma once
 
@@ -23,10 +24,11 @@ class EngineCore {
  public:
   using TimePoint = OpenDocument::TimePoint;
 
-  EngineCore(std::shared_ptr<BlockModel> model, std::shared_ptr<const Vocabulary> vocabulary,
-             std::shared_ptr<const PluginRegistry> plugins, EngineOptions options);
+  EngineCore(Revision revision, EngineOptions options);
 
   // Any thread; as Engine's.
+  Revision revision() const;
+  void reload(Revision revision);
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
@@ -53,9 +55,6 @@ class EngineCore {
   /// What was read since the last commit.
   void commit_all();
 
-  const std::shared_ptr<BlockModel> model;
-  const std::shared_ptr<const Vocabulary> vocabulary;
-  const std::shared_ptr<const PluginRegistry> plugins;
   const EngineOptions options;
 
  private:
@@ -77,8 +76,9 @@ class EngineCore {
   OpenDocumentPtr require_open(const DocumentId& id) const;
   DocumentStatus resumable(const DocumentId& id, std::uint32_t owner) const;
   DocumentStatus begin(DocumentRequest& request);
-  void reserve(const DocumentRequest& request);
-  void unreserve(const DocumentRequest& request);
+  std::uint64_t fixed_bytes(const BlockModel& model) const;
+  void reserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
+  void unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
   void touch_locked(const OpenDocumentPtr& document);
 
   // The engine's thread, engine_round.cc.
@@ -89,16 +89,21 @@ class EngineCore {
   void replay(const Replay& replay);
   void expire_deadlines();
   void wake_flushes();
+  void make_ready(OpenDocument& document);
+  void get_in_line(OpenDocument& document);
   Documents choose_batch();
   Filled fill(OpenDocument& document);
   bool take_bytes(OpenDocument& document);
   void wait_for_bytes(OpenDocument& document);
   void stop_flush_timer(OpenDocument& document);
   void release_stalled();
+
+  // The engine's thread, engine_blocks.cc.
   bool make_resident(OpenDocument& document);
   void read_blocks(Documents batch);
-  std::vector<BlockOutput> run_model(const Documents& batch, std::vector<BlockInput>& inputs);
-  void make_ready(OpenDocument& document);
+  void read_blocks_of(const Revision& revision, const Documents& batch);
+  std::vector<BlockOutput> run_model(BlockModel& model, const Documents& batch,
+                                     std::vector<BlockInput>& inputs);
   template <class Begin>
   void call_plugins(OpenDocument& document, Begin begin);
   void serve_called();
@@ -128,8 +133,10 @@ class EngineCore {
   std::set<DocumentId> resuming_;  ///< Those that open() is busy with.
   std::vector<OpenDocumentPtr> touched_;
   std::vector<Replay> replays_;
+  std::shared_ptr<const Revision> revision_;  ///< That documents are opened with.
   UsageByOwner usage_;
   EngineStats stats_;
+  std::optional<std::chrono::steady_clock::time_point> round_began_;  ///< Nullopt: the thread waits.
   std::uint64_t next_number_ = 0;
   bool draining_ = false, stopping_ = false;
 

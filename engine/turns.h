@@ -14,11 +14,11 @@ namespace unroll {
 class Turns {
  public:
   bool empty() const { return ready_.empty(); }
-  /// It may have a block now. One that was away gets no turns in arrears.
-  void add(OpenDocument& document) {
-    if (ready_.contains(&document)) return;
+  /// It may have a block now. One that was away gets no turns in arrears. False: it was in line already.
+  bool add(OpenDocument& document) {
+    if (ready_.contains(&document)) return false;
     document.pass = std::max(document.pass, now_);
-    ready_.insert(&document);
+    return ready_.insert(&document).second;
   }
   /// Takes out the one whose turn is due the longest.
   OpenDocument& next() { return *ready_.extract(ready_.begin()).value(); }

@@ -12,8 +12,9 @@ void check(std::uint64_t wanted, std::uint64_t limit, const char* what, const ch
 
 }  // namespace
 
-void UsageByOwner::open(std::uint32_t owner) {
+void UsageByOwner::open(std::uint32_t owner, std::uint64_t state_bytes) {
   const auto own = of(owner);
+  const auto fixed = kDocumentBytes + state_bytes;
   const auto& limits = options_;
   check(all_.documents + 1, limits.max_documents, "too many documents are open", "limits.documents");
   check(own.documents + 1, limits.max_documents_per_owner, "too many of your documents are open",
@@ -21,20 +22,20 @@ void UsageByOwner::open(std::uint32_t owner) {
   check(all_.buffered, limits.max_buffered_bytes, "too many bytes wait to be read", "limits.buffered_bytes");
   check(own.buffered, limits.max_buffered_bytes_per_owner, "too many of your bytes wait to be read",
         "limits.buffered_bytes_per_user");
-  check(all_.buffered + all_.fixed + fixed_, limits.max_memory_bytes,
+  check(all_.buffered + all_.fixed + fixed, limits.max_memory_bytes,
         "the open documents take too much memory", "limits.memory_bytes");
-  check(own.buffered + own.fixed + fixed_, limits.max_memory_bytes_per_owner,
+  check(own.buffered + own.fixed + fixed, limits.max_memory_bytes_per_owner,
         "your open documents take too much memory", "limits.memory_bytes_per_user");
   for (auto* usage : {&all_, &owners_[owner]}) {
     ++usage->documents;
-    usage->fixed += fixed_;
+    usage->fixed += fixed;
   }
 }
 
-void UsageByOwner::close(std::uint32_t owner) {
+void UsageByOwner::close(std::uint32_t owner, std::uint64_t state_bytes) {
   for (auto* usage : {&all_, &owners_[owner]}) {
     --usage->documents;
-    usage->fixed -= fixed_;
+    usage->fixed -= kDocumentBytes + state_bytes;
   }
   if (owners_[owner].documents == 0) owners_.erase(owner);
 }

@@ -19,13 +19,13 @@ struct Usage {
 
 class UsageByOwner {
  public:
-  /// `state_bytes`: what a document's state takes that can not be put away; 0 where it can.
-  UsageByOwner(const EngineOptions& options, std::size_t state_bytes)
-      : options_(options), fixed_(kDocumentBytes + state_bytes) {}
+  explicit UsageByOwner(const EngineOptions& options) : options_(options) {}
 
-  /// One more document. Throws Error(kLimit) that names the limit.
-  void open(std::uint32_t owner);
-  void close(std::uint32_t owner);
+  /// One more document. `state_bytes`: what its state takes that can not be put away; 0 where it can. Throws
+  /// Error(kLimit) that names the limit.
+  void open(std::uint32_t owner, std::uint64_t state_bytes);
+  /// One less, of the same.
+  void close(std::uint32_t owner, std::uint64_t state_bytes);
   void add_buffered(std::uint32_t owner, std::int64_t bytes);
   void add_resident(std::uint32_t owner, std::int64_t bytes);
   /// Writers of this owner's documents have to wait for others' bytes to be read.
@@ -41,7 +41,6 @@ class UsageByOwner {
   /// An open document's bookkeeping, tokens that wait, and its plugins' objects, about.
   static constexpr std::uint64_t kDocumentBytes = 16 * 1024;
   const EngineOptions& options_;
-  const std::uint64_t fixed_;
   Usage all_;
   std::unordered_map<std::uint32_t, Usage> owners_;
 };

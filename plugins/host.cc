@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <utility>
 
@@ -171,6 +172,19 @@ std::vector<std::string> PluginRegistry::load_directory(const std::filesystem::p
   for (const auto& file : files) attempt([&] { homes.push_back(impl_->open(file)); });
   for (const auto& home : homes) attempt([&] { impl_->add(home); });
   return errors;
+}
+
+WorkerCounts PluginRegistry::worker_counts() const {
+  const std::shared_lock lock(impl_->mutex);
+  std::set<const WorkerPool*> pools;  // a library may hold several plugins
+  WorkerCounts counts;
+  for (const auto& [name, entry] : impl_->entries) {
+    if (!entry.home.workers || !pools.insert(entry.home.workers.get()).second) continue;
+    const WorkerCounts some = entry.home.workers->counts();
+    counts.started += some.started;
+    counts.lost += some.lost;
+  }
+  return counts;
 }
 
 std::vector<PluginInfo> PluginRegistry::plugins() const {

@@ -81,6 +81,12 @@ using EmitFunction = std::function<void(std::string json)>;
 /// Takes a line of a plugin's log; level 0 debug, 1 info, 2 warning, 3 error. From any thread.
 using PluginLogFunction = std::function<void(int level, std::string_view plugin, std::string_view text)>;
 
+/// Of plugins' processes, since their libraries were loaded.
+struct WorkerCounts {
+  std::uint64_t started = 0;
+  std::uint64_t lost = 0;  ///< Crashed, hung or took too much memory.
+};
+
 /// The libraries that were loaded; they stay loaded while the registry or an instance lives. Safe to share.
 class PluginRegistry {
  public:
@@ -97,6 +103,7 @@ class PluginRegistry {
   /// error. Returns the errors, one each.
   std::vector<std::string> load_directory(const std::filesystem::path& directory);
   std::vector<PluginInfo> plugins() const;
+  WorkerCounts worker_counts() const;
   /// Null where there is none of that name.
   const PluginInfo* find(std::string_view name) const;
   /// `options`: a JSON object as text. Throws PluginError.

@@ -155,8 +155,14 @@ void WorkerPool::drop(std::unique_ptr<Worker> worker) {
     const std::lock_guard lock(mutex_);
     forgotten_.erase(worker->serial);
     --alive_;
+    ++lost_;
   }
   freed_.notify_one();
+}
+
+WorkerCounts WorkerPool::counts() const {
+  const std::lock_guard lock(mutex_);
+  return {last_serial_, lost_};
 }
 
 void WorkerPool::destroy(Worker& worker, std::uint64_t instance) {

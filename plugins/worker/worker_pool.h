@@ -77,6 +77,7 @@ class WorkerPool {
   /// The object there is not needed any more.
   void forget(const WorkerHome& home);
   std::uint64_t new_instance();
+  WorkerCounts counts() const;
 
   /// Memory for a block, best what this worker (may be null) has mapped.
   std::shared_ptr<const SharedMemory> take_arena(std::size_t bytes, const Worker* worker);
@@ -98,7 +99,7 @@ class WorkerPool {
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Worker>> free_;
   std::size_t alive_ = 0;  // free or taken
-  std::uint64_t last_serial_ = 0, last_instance_ = 0;
+  std::uint64_t last_serial_ = 0, last_instance_ = 0, lost_ = 0;
   std::map<std::uint64_t, std::vector<std::uint64_t>> forgotten_;  // of each worker that is taken
   std::vector<std::shared_ptr<const SharedMemory>> arenas_;        // free
   std::shared_ptr<const PluginVocabulary> vocabulary_;

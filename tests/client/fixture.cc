@@ -98,7 +98,7 @@ fs::path program(const std::string& name) {
   return fs::path(UNROLL_BINARY_DIR) / "bin" / name;
 }
 
-void write_tiny_model(const fs::path& folder) {
+void write_tiny_model(const fs::path& folder, std::uint64_t seed) {
   ModelConfig config;
   config.num_tokens = 8192;
   config.dim = 16;
@@ -109,7 +109,7 @@ void write_tiny_model(const fs::path& folder) {
   config.max_seq_len = 64;
   config.recurrent_layers = config.read_recurrent_layers = {1};
   config.num_state_vectors = 8;
-  const at::Generator random = at::detail::createCPUGenerator(7);
+  const at::Generator random = at::detail::createCPUGenerator(seed);
   TensorMap parameters;
   for (const auto& [name, shape] : expected_parameters(config)) {
     // Vectors are mostly scales: around one. Matrices are small, so that activations stay so.

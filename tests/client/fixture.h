@@ -2,6 +2,7 @@
 // daemon.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -17,9 +18,9 @@ namespace unroll::test {
 /// build/bin/NAME.
 std::filesystem::path program(const std::string& name);
 
-/// Writes a checkpoint that loads in a moment: random weights (always the same), the demonstration model's
-/// vocabulary.
-void write_tiny_model(const std::filesystem::path& folder);
+/// Writes a checkpoint that loads in a moment: random weights (always the same for a seed), the demonstration
+/// model's vocabulary.
+void write_tiny_model(const std::filesystem::path& folder, std::uint64_t seed = 7);
 
 struct Finished {
   int exit_code = -1;  ///< 128 + the signal where one ended it.

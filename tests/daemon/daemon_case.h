@@ -27,14 +27,15 @@ class DaemonCase : public testing::Test {
   void TearDown() override { process_.reset(); }
 
   /// Anew, with these settings over the defaults; the journal stays.
-  void start(const json& settings = json::object()) {
+  void start(const json& settings = json::object(),
+             const std::map<std::string, std::string>& environment = {}) {
     process_.reset();
     write_file(*folder_ / "settings.json", settings.dump());
     process_ = std::make_unique<Process>(
         std::vector<std::string>{program("unrolld").string(), "--config",
                                  (*folder_ / "settings.json").string(), "--socket", socket(), "--model",
                                  (*folder_ / "model").string(), "--journal", (*folder_ / "journal").string()},
-        *folder_ / "log");
+        *folder_ / "log", environment);
     for (int tries = 0;; ++tries) {
       try {
         if (Peer(socket()).call("server.ping", json::object()).contains("result")) return;

@@ -19,13 +19,14 @@ class Core : public testing::Test {
  protected:
   void start(EngineOptions options = {}, std::size_t state_bytes = 8) {
     options.now = [this] { return now_; };
-    core_ = std::make_unique<EngineCore>(std::make_shared<HashModel>(
-                                             [this](std::span<const BlockInput> blocks) {
-                                               blocks_ += blocks.size();
-                                               now_ += block_time_ * blocks.size();
-                                             },
-                                             state_bytes),
-                                         vocabulary(), registry(), std::move(options));
+    core_ = std::make_unique<EngineCore>(Revision{std::make_shared<HashModel>(
+                                                      [this](std::span<const BlockInput> blocks) {
+                                                        blocks_ += blocks.size();
+                                                        now_ += block_time_ * blocks.size();
+                                                      },
+                                                      state_bytes),
+                                                  vocabulary(), registry()},
+                                         std::move(options));
   }
 
   struct Opened {

@@ -21,7 +21,8 @@ using ::testing::IsEmpty;
 using ::testing::Le;
 
 Engine an_engine(EngineOptions options = {}, HashModel::Watch watch = {}) {
-  return Engine(std::make_shared<HashModel>(std::move(watch)), vocabulary(), registry(), std::move(options));
+  return Engine({std::make_shared<HashModel>(std::move(watch)), vocabulary(), registry()},
+                std::move(options));
 }
 
 /// Appends in pieces of at most `piece` bytes, each when there is room.
@@ -375,8 +376,9 @@ TEST(Engine, AModelAndAVocabularyThatDoNotBelongTogetherAreRefused) {
    private:
     ModelInfo info_;
   };
-  const auto error =
-      error_of([&] { Engine engine(std::make_shared<Small>(), vocabulary(), registry(), EngineOptions{}); });
+  const auto error = error_of([&] {
+    Engine engine({std::make_shared<Small>(), vocabulary(), registry()}, EngineOptions{});
+  });
   EXPECT_EQ(error.code, ErrorCode::kModel);
   EXPECT_THAT(error.what(), AllOf(HasSubstr("100"), HasSubstr("8192")));
 }

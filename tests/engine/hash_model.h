@@ -18,9 +18,10 @@ inline constexpr std::int64_t kTestBlock = 32;
 class HashModel final : public BlockModel {
  public:
   using Watch = std::function<void(std::span<const BlockInput>)>;
-  /// `state_bytes`: what it says that a state takes.
-  explicit HashModel(Watch before_run = {}, std::size_t state_bytes = sizeof(std::uint64_t))
-      : before_run_(std::move(before_run)) {
+  /// `state_bytes`: what it says that a state takes. Another `seed` is another model.
+  explicit HashModel(Watch before_run = {}, std::size_t state_bytes = sizeof(std::uint64_t),
+                     std::uint64_t seed = 0)
+      : before_run_(std::move(before_run)), seed_(seed) {
     info_.name = "hash";
     info_.num_tokens = 8192;
     info_.dim = 4;
@@ -59,6 +60,7 @@ class HashModel final : public BlockModel {
 
   BlockOutput run_one(const BlockInput& block) const {
     auto next = std::make_shared<State>(info_.state_bytes);
+    next->hash ^= seed_;
     if (block.state) next->hash = static_cast<const State&>(*block.state).hash;
     BlockOutput output;
     for (const auto token : block.tokens) {
@@ -74,6 +76,7 @@ class HashModel final : public BlockModel {
 
   ModelInfo info_;
   Watch before_run_;
+  std::uint64_t seed_;
 };
 
 /// Prose-like, the same for the same seed.

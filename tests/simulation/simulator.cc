@@ -185,7 +185,7 @@ class World {
 
   void start() {
     try {
-      core_ = std::make_unique<EngineCore>(model_, library_.vocabulary, plugins_, options_);
+      core_ = std::make_unique<EngineCore>(Revision{model_, library_.vocabulary, plugins_}, options_);
       note("started");
     } catch (const Error& error) {
       if (error.code != ErrorCode::kJournal || calm_) throw;

@@ -1,0 +1,63 @@
+#include "daemon/load_revision.h"
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include <spdlog/spdlog.h>
+
+namespace unroll {
+namespace {
+
+/// Throws Error(kModel) that names the folder and says how to choose another.
+std::shared_ptr<BlockModel> load_model(const Config& config) {
+  const std::string advice = "; choose a checkpoint's folder with --model DIR or UNROLL_MODEL";
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(config.model_directory, ignored)) {
+    throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" + advice);
+  }
+  try {
+    return load_block_model(config.model_directory,
+                            {config.device, config.dtype, static_cast<int>(config.threads)});
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kModel,
+                "the model in '" + config.model_directory + "' cannot be loaded: " + error.what() + advice);
+  }
+}
+
+std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const Vocabulary& vocabulary) {
+  PluginOptions options;
+  options.workers = true;
+  std::istringstream trusted(config.plugins_in_process);
+  for (std::string name; std::getline(trusted >> std::ws, name, ',');) options.in_process.push_back(name);
+  options.python = config.python;
+  options.memory_bytes = static_cast<std::uint64_t>(config.plugin_memory_bytes);
+  options.deadline = std::chrono::milliseconds(config.plugin_deadline_ms);
+  auto registry = std::make_shared<PluginRegistry>(std::move(options));
+  registry->set_log([](int level, std::string_view plugin, std::string_view text) {
+    constexpr std::array kLevels = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                    spdlog::level::err};
+    spdlog::log(kLevels[static_cast<std::size_t>(std::clamp(level, 0, 3))], "plugin {}: {}", plugin, text);
+  });
+  registry->set_vocabulary(vocabulary.tokens());
+  const std::filesystem::path folder = config.plugin_directory.empty()
+                                           ? default_plugin_directory()
+                                           : std::filesystem::path(config.plugin_directory);
+  for (const std::string& error : registry->load_directory(folder))
+    spdlog::warn("plugin left out: {}", error);
+  if (registry->plugins().empty())
+    spdlog::warn("no plugins in '{}'; choose a folder with --plugins", folder.string());
+  return registry;
+}
+
+}  // namespace
+
+Revision load_revision(const Config& config) {
+  Revision revision;
+  revision.model = load_model(config);
+  revision.vocabulary = Vocabulary::load(std::filesystem::path(config.model_directory) / "tokenizer.model");
+  revision.plugins = load_plugins(config, *revision.vocabulary);
+  return revision;
+}
+
+}  // namespace unroll

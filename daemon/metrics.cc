@@ -1,0 +1,142 @@
+#include "daemon/metrics.h"
+
+#include <filesystem>
+#include <sstream>
+
+#include <sys/resource.h>
+
+#include "daemon/server_info.h"
+
+namespace unroll {
+namespace {
+
+/// Prometheus's names: a unit at the end, `_total` behind a counter's, `process_` for what every program has.
+class Metrics {
+ public:
+  Metrics() { text_.precision(12); }
+
+  void gauge(std::string_view name, std::string_view help, auto value) {
+    head(name, "gauge", help);
+    sample(name, value);
+  }
+  void counter(std::string_view name, std::string_view help, auto value) {
+    head(name, "counter", help);
+    sample(name, value);
+  }
+  void histogram(std::string_view name, std::string_view help, const Histogram& values) {
+    head(name, "histogram", help);
+    const std::string bucket = std::string(name) + "_bucket";
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i) {
+      below += values.buckets[i];
+      std::ostringstream bound;
+      bound << Histogram::kBounds[i];
+      sample(bucket, below, "le", bound.str());
+    }
+    sample(bucket, values.count, "le", "+Inf");
+    sample(std::string(name) + "_sum", values.sum);
+    sample(std::string(name) + "_count", values.count);
+  }
+  void head(std::string_view name, std::string_view type, std::string_view help) {
+    text_ << "# HELP " << name << ' ' << help << "\n# TYPE " << name << ' ' << type << '\n';
+  }
+  void sample(std::string_view name, auto value) { text_ << name << ' ' << value << '\n'; }
+  void sample(std::string_view name, auto value, std::string_view label, std::string_view of) {
+    text_ << name << '{' << label << "=\"" << escaped(of) << "\"} " << value << '\n';
+  }
+  std::string text() const { return text_.str(); }
+
+  static std::string escaped(std::string_view value) {
+    std::string result;
+    for (const char c : value) {
+      if (c == '\\' || c == '"') result += '\\';
+      c == '\n' ? result += "\\n" : result += c;
+    }
+    return result;
+  }
+
+ private:
+  std::ostringstream text_;
+};
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+std::size_t open_files() {
+  std::error_code error;
+  std::filesystem::directory_iterator files("/proc/self/fd", error);
+  if (error) return 0;
+  const auto count = std::distance(begin(files), end(files));
+  return static_cast<std::size_t>(count) - 1;  // the one that lists them
+}
+
+void add_documents(Metrics& metrics, const EngineStats& stats) {
+  metrics.head("unroll_documents", "gauge", "Documents that are open, by what they are at.");
+  metrics.sample("unroll_documents", stats.open_documents - stats.waiting_documents, "state", "reading");
+  metrics.sample("unroll_documents", stats.waiting_documents, "state", "waiting_for_bytes");
+  metrics.head("unroll_documents_finished_total", "counter", "Documents that have ended.");
+  metrics.sample("unroll_documents_finished_total", stats.documents_done, "outcome", "done");
+  metrics.sample("unroll_documents_finished_total", stats.documents_failed, "outcome", "failed");
+  metrics.counter("unroll_document_bytes_total", "Bytes of documents that went through the model.",
+                  stats.bytes);
+  metrics.counter("unroll_tokens_total", "Tokens that went through the model.", stats.tokens);
+  metrics.counter("unroll_blocks_total", "Blocks that went through the model.", stats.blocks);
+  metrics.counter("unroll_outputs_total", "Outputs that plugins emitted.", stats.outputs);
+  metrics.gauge("unroll_buffered_bytes", "Bytes of documents that wait to be read.", stats.buffered_bytes);
+  metrics.gauge("unroll_document_memory_bytes", "Memory that open documents are counted with.",
+                stats.memory_bytes);
+  metrics.gauge("unroll_documents_in_memory", "Open documents whose state is not put away in the journal.",
+                stats.resident_documents);
+  metrics.counter("unroll_put_aways_total", "States that were put away in the journal.", stats.put_aways);
+}
+
+void add_times(Metrics& metrics, const EngineStats& stats) {
+  metrics.histogram("unroll_block_duration_seconds",
+                    "How long a block's launch took, blocks of other documents in it included.", stats.block);
+  metrics.histogram("unroll_queue_wait_seconds", "How long a document waited for its turn, each block.",
+                    stats.queue_wait);
+  metrics.histogram("unroll_journal_commit_duration_seconds", "How long a transaction of the journal took.",
+                    stats.commit);
+  metrics.counter("unroll_model_seconds_total", "Time spent in the model.", stats.model_seconds);
+  metrics.counter("unroll_plugin_seconds_total", "Time spent in plugins.", stats.plugin_seconds);
+  metrics.gauge("unroll_round_seconds", "How long the engine has been at its present round; 0: it waits.",
+                stats.round_seconds);
+}
+
+}  // namespace
+
+std::string metrics_text(const ServerContext& context) {
+  const EngineStats stats = context.engine.stats();
+  const Revision revision = context.engine.revision();
+  const WorkerCounts workers = revision.plugins->worker_counts();
+  Metrics metrics;
+  metrics.head("unroll_build_info", "gauge", "The daemon's version and the model for new documents.");
+  const ModelInfo& model = revision.model->info();
+  metrics.sample("unroll_build_info{version=\"" UNROLL_VERSION "\",model=\"" + Metrics::escaped(model.name) +
+                     "\",checkpoint=\"" + model.checkpoint + "\",device=\"" + model.device + "\",dtype=\"" +
+                     model.dtype + "\"}",
+                 1);
+  add_documents(metrics, stats);
+  add_times(metrics, stats);
+  metrics.counter("unroll_plugin_workers_started_total", "Processes of plugins that were started.",
+                  workers.started);
+  metrics.counter("unroll_plugin_workers_lost_total",
+                  "Processes of plugins that crashed, hung or were stopped.", workers.lost);
+  metrics.counter("unroll_reloads_total", "Reloads of model and plugins.", stats.reloads);
+  metrics.gauge("unroll_revisions", "Models with their plugins that documents are being read with.",
+                stats.revisions);
+  metrics.gauge("unroll_connections", "Connections that are open.", context.connections.size());
+  metrics.gauge("unroll_uptime_seconds", "Since the daemon started.", uptime_seconds(context));
+  metrics.counter("process_cpu_seconds_total", "Time on CPUs, in user and system mode.", cpu_seconds());
+  metrics.gauge("process_resident_memory_bytes", "Resident memory of the daemon.", resident_bytes());
+  metrics.gauge("process_open_fds", "Open file descriptors of the daemon.", open_files());
+  return metrics.text();
+}
+
+}  // namespace unroll

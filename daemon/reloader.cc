@@ -1,0 +1,59 @@
+#include "daemon/reloader.h"
+
+#include <ctime>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+namespace unroll {
+namespace asio = boost::asio;
+namespace {
+
+/// systemd tells a reload's end from what came before it by the time at its beginning.
+void notify_reloading() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto microseconds = static_cast<unsigned long long>(now.tv_sec) * 1'000'000 +
+                            static_cast<unsigned long long>(now.tv_nsec) / 1000;
+  ::sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", microseconds);
+}
+
+}  // namespace
+
+Reloader::Reloader(asio::io_context& io, Engine& engine, Load load)
+    : io_(io), engine_(engine), load_(std::move(load)) {}
+
+Reloader::~Reloader() {
+  thread_.stop();
+  thread_.join();
+}
+
+void Reloader::reload(Done done) {
+  asio::post(thread_, [this, done = std::move(done)]() mutable {
+    notify_reloading();
+    auto error = load_and_swap();
+    ::sd_notify(0, "READY=1");
+    asio::post(io_, [done = std::move(done), error = std::move(error)] { done(error); });
+  });
+}
+
+std::optional<Error> Reloader::load_and_swap() {
+  try {
+    Revision revision = load_();
+    const ModelInfo info = revision.model->info();
+    engine_.reload(std::move(revision));
+    spdlog::info("reloaded: documents from now on are read with model {} ({}, {})", info.name, info.device,
+                 info.dtype);
+    return std::nullopt;
+  } catch (const Error& error) {
+    spdlog::error("not reloaded, everything goes on as before: {}", error.what());
+    return error;
+  } catch (const std::exception& error) {
+    spdlog::error("not reloaded, everything goes on as before: {}", error.what());
+    return Error(ErrorCode::kInternal, error.what());
+  }
+}
+
+}  // namespace unroll

@@ -1,0 +1,39 @@
+// Another model and other plugins while documents are being read: loaded beside the I/O thread, one after the
+// other. Documents that are open keep what they were opened with.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "engine/engine.h"
+
+namespace unroll {
+
+class Reloader {
+ public:
+  /// Reads the configuration again and loads what it names. Throws. Called on the reloader's thread.
+  using Load = std::function<Revision()>;
+  /// Nullopt: new documents are read with what was loaded; else why nothing has changed. On the I/O thread.
+  using Done = std::function<void(const std::optional<Error>&)>;
+
+  Reloader(boost::asio::io_context& io, Engine& engine, Load load);
+  /// Waits for the load that is under way; what it leads to is dropped.
+  ~Reloader();
+  Reloader(const Reloader&) = delete;
+  Reloader& operator=(const Reloader&) = delete;
+
+  void reload(Done done);
+
+ private:
+  std::optional<Error> load_and_swap();
+
+  boost::asio::io_context& io_;
+  Engine& engine_;
+  const Load load_;
+  boost::asio::thread_pool thread_{1};
+};
+
+}  // namespace unroll

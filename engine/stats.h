@@ -1,0 +1,46 @@
+// What the engine counts, since it began. Seconds are of wall time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace unroll {
+
+/// How often something took how long, as Prometheus has it.
+struct Histogram {
+  /// Upper bounds in seconds; what took longer still is in `count` alone.
+  static constexpr std::array kBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                         0.25,  0.5,    1.0,   2.5,  5.0,   10.0};
+  std::array<std::uint64_t, kBounds.size()> buckets{};  ///< Each alone: not those below it, too.
+  std::uint64_t count = 0;
+  double sum = 0;
+
+  void add(double seconds, std::uint64_t times = 1) {
+    for (std::size_t i = 0; i < kBounds.size(); ++i) {
+      if (seconds > kBounds[i]) continue;
+      buckets[i] += times;
+      break;
+    }
+    count += times;
+    sum += seconds * static_cast<double>(times);
+  }
+};
+
+struct EngineStats {
+  std::size_t open_documents = 0,
+              waiting_documents = 0;  ///< Waiting: open ones that have nothing to be read.
+  std::uint64_t documents_done = 0, documents_failed = 0;
+  std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0, reloads = 0;
+  std::uint64_t buffered_bytes = 0, memory_bytes = 0;   ///< Of open documents; see EngineOptions.
+  std::uint64_t resident_documents = 0, put_aways = 0;  ///< State in memory; times that one was put away.
+  std::size_t revisions = 1;  ///< That documents are being read with, the one for new documents included.
+  double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
+  /// A block's launch, blocks of other documents in it included; from when a block's document got in line to
+  /// its turn; a commit.
+  Histogram block, queue_wait, commit;
+  /// How long the engine's thread has been at its present round; 0: it waits for work.
+  double round_seconds = 0;
+};
+
+}  // namespace unroll
