@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+import time
+import unittest
+from typing import Any
+
+from .fixture import LINES, DaemonTest, in_pieces, some_text
+
+from unroll import Client, ConnectionLostError, Done, NotConnectedError, Output, UnrollError, default_sockets, errors
+
+
+class ReadTest(DaemonTest):
+    def test_text_path_fd_and_stream_give_the_same(self) -> None:
+        text = some_text(60)
+        file = self.folder / "text"
+        file.write_text(text)
+        expected = self.expected(text)
+        self.assertEqual(len(expected), 61)
+        client = self.connect()
+        self.assertEqual(list(client.score(LINES["score"], path=file)), expected)
+        with open(file, "rb") as opened:
+            self.assertEqual(list(client.score(LINES["score"], fd=opened.fileno())), expected)
+            self.assertFalse(opened.closed)
+        for size in (7, 100_000):
+            stream = in_pieces(text.encode(), size)
+            self.assertEqual(list(client.score(LINES["score"], stream=stream)), expected)
+        document = client.open(LINES, stream=True, name="by hand")
+        document.append(text.encode())
+        document.end()
+        self.assertEqual([output.data for output in document.outputs()], expected)
+        self.assertEqual(client.status(document.id).name, "by hand")
+
+    def test_a_pipe(self) -> None:
+        text = some_text(40)
+        reading, writing = os.pipe()
+        document = self.connect().open(LINES, fd=reading)
+        os.close(reading)
+        with open(writing, "w") as pipe:
+            pipe.write(text)
+        self.assertEqual([output.data for output in document.outputs()], self.expected(text))
+
+    def test_events_are_typed_and_in_order(self) -> None:
+        text = some_text(30)
+        document = self.connect().open(["score", "anomaly"], text=text)
+        events = list(document)
+        outputs = [event for event in events if isinstance(event, Output)]
+        self.assertEqual([output.sequence for output in outputs], list(range(len(outputs))))
+        self.assertEqual({output.plugin for output in outputs}, {"score", "anomaly"})
+        done = events[-1]
+        assert isinstance(done, Done)
+        self.assertEqual((done.bytes, done.outputs), (len(text.encode()), len(outputs)))
+        self.assertEqual(document.next_sequence, len(outputs))
+        self.assertIsNone(document.next_event(), "and nothing behind the end")
+
+    def test_each_built_in_plugin(self) -> None:
+        client, text = self.connect(), some_text(30)
+        self.assertEqual(list(client.score({"granularity": "document"}, text=text))[-1]["bytes"], len(text.encode()))
+        self.assertEqual(list(client.anomaly({"top": 3}, text=text))[-1]["lines"], 30)
+        self.assertLessEqual(list(client.summarize({"words": 20}, text="A first one. A second one."))[-1]["words"], 20)
+        vectors = list(client.embed(text=text))
+        self.assertEqual(len(vectors[-1]["vector"]), vectors[-1]["dim"])
+
+    def test_documents_side_by_side_on_one_connection(self) -> None:
+        client = self.connect()
+        texts = [some_text(lines) for lines in (10, 80, 33, 51)]
+        documents = [client.open(LINES, text=text) for text in texts[:2]]
+        documents += [client.open(LINES, stream=in_pieces(text.encode(), 500)) for text in texts[2:]]
+        outputs: dict[str, list[Any]] = {document.id: [] for document in documents}
+        for events in itertools.zip_longest(*documents):
+            for event in events:
+                if isinstance(event, Output):
+                    outputs[event.document].append(event.data)
+        for document, text in zip(documents, texts):
+            self.assertEqual(outputs[document.id], self.expected(text))
+
+    def test_threads_share_a_client(self) -> None:
+        client = self.connect()
+        texts = [some_text(20 + i) for i in range(6)]
+        got: list[Any] = [None] * len(texts)
+
+        def read(i: int) -> None:
+            stream = in_pieces(texts[i].encode(), 333)
+            got[i] = list(client.score(LINES["score"], stream=stream))
+
+        threads = [threading.Thread(target=read, args=(i,)) for i in range(len(texts))]
+        for thread in threads:
+            thread.start()
+        for _ in range(50):
+            client.ping()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(got, [self.expected(text) for text in texts])
+
+    def test_one_thread_appends_while_another_listens(self) -> None:
+        document = self.connect().open(LINES, stream=True, flush_after_ms=20)
+        document.append(b"a first line\n" * 3)
+        with self.assertRaises(TimeoutError):
+            while True:  # its beginning is told only when it is committed, which takes longer
+                document.next_event(timeout=0.05)
+
+        def write() -> None:
+            document.append(some_text(30).encode())
+            document.end()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        outputs = [output.data for output in document.outputs()]
+        writer.join()
+        self.assertEqual(outputs[-1]["type"], "document")
+
+    def test_attach_from_a_number(self) -> None:
+        client, other = self.connect(), self.connect()
+        document = client.open(LINES, stream=True)
+        document.append(some_text(50).encode())
+        attached = other.attach(document.id)
+        with self.assertRaises(errors.DocumentStateError):
+            list(document)
+        document.end()
+        outputs = list(attached.outputs())
+        self.assertEqual([output.data for output in outputs], self.expected(some_text(50)))
+        with client.attach(document.id, 40) as again:
+            self.assertEqual(list(again.outputs()), outputs[40:])
+
+    def test_of_the_daemon(self) -> None:
+        client = self.connect()
+        self.assertEqual(client.info()["protocol"], 1)
+        self.assertGreater(client.stats()["uptime_seconds"], 0)
+        first, second = (client.open(LINES, text="x\n") for _ in range(2))
+        for document in (first, second):
+            list(document)
+        self.assertEqual([status.document for status in client.list(limit=2)], [second.id, first.id])
+        self.assertEqual(client.status(first.id).phase, "done")
+        with contextlib.suppress(errors.MethodNotFoundError):  # there may be none yet
+            client.reload()
+        client.ping()
+
+
+class ErrorsTest(DaemonTest):
+    def test_each_has_its_class_code_text_and_advice(self) -> None:
+        client = self.connect()
+        with self.assertRaises(errors.PluginUnknownError) as caught:
+            client.open("sc0re", text="x")
+        self.assertEqual((caught.exception.code, caught.exception.name), (-32002, "plugin_unknown"))
+        self.assertIn("sc0re", caught.exception.message)
+        self.assertIn("server.info", caught.exception.advice)
+        with self.assertRaisesRegex(errors.InvalidParamsError, "granularity"):
+            client.open({"score": {"granularity": "word"}}, text="x")
+        with self.assertRaisesRegex(errors.InvalidParamsError, "priority"):
+            client.open("score", text="x", priority=11)
+        with self.assertRaises(errors.DocumentUnknownError):
+            client.status("0123")
+        with self.assertRaises(errors.MethodNotFoundError):
+            client.call("document.read")
+        with self.assertRaises(errors.SourceError):
+            client.open("score", path=self.folder)
+        with self.assertRaises(FileNotFoundError):
+            client.open("score", path=self.folder / "none")
+        with self.assertRaises(errors.DeadlineError):
+            list(client.open("score", stream=True, deadline_ms=30))
+        with self.assertRaises(TypeError):
+            client.open("score", text="x", path="y")
+        client.ping()
+
+    def test_what_would_cost_the_connection_is_not_sent(self) -> None:
+        client = self.connect()
+        with self.assertRaisesRegex(errors.LimitError, "stream"):
+            client.open("score", text="x" * (9 << 20))
+        with self.assertRaises(UnicodeEncodeError):
+            client.open("score", text="\udc80")
+        client.ping()
+
+    def test_cancel(self) -> None:
+        client = self.connect()
+        document = client.open(LINES, stream=True)
+        document.append(some_text(20).encode())
+        document.cancel()
+        with self.assertRaises(errors.DocumentCancelledError):
+            list(document)
+        with self.assertRaises(errors.DocumentStateError):
+            document.append(b"more")
+
+    def test_left_early_it_is_cancelled(self) -> None:
+        client = self.connect()
+        with client.open(LINES, stream=itertools.repeat(b"the same line\n" * 50)) as document:
+            next(document.outputs())
+        while (status := client.status(document.id)).phase == "open":
+            time.sleep(0.01)
+        self.assertIsInstance(status.error, errors.DocumentCancelledError)
+        scores = client.score(LINES["score"], stream=itertools.repeat(b"the same line\n" * 50))
+        next(scores)
+        scores.close()  # type: ignore[attr-defined]
+        while client.stats()["open_documents"] > 0:
+            time.sleep(0.01)
+
+    def test_a_source_that_fails_fails_the_document(self) -> None:
+        def source() -> Any:
+            yield b"one line\n"
+            raise RuntimeError("no more to be had")
+
+        client = self.connect()
+        document = client.open(LINES, stream=source())
+        with self.assertRaisesRegex(RuntimeError, "no more"):
+            list(document)
+        with self.assertRaises(errors.DocumentCancelledError):
+            list(client.attach(document.id))
+
+    def test_a_closed_client(self) -> None:
+        client = self.connect()
+        document = client.open(LINES, stream=True)
+        caught: list[BaseException] = []
+
+        def listen() -> None:
+            try:
+                list(document)
+            except UnrollError as error:
+                caught.append(error)
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        client.close()
+        listener.join()
+        self.assertIsInstance(caught[0], ConnectionLostError)
+        with self.assertRaises(ConnectionLostError):
+            client.ping()
+        client.close()
+
+    def test_nobody_listens(self) -> None:
+        with self.assertRaisesRegex(NotConnectedError, "no daemon's socket at /nowhere"):
+            Client("/nowhere/s")
+        with self.assertRaisesRegex(ConnectionError, "107"):
+            Client("/" + "s" * 120)
+
+    def test_where_daemons_are_looked_for(self) -> None:
+        before = os.environ.get("XDG_RUNTIME_DIR")
+        os.environ["XDG_RUNTIME_DIR"] = "/run/user/7"
+        own = [] if os.geteuid() == 0 else ["/run/user/7/unroll/unroll.sock"]
+        self.assertEqual(default_sockets(), [*own, "/run/unroll/unroll.sock"])
+        del os.environ["XDG_RUNTIME_DIR"]
+        self.assertEqual(default_sockets(), ["/run/unroll/unroll.sock"])
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
+
+    def test_a_connection_too_many_hears_why(self) -> None:
+        self.start(limits={"connections_per_user": 1})
+        self.addCleanup(self.start)
+        self.connect().ping()
+        with self.assertRaises(errors.LimitError) as caught:
+            self.connect().ping()
+        self.assertEqual(caught.exception.data["limit"], "limits.connections_per_user")
+
+
+class BackpressureTest(DaemonTest):
+    def test_a_stream_is_drawn_from_no_faster_than_the_model_reads(self) -> None:
+        self.start(limits={"input_buffer_bytes": 16384})
+        client, watcher = self.connect(), self.connect()
+        piece, drawn, furthest = some_text(100).encode(), 0, 0
+        document = client.open({"score": {"granularity": "document"}}, stream=self.endless(piece))
+        self.drawn = 0
+        while (read := watcher.status(document.id).bytes) < 50_000:
+            try:
+                document.next_event(timeout=0.01)
+            except TimeoutError:
+                pass
+            furthest = max(furthest, self.drawn - read)
+        self.assertGreater(self.drawn, 50_000)
+        self.assertLess(furthest, 50_000)
+        document.cancel()
+
+    def endless(self, piece: bytes) -> Any:
+        while True:
+            self.drawn += len(piece)
+            yield piece
+
+    def test_threads_with_appends_and_outputs_under_way_do_not_block_each_other(self) -> None:
+        self.start(limits={"input_buffer_bytes": 8192, "outgoing_bytes": 65536})
+        client, text = self.connect(), some_text(500)
+        documents = [client.open({"score": {"granularity": "token"}}, stream=True) for _ in range(4)]
+        ends: list[Any] = []
+
+        def write(document: Any) -> None:
+            document.append(text.encode())
+            document.end()
+
+        def listen(document: Any) -> None:
+            ends.append(list(document)[-1].bytes)
+
+        threads = [threading.Thread(target=work, args=(one,)) for one in documents for work in (write, listen)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(ends, [len(text.encode())] * 4)
+
+
+class ResumeTest(DaemonTest):
+    def test_killed_and_resumed_nothing_is_lost_and_nothing_comes_twice(self) -> None:
+        text = some_text(600)
+        file = self.folder / "text"
+        file.write_text(text)
+        expected = self.expected(text)
+        for how in ("stream", "path"):
+            with self.subTest(how):
+                self.read_with_kills(how, text, expected)
+
+    def read_with_kills(self, how: str, text: str, expected: list[Any]) -> None:
+        got: list[Any] = []
+        document = None
+        for life in range(3):
+            self.start(journal={"commit_blocks": 2}, limits={"input_buffer_bytes": 8192})
+            client = self.connect()
+            source: Any = {how: self.folder / "text" if how == "path" else in_pieces(text.encode(), 3000)}
+            if document is None:
+                document = client.open(LINES, **source)
+            else:
+                document = client.resume(document.id, LINES, document.next_sequence, **source)
+            try:
+                for output in document.outputs():
+                    self.assertEqual(output.sequence, len(got))
+                    got.append(output.data)
+                    if life < 2 and len(got) % 200 == 150:
+                        self.kill()
+                self.assertEqual(life, 2, "it ended before it was killed")
+            except ConnectionLostError:
+                self.assertLess(life, 2)
+        self.assertEqual(got, expected)
+        assert document is not None
+        client = self.connect()
+        self.assertEqual([output.data for output in client.attach(document.id).outputs()], expected)
+        with client.resume(document.id, LINES, len(got) - 1, text=text) as rest:
+            self.assertEqual([output.data for output in rest.outputs()], expected[-1:])
+
+    def test_a_daemon_that_stops_says_so_and_the_next_goes_on(self) -> None:
+        self.start(drain_ms=20)
+        text = some_text(100)
+        document = self.connect().open(LINES, stream=True)
+        document.append(text.encode()[:1000])
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        with self.assertRaises(errors.ShuttingDownError):
+            list(document)
+        self.process.wait()
+        self.start()
+        with self.connect().resume(document.id, LINES, document.next_sequence, stream=True) as resumed:
+            self.assertLessEqual(resumed.resume_bytes, 1000)
+            resumed.append(text.encode()[resumed.resume_bytes :])
+            resumed.end()
+            self.assertIsInstance(list(resumed)[-1], Done)
+        attached = self.connect().attach(document.id)
+        self.assertEqual([output.data for output in attached.outputs()], self.expected(text))
+
+    def test_a_source_that_is_too_short_now_does_not_end_the_document(self) -> None:
+        client, text = self.connect(), some_text(100).encode()
+        document = client.open(LINES, stream=True)
+        document.append(text)
+        while client.status(document.id).bytes < 1000:
+            time.sleep(0.01)
+        document.cancel()
+        with self.assertRaises(errors.DocumentCancelledError):
+            list(document)
+        self.assertGreater(client.status(document.id).resume_bytes or 0, 10)
+        with self.assertRaisesRegex(ValueError, "were read before"):
+            list(client.resume(document.id, LINES, document.next_sequence, stream=[b"short"]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,239 @@
+"""The protocol without a socket: what both clients share. Not thread-safe by itself; each client guards its own."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import itertools
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .errors import ConnectionLostError, DocumentStateError, LimitError, UnrollError, error_from_json
+from .events import Done, Event, Output, Plugins, event_from_json
+
+MAX_LINE_BYTES = 8 << 20
+RECEIVE_BYTES = 256 << 10
+#: A document's bytes go in pieces of so many: small, that others get their turn on the connection.
+PIECE_BYTES = 64 << 10
+
+
+class Mailbox:
+    """A document's events on their way to whoever iterates over them."""
+
+    def __init__(self, document: str, next_sequence: int, resume_bytes: int = 0):
+        self.document = document
+        self.next_sequence = next_sequence  # that of the next output to be handed out
+        self.resume_bytes = resume_bytes
+        self.ended = False
+        self.error: UnrollError | None = None
+        self.waiting: deque[Event] = deque()
+        self._expected = next_sequence
+
+    @property
+    def ready(self) -> bool:
+        return self.ended or bool(self.waiting)
+
+    def put(self, method: str, params: dict[str, Any]) -> None:
+        if method == "document.failed":
+            return self.end(error_from_json(params["error"]))
+        event = event_from_json(method, params)
+        if event is None:
+            return
+        if isinstance(event, Output):
+            if event.sequence < self._expected:  # a disk lost what was told already: it comes again
+                return
+            self._expected = event.sequence + 1
+        self.waiting.append(event)
+        self.ended = self.ended or isinstance(event, Done)
+
+    def end(self, error: UnrollError) -> None:
+        if not self.ended:
+            self.ended, self.error = True, error
+
+    def take(self) -> Event | None:
+        """The next event; None behind the last one. Raises how the document failed. Only where it is ready."""
+        if self.waiting:
+            event = self.waiting.popleft()
+            if isinstance(event, Output):
+                self.next_sequence = event.sequence + 1
+            return event
+        if self.error is not None:
+            raise copy.copy(self.error)
+        return None
+
+
+class Answer:
+    """What comes to a request."""
+
+    def __init__(self, number: int, opens: bool, next_sequence: int):
+        self.number = number
+        self.opens = opens  # or attaches: its document's events follow at once
+        self.next_sequence = next_sequence
+        self.done = False
+        self.result: Any = None
+        self.error: UnrollError | None = None
+        self.mailbox: Mailbox | None = None
+
+    def take(self) -> Any:
+        if self.error is not None:
+            raise copy.copy(self.error)
+        return self.result
+
+    def take_mailbox(self) -> Mailbox:
+        self.take()
+        assert self.mailbox is not None
+        return self.mailbox
+
+
+class Core:
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, Answer] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
+        self.broken: UnrollError | None = None
+
+    def request(self, method: str, params: Mapping[str, Any]) -> tuple[Answer, bytes]:
+        """What will be answered, and the line to send."""
+        if self.broken is not None:
+            raise copy.copy(self.broken)
+        opens = method in ("document.open", "document.attach")
+        answer = Answer(next(self._numbers), opens, params.get("from", 0))
+        request = {"jsonrpc": "2.0", "id": answer.number, "method": method, "params": params}
+        line = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        if len(line) > MAX_LINE_BYTES:  # the daemon would close the connection, other documents' too
+            text = f"{method}: a line of {len(line)} bytes, and the protocol takes {MAX_LINE_BYTES}"
+            raise LimitError(text + "; give the document as path, fd or stream")
+        self._answers[answer.number] = answer
+        return answer, line + b"\n"
+
+    def forget(self, answer: Answer) -> None:
+        """Nobody waits for it any more. What it may open is passed over."""
+        self._answers.pop(answer.number, None)
+        if answer.mailbox is not None:
+            self.drop(answer.mailbox)
+
+    def drop(self, mailbox: Mailbox) -> None:
+        if self._mailboxes.get(mailbox.document) is mailbox:
+            del self._mailboxes[mailbox.document]
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the socket; none of them is its end."""
+        if not data:
+            return self.fail(ConnectionLostError("the daemon went away; look into its log, and start it again"))
+        self._received += data
+        *lines, rest = self._received.split(b"\n") if b"\n" in data else [self._received]
+        self._received = rest
+        try:
+            for line in lines:
+                self._take(json.loads(line))
+            if len(rest) > MAX_LINE_BYTES:
+                raise ValueError("a line that is too long")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            self.fail(ConnectionLostError(f"what the daemon sent is not the protocol: {type(error).__name__}"))
+
+    def fail(self, error: UnrollError) -> None:
+        """The connection is over: whoever waits for something hears of it."""
+        if self.broken is not None:
+            return
+        self.broken = error
+        for answer in self._answers.values():
+            answer.done, answer.error = True, error
+        for mailbox in self._mailboxes.values():
+            mailbox.end(error)
+        self._answers.clear()
+        self._mailboxes.clear()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "method" in message:
+            params = message["params"]
+            if mailbox := self._mailboxes.get(params["document"]):
+                mailbox.put(message["method"], params)
+                if mailbox.ended:
+                    del self._mailboxes[mailbox.document]
+            return
+        error = error_from_json(message["error"]) if "error" in message else None
+        answer = self._answers.pop(message["id"], None)
+        if answer is not None:
+            answer.done, answer.error, answer.result = True, error, message.get("result")
+            if answer.opens and error is None:
+                answer.mailbox = self._open(answer)
+        elif message["id"] is None and error is not None:  # of the connection, which the daemon closes
+            self.fail(error)
+
+    def _open(self, answer: Answer) -> Mailbox:
+        result = answer.result
+        first = result.get("next_sequence", answer.next_sequence)
+        mailbox = Mailbox(result["document"], first, result.get("resume_bytes", 0))
+        if before := self._mailboxes.get(mailbox.document):
+            before.end(DocumentStateError(f"document {mailbox.document} was attached to anew on this connection"))
+        self._mailboxes[mailbox.document] = mailbox
+        return mailbox
+
+
+class Pieces:
+    """Cuts a document's bytes for document.append, behind the first `skip` of them."""
+
+    def __init__(self, document: str, skip: int):
+        self._document = document
+        self._skip = skip
+
+    def of(self, chunk: bytes) -> Iterator[dict[str, Any]]:
+        skipped = min(self._skip, len(chunk))
+        self._skip -= skipped
+        for start in range(skipped, len(chunk), PIECE_BYTES):
+            yield append_params(self._document, chunk[start : start + PIECE_BYTES])
+
+    def end(self) -> dict[str, Any]:
+        if self._skip > 0:
+            raise ValueError(f"document {self._document}: {self._skip} bytes more were read before than came now")
+        return {"document": self._document}
+
+
+def append_params(document: str, data: bytes) -> dict[str, Any]:
+    return {"document": document, "base64": base64.b64encode(data).decode()}
+
+
+def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The parameters, and a descriptor to send along, which is the caller's to close."""
+    params = dict(how)
+    sources = [params.pop(key, None) for key in ("text", "path", "fd", "stream")]
+    text, path, fd, stream = sources
+    if sum(source is not None for source in sources) != 1:
+        raise TypeError("give one of text, path, fd and stream, where the document's bytes come from")
+    names = [plugins] if isinstance(plugins, str) else plugins
+    with_options = names if isinstance(names, Mapping) else dict.fromkeys(names, {})
+    params["plugins"] = [{"name": name, "options": options} for name, options in with_options.items()]
+    if text is not None or stream is not None:
+        return params | ({"stream": True} if text is None else {"text": text}), None
+    # A copy also of the caller's own, who may close it before the line is sent.
+    return params | {"fd": True}, os.dup(fd) if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+class DocumentState:
+    """What there is to know of a document without asking the daemon."""
+
+    def __init__(self, mailbox: Mailbox, opened: bool):
+        self._mailbox = mailbox
+        self._opened = opened  # else attached to
+
+    def _listen_anew(self, attached: DocumentState) -> None:
+        attached._mailbox.resume_bytes = self.resume_bytes
+        self._mailbox = attached._mailbox
+
+    @property
+    def id(self) -> str:
+        return self._mailbox.document
+
+    @property
+    def resume_bytes(self) -> int:
+        """So many bytes were read before it was opened."""
+        return self._mailbox.resume_bytes
+
+    @property
+    def next_sequence(self) -> int:
+        """One more than that of the last output that was handed out: what resume() and attach() want."""
+        return self._mailbox.next_sequence

@@ -1,0 +1,107 @@
+"""What comes of a document, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, Union
+
+from .errors import UnrollError, error_from_json
+from .sockets import StrPath
+
+#: "score", or several names, or each with its options: {"score": {"granularity": "line"}, "anomaly": {}}.
+Plugins = Union[str, Sequence[str], Mapping[str, Mapping[str, Any]]]
+
+
+class OpenOptions(TypedDict, total=False):
+    """What document.open takes besides plugins; docs/protocol.md says what each does.
+
+    One of `text`, `path`, `fd` and the clients' `stream` gives the document's bytes. `fd` stays the caller's.
+    """
+
+    text: str
+    path: StrPath
+    fd: int
+    name: str
+    priority: int
+    deadline_ms: int
+    flush_after_ms: int
+    keep_outputs: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a plugin. `sequence` counts from 0 over all plugins of the document."""
+
+    document: str
+    plugin: str
+    sequence: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    document: str
+    bytes: int
+    tokens: int
+    tokens_per_second: float
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last event of a document that was read to its end."""
+
+    document: str
+    bytes: int
+    tokens: int
+    outputs: int
+    tokens_per_second: float
+
+
+Event = Union[Output, Progress, Done]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`phase` is "open", "done" or "failed". `resume_bytes` is there where the document waits to be resumed."""
+
+    document: str
+    name: str
+    priority: int
+    phase: str
+    bytes: int
+    tokens: int
+    outputs: int
+    tokens_per_second: float
+    total_bytes: int | None = None
+    error: UnrollError | None = None
+    resume_bytes: int | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Status:
+        known = {key: value[key] for key in cls.__slots__ if key in value}
+        if "error" in known:
+            known["error"] = error_from_json(known["error"])
+        return cls(**known)
+
+    @property
+    def must_be_resumed(self) -> bool:
+        """Else what there is of it is to be had by attaching."""
+        return self.phase == "failed" or (self.phase == "open" and self.resume_bytes is not None)
+
+
+_EVENTS = {"document.output": Output, "document.progress": Progress}
+
+
+def event_from_json(method: str, params: dict[str, Any]) -> Event | None:
+    """None for a notification of a later daemon, which is passed over, as are fields that are new."""
+    if method == "document.done":
+        kind: type[Event] = Done
+        params = {"document": params["document"], **params["summary"]}
+    elif method in _EVENTS:
+        kind = _EVENTS[method]
+    else:
+        return None
+    return kind(**{key: params[key] for key in kind.__slots__ if key in params})
