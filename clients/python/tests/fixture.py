@@ -35,6 +35,7 @@ def in_pieces(text: bytes, size: int) -> Iterator[bytes]:
 
 class DaemonTest(unittest.TestCase):
     folder: Path
+    settings: dict[str, Any] = {}
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -43,7 +44,7 @@ class DaemonTest(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.folder = Path(folder.name)
         cls.addClassCleanup(cls.kill)
-        cls.start()
+        cls.start(**cls.settings)
 
     def setUp(self) -> None:
         signal.alarm(SECONDS)

@@ -14,6 +14,9 @@ from unroll.aio import Client
 
 
 class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # which unittest sets, and whose warnings are of blocking set-up
+
     async def connect_async(self) -> Client:
         client = await Client(self.socket(), patience=SECONDS).connect()
         self.addAsyncCleanup(client.close)
@@ -167,7 +170,7 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
                 await document.next_event()
 
     async def test_killed_and_resumed_nothing_is_lost_and_nothing_comes_twice(self) -> None:
-        text = some_text(600)
+        text = some_text(400)
         expected = self.expected(text)
         got: list[Any] = []
         document = None
@@ -183,7 +186,7 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
                 async for output in document.outputs():
                     self.assertEqual(output.sequence, len(got))
                     got.append(output.data)
-                    if life < 2 and len(got) % 200 == 150:
+                    if life < 2 and len(got) % 150 == 100:
                         self.kill()
                 self.assertEqual(life, 2, "it ended before it was killed")
             except ConnectionLostError:
