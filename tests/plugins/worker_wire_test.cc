@@ -50,6 +50,17 @@ TEST(Wire, GarbageIsAnErrorThatSaysWhatItWas) {
   EXPECT_THAT(error_of(encode({{"type", 7}})), HasSubstr("\"type\" is no text"));
 }
 
+/// The host writes heads out again, which recurses: a deep one would run over its stack.
+TEST(Wire, AHeadNestedDeeplyIsAnError) {
+  constexpr std::uint32_t kDepth = 1'000'000;
+  const auto head = R"({"type":"hello","x":)" + std::string(kDepth, '[') + std::string(kDepth, ']') + "}";
+  const auto size = static_cast<std::uint32_t>(head.size());
+  std::string bytes = "UPRL";
+  bytes.append(reinterpret_cast<const char*>(&size), sizeof size).append(8, '\0').append(head);
+  EXPECT_THAT(error_of(bytes), HasSubstr("nested more than 16 deep"));
+  EXPECT_EQ(error_of(encode({{"type", "process"}, {"at", {{"tokens", 0}}}})), "");
+}
+
 TEST(Wire, NoDamageToAFrameIsMoreThanAnError) {
   const auto whole = encode({{"type", "output"}, {"level", 3}}, std::string(100, 'x'));
   std::mt19937 random(7);
