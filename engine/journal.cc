@@ -92,6 +92,9 @@ class Journal::Statement {
     status.name = text(1);
     status.owner = static_cast<std::uint32_t>(integer(2));
     status.priority = static_cast<int>(integer(3));
+    if (integer(4) < 0 || integer(4) > static_cast<int>(DocumentPhase::kFailed)) {
+      journal_.fail_damaged("document " + status.id + " is neither open nor done nor failed");
+    }
     status.phase = static_cast<DocumentPhase>(integer(4));
     status.bytes = natural(5);
     if (!is_null(6)) status.total_bytes = natural(6);
@@ -147,6 +150,11 @@ void Journal::fail(const std::string& doing) const {
                               : "check the folder's rights and the disk, or name another file with --journal";
   throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") could not be " + doing + ": " +
                                        sqlite3_errmsg(database_.get()) + "; " + advice);
+}
+
+void Journal::fail_damaged(const std::string& what) const {
+  throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") is damaged: " + what +
+                                       "; restore the file, or name another one with --journal");
 }
 
 void Journal::execute(const char* sql) const {
@@ -273,8 +281,12 @@ std::vector<PluginRequest> Journal::plugins(const DocumentId& id) const {
   Statement select(*this, "SELECT plugins FROM documents WHERE id=?");
   std::vector<PluginRequest> result;
   if (!select.bind(id).step()) return result;
-  for (const auto& entry : nlohmann::json::parse(select.text(0)))
-    result.push_back({entry.at("name"), entry.at("options")});
+  try {
+    for (const auto& entry : nlohmann::json::parse(select.text(0)))
+      result.push_back({entry.at("name"), entry.at("options")});
+  } catch (const nlohmann::json::exception&) {
+    fail_damaged("the plugins of document " + id + " are not the JSON that was written");
+  }
   return result;
 }
 

@@ -77,6 +77,7 @@ class Journal {
   void forget_outputs(const DocumentId& id, std::uint64_t before) const;
   void migrate() const;
   [[noreturn]] void fail(const std::string& doing) const;
+  [[noreturn]] void fail_damaged(const std::string& what) const;
 
   std::string name_;
   bool durable_;

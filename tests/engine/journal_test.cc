@@ -280,6 +280,32 @@ TEST(Journal, ADiskWithoutRoomIsAnErrorAndWhatWasCommittedStays) {
   EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(2)) << "goes on when there is room again";
 }
 
+/// What SQLite takes for sound and the journal never wrote.
+TEST(Journal, DamagedValuesAreErrorsThatNameTheDocument) {
+  const TemporaryFolder folder;
+  const auto damaged = [&](const std::string& set) {
+    std::filesystem::remove(folder / "j");
+    Journal(folder / "j").insert(a_document("a"), {{"score", {}}});
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open((folder / "j").c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, ("UPDATE documents SET " + set).c_str(), nullptr, nullptr, nullptr),
+              SQLITE_OK);
+    sqlite3_close(database);
+    return std::make_unique<Journal>(folder / "j");
+  };
+  for (const auto* plugins : {"", "[", "[1]", "[{}]", "[{\"name\":1,\"options\":{}}]"}) {
+    const auto journal = damaged(std::string("plugins='") + plugins + "'");
+    const auto error = error_of([&] { journal->plugins("a"); });
+    EXPECT_EQ(error.code, ErrorCode::kJournal) << plugins;
+    EXPECT_THAT(error.what(), HasSubstr("plugins of document a")) << plugins;
+  }
+  for (const auto* phase : {"3", "-1", "4294967296"}) {
+    const auto journal = damaged(std::string("phase=") + phase);
+    EXPECT_EQ(error_of([&] { journal->find("a"); }).code, ErrorCode::kJournal) << phase;
+    EXPECT_THAT(error_of([&] { journal->list(1000); }).what(), HasSubstr("document a is neither")) << phase;
+  }
+}
+
 TEST(Journal, ItsFilesAreTheOwnersAlone) {
   const TemporaryFolder folder;
   const auto before = ::umask(022);
