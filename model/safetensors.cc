@@ -263,8 +263,8 @@ std::vector<Output> lay_out(const TensorMap& tensors) {
   for (const auto& [name, tensor] : tensors) {
     if (name == kMetadata) throw std::runtime_error("a tensor cannot be named __metadata__");
     if (!tensor.defined()) throw std::runtime_error("tensor " + shown(name) + " is undefined");
-    const auto known =
-        std::ranges::find_if(kDtypes, [&](const Dtype& each) { return each.type == tensor.scalar_type(); });
+    const auto known = std::ranges::find_if(
+        kDtypes, [type = tensor.scalar_type()](const Dtype& each) { return each.type == type; });
     if (known == kDtypes.end())
       throw std::runtime_error("tensor " + shown(name) + " has the type " +
                                c10::toString(tensor.scalar_type()) +

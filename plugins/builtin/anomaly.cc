@@ -23,7 +23,6 @@ constexpr std::string_view kTag = "unroll anomaly 3";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // in a thousand lines
 constexpr std::size_t kKeptText = 512;                         // of a line, for its shape and to be shown
-constexpr std::size_t kWindow = 8;  // tokens in a row whose mean surprisal may peak
 
 /// A line as it is being read.
 struct Line {
