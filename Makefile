@@ -10,6 +10,8 @@ TEST_JOBS ?= 2
 PREFIX ?= /usr/local
 DESTDIR ?=
 SOAK_SECONDS ?= 3600
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
 TIDY_PARTS ?= model tokenizer engine daemon client config training
 
 CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
@@ -115,6 +117,16 @@ tsan: ## Build and test with ThreadSanitizer in build-tsan/
 	@echo "make: running the tests"
 	@export OMP_NUM_THREADS=1; $(FIXED_ADDRESSES) ctest --output-on-failure --no-tests=error -j$(TEST_JOBS) --test-dir build-tsan
 
+.PHONY: fuzz
+fuzz: ## Fuzz what reads others' bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; FUZZ_TARGETS=...)
+	@echo "make: looking for what the build needs"
+	@UNROLL_SETUP_FUZZ=1 scripts/setup.sh >/dev/null
+	@$(call configure,fuzz,build-fuzz)
+	@echo "make: building into build-fuzz/"
+	@cmake --build build-fuzz -j $(JOBS)
+	@echo "make: fuzzing for $(FUZZ_SECONDS) s each"
+	@tests/fuzz/run.sh build-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 .PHONY: install
 install: build ## Build, then install below PREFIX (/usr/local); takes DESTDIR
 	@echo "make: installing below $(DESTDIR)$(PREFIX)"
@@ -123,4 +135,4 @@ install: build ## Build, then install below PREFIX (/usr/local); takes DESTDIR
 .PHONY: clean
 clean: ## Remove the build folders
 	@echo "make: removing build/ and build-*/"
-	@rm -rf build build-debug build-asan build-tsan
+	@rm -rf build build-debug build-asan build-tsan build-fuzz

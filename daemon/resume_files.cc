@@ -1,6 +1,6 @@
 #include "daemon/resume_files.h"
 
-#include <ranges>
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -68,8 +68,9 @@ std::string describe_source(const FileLocation& location, const std::vector<Plug
 }
 
 void resume_files(ServerContext& context) {
-  const std::vector<DocumentStatus> documents = context.engine.list(std::nullopt);
-  for (const DocumentStatus& document : std::views::reverse(documents)) {  // oldest first, as they came
+  std::vector<DocumentStatus> documents = context.engine.list(std::nullopt);
+  std::ranges::reverse(documents);  // oldest first, as they came
+  for (const DocumentStatus& document : documents) {
     if (document.phase != DocumentPhase::kOpen || document.source.empty()) continue;
     try {
       resume_file(context, document);

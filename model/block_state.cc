@@ -87,6 +87,7 @@ class Reader {
       count *= static_cast<std::size_t>(shape.back());
       if (count > bytes_.size()) fail();
     }
+    if (count == 0) fail();
     auto result = at::empty(shape, at::kFloat);
     std::memcpy(result.mutable_data_ptr(), take(count * sizeof(float)).data(), count * sizeof(float));
     return result;

@@ -12,6 +12,7 @@ packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format
   abigail-tools             # compares the plugin ABI with the one that was promised
   chromium-headless-shell)  # opens the pages that unroll writes, in tests
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)  # to fetch LibTorch's wheel
+[ -z "${UNROLL_SETUP_FUZZ:-}" ] || packages+=(clang libclang-rt-14-dev llvm)  # for `make fuzz` alone
 torch_version=2.11.0
 cuda_runtime_version=13.0.96
 cupti_version=13.0.85

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Makes the seeds in tests/fuzz/corpus/: small inputs that are well-formed, for the fuzzer to change.
+
+Run it again after changing it; findings that were kept (finding-*) stay."""
+
+import json
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).resolve().parent
+GOLDEN = HERE.parent / "model" / "golden"
+TEXT = "The whale said: error 42.\n  größer \t🙂\r\nagain and again, again and again\n"
+AT_ONCE = b"\xff"
+BYTE_BY_BYTE = b"\x00"
+
+
+def rpc(method: str, **params: object) -> bytes:
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return json.dumps(request, ensure_ascii=False).encode() + b"\n"
+
+
+def json_rpc() -> dict[str, bytes]:
+    score = [{"name": "score", "options": {"granularity": "line"}}]
+    every = score + [{"name": name} for name in ("anomaly", "summarize", "embed")]
+    stream = rpc("document.open", plugins=score, stream=True, name="s", priority=3, deadline_ms=60000,
+                 flush_after_ms=1, keep_outputs=2, total_bytes=9)
+    append = rpc("document.append", document="d0", text=TEXT) + rpc("document.append", document="d0", base64="QUJD")
+    return {
+        "text": AT_ONCE + rpc("document.open", plugins=every, text=TEXT),
+        "stream": AT_ONCE + stream + append + rpc("document.end", document="d0"),
+        "without_end": BYTE_BY_BYTE + stream + append,
+        "cancel": AT_ONCE + stream + rpc("document.cancel", document="d0") + rpc("document.status", document="d0"),
+        "resume": AT_ONCE + stream + rpc("document.cancel", document="d0")
+                  + rpc("document.open", plugins=score, text=TEXT, resume="d0"),
+        "attach": AT_ONCE + rpc("document.open", plugins=score, text=TEXT)
+                  + rpc("document.attach", document="d0", **{"from": 1}) + rpc("document.list", limit=5),
+        "descriptor": AT_ONCE + rpc("document.open", plugins=score, fd=True),
+        "server": BYTE_BY_BYTE + b"".join(rpc("server." + name) for name in ("info", "stats", "reload", "ping")),
+        "notification": AT_ONCE + b'{"jsonrpc":"2.0","method":"server.ping"}\n \n[]\n{"id":"\xc3\xa9"}\nno JSON',
+    }
+
+
+def http() -> dict[str, bytes]:
+    def request(line: str, *fields: str, body: str = "") -> bytes:
+        return ("\r\n".join([line, "Host: unroll", *fields, "", body])).encode()
+
+    size = f"Content-Length: {len(TEXT.encode())}"
+    chunks = f"{len(TEXT.encode()):x};x=y\r\n{TEXT}\r\n3\r\nend\r\n0\r\nTrailer: t\r\n\r\n"
+    put = "PUT /v1/score?granularity=line&top=3 HTTP/1.1"
+    return {
+        "put": AT_ONCE + request(put, size, body=TEXT),
+        "expect": AT_ONCE + request(put, size, "Expect: 100-continue", body=TEXT),
+        "short": AT_ONCE + request(put, "Content-Length: 1000", body=TEXT),
+        "chunks": b"\x02" + request("POST /v1/anomaly HTTP/1.1", "Transfer-Encoding: chunked", body=chunks),
+        "old": AT_ONCE + request("POST /v1/embed HTTP/1.0", size, body=TEXT),
+        "metrics": BYTE_BY_BYTE + request("GET /metrics HTTP/1.1"),
+        "health": AT_ONCE + request("GET /healthz HTTP/1.1", "Connection: keep-alive"),
+        "documents": AT_ONCE + request("GET /v1/documents HTTP/1.1"),
+        "no_plugin": AT_ONCE + request("PUT /v1/n%C3%B6ne?a=1.5e3&b=true&c+d=%20 HTTP/1.1", size, body=TEXT),
+        "no_method": AT_ONCE + request("DELETE /v1/score HTTP/1.1"),
+    }
+
+
+def tensors(header: dict[str, object], data: bytes) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def safetensors() -> dict[str, bytes]:
+    def entry(dtype: str, shape: list[int], begin: int, end: int) -> dict[str, object]:
+        return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+    sizes = {"I64": 8, "F64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    place = 0
+    for name, size in sizes.items():
+        header["t." + name] = entry(name, [2, 1], place, place + 2 * size)
+        place += 2 * size
+    return {
+        "every_type": tensors(header, b"\x01" * place),
+        "empty": tensors({}, b""),
+        "scalar_and_nothing": tensors({"a": entry("F32", [], 0, 4), "b": entry("F32", [3, 0], 4, 4)}, b"\0\0\x80?"),
+        "unaligned": tensors({"a": entry("U8", [1], 0, 1), "b": entry("F32", [1], 1, 5)}, b"\0" * 5),
+        "recall": (GOLDEN.parent / "coordinate_descent.safetensors").read_bytes()[:4096],
+    }
+
+
+def config() -> dict[str, bytes]:
+    names = ("defaults", "few_states", "compressed_4", "several_recurrent")
+    seeds = {name: (GOLDEN / name / "config.json").read_bytes() for name in names}
+    seeds["routed"] = (HERE.parents[1] / "models/recall-routed/config.json").read_bytes()
+    seeds["daemon"] = (HERE.parents[1] / "config/unrolld.json").read_bytes()
+    return seeds
+
+
+def wire() -> dict[str, bytes]:
+    def frame(head: dict[str, object], data: bytes = b"") -> bytes:
+        text = json.dumps(head).encode()
+        return b"UPRL" + struct.pack("<IQ", len(text), len(data)) + text + data
+
+    plugin = {"name": "p", "version": "1", "description": "", "wants": 7, "top_k": 4, "saves": True, "options": ""}
+    at = {"tokens": 0, "offsets": 64, "logprobs": 128, "entropy": 192, "text": 256, "top_ids": 320,
+          "top_logprobs": 384, "hidden": 448}
+    process = {"type": "process", "instance": 1, "index": 0, "first_token": 0, "length": 4, "top_k": 2, "dim": 4,
+               "text_bytes": 9, "at": at}
+    return {
+        "hello": AT_ONCE + frame({"type": "hello", "abi": 1, "plugins": [plugin]}),
+        "block": AT_ONCE + frame(process),
+        "outputs": BYTE_BY_BYTE + frame({"type": "output"}, b'{"a":\n [1, "\\"x\\n"]}') + frame({"type": "output"}, b"7")
+                   + frame({"type": "done", "status": 0, "error": ""}, b"state"),
+        "log": b"\x03" + frame({"type": "log", "level": 2}, b"words \xff\n") + frame({"type": "refused", "error": "no"}),
+    }
+
+
+def journal() -> dict[str, bytes]:
+    """As journal.cc takes it apart: damage to values or not, how many steps, each of a kind, a column and a value."""
+    integer = lambda column, value: struct.pack("<BBBq", 4, column, 0, value)
+    text = lambda column, value: struct.pack("<BBBH", 4, column, 2, len(value)) + value
+    blob = lambda column, value: struct.pack("<BBBH", 4, column, 3, len(value)) + value
+    return {
+        "undamaged": b"\x00",
+        "phase": b"\x01\x00" + integer(7, 9),
+        "plugins": b"\x01\x00" + text(5, b"["),
+        "states": b"\x01\x02" + blob(17, b"short") + blob(22, b"") + text(26, b"no JSON"),
+        "places": b"\x01\x02" + integer(14, -1) + integer(15, 1 << 62) + integer(16, 5),
+        "version": b"\x01\x00" + struct.pack("<BBi", 0, 0, 3),
+        "empty": b"\x01\x00" + bytes([1, 1]),
+        "no_outputs": b"\x01\x00" + bytes([2, 23]),
+        "bytes": b"\x00\x02" + struct.pack("<IBIB", 100, 5, 5000, 255),
+    }
+
+
+def tokenizer_split() -> dict[str, bytes]:
+    sizes = bytes(range(0, 48, 3))
+    odd = b"\x00\xff\xed\xa0\x80\xc0\x80<s></s><0x0A> \xe2\x96\x81\xe2\x96\x81"
+    return {
+        "text": sizes + TEXT.encode(),
+        "odd": bytes(16) + odd * 3,
+        "long_line": b"\xff" * 16 + ("word\u2581🙂 " * 450).encode(),
+        "spaces": b"\x80" * 16 + b" " * 5000 + b"\n\n x",
+    }
+
+
+def model_state() -> dict[str, bytes]:
+    """As model_state.cc takes it: places, widths (1 << n bytes) and numbers; or all that follows the tag."""
+    change = lambda place, number: struct.pack("<IBI", place, 2, number)
+    tensor = struct.pack("<I4q", 4, 2, 1, 4, 8) + bytes(2 * 4 * 8 * 4)
+    return {
+        "as_saved": b"\x00",
+        "token": b"\x00" + change(0, 49),
+        "counts": b"\x00" + change(4, 0),
+        "shape": b"\x00" + change(16, 1) + change(32, 0xFFFFFFFF),
+        "anew": b"\x01" + struct.pack("<iII", 3, 2, 1) + tensor * 2,
+        "finding-empty_tensor": b"\x01" + struct.pack("<iII", 3, 2, 1) + struct.pack("<Iq", 1, 0),
+    }
+
+
+def main() -> None:
+    makers = {"json_rpc": json_rpc, "http": http, "safetensors": safetensors, "config": config, "plugin_wire": wire,
+              "journal": journal, "model_state": model_state,
+              "tokenizer_split": tokenizer_split}
+    for target, make in makers.items():
+        folder = HERE / "corpus" / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in make().items():
+            (folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
