@@ -57,7 +57,8 @@ void add_read_commands(CommandLine& line);    ///< score, anomaly, summarize, em
 void add_embed_command(CommandLine& line);    ///< embed; by add_read_commands()
 void add_batch_command(CommandLine& line);    ///< batch
 void add_follow_command(CommandLine& line);   ///< follow
-void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, status
+void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, status, reload, top
+void add_top_command(CommandLine& line);      ///< top; by add_daemon_commands()
 void add_model_commands(CommandLine& line);   ///< plugin list, model info|convert, logits
 void add_plugin_author_commands(CommandLine& line, CLI::App& plugin);  ///< plugin check|new
 void add_training_commands(CommandLine& line);                         ///< prepare, train, eval, bench
@@ -65,6 +66,5 @@ void add_train_commands(CommandLine& line);    ///< prepare, train; by add_train
 void add_adapt_command(CommandLine& line);     ///< adapt
 void add_generate_command(CommandLine& line);  ///< generate
 void add_shell_commands(CommandLine& line);    ///< completion, man
-void add_later_commands(CommandLine& line);    ///< Those that are not there yet.
 
 }  // namespace unroll

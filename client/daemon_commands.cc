@@ -177,6 +177,8 @@ void add_daemon_commands(CommandLine& line) {
   add_format_flags(*command, options->shared, "text|json");
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return status(*options); });
+
+  add_top_command(line);
 }
 
 }  // namespace unroll

@@ -10,7 +10,6 @@ int main(int argc, char** argv) {
   unroll::add_training_commands(line);
   unroll::add_adapt_command(line);
   unroll::add_generate_command(line);
-  unroll::add_later_commands(line);
   unroll::add_shell_commands(line);
   return line.run(argc, argv);
 }

@@ -49,6 +49,7 @@ inline constexpr std::string_view kInfo = "server.info";
 inline constexpr std::string_view kStats = "server.stats";
 inline constexpr std::string_view kReload = "server.reload";
 inline constexpr std::string_view kPing = "server.ping";
+inline constexpr std::string_view kDiscover = "rpc.discover";  ///< OpenRPC's name for it.
 }  // namespace method
 
 /// Notifications from the daemon. For one document: any number of kOutput (in order of sequence) and

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <unistd.h>
 
+#include "daemon/openrpc.h"
 #include "daemon/params.h"
 #include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
@@ -82,7 +83,7 @@ std::span<const RpcSession::Method> RpcSession::methods() {
       Method{method::kList, &RpcSession::list},     Method{method::kCancel, &RpcSession::cancel},
       Method{method::kAttach, &RpcSession::attach}, Method{method::kInfo, &RpcSession::info},
       Method{method::kStats, &RpcSession::stats},   Method{method::kReload, &RpcSession::reload},
-      Method{method::kPing, &RpcSession::ping},
+      Method{method::kPing, &RpcSession::ping},     Method{method::kDiscover, &RpcSession::discover},
   };
   return kMethods;
 }
@@ -300,6 +301,16 @@ void RpcSession::answer_reload(const json& id, const std::optional<Error>& error
 std::optional<json> RpcSession::ping(const Request& request) {
   const Params params(method::kPing, request.params, {});
   return json::object();
+}
+
+std::optional<json> RpcSession::discover(const Request& request) {
+  const Params params(method::kDiscover, request.params, {});
+  json description = json::parse(kOpenRpc);
+  for (const ErrorEntry& error : error_table()) {
+    description["components"]["errors"][std::string(error.name)] = {{"code", static_cast<int>(error.code)},
+                                                                    {"message", error.meaning}};
+  }
+  return description;
 }
 
 }  // namespace unroll

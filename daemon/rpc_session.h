@@ -78,6 +78,7 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> stats(const Request& request);
   std::optional<nlohmann::json> reload(const Request& request);
   std::optional<nlohmann::json> ping(const Request& request);
+  std::optional<nlohmann::json> discover(const Request& request);
   UniqueFd claim_descriptor();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
   void start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,

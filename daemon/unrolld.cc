@@ -7,9 +7,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "config/config.h"
 #include "daemon/load_revision.h"
@@ -65,11 +67,24 @@ Config read_config(const CommandLine& line) {
   return config;
 }
 
-/// To stderr, where journald or a person reads it.
+/// Standard error is journald's: $JOURNAL_STREAM names its device and inode (systemd.exec(5)).
+bool logs_to_journald() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
+  return std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino) == stream;
+}
+
+/// To journald with its priority as a field, where it listens; else to stderr, for a person.
 void start_log(const std::string& level) {
-  auto logger = spdlog::stderr_logger_mt("unrolld");
-  // journald has its own clock.
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
+  std::shared_ptr<spdlog::logger> logger;
+  if (logs_to_journald()) {
+    logger = spdlog::systemd_logger_mt("unrolld", "unrolld");
+    logger->set_pattern("%v");
+  } else {
+    logger = spdlog::stderr_logger_mt("unrolld");
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l: %v");
+  }
   spdlog::set_default_logger(std::move(logger));
   spdlog::set_level(spdlog::level::from_str(level));
   spdlog::flush_on(spdlog::level::info);

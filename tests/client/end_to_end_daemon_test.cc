@@ -73,6 +73,28 @@ TEST_F(Documents, AreListed) {
                     HasSubstr(path("book.txt")), Not(HasSubstr("\x1b"))));
 }
 
+TEST_F(Documents, TopShowsWhatTheDaemonIsAt) {
+  const auto text = by_daemon({"top", "--rounds", "2", "--interval", "0.1"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("model "), HasSubstr(" open, "), HasSubstr("tokens/s")));
+  EXPECT_THAT(text.out, Not(HasSubstr("\x1b"))) << "no terminal, no cursor to move";
+  const auto lines = by_daemon({"top", "--rounds", "2", "--interval", "0.1", "--format", "ndjson"});
+  std::istringstream stream(lines.out);
+  int count = 0;
+  for (std::string line; std::getline(stream, line); ++count) {
+    const auto look = json::parse(line);
+    EXPECT_GE(look.at("tokens_per_second"), 0);
+    EXPECT_TRUE(look.at("documents").is_array());
+  }
+  EXPECT_EQ(count, 2);
+}
+
+TEST_F(Documents, ReloadNamesTheModelThatIsInUseFromNowOn) {
+  const auto reloaded = by_daemon({"reload"});
+  EXPECT_EQ(reloaded.exit_code, 0) << reloaded.err;
+  EXPECT_THAT(reloaded.out, HasSubstr("read with model"));
+}
+
 TEST_F(Documents, StatusOfTheDaemon) {
   const json status = json::parse(read_by_daemon({"status", "--format", "json"}));
   EXPECT_EQ(status["socket"], daemon_->socket());

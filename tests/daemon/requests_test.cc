@@ -176,13 +176,13 @@ TEST(Manual, HasEveryMethod) {
   file << std::ifstream(UNROLL_SOURCE_DIR "/docs/protocol.md").rdbuf();
   const std::string text = file.str();
   std::set<std::string> documented, coded;
-  const std::regex heading("\n### ((document|server)\\.[a-z]+)\n");
+  const std::regex heading("\n### ((document|server|rpc)\\.[a-z]+)\n");
   for (std::sregex_iterator found(text.begin(), text.end(), heading), end; found != end; ++found) {
     documented.insert((*found)[1]);
   }
   for (const auto name :
        {method::kOpen, method::kAppend, method::kEnd, method::kStatus, method::kList, method::kCancel,
-        method::kAttach, method::kInfo, method::kStats, method::kReload, method::kPing}) {
+        method::kAttach, method::kInfo, method::kStats, method::kReload, method::kPing, method::kDiscover}) {
     coded.insert(std::string(name));
   }
   EXPECT_EQ(documented, coded);
