@@ -35,7 +35,6 @@ struct Tree {
     add_training_commands(line);
     add_adapt_command(line);
     add_generate_command(line);
-    add_later_commands(line);
     add_shell_commands(line);
   }
   CommandLine line;
@@ -171,11 +170,6 @@ TEST(CommandLine, PluginTakesOneValueAndLeavesTheFiles) {
       unroll({"run", "--plugin", "score", "/nowhere/a", "--embedded", "--model", "/nowhere/m"});
   EXPECT_EQ(finished.exit_code, 1) << finished.err;
   EXPECT_THAT(finished.err, HasSubstr("/nowhere/m"));
-}
-
-TEST(CommandLine, CommandsToComeSaySo) {
-  expect_usage_error({"top"}, "not available yet: top", "unroll status");
-  EXPECT_THAT(unroll({"--help"}).out, HasSubstr("(not available yet)"));
 }
 
 TEST(CommandLine, SocketPathThatIsTooLong) {

@@ -17,6 +17,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "daemon/context.h"
 #include "tests/engine/hash_model.h"
@@ -64,11 +65,17 @@ std::string answers_to(std::string_view bytes, std::size_t piece) {
   asio::thread_pool readers(1);
   EngineOptions options;
   options.new_id = [next = 0]() mutable { return "d" + std::to_string(next++); };  // that an input can name
-  Engine engine(std::make_shared<HashModel>(), vocabulary(), plugins(), options);
+  Engine engine({std::make_shared<HashModel>(), vocabulary(), plugins()}, options);
   const auto context = std::make_shared<ServerContext>(io, readers, engine, config);
+  context->reload = [&](const Reloader::Done& done) {
+    asio::post(io, [&engine, done] {
+      engine.reload(engine.revision());
+      done(std::nullopt);
+    });
+  };
   Socket peer(io), served(io);
   asio::local::connect_pair(peer, served);
-  std::make_shared<Session>(*context, std::move(served), 1000)->start();
+  std::make_shared<Session>(*context, std::move(served), ::geteuid())->start();
   asio::co_spawn(io, send_all(peer, bytes, piece), asio::detached);
   asio::co_spawn(io, receive_all(peer, answers), asio::detached);
   io.run_for(kPatience);

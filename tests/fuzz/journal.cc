@@ -32,7 +32,7 @@ Engine open_engine(const std::filesystem::path& file) {
   options.journal = file;
   options.commit_blocks = 2;
   options.new_id = [next = 0]() mutable { return "d" + std::to_string(next++); };
-  return Engine(std::make_shared<HashModel>(), fuzz::vocabulary(), fuzz::plugins(), options);
+  return Engine({std::make_shared<HashModel>(), fuzz::vocabulary(), fuzz::plugins()}, options);
 }
 
 /// Of one document that is done and one that is open, in the middle, with states.
