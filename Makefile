@@ -130,7 +130,22 @@ fuzz: ## Fuzz what reads others' bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; 
 .PHONY: install
 install: build ## Build, then install below PREFIX (/usr/local); takes DESTDIR
 	@echo "make: installing below $(DESTDIR)$(PREFIX)"
-	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)"
+	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)" --strip
+
+.PHONY: package
+package: build ## Build Debian packages and an archive into build/packages/, check them with lintian
+	@scripts/setup.sh file lintian >/dev/null
+	@echo "make: packing into build/packages/ (minutes)"
+	@rm -rf build/packages
+	@cpack --config build/CPackConfig.cmake -G 'DEB;TGZ' -B build/packages
+	@rm -rf build/packages/_CPack_Packages
+	@echo "make: lintian"
+	@lintian --fail-on error --tag-display-limit 0 --allow-root build/packages/*.deb
+
+.PHONY: check-package
+check-package: package ## Try the packages in a fresh Debian below a temporary folder (as root, minutes)
+	@scripts/setup.sh debootstrap >/dev/null
+	@tests/packages/chroot.sh build
 
 .PHONY: clean
 clean: ## Remove the build folders

@@ -1,44 +1,70 @@
-# What `cmake --install` puts where. client/ and daemon/ install their own: man pages, completions, unrolld.
+# What `cmake --install` puts where, and into which package: the components unroll, plugins, dev and model are packages;
+# `system` (units and what else only a system's daemon needs) goes into unroll's; `portable` into the archive alone.
+# client/ and daemon/ install their own: man pages, completions, unrolld.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 # <prefix>/lib also where other libraries go elsewhere: the programs look for it beside their bin/.
 set(UNROLL_PLUGIN_INSTALL_DIRECTORY lib/unroll/plugins)
-set(UNROLL_CMAKE_INSTALL_DIRECTORY ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
+set(UNROLL_PRIVATE_LIBRARY_DIRECTORY lib/unroll/lib)
+# lib/ on every machine, as the headers and their CMake files are the same on all.
+set(UNROLL_CMAKE_INSTALL_DIRECTORY lib/cmake/unroll)
 
-# LibTorch stays where it is.
-set_target_properties(unroll unrolld PROPERTIES INSTALL_RPATH ${TORCH_LIBRARY_DIR})
+# An installed tree works wherever it lies, and does not lean on a folder of the one who built it.
+if(UNROLL_BUNDLE_LIBTORCH)
+  set(private_rpath "$ORIGIN/../${UNROLL_PRIVATE_LIBRARY_DIRECTORY}")
+else()
+  set(private_rpath ${TORCH_LIBRARY_DIR})
+endif()
+set_target_properties(unroll unrolld PROPERTIES INSTALL_RPATH ${private_rpath})
 install(TARGETS unroll RUNTIME)
-install(TARGETS unroll_plugin_check RUNTIME DESTINATION libexec/unroll)
+install(TARGETS unroll_plugin_check unroll_plugin_worker RUNTIME DESTINATION libexec/unroll)
+install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)  # for plugins in Python
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
+set_target_properties(unroll_plugin_check unroll_plugin_worker PROPERTIES INSTALL_RPATH "$ORIGIN/../../${UNROLL_PRIVATE_LIBRARY_DIRECTORY}")
+set_target_properties(unroll_sandbox PROPERTIES INSTALL_RPATH "$ORIGIN/lib")
 install(TARGETS unroll_plugin_score unroll_plugin_anomaly unroll_plugin_summarize unroll_plugin_embed
-        LIBRARY DESTINATION ${UNROLL_PLUGIN_INSTALL_DIRECTORY})
-# A plugin's worker, and the sandbox for one in Python.
-install(TARGETS unroll_plugin_worker RUNTIME DESTINATION libexec/unroll)
-install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)
+        LIBRARY DESTINATION ${UNROLL_PLUGIN_INSTALL_DIRECTORY} COMPONENT plugins)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/unroll/models COMPONENT model)
+
+# The shared libraries that the programs need: LibTorch's, and for the archive, which no package manager helps, all but
+# the C and C++ libraries.
+function(unroll_install_libraries wanted)
+  install(CODE "
+    set(UNROLL_PROGRAMS \"$<TARGET_FILE:unroll>\" \"$<TARGET_FILE:unrolld>\" \"$<TARGET_FILE:unroll_plugin_worker>\")
+    set(UNROLL_LIBTORCH \"${TORCH_LIBRARY_DIR}\")
+    set(UNROLL_WANTED ${wanted})
+    set(UNROLL_DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${UNROLL_PRIVATE_LIBRARY_DIRECTORY}\")
+    set(UNROLL_STRIP \"${CMAKE_STRIP}\")
+    include(\"${PROJECT_SOURCE_DIR}/cmake/install_libraries.cmake\")" ${ARGN})
+endfunction()
+if(UNROLL_BUNDLE_LIBTORCH)
+  unroll_install_libraries(libtorch COMPONENT unroll)
+endif()
+unroll_install_libraries(system COMPONENT portable EXCLUDE_FROM_ALL)
 
 # For authors of plugins: find_package(unroll), then unroll::plugin.
 set_target_properties(unroll_plugin_headers PROPERTIES EXPORT_NAME plugin)
 target_compile_features(unroll_plugin_headers INTERFACE cxx_std_20)
 install(TARGETS unroll_plugin_headers EXPORT unroll-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/include/unroll DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(EXPORT unroll-targets NAMESPACE unroll:: DESTINATION ${UNROLL_CMAKE_INSTALL_DIRECTORY})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/include/unroll DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+install(EXPORT unroll-targets NAMESPACE unroll:: DESTINATION ${UNROLL_CMAKE_INSTALL_DIRECTORY} COMPONENT dev)
 configure_package_config_file(
   ${PROJECT_SOURCE_DIR}/cmake/unroll-config.cmake.in ${PROJECT_BINARY_DIR}/cmake/unroll-config.cmake
   INSTALL_DESTINATION ${UNROLL_CMAKE_INSTALL_DIRECTORY} PATH_VARS UNROLL_PLUGIN_INSTALL_DIRECTORY)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cmake/unroll-config-version.cmake
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/unroll-config.cmake ${PROJECT_BINARY_DIR}/cmake/unroll-config-version.cmake
-        DESTINATION ${UNROLL_CMAKE_INSTALL_DIRECTORY})
+        DESTINATION ${UNROLL_CMAKE_INSTALL_DIRECTORY} COMPONENT dev)
 
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/unroll/models)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN __pycache__ EXCLUDE)
-install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION share/doc/unroll)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION share/doc/unroll COMPONENT dev PATTERN __pycache__ EXCLUDE)
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/unroll)
 
 # The units are written for /usr and /etc. The prefix is known only when something is installed; a configuration that
 # is there already is somebody's.
-install(CODE "set(UNROLL_SOURCE_DIR \"${PROJECT_SOURCE_DIR}\")\nset(UNROLL_WORK_DIR \"${PROJECT_BINARY_DIR}/systemd\")")
+install(CODE "set(UNROLL_SOURCE_DIR \"${PROJECT_SOURCE_DIR}\")\nset(UNROLL_WORK_DIR \"${PROJECT_BINARY_DIR}/systemd\")"
+        COMPONENT system)
 install(CODE [[
   set(etc "${CMAKE_INSTALL_PREFIX}/etc")
   if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
@@ -60,4 +86,4 @@ install(CODE [[
   if(NOT EXISTS "$ENV{DESTDIR}${etc}/unroll/unrolld.json")
     file(INSTALL "${UNROLL_SOURCE_DIR}/config/unrolld.json" DESTINATION "${etc}/unroll")
   endif()
-]])
+]] COMPONENT system)

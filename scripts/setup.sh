@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs and is not there yet: Debian packages, and LibTorch from the PyPI wheel.
 # Prints one line for each thing that it does; safe to repeat. The last line of stdout is LibTorch's prefix.
+#   setup.sh [MORE_DEBIAN_PACKAGES...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +12,7 @@ packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format
   systemd-journal-remote    # makes journals for the tests of unroll follow
   abigail-tools             # compares the plugin ABI with the one that was promised
   chromium-headless-shell)  # opens the pages that unroll writes, in tests
+packages+=("$@")
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)  # to fetch LibTorch's wheel
 [ -z "${UNROLL_SETUP_FUZZ:-}" ] || packages+=(clang libclang-rt-14-dev llvm)  # for `make fuzz` alone
 torch_version=2.11.0

@@ -8,6 +8,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cmake --install "$build" --prefix "$work/prefix" > "$work/install.log"
 unroll=$work/prefix/bin/unroll
+if ldd "$unroll" "$work/prefix/bin/unrolld" | grep -E 'libtorch|libc10|not found' | grep -v "$work/prefix"; then
+  echo "what is installed needs LibTorch from elsewhere"
+  exit 1
+fi
 
 build_and_check() {  # FOLDER, whose name is the library's
   name=$(basename "$1" | tr - _)
