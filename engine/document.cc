@@ -160,6 +160,12 @@ BlockInput Reading::next_block(std::size_t width) {
 }
 
 void Reading::begin_block(BlockOutput output) {
+  // Of the right bytes there is always one more: a block that was shown whole does not come again.
+  if (shown_ >= block_ids_.size()) {
+    throw Error(ErrorCode::kSource,
+                "its bytes are not those that were read before it was resumed; send the same ones, from "
+                "resume_bytes on, or open it anew");
+  }
   BlockView view(output, tokens_, block_ids_, shown_, position_.blocks, position_.tokens);
   view.text = vocabulary_->decode(view.ids);  // exact: tokens are the document's bytes
   next_block_ = {view.offsets.back(), position_.tokens + view.ids.size(), std::move(output.next)};

@@ -63,6 +63,9 @@ void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
     const Stopwatch watch(seconds);
     begin(*document.reading);
     answered = document.reading->wait(called_.empty() ? kPluginPatience : std::chrono::milliseconds(0));
+  } catch (const Error& error) {
+    fail(document, Error(error.code, "document " + document.status.id + ": " + error.what()));
+    return;
   } catch (const std::exception& error) {
     fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
     return;

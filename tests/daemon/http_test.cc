@@ -196,6 +196,36 @@ TEST_F(Http, WhatIsWrongWithARequestIsSaid) {
   EXPECT_EQ(ask(with_length("/v1/score", "good\n")).status, 200);
 }
 
+/// A connection is one request's: whatever hides behind its end is never read as another.
+TEST_F(Http, ARequestHiddenInAnotherIsNotAnswered) {
+  const std::string put = "PUT /v1/score HTTP/1.1\r\nHost: u\r\n";
+  const std::string hidden = "GET /v1/documents HTTP/1.1\r\nHost: u\r\n\r\n";
+  const std::map<std::string, int> forms = {
+      {put + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {put + "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400},
+      {put + "Content-Length: 4\r\nContent-Length: 40\r\n\r\nabcd", 400},
+      {put + "Content-Length: +4\r\n\r\nabcd", 400},
+      {put + "Content-Length: -1\r\n\r\n", 400},
+      {put + "Transfer-Encoding : chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n", 400},
+      {put + "Transfer-Encoding: xchunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n", 400},
+      {put + "Transfer-Encoding: chunked, identity\r\n\r\n4\r\nabcd\r\n0\r\n\r\n", 400},
+      {put + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc", 413},
+      {"PUT /v1/score HTTP/1.1\nHost: u\nContent-Length: 4\n\nabcd", 400},
+      {put + "Content-Length: 4\r\n\r\nabcd", 200},
+      {put + "Transfer-Encoding: chunked\r\n\r\n4;x=\"\n\"\r\nabcd\r\n0\r\n\r\n", 200},
+      {"GET /healthz HTTP/1.1\r\nHost: u\r\nContent-Length: 43\r\n\r\n", 200},
+  };
+  for (const auto& [request, status] : forms) {
+    Peer peer(socket());
+    peer.send(request + hidden);
+    peer.close_sending();
+    const std::string answer = peer.rest();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 " + std::to_string(status))) << request;
+    EXPECT_EQ(answer.find("HTTP/1.1 ", 1) == std::string::npos || status == 400, true) << request << answer;
+    EXPECT_THAT(answer, Not(HasSubstr("\"documents\":"))) << request;
+  }
+}
+
 TEST_F(Http, ADocumentThatFailsLateSaysSoInItsLastLine) {
   start({{"journal", {{"commit_blocks", 1}}}});
   const auto text = some_text(60);

@@ -178,6 +178,37 @@ TEST_F(Core, WhatIsNotABlockIsReadWhenItIsQuietForLongEnough) {
   EXPECT_EQ(lines(document.recorder->outputs()), expected) << "a flush changes no number";
 }
 
+/// More tokens than a block holds, where the bytes that were sent before were fewer.
+TEST_F(Core, ResumedWithOtherBytesThanBeforeItFails) {
+  const TemporaryFolder folder;
+  start({.journal = folder / "j"});
+  auto request = a_request();
+  request.flush_after = 1000ms;
+  const auto document = open(request);
+  std::string line;
+  for (int i = 0; i < 12; ++i) line += "the ";
+  line += '\n';
+  core_->append(document.id, line, {});
+  run_until_idle();
+  now_ += 1000ms;
+  core_->round();
+  core_->cancel(document.id, Error(ErrorCode::kPeerGone, "gone"));
+  run_until_idle();
+  const auto status = document.recorder->wait();
+  ASSERT_EQ(status.bytes, line.size());
+  ASSERT_LT(status.tokens, static_cast<std::uint64_t>(kTestBlock));
+  ASSERT_GT(line.size(), static_cast<std::size_t>(kTestBlock));
+
+  request.resume = document.id;
+  const auto again = open(request);
+  core_->append(document.id, std::string(line.size() - 1, '\x01') + "\n", {});
+  core_->end(document.id);
+  run_until_idle();
+  const auto failed = again.recorder->wait();
+  EXPECT_EQ(failed.error_code, ErrorCode::kSource);
+  EXPECT_THAT(failed.error, HasSubstr("are not those that were read before"));
+}
+
 TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
   constexpr std::size_t kStateBytes = 100'000;
   constexpr int kDocuments = 60;

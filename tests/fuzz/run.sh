@@ -22,7 +22,7 @@ for target in "${targets[@]}"; do
   [ ! -e "$target.dict" ] || dictionary=(-dict="$target.dict")
   status=0
   "$build/bin/fuzz_$target" "$corpus" "${seeds[@]}" "${dictionary[@]}" -max_total_time="$seconds" -timeout=30 \
-    -rss_limit_mb=3000 -malloc_limit_mb=1000 -max_len=8192 -detect_leaks=0 -print_final_stats=1 -artifact_prefix="$findings/" \
+    -rss_limit_mb=3000 -malloc_limit_mb=1000 -max_len=8192 -detect_leaks=0 -print_funcs=0 -print_final_stats=1 -artifact_prefix="$findings/" \
     >"$log" 2>&1 || status=$?
   runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
   coverage="$(grep -oE 'cov: [0-9]+ ft: [0-9]+ corp: [0-9]+' "$log" | tail -n 1 || true)"
