@@ -178,7 +178,8 @@ TEST_F(Documents, ServerMethodsHaveEveryFieldOfTheManual) {
               ElementsAre("blocks", "buffered_bytes", "bytes", "commits", "connections", "documents_done",
                           "documents_failed", "documents_in_memory", "journal_seconds", "memory_bytes",
                           "model_seconds", "open_documents", "outputs", "plugin_seconds", "put_aways",
-                          "resident_bytes", "tokens", "uptime_seconds"));
+                          "reloads", "resident_bytes", "revisions", "tokens", "uptime_seconds",
+                          "waiting_documents", "workers_lost", "workers_started"));
   const auto text = some_text(30);
   const auto read = read_text(text);
   const auto after = peer.call("server.stats", json::object())["result"];
