@@ -35,10 +35,10 @@ void EngineCore::read_blocks(Documents batch) {
   std::erase_if(batch, [&](auto* document) { return !make_resident(*document); });
   while (!batch.empty()) {
     const auto revision = batch.front()->revision;
-    const auto others = std::ranges::stable_partition(
-        batch, [&](const auto* document) { return document->revision == revision; });
-    const Documents same(batch.begin(), others.begin());
-    batch.erase(batch.begin(), others.begin());
+    const auto others = std::stable_partition(
+        batch.begin(), batch.end(), [&](const auto* document) { return document->revision == revision; });
+    const Documents same(batch.begin(), others);
+    batch.erase(batch.begin(), others);
     read_blocks_of(*revision, same);
   }
 }
