@@ -127,6 +127,20 @@ fuzz: ## Fuzz what reads others' bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; 
 	@echo "make: fuzzing for $(FUZZ_SECONDS) s each"
 	@tests/fuzz/run.sh build-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
+.PHONY: docs
+docs: ## Build the manual into build/docs (HTML) and check its links (fetches Sphinx into build/docs-venv)
+	@echo "make: building the manual into build/docs/"
+	@if ! cmp -s docs/requirements.txt build/docs-venv/requirements.txt; then \
+	  rm -rf build/docs-venv; \
+	  python3 -m venv build/docs-venv || { echo "make: no venv for Python; install python3-venv"; exit 1; }; \
+	  build/docs-venv/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt; \
+	  cp docs/requirements.txt build/docs-venv/; \
+	fi
+	@build/docs-venv/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+	@echo "make: links to elsewhere, which are not followed:"
+	@python3 docs/check.py --list-external $$(test ! -x build/bin/unrolld || echo --unrolld build/bin/unrolld)
+	@echo "make: open build/docs/index.html"
+
 .PHONY: install
 install: build ## Build, then install below PREFIX (/usr/local); takes DESTDIR
 	@echo "make: installing below $(DESTDIR)$(PREFIX)"

@@ -14,6 +14,7 @@ packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format
   chromium-headless-shell)  # opens the pages that unroll writes, in tests
 packages+=("$@")
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)  # to fetch LibTorch's wheel
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)  # for `make docs`
 [ -z "${UNROLL_SETUP_FUZZ:-}" ] || packages+=(clang libclang-rt-14-dev llvm)  # for `make fuzz` alone
 torch_version=2.11.0
 cuda_runtime_version=13.0.96
