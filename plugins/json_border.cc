@@ -43,8 +43,10 @@ std::string output_fault(std::string_view json) {
     return "an output of " + std::to_string(json.size()) + " bytes; " + std::to_string(kMaxOutputBytes) +
            " are allowed";
   }
-  // nlohmann_json skips a byte order mark, which has no place inside a stream.
-  if (json.starts_with("\xEF\xBB\xBF") || !nlohmann::json::accept(json)) {
+  // nlohmann_json skips a byte order mark, which has no place inside a stream, and takes a NUL for the end:
+  // what is behind it, line ends and all, would go out unseen.
+  if (json.starts_with("\xEF\xBB\xBF") || json.find('\0') != std::string_view::npos ||
+      !nlohmann::json::accept(json)) {
     return "an output that is not exactly one JSON value in UTF-8";
   }
   if (depth_of(json) > kMaxOutputDepth) {

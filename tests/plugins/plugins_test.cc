@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "plugins/json_border.h"
 #include "tests/plugins/fixture.h"
 
 namespace unroll::testing {
@@ -188,6 +189,13 @@ TEST(PluginInstance, OutlivesItsRegistry) {
   finish(*instance, made_document({}));
   EXPECT_THAT(outputs, ElementsAre("{}"));
   EXPECT_EQ(instance->info().name, "good");
+}
+
+TEST(Output, LinesBehindANulAreNoPartOfAJsonValue) {
+  using namespace std::string_literals;
+  EXPECT_THAT(output_fault("{\"a\":1}\0\n{\"b\":2}"s), HasSubstr("not exactly one JSON value"));
+  EXPECT_THAT(output_fault("1\0"s), HasSubstr("not exactly one JSON value"));
+  EXPECT_EQ(output_fault("{\"a\":\"\\u0000\"}"), "") << "written as an escape it is a character like others";
 }
 
 }  // namespace
