@@ -60,6 +60,9 @@ install(FILES ${PROJECT_BINARY_DIR}/cmake/unroll-config.cmake ${PROJECT_BINARY_D
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION share/doc/unroll)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION share/doc/unroll COMPONENT dev PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/unroll)
+# To be copied where they are wanted: docs/service.md.
+install(FILES ${PROJECT_SOURCE_DIR}/systemd/gpu.conf DESTINATION share/doc/unroll/systemd)
+install(FILES ${PROJECT_SOURCE_DIR}/systemd/grafana/unroll.json DESTINATION share/doc/unroll/systemd/grafana)
 
 # The units are written for /usr and /etc. The prefix is known only when something is installed; a configuration that
 # is there already is somebody's.
