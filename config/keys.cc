@@ -102,7 +102,9 @@ std::span<const ConfigKey> config_keys() {
                 "That wait for a client to read them; after that its outputs wait in the journal.", 65'536,
                 std::int64_t{1} << 30},
       ConfigKey{"limits.request_timeout_ms", &Config::request_timeout_ms, "milliseconds",
-                "For a new connection's first byte and for the header of an HTTP request.", 100, kDay},
+                "For a new connection's first byte, the header of an HTTP request, and a line that brings a "
+                "descriptor.",
+                100, kDay},
       ConfigKey{"drain_ms", &Config::drain_ms, "milliseconds",
                 "On SIGTERM open documents may go on for so long; what is not done then is committed and can "
                 "be resumed.",

@@ -1,7 +1,10 @@
 #include <array>
+#include <cstring>
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/openrpc.h"
@@ -124,7 +127,23 @@ UniqueFd RpcSession::claim_descriptor() {
     throw Error(ErrorCode::kInvalidParams,
                 "document.open: no descriptor came with the line; send it in the same sendmsg (SCM_RIGHTS)");
   }
+  if (is_connection_to_us(all.front().get())) {
+    throw Error(
+        ErrorCode::kSource,
+        "the descriptor is a connection to this daemon; send that of a file, a pipe or another socket");
+  }
   return std::move(all.front());
+}
+
+/// A peer's end of a connection here. Held as a document's source, it would keep that connection open, and
+/// the document, behind the peer that is gone: it could be the one that the document is opened on.
+bool RpcSession::is_connection_to_us(int fd) {
+  sockaddr_un ours{}, theirs{};
+  socklen_t our_size = sizeof ours, their_size = sizeof theirs;
+  return ::getsockname(socket_.native_handle(), reinterpret_cast<sockaddr*>(&ours), &our_size) == 0 &&
+         ::getpeername(fd, reinterpret_cast<sockaddr*>(&theirs), &their_size) == 0 &&
+         our_size > sizeof(sa_family_t) && our_size == their_size &&
+         std::memcmp(&ours, &theirs, our_size) == 0;
 }
 
 std::optional<json> RpcSession::open(const Request& request) {

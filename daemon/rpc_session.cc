@@ -29,12 +29,26 @@ asio::awaitable<void> RpcSession::serve() {
       co_return co_await finish();
     } else {
       drop_stray_descriptors();
-      boost::system::error_code error;
-      co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
-      more = !error && receive();
+      more = co_await wait_for_bytes();
+      if (more) more = receive();
     }
   }
   co_await serve_half_closed();
+}
+
+/// False at the connection's end. A descriptor whose line does not end in time is closed: it may be the
+/// peer's own end of this very connection, which would not end as long as we hold it.
+asio::awaitable<bool> RpcSession::wait_for_bytes() {
+  asio::steady_timer timer(context_.io);
+  if (!descriptors_.empty()) {
+    timer.expires_at(descriptors_until_);
+    timer.async_wait([this, self = shared_from_this()](const boost::system::error_code& cancelled) {
+      if (!cancelled) descriptors_.clear();
+    });
+  }
+  boost::system::error_code error;
+  co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+  co_return !error;
 }
 
 /// The peer sends no more. It may still listen.
@@ -69,6 +83,10 @@ bool RpcSession::receive() {
   if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
   for (cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr; entry = CMSG_NXTHDR(&message, entry)) {
     if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
+    if (descriptors_.empty()) {
+      descriptors_until_ =
+          std::chrono::steady_clock::now() + std::chrono::milliseconds(context_.config.request_timeout_ms);
+    }
     const std::size_t fds = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < fds; ++i) {
       int fd = -1;

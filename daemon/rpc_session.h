@@ -2,6 +2,7 @@
 // listens to. rpc_session.cc holds the connection, rpc_methods.cc the methods.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,6 +54,7 @@ class RpcSession : public Connection {
   boost::asio::awaitable<void> serve() override;
   void on_room() override;
   void on_gone() override;
+  boost::asio::awaitable<bool> wait_for_bytes();
   bool receive();
   std::optional<std::string> next_line();
   void drop_stray_descriptors();
@@ -80,6 +82,7 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> ping(const Request& request);
   std::optional<nlohmann::json> discover(const Request& request);
   UniqueFd claim_descriptor();
+  bool is_connection_to_us(int fd);
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
   void start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
                    std::optional<DocumentSource> source);
@@ -93,7 +96,8 @@ class RpcSession : public Connection {
   bool stopping_ = false;
   bool reloading_ = false;  ///< The answer is awaited.
   std::vector<UniqueFd> descriptors_;
-  bool descriptors_cut_ = false;  ///< More came than kMaxDescriptors.
+  std::chrono::steady_clock::time_point descriptors_until_;  ///< Their line must end before that.
+  bool descriptors_cut_ = false;                             ///< More came than kMaxDescriptors.
   std::map<DocumentId, Document> documents_;
   std::unordered_set<std::shared_ptr<Ticket>> tickets_;
 };

@@ -216,5 +216,27 @@ TEST_F(Malformed, EveryInputIsAnsweredOrClosedAndTheDaemonIsWhatItWas) {
   RecordProperty("kilobytes", static_cast<int>(kilobytes_resident(pid) - kilobytes));
 }
 
+// A daemon that keeps the peer's end waits for an end of the connection that never comes.
+TEST_F(Malformed, AConnectionThatIsSentAlongItselfEndsWithItsPeer) {
+  start({{"limits", {{"request_timeout_ms", 200}}}});
+  const auto pid = Peer(socket()).call("server.info", json::object())["result"]["pid"];
+  const auto before = open_descriptors(pid);
+  for (const auto* begin_of_line : {" ", R"({"jsonrpc":)"}) {
+    Peer peer(socket());
+    peer.send(begin_of_line, {peer.descriptor()});
+  }
+  {
+    Peer peer(socket()), other(socket());
+    const json request = {{"plugins", scored()}, {"fd", true}};
+    for (const auto* end : {&peer, &other}) {
+      const auto answer = peer.call("document.open", request, {end->descriptor()});
+      ASSERT_TRUE(answer.contains("error")) << answer;
+      EXPECT_EQ(answer["error"]["data"]["name"], "source");
+      EXPECT_THAT(answer["error"]["message"], testing::HasSubstr("a connection to this daemon"));
+    }
+  }
+  EXPECT_EQ(open_descriptors(pid), before);
+}
+
 }  // namespace
 }  // namespace unroll::test

@@ -24,6 +24,8 @@ class Peer {
   /// What the socket takes now, without waiting; how many bytes that was.
   std::size_t send_some(std::string_view bytes);
   void close_sending();
+  /// This end of the connection.
+  int descriptor() const { return descriptor_.get(); }
   /// A line without its end; nullopt at the end of the stream. Throws where none comes in time.
   std::optional<std::string> line();
   /// Everything up to the end of the stream. Throws where that does not come in time.
