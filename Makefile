@@ -10,6 +10,7 @@ TEST_JOBS ?= 2
 PREFIX ?= /usr/local
 DESTDIR ?=
 SOAK_SECONDS ?= 3600
+SOAK_CLIENTS_SECONDS ?= 1200
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 TIDY_PARTS ?= model tokenizer engine daemon client config training
@@ -65,6 +66,11 @@ test: build ## Build, run every test, check the format
 soak: build ## Play the engine through simulated crashes and faults (SOAK_SECONDS, an hour)
 	@echo "make: simulating for $(SOAK_SECONDS) s"
 	@build/bin/simulate --seconds $(SOAK_SECONDS)
+
+.PHONY: soak-clients
+soak-clients: build ## Good and hostile clients at a daemon, every byte compared (SOAK_CLIENTS_SECONDS, 20 minutes)
+	@echo "make: clients at a daemon for $(SOAK_CLIENTS_SECONDS) s"
+	@python3 -B tests/soak/soak.py --seconds $(SOAK_CLIENTS_SECONDS)
 
 .PHONY: demo
 demo: build ## Build, then read a real text and a real log with a daemon
