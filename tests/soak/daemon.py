@@ -55,8 +55,13 @@ class Daemon:
         return Counter(os.readlink(entry).split("[")[0] for entry in folder.iterdir())
 
     def settle(self, descriptors: int | None = None, seconds: float = 120) -> int:
-        """Waits until nothing is open but this connection (and no more than so many descriptors are); counts them."""
+        """Waits until nothing is open but this connection (and no more than so many descriptors are); counts them.
+
+        A reload comes first: plugins that were busy have more workers than those that were just loaded.
+        """
         until = time.monotonic() + seconds
+        with unroll.Client(self.socket, patience=30) as client:
+            client.reload()
         while True:
             with unroll.Client(self.socket, patience=30) as client:
                 stats = client.stats()

@@ -231,16 +231,14 @@ def _feed(writing: int, data: list[bytes]) -> None:
 async def administrate(socket: str, every: float, crowd: Crowd) -> int:
     """Reloads the model again and again. Returns how often."""
     reloads = 0
-    async with unroll.aio.Client(socket) as client:
-        while not crowd.stopping:
-            for _ in range(int(every * 10)):
-                if not crowd.stopping:
-                    await asyncio.sleep(0.1)
-            try:
-                async with asyncio.timeout(MOST_SECONDS):
-                    await client.reload()
-                reloads += 1
-            except (unroll.UnrollError, TimeoutError) as error:
-                crowd.failures.append(f"administrator: {type(error).__name__}: {error}")
-                return reloads
+    while not crowd.stopping:
+        for _ in range(int(every * 10)):
+            if not crowd.stopping:
+                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(MOST_SECONDS), unroll.aio.Client(socket) as client:
+                await client.reload()
+            reloads += 1
+        except (unroll.UnrollError, OSError) as error:
+            crowd.failures.append(f"administrator: {type(error).__name__}: {error}")
     return reloads
