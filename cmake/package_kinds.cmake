@@ -4,7 +4,7 @@ if(CPACK_GENERATOR STREQUAL "DEB")
   set(CPACK_COMPONENTS_ALL unroll system plugins dev model)
   # Here, where -D CPACK_PACKAGE_VERSION=... has been read.
   set(CPACK_DEBIAN_UNROLL_PACKAGE_DEPENDS
-      "unroll-plugins (= ${CPACK_PACKAGE_VERSION}), init-system-helpers, systemd | systemd-standalone-sysusers | systemd-sysusers")
+      "unroll-plugins (= ${CPACK_PACKAGE_VERSION}), systemd | systemd-standalone-sysusers | systemd-sysusers")
   # Not needed by who has a model of his own.
   set(CPACK_DEBIAN_UNROLL_PACKAGE_RECOMMENDS unroll-model)
 else()

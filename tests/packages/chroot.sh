@@ -29,8 +29,12 @@ version="$(sed -n 's/^set(CPACK_PACKAGE_VERSION "\(.*\)")/\1/p' "$build/CPackCon
 next="$version.1"
 packages=(unroll unroll-plugins unroll-model unroll-dev)
 
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+enter=(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root")
+in_root() { "${enter[@]}" "$@"; }
 apt() { in_root apt-get -qq -y "$@" >"$work/apt.log" 2>&1 || { cat "$work/apt.log"; fail "apt-get $*"; }; }
+install_packages() {
+  apt install $(cd "$root" && printf '/%s ' packages/*.deb)
+}
 # Names of files that are no one package manager's own books.
 files() {
   in_root find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /packages -o -path /var/lib/dpkg -o -path /var/lib/apt \
@@ -52,8 +56,10 @@ make_root() {
   for node in null:3 zero:5 full:7 random:8 urandom:9; do
     mknod -m 666 "$root/dev/${node%:*}" c 1 "${node#*:}"
   done
-  mkdir "$root/dev/shm" "$root/packages"
+  mkdir "$root/dev/shm" "$root/dev/pts" "$root/packages"
   chmod 1777 "$root/dev/shm"
+  mount -t devpts devpts "$root/dev/pts" -o newinstance,ptmxmode=0666
+  ln -s pts/ptmx "$root/dev/ptmx"
 }
 
 try_archive() {
@@ -72,7 +78,7 @@ start_daemon() {
   command="$(sed -n 's/^ExecStart=//p' "$unit")"
   user="$(sed -n 's/^User=//p' "$unit")"
   # shellcheck disable=SC2086  # the command's words
-  in_root setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
+  "${enter[@]}" setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
     env HOME=/var/lib/unroll STATE_DIRECTORY=/var/lib/unroll RUNTIME_DIRECTORY=/run/unroll $command >"$work/daemon.log" 2>&1 &
   daemon=$!
   for _ in {1..600}; do
@@ -114,7 +120,7 @@ apt install "${dependencies[@]}"
 files >"$work/before"
 
 say "install $version"
-apt install --no-download $(cd "$root" && ls packages/*.deb | sed 's|^|/|')
+install_packages
 in_root getent passwd unroll | grep -q ':/var/lib/unroll:' || fail "no user unroll"
 [ "$(in_root stat -c %U:%a /var/lib/unroll)" = unroll:700 ] || fail "/var/lib/unroll"
 for unit in sockets.target.wants/unrolld.socket multi-user.target.wants/unrolld.service; do
@@ -135,12 +141,12 @@ in_root unroll plugin check /tmp/word_count.so | tail -n 1 | grep '^PASSED' || f
 
 say "upgrade to $next, with a changed configuration"
 sed -i 's/"log_level": "info"/"log_level": "warning"/' "$root/etc/unroll/unrolld.json"
-cpack --config "$build/CPackConfig.cmake" -G DEB -B "$work/next" -D CPACK_PACKAGE_VERSION="$next" \
+cpack --config "$build/CPackConfig.cmake" -G DEB -B "$work/next" -D CPACK_PACKAGE_VERSION="$next" -D CPACK_DEBIAN_COMPRESSION_TYPE=zstd \
   >"$work/cpack.log" 2>&1 || { cat "$work/cpack.log"; fail "cpack"; }
 rm "$root"/packages/*
 mv "$work/next"/*.deb "$root/packages/"
 rm -r "$work/next"
-apt install --no-download $(cd "$root" && ls packages/*.deb | sed 's|^|/|')
+install_packages
 [ "$(in_root dpkg-query -W -f '${Version}' unroll)" = "$next" ] || fail "not upgraded"
 grep -q '"warning"' "$root/etc/unroll/unrolld.json" || fail "the upgrade took the configuration"
 [ -s "$root/var/lib/unroll/unroll.journal" ] || fail "the upgrade took the journal"
