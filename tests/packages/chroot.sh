@@ -159,7 +159,7 @@ say "remove, then purge"
 apt remove "${packages[@]}"
 grep -q '"warning"' "$root/etc/unroll/unrolld.json" || fail "removal took the configuration"
 [ -s "$root/var/lib/unroll/unroll.journal" ] || fail "removal took the journal"
-apt purge "${packages[@]}"
+apt purge unroll  # the others have nothing left to purge
 files >"$work/after"
 rm -f "$root/tmp/word_count.so"
 if left="$(comm -13 "$work/before" "$work/after" | grep -vxE '/etc/(passwd|group|shadow|gshadow)-')"; then
