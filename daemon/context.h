@@ -27,6 +27,8 @@ class Connection;
 
 /// Of documents that are files, where these can be opened again.
 inline constexpr std::size_t kMostOpenFiles = 64;
+/// Documents that are being opened at once: each may wait for a plugin that takes its time.
+inline constexpr std::size_t kOpeners = 4;
 
 struct ServerContext : std::enable_shared_from_this<ServerContext> {
   ServerContext(boost::asio::io_context& io, boost::asio::thread_pool& readers, Engine& engine,
@@ -37,6 +39,7 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   boost::asio::thread_pool& readers;  ///< Threads that may wait for a disk.
   Engine& engine;
   const Config& config;
+  boost::asio::thread_pool openers{kOpeners};  ///< See open_document.h; joined by the server.
   SourceFiles files{kMostOpenFiles};
   std::function<void(Reloader::Done)> reload;  ///< Set by the server, as long as it lives.
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();

@@ -12,6 +12,7 @@
 #include <boost/beast/http/write.hpp>
 
 #include "daemon/metrics.h"
+#include "daemon/open_document.h"
 #include "daemon/server_info.h"
 
 namespace unroll {
@@ -121,17 +122,20 @@ std::optional<std::uint64_t> HttpSession::content_length() const {
   return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
 }
 
-void HttpSession::open_document(std::string plugin, json options) {
+asio::awaitable<void> HttpSession::open(std::string plugin, json options) {
   DocumentRequest request;
   request.name = "http " + plugin;
   request.plugins.push_back({std::move(plugin), std::move(options)});
   request.owner = owner_;
   request.total_bytes = content_length();
-  subscription_ = std::make_shared<Subscription>(
+  auto subscription = std::make_shared<Subscription>(
       context_.io, context_.engine, std::static_pointer_cast<HttpSession>(shared_from_this()), queued_);
-  const Opened opened = context_.engine.open(std::move(request), subscription_);
+  const Opened opened =
+      co_await open_document(context_, std::move(request), subscription, asio::use_awaitable);
   document_ = opened.id;
+  subscription_ = std::move(subscription);
   subscription_->start(opened.id, opened.next_sequence);
+  if (!is_open()) abandon();  // the peer went away meanwhile
 }
 
 asio::awaitable<void> HttpSession::serve_document(std::string plugin, json options) {
@@ -140,7 +144,7 @@ asio::awaitable<void> HttpSession::serve_document(std::string plugin, json optio
     throw Error(ErrorCode::kInvalidRequest,
                 "the request has neither a Content-Length nor chunks; send the document as its body");
   }
-  open_document(std::move(plugin), std::move(options));
+  co_await open(std::move(plugin), std::move(options));
   if (boost::beast::iequals(request[http::field::expect], "100-continue"))
     send("HTTP/1.1 100 Continue\r\n\r\n");
   co_await read_body();
@@ -272,7 +276,10 @@ void HttpSession::on_room() {
 }
 
 void HttpSession::on_gone() {
-  if (!subscription_) return;
+  if (subscription_) abandon();
+}
+
+void HttpSession::abandon() {
   subscription_->detach();
   if (finished_ || input_complete_) return;
   context_.engine.cancel(document_, Error(ErrorCode::kPeerGone, "the client of document " + document_ +

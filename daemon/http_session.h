@@ -39,7 +39,8 @@ class HttpSession : public Connection {
   boost::asio::awaitable<void> serve_document(std::string plugin, nlohmann::json options);
   boost::asio::awaitable<void> read_body();
   boost::asio::awaitable<void> append(std::string bytes);
-  void open_document(std::string plugin, nlohmann::json options);
+  boost::asio::awaitable<void> open(std::string plugin, nlohmann::json options);
+  void abandon();
   bool require_method(std::string_view path, boost::beast::http::verb method);
   std::optional<std::uint64_t> content_length() const;
 

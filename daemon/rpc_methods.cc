@@ -2,11 +2,13 @@
 #include <cstring>
 #include <utility>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/open_document.h"
 #include "daemon/openrpc.h"
 #include "daemon/params.h"
 #include "daemon/resume_files.h"
@@ -167,13 +169,31 @@ std::optional<json> RpcSession::open(const Request& request) {
 
   auto subscription = std::make_shared<Subscription>(
       context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()), queued_);
-  const Opened opened = context_.engine.open(std::move(document), subscription);
+  answering_ = true;
+  open_document(
+      context_, std::move(document), subscription,
+      asio::bind_executor(context_.io, [this, self = shared_from_this(), request, subscription,
+                                        text = std::move(text), source = std::move(source)](
+                                           std::exception_ptr failure, const Opened& opened) mutable {
+        answer_later(request, [&] {
+          if (failure) std::rethrow_exception(failure);
+          return adopt(opened, subscription, std::move(text), std::move(source));
+        });
+      }));
+  return std::nullopt;
+}
+
+/// The document is open; the peer may have gone away meanwhile, or the daemon may be stopping.
+json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subscription,
+                       std::optional<std::string> text, std::optional<DocumentSource> source) {
   documents_[opened.id] = Document{subscription, nullptr, true, false};
   subscription->start(opened.id, opened.next_sequence);
   start_input(opened.id, opened, std::move(text), std::move(source));
-  return json{{"document", opened.id},
-              {"resume_bytes", opened.resume_bytes},
-              {"next_sequence", opened.next_sequence}};
+  if (!is_open()) on_gone();
+  if (stopping_) asio::post(context_.io, [this, self = shared_from_this()] { shut_down(); });
+  return {{"document", opened.id},
+          {"resume_bytes", opened.resume_bytes},
+          {"next_sequence", opened.next_sequence}};
 }
 
 /// Whatever goes wrong with the first bytes fails the document, which is open already: its listener hears of
@@ -299,22 +319,16 @@ std::optional<json> RpcSession::reload(const Request& request) {
     throw Error(ErrorCode::kPermission,
                 "server.reload is for root and the daemon's own user; ask the administrator");
   }
-  reloading_ = true;
-  std::weak_ptr<RpcSession> weak = std::static_pointer_cast<RpcSession>(shared_from_this());
-  context_.reload([weak, request](const std::optional<Error>& error) {
-    if (const auto self = weak.lock()) self->answer_reload(request.has_id ? request.id : json(), error);
+  answering_ = true;
+  context_.reload([weak = weak_from_this(), this, request](const std::optional<Error>& error) {
+    const auto self = weak.lock();
+    if (!self) return;
+    answer_later(request, [&] {
+      if (error) throw Error(*error);
+      return json{{"model", model_to_json(context_.engine.revision().model->info())}};
+    });
   });
   return std::nullopt;
-}
-
-/// `id` is null for a notification.
-void RpcSession::answer_reload(const json& id, const std::optional<Error>& error) {
-  reloading_ = false;
-  if (!id.is_null()) {
-    send(error ? error_line(id, *error)
-               : result_line(id, json{{"model", model_to_json(context_.engine.revision().model->info())}}));
-  }
-  signal();
 }
 
 std::optional<json> RpcSession::ping(const Request& request) {

@@ -29,26 +29,12 @@ asio::awaitable<void> RpcSession::serve() {
       co_return co_await finish();
     } else {
       drop_stray_descriptors();
-      more = co_await wait_for_bytes();
-      if (more) more = receive();
+      boost::system::error_code error;
+      co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+      more = !error && receive();
     }
   }
   co_await serve_half_closed();
-}
-
-/// False at the connection's end. A descriptor whose line does not end in time is closed: it may be the
-/// peer's own end of this very connection, which would not end as long as we hold it.
-asio::awaitable<bool> RpcSession::wait_for_bytes() {
-  asio::steady_timer timer(context_.io);
-  if (!descriptors_.empty()) {
-    timer.expires_at(descriptors_until_);
-    timer.async_wait([this, self = shared_from_this()](const boost::system::error_code& cancelled) {
-      if (!cancelled) descriptors_.clear();
-    });
-  }
-  boost::system::error_code error;
-  co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
-  co_return !error;
 }
 
 /// The peer sends no more. It may still listen.
@@ -60,7 +46,7 @@ asio::awaitable<void> RpcSession::serve_half_closed() {
   socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->close();
   });
-  while (is_open() && !stopping_ && (reloading_ || !(documents_.empty() && tickets_.empty())))
+  while (is_open() && !stopping_ && (answering_ || !(documents_.empty() && tickets_.empty())))
     co_await wait_for_signal();
   if (is_open()) co_await finish();
 }
@@ -81,12 +67,17 @@ bool RpcSession::receive() {
   message.msg_controllen = control.size();
   const ssize_t count = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  take_descriptors(message);
+  buffer_.append(context_.scratch.data(), static_cast<std::size_t>(count));
+  return count > 0;
+}
+
+/// One whose line is not handled in time is closed: it may be the peer's own end of this very connection,
+/// which would not end as long as we hold it.
+void RpcSession::take_descriptors(msghdr& message) {
+  const bool none = descriptors_.empty();
   for (cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr; entry = CMSG_NXTHDR(&message, entry)) {
     if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
-    if (descriptors_.empty()) {
-      descriptors_until_ =
-          std::chrono::steady_clock::now() + std::chrono::milliseconds(context_.config.request_timeout_ms);
-    }
     const std::size_t fds = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < fds; ++i) {
       int fd = -1;
@@ -100,8 +91,12 @@ bool RpcSession::receive() {
     descriptors_.clear();
     descriptors_cut_ = true;
   }
-  buffer_.append(context_.scratch.data(), static_cast<std::size_t>(count));
-  return count > 0;
+  if (!none || descriptors_.empty()) return;
+  descriptors_timer_.expires_after(std::chrono::milliseconds(context_.config.request_timeout_ms));
+  descriptors_timer_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (self && !cancelled) descriptors_.clear();
+  });
 }
 
 std::optional<std::string> RpcSession::next_line() {
@@ -136,28 +131,22 @@ void RpcSession::handle(std::string_view line) {
   if (const auto* bad = std::get_if<BadRequest>(&parsed)) {
     send(error_line(bad->id, bad->error));
   } else {
-    handle(std::get<Request>(parsed));
+    const auto& request = std::get<Request>(parsed);
+    answer(request, [&] { return call(request); });
   }
 }
 
-void RpcSession::handle(const Request& request) {
-  try {
-    const auto known = methods();
-    const auto method = std::ranges::find(known, request.method, &Method::name);
-    if (method == known.end()) {
-      std::string names;
-      for (const Method& entry : known) names.append(names.empty() ? "" : ", ").append(entry.name);
-      throw Error(ErrorCode::kMethodNotFound,
-                  "no method '" + request.method.substr(0, 100) + "'; there are " + names);
-    }
-    const auto result = (this->*method->handler)(request);
-    if (request.has_id && result) send(result_line(request.id, *result));
-  } catch (const Error& error) {
-    if (request.has_id) send(error_line(request.id, error));
-  } catch (const std::exception& error) {
-    spdlog::error("{} failed: {}", request.method.substr(0, 100), error.what());
-    if (request.has_id) send(error_line(request.id, {ErrorCode::kInternal, error.what()}));
+/// Nullopt: the answer comes later.
+std::optional<nlohmann::json> RpcSession::call(const Request& request) {
+  const auto known = methods();
+  const auto method = std::ranges::find(known, request.method, &Method::name);
+  if (method == known.end()) {
+    std::string names;
+    for (const Method& entry : known) names.append(names.empty() ? "" : ", ").append(entry.name);
+    throw Error(ErrorCode::kMethodNotFound,
+                "no method '" + request.method.substr(0, 100) + "'; there are " + names);
   }
+  return (this->*method->handler)(request);
 }
 
 void RpcSession::release(const std::shared_ptr<Ticket>& ticket) {

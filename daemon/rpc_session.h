@@ -10,6 +10,9 @@
 #include <unordered_set>
 #include <vector>
 
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
 #include "daemon/connection.h"
 #include "daemon/document_feed.h"
 #include "daemon/protocol.h"
@@ -54,18 +57,37 @@ class RpcSession : public Connection {
   boost::asio::awaitable<void> serve() override;
   void on_room() override;
   void on_gone() override;
-  boost::asio::awaitable<bool> wait_for_bytes();
   bool receive();
+  void take_descriptors(msghdr& message);
   std::optional<std::string> next_line();
   void drop_stray_descriptors();
   bool peer_hung_up();
   boost::asio::awaitable<void> serve_half_closed();
   void abandon_unfinished();
   void handle(std::string_view line);
-  void handle(const Request& request);
+  std::optional<nlohmann::json> call(const Request& request);
   void release(const std::shared_ptr<Ticket>& ticket);
-  void answer_reload(const nlohmann::json& id, const std::optional<Error>& error);
-  bool must_wait() const { return reloading_ || tickets_.size() > kMaxTickets || !has_room(); }
+  /// Answers with what `make` returns (nullopt: not now) or throws.
+  template <class Make>
+  void answer(const Request& request, Make make) {
+    try {
+      const std::optional<nlohmann::json> result = make();
+      if (request.has_id && result) send(result_line(request.id, *result));
+    } catch (const Error& error) {
+      if (request.has_id) send(error_line(request.id, error));
+    } catch (const std::exception& error) {
+      spdlog::error("{} failed: {}", request.method.substr(0, 100), error.what());
+      if (request.has_id) send(error_line(request.id, {ErrorCode::kInternal, error.what()}));
+    }
+  }
+  /// The same for what another thread was at meanwhile.
+  template <class Make>
+  void answer_later(const Request& request, Make make) {
+    answering_ = false;
+    answer(request, make);
+    signal();
+  }
+  bool must_wait() const { return answering_ || tickets_.size() > kMaxTickets || !has_room(); }
 
   // rpc_methods.cc
   static std::span<const Method> methods();
@@ -81,6 +103,8 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> reload(const Request& request);
   std::optional<nlohmann::json> ping(const Request& request);
   std::optional<nlohmann::json> discover(const Request& request);
+  nlohmann::json adopt(const Opened& opened, std::shared_ptr<Subscription> subscription,
+                       std::optional<std::string> text, std::optional<DocumentSource> source);
   UniqueFd claim_descriptor();
   bool is_connection_to_us(int fd);
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
@@ -94,10 +118,10 @@ class RpcSession : public Connection {
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
   bool too_long_ = false;
   bool stopping_ = false;
-  bool reloading_ = false;  ///< The answer is awaited.
+  bool answering_ = false;  ///< Another thread is at what was asked for last.
   std::vector<UniqueFd> descriptors_;
-  std::chrono::steady_clock::time_point descriptors_until_;  ///< Their line must end before that.
-  bool descriptors_cut_ = false;                             ///< More came than kMaxDescriptors.
+  boost::asio::steady_timer descriptors_timer_{context_.io};  ///< Until then their line must be handled.
+  bool descriptors_cut_ = false;                              ///< More came than kMaxDescriptors.
   std::map<DocumentId, Document> documents_;
   std::unordered_set<std::shared_ptr<Ticket>> tickets_;
 };

@@ -69,6 +69,7 @@ Server::~Server() {
   context_->reload = nullptr;
   readers_.stop();
   readers_.join();
+  context_->openers.join();
   if (drainer_.joinable()) drainer_.join();
   // Whatever still waits in the io_context must not find the engine or this any more.
   for (const auto& [key, weak] : std::exchange(context_->connections, {})) {

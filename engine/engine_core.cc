@@ -154,7 +154,6 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   }
   const auto& [model, vocabulary, plugins] = *document->revision;
   const auto fixed = fixed_bytes(*model);
-  document->reading = std::make_unique<Reading>(vocabulary, plugins, request.plugins);
   document->listener = std::move(listener);
   document->flush_after = request.flush_after;
   document->keep_outputs = request.keep_outputs;
@@ -164,6 +163,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   reserve(request, fixed);
   ResumePoint point;
   try {
+    document->reading = std::make_unique<Reading>(vocabulary, plugins, request.plugins);
     document->status = begin(request);
     if (request.resume) {
       point = journal_.resume_point(document->status.id);

@@ -226,6 +226,14 @@ TEST_F(Malformed, AConnectionThatIsSentAlongItselfEndsWithItsPeer) {
     peer.send(begin_of_line, {peer.descriptor()});
   }
   {
+    Peer never_reads(socket());
+    std::string requests;
+    for (int i = 0; i < 300; ++i)
+      requests += R"({"jsonrpc":"2.0","id":1,"method":"rpc.discover"})"
+                  "\n";
+    never_reads.send(requests, {never_reads.descriptor()});
+  }
+  {
     Peer peer(socket()), other(socket());
     const json request = {{"plugins", scored()}, {"fd", true}};
     for (const auto* end : {&peer, &other}) {

@@ -1,5 +1,6 @@
 // Plugins in workers, end to end: each bad one fails its own document with an error that says what it did,
 // while all other documents get the bytes that they get alone.
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <vector>
@@ -25,8 +26,13 @@ class PluginWorkers : public DaemonCase {
         fs::copy_file(file, plugins / file.path().filename(), fs::copy_options::overwrite_existing);
       }
     }
-    start(
-        {{"plugins", {{"directory", plugins.string()}, {"deadline_ms", 2000}, {"memory_bytes", 256 << 20}}}});
+    start_with_deadline(2000);
+  }
+  void start_with_deadline(int milliseconds) {
+    start({{"plugins",
+            {{"directory", (*folder_ / "plugins").string()},
+             {"deadline_ms", milliseconds},
+             {"memory_bytes", 256 << 20}}}});
   }
 
   static std::string text_of(std::size_t document) { return some_text(10 + document % 5); }
@@ -103,6 +109,39 @@ TEST_F(PluginWorkers, AHangingOneHoldsNobodyElseUp) {
       ended.push_back(note["params"]["document"]);
   }
   EXPECT_EQ(ended, (std::vector<std::string>{scored, hanging}));
+}
+
+TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
+  start_with_deadline(600'000);
+  const auto expected = alone();
+  const fs::path awaited = *folder_ / "awaited";
+  const json request = {
+      {"plugins", {{{"name", "waits-in-create"}, {"options", {{"file", awaited.string()}}}}}},
+      {"text", some_text(10)}};
+  Peer other(socket()), waits(socket());
+  const auto listed = [&] { return other.call("document.list", json::object())["result"]["documents"]; };
+  const auto before = listed().size();
+  waits.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
+             "\n" + R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})" + "\n");
+  {
+    Peer leaves(socket());  // its document has come whole: it is read all the same
+    leaves.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
+                "\n");
+  }
+  EXPECT_EQ(other.read_document(open_scored(other, 0)).outputs, expected[0]);
+  EXPECT_EQ(listed().size(), before + 1) << "those that wait for their plugin are not there yet";
+  write_file(awaited, "");
+  EXPECT_EQ(json::parse(*waits.line())["id"], 1) << "answers come in the requests' order";
+  EXPECT_EQ(json::parse(*waits.line())["id"], 2);
+  json documents;
+  for (int tries = 0; tries < 1500; ++tries) {
+    documents = listed();
+    const auto done = [](const json& document) { return document["phase"] == "done"; };
+    if (documents.size() == before + 3 && std::ranges::all_of(documents, done)) break;
+    ::poll(nullptr, 0, 20);
+  }
+  EXPECT_EQ(documents.size(), before + 3);
+  for (const json& document : documents) EXPECT_EQ(document["phase"], "done") << document;
 }
 
 TEST_F(PluginWorkers, WhatCannotBeLoadedIsLeftOutWithAWarning) {
