@@ -135,7 +135,7 @@ std::unique_ptr<Worker> WorkerPool::taken(std::unique_ptr<Worker> worker) {
 void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
   const bool grown = worker->calls >= kOftenUsed && spec_.memory_bytes != 0 &&
                      worker->process.resident_bytes() > spec_.memory_bytes / 2;
-  if (grown) return drop(std::move(worker));
+  if (grown) return let_go(std::move(worker));
   bool surplus = false;
   {
     const std::lock_guard lock(mutex_);
@@ -146,16 +146,21 @@ void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
       free_.push_back(std::move(worker));
     }
   }
-  if (surplus) return drop(std::move(worker));
+  if (surplus) return let_go(std::move(worker));
   freed_.notify_one();
 }
 
 void WorkerPool::drop(std::unique_ptr<Worker> worker) {
+  let_go(std::move(worker));
+  const std::lock_guard lock(mutex_);
+  ++lost_;
+}
+
+void WorkerPool::let_go(std::unique_ptr<Worker> worker) {
   {
     const std::lock_guard lock(mutex_);
     forgotten_.erase(worker->serial);
     --alive_;
-    ++lost_;
   }
   freed_.notify_one();
 }

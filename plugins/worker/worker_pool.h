@@ -88,6 +88,7 @@ class WorkerPool {
 
  private:
   std::unique_ptr<Worker> start();
+  void let_go(std::unique_ptr<Worker> worker);
   std::unique_ptr<Worker> taken(std::unique_ptr<Worker> worker);
   static void destroy(Worker& worker, std::uint64_t instance);
 
