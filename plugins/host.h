@@ -44,6 +44,8 @@ struct PluginOptions {
   std::filesystem::path worker_program =
       {};                          ///< Empty: ../libexec/unroll/unroll-plugin-worker beside the binary.
   std::string python = "python3";  ///< For plugins in Python.
+  /// A file that workers cannot read (but those that may write), nor those that its name begins: a journal.
+  std::filesystem::path hidden = {};
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< Of one worker; 0: no limit.
   std::chrono::milliseconds deadline{10'000};           ///< Of one call of a plugin's function.
 };

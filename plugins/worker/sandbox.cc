@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <memory>
@@ -17,6 +18,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "plugins/worker/landlock.h"
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -337,6 +340,10 @@ int unroll_sandbox_enter(std::uint32_t permissions, std::uint64_t memory_bytes) 
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
       ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return errno;
+  }
+  const char* hidden = std::getenv("UNROLL_SANDBOX_HIDDEN");
+  if (const int error = unroll_landlock_enter(hidden == nullptr ? "" : hidden, (permissions & kFiles) != 0)) {
+    return error;
   }
   return load_filter(permissions);
 }

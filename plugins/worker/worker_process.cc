@@ -48,6 +48,7 @@ std::vector<std::string> environment_of(const WorkerSpec& spec) {
   list.push_back("PYTHONDONTWRITEBYTECODE=1");
   list.push_back("PYTHONHASHSEED=0");  // the same output whenever a document is read again
   list.push_back("PYTHONSAFEPATH=1");  // a module of the folder where the daemon was started is not meant
+  list.push_back("UNROLL_SANDBOX_HIDDEN=" + spec.hidden.string());
   list.push_back("UNROLL_SANDBOX_LIBRARY=" + (spec.root / "lib/unroll/libunroll_sandbox.so").string());
   // The cores are the model's; a plugin that computes on many threads gains nothing beside it.
   list.push_back("OMP_NUM_THREADS=1");

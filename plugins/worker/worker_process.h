@@ -22,6 +22,7 @@ struct WorkerSpec {
   std::filesystem::path library;
   std::filesystem::path root;  ///< What is installed: root/libexec, root/lib, root/share.
   std::vector<std::string> command;
+  std::filesystem::path hidden;  ///< Absolute, without symbolic links, or empty: see PluginOptions.
   std::uint32_t permissions = 0;
   std::uint64_t memory_bytes = 0;
   std::chrono::milliseconds deadline{0};  ///< Of one call.

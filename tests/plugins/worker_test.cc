@@ -7,6 +7,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/landlock.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "plugins/vocabulary.h"
 #include "tests/plugins/fixture.h"
@@ -209,6 +212,36 @@ TEST(Sandbox, PermitsWhatTheManifestSays) {
   EXPECT_EQ(workers.registry.plugins().front().permissions, 3u);
   Workers starts(folder / "starts_processes.so");
   EXPECT_EQ(read_error(starts), "");
+}
+
+// With these a plugin could tell its document's owner what others have read.
+TEST(Sandbox, HidesTheJournalAndTheHostsMemory) {
+  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 2) {
+    GTEST_SKIP() << "this kernel has no Landlock";
+  }
+  const TemporaryFolder folder;
+  auto options = in_workers();
+  options.hidden = folder / "state/journal";
+  fs::create_directory(folder / "state");
+  fs::create_directory(folder / "writes");
+  for (const auto* name : {"state/journal", "state/journal-wal", "state/other", "words"})
+    std::ofstream(folder / name) << name;
+  fs::create_symlink(folder / "state/journal", folder / "link");
+  fs::copy_file(test_library("reads"), folder / "writes/reads.so");
+  std::ofstream(folder / "writes/reads.manifest.json") << R"({"files": true})";
+  const auto memory = "/proc/" + std::to_string(::getpid()) + "/mem";
+  Workers reads(test_library("reads"), options), writes(folder / "writes/reads.so", options);
+  std::ofstream(folder / "state/journal-shm") << "later";
+  const auto errno_of = [](Workers& workers, const fs::path& file) {
+    EXPECT_EQ(read_error(workers, 1, json{{"file", file.string()}}.dump()), "");
+    return json::parse(workers.outputs.back()).at("errno").get<int>();
+  };
+  for (const auto* name : {"state/journal", "state/journal-wal", "state/journal-shm", "link"})
+    EXPECT_EQ(errno_of(reads, folder / name), EACCES) << name;
+  for (const auto* name : {"state/other", "words", "/proc/self/status", "/usr/bin/env"})
+    EXPECT_EQ(errno_of(reads, folder / name), 0) << name;
+  EXPECT_EQ(errno_of(writes, folder / "state/journal"), 0) << "it may read and write files";
+  for (auto* workers : {&reads, &writes}) EXPECT_NE(errno_of(*workers, memory), 0);
 }
 
 TEST(Sandbox, AManifestIsUnderstoodOrRefused) {
