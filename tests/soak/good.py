@@ -14,7 +14,7 @@ from typing import Any
 
 import unroll
 from documents import PLUGINS, Comparison, Mismatch, Source, pieces
-from unroll import errors
+from unroll import errors, sockets
 
 MOST_SECONDS = 300  # for one document, whatever it waits for
 _MOST_ATTEMPTS = 50
@@ -173,7 +173,9 @@ class Good:
         source, _ = self._draw()
         plugin, query = self._rng.choice((("score", "?granularity=line"), ("anomaly", "")))
         comparison = Comparison(source, plugin, "http")
-        reader, writer = await asyncio.open_unix_connection(self._crowd.socket)
+        # asyncio's own takes a queue of connections that is full for a connection.
+        connection = await asyncio.to_thread(sockets.connect, self._crowd.socket, 0)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
         try:
             sending = asyncio.create_task(self._send(writer, f"PUT /v1/{plugin}{query} HTTP/1.1", source.data))
             lines = self._response(reader)
