@@ -36,7 +36,7 @@ struct DocumentRequest {
   std::vector<PluginRequest> plugins;  ///< One or more, of different names.
   std::string name;                    ///< For people: shown in lists and errors.
   std::uint32_t owner = 0;             ///< The peer's uid; others see nothing of the document.
-  int priority = 0;                    ///< -10 to 10; each step up is a 1.25 times larger share of turns.
+  int priority = 0;  ///< -10 to 10; each step up is a 1.25 times larger share of its owner's turns.
   std::optional<std::chrono::milliseconds> deadline;  ///< From open to done.
   std::optional<std::uint64_t> total_bytes;           ///< Where known: for progress.
   /// Blocks are read when they are full, and what is left after so long without new bytes, too: for documents

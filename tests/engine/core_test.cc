@@ -93,6 +93,35 @@ TEST_F(Core, TurnsAreSharedByWeightAndNobodyWaitsLonger) {
   }
 }
 
+TEST_F(Core, OwnersShareTheTurnsAlikeWhateverTheyHaveOpen) {
+  start({.batch = 1});
+  auto mine = a_request(), theirs = a_request();
+  mine.owner = 1;
+  theirs.owner = 2;
+  theirs.priority = 10;
+  const std::string text(kTestBlock * 1000, '\x01');
+  const auto one = open_with(text, mine);
+  std::vector<Opened> many;
+  for (int i = 0; i < 100; ++i) many.push_back(open_with(text, theirs));
+  for (int i = 0; i < 400; ++i) core_->round();
+  EXPECT_THAT(core_->status(one.id).tokens / kTestBlock, testing::AllOf(Ge(199u), Le(201u)));
+  for (const auto& other : many)
+    EXPECT_THAT(core_->status(other.id).tokens / kTestBlock, testing::AllOf(Ge(1u), Le(3u)));
+}
+
+TEST_F(Core, AnOwnerWhoWasIdleGetsNoTurnsInArrears) {
+  start({.batch = 1});
+  auto mine = a_request(), theirs = a_request();
+  mine.owner = 1;
+  theirs.owner = 2;
+  const std::string text(kTestBlock * 1000, '\x01');
+  const auto idle = open(mine), busy = open_with(text, theirs);
+  for (int i = 0; i < 200; ++i) core_->round();
+  core_->append(idle.id, text, {});
+  for (int i = 0; i < 100; ++i) core_->round();
+  EXPECT_THAT(core_->status(idle.id).tokens / kTestBlock, testing::AllOf(Ge(49u), Le(51u)));
+}
+
 TEST_F(Core, OneThatWasIdleGetsNoTurnsInArrears) {
   start({.batch = 1});
   const auto idle = open(), busy = open_with(std::string(kTestBlock * 600, '\x01'));
