@@ -16,7 +16,7 @@ import unroll
 from documents import PLUGINS, Comparison, Mismatch, Source, pieces
 from unroll import errors, sockets
 
-MOST_SECONDS = 300  # for one document, whatever it waits for
+MOST_SECONDS = 600  # for one document: a hundred share the turns with it
 _MOST_ATTEMPTS = 50
 
 

@@ -175,7 +175,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--good", type=int, default=100, help="good clients")
     parser.add_argument("--hostile", type=int, default=2, help="hostile clients of each kind")
-    parser.add_argument("--largest", type=int, default=200_000, help="bytes of the largest document")
+    parser.add_argument("--largest", type=int, default=40_000, help="bytes of the largest document")
     parser.add_argument("--reload-every", type=float, default=30, help="seconds")
     parser.add_argument("--keep-log", type=Path, help="a copy of the daemon's log goes here")
     return parser.parse_args()
