@@ -13,14 +13,16 @@ UNROLL_INLINE float power_of_two(float x) {
   constexpr float kTaylor[] = {
       1.0F,           6.931471806e-1F, 2.402265070e-1F, 5.550410866e-2F, 9.618129108e-3F, 1.333355815e-3F,
       1.540353039e-4F};
+  // A sum with 1.5 * 2^23 has the nearest integer in its last bits. A conversion would have no value for NaN.
+  constexpr float kShift = 12582912.0F;
   const float clamped = x < -126.0F ? -126.0F : x;
-  const float n = __builtin_rintf(clamped);
-  const float f = clamped - n;
+  const float shifted = clamped + kShift;
+  const float f = clamped - (shifted - kShift);
   float p = kTaylor[Terms - 1];
 #pragma GCC unroll 7
   for (int i = Terms - 2; i >= 0; --i) p = p * f + kTaylor[i];
-  const auto exponent = static_cast<std::int32_t>(n) * (1 << 23);
-  return __builtin_bit_cast(float, __builtin_bit_cast(std::int32_t, p) + exponent);
+  const auto exponent = __builtin_bit_cast(std::uint32_t, shifted) << 23;
+  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, p) + exponent);
 }
 
 constexpr float kLog2OfE = 1.44269504F;
