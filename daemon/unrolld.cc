@@ -1,6 +1,7 @@
 // The daemon's main program: options, model, engine, server.
 #include <csignal>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -128,11 +129,30 @@ Revision reload(const CommandLine& line) {
   return load_revision(config);
 }
 
+/// What ends the daemon or has it reload waits until it can do so in order: for a server that hears of it.
+class HeldSignals {
+ public:
+  HeldSignals() {
+    sigset_t held;
+    ::sigemptyset(&held);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&held, signal);
+    ::pthread_sigmask(SIG_BLOCK, &held, &before_);
+  }
+  ~HeldSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 void serve(const CommandLine& line, const Config& config) {
   // The journal is nobody else's to read.
   ::umask(0077);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size fails the write, as a full disk does
+  auto held =
+      std::optional<HeldSignals>(std::in_place);  // threads that start meanwhile leave them to this one
   SocketFile socket =
       SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
   spdlog::info("loading the model in {}", config.model_directory);
@@ -144,6 +164,7 @@ void serve(const CommandLine& line, const Config& config) {
   Engine engine(std::move(revision), engine_options(config));
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
   Server server(io, readers, engine, config, std::move(socket), [&line] { return reload(line); });
+  held.reset();
   server.run();
   spdlog::info("stopped");
 }

@@ -201,6 +201,17 @@ TEST_F(DaemonTest, SigtermDrainsAndEndsCleanly) {
   EXPECT_THAT(log(), testing::Not(HasSubstr("whale"))) << "no document's text in the log";
 }
 
+// The socket is there before there is a server that would hear of it.
+TEST_F(DaemonTest, SigtermWhileItLoadsTheModelEndsItCleanly) {
+  EXPECT_EQ(process().stop(SIGTERM), 0);
+  Process starting({program("unrolld").string(), "--socket", socket(), "--model",
+                    (*folder_ / "model").string(), "--journal", ":memory:"},
+                   *folder_ / "starting.log");
+  while (starting.running() && !std::filesystem::exists(socket())) ::poll(nullptr, 0, 1);
+  EXPECT_EQ(starting.stop(SIGTERM), 0) << read_file(*folder_ / "starting.log");
+  EXPECT_FALSE(std::filesystem::exists(socket()));
+}
+
 TEST_F(DaemonTest, AfterAKillADocumentGoesOnAndItsOutputsAreThoseOfAnUndisturbedRun) {
   const auto text = some_text(600);
   const auto expected = read_text(text).outputs;
