@@ -38,7 +38,7 @@ install_packages() {
 # Names of files that are no one package manager's own books.
 files() {
   in_root find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /packages -o -path /var/lib/dpkg -o -path /var/lib/apt \
-    -o -path /var/cache -o -path /var/log \) -prune -o -print | sort
+    -o -path /var/cache -o -path /var/log -o -path /run/systemd \) -prune -o -print | sort
 }
 
 make_root() {
