@@ -1,7 +1,5 @@
 #include "tests/fuzz/daemon_peer.h"
 
-#include <utility>
-
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

@@ -7,6 +7,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include <unistd.h>
 
 #include "daemon/connection.h"
 #include "tests/fuzz/input.h"
@@ -22,5 +25,11 @@ using MakeSession = std::function<std::shared_ptr<Connection>(ServerContext&, So
 /// Sends `bytes` in pieces, then nothing more; returns all that came back until the session closed, which it
 /// must.
 std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSession& make_session);
+template <class Session>
+std::string answers_to(std::string_view bytes, std::size_t piece) {
+  return answers_to(bytes, piece, [](ServerContext& context, Socket socket) {
+    return std::make_shared<Session>(context, std::move(socket), ::geteuid());
+  });
+}
 
 }  // namespace unroll::fuzz

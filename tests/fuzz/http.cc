@@ -1,7 +1,6 @@
 // Any bytes on an HTTP connection: what comes back is nothing, or one whole response.
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <unistd.h>
 
 #include "daemon/http_session.h"
 #include "tests/fuzz/daemon_peer.h"
@@ -30,10 +29,7 @@ unsigned take_response(std::string_view& rest) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
   const std::size_t piece = std::size_t{1} + input.byte() * 16;
-  const std::string answers =
-      fuzz::answers_to(input.rest(), piece, [](ServerContext& context, Socket socket) {
-        return std::make_shared<HttpSession>(context, std::move(socket), ::geteuid());
-      });
+  const std::string answers = fuzz::answers_to<HttpSession>(input.rest(), piece);
   std::string_view rest = answers;
   if (rest.empty()) return 0;
   if (take_response(rest) == 100) take_response(rest);

@@ -1,7 +1,5 @@
 // Any bytes on a JSON-RPC connection: each line that comes back is one of the protocol's, and the connection
 // ends.
-#include <unistd.h>
-
 #include "daemon/rpc_session.h"
 #include "tests/fuzz/daemon_peer.h"
 
@@ -10,10 +8,7 @@ using namespace unroll;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
   const std::size_t piece = std::size_t{1} + input.byte() * 16;
-  const std::string answers =
-      fuzz::answers_to(input.rest(), piece, [](ServerContext& context, Socket socket) {
-        return std::make_shared<RpcSession>(context, std::move(socket), ::geteuid());
-      });
+  const std::string answers = fuzz::answers_to<RpcSession>(input.rest(), piece);
   fuzz::require(answers.empty() || answers.back() == '\n', "the last line is whole");
   for (std::string_view rest = answers; !rest.empty();) {
     const auto line = rest.substr(0, rest.find('\n'));
