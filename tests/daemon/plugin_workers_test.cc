@@ -121,12 +121,12 @@ TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
   Peer other(socket()), waits(socket());
   const auto listed = [&] { return other.call("document.list", json::object())["result"]["documents"]; };
   const auto before = listed().size();
-  waits.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
-             "\n" + R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})" + "\n");
+  const std::string opening =
+      json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() + "\n";
+  waits.send(opening + R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})" + "\n");
   {
     Peer leaves(socket());  // its document has come whole: it is read all the same
-    leaves.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
-                "\n");
+    leaves.send(opening);
   }
   EXPECT_EQ(other.read_document(open_scored(other, 0)).outputs, expected[0]);
   EXPECT_EQ(listed().size(), before + 1) << "those that wait for their plugin are not there yet";
