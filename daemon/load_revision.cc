@@ -31,7 +31,7 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
   std::istringstream trusted(config.plugins_in_process);
   for (std::string name; std::getline(trusted >> std::ws, name, ',');) options.in_process.push_back(name);
   options.python = config.python;
-  if (config.journal_path != ":memory:") options.hidden = std::filesystem::absolute(config.journal_path);
+  if (config.journal_path != ":memory:") options.hidden = config.journal_path;
   options.memory_bytes = static_cast<std::uint64_t>(config.plugin_memory_bytes);
   options.deadline = std::chrono::milliseconds(config.plugin_deadline_ms);
   auto registry = std::make_shared<PluginRegistry>(std::move(options));

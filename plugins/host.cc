@@ -115,7 +115,9 @@ Home PluginRegistry::Impl::open(const std::filesystem::path& given) const {
   spec.command = file.extension() == ".py"
                      ? std::vector<std::string>{options.python, "-m", "unroll_plugin", file.string()}
                      : std::vector<std::string>{options.worker_program.string(), file.string()};
-  if (!options.hidden.empty()) spec.hidden = std::filesystem::weakly_canonical(options.hidden);
+  if (!options.hidden.empty()) {
+    spec.hidden = std::filesystem::weakly_canonical(std::filesystem::absolute(options.hidden));
+  }
   spec.permissions = manifest.permissions;
   spec.memory_bytes = manifest.memory_bytes;
   spec.deadline = manifest.deadline;
