@@ -19,6 +19,12 @@ std::string line_object(const json& line) {
   return to_line(ordered);
 }
 
+std::string session_object(const json& session) {
+  number(session, "score");
+  return to_line(
+      in_order(session, {"type", "session", "lines", "first_line", "last_line", "start", "end", "score"}));
+}
+
 /// Lines have no type.
 bool is_line(const json& output) {
   return !output.is_object() || !output.contains("type");
@@ -26,13 +32,16 @@ bool is_line(const json& output) {
 bool is_document(const json& output) {
   return !is_line(output) && type_of(output) == "document";
 }
+bool is_session(const json& output) {
+  return !is_line(output) && type_of(output) == "session";
+}
 
 class AnomalyLines : public View {
  public:
   explicit AnomalyLines(ResultWriter& writer) : writer_(writer) {}
   void output(const json& data) override {
-    if (!is_line(data)) return;
-    writer_.write(line_object(data));
+    if (!is_line(data) && !is_session(data)) return;
+    writer_.write(is_line(data) ? line_object(data) : session_object(data));
     writer_.end_line();
   }
 
@@ -40,7 +49,7 @@ class AnomalyLines : public View {
   ResultWriter& writer_;
 };
 
-/// {"lines":[...],"top":[...]}, written as it grows.
+/// {"lines":[...],"top":[...]}, written as it grows; with sessions also "top_sessions".
 class AnomalyObject : public View {
  public:
   explicit AnomalyObject(ResultWriter& writer) : writer_(writer) {}
@@ -56,11 +65,19 @@ class AnomalyObject : public View {
     for (const json& line : data.at("top"))
       top.push_back(in_order(line, {"line", "start", "end", "score", "alert", "text"}));
     writer_.write(lines_ == 0 ? "{\"lines\":[" : "");
-    writer_.write("],\n\"top\":" + to_line(top) + "}");
+    writer_.write("],\n\"top\":" + to_line(top));
+    if (data.contains("top_sessions")) write_sessions(data.at("top_sessions"));
+    writer_.write("}");
     writer_.end_line();
   }
 
  private:
+  void write_sessions(const json& sessions) {
+    std::string list;
+    for (const json& session : sessions) list += (list.empty() ? "" : ",") + session_object(session);
+    writer_.write(",\n\"top_sessions\":[" + list + "]");
+  }
+
   ResultWriter& writer_;
   std::uint64_t lines_ = 0;
 };
@@ -71,6 +88,7 @@ class AnomalyTable : public View {
 
   void output(const json& data) override {
     if (!is_document(data)) return;
+    if (data.contains("top_sessions")) write_sessions(data);
     const json& top = data.at("top");
     std::string heading = "Oddest of " + with_thousands(whole(data, "lines")) + " lines";
     if (data.contains("alerts"))
@@ -79,20 +97,35 @@ class AnomalyTable : public View {
     between_ = data.contains("alerts") ? "   " : "  ";
     if (top.empty()) return;
     writer_.write(dim(writer_.terminal(), "    line      score") + "\n");
-    const double highest = number(top.front(), "score");
-    const double lowest = number(top.back(), "score");
-    for (const json& line : top) write_line(line, lowest, highest);
+    for (const json& line : top) {
+      writer_.write(right(with_thousands(whole(line, "line")), 8) + "  " + score_among(top, line) +
+                    (is_alert(line) ? heated(writer_.terminal(), 1, " ! ") : between_) +
+                    cut(one_line(text_of(line, "text")), writer_.terminal().width - 23) + "\n");
+    }
   }
 
  private:
-  void write_line(const json& line, double lowest, double highest) {
-    const Terminal& terminal = writer_.terminal();
-    const double score = number(line, "score");
+  void write_sessions(const json& document) {
+    const json& top = document.at("top_sessions");
+    const std::string heading = "Oddest of " + with_thousands(whole(document, "sessions")) + " sessions";
+    writer_.write(bold(writer_.terminal(), heading) + "\n");
+    if (!top.empty())
+      writer_.write(dim(writer_.terminal(), "    from line    to line    lines      score  session") + "\n");
+    for (const json& session : top) {
+      writer_.write(right(with_thousands(whole(session, "first_line")), 13) +
+                    right(with_thousands(whole(session, "last_line")), 11) +
+                    right(with_thousands(whole(session, "lines")), 9) + "  " + score_among(top, session) +
+                    "  " + cut(one_line(text_of(session, "session")), writer_.terminal().width - 46) + "\n");
+    }
+    writer_.write("\n");
+  }
+
+  /// The score, the redder the higher it is among those shown, best first.
+  std::string score_among(const json& top, const json& one) const {
+    const double highest = number(top.front(), "score"), lowest = number(top.back(), "score");
+    const double score = number(one, "score");
     const double heat = highest > lowest ? heat_of(score, lowest, highest) : 0.5;
-    writer_.write(right(with_thousands(whole(line, "line")), 8) + "  " +
-                  heated(terminal, heat, right(fixed(score, 2), 9)) +
-                  (is_alert(line) ? heated(terminal, 1, " ! ") : between_) +
-                  cut(one_line(text_of(line, "text")), terminal.width - 23) + "\n");
+    return heated(writer_.terminal(), heat, right(fixed(score, 2), 9));
   }
 
   ResultWriter& writer_;

@@ -23,6 +23,7 @@ struct ReadOptions {
   std::string granularity;
   int top = 10;
   std::optional<double> alert_rate;
+  std::string session;  // the text before the word that names one; empty: none
   int words = 120;
   bool running = false;
 };
@@ -92,16 +93,23 @@ void add_anomaly(CommandLine& line) {
   add_file(*command, *options);
   add_count(*command, "--top", options->top, "How many lines to show (text, json)");
   add_alert_rate(*command, options->alert_rate);
+  command
+      ->add_option("--session", options->session,
+                   "Ranks sessions, too: lines in which the same word follows TEXT, as in --session 'sshd['")
+      ->type_name("TEXT");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(*command, options->shared);
   command->footer(
       "With --format ndjson: one object a line of the log, with line, start, end (bytes) and score; with "
-      "--alert-rate also \"alert\":true where it is one.\n\n"
-      "Examples:\n  unroll anomaly /var/log/dpkg.log\n"
+      "--alert-rate also \"alert\":true where it is one; with --session also one a session, with "
+      "\"type\":\"session\", "
+      "as soon as it is known to have ended.\n\n"
+      "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
       "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'");
   line.on(command, [options] {
     json plugin_options = {{"top", options->top}};
     if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
+    if (!options->session.empty()) plugin_options["session"] = options->session;
     return read_one(*options, {"anomaly", plugin_options}, [&](ResultWriter& writer, Source&) {
       return make_anomaly_view(options->shared.format, writer);
     });

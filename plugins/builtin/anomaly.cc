@@ -1,6 +1,7 @@
 // anomaly: how odd each line of a log is, given the lines before it. Online and without labels; see
 // line_model.h. Options: `top`, how many of the oddest lines the end names; `top_window`, the same after
-// every so many lines; `alert_rate`, about how many lines in a thousand are marked as alerts.
+// every so many lines; `alert_rate`, about how many lines in a thousand are marked as alerts; `session`, the
+// text before the word that lines of one session share: sessions are ranked, too (session_model.h).
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -12,17 +13,21 @@
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/line_model.h"
 #include "plugins/builtin/line_severity.h"
+#include "plugins/builtin/open_sessions.h"
 #include "plugins/builtin/options.h"
+#include "plugins/builtin/session_key.h"
+#include "plugins/builtin/session_model.h"
 #include "plugins/builtin/state.h"
 #include "plugins/builtin/top_list.h"
 
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll anomaly 3";
+constexpr std::string_view kTag = "unroll anomaly 4";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // in a thousand lines
 constexpr std::size_t kKeptText = 512;                         // of a line, for its shape and to be shown
+constexpr std::size_t kMaxMark = 64;                           // before the word that names a session
 
 /// A line as it is being read.
 struct Line {
@@ -51,11 +56,34 @@ struct Odd {
   void visit(auto& archive) { archive(rank, line, start, end, alert, text); }
 };
 
+/// A session that has been closed.
+struct OddSession {
+  double rank = 0;  // the score
+  std::uint64_t lines = 0, first_line = 0, last_line = 0, start = 0, end = 0;
+  std::string key;
+
+  OddSession() = default;
+  OddSession(double score, const Session& session)
+      : rank(score),
+        lines(session.lines),
+        first_line(session.first_line),
+        last_line(session.last_line),
+        start(session.start),
+        end(session.end),
+        key(session.key) {}
+
+  void write(JsonText& json) const {
+    json.field("session", key).field("lines", lines).field("first_line", first_line);
+    json.field("last_line", last_line).field("start", start).field("end", end).field("score", rank);
+  }
+  void visit(auto& archive) { archive(rank, lines, first_line, last_line, start, end, key); }
+};
+
 class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "3",
+      .version = "4",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
 
@@ -63,6 +91,8 @@ class Anomaly {
     Options options(text);
     const TopList<Odd> top(static_cast<std::size_t>(options.integer("top", 20, 0, kMaxTop)));
     state_.top = state_.window_top = top;
+    state_.top_sessions = TopList<OddSession>(top.capacity());
+    mark_ = options.text("session", kMaxMark);
     window_ = static_cast<std::uint64_t>(options.integer("top_window", 0, 0, kMaxWindow));
     if (const auto rate = options.number("alert_rate", kLeastAlertRate, kMaxAlertRate)) {
       marks_alerts_ = true;
@@ -81,10 +111,12 @@ class Anomaly {
 
   void finish(const plugin::End&) {
     if (state_.line.bytes > 0) close_line(state_.line.begin + state_.line.bytes);
+    for (auto& session : state_.open_sessions.take_all()) close_session(session);
     JsonText json;
     json.open('{').field("type", "document").field("lines", state_.lines);
     if (marks_alerts_) json.field("alerts", state_.alerts);
     write_top(json, state_.top);
+    if (!mark_.empty()) write_top_sessions(json);
     host_.emit(json.close('}').text());
   }
 
@@ -92,20 +124,27 @@ class Anomaly {
   void load(std::span<const std::byte> bytes) {
     load_state(state_, bytes, kTag);
     if (state_.top.size() > state_.top.capacity() ||
-        state_.window_top.size() > state_.window_top.capacity()) {
+        state_.window_top.size() > state_.window_top.capacity() ||
+        state_.top_sessions.size() > state_.top_sessions.capacity()) {
       throw plugin::StateError("the saved state was made with other options");
     }
   }
 
  private:
   struct State {
-    std::uint64_t lines = 0, alerts = 0;  // lines that have ended
+    std::uint64_t lines = 0, alerts = 0, sessions = 0;  // lines that have ended, sessions closed
     Line line;
     LineModel model;
     AlertRate alert_rate;
     TopList<Odd> top, window_top;
+    OpenSessions open_sessions;
+    SessionModel session_model;
+    TopList<OddSession> top_sessions;
 
-    void visit(auto& archive) { archive(lines, alerts, line, model, alert_rate, top, window_top); }
+    void visit(auto& archive) {
+      archive(lines, alerts, sessions, line, model, alert_rate, top, window_top);
+      archive(open_sessions, session_model, top_sessions);
+    }
   };
 
   void take_byte(char c, std::uint64_t offset) {
@@ -142,9 +181,38 @@ class Anomaly {
       top.add({score, state_.lines, line.begin, line.end, alert, shown});
     };
     offer(state_.top);
+    if (!mark_.empty()) add_to_session(line, text);
     if (window_ == 0) return;
     offer(state_.window_top);
     if (state_.lines % window_ == 0) close_window();
+  }
+
+  void add_to_session(const Line& line, std::string_view text) {
+    const auto key = session_key(text, mark_);
+    if (key.empty()) return;
+    auto& open = state_.open_sessions;
+    if (!open.has_room_for(key)) {
+      Session longest_silent = open.take_longest_silent();
+      close_session(longest_silent);
+    }
+    Session& session = open.of(key);
+    if (session.lines == 0) {
+      session.first_line = state_.lines;
+      session.start = line.begin;
+    }
+    session.last_line = state_.lines;
+    session.end = line.end;
+    state_.session_model.add(session, line_shape(without_key(text, key)).whole);
+  }
+
+  void close_session(Session& session) {
+    ++state_.sessions;
+    const OddSession closed(state_.session_model.close(session), session);
+    JsonText json;
+    json.open('{').field("type", "session");
+    closed.write(json);
+    host_.emit(json.close('}').text());
+    state_.top_sessions.add(closed);
   }
 
   void close_window() {
@@ -167,7 +235,18 @@ class Anomaly {
     json.close(']');
   }
 
+  void write_top_sessions(JsonText& json) const {
+    json.field("sessions", state_.sessions).key("top_sessions").open('[');
+    for (const auto& session : state_.top_sessions.best_first()) {
+      json.open('{');
+      session.write(json);
+      json.close('}');
+    }
+    json.close(']');
+  }
+
   plugin::Host host_;
+  std::string mark_;          // empty: no sessions
   std::uint64_t window_ = 0;  // lines; 0: none
   bool marks_alerts_ = false;
   State state_;

@@ -9,9 +9,10 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "plugins/builtin/aging_table.h"
 #include "plugins/builtin/line_severity.h"
 #include "plugins/builtin/line_shape.h"
-#include "plugins/builtin/shape_table.h"
+#include "plugins/builtin/running.h"
 
 namespace unroll::builtin {
 
@@ -19,6 +20,26 @@ namespace unroll::builtin {
 struct LineSurprisal {
   double sum = 0, mean = 0, highest = 0;
 };
+
+inline constexpr std::size_t kFeatures = 3;
+using Features = std::array<double, kFeatures>;
+
+/// What lines have usually been.
+struct LineStatistics {
+  std::uint32_t count = 0;
+  std::array<Running, kFeatures> features;
+
+  void update(const Features& x, std::uint32_t horizon) {
+    for (std::size_t f = 0; f < kFeatures; ++f) features[f].update(x[f], count, horizon);
+    count = std::min(count + 1, horizon);
+  }
+  void visit(auto& archive) {
+    archive(count);
+    for (auto& feature : features) archive(feature);
+  }
+};
+/// Of each shape; 40 bytes each.
+using ShapeTable = AgingTable<LineStatistics, 2048>;
 
 class LineModel {
  public:
@@ -42,15 +63,15 @@ class LineModel {
     new_head_.update(head == nullptr);
     severity_.update(severity);
     lines_.update(x, kLinesHorizon);
-    shapes_.learn(shape.whole, x);
-    shapes_.learn(shape.head, x);
+    shapes_.touch(shape.whole).update(x, kShapeHorizon);
+    shapes_.touch(shape.head).update(x, kShapeHorizon);
     return odd * confidence;
   }
 
   void visit(auto& archive) { archive(lines_, new_whole_, new_head_, severity_, shapes_); }
 
  private:
-  static constexpr std::uint32_t kLinesHorizon = 2000;
+  static constexpr std::uint32_t kLinesHorizon = 2000, kShapeHorizon = 200;
   static constexpr double kColdLines = 32;  // so many lines until scores count half
   static constexpr double kShrink = 4;      // a shape's own statistics weigh as its lines against so many
   static constexpr double kLeastDeviation = 0.1;

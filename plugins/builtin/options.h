@@ -48,6 +48,18 @@ class Options {
     return value->get<double>();
   }
 
+  /// Empty where the key was not given.
+  std::string text(const std::string& key, std::size_t most_bytes) {
+    const auto* value = take(key);
+    if (value == nullptr) return {};
+    const auto* given = value->get_ptr<const std::string*>();
+    if (given == nullptr || given->empty() || given->size() > most_bytes) {
+      throw plugin::OptionsError("option \"" + key + "\" is " + shown(*value) +
+                                 "; it must be a text of 1 to " + std::to_string(most_bytes) + " bytes");
+    }
+    return *given;
+  }
+
   std::string choice(const std::string& key, std::initializer_list<const char*> allowed,
                      const char* fallback) {
     const auto* value = take(key);

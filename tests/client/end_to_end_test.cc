@@ -37,6 +37,7 @@ TEST_F(Reading, ScoresAreTheSameBytes) {
 TEST_F(Reading, OtherPluginsGiveTheSameBytes) {
   expect_same_bytes({"anomaly", "--format", "ndjson"}, "a.log");
   expect_same_bytes({"anomaly", "--format", "text"}, "a.log");
+  expect_same_bytes({"anomaly", "--format", "json", "--session", " "}, "a.log");
   expect_same_bytes({"summarize", "--words", "30", "--format", "text"}, "book.txt");
   expect_same_bytes({"embed", "--segment-tokens", "100", "--format", "json"}, "book.txt");
   expect_same_bytes({"run", "--plugin", R"(score:{"granularity":"line"})", "--plugin", "embed"}, "book.txt");

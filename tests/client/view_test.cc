@@ -127,6 +127,36 @@ TEST(AnomalyView, JsonIsOneObject) {
   EXPECT_EQ(empty, json::parse(R"({"lines":[],"top":[]})"));
 }
 
+/// Line 2 is the only one of session "x[1m7".
+std::vector<json> session_outputs() {
+  auto outputs = anomaly_outputs();
+  const json session = {{"type", "session"}, {"session", "x\x1B[1m7"}, {"lines", 1u},
+                        {"first_line", 2u},  {"last_line", 2u},        {"start", 4u},
+                        {"end", 4u},         {"score", 6.25}};
+  outputs.insert(outputs.begin() + 2, session);
+  outputs.back()["sessions"] = 1u;
+  outputs.back()["top_sessions"] = json::array({session});
+  return outputs;
+}
+
+TEST(AnomalyView, SessionsHaveAFormInEach) {
+  const auto as = [](const char* format) {
+    return shown([format](ResultWriter& writer) { return make_anomaly_view(format, writer); },
+                 session_outputs());
+  };
+  EXPECT_THAT(as("ndjson"),
+              HasSubstr("\n{\"type\":\"session\",\"session\":\"x\\u001b[1m7\",\"lines\":1,"
+                        "\"first_line\":2,\"last_line\":2,\"start\":4,\"end\":4,\"score\":6.25}\n"));
+  const json object = json::parse(as("json"));
+  EXPECT_EQ(object["lines"].size(), 2u);
+  EXPECT_EQ(object["top_sessions"][0]["score"], 6.25);
+  const std::string text = as("text");
+  EXPECT_THAT(text, HasSubstr("Oddest of 1 sessions\n"));
+  EXPECT_THAT(text, HasSubstr("            2          2        1       6.25  x"));
+  EXPECT_THAT(text, HasSubstr("\n\nOddest of 2 lines"));
+  EXPECT_EQ(text.find('\x1B'), std::string::npos) << "nothing of the log reaches the terminal as a command";
+}
+
 TEST(SummaryView, TextIsWrapped) {
   const json summary = {
       {"type", "summary"},

@@ -112,8 +112,9 @@ TEST(Builtin, ResumesAtEveryBlockWhateverTheOptions) {
   for (const auto& [plugin, options] :
        {Use{"score", R"({"granularity":"line"})"}, Use{"score", R"({"granularity":"token","top":0})"},
         Use{"score", R"({"granularity":"document","top":1000})"}, Use{"anomaly", R"({"top":1})"},
-        Use{"anomaly", R"({"top_window":3,"alert_rate":100})"}, Use{"summarize", R"({"words":500})"},
-        Use{"summarize", R"({"every":4096})"}, Use{"embed", R"({"segment_tokens":7})"}}) {
+        Use{"anomaly", R"({"top_window":3,"alert_rate":100})"}, Use{"anomaly", R"({"session":" "})"},
+        Use{"summarize", R"({"words":500})"}, Use{"summarize", R"({"every":4096})"},
+        Use{"embed", R"({"segment_tokens":7})"}}) {
     for (const auto kind : kSyntheticKinds) {
       const SyntheticDocument document(kind, 99);
       EXPECT_EQ(read(plugin, options, document, true), read(plugin, options, document)) << plugin << options;
@@ -137,9 +138,10 @@ TEST(Builtin, RefusesAStateMadeWithOtherOptions) {
 TEST(Builtin, DamagedStatesDoNoHarm) {
   const SyntheticDocument document("One sentence stands here for all. It is followed by another one.\n", 4);
   const std::size_t middle = document.block_count() / 2;
-  for (const char* plugin : {"score", "anomaly", "summarize", "embed"}) {
+  for (const auto& [plugin, options] : {Use{"score", "{}"}, Use{"anomaly", R"({"session":" "})"},
+                                        Use{"summarize", "{}"}, Use{"embed", "{}"}}) {
     Loaded loaded(builtin_library(plugin));
-    auto instance = loaded.create();
+    auto instance = loaded.create(options);
     for (std::size_t i = 0; i < middle; ++i) process(*instance, document, i);
     const auto state = instance->save();
     std::size_t refused = 0;
@@ -148,7 +150,7 @@ TEST(Builtin, DamagedStatesDoNoHarm) {
         auto damaged = state;
         std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(at), 8, byte);
         try {
-          auto other = loaded.create();
+          auto other = loaded.create(options);
           other->load(damaged);
           for (std::size_t i = middle; i < document.block_count(); ++i) process(*other, document, i);
           finish(*other, document);
@@ -180,7 +182,8 @@ TEST(Builtin, WrongOptionsAreNamed) {
        {Use{"score", R"({"granularity":"words"})"}, Use{"score", R"({"top":1.5})"},
         Use{"anomaly", R"({"alert_rate":"5"})"}, Use{"anomaly", R"({"alert_rate":0})"},
         Use{"anomaly", R"({"top_window":-1})"}, Use{"anomaly", R"({"top":-1})"},
-        Use{"anomaly", R"({"top":18446744073709551615})"}, Use{"summarize", R"({"words":0})"},
+        Use{"anomaly", R"({"top":18446744073709551615})"}, Use{"anomaly", R"({"session":""})"},
+        Use{"anomaly", R"({"session":["blk_"]})"}, Use{"summarize", R"({"words":0})"},
         Use{"embed", R"({"segment_tokens":"7"})"}, Use{"embed", R"({"segments":7})"}}) {
     try {
       Loaded(builtin_library(plugin)).create(options);

@@ -1,0 +1,67 @@
+// The sessions of a log that may still go on: a bounded number; who needs room takes the one that has been
+// silent longest.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "unroll/plugin.hpp"
+
+#include "plugins/builtin/session_model.h"
+
+namespace unroll::builtin {
+
+class OpenSessions {
+ public:
+  static constexpr std::size_t kMost = 2048;
+
+  bool has_room_for(std::string_view key) const {
+    return sessions_.size() < kMost || by_key_.contains(std::string(key));
+  }
+  /// A fresh one where none of this key is open. Valid until the next call.
+  Session& of(std::string_view key) {
+    const auto [known, is_new] = by_key_.try_emplace(std::string(key), sessions_.size());
+    if (is_new) sessions_.emplace_back().key = key;
+    return sessions_[known->second];
+  }
+  /// There is one.
+  Session take_longest_silent() {
+    const auto longest = std::min_element(sessions_.begin(), sessions_.end(), ended_before);
+    by_key_.erase(longest->key);
+    std::swap(*longest, sessions_.back());
+    Session taken = std::move(sessions_.back());
+    sessions_.pop_back();
+    if (longest != sessions_.end())
+      by_key_[longest->key] = static_cast<std::size_t>(longest - sessions_.begin());
+    return taken;
+  }
+  /// All of them, in the order of their last lines.
+  std::vector<Session> take_all() {
+    by_key_.clear();
+    auto taken = std::exchange(sessions_, {});
+    std::sort(taken.begin(), taken.end(), ended_before);
+    return taken;
+  }
+
+  void visit(auto& archive) {
+    archive(sessions_);
+    if (!archive.kReads) return;
+    by_key_.clear();
+    for (std::size_t i = 0; i < sessions_.size(); ++i) by_key_[sessions_[i].key] = i;
+    if (by_key_.size() != sessions_.size() || sessions_.size() > kMost)
+      throw plugin::StateError("the saved state is damaged");
+  }
+
+ private:
+  static bool ended_before(const Session& a, const Session& b) { return a.last_line < b.last_line; }
+
+  std::vector<Session> sessions_;
+  std::unordered_map<std::string, std::size_t> by_key_;
+};
+
+}  // namespace unroll::builtin

@@ -1,0 +1,42 @@
+// Which session a line belongs to: the word that follows a given text, as the block of "blk_1608" or the
+// process of "sshd[24200]:".
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace unroll::builtin {
+
+inline constexpr std::size_t kMostSessionKey = 64;  ///< Bytes; of a longer word its beginning counts.
+
+/// The word behind the first `mark` that a word follows; empty where the line has none. Words are letters,
+/// digits, '_', '-' and '.', but do not end in '.'.
+inline std::string_view session_key(std::string_view line, std::string_view mark) {
+  const auto in_word = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  for (auto at = line.find(mark); at != std::string_view::npos; at = line.find(mark, at + 1)) {
+    const auto rest = line.substr(at + mark.size());
+    const auto end = std::find_if_not(rest.begin(), rest.end(), in_word);
+    auto word = rest.substr(0, static_cast<std::size_t>(end - rest.begin()));
+    while (word.ends_with('.')) word.remove_suffix(1);
+    if (!word.empty()) return word.substr(0, kMostSessionKey);
+  }
+  return {};
+}
+
+/// The line without the key, wherever it stands: what remains has one shape in all sessions.
+inline std::string without_key(std::string_view line, std::string_view key) {
+  std::string rest;
+  for (std::size_t i = 0; i < line.size();) {
+    const auto at = std::min(line.find(key, i), line.size());
+    rest += line.substr(i, at - i);
+    i = at == line.size() ? at : at + key.size();
+  }
+  return rest;
+}
+
+}  // namespace unroll::builtin
