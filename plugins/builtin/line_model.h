@@ -1,6 +1,6 @@
 // How odd a line is, given the lines before it: its surprisal against what lines of its shape, and all lines,
-// have usually had, how rare it is here that a shape is new, and how rare it is that a line is as bad as it
-// says. Constant memory; the same lines give the same scores.
+// have usually had, how rare it is here that a shape is new, and how much worse than usual the line says
+// that it is. Constant memory; the same lines give the same scores.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +56,7 @@ class LineModel {
     const double known = whole == nullptr ? 0.0 : whole->count;
     const double trust = std::max(kLeastTrust, kShrink / (kShrink + known));
     const double novelty = new_whole_.bonus(whole == nullptr) + new_head_.bonus(head == nullptr);
-    const double odd = trust * deviation + novelty + kSeverityWeight * severity_.bonus(severity);
+    const double odd = trust * deviation + novelty + severity_.bonus(severity);
     const double confidence = lines_.count / (lines_.count + kColdLines);
 
     new_whole_.update(whole == nullptr);
@@ -76,7 +76,7 @@ class LineModel {
   static constexpr double kShrink = 4;      // a shape's own statistics weigh as its lines against so many
   static constexpr double kLeastDeviation = 0.1;
   // Chosen by measurement: docs/anomaly.md.
-  static constexpr double kLeastTrust = 0.25, kSeverityWeight = 1.5;
+  static constexpr double kLeastTrust = 0.25, kEachSeverity = 2.5;
 
   /// How often something is new, lately; and what it is worth, in nats, that something is.
   struct NewRate {
@@ -93,27 +93,16 @@ class LineModel {
     void visit(auto& archive) { archive(rate, count); }
   };
 
-  /// How rare it is, lately, that a line is at least so bad, in nats; of a routine line nothing.
-  struct SeverityRates {
-    static constexpr double kPrior = 0.05;
-    static constexpr std::uint32_t kPriorLines = 100;
-    std::uint32_t count = kPriorLines;
-    std::array<double, kWorstSeverity> rate{kPrior, kPrior, kPrior};  // of severity 1 and above, 2, 3
-
-    double bonus(int severity) const {
-      return severity == 0 ? 0.0 : -std::log(rate[static_cast<std::size_t>(severity - 1)]);
-    }
+  /// How bad lines say that they are, in the mean; and what it is worth that one is worse.
+  struct UsualSeverity {
+    double mean = 0;
+    std::uint32_t count = 32;  // as if so many routine lines had come
+    double bonus(int severity) const { return kEachSeverity * std::max(0.0, severity - mean); }
     void update(int severity) {
       count = std::min(count + 1, kLinesHorizon);
-      for (int s = 1; s <= kWorstSeverity; ++s) {
-        double& r = rate[static_cast<std::size_t>(s - 1)];
-        r = std::max(r + ((severity >= s ? 1.0 : 0.0) - r) / count, 1e-6);
-      }
+      mean += (severity - mean) / count;
     }
-    void visit(auto& archive) {
-      archive(count);
-      for (double& r : rate) archive(r);
-    }
+    void visit(auto& archive) { archive(mean, count); }
   };
 
   /// What is less surprising than usual is routine, whatever else it is: nearly 0.
@@ -141,7 +130,7 @@ class LineModel {
 
   LineStatistics lines_;
   NewRate new_whole_, new_head_;
-  SeverityRates severity_;
+  UsualSeverity severity_;
   ShapeTable shapes_;
 };
 

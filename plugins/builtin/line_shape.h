@@ -1,10 +1,10 @@
-// What stays the same in the lines that one log statement writes: the line with its numbers and hexadecimal
-// words collapsed. Two lines of one shape hash alike; so do, as a coarser kind, two that begin with the same
-// words.
+// What stays the same in the lines that one log statement writes: the line with its words that have a digit
+// in them (times, addresses, numbers, names of hosts and files) all made one. Two lines of one shape hash
+// alike; so do, as a coarser kind, two that begin with the same words.
 #pragma once
 
 #include <algorithm>
-#include <cctype>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -12,9 +12,9 @@ namespace unroll::builtin {
 
 struct LineShape {
   std::uint64_t whole = 0;
-  std::uint64_t head = 0;  ///< Of the first kHeadWords words.
+  std::uint64_t head = 0;  ///< Of what stands before the kHeadWords-th space.
 };
-inline constexpr int kHeadWords = 6;
+inline constexpr int kHeadWords = 4;
 
 /// 64-bit FNV-1a, byte by byte.
 class ShapeHash {
@@ -27,43 +27,37 @@ class ShapeHash {
   std::uint64_t value_ = 0xCBF29CE484222325ull;
 };
 
+/// Words end at white space, brackets, quotes, '=' and the like, so that a line of JSON has a shape, too.
 inline LineShape line_shape(std::string_view line) {
-  const auto letter_or_digit = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto hexadecimal = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
-  constexpr std::size_t kLeastHex = 4;
-
+  const auto space = [](char c) { return c == ' ' || c == '\t'; };
+  const auto in_word = [&](char c) {
+    return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("._:/-").find(c) != std::string_view::npos;
+  };
   ShapeHash whole(1), head(2);
   int words = 0;
   const auto add = [&](char c) {
     whole.add(c);
     if (words < kHeadWords) head.add(c);
   };
+  const auto end_of = [&](std::size_t begin, const auto& belongs) {
+    while (begin < line.size() && belongs(line[begin])) ++begin;
+    return begin;
+  };
   for (std::size_t i = 0; i < line.size();) {
-    if (line[i] == ' ' || line[i] == '\t') {
-      while (i < line.size() && (line[i] == ' ' || line[i] == '\t')) ++i;
+    if (space(line[i])) {
       add(' ');
       ++words;
-      continue;
-    }
-    std::size_t end = i;
-    while (end < line.size() && letter_or_digit(line[end])) ++end;
-    const auto run = line.substr(i, end - i);
-    if (run.empty()) {
+      i = end_of(i, space);
+    } else if (!in_word(line[i])) {
       add(line[i++]);
-    } else if (std::none_of(run.begin(), run.end(), digit)) {
-      for (const char c : run) add(c);
-    } else if (run.size() >= kLeastHex && std::all_of(run.begin(), run.end(), hexadecimal)) {
-      add('0');
     } else {
-      for (std::size_t k = 0; k < run.size(); ++k) {
-        if (!digit(run[k]))
-          add(run[k]);
-        else if (k == 0 || !digit(run[k - 1]))
-          add('0');
-      }
+      const auto word = line.substr(i, end_of(i, in_word) - i);
+      const auto shown = std::any_of(word.begin(), word.end(), digit) ? std::string_view("0") : word;
+      for (const char c : shown) add(c);
+      i += word.size();
     }
-    i = std::max(end, i);
   }
   return {whole.value(), head.value()};
 }

@@ -1,6 +1,6 @@
 // How odd a session is, given those before it: a session is the lines of one request, process or block, known
-// by the shapes of its lines. Two parts, in nats: the most unlikely of its steps from line to line, and the
-// most unlikely of how often it has each shape, among sessions that begin as it does. Constant memory.
+// by the shapes of its lines. Two parts, in nats: the most unlikely of how often it has each shape, among
+// sessions that begin as it does, and half the most unlikely of its steps from line to line. Constant memory.
 #pragma once
 
 #include <algorithm>
@@ -53,7 +53,7 @@ class SessionModel {
   /// The session's score, where no line of it follows; then learns it. About 2 is usual, above 10 rare.
   double close(Session& session) {
     step(session, kEnd);
-    const double odd = session.unlikeliest_step + unlikeliest_count(session);
+    const double odd = kStepWeight * session.unlikeliest_step + unlikeliest_count(session);
     const double confidence = sessions_ / (sessions_ + kColdSessions);
     learn(session);
     return confidence * odd;
@@ -66,6 +66,7 @@ class SessionModel {
   static constexpr std::uint32_t kMostCount = 255, kMostCounted = 1'000'000'000;
   static constexpr double kMostStepsKnown = 1000;
   static constexpr double kColdSessions = 16;              // so many until scores count half
+  static constexpr double kStepWeight = 0.5;               // lines that come in any order: docs/anomaly.md
   static constexpr double kStepPrior = 0.1, kPrior = 0.5;  // of each step, of each count
 
   struct Count {
