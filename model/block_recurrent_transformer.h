@@ -80,6 +80,10 @@ class BlockRecurrentTransformer {
   /// tokens int64 [batch, length], block by block -> logits [batch, length, num_tokens].
   at::Tensor forward(const at::Tensor& tokens, Recurrence& recurrence) const;
 
+  /// Of the layers' own attention: the one or the other.
+  const RotaryTables* rotation() const { return config_.dynamic_position_bias ? nullptr : &rotary_; }
+  const std::optional<PositionBias>& position_bias() const { return position_bias_; }
+
   /// True for what training changes; false for the buffers among parameters().
   static bool is_trainable(std::string_view name);
 
@@ -93,7 +97,6 @@ class BlockRecurrentTransformer {
   std::size_t memory_read_at(std::size_t layer) const {
     return config_.enhanced_recurrence ? std::min(layer + 1, layers_.size() - 1) : layer;
   }
-  const RotaryTables* rotation() const { return config_.dynamic_position_bias ? nullptr : &rotary_; }
   /// The layer's own attention: q [batch, heads, n, dim_head]; k, v [batch, n, kv_dim]; past: the memory that
   /// it reads, or undefined -> [batch, n, inner].
   at::Tensor attend(const Layer& layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

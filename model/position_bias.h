@@ -13,6 +13,8 @@ struct PositionBias {
   at::Tensor in_weight, in_bias;          // [width, 1], [width]
   at::Tensor middle_weight, middle_bias;  // [width, width], [width]
   at::Tensor out_weight, out_bias;        // [heads, width], [heads]
+  /// -> [heads, distances], of distances 0, 1, 2, ...
+  at::Tensor by_distance(std::int64_t distances) const;
   /// -> [heads, length, past_length + length] for queries at a sequence's end; below any visible key only.
   at::Tensor operator()(std::int64_t length, std::int64_t past_length) const;
 };

@@ -36,8 +36,7 @@ bool cpu_supports(Arithmetic arithmetic) {
 }
 
 bool PackedTransformer::computes(const ModelConfig& config) {
-  return config.state_gate == StateGateKind::kFixed && config.state_cell == StateCell::kSkip &&
-         !config.dynamic_position_bias;
+  return config.state_gate == StateGateKind::kFixed && config.state_cell == StateCell::kSkip;
 }
 
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
@@ -47,11 +46,16 @@ PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition
       attention_arithmetic_(arithmetic == Arithmetic::kInt8 ? Arithmetic::kBf16 : arithmetic),
       machine_(at::get_num_threads(), *row_kernels()),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
-      query_tables_(definition.rotary().query_tables()),
-      key_tables_(definition.rotary().key_tables()),
       logits_norm_(definition.logits_norm()),
       logits_(std::array{definition.parameters().at("to_logits.1.weight")}, arithmetic) {
   if (!cpu_supports(attention_arithmetic_)) attention_arithmetic_ = Arithmetic::kFp32;
+  if (const auto* rotation = definition.rotation()) {
+    query_tables_ = rotation->query_tables();
+    key_tables_ = rotation->key_tables();
+  } else {
+    const auto distances = memory_length(config_) + config_.block_width;
+    position_bias_ = definition.position_bias()->by_distance(distances).flip(1).contiguous();
+  }
   for (const auto& layer : definition.layers()) {
     if (layer.state_container) cell_layers_.push_back(layers_.size());
     layers_.push_back(pack(definition, layer));
@@ -136,7 +140,7 @@ void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor
 }
 
 void PackedTransformer::set_queries(const Attention& attention, Rows queries, Shape shape,
-                                    const Tables* tables) {
+                                    const std::optional<Tables>& tables) {
   const auto dim = config_.dim_head, heads = config_.heads;
   queries_.resize(attention_arithmetic_, shape.batch * heads, shape.length, dim);
   machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
@@ -160,7 +164,7 @@ void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch
 }
 
 void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape,
-                                 std::int64_t at, const Tables* tables) {
+                                 std::int64_t at, const std::optional<Tables>& tables) {
   const auto dim = config_.dim_head, heads = attention.kv_heads;
   machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
     auto* key = room.resize<float>(dim);
@@ -178,8 +182,8 @@ void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows val
 }
 
 void PackedTransformer::run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
-                                      std::int64_t head_stride) {
-  TileAttention(queries_, keys_, shape.batch, attention.scale, past)
+                                      std::int64_t head_stride, DistanceBias bias) {
+  TileAttention(queries_, keys_, shape.batch, attention.scale, past, bias)
       .run({output.data, shape.length * output.stride, output.stride, head_stride}, machine_);
 }
 
@@ -200,18 +204,21 @@ void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape
   const auto& attention = layer.layer.attn;
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
   const auto past_length = past.defined() ? past.size(2) : 0;
-  set_queries(attention, entry, shape, &query_tables_);
+  set_queries(attention, entry, shape, query_tables_);
   open_keys(attention, shape.batch, past_length + shape.length);
   if (past_length > 0) {
     const auto memory = past.contiguous();
     set_keys(attention, {data(memory[0]), kv}, {data(memory[1]), kv}, {shape.batch, past_length}, 0,
-             &key_tables_);
+             key_tables_);
   }
   const Rows keys{entry.data + inner, entry.stride}, values{keys.data + kv, entry.stride};
-  set_keys(attention, keys, values, shape, past_length, &key_tables_);
+  set_keys(attention, keys, values, shape, past_length, key_tables_);
   const auto width = joined_width(layer.layer);
+  const auto bias = position_bias_.defined()
+                        ? DistanceBias{const_data(position_bias_), position_bias_.size(1)}
+                        : DistanceBias{};
   run_attention(attention, shape, past_length, {joined_.resize<float>(shape.rows() * width), width},
-                config_.dim_head);
+                config_.dim_head, bias);
 }
 
 void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) {
@@ -223,10 +230,10 @@ void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) 
     auto& cell = this->cell(state);
     const auto& attention = cell.container.to_state_cross_attn;
     const Rows keys{states_[state].entry.data<float>(), cell.entry.outputs()};
-    set_queries(attention, {entry.data + inner + 2 * kv + i * inner, entry.stride}, shape, nullptr);
+    set_queries(attention, {entry.data + inner + 2 * kv + i * inner, entry.stride}, shape, std::nullopt);
     open_keys(attention, shape.batch, config_.num_state_vectors);
     set_keys(attention, keys, {keys.data + kv, keys.stride}, {shape.batch, config_.num_state_vectors}, 0,
-             nullptr);
+             std::nullopt);
     run_attention(attention, shape, TileAttention::kSeesAll, {joined.data + (1 + i) * inner, joined.stride},
                   config_.dim_head);
   }
@@ -270,15 +277,15 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   // The reference joins the two results along each head, so the halves interleave head by head.
   const Rows joined{joined_.resize<float>(slots.rows() * 2 * inner), 2 * inner};
   const auto& self = cell.container.state_self_attn;
-  set_queries(self, {own.data + 2 * kv, own.stride}, slots, nullptr);
+  set_queries(self, {own.data + 2 * kv, own.stride}, slots, std::nullopt);
   open_keys(self, shape.batch, slots.length);
-  set_keys(self, own, {own.data + kv, own.stride}, slots, 0, nullptr);
+  set_keys(self, own, {own.data + kv, own.stride}, slots, 0, std::nullopt);
   run_attention(self, slots, TileAttention::kSeesAll, joined, 2 * head);
   const auto& cross = cell.container.from_state_cross_attn;
-  set_queries(cross, {own.data + 2 * kv + inner, own.stride}, slots, nullptr);
+  set_queries(cross, {own.data + 2 * kv + inner, own.stride}, slots, std::nullopt);
   open_keys(cross, shape.batch, shape.length);
   set_keys(cross, {entry.data + inner, entry.stride}, {entry.data + inner + kv, entry.stride}, shape, 0,
-           nullptr);
+           std::nullopt);
   run_attention(cross, slots, TileAttention::kSeesAll, {joined.data + head, joined.stride}, 2 * head);
 
   activate(joined, slots.rows(), 2 * inner);

@@ -84,15 +84,16 @@ class PackedTransformer final : public Network {
   at::Tensor columns_of(Rows rows, Shape shape, std::int64_t columns) const;
 
   /// Queries of all heads, each row's one behind the other; rotated where there are tables.
-  void set_queries(const Attention& attention, Rows queries, Shape shape, const Tables* tables);
+  void set_queries(const Attention& attention, Rows queries, Shape shape,
+                   const std::optional<Tables>& tables);
   void open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions);
   /// From position `at` on.
   void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
-                const Tables* tables);
+                const std::optional<Tables>& tables);
   /// The queries to the keys; results of a row `stride` behind those of the one before, heads' by
   /// `head_stride`.
   void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
-                     std::int64_t head_stride);
+                     std::int64_t head_stride, DistanceBias bias = {});
   /// `rows` as the left side of the next product; normalised where there is a norm.
   void activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm = nullptr);
   /// The product of what was activated, added to x or blended into it.
@@ -115,7 +116,8 @@ class PackedTransformer final : public Network {
   std::vector<PackedLayer> layers_;
   std::vector<std::size_t> cell_layers_;  // of each state
   std::vector<at::Tensor> initial_states_;
-  Tables query_tables_, key_tables_;
+  std::optional<Tables> query_tables_, key_tables_;  // or
+  at::Tensor position_bias_;                         // [heads, distances], the farthest first
   LayerNorm logits_norm_;
   PackedMatrix logits_;
 

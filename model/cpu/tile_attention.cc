@@ -88,14 +88,15 @@ struct TileAttention::Room {
 };
 
 TileAttention::TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents,
-                             double scale, std::int64_t past)
+                             double scale, std::int64_t past, DistanceBias bias)
     : queries_(queries),
       keys_(keys),
       documents_(documents),
       heads_(queries.heads_ / documents),
       shared_by_(queries.heads_ / keys.heads_),
       scale_(static_cast<float>(scale)),
-      past_(past) {}
+      past_(past),
+      bias_(bias) {}
 
 std::int64_t TileAttention::visible(std::int64_t position) const {
   return past_ == kSeesAll ? keys_.positions_ : std::min(keys_.positions_, past_ + position + 1);
@@ -118,7 +119,11 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
   auto* probabilities = reinterpret_cast<Number*>(room.probabilities);
   for (std::int64_t row = 0; row < kTile; ++row) {
     const auto count = std::clamp<std::int64_t>(visible(first + row) - begin, 0, end - begin);
-    const auto* scores = room.scores + row * kChunk;
+    auto* scores = room.scores + row * kChunk;
+    if (bias_.data && first + row < queries_.positions_)  // of the key at `begin`, then of nearer ones
+      kernels.add_scaled(scores,
+                         bias_.data + (item.head + 1) * bias_.distances - 1 - (past_ + first + row - begin),
+                         1 / scale_, count);
     float factor = 0;
     if constexpr (kBf16) {
       factor = kernels.softmax_bf16(scores, scale_, count, width, &room.sums[row],

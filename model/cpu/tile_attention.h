@@ -48,12 +48,19 @@ struct AttentionOutput {
   std::int64_t document_stride = 0, row_stride = 0, head_stride = 0;
 };
 
+/// What a distance between query and key adds to each head's logits: [heads, distances], the farthest first.
+struct DistanceBias {
+  const float* data = nullptr;  ///< Null: nothing.
+  std::int64_t distances = 0;
+};
+
 class TileAttention {
  public:
   static constexpr std::int64_t kSeesAll = -1;
-  /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them.
+  /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them (then
+  /// there is no bias). Logits: scale * query * key + bias.
   TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents, double scale,
-                std::int64_t past);
+                std::int64_t past, DistanceBias bias = {});
   void run(const AttentionOutput& output, Machine& machine) const;
 
  private:
@@ -71,6 +78,7 @@ class TileAttention {
   std::int64_t documents_, heads_, shared_by_;  // heads of a document; heads that share keys
   float scale_;
   std::int64_t past_;
+  DistanceBias bias_;
 };
 
 }  // namespace unroll
