@@ -64,7 +64,8 @@ MOST_IMPORTANT = ["full", "neither", "no_states", "no_memories"]
 RUNS_OF = {
     "ablations": [(variant, 1, STEPS) for variant in ABLATIONS] + [(variant, 1, LONG_STEPS) for variant in MOST_IMPORTANT] +
                  [(variant, 2, STEPS) for variant in MOST_IMPORTANT],
-    "options": [(variant, seed, STEPS) for seed in (1, 2) for variant in ["full", *OPTIONS]],
+    "options": [(variant, seed, STEPS) for seed in (1, 2) for variant in ["full", *OPTIONS]] +
+               [(variant, 1, LONG_STEPS) for variant in ("full", "position_bias")],
 }
 # How often everything is forgotten, in bytes, to see how far back it helps; 0: never.
 FORGET = [0, 64, 256, 1024, 4096]
