@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "unroll/plugin.hpp"
+
 #include "plugins/builtin/aging_table.h"
 #include "plugins/builtin/line_shape.h"
 
@@ -59,7 +61,10 @@ class SessionModel {
     return confidence * odd;
   }
 
-  void visit(auto& archive) { archive(sessions_, steps_known_, counts_, kinds_); }
+  void visit(auto& archive) {
+    archive(sessions_, steps_known_, counts_, kinds_);
+    if (sessions_ < 0 || steps_known_ < 0) throw plugin::StateError("the saved state is damaged");
+  }
 
  private:
   static constexpr std::uint64_t kEnd = 0;
