@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t kNeighbours = 4;  // inputs are padded to it, whatever the arithmetic
 constexpr float kInt8Max = 127;
-constexpr std::int32_t kZeroPoint = 128;  // of activations
 
 std::int64_t neighbours(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kFp32 ? 1 : arithmetic == Arithmetic::kBf16 ? 2 : 4;

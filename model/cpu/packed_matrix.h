@@ -23,6 +23,7 @@ namespace unroll {
 enum class Arithmetic { kFp32, kBf16, kInt8 };
 
 constexpr std::int64_t kTile = 64;
+constexpr std::int32_t kZeroPoint = 128;  // what RowKernels::to_uint8 makes of 0
 /// Multiply-adds that a row loop over as many numbers takes the time of, for Machine::parallel().
 constexpr std::int64_t kRowCost = 16;
 constexpr std::int64_t kMostTiles = 4;  // of rows, that a panel of weights is multiplied with at once

@@ -42,8 +42,9 @@ bool PackedTransformer::computes(const ModelConfig& config) {
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
     : config_(definition.config()),
       arithmetic_(arithmetic),
-      // Of int8's 8 bits a probability would keep too few.
-      attention_arithmetic_(arithmetic == Arithmetic::kInt8 ? Arithmetic::kBf16 : arithmetic),
+      attention_arithmetic_(arithmetic == Arithmetic::kInt8 && !TileAttention::computes_int8(config_.dim_head)
+                                ? Arithmetic::kBf16
+                                : arithmetic),
       machine_(at::get_num_threads(), *row_kernels()),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
       logits_norm_(definition.logits_norm()),

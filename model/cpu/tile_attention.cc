@@ -12,8 +12,12 @@ namespace {
 
 constexpr std::int64_t kChunk = 4 * kTile;  // keys whose scores exist at a time
 
-std::int64_t element_bytes(Arithmetic arithmetic) {
-  return arithmetic == Arithmetic::kBf16 ? 2 : 4;
+/// Of queries and keys, and of values.
+std::int64_t key_bytes(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kInt8 ? 1 : arithmetic == Arithmetic::kBf16 ? 2 : 4;
+}
+std::int64_t value_bytes(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kFp32 ? 4 : 2;
 }
 
 }  // namespace
@@ -25,16 +29,24 @@ void PackedQueries::resize(Arithmetic arithmetic, std::int64_t heads, std::int64
   positions_ = positions;
   stride_ = round_up(positions, kTile);
   dim_head_ = dim_head;
-  values_.resize<std::byte>(heads * stride_ * dim_head * element_bytes(arithmetic));
+  values_.resize<std::byte>(heads * stride_ * dim_head * key_bytes(arithmetic));
+  if (arithmetic == Arithmetic::kInt8) scales_.resize(static_cast<std::size_t>(heads * stride_));
 }
 
 void PackedQueries::set(std::int64_t head, std::int64_t position, const float* query,
                         const RowKernels& kernels) {
-  const auto place = (head * stride_ + position) * dim_head_;
-  if (arithmetic_ == Arithmetic::kBf16) {
-    kernels.to_bf16(query, dim_head_, values_.data<std::uint16_t>() + place);
-  } else {
-    std::copy_n(query, dim_head_, values_.data<float>() + place);
+  const auto row = head * stride_ + position, place = row * dim_head_;
+  switch (arithmetic_) {
+    case Arithmetic::kFp32:
+      std::copy_n(query, dim_head_, values_.data<float>() + place);
+      break;
+    case Arithmetic::kBf16:
+      kernels.to_bf16(query, dim_head_, values_.data<std::uint16_t>() + place);
+      break;
+    case Arithmetic::kInt8:
+      scales_[static_cast<std::size_t>(row)] =
+          kernels.to_uint8(query, dim_head_, values_.data<std::uint8_t>() + place);
+      break;
   }
 }
 
@@ -45,9 +57,12 @@ void PackedKeys::resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t 
   positions_ = positions;
   stride_ = round_up(positions, kTile);
   dim_head_ = dim_head;
-  const auto bytes = heads * stride_ * dim_head * element_bytes(arithmetic);
-  keys_.resize<std::byte>(bytes);
-  values_.resize<std::byte>(bytes);
+  keys_.resize<std::byte>(heads * stride_ * dim_head * key_bytes(arithmetic));
+  values_.resize<std::byte>(heads * stride_ * dim_head * value_bytes(arithmetic));
+  if (arithmetic == Arithmetic::kInt8) {
+    scales_.resize(static_cast<std::size_t>(heads * stride_));
+    offsets_.resize(static_cast<std::size_t>(heads * stride_));
+  }
   // What is left there of other documents gets a probability of zero, but zero times an infinity is none.
   const std::vector<float> zeros(static_cast<std::size_t>(dim_head));
   for (std::int64_t head = 0; head < heads; ++head)
@@ -57,25 +72,53 @@ void PackedKeys::resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t 
 
 void PackedKeys::set(std::int64_t head, std::int64_t position, const float* key, const float* value,
                      const RowKernels& kernels) {
+  set_key(head, position, key, kernels);
+  set_value(head, position, value, kernels);
+}
+
+void PackedKeys::set_key(std::int64_t head, std::int64_t position, const float* key,
+                         const RowKernels& kernels) {
   const auto panel = (head * stride_ + position / kTile * kTile) * dim_head_, column = position % kTile;
-  if (arithmetic_ == Arithmetic::kBf16) {
+  if (arithmetic_ == Arithmetic::kFp32) {
+    auto* keys = keys_.data<float>() + panel + column;
+    for (std::int64_t i = 0; i < dim_head_; ++i) keys[i * kTile] = key[i];
+  } else if (arithmetic_ == Arithmetic::kBf16) {
     auto* keys = keys_.data<std::uint16_t>() + panel + 2 * column;
-    auto* values =
-        values_.data<std::uint16_t>() + (head * stride_ + position / 2 * 2) * dim_head_ + position % 2;
     std::array<std::uint16_t, kTile> converted;
     for (std::int64_t begin = 0; begin < dim_head_; begin += kTile) {
       const auto count = std::min(kTile, dim_head_ - begin);
       kernels.to_bf16(key + begin, count, converted.data());
       for (std::int64_t i = 0; i < count; ++i)
         keys[(begin + i) / 2 * 2 * kTile + i % 2] = converted[static_cast<std::size_t>(i)];
-      kernels.to_bf16(value + begin, count, converted.data());
-      for (std::int64_t i = 0; i < count; ++i)
-        values[2 * (begin + i)] = converted[static_cast<std::size_t>(i)];
     }
   } else {
-    auto* keys = keys_.data<float>() + panel + column;
-    for (std::int64_t i = 0; i < dim_head_; ++i) keys[i * kTile] = key[i];
+    auto* keys = keys_.data<std::int8_t>() + panel + 4 * column;
+    const auto row = static_cast<std::size_t>(head * stride_ + position);
+    std::array<std::uint8_t, kMostInt8Dim> converted;
+    scales_[row] = kernels.to_uint8(key, dim_head_, converted.data());
+    std::int32_t sum = 0;
+    for (std::int64_t i = 0; i < dim_head_; ++i) {
+      const auto number = static_cast<std::int8_t>(converted[static_cast<std::size_t>(i)] - kZeroPoint);
+      keys[i / 4 * 4 * kTile + i % 4] = number;
+      sum += number;
+    }
+    offsets_[row] = kZeroPoint * sum;
+  }
+}
+
+void PackedKeys::set_value(std::int64_t head, std::int64_t position, const float* value,
+                           const RowKernels& kernels) {
+  if (arithmetic_ == Arithmetic::kFp32) {
     std::copy_n(value, dim_head_, values_.data<float>() + (head * stride_ + position) * dim_head_);
+    return;
+  }
+  auto* values =
+      values_.data<std::uint16_t>() + (head * stride_ + position / 2 * 2) * dim_head_ + position % 2;
+  std::array<std::uint16_t, kTile> converted;
+  for (std::int64_t begin = 0; begin < dim_head_; begin += kTile) {
+    const auto count = std::min(kTile, dim_head_ - begin);
+    kernels.to_bf16(value + begin, count, converted.data());
+    for (std::int64_t i = 0; i < count; ++i) values[2 * (begin + i)] = converted[static_cast<std::size_t>(i)];
   }
 }
 
@@ -98,8 +141,35 @@ TileAttention::TileAttention(const PackedQueries& queries, const PackedKeys& key
       past_(past),
       bias_(bias) {}
 
+bool TileAttention::computes_int8(std::int64_t dim_head) {
+  return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16") && dim_head % 4 == 0 &&
+         dim_head <= kMostInt8Dim;
+}
+
 std::int64_t TileAttention::visible(std::int64_t position) const {
   return past_ == kSeesAll ? keys_.positions_ : std::min(keys_.positions_, past_ + position + 1);
+}
+
+void TileAttention::multiply_keys(std::int64_t head, std::int64_t first, std::int64_t begin,
+                                  std::int64_t width, Room& room) const {
+  const auto dim = keys_.dim_head_;
+  const auto queries = (head * queries_.stride_ + first) * dim;
+  const auto keys = (head / shared_by_ * keys_.stride_ + begin) * dim;
+  const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
+    for (std::int64_t panel = 0; panel < width; panel += kTile)
+      at::native::cpublas::brgemm(kTile, kTile, dim, dim, kTile, kChunk, false, a + queries,
+                                  b + keys + panel * dim, c + panel, keys_.arithmetic_ != Arithmetic::kFp32);
+  };
+  switch (keys_.arithmetic_) {
+    case Arithmetic::kFp32:
+      return multiply_panels(queries_.values_.data<float>(), keys_.keys_.data<float>(), room.scores);
+    case Arithmetic::kBf16:
+      return multiply_panels(queries_.values_.data<at::BFloat16>(), keys_.keys_.data<at::BFloat16>(),
+                             room.scores);
+    case Arithmetic::kInt8:
+      return multiply_panels(queries_.values_.data<unsigned char>(), keys_.keys_.data<signed char>(),
+                             reinterpret_cast<std::int32_t*>(room.scores));
+  }
 }
 
 template <typename Number>
@@ -110,16 +180,18 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
   const auto head = item.document * heads_ + item.head, shared = head / shared_by_;
   const auto end = std::min(visible(first + kTile - 1), begin + kChunk);
   const auto width = round_up(end - begin, kTile);
-  const auto* queries = queries_.values_.data<Number>() + (head * queries_.stride_ + first) * dim;
-  const auto* keys = keys_.keys_.data<Number>() + shared * keys_.stride_ * dim;
   const auto* values = keys_.values_.data<Number>() + shared * keys_.stride_ * dim;
-  for (std::int64_t panel = 0; panel < width; panel += kTile)
-    at::native::cpublas::brgemm(kTile, kTile, dim, dim, kTile, kChunk, false, queries,
-                                keys + (begin + panel) * dim, room.scores + panel, kBf16);
+  multiply_keys(head, first, begin, width, room);
   auto* probabilities = reinterpret_cast<Number*>(room.probabilities);
   for (std::int64_t row = 0; row < kTile; ++row) {
     const auto count = std::clamp<std::int64_t>(visible(first + row) - begin, 0, end - begin);
     auto* scores = room.scores + row * kChunk;
+    if (keys_.arithmetic_ == Arithmetic::kInt8) {
+      const auto key = static_cast<std::size_t>(shared * keys_.stride_ + begin);
+      kernels.from_int32(
+          reinterpret_cast<const std::int32_t*>(scores), &keys_.offsets_[key], &keys_.scales_[key],
+          queries_.scales_[static_cast<std::size_t>(head * queries_.stride_ + first + row)], count, scores);
+    }
     if (bias_.data && first + row < queries_.positions_)  // of the key at `begin`, then of nearer ones
       kernels.add_scaled(scores,
                          bias_.data + (item.head + 1) * bias_.distances - 1 - (past_ + first + row - begin),
@@ -145,10 +217,10 @@ void TileAttention::run_tile(const Item& item, const AttentionOutput& output, co
   const auto dim = keys_.dim_head_, first = item.tile * kTile;
   std::fill_n(room.sums, kTile, SoftmaxSums{-std::numeric_limits<float>::infinity(), 0, 0});
   for (std::int64_t begin = 0; begin < visible(first + kTile - 1); begin += kChunk) {
-    if (keys_.arithmetic_ == Arithmetic::kBf16) {
-      run_chunk<at::BFloat16>(item, begin, kernels, room);
-    } else {
+    if (keys_.arithmetic_ == Arithmetic::kFp32) {
       run_chunk<float>(item, begin, kernels, room);
+    } else {
+      run_chunk<at::BFloat16>(item, begin, kernels, room);
     }
   }
   for (std::int64_t row = 0; row < std::min(kTile, queries_.positions_ - first); ++row)

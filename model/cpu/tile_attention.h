@@ -1,6 +1,8 @@
 // Softmax attention in tiles of 64 queries by 256 keys that never holds all scores at once (FlashAttention-2,
 // Dao 2023, arXiv 2307.08691), and computes no tile that a causal mask hides. Heads that share keys and
-// values read the same ones.
+// values read the same ones. In kInt8 queries and keys are multiplied as 8 bits, one scale each
+// (SageAttention, Zhang et al. 2024, arXiv 2410.02367), probabilities and values as bf16: of 8 bits a
+// probability would keep too few.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +10,8 @@
 #include "model/cpu/packed_matrix.h"
 
 namespace unroll {
+
+constexpr std::int64_t kMostInt8Dim = 256;  ///< Channels of a head, in kInt8.
 
 /// Queries of `heads` heads each (of several documents: documents times heads), [heads, positions, dim_head].
 class PackedQueries {
@@ -22,6 +26,7 @@ class PackedQueries {
   std::int64_t heads_ = 0, positions_ = 0, stride_ = 0,
                dim_head_ = 0;  // stride_: positions up to a whole tile
   Buffer values_;
+  std::vector<float> scales_;  // of kInt8, [heads, stride]
 };
 
 /// What they attend to: keys and values of `heads` heads, in the order that the products want.
@@ -37,8 +42,13 @@ class PackedKeys {
   friend class TileAttention;
   Arithmetic arithmetic_ = Arithmetic::kFp32;
   std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;
-  Buffer keys_;    // [heads, stride / 64, dim_head / k, 64, k], k = 2 in bf16, else 1
-  Buffer values_;  // [heads, stride / k, dim_head, k]
+  void set_key(std::int64_t head, std::int64_t position, const float* key, const RowKernels& kernels);
+  void set_value(std::int64_t head, std::int64_t position, const float* value, const RowKernels& kernels);
+  Buffer keys_;    // [heads, stride / 64, dim_head / k, 64, k], k = 4 in int8, 2 in bf16, else 1
+  Buffer values_;  // [heads, stride / k, dim_head, k], k = 1 in fp32, else 2
+  // Of kInt8, [heads, stride].
+  std::vector<float> scales_;
+  std::vector<std::int32_t> offsets_;  // what the queries' zero point adds to their sums
 };
 
 /// Where results go: that of (document, position, head) at document * document_stride + position * row_stride
@@ -57,6 +67,8 @@ struct DistanceBias {
 class TileAttention {
  public:
   static constexpr std::int64_t kSeesAll = -1;
+  /// Whether this CPU, and heads so wide, can do with kInt8.
+  static bool computes_int8(std::int64_t dim_head);
   /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them (then
   /// there is no bias). Logits: scale * query * key + bias.
   TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents, double scale,
@@ -70,6 +82,9 @@ class TileAttention {
   struct Room;  // of one thread
   void run_tile(const Item& item, const AttentionOutput& output, const RowKernels& kernels, Room& room) const;
   std::int64_t visible(std::int64_t position) const;  // keys that the query there sees
+  /// The tile's scores of a chunk's keys; in kInt8 still as sums.
+  void multiply_keys(std::int64_t head, std::int64_t first, std::int64_t begin, std::int64_t width,
+                     Room& room) const;
   template <typename Number>
   void run_chunk(const Item& item, std::int64_t begin, const RowKernels& kernels, Room& room) const;
 
