@@ -21,15 +21,13 @@ average precision as a table in Markdown.
 import argparse
 import collections
 import csv
-import json
 import math
 import random
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
-from anomaly_injection import MASK, average_precision, rank_area
+from anomaly_injection import MASK, average_precision, lines_of, rank_area, run
 
 CHANGES = ("drop", "cut", "repeat", "foreign", "swap")
 
@@ -110,9 +108,7 @@ def scorers(program, model, sessions, lines, mark):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sessions.log"
         file.write_text("\n".join(lines) + "\n")
-        command = [program, "anomaly", file, "--session", mark, "--model", model, "--embedded", "--format", "ndjson"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-    outputs = [json.loads(line) for line in done.stdout.splitlines()]
+        outputs = run(program, model, ["anomaly", "--session", mark], file)
     pattern = key_pattern(mark)
     highest, ours = collections.Counter(), collections.Counter()
     for output in outputs:
@@ -157,7 +153,7 @@ def main():
 
     if options.injected:
         for file in options.files:
-            own = sessions_of(file.read_text(errors="replace").splitlines(), options.session)
+            own = sessions_of(lines_of(file), options.session)
             for seed in range(1, options.seeds + 1):
                 sessions, keys = injected(own, options.session, options.share, random.Random(f"{seed} {file.stem}"))
                 lines = [line for lines in sessions.values() for line in lines]
@@ -167,7 +163,7 @@ def main():
         log, labels = options.files
         with labels.open(newline="") as file:
             anomalies = {row["BlockId"].removeprefix(options.session) for row in csv.DictReader(file) if row["Label"] == "Anomaly"}
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = lines_of(log)
         sessions = sessions_of(lines, options.session)
         print(f"{len(sessions)} sessions, {len(anomalies & set(sessions))} anomalous, {len(lines)} lines")
         measure(sessions, lines, anomalies)

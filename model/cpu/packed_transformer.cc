@@ -42,13 +42,14 @@ bool PackedTransformer::computes(const ModelConfig& config) {
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
     : config_(definition.config()),
       arithmetic_(arithmetic),
-      attention_arithmetic_(arithmetic == Arithmetic::kInt8 && !TileAttention::computes_int8(config_.dim_head)
-                                ? Arithmetic::kBf16
-                                : arithmetic),
+      attention_arithmetic_(arithmetic),
       machine_(at::get_num_threads(), *row_kernels()),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
       logits_norm_(definition.logits_norm()),
       logits_(std::array{definition.parameters().at("to_logits.1.weight")}, arithmetic) {
+  if (arithmetic == Arithmetic::kInt8 &&
+      !(cpu_supports(Arithmetic::kBf16) && TileAttention::computes_int8(config_.dim_head)))
+    attention_arithmetic_ = Arithmetic::kBf16;
   if (!cpu_supports(attention_arithmetic_)) attention_arithmetic_ = Arithmetic::kFp32;
   if (const auto* rotation = definition.rotation()) {
     query_tables_ = rotation->query_tables();

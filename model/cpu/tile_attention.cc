@@ -142,8 +142,7 @@ TileAttention::TileAttention(const PackedQueries& queries, const PackedKeys& key
       bias_(bias) {}
 
 bool TileAttention::computes_int8(std::int64_t dim_head) {
-  return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16") && dim_head % 4 == 0 &&
-         dim_head <= kMostInt8Dim;
+  return dim_head % 4 == 0 && dim_head <= kMostInt8Dim;
 }
 
 std::int64_t TileAttention::visible(std::int64_t position) const {

@@ -40,10 +40,11 @@ class PackedKeys {
 
  private:
   friend class TileAttention;
-  Arithmetic arithmetic_ = Arithmetic::kFp32;
-  std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;
   void set_key(std::int64_t head, std::int64_t position, const float* key, const RowKernels& kernels);
   void set_value(std::int64_t head, std::int64_t position, const float* value, const RowKernels& kernels);
+
+  Arithmetic arithmetic_ = Arithmetic::kFp32;
+  std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;
   Buffer keys_;    // [heads, stride / 64, dim_head / k, 64, k], k = 4 in int8, 2 in bf16, else 1
   Buffer values_;  // [heads, stride / k, dim_head, k], k = 1 in fp32, else 2
   // Of kInt8, [heads, stride].
@@ -67,7 +68,7 @@ struct DistanceBias {
 class TileAttention {
  public:
   static constexpr std::int64_t kSeesAll = -1;
-  /// Whether this CPU, and heads so wide, can do with kInt8.
+  /// Whether heads so wide can do with kInt8. The CPU needs what kInt8 and kBf16 do.
   static bool computes_int8(std::int64_t dim_head);
   /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them (then
   /// there is no bias). Logits: scale * query * key + bias.

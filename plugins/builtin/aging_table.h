@@ -34,7 +34,6 @@ class AgingTable {
     entry.last = clock_;
     return entry.value;
   }
-  std::size_t size() const { return entries_.size(); }
 
   void visit(auto& archive) {
     archive(clock_, entries_);

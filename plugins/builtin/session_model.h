@@ -105,10 +105,10 @@ class SessionModel {
   void step(Session& session, std::uint64_t to) {
     const auto this_step = hash_of(What::kStep, session.last_shape, to);
     const auto from = hash_of(What::kStepsFrom, session.last_shape);
-    const double share =
-        (count_of(this_step) + kStepPrior) / (count_of(from) + kStepPrior * (steps_known_ + 2));
+    const double steps_from = count_of(from);
+    const double share = (count_of(this_step) + kStepPrior) / (steps_from + kStepPrior * (steps_known_ + 2));
     session.unlikeliest_step = std::max(session.unlikeliest_step, -std::log(share));
-    if (counts_.find(from) == nullptr) steps_known_ = std::min(steps_known_ + 1, kMostStepsKnown);
+    if (steps_from == 0) steps_known_ = std::min(steps_known_ + 1, kMostStepsKnown);
     count(this_step);
     count(from);
     session.last_shape = to;
