@@ -120,7 +120,7 @@ void add_benchmarks() {
   });
   add("softmax_sums", 256, [](const RowKernels& kernels, const float* in, float*, std::int64_t count) {
     SoftmaxSums sums{-1e9F, 0, 0};
-    kernels.softmax_sums(in, count, &sums);
+    kernels.softmax_sums_weighted(in, count, &sums);
     benchmark::DoNotOptimize(sums);
   });
   add("to_bf16", kDim, [](const RowKernels& kernels, const float* in, float* out, std::int64_t count) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include <ATen/ATen.h>
 
@@ -26,11 +27,11 @@ PackedTransformer::Distribution PackedTransformer::distribution(std::size_t row)
   double max = -std::numeric_limits<double>::infinity(), sum = 0, weighted = 0;
   for (const auto& part : parts) max = std::max<double>(max, part.max);
   for (const auto& part : parts) {
-    const auto factor = std::exp(part.max - max);
+    const auto factor = std::exp2(part.max - max);
     sum += part.sum * factor;
     weighted += part.weighted * factor;
   }
-  const auto total = max + std::log(sum);
+  const auto total = max * std::numbers::ln2 + std::log(sum);
   return {total, static_cast<float>(total - weighted / sum)};
 }
 
@@ -39,11 +40,12 @@ void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int
   const auto first = logprobs.size(), groups = static_cast<std::size_t>(logits_.groups());
   logprobs.resize(first + targets.size());
   sums_.assign(targets.size() * groups, {-std::numeric_limits<float>::infinity(), 0, 0});
+  const auto add_up = entropy ? machine_.kernels.softmax_sums_weighted : machine_.kernels.softmax_sums;
   // A tile's logits are summed up where they come into being: there never are more.
   each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
     const auto at = static_cast<std::size_t>(row);
     const auto group = static_cast<std::size_t>(column / PackedMatrix::kGroupColumns);
-    machine_.kernels.softmax_sums(logits.data(), std::ssize(logits), &sums_[at * groups + group]);
+    add_up(logits.data(), std::ssize(logits), &sums_[at * groups + group]);
     const auto target = static_cast<std::size_t>(targets[at] - column);  // out of range where below
     if (target < logits.size()) logprobs[first + at] = logits[target];
   });

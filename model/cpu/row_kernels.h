@@ -8,13 +8,16 @@
 
 namespace unroll {
 
-/// A softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867). Empty: {-inf, 0,
-/// 0}.
+/// A softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867), by powers of two:
+/// exp(logit) = 2^(logit / ln 2). Empty: {-inf, 0, 0}.
 struct SoftmaxSums {
-  float max;       ///< Of the logits so far.
-  float sum;       ///< Of exp(logit - max).
-  float weighted;  ///< Of exp(logit - max) * logit: what the entropy needs.
+  float max;       ///< Of the powers so far, up to a whole number: what moves it moves no other bit.
+  float sum;       ///< Of exp(logit) / 2^max.
+  float weighted;  ///< Of exp(logit) / 2^max * logit: what the entropy needs.
 };
+
+/// Rows of scores and logits are read up to a multiple of it; what lies behind their count has no effect.
+constexpr std::int64_t kRowPadding = 16;
 
 struct RowKernels {
   /// out = (x - mean) / sqrt(variance + 1e-5) * gamma + beta.
@@ -37,15 +40,16 @@ struct RowKernels {
   /// out = (sums - offsets) * scales * factor; may be in place.
   void (*from_int32)(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
                      std::int64_t count, float* out);
-  /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores - max), zeros
-  /// behind them up to `width`. Returns what earlier results of the row are to be multiplied by, the max
-  /// having moved.
+  /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores) / 2^max,
+  /// zeros behind them up to `width`, a multiple of kRowPadding. Returns what earlier results of the row are
+  /// to be multiplied by, the max having moved.
   float (*softmax_fp32)(const float* scores, float scale, std::int64_t count, std::int64_t width,
                         SoftmaxSums* sums, float* out);
   float (*softmax_bf16)(const float* scores, float scale, std::int64_t count, std::int64_t width,
                         SoftmaxSums* sums, std::uint16_t* out);
-  /// The sums alone, `weighted` among them.
+  /// The sums alone; `weighted` too.
   void (*softmax_sums)(const float* logits, std::int64_t count, SoftmaxSums* sums);
+  void (*softmax_sums_weighted)(const float* logits, std::int64_t count, SoftmaxSums* sums);
   bool (*any_above)(const float* x, const float* limits, std::int64_t count);
   float (*dot)(const float* a, const float* b, std::int64_t count);
   /// x += factor * y.

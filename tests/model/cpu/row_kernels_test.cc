@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -118,11 +119,12 @@ TEST_P(RowKernelsTest, BytesAndBack) {
 }
 
 TEST_P(RowKernelsTest, SoftmaxInPiecesIsTheSoftmaxOfTheWhole) {
-  const auto scores = random_row(500, 20);
+  auto scores = random_row(500, 20);
   const double scale = 0.3;
   double max = -1e9, sum = 0;
   for (const auto score : scores) max = std::max(max, scale * score);
   for (const auto score : scores) sum += std::exp(scale * score - max);
+  scores.resize(512, std::numeric_limits<float>::quiet_NaN());
   SoftmaxSums exact{kNothing, 0, 0}, rough = exact;
   std::vector<double> probabilities(512), rough_probabilities(512);
   std::vector<float> out(128);
@@ -143,11 +145,12 @@ TEST_P(RowKernelsTest, SoftmaxInPiecesIsTheSoftmaxOfTheWhole) {
       rough_probabilities[begin + i] = from_bf16(rough_out[i]);
     }
   }
-  EXPECT_NEAR(exact.max, max, 1e-4);
-  EXPECT_NEAR(exact.sum / sum, 1, 1e-5);
-  EXPECT_NEAR(rough.sum / sum, 1, 1e-3);
+  EXPECT_EQ(exact.max, std::ceil(max / std::numbers::ln2));
+  const auto base = exact.max * std::numbers::ln2;
+  EXPECT_NEAR(exact.sum / sum, std::exp(max - base), 1e-5);
+  EXPECT_NEAR(rough.sum / sum, std::exp(max - base), 1e-3);
   for (std::size_t i = 0; i < 500; ++i) {
-    const auto expected = std::exp(scale * scores[i] - max);
+    const auto expected = std::exp(scale * scores[i] - base);
     EXPECT_NEAR(probabilities[i], expected, 1e-5) << i;
     EXPECT_NEAR(rough_probabilities[i], expected, expected / 200 + 1e-9) << i;
   }
@@ -166,14 +169,20 @@ TEST_P(RowKernelsTest, NothingVisibleChangesNothing) {
 TEST_P(RowKernelsTest, SumsOfLogitsGiveTheEntropy) {
   for (const auto count : counts) {
     const auto logits = random_row(count, 5);
-    SoftmaxSums sums{kNothing, 0, 0};
+    auto padded = logits;
+    padded.resize(logits.size() + kRowPadding, std::numeric_limits<float>::quiet_NaN());
+    SoftmaxSums sums{kNothing, 0, 0}, unweighted = sums;
     const auto first = count / 3;
-    kernels.softmax_sums(logits.data(), first, &sums);
-    kernels.softmax_sums(logits.data() + first, count - first, &sums);
+    for (const auto& [begin, length] : {std::pair{std::int64_t{0}, first}, {first, count - first}}) {
+      kernels.softmax_sums_weighted(&padded[static_cast<std::size_t>(begin)], length, &sums);
+      kernels.softmax_sums(&padded[static_cast<std::size_t>(begin)], length, &unweighted);
+    }
+    EXPECT_EQ(unweighted.max, sums.max);
+    EXPECT_EQ(unweighted.sum, sums.sum);
     double sum = 0, entropy = 0;
     for (const auto logit : logits) sum += std::exp(static_cast<double>(logit));
     for (const auto logit : logits) entropy -= std::exp(logit) / sum * (logit - std::log(sum));
-    const auto log_sum = sums.max + std::log(sums.sum);
+    const auto log_sum = sums.max * std::numbers::ln2 + std::log(sums.sum);
     EXPECT_NEAR(log_sum, std::log(sum), 1e-5) << count;
     EXPECT_NEAR(log_sum - sums.weighted / sums.sum, entropy, 2e-5) << count;
   }
