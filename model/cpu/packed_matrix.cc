@@ -11,7 +11,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kNeighbours = 4;  // inputs are padded to it, whatever the arithmetic
+constexpr std::int64_t kLine = 64;  // bytes of a cache line: rows begin on one, or reading them takes two
 constexpr float kInt8Max = 127;
 
 std::int64_t neighbours(Arithmetic arithmetic) {
@@ -39,10 +39,10 @@ at::Tensor interleave(const at::Tensor& weight) {
 }  // namespace
 
 void Buffer::reserve(std::size_t bytes) {
-  constexpr std::size_t kLine = 64, kPage = 4096;
-  bytes = (bytes + kLine - 1) / kLine * kLine;
+  constexpr std::size_t kPage = 4096, kAlignment = kLine;
+  bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   bytes_.reset();
-  bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(kLine, bytes)));
+  bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)));
   if (!bytes_) throw std::bad_alloc();
   // Weights are walked from end to end in each block: on small pages the CPU would look up thousands of
   // addresses.
@@ -57,9 +57,19 @@ void Activations::resize(Arithmetic arithmetic, std::int64_t rows, std::int64_t 
   arithmetic_ = arithmetic;
   rows_ = rows;
   columns_ = columns;
-  stride_ = round_up(columns, kNeighbours);
+  stride_ = round_up(columns, kLine / element_bytes(arithmetic));
   values_.resize<std::byte>(round_up(rows, kTile) * stride_ * element_bytes(arithmetic));
   if (arithmetic == Arithmetic::kInt8) scales_.resize(static_cast<std::size_t>(round_up(rows, kTile)));
+}
+
+void Activations::set_columns(std::int64_t row, std::int64_t column, const float* values, std::int64_t count,
+                              const RowKernels& kernels) {
+  const auto place = row * stride_ + column;
+  if (arithmetic_ == Arithmetic::kFp32) {
+    std::copy_n(values, count, values_.data<float>() + place);
+  } else {
+    kernels.to_bf16(values, count, values_.data<std::uint16_t>() + place);
+  }
 }
 
 void Activations::set(std::int64_t row, const float* values, const RowKernels& kernels) {
@@ -95,7 +105,7 @@ PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arith
     outputs_ /= 2;
     weight = interleave(weight);
   }
-  inputs_ = round_up(weight.size(1), kNeighbours);
+  inputs_ = round_up(weight.size(1), kLine / element_bytes(arithmetic));
   panels_ = round_up(weight.size(0), kTile) / kTile;
   weight = at::constant_pad_nd(weight, {0, inputs_ - weight.size(1), 0, panels_ * kTile - weight.size(0)});
   auto type = at::kFloat;
@@ -122,13 +132,13 @@ std::size_t PackedMatrix::bytes() const {
 }
 
 void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
-                           const RowKernels& kernels, float* out) const {
+                           const RowKernels& kernels, float* out, std::int64_t stride) const {
   if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
     throw std::logic_error("activations of another shape than the weight's");
   const auto first = group * kGroup, last = std::min(panels_, first + kGroup);
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (auto panel = first; panel < last; ++panel)
-      at::native::cpublas::brgemm(tiles * kTile, kTile, inputs_, inputs_, kTile, kGroupColumns, false,
+      at::native::cpublas::brgemm(tiles * kTile, kTile, inputs_, inputs_, kTile, stride, false,
                                   a + tile * kTile * inputs_, b + panel * kTile * inputs_,
                                   c + (panel - first) * kTile, arithmetic_ != Arithmetic::kFp32);
   };
@@ -144,9 +154,9 @@ void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int6
       multiply_panels(rows.values_.data<unsigned char>(), values_.data<signed char>(), sums);
       const auto column = static_cast<std::size_t>(first * kTile);
       for (std::int64_t row = 0; row < tiles * kTile; ++row)
-        kernels.from_int32(sums + row * kGroupColumns, &offsets_[column], &scales_[column],
+        kernels.from_int32(sums + row * stride, &offsets_[column], &scales_[column],
                            rows.scales_[static_cast<std::size_t>(tile * kTile + row)], group_columns(group),
-                           out + row * kGroupColumns);
+                           out + row * stride);
       break;
     }
   }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -66,14 +67,22 @@ class Activations {
   void resize(Arithmetic arithmetic, std::int64_t rows, std::int64_t columns);
   /// Rows may be set from different threads.
   void set(std::int64_t row, const float* values, const RowKernels& kernels);
+  /// Of kInt8 a row must be whole, as its scale is found in all of it; in others it may come in pieces, up to
+  /// stride().
+  static bool takes_columns(Arithmetic arithmetic) { return arithmetic != Arithmetic::kInt8; }
+  void set_columns(std::int64_t row, std::int64_t column, const float* values, std::int64_t count,
+                   const RowKernels& kernels);
   std::int64_t rows() const { return rows_; }
+  std::int64_t stride() const {
+    return stride_;
+  }  ///< From row to row: columns, and zeros up to a cache line.
 
  private:
   friend class PackedMatrix;
   Arithmetic arithmetic_ = Arithmetic::kFp32;
-  std::int64_t rows_ = 0, columns_ = 0, stride_ = 0;  // stride_: elements from row to row, columns and zeros
-  Buffer values_;                                     // rows up to a whole tile
-  std::vector<float> scales_;                         // of kInt8, [rows]
+  std::int64_t rows_ = 0, columns_ = 0, stride_ = 0;
+  Buffer values_;              // rows up to a whole tile
+  std::vector<float> scales_;  // of kInt8, [rows]
 };
 
 /// A weight [outputs, inputs] (several on one another where all multiply the same rows), cut into panels of
@@ -88,6 +97,7 @@ class PackedMatrix {
   Arithmetic arithmetic() const { return arithmetic_; }
   std::int64_t inputs() const { return inputs_; }
   std::int64_t outputs() const { return outputs_; }
+  std::int64_t padded_outputs() const { return panels_ * kTile; }
   std::int64_t groups() const { return (panels_ + kGroup - 1) / kGroup; }
   std::size_t bytes() const;
 
@@ -99,10 +109,10 @@ class PackedMatrix {
   }
   /// Multiply-adds of one tile of rows with one group, about: what parallel work is cut by.
   std::int64_t group_cost() const { return kTile * std::min(kGroup, panels_) * kTile * inputs_; }
-  /// `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, kGroupColumns], of which group_columns() are
-  /// set.
+  /// `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, stride], of which the first group_columns()
+  /// are set.
   void product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
-               const RowKernels& kernels, float* out) const;
+               const RowKernels& kernels, float* out, std::int64_t stride = kGroupColumns) const;
 
  private:
   Arithmetic arithmetic_ = Arithmetic::kFp32;
@@ -140,24 +150,42 @@ class Machine {
   std::vector<Buffer> rooms_;
 };
 
-/// rows times weight transposed: done(row, group, values) for each row and group of columns, on several
-/// threads; `values` [group_columns] is its to change. A gated weight gives values, and as many gates behind
-/// them.
-template <typename Done>
-void multiply(const Activations& rows, const PackedMatrix& weight, Machine& machine, const Done& done) {
+/// work(first tile, tiles, group of columns, room) for all of a product, on several threads.
+template <typename Work>
+void each_part(const Activations& rows, const PackedMatrix& weight, Machine& machine, const Work& work) {
   const auto groups = weight.groups();
   const auto tiles = round_up(rows.rows(), kTile) / kTile;
   // A panel that comes from memory serves a strip of several tiles, where that leaves work for all threads.
   const auto strip = std::clamp<std::int64_t>(tiles * groups / (2 * machine.threads()), 1, kMostTiles);
   const auto strips = round_up(tiles, strip) / strip;
   machine.parallel(strips * groups, strip * weight.group_cost(), [&](std::int64_t item, Buffer& room) {
-    const auto tile = item / groups * strip, group = item % groups;
-    const auto count = std::min(strip, tiles - tile);
-    auto* out = room.resize<float>(kMostTiles * kTile * PackedMatrix::kGroupColumns);
-    weight.product(rows, tile, count, group, machine.kernels, out);
-    const auto end = std::min(rows.rows(), (tile + count) * kTile);
-    for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns) done(row, group, out);
+    const auto tile = item / groups * strip;
+    work(tile, std::min(strip, tiles - tile), item % groups, room);
   });
+}
+
+/// rows times weight transposed -> out [rows up to a whole tile, padded_outputs()].
+inline void multiply(const Activations& rows, const PackedMatrix& weight, Machine& machine, float* out) {
+  const auto stride = weight.padded_outputs();
+  each_part(rows, weight, machine, [&](std::int64_t tile, std::int64_t tiles, std::int64_t group, Buffer&) {
+    weight.product(rows, tile, tiles, group, machine.kernels,
+                   out + tile * kTile * stride + group * PackedMatrix::kGroupColumns, stride);
+  });
+}
+
+/// The same without ever having all of it: done(row, group, values) for each row and group of columns;
+/// `values` [group_columns] is its to change. A gated weight gives values, and as many gates behind them.
+template <typename Done>
+void multiply(const Activations& rows, const PackedMatrix& weight, Machine& machine,
+              const Done& done) requires std::is_invocable_v<Done, std::int64_t, std::int64_t, float*> {
+  each_part(rows, weight, machine,
+            [&](std::int64_t tile, std::int64_t tiles, std::int64_t group, Buffer& room) {
+              auto* out = room.resize<float>(kMostTiles * kTile * PackedMatrix::kGroupColumns);
+              weight.product(rows, tile, tiles, group, machine.kernels, out);
+              const auto end = std::min(rows.rows(), (tile + tiles) * kTile);
+              for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns)
+                done(row, group, out);
+            });
 }
 
 }  // namespace unroll

@@ -118,19 +118,17 @@ void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t col
 }
 
 PackedTransformer::Rows PackedTransformer::product(const PackedMatrix& weight, Buffer& out) {
-  const Rows rows{out.resize<float>(activations_.rows() * weight.outputs()), weight.outputs()};
-  multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
-    const auto column = group * PackedMatrix::kGroupColumns;
-    std::copy_n(values, std::min(weight.group_columns(group), weight.outputs() - column), rows[row] + column);
-  });
+  const auto stride = weight.padded_outputs();
+  const Rows rows{out.resize<float>(round_up(activations_.rows(), kTile) * stride), stride};
+  multiply(activations_, weight, machine_, rows.data);
   return rows;
 }
 
-void PackedTransformer::add_product(const PackedMatrix& weight, const at::Tensor& x,
-                                    const at::Tensor& share) {
+void PackedTransformer::add_product(const Activations& activations, const PackedMatrix& weight,
+                                    const at::Tensor& x, const at::Tensor& share) {
   const Rows rows{data(x), config_.dim};
   const auto* shares = share.defined() ? const_data(share) : nullptr;
-  multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
+  multiply(activations, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(weight.group_columns(group), config_.dim - column);
     if (shares) {
@@ -231,7 +229,7 @@ void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) 
     const auto state = layer.layer.reads_states[static_cast<std::size_t>(i)];
     auto& cell = this->cell(state);
     const auto& attention = cell.container.to_state_cross_attn;
-    const Rows keys{states_[state].entry.data<float>(), cell.entry.outputs()};
+    const Rows keys{states_[state].entry.data<float>(), cell.entry.padded_outputs()};
     set_queries(attention, {entry.data + inner + 2 * kv + i * inner, entry.stride}, shape, std::nullopt);
     open_keys(attention, shape.batch, config_.num_state_vectors);
     set_keys(attention, keys, {keys.data + kv, keys.stride}, {shape.batch, config_.num_state_vectors}, 0,
@@ -263,7 +261,7 @@ void PackedTransformer::read_routed(const PackedLayer& layer, Rows entry, Shape 
 }
 
 RoutedMemory PackedTransformer::next_routed(const PackedLayer& layer, Rows entry, Shape shape,
-                                            const RoutedMemory& memory) const {
+                                            const RoutedMemory& memory) {
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
   const auto routes = 2 * kv + inner * (2 + std::ssize(layer.layer.reads_states)) + config_.routed_memory_dim;
   const auto block = block_of(entry, shape);
@@ -275,7 +273,7 @@ RoutedMemory PackedTransformer::next_routed(const PackedLayer& layer, Rows entry
 at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shape shape) {
   const auto dim = config_.dim, inner = config_.inner_dim(), kv = config_.kv_dim(), head = config_.dim_head;
   const Shape slots{shape.batch, config_.num_state_vectors};
-  const Rows own{states.entry.data<float>(), cell.entry.outputs()};
+  const Rows own{states.entry.data<float>(), cell.entry.padded_outputs()};
   // The reference joins the two results along each head, so the halves interleave head by head.
   const Rows joined{joined_.resize<float>(slots.rows() * 2 * inner), 2 * inner};
   const auto& self = cell.container.state_self_attn;
@@ -308,14 +306,21 @@ void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor&
   const auto dim = config_.dim, inner = config_.ff_inner_dim(), count = x.numel() / dim;
   activate({data(x), dim}, count, dim, &layer.layer.ff_norm);
   const auto& weight = layer.ff_in;
-  const Rows gated{gated_.resize<float>(count * inner), inner};
+  const bool whole = !Activations::takes_columns(arithmetic_);
+  float* rows = nullptr;
+  if (whole) {
+    rows = gated_rows_.resize<float>(count * inner);
+  } else {
+    gated_.resize(arithmetic_, count, inner);
+  }
   multiply(activations_, weight, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns / 2, padded = weight.group_columns(group) / 2;
-    machine_.kernels.gelu_gate(values, values + padded, std::min(padded, inner - column),
-                               gated[row] + column);
+    const auto width = std::min(padded, (whole ? inner : gated_.stride()) - column);
+    machine_.kernels.gelu_gate(values, values + padded, width, whole ? rows + row * inner + column : values);
+    if (!whole) gated_.set_columns(row, column, values, width, machine_.kernels);
   });
-  activate(gated, count, inner);
-  add_product(layer.ff_out, x, layer.ff_share);
+  if (whole) activate({rows, inner}, count, inner);
+  add_product(whole ? activations_ : gated_, layer.ff_out, x, layer.ff_share);
 }
 
 at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {
@@ -346,7 +351,7 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
     if (layer.layer.routed) read_routed(layer, entry, shape, recurrence.routed);
     const auto width = joined_width(layer.layer);
     activate({joined_.data<float>(), width}, shape.rows(), width);
-    add_product(layer.out, x, layer.attention_share);
+    add_product(activations_, layer.out, x, layer.attention_share);
     if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], entry, shape));
     if (shape.length == config_.block_width && layer.layer.routed)
       next.routed = next_routed(layer, entry, shape, recurrence.routed);
@@ -370,10 +375,16 @@ at::Tensor PackedTransformer::columns_of(Rows rows, Shape shape, std::int64_t co
   return result;
 }
 
-at::Tensor PackedTransformer::block_of(Rows entry, Shape shape) const {
+at::Tensor PackedTransformer::block_of(Rows entry, Shape shape) {
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
-  return at::stack({columns_of({entry.data + inner, entry.stride}, shape, kv),
-                    columns_of({entry.data + inner + kv, entry.stride}, shape, kv)});
+  auto result = at::empty({2, shape.batch, shape.length, kv}, token_emb_.options());
+  auto* keys = data(result);
+  auto* values = keys + shape.rows() * kv;
+  machine_.parallel(shape.rows(), 2 * kv * kRowCost, [&](std::int64_t row, Buffer&) {
+    std::copy_n(entry[row] + inner, kv, keys + row * kv);
+    std::copy_n(entry[row] + inner + kv, kv, values + row * kv);
+  });
+  return result;
 }
 
 }  // namespace unroll

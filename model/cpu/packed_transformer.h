@@ -53,7 +53,7 @@ class PackedTransformer final : public Network {
   /// One of a block's states and what is computed of them before the layers read them.
   struct States {
     at::Tensor before;  // [batch, num_state_vectors, dim]
-    Buffer entry;       // [batch * num_state_vectors, outputs of Cell::entry]
+    Buffer entry;       // [batch * num_state_vectors, padded outputs of Cell::entry]
   };
   using Rows = PackedRouting::Rows;
   struct Shape {
@@ -72,14 +72,13 @@ class PackedTransformer final : public Network {
   void read(const PackedLayer& layer, Rows entry, Shape shape);
   /// The layer's routed memory, read, and with this block where it is full.
   void read_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
-  RoutedMemory next_routed(const PackedLayer& layer, Rows entry, Shape shape,
-                           const RoutedMemory& memory) const;
+  RoutedMemory next_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
   /// What the layer joins: its own attention, states, routed memory, each inner_dim() wide.
   std::int64_t joined_width(const Layer& layer) const;
   void feed_forward(const PackedLayer& layer, const at::Tensor& x);
   at::Tensor write(Cell& cell, States& states, Rows entry, Shape shape);
   /// Keys and values of the block as memories hold them.
-  at::Tensor block_of(Rows entry, Shape shape) const;
+  at::Tensor block_of(Rows entry, Shape shape);
   /// Columns of rows as a tensor of its own: [batch, length, columns].
   at::Tensor columns_of(Rows rows, Shape shape, std::int64_t columns) const;
 
@@ -96,8 +95,10 @@ class PackedTransformer final : public Network {
                      std::int64_t head_stride, DistanceBias bias = {});
   /// `rows` as the left side of the next product; normalised where there is a norm.
   void activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm = nullptr);
-  /// The product of what was activated, added to x or blended into it.
-  void add_product(const PackedMatrix& weight, const at::Tensor& x, const at::Tensor& share);
+  /// The product, added to x or blended into it.
+  void add_product(const Activations& activations, const PackedMatrix& weight, const at::Tensor& x,
+                   const at::Tensor& share);
+  /// Of what was activated.
   Rows product(const PackedMatrix& weight, Buffer& out);
   /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several
   /// threads.
@@ -122,8 +123,8 @@ class PackedTransformer final : public Network {
   PackedMatrix logits_;
 
   // Room that is used again.
-  Activations activations_;
-  Buffer entry_, joined_, gated_, state_rows_;
+  Activations activations_, gated_;
+  Buffer entry_, joined_, gated_rows_, state_rows_;
   PackedQueries queries_;
   PackedKeys keys_;
   PackedRouting routing_;
