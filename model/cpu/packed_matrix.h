@@ -27,7 +27,8 @@ constexpr std::int64_t kTile = 64;
 constexpr std::int32_t kZeroPoint = 128;  // what RowKernels::to_uint8 makes of 0
 /// Multiply-adds that a row loop over as many numbers takes the time of, for Machine::parallel().
 constexpr std::int64_t kRowCost = 16;
-constexpr std::int64_t kMostTiles = 4;  // of rows, that a panel of weights is multiplied with at once
+constexpr std::int64_t kScatterCost = 128;  // of a number that goes to a place of its own
+constexpr std::int64_t kMostTiles = 4;      // of rows, that a panel of weights is multiplied with at once
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
   return (n + to - 1) / to * to;
 }

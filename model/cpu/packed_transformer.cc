@@ -1,5 +1,6 @@
 #include "model/cpu/packed_transformer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -166,7 +167,7 @@ void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch
 void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape,
                                  std::int64_t at, const std::optional<Tables>& tables) {
   const auto dim = config_.dim_head, heads = attention.kv_heads;
-  machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
+  machine_.parallel(shape.rows(), heads * dim * kScatterCost, [&](std::int64_t row, Buffer& room) {
     auto* key = room.resize<float>(dim);
     const auto position = at + row % shape.length;
     const auto place = tables ? (tables->cosine.size(0) - keys_.positions() + position) * dim : 0;
@@ -323,6 +324,21 @@ void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor&
   add_product(whole ? activations_ : gated_, layer.ff_out, x, layer.ff_share);
 }
 
+at::Tensor PackedTransformer::embed(const at::Tensor& tokens) {
+  const auto dim = config_.dim;
+  const auto ids = tokens.contiguous();
+  auto x = at::empty({tokens.size(0), tokens.size(1), dim}, token_emb_.options());
+  const auto* id = ids.const_data_ptr<std::int64_t>();
+  TORCH_CHECK(std::all_of(id, id + ids.numel(), [&](auto i) { return i >= 0 && i < config_.num_tokens; }),
+              "a token is not in the vocabulary");
+  const auto* table = const_data(token_emb_);
+  auto* rows = data(x);
+  machine_.parallel(ids.numel(), dim * kRowCost, [&](std::int64_t row, Buffer&) {
+    std::copy_n(table + id[row] * dim, dim, rows + row * dim);
+  });
+  return x;
+}
+
 at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {
   const Shape shape{tokens.size(0), tokens.size(1)};
   TORCH_CHECK(shape.length >= 1 && shape.length <= config_.block_width, "a block has 1 to ",
@@ -337,7 +353,7 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
   }
   Recurrence next;
   const auto dim = config_.dim;
-  const auto x = at::embedding(token_emb_, tokens).contiguous();
+  const auto x = embed(tokens);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     auto& layer = layers_[i];
     const auto memory = [&](std::size_t index) {

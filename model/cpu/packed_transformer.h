@@ -66,6 +66,8 @@ class PackedTransformer final : public Network {
   Cell pack(const StateContainer& container) const;
   Cell& cell(std::size_t state) { return *layers_[cell_layers_[state]].cell; }
 
+  /// tokens [batch, length] -> [batch, length, dim].
+  at::Tensor embed(const at::Tensor& tokens);
   void prepare(States& states, Cell& cell);
   Rows enter(const at::Tensor& x, const PackedLayer& layer);
   void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past);

@@ -49,11 +49,15 @@ void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int
     const auto target = static_cast<std::size_t>(targets[at] - column);  // out of range where below
     if (target < logits.size()) logprobs[first + at] = logits[target];
   });
-  for (std::size_t i = 0; i < targets.size(); ++i) {
+  const auto first_entropy = entropy ? entropy->size() : 0;
+  if (entropy) entropy->resize(first_entropy + targets.size());
+  const auto cost = logits_.groups() * kScatterCost;
+  machine_.parallel(std::ssize(targets), cost, [&](std::int64_t row, Buffer&) {
+    const auto i = static_cast<std::size_t>(row);
     const auto found = distribution(i);
     logprobs[first + i] = static_cast<float>(logprobs[first + i] - found.log_sum);
-    if (entropy) entropy->push_back(found.entropy);
-  }
+    if (entropy) (*entropy)[first_entropy + i] = found.entropy;
+  });
 }
 
 at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {

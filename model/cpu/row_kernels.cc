@@ -15,7 +15,6 @@ constexpr std::int64_t kLanes = 16;
 #else
 constexpr std::int64_t kLanes = 8;
 #endif
-static_assert(kRowPadding % kLanes == 0);
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * 4)));
 
@@ -87,92 +86,25 @@ UNROLL_INLINE std::uint16_t bf16(float x) {  // to nearest, ties to even; NaN do
   return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
 }
 
-void layer_norm(const float* x, const float* gamma, const float* beta, std::int64_t count, float* out) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < count; ++i) sum += x[i];
-  const float mean = sum / static_cast<float>(count);
-  float squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (std::int64_t i = 0; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
-  const float factor = 1.0F / __builtin_sqrtf(squares / static_cast<float>(count) + 1e-5F);
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) out[i] = (x[i] - mean) * factor * gamma[i] + beta[i];
-}
-
-void unit_length(float* x, const float* scale, std::int64_t count) {
-  float squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (std::int64_t i = 0; i < count; ++i) squares += x[i] * x[i];
-  const float length = __builtin_sqrtf(squares);
-  const float factor = 1.0F / (length < 1e-12F ? 1e-12F : length);
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) x[i] *= factor * scale[i];
-}
-
-void rotate(float* x, const float* cosine, const float* sine, std::int64_t count) {
-  const std::int64_t half = count / 2;
-#pragma omp simd
-  for (std::int64_t i = 0; i < half; ++i) {
-    const float first = x[i], second = x[half + i];
-    x[i] = first * cosine[i] - second * sine[i];
-    x[half + i] = second * cosine[half + i] + first * sine[half + i];
-  }
-}
-
-void gelu_gate(const float* values, const float* gates, std::int64_t count, float* out) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float gate = gates[i];
-    out[i] = 0.5F * gate * (1.0F + error_function(gate * 0.70710678F)) * values[i];
-  }
-}
-
-void add(float* x, const float* branch, std::int64_t count) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) x[i] += branch[i];
-}
-
-void blend(float* x, const float* branch, const float* share, std::int64_t count) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) x[i] += share[i] * (branch[i] - x[i]);
-}
-
-void scale(const float* x, float factor, std::int64_t count, float* out) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) out[i] = x[i] * factor;
-}
-
-void to_bf16(const float* x, std::int64_t count, std::uint16_t* out) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) out[i] = bf16(x[i]);
-}
-
-float to_uint8(const float* x, std::int64_t count, std::uint8_t* out) {
-  float max = 0;
-#pragma omp simd reduction(max : max)
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float size = __builtin_fabsf(x[i]);
-    max = size > max ? size : max;
-  }
-  const float factor = max > 0 ? 127.0F / max : 0.0F;
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i)
-    out[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(x[i] * factor + 128.5F));
-  return max / 127.0F;
-}
-
-void from_int32(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
-                std::int64_t count, float* out) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i)
-    out[i] = static_cast<float>(sums[i] - offsets[i]) * scales[i] * factor;
-}
-
 UNROLL_INLINE Floats lanes_at(const float* x) {
   Floats lanes;
   __builtin_memcpy(&lanes, x, sizeof lanes);
   return lanes;
+}
+
+UNROLL_INLINE Ints first_lanes(std::int32_t count) {
+  Ints lane;
+  for (std::int32_t i = 0; i < kLanes; ++i) lane[i] = i;
+  return lane < count;
+}
+
+/// Zeros where the mask is not set: nothing is read there.
+UNROLL_INLINE Floats lanes_at(const float* x, Ints mask) {
+#ifdef __AVX512F__
+  return _mm512_maskz_loadu_ps(_mm512_movepi32_mask(__builtin_bit_cast(__m512i, mask)), x);
+#else
+  return _mm256_maskload_ps(x, __builtin_bit_cast(__m256i, mask));
+#endif
 }
 
 UNROLL_INLINE Floats larger(Floats a, Floats b) {
@@ -221,13 +153,102 @@ UNROLL_INLINE void each_lanes(const float* x, std::int64_t count, const See& see
   }
   for (; i + kLanes <= count; i += kLanes) see(i, 0, lanes_at(x + i), AllLanes{});
   if (i == count) return;
-  Ints lane;
-  for (std::int32_t j = 0; j < kLanes; ++j) lane[j] = j;
-  see(i, 1, lanes_at(x + i), lane < static_cast<std::int32_t>(count - i));
+  const auto which = first_lanes(static_cast<std::int32_t>(count - i));
+  see(i, 1, lanes_at(x + i, which), which);
 }
 
 UNROLL_INLINE float sum_of(const Floats (&turns)[4]) {
   return sum_of_lanes((turns[0] + turns[1]) + (turns[2] + turns[3]));
+}
+
+UNROLL_INLINE float largest_of(const Floats (&turns)[4]) {
+  return largest_lane(larger(larger(turns[0], turns[1]), larger(turns[2], turns[3])));
+}
+
+/// The sum of of(lanes) over a row.
+template <typename Of>
+UNROLL_INLINE float sum_over(const float* x, std::int64_t count, const Of& of) {
+  Floats sum[4] = {};
+  each_lanes(x, count, [&](std::int64_t, int turn, Floats lanes, auto which) UNROLL_INLINE_LAMBDA {
+    sum[turn] += only(which, of(lanes), 0);
+  });
+  return sum_of(sum);
+}
+
+void layer_norm(const float* x, const float* gamma, const float* beta, std::int64_t count, float* out) {
+  const float sum = sum_over(x, count, [](Floats lanes) UNROLL_INLINE_LAMBDA { return lanes; });
+  const float mean = sum / static_cast<float>(count);
+  const float squares =
+      sum_over(x, count, [&](Floats lanes) UNROLL_INLINE_LAMBDA { return (lanes - mean) * (lanes - mean); });
+  const float factor = 1.0F / __builtin_sqrtf(squares / static_cast<float>(count) + 1e-5F);
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = (x[i] - mean) * factor * gamma[i] + beta[i];
+}
+
+void unit_length(float* x, const float* scale, std::int64_t count) {
+  const float squares = sum_over(x, count, [](Floats lanes) UNROLL_INLINE_LAMBDA { return lanes * lanes; });
+  const float length = __builtin_sqrtf(squares);
+  const float factor = 1.0F / (length < 1e-12F ? 1e-12F : length);
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] *= factor * scale[i];
+}
+
+void rotate(float* x, const float* cosine, const float* sine, std::int64_t count) {
+  const std::int64_t half = count / 2;
+#pragma omp simd
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float first = x[i], second = x[half + i];
+    x[i] = first * cosine[i] - second * sine[i];
+    x[half + i] = second * cosine[half + i] + first * sine[half + i];
+  }
+}
+
+void gelu_gate(const float* values, const float* gates, std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float gate = gates[i];
+    out[i] = 0.5F * gate * (1.0F + error_function(gate * 0.70710678F)) * values[i];
+  }
+}
+
+void add(float* x, const float* branch, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] += branch[i];
+}
+
+void blend(float* x, const float* branch, const float* share, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) x[i] += share[i] * (branch[i] - x[i]);
+}
+
+void scale(const float* x, float factor, std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = x[i] * factor;
+}
+
+void to_bf16(const float* x, std::int64_t count, std::uint16_t* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = bf16(x[i]);
+}
+
+float to_uint8(const float* x, std::int64_t count, std::uint8_t* out) {
+  Floats largest[4] = {};
+  each_lanes(x, count, [&](std::int64_t, int turn, Floats lanes, auto which) UNROLL_INLINE_LAMBDA {
+    largest[turn] = larger(largest[turn], only(which, larger(lanes, -lanes), 0));
+  });
+  const float max = largest_of(largest);
+  const float factor = max > 0 ? 127.0F / max : 0.0F;
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(x[i] * factor + 128.5F));
+  return max / 127.0F;
+}
+
+void from_int32(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
+                std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = static_cast<float>(sums[i] - offsets[i]) * scales[i] * factor;
 }
 
 /// How far the maximum moves, up to a whole power of two, for scores that are to be multiplied by `scale` >
@@ -237,8 +258,7 @@ UNROLL_INLINE float move_max(const float* scores, float scale, std::int64_t coun
   each_lanes(scores, count, [&](std::int64_t, int turn, Floats lanes, auto which) UNROLL_INLINE_LAMBDA {
     max[turn] = larger(max[turn], only(which, lanes, -kInfinity));
   });
-  const float here = __builtin_ceilf(scale * kLog2OfE *
-                                     largest_lane(larger(larger(max[0], max[1]), larger(max[2], max[3]))));
+  const float here = __builtin_ceilf(scale * kLog2OfE * largest_of(max));
   const float before = sums->max;
   if (here <= before) return 1.0F;
   sums->max = here;

@@ -16,9 +16,6 @@ struct SoftmaxSums {
   float weighted;  ///< Of exp(logit) / 2^max * logit: what the entropy needs.
 };
 
-/// Rows of scores and logits are read up to a multiple of it; what lies behind their count has no effect.
-constexpr std::int64_t kRowPadding = 16;
-
 struct RowKernels {
   /// out = (x - mean) / sqrt(variance + 1e-5) * gamma + beta.
   void (*layer_norm)(const float* x, const float* gamma, const float* beta, std::int64_t count, float* out);
@@ -41,7 +38,7 @@ struct RowKernels {
   void (*from_int32)(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
                      std::int64_t count, float* out);
   /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores) / 2^max,
-  /// zeros behind them up to `width`, a multiple of kRowPadding. Returns what earlier results of the row are
+  /// zeros behind them up to `width`, a multiple of 16. Returns what earlier results of the row are
   /// to be multiplied by, the max having moved.
   float (*softmax_fp32)(const float* scores, float scale, std::int64_t count, std::int64_t width,
                         SoftmaxSums* sums, float* out);

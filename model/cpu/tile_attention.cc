@@ -88,8 +88,8 @@ void PackedKeys::set_key(std::int64_t head, std::int64_t position, const float* 
     for (std::int64_t begin = 0; begin < dim_head_; begin += kTile) {
       const auto count = std::min(kTile, dim_head_ - begin);
       kernels.to_bf16(key + begin, count, converted.data());
-      for (std::int64_t i = 0; i < count; ++i)
-        keys[(begin + i) / 2 * 2 * kTile + i % 2] = converted[static_cast<std::size_t>(i)];
+      for (std::int64_t i = 0; i < count; i += 2)
+        std::copy_n(&converted[static_cast<std::size_t>(i)], 2, keys + (begin + i) * kTile);
     }
   } else {
     auto* keys = keys_.data<std::int8_t>() + panel + 4 * column;
