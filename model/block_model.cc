@@ -12,6 +12,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
+#include <unistd.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
@@ -21,10 +22,16 @@
 namespace unroll {
 namespace {
 
-// Rows that fill a launch. On a CPU matrices of some hundred are as fast as larger ones, which only fall out
-// of its caches.
-constexpr std::int64_t kEnoughRows = 512, kEnoughRowsOfGpu = 32768;
+constexpr std::int64_t kEnoughRowsOfGpu = 32768;  // that fill a launch
 constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
+
+/// On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its second-level
+/// caches. int8 needs more room for a row: its gates wait in fp32 until their scale is known.
+std::int64_t enough_rows_of_cpu(const std::string& dtype) {
+  constexpr std::int64_t kRows = 512, kMegabyte = 1 << 20;
+  const auto cache = ::sysconf(_SC_LEVEL2_CACHE_SIZE);  // 0 where it is not known
+  return dtype == "int8" || cache < 2 * kMegabyte ? kRows : 2 * kRows;
+}
 
 std::vector<float> to_vector(const at::Tensor& tensor) {
   const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
@@ -152,9 +159,9 @@ class TorchBlockModel final : public BlockModel {
       if (length < 1 || length > info_.block_width)
         throw std::invalid_argument("a block has 1 to block_width tokens");
       const auto* state = state_of(blocks[i]);
-      const auto& before = state ? state->recurrence : Recurrence();
-      const auto past = before.memories.empty() ? 0 : before.memories.front().size(2);
-      groups[{length, past, !before.states.empty()}].push_back(i);
+      const auto before = state ? state->recurrence() : std::make_shared<const Recurrence>();
+      const auto past = before->memories.empty() ? 0 : before->memories.front().size(2);
+      groups[{length, past, !before->states.empty()}].push_back(i);
     }
     return groups;
   }
@@ -169,7 +176,7 @@ class TorchBlockModel final : public BlockModel {
     for (const auto i : group) {
       sequences.push_back(sequence(blocks[i]));
       const auto* state = state_of(blocks[i]);
-      recurrences.push_back(state ? state->recurrence : Recurrence());
+      recurrences.push_back(state ? state->recurrence()->to(network_->device()) : Recurrence());
     }
     const auto all = at::stack(sequences);  // [batch, length + 1]
     const auto length = all.size(1) - 1;
@@ -233,7 +240,7 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& direct
   info.block_width = config.block_width;
   const bool cpu = loaded.network->device().is_cpu();
   info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(
-      (cpu ? kEnoughRows : kEnoughRowsOfGpu) / config.block_width, 1, cpu ? 8 : 512));
+      (cpu ? enough_rows_of_cpu(loaded.dtype) : kEnoughRowsOfGpu) / config.block_width, 1, cpu ? 8 : 512));
   if (config.routed_memory_layer > 0) info.batch = 1;  // documents' routed memories differ in length
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;

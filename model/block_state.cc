@@ -168,34 +168,52 @@ Recurrence read_recurrence(Reader& reader, const ModelConfig& config, at::Device
 
 }  // namespace
 
-std::vector<at::Tensor> BlockState::tensors() const {
-  auto tensors = recurrence.memories;
-  tensors.insert(tensors.end(), recurrence.states.begin(), recurrence.states.end());
-  return tensors;
+std::shared_ptr<const Recurrence> BlockState::recurrence() const {
+  const std::lock_guard lock(mutex_);
+  return recurrence_;
+}
+
+bool BlockState::is_spilled() const {
+  const std::lock_guard lock(mutex_);
+  return is_spilled_;
+}
+
+void BlockState::spill() const {
+  auto here = std::make_shared<const Recurrence>(recurrence()->to(at::kCPU));
+  const std::lock_guard lock(mutex_);
+  recurrence_ = std::move(here);
+  is_spilled_ = true;
+}
+
+std::size_t BlockState::device_bytes() const {
+  return is_spilled() ? 0 : recurrence()->bytes();
 }
 
 std::size_t BlockState::bytes() const {
-  std::size_t total = sizeof *this + (cache ? cache->bytes() : 0);
-  for (const auto& tensor : tensors()) total += tensor.nbytes();
-  for (const auto& block : recurrence.routed) total += block->bytes();
+  const auto held = recurrence();
+  std::size_t total = sizeof *this + (cache ? cache->bytes() : 0) + held->bytes();
+  for (const auto& block : held->routed) total += block->bytes();
   return total;
 }
 
 std::vector<std::byte> BlockState::serialize() const {
+  const auto held = recurrence();
   Writer out;
   out.reserve(bytes());
   out.put(kMagic);
   out.put(checkpoint_);
   out.put(last_token);
-  out.put(static_cast<std::uint32_t>(recurrence.memories.size()));
-  out.put(static_cast<std::uint32_t>(recurrence.states.size()));
-  for (const auto& tensor : tensors()) {
-    const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
-    out.put(static_cast<std::uint32_t>(compact.dim()));
-    out.put(compact.sizes().data(), compact.sizes().size() * sizeof(std::int64_t));
-    out.put(compact.const_data_ptr(), compact.nbytes());
+  out.put(static_cast<std::uint32_t>(held->memories.size()));
+  out.put(static_cast<std::uint32_t>(held->states.size()));
+  for (const auto* tensors : {&held->memories, &held->states}) {
+    for (const auto& tensor : *tensors) {
+      const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
+      out.put(static_cast<std::uint32_t>(compact.dim()));
+      out.put(compact.sizes().data(), compact.sizes().size() * sizeof(std::int64_t));
+      out.put(compact.const_data_ptr(), compact.nbytes());
+    }
   }
-  write_routed(out, recurrence.routed);
+  write_routed(out, held->routed);
   const auto cached = cache ? cache->serialize() : std::vector<std::byte>();
   out.put(static_cast<std::uint64_t>(cached.size()));
   out.put(cached.data(), cached.size());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 
 #include "model/block_model.h"
 #include "model/block_recurrent_transformer.h"
@@ -14,9 +15,9 @@ class BlockState final : public ModelState {
  public:
   BlockState(Recurrence recurrence, std::int32_t last_token, std::shared_ptr<const DocumentCache> cache,
              std::uint64_t checkpoint)
-      : recurrence(std::move(recurrence)),
-        last_token(last_token),
+      : last_token(last_token),
         cache(std::move(cache)),
+        recurrence_(std::make_shared<const Recurrence>(std::move(recurrence))),
         checkpoint_(checkpoint) {}
 
   std::size_t bytes() const override;
@@ -27,12 +28,22 @@ class BlockState final : public ModelState {
                                                        const ModelConfig& config, at::Device device,
                                                        std::uint64_t checkpoint);
 
-  const Recurrence recurrence;
+  /// Where its tensors lie is all that ever changes of it. From any thread; stays while it is held.
+  std::shared_ptr<const Recurrence> recurrence() const;
+  /// Copies the tensors to the host; the device's memory is free once nobody holds them. Routed memory stays
+  /// where it is: a document's states share it. From any thread.
+  void spill() const;
+  bool is_spilled() const;
+  /// What spill() would free, in bytes.
+  std::size_t device_bytes() const;
+
   const std::int32_t last_token;
   const std::shared_ptr<const DocumentCache> cache;  ///< Null where the checkpoint has none.
 
  private:
-  std::vector<at::Tensor> tensors() const;
+  mutable std::mutex mutex_;  // for the two below
+  mutable std::shared_ptr<const Recurrence> recurrence_;
+  mutable bool is_spilled_ = false;
   std::uint64_t checkpoint_;
 };
 

@@ -64,6 +64,20 @@ Recurrence Recurrence::row(std::int64_t index) const {
   return result;
 }
 
+Recurrence Recurrence::to(at::Device device) const {
+  auto result = *this;
+  for (auto* tensors : {&result.memories, &result.states})
+    for (auto& tensor : *tensors) tensor = tensor.to(device);
+  return result;
+}
+
+std::size_t Recurrence::bytes() const {
+  std::size_t total = 0;
+  for (const auto* tensors : {&memories, &states})
+    for (const auto& tensor : *tensors) total += tensor.nbytes();
+  return total;
+}
+
 Recurrence join(std::span<const Recurrence> rows) {
   if (rows.size() == 1) return rows.front();
   const auto concatenate = [&](auto list, std::int64_t dimension) {

@@ -1,6 +1,7 @@
 // What blocks leave for those that come after: memories, states, and what routed memory keeps.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -29,6 +30,10 @@ struct Recurrence {
   Recurrence detached() const;
   /// One row of the batch, as a batch of one that holds nothing of the others.
   Recurrence row(std::int64_t index) const;
+  /// The same with memories and states on `device`; routed memory is left where it is.
+  Recurrence to(at::Device device) const;
+  /// Of memories and states.
+  std::size_t bytes() const;
 };
 
 /// A batch of what has equal shapes, in order.

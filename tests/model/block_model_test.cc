@@ -14,6 +14,7 @@
 #include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
 #include "model/checkpoint.h"
+#include "model/device_states.h"
 #include "tests/model/testing.h"
 
 namespace unroll {
@@ -292,10 +293,34 @@ TEST_F(BlockModelTest, AStateOfABatchHoldsNothingOfTheOthers) {
   const BlockInput blocks[] = {{nullptr, first, {}}, {nullptr, second, {}}};
   const auto outputs = model->run(blocks);
   const auto& state = dynamic_cast<const BlockState&>(*outputs[0].next);
-  for (const auto* tensors : {&state.recurrence.memories, &state.recurrence.states}) {
+  const auto recurrence = state.recurrence();
+  for (const auto* tensors : {&recurrence->memories, &recurrence->states}) {
     EXPECT_FALSE(tensors->empty());
     for (const auto& tensor : *tensors) EXPECT_EQ(tensor.storage().nbytes(), tensor.nbytes());
   }
+}
+
+TEST_F(BlockModelTest, TheOldestStatesLeaveTheDeviceAndGoOnAsTheyWere) {
+  const auto model = load();
+  const auto tokens = random_tokens(kWidth, 1);
+  std::vector<std::shared_ptr<const BlockState>> states;
+  for (int i = 0; i < 4; ++i)
+    states.push_back(std::dynamic_pointer_cast<const BlockState>(
+        model->run(std::array{BlockInput{nullptr, tokens, {}}}).front().next));
+  const auto expected = model->run(std::array{BlockInput{states[1], tokens, {}}}).front();
+  const auto bytes = states[1]->serialize();
+
+  DeviceStates on_device(2 * states[0]->device_bytes());
+  for (const auto& state : states) on_device.add(state);
+  states[0].reset();  // its document is done: no room to be made for it
+  EXPECT_EQ(on_device.make_room(), 1U);
+  EXPECT_TRUE(states[1]->is_spilled());
+  EXPECT_EQ(states[1]->device_bytes(), 0U);
+  EXPECT_FALSE(states[2]->is_spilled() || states[3]->is_spilled());
+  EXPECT_EQ(on_device.make_room(), 0U);
+
+  EXPECT_EQ(states[1]->serialize(), bytes);
+  expect_same(model->run(std::array{BlockInput{states[1], tokens, {}}}).front(), expected);
 }
 
 TEST_F(BlockModelTest, Info) {
