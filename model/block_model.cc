@@ -140,7 +140,7 @@ class TorchBlockModel final : public BlockModel {
   }
 
   ModelStatePtr restore(std::span<const std::byte> bytes) const override {
-    return BlockState::deserialize(bytes, network_->config(), network_->device(), checkpoint_);
+    return BlockState::deserialize(bytes, network_->config(), checkpoint_);
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -130,7 +131,7 @@ void write_routed(Writer& out, const RoutedMemory& routed) {
   }
 }
 
-RoutedMemory read_routed(Reader& reader, const ModelConfig& config, at::Device device) {
+RoutedMemory read_routed(Reader& reader, const ModelConfig& config) {
   const auto count = reader.get<std::uint32_t>();
   if (count > (config.routed_memory_layer > 0 ? config.routed_blocks() : 0)) Reader::fail();
   const bool int8 = config.routed_memory_dtype == "int8";
@@ -138,31 +139,30 @@ RoutedMemory read_routed(Reader& reader, const ModelConfig& config, at::Device d
   RoutedMemory routed;
   for (std::uint32_t i = 0; i < count; ++i) {
     auto block = std::make_shared<RoutedBlock>();
-    block->kv = reader.numbers({2, 1, width, config.kv_dim()}, int8 ? at::kChar : at::kBFloat16).to(device);
-    if (int8) block->scales = reader.numbers({2, 1, width, 1}, at::kFloat).to(device);
+    block->kv = reader.numbers({2, 1, width, config.kv_dim()}, int8 ? at::kChar : at::kBFloat16);
+    if (int8) block->scales = reader.numbers({2, 1, width, 1}, at::kFloat);
     block->routes =
-        reader.numbers({1, width / config.routed_memory_segment, config.routed_memory_dim}, at::kBFloat16)
-            .to(device);
+        reader.numbers({1, width / config.routed_memory_segment, config.routed_memory_dim}, at::kBFloat16);
     routed.push_back(std::move(block));
   }
   return routed;
 }
 
-Recurrence read_recurrence(Reader& reader, const ModelConfig& config, at::Device device) {
+Recurrence read_recurrence(Reader& reader, const ModelConfig& config) {
   const auto memories = reader.get<std::uint32_t>();
   const auto states = reader.get<std::uint32_t>();
   if ((memories != 0 && memories != config.depth) || states != config.recurrent_layers.size()) Reader::fail();
   Recurrence recurrence;
   for (std::uint32_t i = 0; i < memories; ++i) {
-    recurrence.memories.push_back(reader.tensor().to(device));
+    recurrence.memories.push_back(reader.tensor());
     if (!is_memory(recurrence.memories.back(), config)) Reader::fail();
   }
   const std::vector<std::int64_t> state_shape{1, config.num_state_vectors, config.dim};
   for (std::uint32_t i = 0; i < states; ++i) {
-    recurrence.states.push_back(reader.tensor().to(device));
+    recurrence.states.push_back(reader.tensor());
     if (recurrence.states.back().sizes() != state_shape) Reader::fail();
   }
-  recurrence.routed = read_routed(reader, config, device);
+  recurrence.routed = read_routed(reader, config);
   return recurrence;
 }
 
@@ -179,7 +179,10 @@ bool BlockState::is_spilled() const {
 }
 
 void BlockState::spill() const {
-  auto here = std::make_shared<const Recurrence>(recurrence()->to(at::kCPU));
+  auto leaving = *recurrence();
+  auto routed = std::exchange(leaving.routed, {});
+  auto here = std::make_shared<Recurrence>(leaving.to(at::kCPU));
+  here->routed = std::move(routed);
   const std::lock_guard lock(mutex_);
   recurrence_ = std::move(here);
   is_spilled_ = true;
@@ -221,13 +224,13 @@ std::vector<std::byte> BlockState::serialize() const {
 }
 
 std::shared_ptr<const BlockState> BlockState::deserialize(std::span<const std::byte> bytes,
-                                                          const ModelConfig& config, at::Device device,
+                                                          const ModelConfig& config,
                                                           std::uint64_t checkpoint) {
   Reader reader(bytes);
   if (reader.get<std::uint32_t>() != kMagic || reader.get<std::uint64_t>() != checkpoint) Reader::fail();
   const auto last_token = reader.get<std::int32_t>();
   if (last_token < 0 || last_token >= config.num_tokens) Reader::fail();
-  auto recurrence = read_recurrence(reader, config, device);
+  auto recurrence = read_recurrence(reader, config);
   const auto cached = reader.take(reader.get<std::uint64_t>());
   if (!reader.at_end() || cached.empty() != (config.document_cache_tokens == 0)) Reader::fail();
   std::shared_ptr<const DocumentCache> cache;

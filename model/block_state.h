@@ -22,11 +22,10 @@ class BlockState final : public ModelState {
 
   std::size_t bytes() const override;
   std::vector<std::byte> serialize() const override;
-  /// `checkpoint`: the fingerprint of the parameters that the state must have been made with. Throws
-  /// std::runtime_error.
+  /// On the host, where it waits for its next block. `checkpoint`: the fingerprint of the parameters that the
+  /// state must have been made with. Throws std::runtime_error.
   static std::shared_ptr<const BlockState> deserialize(std::span<const std::byte> bytes,
-                                                       const ModelConfig& config, at::Device device,
-                                                       std::uint64_t checkpoint);
+                                                       const ModelConfig& config, std::uint64_t checkpoint);
 
   /// Where its tensors lie is all that ever changes of it. From any thread; stays while it is held.
   std::shared_ptr<const Recurrence> recurrence() const;

@@ -68,6 +68,13 @@ Recurrence Recurrence::to(at::Device device) const {
   auto result = *this;
   for (auto* tensors : {&result.memories, &result.states})
     for (auto& tensor : *tensors) tensor = tensor.to(device);
+  for (auto& block : result.routed) {
+    if (block->kv.device() == device) continue;  // a document's states share it
+    auto moved = std::make_shared<RoutedBlock>(*block);
+    for (auto* tensor : {&moved->kv, &moved->scales, &moved->routes, &moved->visible})
+      if (tensor->defined()) *tensor = tensor->to(device);
+    block = std::move(moved);
+  }
   return result;
 }
 

@@ -30,7 +30,7 @@ struct Recurrence {
   Recurrence detached() const;
   /// One row of the batch, as a batch of one that holds nothing of the others.
   Recurrence row(std::int64_t index) const;
-  /// The same with memories and states on `device`; routed memory is left where it is.
+  /// The same on `device`.
   Recurrence to(at::Device device) const;
   /// Of memories and states.
   std::size_t bytes() const;
