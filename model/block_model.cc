@@ -55,14 +55,18 @@ void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<
   }
 }
 
-/// From the hidden states [length, dim] of a block, what its tokens and wants ask for. `cache` may be null.
-void score(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
-           BlockOutput& output) {
+/// Whether more than the tokens' own logits must come from the device.
+bool needs_all_logits(const Wants& wants, bool has_cache) {
+  return wants.top_k > 0 || (has_cache && wants.entropy);
+}
+
+/// From the hidden states [length, dim] of a block, scored by the network, what else its tokens and wants ask
+/// for. `cache` may be null.
+void complete(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
+              BlockOutput& output) {
   const auto& wants = block.wants;
   if (wants.hidden) output.hidden = to_vector(hidden);
-  const bool all = wants.top_k > 0 || (cache && wants.entropy);
-  network.score(hidden, block.tokens, output.logprobs, wants.entropy && !all ? &output.entropy : nullptr);
-  if (!all) {
+  if (!needs_all_logits(wants, cache != nullptr)) {
     if (cache) mix(*cache, block.tokens, output.logprobs, nullptr);
     return;
   }
@@ -183,12 +187,18 @@ class TorchBlockModel final : public BlockModel {
     auto recurrence = join(recurrences);
     const auto hidden =
         network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
+    std::vector<Scored> scored;
+    for (const auto i : group) {
+      const bool entropy = blocks[i].wants.entropy && !needs_all_logits(blocks[i].wants, has_cache());
+      scored.push_back({blocks[i].tokens, &outputs[i].logprobs, entropy ? &outputs[i].entropy : nullptr});
+    }
+    network_->score(hidden, scored);
     for (std::size_t row = 0; row < group.size(); ++row) {
       const auto& block = blocks[group[row]];
       auto& output = outputs[group[row]];
       const auto at = static_cast<std::int64_t>(row);
       auto cache = new_cache(state_of(block));
-      score(*network_, hidden[at], block, cache.get(), output);
+      complete(*network_, hidden[at], block, cache.get(), output);
       output.next = std::make_shared<BlockState>(recurrence.row(at), block.tokens.back(), std::move(cache),
                                                  checkpoint_);
     }
@@ -212,11 +222,14 @@ class TorchBlockModel final : public BlockModel {
     return sequence;
   }
 
+  bool has_cache() const { return network_->config().document_cache_tokens > 0; }
+
   /// A copy of the state's, to go on with; an empty one for a document's start; null where there are none.
   std::shared_ptr<DocumentCache> new_cache(const BlockState* state) const {
     if (state && state->cache) return std::make_shared<DocumentCache>(*state->cache);
-    const auto capacity = network_->config().document_cache_tokens;
-    return capacity > 0 ? std::make_shared<DocumentCache>(info_.num_tokens, capacity) : nullptr;
+    return has_cache()
+               ? std::make_shared<DocumentCache>(info_.num_tokens, network_->config().document_cache_tokens)
+               : nullptr;
   }
 
   std::unique_ptr<Network> network_;

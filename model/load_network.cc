@@ -25,24 +25,27 @@ class PlainNetwork final : public Network {
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override {
     return definition_.forward_block(tokens.to(device()), recurrence);
   }
-  void score(const at::Tensor& hidden, std::span<const std::int32_t> targets, std::vector<float>& logprobs,
-             std::vector<float>* entropy) override {
-    // On the device; what comes from there is one number, or two, for each position.
-    const auto ids =
-        at::tensor(at::ArrayRef<std::int32_t>(targets.data(), targets.size()), at::kLong).to(device());
-    for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
-      const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-      const auto logits = definition_.to_logits(hidden.narrow(0, begin, rows)).to(at::kFloat);
-      const auto all = at::log_softmax(logits, -1);
-      append(all.gather(1, ids.narrow(0, begin, rows).unsqueeze(1)), logprobs);
-      if (entropy) append(-(all.exp() * all).sum(-1), *entropy);
-    }
+  void score(const at::Tensor& hidden, std::span<const Scored> blocks) override {
+    for (std::size_t i = 0; i < blocks.size(); ++i) score(hidden[static_cast<std::int64_t>(i)], blocks[i]);
   }
   at::Tensor logits(const at::Tensor& hidden) override {
     return definition_.to_logits(hidden).to(at::kCPU, at::kFloat);
   }
 
  private:
+  void score(const at::Tensor& hidden, const Scored& block) const {
+    // On the device; what comes from there is one number, or two, for each position.
+    const auto ids =
+        at::tensor(at::ArrayRef<std::int32_t>(block.targets.data(), block.targets.size()), at::kLong)
+            .to(device());
+    for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
+      const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
+      const auto logits = definition_.to_logits(hidden.narrow(0, begin, rows)).to(at::kFloat);
+      const auto all = at::log_softmax(logits, -1);
+      append(all.gather(1, ids.narrow(0, begin, rows).unsqueeze(1)), *block.logprobs);
+      if (block.entropy) append(-(all.exp() * all).sum(-1), *block.entropy);
+    }
+  }
   static void append(const at::Tensor& values, std::vector<float>& to) {
     const auto here = values.to(at::kCPU).contiguous();
     to.insert(to.end(), here.const_data_ptr<float>(), here.const_data_ptr<float>() + here.numel());

@@ -11,6 +11,14 @@
 
 namespace unroll {
 
+/// What is asked of a block's positions: its tokens' log-probabilities, and the entropies where they are
+/// wanted.
+struct Scored {
+  std::span<const std::int32_t> targets;  ///< [length] the block's tokens.
+  std::vector<float>* logprobs;           ///< Nats [length] are appended.
+  std::vector<float>* entropy;            ///< As well, of what the tokens were drawn from; null: not wanted.
+};
+
 /// One thread at a time.
 class Network {
  public:
@@ -21,10 +29,8 @@ class Network {
   virtual bool has_own_threads() const { return false; }
   /// As BlockRecurrentTransformer::forward_block(); all rows' memories count.
   virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
-  /// hidden [length, dim], targets [length] -> log-probabilities of the targets in nats [length], and where
-  /// wanted the entropies of what they were drawn from, appended.
-  virtual void score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
-                     std::vector<float>& logprobs, std::vector<float>* entropy) = 0;
+  /// hidden [batch, length, dim], as many blocks.
+  virtual void score(const at::Tensor& hidden, std::span<const Scored> blocks) = 0;
   /// hidden [length, dim] -> logits on the CPU, fp32 [length, num_tokens].
   virtual at::Tensor logits(const at::Tensor& hidden) = 0;
 };

@@ -30,8 +30,7 @@ class PackedTransformer final : public Network {
   at::Device device() const override { return at::kCPU; }
   bool has_own_threads() const override { return true; }
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
-  void score(const at::Tensor& hidden, std::span<const std::int32_t> targets, std::vector<float>& logprobs,
-             std::vector<float>* entropy) override;
+  void score(const at::Tensor& hidden, std::span<const Scored> blocks) override;
   at::Tensor logits(const at::Tensor& hidden) override;
 
  private:
@@ -102,6 +101,7 @@ class PackedTransformer final : public Network {
                    const at::Tensor& share);
   /// Of what was activated.
   Rows product(const PackedMatrix& weight, Buffer& out);
+  void score(const at::Tensor& hidden, const Scored& block);  // hidden [length, dim]
   /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several
   /// threads.
   template <typename Seen>

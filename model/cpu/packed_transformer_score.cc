@@ -35,8 +35,14 @@ PackedTransformer::Distribution PackedTransformer::distribution(std::size_t row)
   return {total, static_cast<float>(total - weighted / sum)};
 }
 
-void PackedTransformer::score(const at::Tensor& hidden, std::span<const std::int32_t> targets,
-                              std::vector<float>& logprobs, std::vector<float>* entropy) {
+void PackedTransformer::score(const at::Tensor& hidden, std::span<const Scored> blocks) {
+  for (std::size_t i = 0; i < blocks.size(); ++i) score(hidden[static_cast<std::int64_t>(i)], blocks[i]);
+}
+
+void PackedTransformer::score(const at::Tensor& hidden, const Scored& block) {
+  const auto& targets = block.targets;
+  auto& logprobs = *block.logprobs;
+  auto* const entropy = block.entropy;
   const auto first = logprobs.size(), groups = static_cast<std::size_t>(logits_.groups());
   logprobs.resize(first + targets.size());
   sums_.assign(targets.size() * groups, {-std::numeric_limits<float>::infinity(), 0, 0});

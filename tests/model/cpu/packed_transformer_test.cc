@@ -120,7 +120,8 @@ TEST(PackedTransformer, AnyNumberOfThreadsGivesTheSameBits) {
     PackedTransformer packed(definition, Arithmetic::kFp32);
     Recurrence recurrence;
     packed.forward_block(tokens, recurrence);
-    packed.score(packed.forward_block(tokens, recurrence)[0], targets, logprobs.emplace_back(), nullptr);
+    packed.score(packed.forward_block(tokens, recurrence),
+                 std::array{Scored{targets, &logprobs.emplace_back(), nullptr}});
   }
   at::set_num_threads(threads);
   EXPECT_EQ(logprobs[0], logprobs[1]);

@@ -1,0 +1,86 @@
+#include "model/gpu/block_recordings.h"
+
+#include <bit>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include <ATen/ATen.h>
+
+namespace unroll {
+namespace {
+
+constexpr std::int64_t kMemoryBatch = 1, kStateBatch = 0;  // dimensions
+
+/// The first `batch` documents of all that it holds.
+std::vector<at::Tensor> tensors_of(const Recurrence& recurrence, std::int64_t batch) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& memory : recurrence.memories) tensors.push_back(memory.narrow(kMemoryBatch, 0, batch));
+  for (const auto& state : recurrence.states) tensors.push_back(state.narrow(kStateBatch, 0, batch));
+  return tensors;
+}
+
+std::vector<at::Tensor> widened(const std::vector<at::Tensor>& tensors, std::int64_t dimension,
+                                std::int64_t batch) {
+  std::vector<at::Tensor> result;
+  for (const auto& tensor : tensors) {
+    auto sizes = tensor.sizes().vec();
+    sizes[static_cast<std::size_t>(dimension)] = batch;
+    result.push_back(at::zeros(sizes, tensor.options()));
+  }
+  return result;
+}
+
+/// In one launch, where the device can.
+std::vector<at::Tensor> copies_of(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> copies;
+  for (const auto& tensor : tensors) copies.push_back(at::empty(tensor.sizes(), tensor.options()));
+  if (!copies.empty()) at::_foreach_copy_(copies, tensors);
+  return copies;
+}
+
+}  // namespace
+
+BlockRecordings::Block& BlockRecordings::block_for(const at::Tensor& tokens, const Recurrence& recurrence) {
+  const auto batch = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(tokens.size(0))));
+  auto& block = blocks_[batch];
+  if (block.tokens.defined()) return block;
+  const auto& any = recurrence.states.empty() ? recurrence.memories : recurrence.states;
+  block.tokens = at::zeros({batch, tokens.size(1)}, any.front().options().dtype(at::kLong));
+  block.before.memories = widened(recurrence.memories, kMemoryBatch, batch);
+  block.before.states = widened(recurrence.states, kStateBatch, batch);
+  return block;
+}
+
+std::optional<at::Tensor> BlockRecordings::run(const at::Tensor& tokens, Recurrence& recurrence) {
+  const auto batch = tokens.size(0);
+  if (!failure_.empty() || batch > kMostDocuments ||
+      (recurrence.memories.empty() && recurrence.states.empty()))
+    return std::nullopt;
+  auto& block = block_for(tokens, recurrence);
+  block.tokens.narrow(0, 0, batch).copy_(tokens, true);
+  at::_foreach_copy_(tensors_of(block.before, batch), tensors_of(recurrence, batch));
+  if (!block.recording) {
+    try {
+      block.recording = machine_.record([this, &block] {
+        block.after = block.before;
+        block.hidden = work_(block.tokens, block.after);
+      });
+    } catch (const std::exception& error) {
+      failure_ = error.what();
+      blocks_.clear();
+      return std::nullopt;
+    }
+  }
+  block.recording->play();
+  // Copies: the next block of any document is written where this one's results are.
+  auto results = tensors_of(block.after, batch);
+  results.push_back(block.hidden.narrow(0, 0, batch));
+  results = copies_of(results);
+  for (std::size_t i = 0; i < recurrence.memories.size(); ++i) recurrence.memories[i] = results[i];
+  for (std::size_t i = 0; i < recurrence.states.size(); ++i)
+    recurrence.states[i] = results[recurrence.memories.size() + i];
+  return results.back();
+}
+
+}  // namespace unroll

@@ -1,0 +1,296 @@
+// What lies between a GPU's matrix products and LibTorch has no fused kernel for: a program for each row,
+// written once as a template over the lanes that share the row. One lane on a CPU, where the tests run it;
+// threads of a warp or of a block on a GPU (cuda_programs.cu). A program reads and writes through plain
+// pointers and owns nothing.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include <c10/util/BFloat16.h>
+
+#ifdef __CUDACC__
+#define UNROLL_LANE __device__ __forceinline__
+#else
+#define UNROLL_LANE inline
+#endif
+
+namespace unroll {
+
+/// Numbers that a lane reads or writes at once: every width and stride below is a multiple of them, and every
+/// pointer is aligned to as many numbers.
+inline constexpr int kPack = 4;
+
+struct Pack {
+  float values[kPack];
+};
+
+template <typename Number>
+UNROLL_LANE Pack load_pack(const Number* from) {
+  struct alignas(kPack * sizeof(Number)) Numbers {
+    Number values[kPack];
+  };
+  const auto numbers = *reinterpret_cast<const Numbers*>(from);
+  Pack pack;
+  for (int i = 0; i < kPack; ++i) pack.values[i] = static_cast<float>(numbers.values[i]);
+  return pack;
+}
+
+template <typename Number>
+UNROLL_LANE void store_pack(Number* to, const Pack& pack) {
+  struct alignas(kPack * sizeof(Number)) Numbers {
+    Number values[kPack];
+  } numbers;
+  for (int i = 0; i < kPack; ++i) numbers.values[i] = static_cast<Number>(pack.values[i]);
+  *reinterpret_cast<Numbers*>(to) = numbers;
+}
+
+/// The one lane of a CPU. What others are made like: each(count, f) calls f(i) for this lane's share of 0,
+/// ..., count - 1, the same share whenever the count is the same; sum() and max() give every lane the total
+/// of what all of them bring, and all must call them.
+struct SerialLanes {
+  template <typename Do>
+  void each(std::int64_t count, Do&& f) const {
+    for (std::int64_t i = 0; i < count; ++i) f(i);
+  }
+  float sum(float value) const { return value; }
+  float max(float value) const { return value; }
+  bool first() const { return true; }
+};
+
+/// x [rows, dim] = x + branch, or where there is a `share` [dim], x + share * (branch - x); then out [rows,
+/// dim] = layer_norm(x) * gamma + beta, and where there are `places` [place_count, dim], the row's added.
+template <typename Number>
+struct ResidualNorm {
+  static constexpr int kLanes = 32;
+  float* x;
+  const Number* branch;       // null: x stays as it is
+  const float* share;         // null: a sum
+  const float *gamma, *beta;  // [dim]
+  const float* places;        // null: none
+  Number* out;                // null: only the sum
+  std::int64_t dim, place_count;
+
+  template <typename Lanes>
+  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+    const auto packs = dim / kPack;
+    float* mine = x + row * dim;
+    float sum = 0;
+    lanes.each(packs, [&](std::int64_t i) {
+      const auto pack = branch ? join(mine, row, i) : load_pack(mine + i * kPack);
+      for (int j = 0; j < kPack; ++j) sum += pack.values[j];
+    });
+    if (!out) return;
+    const float mean = lanes.sum(sum) / static_cast<float>(dim);
+    float squares = 0;
+    lanes.each(packs, [&](std::int64_t i) {
+      const auto pack = load_pack(mine + i * kPack);
+      for (int j = 0; j < kPack; ++j) squares += (pack.values[j] - mean) * (pack.values[j] - mean);
+    });
+    const float factor = 1.0F / ::sqrtf(lanes.sum(squares) / static_cast<float>(dim) + 1e-5F);
+    const float* place = places ? places + row % place_count * dim : nullptr;
+    lanes.each(packs, [&](std::int64_t i) {
+      auto pack = load_pack(mine + i * kPack);
+      const auto g = load_pack(gamma + i * kPack), b = load_pack(beta + i * kPack);
+      for (int j = 0; j < kPack; ++j)
+        pack.values[j] = (pack.values[j] - mean) * factor * g.values[j] + b.values[j];
+      if (place) add(pack, load_pack(place + i * kPack));
+      store_pack(out + row * dim + i * kPack, pack);
+    });
+  }
+
+ private:
+  static UNROLL_LANE void add(Pack& pack, const Pack& other) {
+    for (int j = 0; j < kPack; ++j) pack.values[j] += other.values[j];
+  }
+  UNROLL_LANE Pack join(float* mine, std::int64_t row, std::int64_t i) const {
+    auto pack = load_pack(mine + i * kPack);
+    auto other = load_pack(branch + row * dim + i * kPack);
+    if (share) {
+      const auto part = load_pack(share + i * kPack);
+      for (int j = 0; j < kPack; ++j) other.values[j] = part.values[j] * (other.values[j] - pack.values[j]);
+    }
+    add(pack, other);
+    store_pack(mine + i * kPack, pack);
+    return pack;
+  }
+};
+
+/// in [rows, 2 * width], values before gates -> out [rows, width] = gelu(gate) * value.
+template <typename Number>
+struct GeluGate {
+  static constexpr int kLanes = 32;
+  const Number* in;
+  Number* out;
+  std::int64_t width;
+
+  template <typename Lanes>
+  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+    const Number *values = in + row * 2 * width, *gates = values + width;
+    lanes.each(width / kPack, [&](std::int64_t i) {
+      auto pack = load_pack(values + i * kPack);
+      const auto gate = load_pack(gates + i * kPack);
+      for (int j = 0; j < kPack; ++j)
+        pack.values[j] *= 0.5F * gate.values[j] * (1.0F + ::erff(gate.values[j] * 0.70710678F));
+      store_pack(out + row * width + i * kPack, pack);
+    });
+  }
+};
+
+/// out [rows, dim] = before + share * (z + bias - before): a state's fixed gate.
+template <typename Number>
+struct StateUpdate {
+  static constexpr int kLanes = 32;
+  const float* before;
+  const Number* z;
+  const float *bias, *share;  // [dim]
+  float* out;
+  std::int64_t dim;
+
+  template <typename Lanes>
+  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+    lanes.each(dim / kPack, [&](std::int64_t i) {
+      const auto at = row * dim + i * kPack;
+      auto pack = load_pack(before + at);
+      const auto next = load_pack(z + at), b = load_pack(bias + i * kPack), s = load_pack(share + i * kPack);
+      for (int j = 0; j < kPack; ++j)
+        pack.values[j] += s.values[j] * (next.values[j] + b.values[j] - pack.values[j]);
+      store_pack(out + at, pack);
+    });
+  }
+};
+
+/// Queries, keys or values on their way from where they lie to the layout that attention takes: each head
+/// made as long as `scale` says and turned to its place where that is wanted.
+template <typename Number>
+struct HeadCopy {
+  const Number* numbers;  // either
+  const float* floats;    // or
+  std::int64_t stride;    // numbers from a position's to the next's; documents follow each other
+  std::int64_t documents, length, heads;
+  const float* scale;          // [dim]; null: lengths stay
+  const float *cosine, *sine;  // [length, dim] of the first position on; null: not turned
+  Number* out;                 // [documents, out_length, heads, dim], the first at position out_begin
+  std::int64_t out_length, out_begin;
+};
+
+/// Several of them in one launch: a row is a head of a position, those of the first copy, then of the
+/// second...
+template <typename Number>
+struct HeadCopies {
+  static constexpr int kLanes = 8, kMost = 5;
+  HeadCopy<Number> copies[kMost] = {};
+  int count = 0;
+  std::int64_t dim = 0, rows = 0;
+
+  void add(const HeadCopy<Number>& copy) {
+    copies[count++] = copy;
+    rows += copy.documents * copy.length * copy.heads;
+  }
+
+  template <typename Lanes>
+  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+    for (int i = 0; i < count; ++i) {
+      const auto here = copies[i].documents * copies[i].length * copies[i].heads;
+      if (row < here) {
+        if (copies[i].numbers) return run(lanes, copies[i], copies[i].numbers, row);
+        return run(lanes, copies[i], copies[i].floats, row);
+      }
+      row -= here;
+    }
+  }
+
+ private:
+  template <typename Lanes, typename From>
+  UNROLL_LANE void run(const Lanes& lanes, const HeadCopy<Number>& copy, const From* from,
+                       std::int64_t row) const {
+    const auto head = row % copy.heads, place = row / copy.heads;
+    const auto position = place % copy.length, document = place / copy.length;
+    const From* x = from + place * copy.stride + head * dim;
+    Number* out =
+        copy.out + ((document * copy.out_length + copy.out_begin + position) * copy.heads + head) * dim;
+    float factor = 1;
+    if (copy.scale) {
+      float squares = 0;
+      lanes.each(dim / kPack, [&](std::int64_t i) {
+        const auto pack = load_pack(x + i * kPack);
+        for (int j = 0; j < kPack; ++j) squares += pack.values[j] * pack.values[j];
+      });
+      factor = 1.0F / ::fmaxf(::sqrtf(lanes.sum(squares)), 1e-12F);
+    }
+    const auto half = dim / 2;
+    lanes.each(half / kPack, [&](std::int64_t i) {
+      auto first = scaled(copy, x, factor, i * kPack), second = scaled(copy, x, factor, half + i * kPack);
+      if (copy.cosine) turn(copy, first, second, position * dim + i * kPack, half);
+      store_pack(out + i * kPack, first);
+      store_pack(out + half + i * kPack, second);
+    });
+  }
+
+  template <typename From>
+  static UNROLL_LANE Pack scaled(const HeadCopy<Number>& copy, const From* x, float factor, std::int64_t at) {
+    auto pack = load_pack(x + at);
+    if (!copy.scale) return pack;
+    const auto scale = load_pack(copy.scale + at);
+    for (int j = 0; j < kPack; ++j) pack.values[j] *= factor * scale.values[j];
+    return pack;
+  }
+
+  /// Rotates the pair of halves, as rotary.h does.
+  static UNROLL_LANE void turn(const HeadCopy<Number>& copy, Pack& first, Pack& second, std::int64_t at,
+                               std::int64_t half) {
+    const auto c = load_pack(copy.cosine + at), s = load_pack(copy.sine + at);
+    const auto d = load_pack(copy.cosine + at + half), t = load_pack(copy.sine + at + half);
+    for (int j = 0; j < kPack; ++j) {
+      const float a = first.values[j], b = second.values[j];
+      first.values[j] = a * c.values[j] - b * s.values[j];
+      second.values[j] = b * d.values[j] + a * t.values[j];
+    }
+  }
+};
+
+/// logits [rows, stride], of which the first `count` are any -> the target's log-probability and the entropy
+/// in nats, [rows] each, from one reading (Milakov & Gimelshein 2018, arXiv 1805.02867).
+template <typename Number>
+struct Score {
+  static constexpr int kLanes = 256;
+  const Number* logits;
+  const std::int64_t* targets;  // [rows]
+  float *logprobs, *entropies;  // entropies: null where they are not wanted
+  std::int64_t count, stride;
+
+  template <typename Lanes>
+  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+    const Number* mine = logits + row * stride;
+    float max = -std::numeric_limits<float>::infinity(), sum = 0, weighted = 0;
+    lanes.each((count + kPack - 1) / kPack, [&](std::int64_t i) {
+      const auto pack = load_pack(mine + i * kPack);
+      const auto most = count - i * kPack;
+      float here = max;
+      for (int j = 0; j < kPack; ++j)
+        if (j < most) here = ::fmaxf(here, pack.values[j]);
+      if (here > max) {
+        const float factor = ::expf(max - here);
+        sum *= factor;
+        weighted *= factor;
+        max = here;
+      }
+      for (int j = 0; j < kPack; ++j) {
+        if (j >= most) continue;
+        const float e = ::expf(pack.values[j] - max);
+        sum += e;
+        weighted += e * pack.values[j];
+      }
+    });
+    const float all = lanes.max(max), factor = ::expf(max - all);
+    const float total = lanes.sum(sum * factor), total_weighted = lanes.sum(weighted * factor);
+    if (!lanes.first()) return;
+    const float log_sum = all + ::logf(total);
+    logprobs[row] = static_cast<float>(mine[targets[row]]) - log_sum;
+    if (entropies) entropies[row] = log_sum - total_weighted / total;
+  }
+};
+
+}  // namespace unroll

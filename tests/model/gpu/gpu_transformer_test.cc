@@ -1,0 +1,195 @@
+// The network's form for a GPU on the CPU, where its row programs run by one lane and its recordings are work
+// done again: against the definition, over options, blocks and numbers of documents. What only a GPU runs is
+// launching.
+#include "model/gpu/gpu_transformer.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include "model/block_recurrent_transformer.h"
+#include "tests/model/testing.h"
+
+namespace unroll {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Case {
+  const char* name;
+  Json changes;
+};
+
+BlockRecurrentTransformer definition_of(const Json& changes) {
+  at::manual_seed(3);
+  const auto config = three_layers(changes);
+  return {config, random_parameters(config)};
+}
+
+GpuTransformer form_of(const BlockRecurrentTransformer& definition, at::ScalarType numbers = at::kFloat,
+                       bool record = true) {
+  return {definition, std::make_unique<SerialMachine>(), numbers, record};
+}
+
+class GpuTransformerTest : public testing::TestWithParam<Case> {
+ protected:
+  /// Four whole blocks and a part of one: the largest difference in logits, memories and states, each in
+  /// units of what the definition's vary by.
+  static double difference(std::int64_t batch, at::ScalarType numbers, bool record) {
+    const c10::InferenceMode guard;
+    const auto expected = definition_of(GetParam().changes);
+    auto form = form_of(expected, numbers, record);
+    const auto width = expected.config().block_width;
+    const auto tokens =
+        at::randint(0, expected.config().num_tokens, {batch, 4 * width + width / 2 + 1}, at::kLong);
+    Recurrence a, b;
+    double worst = 0;
+    const auto compare = [&](const at::Tensor& x, const at::Tensor& y) {
+      EXPECT_EQ(x.sizes(), y.sizes());
+      EXPECT_EQ(y.scalar_type(), at::kFloat);
+      worst = std::max(worst, (x - y).pow(2).mean().sqrt().item<double>() / x.std().item<double>());
+    };
+    for (const auto& block : tokens.split(width, 1)) {
+      const auto hidden = expected.forward_block(block, a), other = form.forward_block(block, b);
+      compare(expected.to_logits(hidden), form.logits(other.flatten(0, 1)).view({batch, block.size(1), -1}));
+      EXPECT_EQ(a.memories.size(), b.memories.size());
+      for (std::size_t i = 0; i < a.memories.size(); ++i) compare(a.memories[i], b.memories[i]);
+      EXPECT_EQ(a.states.size(), b.states.size());
+      for (std::size_t i = 0; i < a.states.size(); ++i) compare(a.states[i], b.states[i]);
+    }
+    EXPECT_EQ(form.recording_failure(), "");
+    return worst;
+  }
+};
+
+TEST_P(GpuTransformerTest, ComputesWhatTheDefinitionDoes) {
+  EXPECT_LT(difference(1, at::kFloat, true), 1e-5);
+}
+
+TEST_P(GpuTransformerTest, SeveralDocumentsThatFillNoBucket) {
+  EXPECT_LT(difference(3, at::kFloat, true), 1e-5);
+}
+
+TEST_P(GpuTransformerTest, WithoutRecordings) {
+  EXPECT_LT(difference(2, at::kFloat, false), 1e-5);
+}
+
+TEST_P(GpuTransformerTest, Bf16) {
+  EXPECT_LT(difference(2, at::kBFloat16, true), 2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Options, GpuTransformerTest,
+    testing::Values(
+        Case{"defaults", Json::object()}, Case{"rmsnorm", {{"all_layers_qk_rmsnorm", true}}},
+        Case{"rmsnorm_scale", {{"all_layers_qk_rmsnorm", true}, {"apply_qk_rmsnorm_scale", true}}},
+        Case{"full_heads", {{"multi_query", false}}}, Case{"gates", {{"gate_residuals", true}}},
+        Case{"no_memories", {{"use_memories", false}}},
+        Case{"no_states", {{"recurrent_layers", Json::array()}}},
+        Case{"two_states", {{"recurrent_layers", {1, 3}}, {"read_recurrent_layers", {1, 2}}}},
+        Case{"compressed", {{"use_compressed_mem", true}, {"compressed_mem_factor", 2}}},
+        Case{"compressed_in_generations",
+             {{"use_compressed_mem", true},
+              {"compressed_mem_factor", 2},
+              {"compressed_mem_method", "mean"},
+              {"compressed_mem_generations", 2}}},
+        Case{"enhanced_recurrence", {{"enhanced_recurrence", true}, {"memory_blocks", 2}}},
+        Case{"wide_network",
+             {{"dim", 132}, {"dim_head", 80}, {"heads", 3}, {"num_tokens", 1111}, {"ff_mult", 5}}}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(GpuTransformer, KnowsWhatItHasNoFormFor) {
+  const auto computes = [](const Json& changes) { return GpuTransformer::computes(three_layers(changes)); };
+  EXPECT_TRUE(computes(Json::object()));
+  EXPECT_FALSE(computes({{"dynamic_position_bias", true}}));
+  EXPECT_FALSE(computes({{"routed_memory_layer", 2}, {"routed_memory_segment", 2}}));
+  EXPECT_FALSE(computes({{"state_gate", "lstm"}}));
+  EXPECT_FALSE(computes({{"state_cell", "single"}}));
+  EXPECT_FALSE(computes({{"dim", 18}}));
+  EXPECT_FALSE(computes({{"dim_head", 12}}));
+}
+
+TEST(GpuTransformer, ScoresBlocksAsTheyAreWanted) {
+  const c10::InferenceMode guard;
+  const auto definition = definition_of({{"num_tokens", 50}});
+  auto form = form_of(definition);
+  const auto tokens = at::randint(0, 50, {3, 8}, at::kLong);
+  Recurrence recurrence;
+  const auto hidden = form.forward_block(tokens, recurrence);
+  const std::vector<std::int32_t> targets{1, 49, 0, 7, 7, 30, 12, 48};
+  std::vector<std::vector<float>> logprobs(3, {1.0F}), entropy(3);  // what is there stays
+  form.score(hidden,
+             std::array{Scored{targets, &logprobs[0], nullptr}, Scored{targets, &logprobs[1], &entropy[1]},
+                        Scored{targets, &logprobs[2], &entropy[2]}});
+  const auto all = at::log_softmax(definition.to_logits(hidden), -1);
+  const auto wanted = -(all.exp() * all).sum(-1);
+  EXPECT_TRUE(entropy[0].empty());
+  for (std::int64_t block = 0; block < 3; ++block) {
+    const auto at = static_cast<std::size_t>(block);
+    ASSERT_EQ(logprobs[at].size(), 9U);
+    EXPECT_EQ(logprobs[at][0], 1.0F);
+    for (std::int64_t i = 0; i < 8; ++i) {
+      const auto place = static_cast<std::size_t>(i);
+      EXPECT_NEAR(logprobs[at][place + 1], all[block][i][targets[place]].item<float>(), 1e-5);
+      if (block > 0) {
+        EXPECT_NEAR(entropy[at][place], wanted[block][i].item<float>(), 1e-5);
+      }
+    }
+  }
+}
+
+/// Documents come and go: what a recording's other rows hold is no matter, nor what it was played for before.
+TEST(GpuTransformer, ARecordingServesOtherDocuments) {
+  const c10::InferenceMode guard;
+  const auto definition = definition_of(Json::object());
+  auto form = form_of(definition), plain = form_of(definition, at::kFloat, false);
+  std::vector<Recurrence> kept;
+  std::vector<at::Tensor> hidden;
+  for (const std::int64_t batch : {4, 3, 1, 4}) {
+    const auto tokens = at::randint(0, definition.config().num_tokens, {batch, 24}, at::kLong);
+    Recurrence a, b;
+    for (const auto& block : tokens.split(8, 1)) {
+      const auto wanted = plain.forward_block(block, a);
+      hidden.push_back(form.forward_block(block, b));
+      EXPECT_TRUE(at::allclose(hidden.back(), wanted, 1e-5, 1e-5));
+      hidden.push_back(hidden.back().clone());
+    }
+    for (std::size_t i = 0; i < a.states.size(); ++i)
+      EXPECT_TRUE(at::allclose(b.states[i], a.states[i], 1e-5, 1e-5));
+    kept.push_back(b);
+  }
+  // What was handed out is not written again.
+  for (std::size_t i = 0; i < hidden.size(); i += 2) EXPECT_TRUE(hidden[i].equal(hidden[i + 1]));
+}
+
+/// A device that records nothing.
+class ForgetfulMachine final : public RowMachine {
+ public:
+  void run(const RowProgram& program, std::int64_t rows) override { serial_.run(program, rows); }
+  std::unique_ptr<Recording> record(std::function<void()>) override {
+    ++asked;
+    throw std::runtime_error("cannot record");
+  }
+  int asked = 0;
+
+ private:
+  SerialMachine serial_;
+};
+
+TEST(GpuTransformer, GoesOnWhereNothingCanBeRecorded) {
+  const c10::InferenceMode guard;
+  const auto definition = definition_of(Json::object());
+  auto machine = std::make_unique<ForgetfulMachine>();
+  const auto& asked = machine->asked;
+  GpuTransformer form(definition, std::move(machine), at::kFloat, true);
+  Recurrence a, b;
+  for (int block = 0; block < 4; ++block) {
+    const auto tokens = at::randint(0, 50, {2, 8}, at::kLong);
+    EXPECT_TRUE(at::allclose(form.forward_block(tokens, b), definition.forward_block(tokens, a), 1e-5, 1e-5));
+  }
+  EXPECT_EQ(form.recording_failure(), "cannot record");
+  EXPECT_EQ(asked, 1);
+}
+
+}  // namespace
+}  // namespace unroll
