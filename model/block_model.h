@@ -77,6 +77,9 @@ struct ModelOptions {
   /// else bf16, as far as the CPU multiplies them; else fp32.
   std::string dtype = "auto";
   int threads = 0;  ///< 0: as many as the machine has cores.
+  /// On a GPU: this program's kernels (model/gpu/), and recording blocks as graphs. Off to find out what goes
+  /// wrong, and for benchmarks.
+  bool gpu_kernels = true, gpu_graphs = true;
 };
 
 /// Reads config.json and model.safetensors of a checkpoint folder. Throws std::runtime_error that names the

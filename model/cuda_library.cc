@@ -1,6 +1,8 @@
 #include "model/cuda_library.h"
 
 #include <filesystem>
+#include <system_error>
+#include <utility>
 
 #include <ATen/Context.h>
 #include <dlfcn.h>
@@ -19,11 +21,37 @@ std::string try_to_load() {
   return "";
 }
 
+/// The folders that it may be in, seen from the program's: of a build, of what is installed.
+constexpr auto kKernelFolders = {".", "../lib/unroll/lib"};
+constexpr auto kKernels = "libunroll_cuda.so", kMakeMachine = "unroll_cuda_machine";
+
+std::filesystem::path find_kernels() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  for (const auto* folder : kKernelFolders) {
+    auto file = program.parent_path() / folder / kKernels;
+    if (std::filesystem::exists(file, error)) return file;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string load_cuda() {
   static const std::string reason = try_to_load();
   return reason;
+}
+
+CudaKernels load_cuda_kernels() {
+  const auto file = find_kernels();
+  if (file.empty()) return {nullptr, std::string(kKernels) + " is not beside the program"};
+  void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // for as long as the program runs
+  if (library == nullptr) return {nullptr, ::dlerror()};
+  auto* const make = reinterpret_cast<RowMachine* (*)()>(::dlsym(library, kMakeMachine));
+  if (make == nullptr) return {nullptr, ::dlerror()};
+  std::unique_ptr<RowMachine> machine(make());
+  if (!machine) return {nullptr, "no memory for " + file.string()};
+  return {std::move(machine), ""};
 }
 
 }  // namespace unroll

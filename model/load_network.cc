@@ -8,6 +8,9 @@
 #include "model/block_state.h"
 #include "model/checkpoint.h"
 #include "model/cpu/packed_transformer.h"
+#include "model/cuda_library.h"
+#include "model/gpu/gpu_transformer.h"
+#include "model/gpu/self_check.h"
 #include "model/load_transformer.h"
 
 namespace unroll {
@@ -66,6 +69,32 @@ std::string choose_dtype_for(const std::filesystem::path& directory, const std::
   return choose_dtype(name);
 }
 
+// What rounding to bf16, or the order of sums in fp32, leaves between two ways to compute the same.
+constexpr double kBf16Tolerance = 0.05, kFp32Tolerance = 1e-3;
+
+/// The network in the form for GPUs; null where there is none for it, or it is not to be trusted: then the
+/// reason is told.
+std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, const ModelOptions& options,
+                                  const std::string& dtype) {
+  if (!options.gpu_kernels || !GpuTransformer::computes(definition.config())) return nullptr;
+  auto [machine, problem] = load_cuda_kernels();
+  if (machine) {
+    // Sums that are cut up to fill the device would be cut otherwise for another number of documents.
+    at::globalContext().setAllowBF16ReductionCuBLAS(false, false);
+    const auto numbers = dtype == "bf16" ? at::kBFloat16 : at::kFloat;
+    auto form = std::make_unique<GpuTransformer>(definition, std::move(machine), numbers, options.gpu_graphs);
+    problem = self_check(definition, *form, numbers == at::kBFloat16 ? kBf16Tolerance : kFp32Tolerance);
+    if (problem.empty()) {
+      const auto failure = form->recording_failure();
+      if (!failure.empty())
+        TORCH_WARN("blocks are launched kernel by kernel, as no graph was captured: ", failure);
+      return form;
+    }
+  }
+  TORCH_WARN("the GPU computes by LibTorch's operators alone, not by this program's kernels: ", problem);
+  return nullptr;
+}
+
 }  // namespace
 
 LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options) {
@@ -85,9 +114,10 @@ LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOp
   loaded.fingerprint = fingerprint(definition.config(), definition.parameters(), loaded.dtype);
   if (packed) {
     loaded.network = std::make_unique<PackedTransformer>(definition, arithmetic_of(loaded.dtype));
-  } else {
-    loaded.network = std::make_unique<PlainNetwork>(std::move(definition));
+  } else if (device.is_cuda()) {
+    loaded.network = gpu_form(definition, options, loaded.dtype);
   }
+  if (!loaded.network) loaded.network = std::make_unique<PlainNetwork>(std::move(definition));
   return loaded;
 }
 

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 
 #include <c10/util/BFloat16.h>
 
@@ -27,24 +26,29 @@ struct Pack {
   float values[kPack];
 };
 
+/// As one word, so that a GPU moves it by one instruction.
+template <typename Number>
+struct [[gnu::may_alias]] alignas(kPack * sizeof(Number)) PackWord {
+  std::uint64_t bits[kPack * sizeof(Number) / sizeof(std::uint64_t)];
+};
+
 template <typename Number>
 UNROLL_LANE Pack load_pack(const Number* from) {
-  struct alignas(kPack * sizeof(Number)) Numbers {
-    Number values[kPack];
-  };
-  const auto numbers = *reinterpret_cast<const Numbers*>(from);
+  Number numbers[kPack];
+  const auto word = *reinterpret_cast<const PackWord<Number>*>(from);
+  std::memcpy(numbers, &word, sizeof word);
   Pack pack;
-  for (int i = 0; i < kPack; ++i) pack.values[i] = static_cast<float>(numbers.values[i]);
+  for (int i = 0; i < kPack; ++i) pack.values[i] = static_cast<float>(numbers[i]);
   return pack;
 }
 
 template <typename Number>
 UNROLL_LANE void store_pack(Number* to, const Pack& pack) {
-  struct alignas(kPack * sizeof(Number)) Numbers {
-    Number values[kPack];
-  } numbers;
-  for (int i = 0; i < kPack; ++i) numbers.values[i] = static_cast<Number>(pack.values[i]);
-  *reinterpret_cast<Numbers*>(to) = numbers;
+  Number numbers[kPack];
+  for (int i = 0; i < kPack; ++i) numbers[i] = static_cast<Number>(pack.values[i]);
+  PackWord<Number> word;
+  std::memcpy(&word, numbers, sizeof word);
+  *reinterpret_cast<PackWord<Number>*>(to) = word;
 }
 
 /// The one lane of a CPU. What others are made like: each(count, f) calls f(i) for this lane's share of 0,
@@ -264,7 +268,7 @@ struct Score {
   template <typename Lanes>
   UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
     const Number* mine = logits + row * stride;
-    float max = -std::numeric_limits<float>::infinity(), sum = 0, weighted = 0;
+    float max = -INFINITY, sum = 0, weighted = 0;
     lanes.each((count + kPack - 1) / kPack, [&](std::int64_t i) {
       const auto pack = load_pack(mine + i * kPack);
       const auto most = count - i * kPack;

@@ -1,0 +1,84 @@
+// libunroll_cuda.so: the RowMachine of an NVIDIA GPU. Has been compiled and linked, never run.
+#include <exception>
+#include <utility>
+
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "model/gpu/cuda_programs.h"
+#include "model/gpu/row_machine.h"
+
+namespace unroll {
+namespace {
+
+class Graph final : public Recording {
+ public:
+  /// Work that this stream is given while it lives is not done but recorded. Other threads go on as they
+  /// were.
+  class Capture {
+   public:
+    explicit Capture(at::cuda::CUDAGraph& graph) : graph_(graph) {
+      graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    }
+    ~Capture() {
+      if (ended_) return;
+      try {
+        graph_.capture_end();
+      } catch (const std::exception&) {  // the work's own error is on its way and says more
+      }
+    }
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+    void end() {
+      ended_ = true;
+      graph_.capture_end();
+    }
+
+   private:
+    at::cuda::CUDAGraph& graph_;
+    bool ended_ = false;
+  };
+
+  at::cuda::CUDAGraph& graph() { return graph_; }
+  void play() override { graph_.replay(); }
+
+ private:
+  at::cuda::CUDAGraph graph_;
+};
+
+class CudaMachine final : public RowMachine {
+ public:
+  void run(const RowProgram& program, std::int64_t rows) override {
+    const auto stream = c10::cuda::getCurrentCUDAStream();
+    std::visit([&](const auto& each) { launch_rows(each, rows, stream.stream()); }, program);
+  }
+
+  std::unique_ptr<Recording> record(std::function<void()> work) override {
+    // The default stream is not recorded from. Libraries make what they keep (handles, workspaces) when they
+    // are first used, which recordings do not allow: hence a first round that is done.
+    c10::cuda::device_synchronize();
+    const c10::cuda::CUDAStreamGuard aside(c10::cuda::getStreamFromPool());
+    work();
+    c10::cuda::device_synchronize();
+    auto recorded = std::make_unique<Graph>();
+    Graph::Capture capture(recorded->graph());
+    work();
+    capture.end();
+    c10::cuda::device_synchronize();
+    return recorded;
+  }
+};
+
+}  // namespace
+}  // namespace unroll
+
+/// What cuda_library.cc looks for. The caller owns the result; null where there is not enough memory for it.
+extern "C" __attribute__((visibility("default"))) unroll::RowMachine* unroll_cuda_machine() noexcept {
+  try {
+    return std::make_unique<unroll::CudaMachine>().release();
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}

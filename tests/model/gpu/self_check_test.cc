@@ -1,0 +1,98 @@
+// The check that a GPU's form must pass, on the CPU: right forms pass it, each kind of broken one does not.
+#include "model/gpu/self_check.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include "model/gpu/gpu_transformer.h"
+#include "tests/model/testing.h"
+
+namespace unroll {
+namespace {
+
+/// Leaves out the row programs of one kind, as a kernel that was never launched would.
+class LeavesOut final : public RowMachine {
+ public:
+  explicit LeavesOut(std::size_t kind) : kind_(kind) {}
+  void run(const RowProgram& program, std::int64_t rows) override {
+    if (program.index() != kind_) serial_.run(program, rows);
+  }
+  std::unique_ptr<Recording> record(std::function<void()> work) override {
+    return serial_.record(std::move(work));
+  }
+
+ private:
+  std::size_t kind_;
+  SerialMachine serial_;
+};
+
+/// Plays nothing: results stay what they were when it was recorded.
+class PlaysNothing final : public RowMachine {
+ public:
+  void run(const RowProgram& program, std::int64_t rows) override { serial_.run(program, rows); }
+  std::unique_ptr<Recording> record(std::function<void()> work) override {
+    work();
+    return serial_.record([] {});
+  }
+
+ private:
+  SerialMachine serial_;
+};
+
+/// Does all but a launch's last row.
+class LeavesTheLastRow final : public RowMachine {
+ public:
+  void run(const RowProgram& program, std::int64_t rows) override { serial_.run(program, rows - 1); }
+  std::unique_ptr<Recording> record(std::function<void()> work) override {
+    return serial_.record(std::move(work));
+  }
+
+ private:
+  SerialMachine serial_;
+};
+
+class SelfCheck : public testing::Test {
+ protected:
+  std::string check(std::unique_ptr<RowMachine> machine) const {
+    GpuTransformer form(definition_, std::move(machine), at::kFloat, true);
+    return self_check(definition_, form, 1e-3);
+  }
+
+ private:
+  static BlockRecurrentTransformer make() {
+    at::manual_seed(3);
+    const auto config = three_layers();
+    return {config, random_parameters(config)};
+  }
+  c10::InferenceMode guard_;
+  BlockRecurrentTransformer definition_ = make();
+};
+
+TEST_F(SelfCheck, PassesWhatIsRight) {
+  EXPECT_EQ(check(std::make_unique<SerialMachine>()), "");
+}
+
+TEST_F(SelfCheck, FindsAProgramThatDoesNothing) {
+  for (std::size_t kind = 0; kind < std::variant_size_v<RowProgram>; kind += 2)  // those of fp32
+    EXPECT_THAT(check(std::make_unique<LeavesOut>(kind)), testing::StartsWith("its results differ")) << kind;
+}
+
+TEST_F(SelfCheck, FindsRowsThatAreLeft) {
+  EXPECT_THAT(check(std::make_unique<LeavesTheLastRow>()), testing::StartsWith("its results differ"));
+}
+
+TEST_F(SelfCheck, FindsARecordingThatIsNotPlayed) {
+  EXPECT_THAT(check(std::make_unique<PlaysNothing>()), testing::StartsWith("its results differ"));
+}
+
+TEST_F(SelfCheck, TellsWhatIsThrown) {
+  class Throws final : public RowMachine {
+    void run(const RowProgram&, std::int64_t) override { throw std::runtime_error("no such kernel"); }
+    std::unique_ptr<Recording> record(std::function<void()>) override { return nullptr; }
+  };
+  EXPECT_EQ(check(std::make_unique<Throws>()), "it failed: no such kernel");
+}
+
+}  // namespace
+}  // namespace unroll
