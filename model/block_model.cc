@@ -187,6 +187,10 @@ class TorchBlockModel final : public BlockModel {
     auto recurrence = join(recurrences);
     const auto hidden =
         network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
+    // A GPU takes the copies of the states behind the block, while this goes on; score() waits for all of it.
+    recurrences.clear();
+    for (std::size_t row = 0; row < group.size(); ++row)
+      recurrences.push_back(recurrence.row(static_cast<std::int64_t>(row)));
     std::vector<Scored> scored;
     for (const auto i : group) {
       const bool entropy = blocks[i].wants.entropy && !needs_all_logits(blocks[i].wants, has_cache());
@@ -199,8 +203,8 @@ class TorchBlockModel final : public BlockModel {
       const auto at = static_cast<std::int64_t>(row);
       auto cache = new_cache(state_of(block));
       complete(*network_, hidden[at], block, cache.get(), output);
-      output.next = std::make_shared<BlockState>(recurrence.row(at), block.tokens.back(), std::move(cache),
-                                                 checkpoint_);
+      output.next = std::make_shared<BlockState>(std::move(recurrences[row]), block.tokens.back(),
+                                                 std::move(cache), checkpoint_);
     }
   }
 

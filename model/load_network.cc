@@ -79,8 +79,7 @@ std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, c
   if (!options.gpu_kernels || !GpuTransformer::computes(definition.config())) return nullptr;
   auto [machine, problem] = load_cuda_kernels();
   if (machine) {
-    // Sums that are cut up to fill the device would be cut otherwise for another number of documents.
-    at::globalContext().setAllowBF16ReductionCuBLAS(false, false);
+    at::globalContext().setAllowBF16ReductionCuBLAS(false);  // sums that are cut up are put together in fp32
     const auto numbers = dtype == "bf16" ? at::kBFloat16 : at::kFloat;
     auto form = std::make_unique<GpuTransformer>(definition, std::move(machine), numbers, options.gpu_graphs);
     problem = self_check(definition, *form, numbers == at::kBFloat16 ? kBf16Tolerance : kFp32Tolerance);

@@ -296,7 +296,7 @@ at::Tensor GpuTransformer::forward_block(const at::Tensor& tokens, Recurrence& r
 
 at::Tensor GpuTransformer::to_device(const at::Tensor& tensor) const {
   // From memory that the device can read by itself, and without waiting for it.
-  return device().is_cuda() ? tensor.pin_memory().to(device(), true) : tensor.to(device());
+  return device().is_cuda() ? tensor.contiguous().pin_memory().to(device(), true) : tensor.to(device());
 }
 
 }  // namespace unroll

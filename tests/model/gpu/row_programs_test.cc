@@ -7,6 +7,7 @@
 
 #include "model/attention.h"
 #include "model/gpu/row_operators.h"
+#include "tests/model/gpu/emulated_gpu.h"
 #include "tests/model/gpu/lanes.h"
 
 namespace unroll {
@@ -26,9 +27,21 @@ class ThreadedMachine final : public RowMachine {
   int lanes_;
 };
 
+class EmulatedGpu final : public RowMachine {
+ public:
+  void run(const RowProgram& program, std::int64_t rows) override {
+    std::visit([&](const auto& each) { emulated::launch(each, rows); }, program);
+  }
+  std::unique_ptr<Recording> record(std::function<void()> work) override {
+    return SerialMachine().record(std::move(work));
+  }
+};
+
+constexpr int kSerial = 0, kEmulatedGpu = -1;
+
 struct Case {
   const char* name;
-  int lanes;  // 0: serial
+  int lanes;  // or what stands for them
   at::ScalarType numbers;
 };
 
@@ -36,8 +49,10 @@ class RowProgramsTest : public testing::TestWithParam<Case> {
  protected:
   RowProgramsTest() {
     at::manual_seed(5);
-    if (GetParam().lanes == 0)
+    if (GetParam().lanes == kSerial)
       machine_ = std::make_unique<SerialMachine>();
+    else if (GetParam().lanes == kEmulatedGpu)
+      machine_ = std::make_unique<EmulatedGpu>();
     else
       machine_ = std::make_unique<ThreadedMachine>(GetParam().lanes);
     rows_.emplace(*machine_, numbers());
@@ -133,10 +148,12 @@ TEST_P(RowProgramsTest, Scores) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Lanes, RowProgramsTest,
-                         testing::Values(Case{"serial_fp32", 0, at::kFloat},
-                                         Case{"serial_bf16", 0, at::kBFloat16},
+                         testing::Values(Case{"serial_fp32", kSerial, at::kFloat},
+                                         Case{"serial_bf16", kSerial, at::kBFloat16},
                                          Case{"three_lanes_fp32", 3, at::kFloat},
-                                         Case{"eight_lanes_bf16", 8, at::kBFloat16}),
+                                         Case{"eight_lanes_bf16", 8, at::kBFloat16},
+                                         Case{"gpu_threads_fp32", kEmulatedGpu, at::kFloat},
+                                         Case{"gpu_threads_bf16", kEmulatedGpu, at::kBFloat16}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace
