@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
-# Builds model/ alone, against LibTorch and nlohmann_json and nothing else, and prints how fast it is on this machine's GPU.
-#     bench/gpu.sh [cuda|cpu]
-# CMAKE_PREFIX_PATH names LibTorch's folder; without one the Python package torch's is taken.
+# Builds model/ alone, against LibTorch and nlohmann_json and nothing else, and prints how fast it is on this machine's GPU:
+# with LibTorch's operators, with the own kernels (they need nvcc), with graphs. Under 8 minutes.
+#     bench/gpu.sh [--reference PYTHON] [cuda|cpu [SECONDS of each figure]]
+# CMAKE_PREFIX_PATH names LibTorch's folder; without one the Python package torch's is taken. PYTHON is one that has the
+# reference's package, which is then timed on the same device.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+reference=""
+if [ "${1:-}" = --reference ]; then
+  reference="${2:?--reference needs the Python that has the package}"
+  shift 2
+fi
 device="${1:-cuda}"
 build="${BUILD:-build-model}"
 if [ -z "${CMAKE_PREFIX_PATH:-}" ]; then
@@ -12,9 +19,14 @@ if [ -z "${CMAKE_PREFIX_PATH:-}" ]; then
     { echo "gpu.sh: name LibTorch's folder in CMAKE_PREFIX_PATH" >&2; exit 1; }
 fi
 export CMAKE_PREFIX_PATH
+if [ "$device" = cuda ] && ! command -v nvcc >/dev/null && [ -z "${CUDACXX:-}" ]; then
+  PATH="$PATH:/usr/local/cuda/bin"
+  command -v nvcc >/dev/null || echo "gpu.sh: no nvcc, so no kernels of its own; name it in CUDACXX" >&2
+fi
 cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DUNROLL_MODEL_ONLY=ON -DUNROLL_BENCHMARKS=ON >"$build.log" 2>&1 ||
   { cat "$build.log" >&2; exit 1; }
 cmake --build "$build" -j "$(nproc)" --target bench_model >>"$build.log" 2>&1 || { tail -n 40 "$build.log" >&2; exit 1; }
 rm -f "$build.log"
 if command -v nvidia-smi >/dev/null; then nvidia-smi --query-gpu=name --format=csv,noheader; fi
-"$build/bin/bench_model" "$device"
+"$build/bin/bench_model" "$device" "${2:-5}"
+if [ -n "$reference" ]; then "$reference" bench/model/reference_speed.py "$device" "${2:-5}"; fi
