@@ -64,8 +64,9 @@ class BlockModel {
  public:
   virtual ~BlockModel() = default;
   virtual const ModelInfo& info() const = 0;
-  /// One block each of different documents; those of equal shapes run in one launch. A block's output does
-  /// not depend, to the last bit, on what else is in the batch.
+  /// One block each of different documents; those of equal shapes run in one launch. On a CPU a block's
+  /// output does not depend, to the last bit, on what else is in the batch; on a GPU products may be cut
+  /// otherwise for another number of blocks, and only one block at a time makes sure of it.
   virtual std::vector<BlockOutput> run(std::span<const BlockInput> blocks) = 0;
   /// Throws std::runtime_error where the bytes are not a state of this checkpoint.
   virtual ModelStatePtr restore(std::span<const std::byte> bytes) const = 0;
