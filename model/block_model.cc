@@ -4,7 +4,9 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <functional>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
@@ -62,8 +64,8 @@ bool needs_all_logits(const Wants& wants, bool has_cache) {
 
 /// From the hidden states [length, dim] of a block, scored by the network, what else its tokens and wants ask
 /// for. `cache` may be null.
-void complete(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
-              BlockOutput& output) {
+void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
+                BlockOutput& output) {
   const auto& wants = block.wants;
   if (wants.hidden) output.hidden = to_vector(hidden);
   if (!needs_all_logits(wants, cache != nullptr)) {
@@ -111,7 +113,10 @@ class LibTorchThreads {
 class TorchBlockModel final : public BlockModel {
  public:
   TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint)
-      : network_(std::move(network)), info_(std::move(info)), checkpoint_(checkpoint) {
+      : network_(std::move(network)),
+        info_(std::move(info)),
+        launch_(network_->device().is_cpu() ? info_.batch : (info_.batch + 1) / 2),
+        checkpoint_(checkpoint) {
     const c10::InferenceMode guard;
     Recurrence recurrence;
     const auto tokens = at::zeros({1, info_.block_width}, at::kLong);
@@ -133,13 +138,18 @@ class TorchBlockModel final : public BlockModel {
     const c10::InferenceMode guard;
     const LibTorchThreads threads(network_->has_own_threads() ? 1 : at::get_num_threads());
     std::vector<BlockOutput> outputs(blocks.size());
-    for (const auto& [shape, group] : group_by_shape(blocks)) {
+    const auto groups = group_by_shape(blocks);
+    std::optional<Launch> before;  // is computed, on a GPU, while the next is put together
+    for (const auto& [shape, group] : groups) {
       for (std::span<const std::size_t> rest(group); !rest.empty();) {
-        const auto count = std::min(rest.size(), info_.batch);
-        run_group(blocks, rest.first(count), outputs);
+        const auto count = std::min(rest.size(), launch_);
+        auto next = launch(blocks, rest.first(count), outputs);
+        if (before) complete(blocks, *before, outputs);
+        before = std::move(next);
         rest = rest.subspan(count);
       }
     }
+    if (before) complete(blocks, *before, outputs);
     return outputs;
   }
 
@@ -151,6 +161,13 @@ class TorchBlockModel final : public BlockModel {
   using Group = std::vector<std::size_t>;  ///< Indices of blocks that one launch takes.
   /// Tokens of the block, positions of the memories before it, whether there are states.
   using Shape = std::tuple<std::int64_t, std::int64_t, bool>;
+
+  struct Launch {
+    std::span<const std::size_t> group;
+    at::Tensor hidden;              ///< [batch, length, dim]
+    std::vector<Recurrence> after;  ///< Of each row.
+    std::function<void()> scored;   ///< Network::score()'s.
+  };
 
   static const BlockState* state_of(const BlockInput& block) {
     return static_cast<const BlockState*>(block.state.get());
@@ -170,11 +187,11 @@ class TorchBlockModel final : public BlockModel {
     return groups;
   }
 
-  /// One launch. Every row's bits are those that it gets alone: no kernel here sums over rows, and what a
-  /// row's sums are cut into does not depend on how many rows there are (model.batch 1 is for where that is
-  /// not so).
-  void run_group(std::span<const BlockInput> blocks, std::span<const std::size_t> group,
-                 std::vector<BlockOutput>& outputs) const {
+  /// On a CPU every row's bits are those that it gets alone: no kernel here sums over rows, and what a row's
+  /// sums are cut into does not depend on how many rows there are (model.batch 1 is for where that is not
+  /// so).
+  Launch launch(std::span<const BlockInput> blocks, std::span<const std::size_t> group,
+                std::vector<BlockOutput>& outputs) const {
     std::vector<at::Tensor> sequences;
     std::vector<Recurrence> recurrences;
     for (const auto i : group) {
@@ -187,23 +204,22 @@ class TorchBlockModel final : public BlockModel {
     auto recurrence = join(recurrences);
     const auto hidden =
         network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
-    // A GPU takes the copies of the states behind the block, while this goes on; score() waits for all of it.
-    recurrences.clear();
-    for (std::size_t row = 0; row < group.size(); ++row)
-      recurrences.push_back(recurrence.row(static_cast<std::int64_t>(row)));
     std::vector<Scored> scored;
     for (const auto i : group) {
       const bool entropy = blocks[i].wants.entropy && !needs_all_logits(blocks[i].wants, has_cache());
       scored.push_back({blocks[i].tokens, &outputs[i].logprobs, entropy ? &outputs[i].entropy : nullptr});
     }
-    network_->score(hidden, scored);
-    for (std::size_t row = 0; row < group.size(); ++row) {
-      const auto& block = blocks[group[row]];
-      auto& output = outputs[group[row]];
-      const auto at = static_cast<std::int64_t>(row);
+    return {group, hidden, recurrence.rows(all.size(0)), network_->score(hidden, std::move(scored))};
+  }
+
+  void complete(std::span<const BlockInput> blocks, Launch& launch, std::vector<BlockOutput>& outputs) const {
+    launch.scored();
+    for (std::size_t row = 0; row < launch.group.size(); ++row) {
+      const auto& block = blocks[launch.group[row]];
+      auto& output = outputs[launch.group[row]];
       auto cache = new_cache(state_of(block));
-      complete(*network_, hidden[at], block, cache.get(), output);
-      output.next = std::make_shared<BlockState>(std::move(recurrences[row]), block.tokens.back(),
+      add_wanted(*network_, launch.hidden[static_cast<std::int64_t>(row)], block, cache.get(), output);
+      output.next = std::make_shared<BlockState>(std::move(launch.after[row]), block.tokens.back(),
                                                  std::move(cache), checkpoint_);
     }
   }
@@ -238,6 +254,8 @@ class TorchBlockModel final : public BlockModel {
 
   std::unique_ptr<Network> network_;
   ModelInfo info_;
+  // Blocks of a launch, at most. On a GPU half of a batch: one half is read while the other is computed.
+  std::size_t launch_;
   std::uint64_t checkpoint_;  // of the parameters: states of others are refused
 };
 

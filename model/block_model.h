@@ -56,7 +56,7 @@ struct ModelInfo {
   std::int64_t num_tokens = 0, dim = 0, depth = 0, block_width = 0;
   std::string device, dtype;
   std::size_t state_bytes = 0;  ///< Memory that one open document's ModelState takes, at most.
-  std::size_t batch = 1;        ///< Blocks that one launch takes and is the faster for it.
+  std::size_t batch = 1;        ///< Blocks that run() takes at once and is the faster for it.
 };
 
 /// One thread at a time may call run(); info() is constant.

@@ -28,15 +28,17 @@ class PlainNetwork final : public Network {
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override {
     return definition_.forward_block(tokens.to(device()), recurrence);
   }
-  void score(const at::Tensor& hidden, std::span<const Scored> blocks) override {
-    for (std::size_t i = 0; i < blocks.size(); ++i) score(hidden[static_cast<std::int64_t>(i)], blocks[i]);
+  std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override {
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+      score_block(hidden[static_cast<std::int64_t>(i)], blocks[i]);
+    return [] {};
   }
   at::Tensor logits(const at::Tensor& hidden) override {
     return definition_.to_logits(hidden).to(at::kCPU, at::kFloat);
   }
 
  private:
-  void score(const at::Tensor& hidden, const Scored& block) const {
+  void score_block(const at::Tensor& hidden, const Scored& block) const {
     // On the device; what comes from there is one number, or two, for each position.
     const auto ids =
         at::tensor(at::ArrayRef<std::int32_t>(block.targets.data(), block.targets.size()), at::kLong)

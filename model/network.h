@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -29,8 +30,9 @@ class Network {
   virtual bool has_own_threads() const { return false; }
   /// As BlockRecurrentTransformer::forward_block(); all rows' memories count.
   virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
-  /// hidden [batch, length, dim], as many blocks.
-  virtual void score(const at::Tensor& hidden, std::span<const Scored> blocks) = 0;
+  /// Begins to score hidden [batch, length, dim], as many blocks. What it returns is called once, waits for
+  /// the numbers and appends them; a GPU computes meanwhile, what is begun later, too.
+  virtual std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) = 0;
   /// hidden [length, dim] -> logits on the CPU, fp32 [length, num_tokens].
   virtual at::Tensor logits(const at::Tensor& hidden) = 0;
 };

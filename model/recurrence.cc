@@ -85,6 +85,29 @@ std::size_t Recurrence::bytes() const {
   return total;
 }
 
+std::vector<Recurrence> Recurrence::rows(std::int64_t batch) const {
+  std::vector<Recurrence> result;
+  if (batch == 1 || !routed.empty() || memories_visible.defined()) {
+    for (std::int64_t i = 0; i < batch; ++i) result.push_back(row(i));
+    return result;
+  }
+  std::vector<at::Tensor> from, to;
+  const auto copy = [&](const at::Tensor& all, std::int64_t dimension, std::int64_t index) {
+    const auto& part = from.emplace_back(all.narrow(dimension, index, 1));
+    // Where strides are equal, a GPU makes all copies at once.
+    return to.emplace_back(part.is_non_overlapping_and_dense()
+                               ? at::empty_strided(part.sizes(), part.strides(), part.options())
+                               : at::empty(part.sizes(), part.options()));
+  };
+  for (std::int64_t i = 0; i < batch; ++i) {
+    auto& mine = result.emplace_back();
+    for (const auto& memory : memories) mine.memories.push_back(copy(memory, 1, i));
+    for (const auto& state : states) mine.states.push_back(copy(state, 0, i));
+  }
+  if (!to.empty()) at::_foreach_copy_(to, from);
+  return result;
+}
+
 Recurrence join(std::span<const Recurrence> rows) {
   if (rows.size() == 1) return rows.front();
   const auto concatenate = [&](auto list, std::int64_t dimension) {

@@ -34,6 +34,8 @@ struct Recurrence {
   Recurrence to(at::Device device) const;
   /// Of memories and states.
   std::size_t bytes() const;
+  /// Each row of a batch of so many, in as few copies as the device can do it.
+  std::vector<Recurrence> rows(std::int64_t batch) const;
 };
 
 /// A batch of what has equal shapes, in order.

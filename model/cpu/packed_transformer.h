@@ -30,7 +30,7 @@ class PackedTransformer final : public Network {
   at::Device device() const override { return at::kCPU; }
   bool has_own_threads() const override { return true; }
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
-  void score(const at::Tensor& hidden, std::span<const Scored> blocks) override;
+  std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override;
   at::Tensor logits(const at::Tensor& hidden) override;
 
  private:
@@ -101,7 +101,7 @@ class PackedTransformer final : public Network {
                    const at::Tensor& share);
   /// Of what was activated.
   Rows product(const PackedMatrix& weight, Buffer& out);
-  void score(const at::Tensor& hidden, const Scored& block);  // hidden [length, dim]
+  void score_block(const at::Tensor& hidden, const Scored& block);  // hidden [length, dim]
   /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several
   /// threads.
   template <typename Seen>

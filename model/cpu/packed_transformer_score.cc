@@ -35,11 +35,13 @@ PackedTransformer::Distribution PackedTransformer::distribution(std::size_t row)
   return {total, static_cast<float>(total - weighted / sum)};
 }
 
-void PackedTransformer::score(const at::Tensor& hidden, std::span<const Scored> blocks) {
-  for (std::size_t i = 0; i < blocks.size(); ++i) score(hidden[static_cast<std::int64_t>(i)], blocks[i]);
+std::function<void()> PackedTransformer::score(const at::Tensor& hidden, std::vector<Scored> blocks) {
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    score_block(hidden[static_cast<std::int64_t>(i)], blocks[i]);
+  return [] {};
 }
 
-void PackedTransformer::score(const at::Tensor& hidden, const Scored& block) {
+void PackedTransformer::score_block(const at::Tensor& hidden, const Scored& block) {
   const auto& targets = block.targets;
   auto& logprobs = *block.logprobs;
   auto* const entropy = block.entropy;

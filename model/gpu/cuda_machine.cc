@@ -2,6 +2,7 @@
 #include <exception>
 #include <utility>
 
+#include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -50,6 +51,12 @@ class Graph final : public Recording {
 
 class CudaMachine final : public RowMachine {
  public:
+  std::function<void()> mark() override {
+    auto event = std::make_shared<at::cuda::CUDAEvent>();
+    event->record();
+    return [event] { event->synchronize(); };
+  }
+
   void run(const RowProgram& program, std::int64_t rows) override {
     const auto stream = c10::cuda::getCurrentCUDAStream();
     std::visit([&](const auto& each) { launch_rows(each, rows, stream.stream()); }, program);

@@ -272,11 +272,12 @@ at::Tensor GpuTransformer::run_block(const at::Tensor& tokens, Recurrence& recur
 }
 
 at::Tensor GpuTransformer::memory_of(const at::Tensor& keys_and_values) {
-  const auto kv = keys_and_values.size(2) / 2;
-  auto memory = at::empty({2, keys_and_values.size(0), keys_and_values.size(1), kv},
-                          keys_and_values.options().dtype(at::kFloat));
-  memory.copy_(keys_and_values.unflatten(2, {2, kv}).permute({2, 0, 1, 3}));
-  return memory;
+  const auto batch = keys_and_values.size(0), length = keys_and_values.size(1),
+             kv = keys_and_values.size(2) / 2;
+  // A document's lie together: each is copied out as a whole (Recurrence::rows()).
+  const auto memory =
+      at::empty({batch, 2, length, kv}, keys_and_values.options().dtype(at::kFloat)).transpose(0, 1);
+  return memory.copy_(keys_and_values.unflatten(2, {2, kv}).permute({2, 0, 1, 3}));
 }
 
 at::Tensor GpuTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {

@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -18,10 +18,8 @@
 
 namespace unroll {
 
-/// On a GPU sums of a product may be cut otherwise for another number of documents: a row's numbers depend on
-/// what else is in the batch by rounding, where the number of documents falls into another bucket
-/// (BlockRecordings) or is above them. Alone, and with the same number of documents, they are the same to the
-/// last bit.
+/// On a GPU sums of a product may be cut otherwise for another number of documents, so that a row's numbers
+/// depend, by rounding, on how many others are in the batch (not on what they are).
 class GpuTransformer final : public Network {
  public:
   /// Whether it has every option of the configuration; else the definition itself is to run.
@@ -34,7 +32,7 @@ class GpuTransformer final : public Network {
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return token_emb_.device(); }
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
-  void score(const at::Tensor& hidden, std::span<const Scored> blocks) override;
+  std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override;
   at::Tensor logits(const at::Tensor& hidden) override;
   /// Why full blocks are not recorded though that was asked for; empty: they are.
   std::string recording_failure() const { return recordings_ ? recordings_->failure() : ""; }

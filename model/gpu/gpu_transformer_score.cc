@@ -1,8 +1,9 @@
 // What GpuTransformer does with the last layer's output. All blocks of a launch are scored together: their
-// targets go to the device in one transfer, and their numbers come from there in one, which is all that the
-// host waits for.
+// targets go to the device in one transfer, and their numbers come from there in one, by memory that the
+// device reaches by itself; the host waits for that alone, and may launch what is next before.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -33,7 +34,7 @@ at::Tensor GpuTransformer::padded_logits(const at::Tensor& hidden) const {
   return at::linear(rows_.add_norm(hidden.contiguous(), {}, {}, logits_norm_), logits_);
 }
 
-void GpuTransformer::score(const at::Tensor& hidden, std::span<const Scored> blocks) {
+std::function<void()> GpuTransformer::score(const at::Tensor& hidden, std::vector<Scored> blocks) {
   const auto all = hidden.flatten(0, 1);
   const auto count = all.size(0), length = hidden.size(1);
   const auto targets = to_device(targets_of(blocks, count));
@@ -48,15 +49,18 @@ void GpuTransformer::score(const at::Tensor& hidden, std::span<const Scored> blo
                 part(0), entropy ? part(1) : at::Tensor());
   }
   auto here = at::empty(found.sizes(), at::TensorOptions(at::kFloat).pinned_memory(device().is_cuda()));
-  here.copy_(found);
-  const auto append = [&](std::int64_t index, std::size_t block, std::vector<float>& to) {
-    const auto* from = here[index].const_data_ptr<float>() + static_cast<std::int64_t>(block) * length;
-    to.insert(to.end(), from, from + length);
+  here.copy_(found, true);
+  return [here, length, blocks = std::move(blocks), wait = machine_->mark()] {
+    wait();
+    const auto append = [&](std::int64_t index, std::size_t block, std::vector<float>& to) {
+      const auto* from = here[index].const_data_ptr<float>() + static_cast<std::int64_t>(block) * length;
+      to.insert(to.end(), from, from + length);
+    };
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      append(0, i, *blocks[i].logprobs);
+      if (blocks[i].entropy) append(1, i, *blocks[i].entropy);
+    }
   };
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
-    append(0, i, *blocks[i].logprobs);
-    if (blocks[i].entropy) append(1, i, *blocks[i].entropy);
-  }
 }
 
 at::Tensor GpuTransformer::logits(const at::Tensor& hidden) {

@@ -35,13 +35,18 @@ class RowMachine {
   /// `work` launches the same each time and waits for nothing. It runs once or more, and what it computed at
   /// last is there only after play(). Throws what it cannot record: the device is then as before.
   virtual std::unique_ptr<Recording> record(std::function<void()> work) = 0;
+  /// What waits, when it is called, for all that was launched before this.
+  virtual std::function<void()> mark() = 0;
 };
 
 /// One row after the other, by this thread.
-class SerialMachine final : public RowMachine {
+class SerialMachine : public RowMachine {
  public:
   void run(const RowProgram& program, std::int64_t rows) override;
   std::unique_ptr<Recording> record(std::function<void()> work) override;
+  std::function<void()> mark() override {
+    return [] {};
+  }
 };
 
 }  // namespace unroll

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -56,7 +57,7 @@ class Comparison {
     for (std::int64_t i = 0; i < kDocuments; ++i)
       blocks.push_back(
           {{ids.const_data_ptr<std::int32_t>() + i * tokens.size(1), length}, &logprobs, &entropy});
-    form_.score(other, blocks);
+    form_.score(other, std::move(blocks))();
     for (std::int64_t i = 0; i < kDocuments; ++i) {
       const auto all = at::log_softmax(definition_.to_logits(hidden[i]).to(at::kFloat), -1);
       const auto targets = tokens[i].to(all.device()).unsqueeze(1);

@@ -121,7 +121,7 @@ TEST(PackedTransformer, AnyNumberOfThreadsGivesTheSameBits) {
     Recurrence recurrence;
     packed.forward_block(tokens, recurrence);
     packed.score(packed.forward_block(tokens, recurrence),
-                 std::array{Scored{targets, &logprobs.emplace_back(), nullptr}});
+                 {Scored{targets, &logprobs.emplace_back(), nullptr}})();
   }
   at::set_num_threads(threads);
   EXPECT_EQ(logprobs[0], logprobs[1]);

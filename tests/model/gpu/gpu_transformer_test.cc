@@ -118,12 +118,18 @@ TEST(GpuTransformer, ScoresBlocksAsTheyAreWanted) {
   const auto hidden = form.forward_block(tokens, recurrence);
   const std::vector<std::int32_t> targets{1, 49, 0, 7, 7, 30, 12, 48};
   std::vector<std::vector<float>> logprobs(3, {1.0F}), entropy(3);  // what is there stays
-  form.score(hidden,
-             std::array{Scored{targets, &logprobs[0], nullptr}, Scored{targets, &logprobs[1], &entropy[1]},
-                        Scored{targets, &logprobs[2], &entropy[2]}});
+  const auto finish = form.score(hidden, {{targets, &logprobs[0], nullptr},
+                                          {targets, &logprobs[1], &entropy[1]},
+                                          {targets, &logprobs[2], &entropy[2]}});
+  std::vector<float> later;  // begun before the others are waited for
+  const auto finish_later = form.score(hidden.narrow(0, 1, 1), {{targets, &later, nullptr}});
+  finish();
+  finish_later();
   const auto all = at::log_softmax(definition.to_logits(hidden), -1);
   const auto wanted = -(all.exp() * all).sum(-1);
   EXPECT_TRUE(entropy[0].empty());
+  EXPECT_EQ(later, std::vector<float>(logprobs[1].begin() + 1, logprobs[1].end()));
+  EXPECT_EQ(later, std::vector<float>(logprobs[1].begin() + 1, logprobs[1].end()));
   for (std::int64_t block = 0; block < 3; ++block) {
     const auto at = static_cast<std::size_t>(block);
     ASSERT_EQ(logprobs[at].size(), 9U);
@@ -162,18 +168,40 @@ TEST(GpuTransformer, ARecordingServesOtherDocuments) {
   for (std::size_t i = 0; i < hidden.size(); i += 2) EXPECT_TRUE(hidden[i].equal(hidden[i + 1]));
 }
 
+/// However their numbers lie: as this form leaves them, and as the definition does.
+TEST(GpuTransformer, RowsOfABatchAreTheirOwn) {
+  const c10::InferenceMode guard;
+  const auto definition = definition_of(Json::object());
+  auto form = form_of(definition, at::kFloat, false);
+  const auto tokens = at::randint(0, 50, {3, 8}, at::kLong);
+  Recurrence a, b;
+  definition.forward_block(tokens, a);
+  form.forward_block(tokens, b);
+  for (const auto* all : {&a, &b}) {
+    const auto rows = all->rows(3);
+    ASSERT_EQ(rows.size(), 3U);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const auto wanted = all->row(static_cast<std::int64_t>(i));
+      for (std::size_t layer = 0; layer < wanted.memories.size(); ++layer) {
+        const auto& memory = rows[i].memories.at(layer);
+        EXPECT_TRUE(memory.equal(wanted.memories[layer]));
+        EXPECT_TRUE(memory.is_contiguous());
+        EXPECT_EQ(memory.storage().nbytes(), memory.nbytes());  // keeps nothing of the others
+      }
+      EXPECT_TRUE(rows[i].states.at(0).equal(wanted.states.at(0)));
+      EXPECT_EQ(rows[i].states.at(0).storage().nbytes(), wanted.states.at(0).nbytes());
+    }
+  }
+}
+
 /// A device that records nothing.
-class ForgetfulMachine final : public RowMachine {
+class ForgetfulMachine final : public SerialMachine {
  public:
-  void run(const RowProgram& program, std::int64_t rows) override { serial_.run(program, rows); }
   std::unique_ptr<Recording> record(std::function<void()>) override {
     ++asked;
     throw std::runtime_error("cannot record");
   }
   int asked = 0;
-
- private:
-  SerialMachine serial_;
 };
 
 TEST(GpuTransformer, GoesOnWhereNothingCanBeRecorded) {

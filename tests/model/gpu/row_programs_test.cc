@@ -13,27 +13,21 @@
 namespace unroll {
 namespace {
 
-class ThreadedMachine final : public RowMachine {
+class ThreadedMachine final : public SerialMachine {
  public:
   explicit ThreadedMachine(int lanes) : lanes_(lanes) {}
   void run(const RowProgram& program, std::int64_t rows) override {
     std::visit([&](const auto& each) { ThreadLanes::run(each, rows, lanes_); }, program);
-  }
-  std::unique_ptr<Recording> record(std::function<void()> work) override {
-    return SerialMachine().record(std::move(work));
   }
 
  private:
   int lanes_;
 };
 
-class EmulatedGpu final : public RowMachine {
+class EmulatedGpu final : public SerialMachine {
  public:
   void run(const RowProgram& program, std::int64_t rows) override {
     std::visit([&](const auto& each) { emulated::launch(each, rows); }, program);
-  }
-  std::unique_ptr<Recording> record(std::function<void()> work) override {
-    return SerialMachine().record(std::move(work));
   }
 };
 

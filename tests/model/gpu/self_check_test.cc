@@ -12,44 +12,30 @@ namespace unroll {
 namespace {
 
 /// Leaves out the row programs of one kind, as a kernel that was never launched would.
-class LeavesOut final : public RowMachine {
+class LeavesOut final : public SerialMachine {
  public:
   explicit LeavesOut(std::size_t kind) : kind_(kind) {}
   void run(const RowProgram& program, std::int64_t rows) override {
-    if (program.index() != kind_) serial_.run(program, rows);
-  }
-  std::unique_ptr<Recording> record(std::function<void()> work) override {
-    return serial_.record(std::move(work));
+    if (program.index() != kind_) SerialMachine::run(program, rows);
   }
 
  private:
   std::size_t kind_;
-  SerialMachine serial_;
 };
 
 /// Plays nothing: results stay what they were when it was recorded.
-class PlaysNothing final : public RowMachine {
+class PlaysNothing final : public SerialMachine {
  public:
-  void run(const RowProgram& program, std::int64_t rows) override { serial_.run(program, rows); }
   std::unique_ptr<Recording> record(std::function<void()> work) override {
     work();
-    return serial_.record([] {});
+    return SerialMachine::record([] {});
   }
-
- private:
-  SerialMachine serial_;
 };
 
 /// Does all but a launch's last row.
-class LeavesTheLastRow final : public RowMachine {
+class LeavesTheLastRow final : public SerialMachine {
  public:
-  void run(const RowProgram& program, std::int64_t rows) override { serial_.run(program, rows - 1); }
-  std::unique_ptr<Recording> record(std::function<void()> work) override {
-    return serial_.record(std::move(work));
-  }
-
- private:
-  SerialMachine serial_;
+  void run(const RowProgram& program, std::int64_t rows) override { SerialMachine::run(program, rows - 1); }
 };
 
 class SelfCheck : public testing::Test {
@@ -87,9 +73,8 @@ TEST_F(SelfCheck, FindsARecordingThatIsNotPlayed) {
 }
 
 TEST_F(SelfCheck, TellsWhatIsThrown) {
-  class Throws final : public RowMachine {
+  class Throws final : public SerialMachine {
     void run(const RowProgram&, std::int64_t) override { throw std::runtime_error("no such kernel"); }
-    std::unique_ptr<Recording> record(std::function<void()>) override { return nullptr; }
   };
   EXPECT_EQ(check(std::make_unique<Throws>()), "it failed: no such kernel");
 }
