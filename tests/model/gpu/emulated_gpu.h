@@ -72,6 +72,7 @@ inline thread_local Block* block = nullptr;
   ::unroll::emulated::block->shuffle(threadIdx.y* blockDim.x + threadIdx.x, mask, value, \
                                      static_cast<unsigned>(distance))
 
+#include "model/gpu/row_machine.h"
 #include "model/gpu/thread_groups.h"
 
 namespace unroll::emulated {
@@ -94,5 +95,12 @@ void launch(const Program& program, std::int64_t rows) {
         });
   }
 }
+
+class Gpu final : public SerialMachine {
+ public:
+  void run(const RowProgram& program, std::int64_t rows) override {
+    std::visit([&](const auto& each) { launch(each, rows); }, program);
+  }
+};
 
 }  // namespace unroll::emulated

@@ -87,6 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"no_memories", {{"use_memories", false}}},
         Case{"no_states", {{"recurrent_layers", Json::array()}}},
         Case{"two_states", {{"recurrent_layers", {1, 3}}, {"read_recurrent_layers", {1, 2}}}},
+        Case{"two_states_read_at_one_layer",
+             {{"recurrent_layers", {3, 2}}, {"read_recurrent_layers", {2, 2}}}},
         Case{"compressed", {{"use_compressed_mem", true}, {"compressed_mem_factor", 2}}},
         Case{"compressed_in_generations",
              {{"use_compressed_mem", true},

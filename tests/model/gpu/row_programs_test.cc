@@ -24,13 +24,6 @@ class ThreadedMachine final : public SerialMachine {
   int lanes_;
 };
 
-class EmulatedGpu final : public SerialMachine {
- public:
-  void run(const RowProgram& program, std::int64_t rows) override {
-    std::visit([&](const auto& each) { emulated::launch(each, rows); }, program);
-  }
-};
-
 constexpr int kSerial = 0, kEmulatedGpu = -1;
 
 struct Case {
@@ -46,7 +39,7 @@ class RowProgramsTest : public testing::TestWithParam<Case> {
     if (GetParam().lanes == kSerial)
       machine_ = std::make_unique<SerialMachine>();
     else if (GetParam().lanes == kEmulatedGpu)
-      machine_ = std::make_unique<EmulatedGpu>();
+      machine_ = std::make_unique<emulated::Gpu>();
     else
       machine_ = std::make_unique<ThreadedMachine>(GetParam().lanes);
     rows_.emplace(*machine_, numbers());

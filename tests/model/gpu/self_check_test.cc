@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "model/gpu/gpu_transformer.h"
+#include "tests/model/gpu/emulated_gpu.h"
 #include "tests/model/testing.h"
 
 namespace unroll {
@@ -57,6 +58,10 @@ class SelfCheck : public testing::Test {
 
 TEST_F(SelfCheck, PassesWhatIsRight) {
   EXPECT_EQ(check(std::make_unique<SerialMachine>()), "");
+}
+
+TEST_F(SelfCheck, PassesTheNetworkByAGpusThreads) {
+  EXPECT_EQ(check(std::make_unique<emulated::Gpu>()), "");
 }
 
 TEST_F(SelfCheck, FindsAProgramThatDoesNothing) {
