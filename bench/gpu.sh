@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds model/ alone, against LibTorch and nlohmann_json and nothing else, and prints how fast it is on this machine's GPU:
-# with LibTorch's operators, with the own kernels (they need nvcc), with graphs. Under 8 minutes.
+# with LibTorch's operators, with the own kernels (they need nvcc), with graphs. 20 figures of 5 seconds each, the build
+# before them: meant to be done in 8 minutes.
 #     bench/gpu.sh [--reference PYTHON] [cuda|cpu [SECONDS of each figure]]
 # CMAKE_PREFIX_PATH names LibTorch's folder; without one the Python package torch's is taken. PYTHON is one that has the
 # reference's package, which is then timed on the same device.
