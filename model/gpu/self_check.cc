@@ -15,7 +15,7 @@ constexpr std::int64_t kDocuments = 2;
 // The first has no memories; the third is the second that a recording may be played for.
 constexpr std::int64_t kFullBlocks = 3;
 
-/// No differences and no numbers that are none: 0.
+/// 0: none. Where a number is none, infinite.
 double difference(const at::Tensor& wanted, const at::Tensor& got) {
   if (wanted.sizes() != got.sizes()) return INFINITY;
   const auto error = (wanted - got).pow(2).mean().sqrt() / (wanted - wanted.mean()).pow(2).mean().sqrt();
@@ -50,7 +50,7 @@ class Comparison {
 
   /// The tokens by what they are themselves read from: any are as good.
   void compare_scores(const at::Tensor& tokens, const at::Tensor& hidden, const at::Tensor& other) {
-    const auto ids = tokens.to(at::kInt);
+    const auto ids = tokens.to(at::kInt).contiguous();
     const auto length = static_cast<std::size_t>(tokens.size(1));
     std::vector<float> logprobs, entropy;
     std::vector<Scored> blocks;
