@@ -12,12 +12,14 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <unistd.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
+#include "model/device_states.h"
 #include "model/load_network.h"
 #include "model/load_transformer.h"
 
@@ -110,12 +112,19 @@ class LibTorchThreads {
   int before_;
 };
 
+/// Half of a GPU's memory that the model leaves free is for open documents' states, the rest for computing.
+std::optional<DeviceStates> room_for_states(at::Device device) {
+  if (device.is_cpu()) return std::nullopt;
+  return DeviceStates(at::accelerator::getMemoryInfo(device.index()).first / 2);
+}
+
 class TorchBlockModel final : public BlockModel {
  public:
   TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint)
       : network_(std::move(network)),
         info_(std::move(info)),
         launch_(network_->device().is_cpu() ? info_.batch : (info_.batch + 1) / 2),
+        on_device_(room_for_states(network_->device())),
         checkpoint_(checkpoint) {
     const c10::InferenceMode guard;
     Recurrence recurrence;
@@ -150,6 +159,7 @@ class TorchBlockModel final : public BlockModel {
       }
     }
     if (before) complete(blocks, *before, outputs);
+    if (on_device_) on_device_->make_room();
     return outputs;
   }
 
@@ -212,15 +222,17 @@ class TorchBlockModel final : public BlockModel {
     return {group, hidden, recurrence.rows(all.size(0)), network_->score(hidden, std::move(scored))};
   }
 
-  void complete(std::span<const BlockInput> blocks, Launch& launch, std::vector<BlockOutput>& outputs) const {
+  void complete(std::span<const BlockInput> blocks, Launch& launch, std::vector<BlockOutput>& outputs) {
     launch.scored();
     for (std::size_t row = 0; row < launch.group.size(); ++row) {
       const auto& block = blocks[launch.group[row]];
       auto& output = outputs[launch.group[row]];
       auto cache = new_cache(state_of(block));
       add_wanted(*network_, launch.hidden[static_cast<std::int64_t>(row)], block, cache.get(), output);
-      output.next = std::make_shared<BlockState>(std::move(launch.after[row]), block.tokens.back(),
-                                                 std::move(cache), checkpoint_);
+      const auto next = std::make_shared<const BlockState>(std::move(launch.after[row]), block.tokens.back(),
+                                                           std::move(cache), checkpoint_);
+      if (on_device_) on_device_->add(next);
+      output.next = next;
     }
   }
 
@@ -256,7 +268,8 @@ class TorchBlockModel final : public BlockModel {
   ModelInfo info_;
   // Blocks of a launch, at most. On a GPU half of a batch: one half is read while the other is computed.
   std::size_t launch_;
-  std::uint64_t checkpoint_;  // of the parameters: states of others are refused
+  std::optional<DeviceStates> on_device_;  // of a GPU
+  std::uint64_t checkpoint_;               // of the parameters: states of others are refused
 };
 
 }  // namespace
