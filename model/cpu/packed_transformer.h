@@ -68,7 +68,6 @@ class PackedTransformer final : public Network {
   /// tokens [batch, length] -> [batch, length, dim].
   at::Tensor embed(const at::Tensor& tokens);
   void prepare(States& states, Cell& cell);
-  Rows enter(const at::Tensor& x, const PackedLayer& layer);
   void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past);
   void read(const PackedLayer& layer, Rows entry, Shape shape);
   /// The layer's routed memory, read, and with this block where it is full.
