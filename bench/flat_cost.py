@@ -19,9 +19,11 @@ CHUNK = 1 << 20
 
 
 def copy_beginning(files, size, out):
-    """The first `size` bytes of the files, joined; False where they have fewer. Never all of it in memory, which would
+    """The first `size` bytes of the files, joined by line ends; False where they have fewer. Never all of it in memory, which would
     count as the reader's: it begins as a copy of this process."""
-    for path in files:
+    for index, path in enumerate(files):
+        if index > 0 and size > 0:
+            size -= out.write(b"\n")
         with path.open("rb") as file:
             while size > 0 and (chunk := file.read(min(size, CHUNK))):
                 out.write(chunk)

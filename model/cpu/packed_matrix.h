@@ -16,6 +16,7 @@
 
 #include "model/cpu/row_kernels.h"
 #include "model/cpu/thread_pool.h"
+#include "model/round_up.h"
 
 namespace unroll {
 
@@ -29,9 +30,6 @@ constexpr std::int32_t kZeroPoint = 128;  // what RowKernels::to_uint8 makes of 
 constexpr std::int64_t kRowCost = 16;
 constexpr std::int64_t kScatterCost = 128;  // of a number that goes to a place of its own
 constexpr std::int64_t kMostTiles = 4;      // of rows, that a panel of weights is multiplied with at once
-constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
-  return (n + to - 1) / to * to;
-}
 
 /// Memory on cache lines, and on huge pages where the kernel gives them, that grows and is not given back
 /// before the end.

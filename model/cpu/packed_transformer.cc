@@ -6,6 +6,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "model/fast_form.h"
+
 namespace unroll {
 namespace {
 
@@ -15,10 +17,6 @@ float* data(const at::Tensor& tensor) {
 
 const float* const_data(const at::Tensor& tensor) {
   return tensor.const_data_ptr<float>();
-}
-
-at::Tensor share_of(const at::Tensor& gate) {
-  return gate.defined() ? gate.sigmoid().contiguous() : gate;
 }
 
 }  // namespace
@@ -69,16 +67,12 @@ PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition
 
 PackedTransformer::PackedLayer PackedTransformer::pack(const BlockRecurrentTransformer& definition,
                                                        const Layer& layer) const {
-  std::vector<const StateContainer*> containers;
-  for (const auto& each : definition.layers())
-    if (each.state_container) containers.push_back(&*each.state_container);
-  std::vector<at::Tensor> entry{layer.to_q, layer.to_kv};
-  for (const auto state : layer.reads_states) entry.push_back(containers[state]->q_to_state);
+  auto entry = entry_matrices(definition, layer);
   if (layer.routed) {
     for (const auto& matrix : {layer.routed->to_q, layer.routed->to_route_q, layer.routed->to_route_k})
       entry.push_back(matrix);
   }
-  PackedLayer packed{layer,
+  PackedLayer packed{without_matrices(layer),
                      PackedMatrix(entry, arithmetic_),
                      PackedMatrix(std::array{layer.to_out}, arithmetic_),
                      PackedMatrix(std::array{layer.ff_in}, arithmetic_, true),
@@ -86,23 +80,14 @@ PackedTransformer::PackedLayer PackedTransformer::pack(const BlockRecurrentTrans
                      std::nullopt,
                      share_of(layer.attention_gate),
                      share_of(layer.ff_gate)};
-  auto& rest = packed.layer;
-  for (auto* matrix : {&rest.to_q, &rest.to_kv, &rest.to_out, &rest.ff_in, &rest.ff_out}) matrix->reset();
-  rest.state_container.reset();
   if (layer.state_container) packed.cell.emplace(pack(*layer.state_container));
   return packed;
 }
 
 PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container) const {
-  const std::array entry{container.state_to_kv, container.state_to_q, container.q_from_state};
-  Cell cell{container, PackedMatrix(entry, arithmetic_),
-            PackedMatrix(std::array{container.to_state_out}, arithmetic_),
-            PackedMatrix(std::array{container.gate.weight}, arithmetic_), share_of(container.gate.beta)};
-  auto& rest = cell.container;
-  for (auto* matrix : {&rest.q_to_state, &rest.q_from_state, &rest.state_to_q, &rest.state_to_kv,
-                       &rest.to_state_out, &rest.gate.weight})
-    matrix->reset();
-  return cell;
+  return {without_matrices(container), PackedMatrix(entry_matrices(container), arithmetic_),
+          PackedMatrix(std::array{container.to_state_out}, arithmetic_),
+          PackedMatrix(std::array{container.gate.weight}, arithmetic_), share_of(container.gate.beta)};
 }
 
 void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm) {

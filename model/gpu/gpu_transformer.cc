@@ -6,20 +6,15 @@
 
 #include <ATen/ATen.h>
 
+#include "model/fast_form.h"
+#include "model/round_up.h"
+
 namespace unroll {
 namespace {
 
 constexpr std::int64_t kInnerMultiple = 64, kOutputMultiple = 8;  // what GPUs' products are fast with
 constexpr std::int64_t kMostFlashHead = 256;  // numbers of a head that flash attention takes
 constexpr std::int64_t kBordersBatch = 512;
-
-std::int64_t round_up(std::int64_t count, std::int64_t multiple) {
-  return (count + multiple - 1) / multiple * multiple;
-}
-
-at::Tensor share_of(const at::Tensor& gate) {
-  return gate.defined() ? gate.sigmoid().contiguous() : gate;
-}
 
 /// [rows, columns] with zeros around it.
 at::Tensor padded(const at::Tensor& matrix, std::int64_t rows, std::int64_t columns) {
@@ -60,41 +55,27 @@ GpuTransformer::GpuTransformer(const BlockRecurrentTransformer& definition,
 
 GpuTransformer::FusedLayer GpuTransformer::fuse(const BlockRecurrentTransformer& definition,
                                                 const Layer& layer) const {
-  std::vector<const StateContainer*> containers;
-  for (const auto& each : definition.layers())
-    if (each.state_container) containers.push_back(&*each.state_container);
-  std::vector<at::Tensor> entry{layer.to_q, layer.to_kv};
-  for (const auto state : layer.reads_states) entry.push_back(containers[state]->q_to_state);
   const auto inner = round_up(config_.ff_inner_dim(), kInnerMultiple), dim = config_.dim;
   const auto halves = layer.ff_in.to(rows_.numbers()).chunk(2, 0);
-  FusedLayer fused{layer,
-                   at::cat(entry, 0).to(rows_.numbers()),
+  FusedLayer fused{without_matrices(layer),
+                   at::cat(entry_matrices(definition, layer), 0).to(rows_.numbers()),
                    layer.to_out.to(rows_.numbers()).contiguous(),
                    at::cat(std::vector{padded(halves[0], inner, dim), padded(halves[1], inner, dim)}, 0),
                    padded(layer.ff_out.to(rows_.numbers()), dim, inner),
                    share_of(layer.attention_gate),
                    share_of(layer.ff_gate),
                    std::nullopt};
-  auto& rest = fused.layer;
-  for (auto* matrix : {&rest.to_q, &rest.to_kv, &rest.to_out, &rest.ff_in, &rest.ff_out}) matrix->reset();
-  rest.state_container.reset();
   if (layer.state_container) fused.cell.emplace(fuse(*layer.state_container));
   return fused;
 }
 
 GpuTransformer::Cell GpuTransformer::fuse(const StateContainer& container) const {
-  const std::vector<at::Tensor> entry{container.state_to_kv, container.state_to_q, container.q_from_state};
-  Cell cell{container,
-            at::cat(entry, 0).to(rows_.numbers()),
-            container.to_state_out.to(rows_.numbers()).contiguous(),
-            container.gate.weight.to(rows_.numbers()).contiguous(),
-            container.gate.bias.contiguous(),
-            share_of(container.gate.beta)};
-  auto& rest = cell.container;
-  for (auto* matrix : {&rest.q_to_state, &rest.q_from_state, &rest.state_to_q, &rest.state_to_kv,
-                       &rest.to_state_out, &rest.gate.weight})
-    matrix->reset();
-  return cell;
+  return {without_matrices(container),
+          at::cat(entry_matrices(container), 0).to(rows_.numbers()),
+          container.to_state_out.to(rows_.numbers()).contiguous(),
+          container.gate.weight.to(rows_.numbers()).contiguous(),
+          container.gate.bias.contiguous(),
+          share_of(container.gate.beta)};
 }
 
 at::Tensor GpuTransformer::columns(const at::Tensor& rows, Shape shape, std::int64_t begin,

@@ -7,50 +7,21 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
-#include "model/block_recurrent_transformer.h"
-#include "tests/model/testing.h"
+#include "tests/model/fast_form.h"
 
 namespace unroll {
 namespace {
 
 using Json = nlohmann::json;
 
-struct Case {
-  const char* name;
-  Json changes;
-};
-
-class PackedTransformerTest : public testing::TestWithParam<Case> {
+class PackedTransformerTest : public testing::TestWithParam<FormCase> {
  protected:
-  static BlockRecurrentTransformer definition(const Json& changes) {
-    at::manual_seed(3);
-    const auto config = three_layers(changes);
-    return {config, random_parameters(config)};
-  }
-  /// Three whole blocks and a part of one, two documents: the largest difference in logits, memories and
-  /// states, each in units of what the definition's vary by.
+  /// Two documents of three blocks and a part of one.
   static double difference(const Json& changes, Arithmetic arithmetic) {
     const c10::InferenceMode guard;
-    const auto expected = definition(changes);
-    PackedTransformer packed(expected, arithmetic);
-    const auto width = expected.config().block_width;
-    const auto tokens =
-        at::randint(0, expected.config().num_tokens, {2, 3 * width + width / 2 + 1}, at::kLong);
-    Recurrence a, b;
-    double worst = 0;
-    const auto compare = [&](const at::Tensor& x, const at::Tensor& y) {
-      EXPECT_EQ(x.sizes(), y.sizes());
-      worst = std::max(worst, (x - y).pow(2).mean().sqrt().item<double>() / x.std().item<double>());
-    };
-    for (const auto& block : tokens.split(width, 1)) {
-      const auto hidden = expected.forward_block(block, a), other = packed.forward_block(block, b);
-      compare(expected.to_logits(hidden), packed.logits(other.flatten(0, 1)).view({2, block.size(1), -1}));
-      EXPECT_EQ(a.memories.size(), b.memories.size());
-      for (std::size_t i = 0; i < a.memories.size(); ++i) compare(a.memories[i], b.memories[i]);
-      EXPECT_EQ(a.states.size(), b.states.size());
-      for (std::size_t i = 0; i < a.states.size(); ++i) compare(a.states[i], b.states[i]);
-    }
-    return worst;
+    const auto definition = random_network(changes);
+    PackedTransformer packed(definition, arithmetic);
+    return largest_difference(definition, packed, 2, 3);
   }
 };
 
@@ -70,48 +41,33 @@ TEST_P(PackedTransformerTest, Int8) {
 
 INSTANTIATE_TEST_SUITE_P(
     Options, PackedTransformerTest,
-    testing::Values(
-        Case{"defaults", Json::object()}, Case{"rmsnorm", {{"all_layers_qk_rmsnorm", true}}},
-        Case{"rmsnorm_scale", {{"all_layers_qk_rmsnorm", true}, {"apply_qk_rmsnorm_scale", true}}},
-        Case{"full_heads", {{"multi_query", false}}}, Case{"gates", {{"gate_residuals", true}}},
-        Case{"no_memories", {{"use_memories", false}}},
-        Case{"no_states", {{"recurrent_layers", Json::array()}}},
-        Case{"two_states", {{"recurrent_layers", {1, 3}}, {"read_recurrent_layers", {1, 2}}}},
-        Case{"compressed", {{"use_compressed_mem", true}, {"compressed_mem_factor", 2}}},
-        Case{"compressed_in_generations",
-             {{"use_compressed_mem", true},
-              {"compressed_mem_factor", 2},
-              {"compressed_mem_method", "mean"},
-              {"compressed_mem_generations", 2}}},
-        Case{"enhanced_recurrence", {{"enhanced_recurrence", true}, {"memory_blocks", 2}}},
-        Case{"position_bias", {{"dynamic_position_bias", true}}},
-        Case{"position_bias_of_long_memories",
-             {{"dynamic_position_bias", true},
-              {"memory_blocks", 2},
-              {"block_width", 150},
-              {"max_seq_len", 300},
-              {"all_layers_qk_rmsnorm", true},
-              {"multi_query", false}}},
-        Case{"routed_memory", {{"routed_memory_layer", 2}, {"routed_memory_segment", 2}}},
-        Case{"routed_memory_of_int8",
-             {{"routed_memory_layer", 1},
-              {"routed_memory_segment", 4},
-              {"routed_memory_top", 1},
-              {"routed_memory_dtype", "int8"},
-              {"multi_query", false},
-              {"all_layers_qk_rmsnorm", true}}},
-        Case{"wide_blocks", {{"block_width", 150}, {"max_seq_len", 300}, {"num_state_vectors", 70}}},
-        Case{"wide_network",
-             {{"dim", 130}, {"dim_head", 80}, {"heads", 3}, {"num_tokens", 1111}, {"ff_mult", 5}}}),
+    testing::ValuesIn(
+        form_cases({{"position_bias", {{"dynamic_position_bias", true}}},
+                    {"position_bias_of_long_memories",
+                     {{"dynamic_position_bias", true},
+                      {"memory_blocks", 2},
+                      {"block_width", 150},
+                      {"max_seq_len", 300},
+                      {"all_layers_qk_rmsnorm", true},
+                      {"multi_query", false}}},
+                    {"routed_memory", {{"routed_memory_layer", 2}, {"routed_memory_segment", 2}}},
+                    {"routed_memory_of_int8",
+                     {{"routed_memory_layer", 1},
+                      {"routed_memory_segment", 4},
+                      {"routed_memory_top", 1},
+                      {"routed_memory_dtype", "int8"},
+                      {"multi_query", false},
+                      {"all_layers_qk_rmsnorm", true}}},
+                    {"wide_blocks", {{"block_width", 150}, {"max_seq_len", 300}, {"num_state_vectors", 70}}},
+                    {"wide_network",
+                     {{"dim", 130}, {"dim_head", 80}, {"heads", 3}, {"num_tokens", 1111}, {"ff_mult", 5}}}})),
     [](const auto& info) { return info.param.name; });
 
 TEST(PackedTransformer, AnyNumberOfThreadsGivesTheSameBits) {
   const c10::InferenceMode guard;
-  at::manual_seed(3);
-  const auto config =
-      three_layers({{"dim", 128}, {"block_width", 256}, {"max_seq_len", 512}, {"num_tokens", 5000}});
-  const BlockRecurrentTransformer definition(config, random_parameters(config));
-  const auto tokens = at::randint(0, config.num_tokens, {1, 256}, at::kLong);
+  const auto definition =
+      random_network({{"dim", 128}, {"block_width", 256}, {"max_seq_len", 512}, {"num_tokens", 5000}});
+  const auto tokens = at::randint(0, definition.config().num_tokens, {1, 256}, at::kLong);
   const std::vector<std::int32_t> targets(256, 77);
   const auto threads = at::get_num_threads();
   std::vector<std::vector<float>> logprobs;

@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "model/gpu/gpu_transformer.h"
+#include "tests/model/fast_form.h"
 #include "tests/model/gpu/emulated_gpu.h"
-#include "tests/model/testing.h"
 
 namespace unroll {
 namespace {
@@ -47,13 +47,8 @@ class SelfCheck : public testing::Test {
   }
 
  private:
-  static BlockRecurrentTransformer make() {
-    at::manual_seed(3);
-    const auto config = three_layers();
-    return {config, random_parameters(config)};
-  }
   c10::InferenceMode guard_;
-  BlockRecurrentTransformer definition_ = make();
+  BlockRecurrentTransformer definition_ = random_network();
 };
 
 TEST_F(SelfCheck, PassesWhatIsRight) {
