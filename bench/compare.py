@@ -85,15 +85,17 @@ def step(model, tokens, memories, states):
 
 
 class Reference:
-    """Streams a batch of documents with the reference."""
+    """Streams a batch of documents with the reference, where its model is."""
 
     def __init__(self, model, batch):
         self.model, self.memories, self.states = model, [], []
-        self.tokens = torch.randint(0, README["num_tokens"], (batch, WIDTH))
+        device = next(model.parameters()).device
+        self.tokens = torch.randint(0, README["num_tokens"], (batch, WIDTH), device=device)
 
     @torch.inference_mode()
     def block(self):
         logits, self.memories, self.states = step(self.model, self.tokens, self.memories, self.states)
+        logits[0, 0, 0].item()  # waits for the device
         return logits
 
     def rate(self, seconds):

@@ -3,14 +3,14 @@
 # with LibTorch's operators, with the own kernels (they need nvcc), with graphs. 20 figures of 5 seconds each, the build
 # before them: meant to be done in 8 minutes.
 #     bench/gpu.sh [--reference PYTHON] [cuda|cpu [SECONDS of each figure]]
-# CMAKE_PREFIX_PATH names LibTorch's folder; without one the Python package torch's is taken. PYTHON is one that has the
-# reference's package, which is then timed on the same device.
+# CMAKE_PREFIX_PATH names LibTorch's folder; without one the Python package torch's is taken. PYTHON is one that has what
+# bench/compare.py needs; the reference is then timed on the same device.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 reference=""
 if [ "${1:-}" = --reference ]; then
-  reference="${2:?--reference needs the Python that has the package}"
+  reference="${2:?--reference needs a Python for bench/compare.py}"
   shift 2
 fi
 device="${1:-cuda}"
