@@ -19,6 +19,7 @@ namespace {
 
 using nlohmann::json;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -202,7 +203,8 @@ class OnTerminal : public WithDaemon {
 
 TEST_F(OnTerminal, ProgressAndColour) {
   const std::string seen = shown("long", {{"TERM", "xterm-256color"}});
-  EXPECT_THAT(seen, AllOf(HasSubstr("long  [="), HasSubstr(" % "), HasSubstr("tokens/s")));
+  // Where the bar stands when it is drawn is up to the two programs' speed: it may never be seen beyond 0 %.
+  EXPECT_THAT(seen, ContainsRegex("long  \\[=*>? *\\] +[0-9]+ % .* tokens/s"));
   EXPECT_THAT(seen, AllOf(HasSubstr("\x1b[1m"), HasSubstr("\x1b[0m")));
   EXPECT_LT(seen.rfind("tokens/s"), seen.find("bits per byte")) << "the bar is gone before the results come";
 }
