@@ -60,24 +60,21 @@ def best_rate(call, operations, seconds=1.0):
     return operations / best
 
 
-def limits():
+def limit(dtype):
     """Multiplication alone, operations a second."""
     size = 2048
-    operations = 2 * size**3
     a, b = torch.randn(size, size), torch.randn(size, size)
-    found = {"fp32": best_rate(lambda: torch.mm(a, b), operations)}
-    a, b = a.bfloat16(), b.bfloat16()
-    found["bf16"] = best_rate(lambda: torch.mm(a, b), operations)
-    left = torch.randint(0, 255, (size, size), dtype=torch.uint8)
-    right = torch.ops.onednn.qlinear_prepack(torch.randint(-127, 127, (size, size), dtype=torch.int8), [size, size])
-    scales, zeros = torch.ones(size), torch.zeros(size, dtype=torch.int32)
-    found["int8"] = best_rate(
-        lambda: torch.ops.onednn.qlinear_pointwise(
+    if dtype == "bf16":
+        a, b = a.bfloat16(), b.bfloat16()
+    product = lambda: torch.mm(a, b)
+    if dtype == "int8":
+        left = torch.randint(0, 255, (size, size), dtype=torch.uint8)
+        right = torch.ops.onednn.qlinear_prepack(torch.randint(-127, 127, (size, size), dtype=torch.int8), [size, size])
+        scales, zeros = torch.ones(size), torch.zeros(size, dtype=torch.int32)
+        product = lambda: torch.ops.onednn.qlinear_pointwise(
             left, 1.0, 128, right, scales, zeros, None, 1.0, 0, torch.bfloat16, "none", [], ""
-        ),
-        operations,
-    )
-    return found
+        )
+    return best_rate(product, 2 * size**3)
 
 
 def step(model, tokens, memories, states):
@@ -126,14 +123,15 @@ def check_logits(options, folder, model):
     expected = torch.cat(parts, dim=1)
     save_file({"tokens": tokens}, folder / "tokens.safetensors")
     found = {}
-    for dtype, likeness in LIKENESS.items():
+    for dtype in options.dtype:
         out = folder / "logits.safetensors"
         subprocess.run([options.unroll, "logits", "--model", folder, "--dtype", dtype, "--tokens",
                         folder / "tokens.safetensors", "--out", out], check=True)
         difference = load_file(out)["logits"] - expected
         found[dtype] = (difference.norm() / expected.norm()).item()
-        if not found[dtype] <= likeness:
-            sys.exit(f"compare: {dtype}: logits differ by {found[dtype]:.2g} of their size, more than {likeness:g}")
+        if not found[dtype] <= LIKENESS[dtype]:
+            sys.exit(f"compare: {dtype}: logits differ by {found[dtype]:.2g} of their size, "
+                     f"more than {LIKENESS[dtype]:g}")
     return found
 
 
@@ -142,21 +140,21 @@ def measure(options, folder, model):
     operations = operations_per_token()
     for batch in options.batch:
         reference = Reference(model, batch)
-        rates = {name: [] for name in ("reference", *LIKENESS)}
+        rates = {name: [] for name in ("reference", *options.dtype)}
         for _ in range(options.rounds):
             rates["reference"].append(reference.rate(options.seconds))
-            for dtype in LIKENESS:
+            for dtype in options.dtype:
                 rates[dtype].append(unroll_rate(options, folder, dtype, batch))
-        limit = limits()
-        for dtype in LIKENESS:
+        for dtype in options.dtype:
+            most = limit(dtype)
             ratios = [own / other for own, other in zip(rates[dtype], rates["reference"])]
             rate = statistics.median(rates[dtype])
             rows.append({
                 "batch": batch, "dtype": dtype, "tokens_per_second": rate,
                 "reference_tokens_per_second": statistics.median(rates["reference"]),
                 "ratio": statistics.median(ratios), "least_ratio": min(ratios), "greatest_ratio": max(ratios),
-                "operations_per_second": rate * operations, "limit": limit[dtype],
-                "share_of_limit": rate * operations / limit[dtype],
+                "operations_per_second": rate * operations, "limit": most,
+                "share_of_limit": rate * operations / most,
             })
     return rows
 
@@ -166,6 +164,7 @@ def main():
     parser.add_argument("--unroll", type=Path, default=Path("build/bin/unroll"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16], help="documents at once")
+    parser.add_argument("--dtype", choices=LIKENESS, nargs="+", default=list(LIKENESS), help="what this CPU computes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of each turn")
     parser.add_argument("--format", choices=["text", "json"], default="text")

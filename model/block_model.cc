@@ -15,7 +15,6 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
-#include <unistd.h>
 
 #include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
@@ -32,9 +31,7 @@ constexpr std::int64_t kLogitRows = 128;  // logits exist for this many position
 /// On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its second-level
 /// caches. int8 needs more room for a row: its gates wait in fp32 until their scale is known.
 std::int64_t enough_rows_of_cpu(const std::string& dtype) {
-  constexpr std::int64_t kRows = 512, kMegabyte = 1 << 20;
-  const auto cache = ::sysconf(_SC_LEVEL2_CACHE_SIZE);  // 0 where it is not known
-  return dtype == "int8" || cache < 2 * kMegabyte ? kRows : 2 * kRows;
+  return dtype == "int8" ? 512 : 1024;
 }
 
 std::vector<float> to_vector(const at::Tensor& tensor) {

@@ -23,9 +23,9 @@ std::int64_t element_bytes(Arithmetic arithmetic) {
 }
 
 /// Rows of gates and values in the order of the groups; rows of zeros up to whole panels.
-at::Tensor interleave(const at::Tensor& weight) {
+at::Tensor interleave(const at::Tensor& weight, std::int64_t panel) {
   constexpr auto kHalf = PackedMatrix::kGroupColumns / 2;
-  const auto inner = weight.size(0) / 2, padded = round_up(inner, kTile);
+  const auto inner = weight.size(0) / 2, padded = round_up(inner, panel);
   const auto halves = at::constant_pad_nd(weight.unflatten(0, {2, inner}), {0, 0, 0, padded - inner});
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < padded; begin += kHalf) {
@@ -97,17 +97,24 @@ void Activations::set(std::int64_t row, const float* values, const RowKernels& k
   }
 }
 
-PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated)
-    : arithmetic_(arithmetic) {
+std::int64_t PackedMatrix::fastest_panel(Arithmetic arithmetic) {
+  // AVX2 has registers for six rows by two vectors of a product's columns: of a wider panel too little stays
+  // in the first-level cache until the next six rows.
+  return arithmetic == Arithmetic::kFp32 && !__builtin_cpu_supports("avx512f") ? 32 : 64;
+}
+
+PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated,
+                           std::int64_t panel)
+    : arithmetic_(arithmetic), panel_(panel) {
   auto weight = at::cat(std::vector<at::Tensor>(weights.begin(), weights.end()), 0).to(at::kCPU, at::kFloat);
   outputs_ = weight.size(0);
   if (gated) {
     outputs_ /= 2;
-    weight = interleave(weight);
+    weight = interleave(weight, panel_);
   }
   inputs_ = round_up(weight.size(1), kLine / element_bytes(arithmetic));
-  panels_ = round_up(weight.size(0), kTile) / kTile;
-  weight = at::constant_pad_nd(weight, {0, inputs_ - weight.size(1), 0, panels_ * kTile - weight.size(0)});
+  padded_ = round_up(weight.size(0), panel_);
+  weight = at::constant_pad_nd(weight, {0, inputs_ - weight.size(1), 0, padded_ - weight.size(0)});
   auto type = at::kFloat;
   if (arithmetic == Arithmetic::kBf16) type = at::kBFloat16;
   if (arithmetic == Arithmetic::kInt8) {
@@ -121,13 +128,13 @@ PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arith
   }
   const auto k = neighbours(arithmetic);
   const auto packed =
-      weight.to(type).view({panels_, kTile, inputs_ / k, k}).permute({0, 2, 1, 3}).contiguous();
+      weight.to(type).view({padded_ / panel_, panel_, inputs_ / k, k}).permute({0, 2, 1, 3}).contiguous();
   std::memcpy(values_.resize<std::byte>(static_cast<std::int64_t>(packed.nbytes())), packed.const_data_ptr(),
               packed.nbytes());
 }
 
 std::size_t PackedMatrix::bytes() const {
-  return static_cast<std::size_t>(panels_ * kTile * inputs_ * element_bytes(arithmetic_)) +
+  return static_cast<std::size_t>(padded_ * inputs_ * element_bytes(arithmetic_)) +
          (offsets_.size() + scales_.size()) * 4;
 }
 
@@ -135,12 +142,12 @@ void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int6
                            const RowKernels& kernels, float* out, std::int64_t stride) const {
   if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
     throw std::logic_error("activations of another shape than the weight's");
-  const auto first = group * kGroup, last = std::min(panels_, first + kGroup);
+  const auto first = group * kGroupColumns, columns = group_columns(group);
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
-    for (auto panel = first; panel < last; ++panel)
-      at::native::cpublas::brgemm(tiles * kTile, kTile, inputs_, inputs_, kTile, stride, false,
-                                  a + tile * kTile * inputs_, b + panel * kTile * inputs_,
-                                  c + (panel - first) * kTile, arithmetic_ != Arithmetic::kFp32);
+    for (std::int64_t column = 0; column < columns; column += panel_)
+      at::native::cpublas::brgemm(tiles * kTile, panel_, inputs_, inputs_, panel_, stride, false,
+                                  a + tile * kTile * inputs_, b + (first + column) * inputs_, c + column,
+                                  arithmetic_ != Arithmetic::kFp32);
   };
   switch (arithmetic_) {
     case Arithmetic::kFp32:
@@ -152,10 +159,10 @@ void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int6
     case Arithmetic::kInt8: {
       auto* sums = reinterpret_cast<std::int32_t*>(out);
       multiply_panels(rows.values_.data<unsigned char>(), values_.data<signed char>(), sums);
-      const auto column = static_cast<std::size_t>(first * kTile);
+      const auto column = static_cast<std::size_t>(first);
       for (std::int64_t row = 0; row < tiles * kTile; ++row)
         kernels.from_int32(sums + row * stride, &offsets_[column], &scales_[column],
-                           rows.scales_[static_cast<std::size_t>(tile * kTile + row)], group_columns(group),
+                           rows.scales_[static_cast<std::size_t>(tile * kTile + row)], columns,
                            out + row * stride);
       break;
     }

@@ -85,29 +85,31 @@ class Activations {
 };
 
 /// A weight [outputs, inputs] (several on one another where all multiply the same rows), cut into panels of
-/// 64 outputs as the kernels want them.
+/// as many outputs as the kernels are fastest with.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// fp32 weights; copied. Where `gated`, the one weight's second half is gates to its first half, and a
-  /// group of panels holds values, and then as many gates.
-  PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated = false);
+  /// group of panels holds values, and then as many gates. `panel`: outputs in each, 16, 32 or 64;
+  /// but for fp32, 64.
+  PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated, std::int64_t panel);
+  PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated = false)
+      : PackedMatrix(weights, arithmetic, gated, fastest_panel(arithmetic)) {}
+  static std::int64_t fastest_panel(Arithmetic arithmetic);  ///< Of this CPU.
 
   Arithmetic arithmetic() const { return arithmetic_; }
   std::int64_t inputs() const { return inputs_; }
   std::int64_t outputs() const { return outputs_; }
-  std::int64_t padded_outputs() const { return panels_ * kTile; }
-  std::int64_t groups() const { return (panels_ + kGroup - 1) / kGroup; }
+  std::int64_t padded_outputs() const { return padded_; }  ///< Up to a whole panel.
+  std::int64_t groups() const { return round_up(padded_, kGroupColumns) / kGroupColumns; }
   std::size_t bytes() const;
 
-  static constexpr std::int64_t kGroup =
-      4;  ///< Panels, as many as are computed before the rows are looked at.
-  static constexpr std::int64_t kGroupColumns = kGroup * kTile;
+  static constexpr std::int64_t kGroupColumns = 256;  ///< As many are computed before the rows are looked at.
   std::int64_t group_columns(std::int64_t group) const {  ///< With the padding of the last one.
-    return std::min(kGroup, panels_ - group * kGroup) * kTile;
+    return std::min(kGroupColumns, padded_ - group * kGroupColumns);
   }
   /// Multiply-adds of one tile of rows with one group, about: what parallel work is cut by.
-  std::int64_t group_cost() const { return kTile * std::min(kGroup, panels_) * kTile * inputs_; }
+  std::int64_t group_cost() const { return kTile * std::min(kGroupColumns, padded_) * inputs_; }
   /// `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, stride], of which the first group_columns()
   /// are set.
   void product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
@@ -115,8 +117,9 @@ class PackedMatrix {
 
  private:
   Arithmetic arithmetic_ = Arithmetic::kFp32;
-  std::int64_t inputs_ = 0, outputs_ = 0, panels_ = 0;
-  Buffer values_;                      // [panels, inputs / k, 64, k], k = 1, 2 (bf16) or 4 (int8) neighbours
+  std::int64_t inputs_ = 0, outputs_ = 0, padded_ = 0;
+  std::int64_t panel_ = 0;
+  Buffer values_;  // [panels, inputs / k, panel, k], k = 1, 2 (bf16) or 4 (int8) neighbours
   std::vector<std::int32_t> offsets_;  // of kInt8, [outputs]: 128 times the row's sum
   std::vector<float> scales_;          // of kInt8, [outputs]
 };

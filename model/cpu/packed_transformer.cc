@@ -6,20 +6,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "model/cpu/floats_of.h"
 #include "model/fast_form.h"
 
 namespace unroll {
-namespace {
-
-float* data(const at::Tensor& tensor) {
-  return tensor.mutable_data_ptr<float>();
-}
-
-const float* const_data(const at::Tensor& tensor) {
-  return tensor.const_data_ptr<float>();
-}
-
-}  // namespace
 
 bool cpu_supports(Arithmetic arithmetic) {
   if (row_kernels() == nullptr) return false;
@@ -92,11 +82,13 @@ PackedTransformer::Cell PackedTransformer::pack(const StateContainer& container)
 
 void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm) {
   activations_.resize(arithmetic_, count, columns);
+  const auto* gamma = norm ? const_data(norm->gamma) : nullptr;
+  const auto* beta = norm ? const_data(norm->beta) : nullptr;
   machine_.parallel(count, columns * kRowCost, [&](std::int64_t row, Buffer& room) {
     const float* values = rows[row];
     if (norm) {
       auto* normed = room.resize<float>(columns);
-      machine_.kernels.layer_norm(values, const_data(norm->gamma), const_data(norm->beta), columns, normed);
+      machine_.kernels.layer_norm(values, gamma, beta, columns, normed);
       values = normed;
     }
     activations_.set(row, values, machine_.kernels);
@@ -125,104 +117,18 @@ void PackedTransformer::add_product(const Activations& activations, const Packed
   });
 }
 
-void PackedTransformer::set_queries(const Attention& attention, Rows queries, Shape shape,
-                                    const std::optional<Tables>& tables) {
-  const auto dim = config_.dim_head, heads = config_.heads;
-  queries_.resize(attention_arithmetic_, shape.batch * heads, shape.length, dim);
-  machine_.parallel(shape.rows(), heads * dim * kRowCost, [&](std::int64_t row, Buffer& room) {
-    auto* query = room.resize<float>(dim);
-    const auto position = row % shape.length;
-    const auto place = tables ? (tables->cosine.size(0) - shape.length + position) * dim : 0;
-    for (std::int64_t head = 0; head < heads; ++head) {
-      std::copy_n(queries[row] + head * dim, dim, query);
-      if (attention.q_scale) machine_.kernels.unit_length(query, const_data(*attention.q_scale), dim);
-      if (tables)
-        machine_.kernels.rotate(query, const_data(tables->cosine) + place, const_data(tables->sine) + place,
-                                dim);
-      queries_.set(row / shape.length * heads + head, position, query, machine_.kernels);
-    }
-  });
-}
-
-void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions) {
-  keys_.resize(attention_arithmetic_, batch * attention.kv_heads, positions, config_.dim_head,
-               machine_.kernels);
-}
-
-void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape,
-                                 std::int64_t at, const std::optional<Tables>& tables) {
-  const auto dim = config_.dim_head, heads = attention.kv_heads;
-  machine_.parallel(shape.rows(), heads * dim * kScatterCost, [&](std::int64_t row, Buffer& room) {
-    auto* key = room.resize<float>(dim);
-    const auto position = at + row % shape.length;
-    const auto place = tables ? (tables->cosine.size(0) - keys_.positions() + position) * dim : 0;
-    for (std::int64_t head = 0; head < heads; ++head) {
-      std::copy_n(keys[row] + head * dim, dim, key);
-      if (attention.k_scale) machine_.kernels.unit_length(key, const_data(*attention.k_scale), dim);
-      if (tables)
-        machine_.kernels.rotate(key, const_data(tables->cosine) + place, const_data(tables->sine) + place,
-                                dim);
-      keys_.set(row / shape.length * heads + head, position, key, values[row] + head * dim, machine_.kernels);
-    }
-  });
-}
-
-void PackedTransformer::run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
-                                      std::int64_t head_stride, DistanceBias bias) {
-  TileAttention(queries_, keys_, shape.batch, attention.scale, past, bias)
-      .run({output.data, shape.length * output.stride, output.stride, head_stride}, machine_);
-}
-
 void PackedTransformer::prepare(States& states, Cell& cell) {
   const auto dim = config_.dim, count = states.before.size(0) * states.before.size(1);
   const Rows rows{state_rows_.resize<float>(count * dim), dim}, before{data(states.before), dim};
   const auto* places = const_data(cell.container.state_pos_ids);
-  const auto& norm = cell.container.state_norm;
+  const auto* gamma = const_data(cell.container.state_norm.gamma);
+  const auto* beta = const_data(cell.container.state_norm.beta);
   machine_.parallel(count, dim * kRowCost, [&](std::int64_t row, Buffer&) {
-    machine_.kernels.layer_norm(before[row], const_data(norm.gamma), const_data(norm.beta), dim, rows[row]);
+    machine_.kernels.layer_norm(before[row], gamma, beta, dim, rows[row]);
     machine_.kernels.add(rows[row], places + row % config_.num_state_vectors * dim, dim);
   });
   activate(rows, count, dim);
   product(cell.entry, states.entry);
-}
-
-void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past) {
-  const auto& attention = layer.layer.attn;
-  const auto inner = config_.inner_dim(), kv = config_.kv_dim();
-  const auto past_length = past.defined() ? past.size(2) : 0;
-  set_queries(attention, entry, shape, query_tables_);
-  open_keys(attention, shape.batch, past_length + shape.length);
-  if (past_length > 0) {
-    const auto memory = past.contiguous();
-    set_keys(attention, {data(memory[0]), kv}, {data(memory[1]), kv}, {shape.batch, past_length}, 0,
-             key_tables_);
-  }
-  const Rows keys{entry.data + inner, entry.stride}, values{keys.data + kv, entry.stride};
-  set_keys(attention, keys, values, shape, past_length, key_tables_);
-  const auto width = joined_width(layer.layer);
-  const auto bias = position_bias_.defined()
-                        ? DistanceBias{const_data(position_bias_), position_bias_.size(1)}
-                        : DistanceBias{};
-  run_attention(attention, shape, past_length, {joined_.resize<float>(shape.rows() * width), width},
-                config_.dim_head, bias);
-}
-
-void PackedTransformer::read(const PackedLayer& layer, Rows entry, Shape shape) {
-  const auto inner = config_.inner_dim(), kv = config_.kv_dim();
-  const auto reads = static_cast<std::int64_t>(layer.layer.reads_states.size());
-  const Rows joined{joined_.data<float>(), joined_width(layer.layer)};
-  for (std::int64_t i = 0; i < reads; ++i) {
-    const auto state = layer.layer.reads_states[static_cast<std::size_t>(i)];
-    auto& cell = this->cell(state);
-    const auto& attention = cell.container.to_state_cross_attn;
-    const Rows keys{states_[state].entry.data<float>(), cell.entry.padded_outputs()};
-    set_queries(attention, {entry.data + inner + 2 * kv + i * inner, entry.stride}, shape, std::nullopt);
-    open_keys(attention, shape.batch, config_.num_state_vectors);
-    set_keys(attention, keys, {keys.data + kv, keys.stride}, {shape.batch, config_.num_state_vectors}, 0,
-             std::nullopt);
-    run_attention(attention, shape, TileAttention::kSeesAll, {joined.data + (1 + i) * inner, joined.stride},
-                  config_.dim_head);
-  }
 }
 
 std::int64_t PackedTransformer::joined_width(const Layer& layer) const {
@@ -278,12 +184,13 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   activate(product(cell.out, state_rows_), slots.rows(), dim);
   auto after = at::empty(states.before.sizes(), states.before.options());
   const Rows old{data(states.before), dim}, next{data(after), dim};
+  const auto *bias = const_data(cell.container.gate.bias), *decay = const_data(cell.decay);
   multiply(activations_, cell.gate, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(cell.gate.group_columns(group), dim - column);
-    machine_.kernels.add(values, const_data(cell.container.gate.bias) + column, count);
+    machine_.kernels.add(values, bias + column, count);
     std::copy_n(old[row] + column, count, next[row] + column);
-    machine_.kernels.blend(next[row] + column, values, const_data(cell.decay) + column, count);
+    machine_.kernels.blend(next[row] + column, values, decay + column, count);
   });
   return after;
 }

@@ -1,0 +1,24 @@
+// The numbers of a contiguous fp32 tensor, for loops over rows: asked for once before a loop, as each time is
+// a call into LibTorch.
+#pragma once
+
+#include <optional>
+
+#include <ATen/core/Tensor.h>
+
+namespace unroll {
+
+inline float* data(const at::Tensor& tensor) {
+  return tensor.mutable_data_ptr<float>();
+}
+
+inline const float* const_data(const at::Tensor& tensor) {
+  return tensor.const_data_ptr<float>();
+}
+
+/// Null where there is none.
+inline const float* const_data(const std::optional<at::Tensor>& tensor) {
+  return tensor ? const_data(*tensor) : nullptr;
+}
+
+}  // namespace unroll
