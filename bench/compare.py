@@ -63,10 +63,6 @@ def best_rate(call, operations, seconds=1.0):
 def limit(dtype):
     """Multiplication alone, operations a second."""
     size = 2048
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    if dtype == "bf16":
-        a, b = a.bfloat16(), b.bfloat16()
-    product = lambda: torch.mm(a, b)
     if dtype == "int8":
         left = torch.randint(0, 255, (size, size), dtype=torch.uint8)
         right = torch.ops.onednn.qlinear_prepack(torch.randint(-127, 127, (size, size), dtype=torch.int8), [size, size])
@@ -74,6 +70,10 @@ def limit(dtype):
         product = lambda: torch.ops.onednn.qlinear_pointwise(
             left, 1.0, 128, right, scales, zeros, None, 1.0, 0, torch.bfloat16, "none", [], ""
         )
+    else:
+        number = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+        a, b = torch.randn(size, size).to(number), torch.randn(size, size).to(number)
+        product = lambda: torch.mm(a, b)
     return best_rate(product, 2 * size**3)
 
 

@@ -100,7 +100,7 @@ void Activations::set(std::int64_t row, const float* values, const RowKernels& k
 std::int64_t PackedMatrix::fastest_panel(Arithmetic arithmetic) {
   // AVX2 has registers for six rows by two vectors of a product's columns: of a wider panel too little stays
   // in the first-level cache until the next six rows.
-  return arithmetic == Arithmetic::kFp32 && !__builtin_cpu_supports("avx512f") ? 32 : 64;
+  return arithmetic == Arithmetic::kFp32 && !has_avx512() ? 32 : 64;
 }
 
 PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated,

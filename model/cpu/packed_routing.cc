@@ -7,6 +7,8 @@
 
 #include <ATen/ATen.h>
 
+#include "model/cpu/floats_of.h"
+
 namespace unroll {
 namespace {
 
@@ -16,7 +18,7 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 void unpack(const RoutedBlock& block, std::int64_t row, std::int64_t dim, float* out) {
   if (block.scales.defined()) {
     const auto* values = block.kv.const_data_ptr<std::int8_t>() + row * dim;
-    const auto scale = block.scales.const_data_ptr<float>()[row];
+    const auto scale = const_data(block.scales)[row];
     for (std::int64_t i = 0; i < dim; ++i) out[i] = scale * static_cast<float>(values[i]);
   } else {
     const auto* values = block.kv.const_data_ptr<at::BFloat16>() + row * dim;
@@ -43,8 +45,8 @@ void PackedRouting::search(const RoutedAttention& routed, const RoutedMemory& me
     }
   });
   auto rows = at::empty({count, width}, at::kFloat);
-  for (std::int64_t i = 0; i < count; ++i)
-    std::copy_n(route_queries[i], width, rows.mutable_data_ptr<float>() + i * width);
+  auto* row = data(rows);
+  for (std::int64_t i = 0; i < count; ++i) row = std::copy_n(route_queries[i], width, row);
   const PackedMatrix queries(std::array{rows}, Arithmetic::kFp32);
   top_ = std::min(routed.top, segments);
   chosen_.assign(static_cast<std::size_t>(count * top_), {kNone, 0});
@@ -89,22 +91,21 @@ void PackedRouting::attend(const RoutedAttention& routed, const RoutedMemory& me
   auto* values = keys + positions * kv_dim;
   auto* query = values + positions * kv_dim;
   auto* weights = query + dim;
+  const auto *k_scale = const_data(routed.attention.k_scale), *q_scale = const_data(routed.attention.q_scale);
   for (std::int64_t i = 0; i < positions; ++i) {
     const auto place = candidates[i / routed.segment].place;
     const auto& block = *memory[static_cast<std::size_t>(place / in_block)];
     const auto row = index * width + place % in_block * routed.segment + i % routed.segment;
     unpack(block, row, kv_dim, keys + i * kv_dim);
     unpack(block, batch * width + row, kv_dim, values + i * kv_dim);
-    if (!routed.attention.k_scale) continue;
+    if (!k_scale) continue;
     for (std::int64_t head = 0; head < kv_heads; ++head)
-      kernels.unit_length(keys + i * kv_dim + head * dim, routed.attention.k_scale->const_data_ptr<float>(),
-                          dim);
+      kernels.unit_length(keys + i * kv_dim + head * dim, k_scale, dim);
   }
   for (std::int64_t head = 0; head < heads; ++head) {
     const auto shared = kv_heads == 1 ? 0 : head * dim;
     std::copy_n(queries + head * dim, dim, query);
-    if (routed.attention.q_scale)
-      kernels.unit_length(query, routed.attention.q_scale->const_data_ptr<float>(), dim);
+    if (q_scale) kernels.unit_length(query, q_scale, dim);
     float most = kNone, sum = 0;
     for (std::int64_t i = 0; i < positions; ++i) {
       weights[i] =

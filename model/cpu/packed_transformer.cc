@@ -1,7 +1,6 @@
 #include "model/cpu/packed_transformer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -278,8 +277,8 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
 
 at::Tensor PackedTransformer::columns_of(Rows rows, Shape shape, std::int64_t columns) const {
   auto result = at::empty({shape.batch, shape.length, columns}, token_emb_.options());
-  for (std::int64_t row = 0; row < shape.rows(); ++row)
-    std::copy_n(rows[row], columns, data(result) + row * columns);
+  auto* out = data(result);
+  for (std::int64_t row = 0; row < shape.rows(); ++row) out = std::copy_n(rows[row], columns, out);
   return result;
 }
 

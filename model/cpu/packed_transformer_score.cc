@@ -7,13 +7,14 @@
 
 #include <ATen/ATen.h>
 
+#include "model/cpu/floats_of.h"
 #include "model/cpu/packed_transformer.h"
 
 namespace unroll {
 template <typename Seen>
 void PackedTransformer::each_logits(const at::Tensor& hidden, Seen&& seen) {
   const auto rows = hidden.contiguous();
-  activate({rows.mutable_data_ptr<float>(), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
+  activate({data(rows), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
   multiply(activations_, logits_, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
     const auto count = std::min(logits_.group_columns(group), config_.num_tokens - column);
@@ -70,8 +71,9 @@ void PackedTransformer::score_block(const at::Tensor& hidden, const Scored& bloc
 
 at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {
   auto result = at::empty({hidden.size(0), config_.num_tokens}, hidden.options());
+  auto* out = data(result);
   each_logits(hidden, [&](std::int64_t row, std::int64_t column, std::span<const float> logits) {
-    std::ranges::copy(logits, result.mutable_data_ptr<float>() + row * config_.num_tokens + column);
+    std::ranges::copy(logits, out + row * config_.num_tokens + column);
   });
   return result;
 }

@@ -53,6 +53,9 @@ struct RowKernels {
   void (*add_scaled)(float* x, const float* y, float factor, std::int64_t count);
 };
 
+/// F, BW, DQ and VL: what the row loops are compiled for, and what oneDNN asks for, too.
+bool has_avx512();
+
 /// For this CPU; null where it has no AVX2.
 const RowKernels* row_kernels();
 

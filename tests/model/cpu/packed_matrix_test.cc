@@ -24,7 +24,7 @@ Activations activations_of(const at::Tensor& rows, Arithmetic arithmetic) {
 
 at::Tensor multiplied(const at::Tensor& rows, const PackedMatrix& weight, int threads = 2) {
   Machine machine(threads, *row_kernels());
-  auto result = at::empty({(rows.size(0) + kTile - 1) / kTile * kTile, weight.padded_outputs()});
+  auto result = at::empty({round_up(rows.size(0), kTile), weight.padded_outputs()});
   multiply(activations_of(rows, weight.arithmetic()), weight, machine, result.mutable_data_ptr<float>());
   return result.narrow(0, 0, rows.size(0)).narrow(1, 0, weight.outputs());
 }
