@@ -58,9 +58,9 @@ int write_vectors(const EmbedOptions& options) {
   if (is_binary(shared.format) && shared.out.empty())
     throw CommandError("--format " + shared.format + " is not for a terminal; name a file with --out FILE",
                        kExitUsage);
+  const std::unique_ptr<Reader> reader = make_reader(shared);
   const std::string& file = options.files.front();
   Source source = Source::open(file);
-  const std::unique_ptr<Reader> reader = make_reader(shared);
   if (is_binary(shared.format)) {
     EmbedIndex index = embedded_index(*reader, source, options.segment_tokens);
     index.file = file == "-" ? source.name() : fs::absolute(file).lexically_normal().string();
@@ -101,6 +101,16 @@ std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, cons
     indexes.push_back(std::move(index));
   }
   return indexes;
+}
+
+/// A file may say that it is of this model, and not be.
+void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<std::string>& files,
+                      std::size_t dim) {
+  for (std::size_t i = 0; i < indexes.size(); ++i) {
+    if (indexes[i].size() > 0 && indexes[i].dim != dim)
+      throw CommandError(files[i] + " holds vectors of " + std::to_string(indexes[i].dim) + " numbers, not " +
+                         std::to_string(dim) + "; make it anew with 'unroll embed'");
+  }
 }
 
 /// A segment's first words, on a line; nothing where the document is not at hand any more.
@@ -147,6 +157,7 @@ int look_for(const EmbedOptions& options) {
   const std::vector<EmbedIndex> indexes = read_indexes(options.files, checkpoint_of(*reader));
   Source source = source_of_text(options.query);
   const EmbedIndex query = embedded_index(*reader, source, options.segment_tokens);
+  check_dimensions(indexes, options.files, query.dim);
   ResultWriter writer(options.shared.out);
   ordered_json results = ordered_json::array();
   for (const EmbedHit& hit :

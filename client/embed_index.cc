@@ -2,18 +2,20 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <numeric>
-
-#include <ATen/ATen.h>
 
 #include "client/command_error.h"
 #include "model/atomic_file.h"
-#include "model/safetensors.h"
+#include "model/safetensors_file.h"
 
 namespace unroll {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::string_view kVectors = "F32", kOffsets = "I64";
+constexpr const char* kFormat = "unroll embed 2";
 
 static_assert(std::endian::native == std::endian::little, "the files' numbers are little-endian");
 
@@ -43,14 +45,20 @@ std::string npy_head(std::size_t rows, std::size_t columns) {
 }
 
 template <typename Number>
-at::Tensor tensor_of(const std::vector<Number>& numbers, at::IntArrayRef shape, at::ScalarType type) {
-  return at::from_blob(const_cast<Number*>(numbers.data()), shape, type);
+StoredTensor stored(std::string name, std::string_view dtype, const std::vector<Number>& numbers,
+                    std::vector<std::int64_t> shape) {
+  return {std::move(name), dtype, std::move(shape), numbers.data(), numbers.size() * sizeof(Number)};
 }
 
 template <typename Number>
-std::vector<Number> numbers_of(const at::Tensor& tensor) {
-  const at::Tensor whole = tensor.contiguous();
-  return {whole.const_data_ptr<Number>(), whole.const_data_ptr<Number>() + whole.numel()};
+std::vector<Number> numbers_of(const StoredTensor& tensor) {
+  std::vector<Number> numbers(tensor.size / sizeof(Number));
+  if (!numbers.empty()) std::memcpy(numbers.data(), tensor.data, tensor.size);
+  return numbers;
+}
+
+bool is_matrix(const StoredTensor* tensor, std::string_view dtype) {
+  return tensor && tensor->dtype == dtype && tensor->shape.size() == 2;
 }
 
 }  // namespace
@@ -75,11 +83,11 @@ void write_embed_index(const EmbedIndex& index, const std::string& format,
                        const std::filesystem::path& file) {
   const auto rows = static_cast<std::int64_t>(index.size()), columns = static_cast<std::int64_t>(index.dim);
   if (format == "safetensors") {
-    write_safetensors(file,
-                      {{"segments", tensor_of(index.segments, {rows, columns}, at::kFloat)},
-                       {"offsets", tensor_of(index.offsets, {rows, 2}, at::kLong)},
-                       {"document", tensor_of(index.document, {columns}, at::kFloat)}},
-                      {{"format", "unroll embed 2"}, {"model", index.model}, {"file", index.file}});
+    write_stored_tensors(file,
+                         {stored("segments", kVectors, index.segments, {rows, columns}),
+                          stored("offsets", kOffsets, index.offsets, {rows, 2}),
+                          stored("document", kVectors, index.document, {columns})},
+                         {{"format", kFormat}, {"model", index.model}, {"file", index.file}});
     return;
   }
   AtomicFile out(file);
@@ -89,15 +97,13 @@ void write_embed_index(const EmbedIndex& index, const std::string& format,
 }
 
 EmbedIndex read_embed_index(const std::filesystem::path& file) {
-  std::map<std::string, std::string> about;
-  const TensorMap tensors = read_safetensors(file, &about);
-  const auto segments = tensors.find("segments"), offsets = tensors.find("offsets"),
-             document = tensors.find("document");
-  const bool ours =
-      about["format"] == "unroll embed 2" && segments != tensors.end() && offsets != tensors.end() &&
-      document != tensors.end() && segments->second.dim() == 2 &&
-      segments->second.scalar_type() == at::kFloat && offsets->second.scalar_type() == at::kLong &&
-      offsets->second.numel() == 2 * segments->second.size(0) && document->second.scalar_type() == at::kFloat;
+  SafetensorsFile tensors = map_safetensors(file);
+  auto& about = tensors.metadata;
+  const auto *segments = tensors.find("segments"), *offsets = tensors.find("offsets"),
+             *document = tensors.find("document");
+  const bool ours = about["format"] == kFormat && is_matrix(segments, kVectors) &&
+                    is_matrix(offsets, kOffsets) && offsets->shape[0] == segments->shape[0] &&
+                    offsets->shape[1] == 2 && document && document->dtype == kVectors;
   if (!ours) {
     throw CommandError(file.string() +
                        " is not an index of this version's; make it anew with 'unroll embed FILE "
@@ -107,10 +113,10 @@ EmbedIndex read_embed_index(const std::filesystem::path& file) {
   EmbedIndex index;
   index.model = about["model"];
   index.file = about["file"];
-  index.dim = static_cast<std::size_t>(segments->second.size(1));
-  index.segments = numbers_of<float>(segments->second);
-  index.offsets = numbers_of<std::int64_t>(offsets->second);
-  index.document = numbers_of<float>(document->second);
+  index.dim = static_cast<std::size_t>(segments->shape[1]);
+  index.segments = numbers_of<float>(*segments);
+  index.offsets = numbers_of<std::int64_t>(*offsets);
+  index.document = numbers_of<float>(*document);
   return index;
 }
 

@@ -1,11 +1,8 @@
-// The safetensors format (huggingface/safetensors): 8 bytes little-endian header length, a JSON header of
-// names, types, shapes and byte ranges, then the data. Read by memory map; every length and offset in the
-// header is checked first.
+// LibTorch's tensors from and to safetensors files (safetensors_file.h says what those are).
 #pragma once
 
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +16,7 @@ using TensorMap = std::map<std::string, at::Tensor>;
 TensorMap read_safetensors(const std::filesystem::path& file,
                            std::map<std::string, std::string>* metadata = nullptr);
 
-/// Writes to a temporary file beside it, syncs, renames: a reader sees the old file or the new one.
+/// A reader sees the old file or the new one.
 void write_safetensors(const std::filesystem::path& file, const TensorMap& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

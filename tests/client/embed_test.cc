@@ -91,6 +91,13 @@ TEST_F(EmbedFiles, WhatDoesNotFitIsSaid) {
   expect_failure(embedded({"embed", "--query", "rain", path("model/model.safetensors")}), "is not an index",
                  "--format safetensors");
   expect_failure(embedded({"embed", "--query", "rain", path("missing")}), "missing", "");
+  EmbedIndex narrow = read_embed_index(file);
+  narrow.dim /= 2;
+  narrow.segments.resize(narrow.size() * narrow.dim);
+  narrow.document.resize(narrow.dim);
+  write_embed_index(narrow, "safetensors", path("narrow.index"));
+  expect_failure(embedded({"embed", "--query", "rain", path("narrow.index")}),
+                 "narrow.index holds vectors of", "make it anew");
   expect_failure(embedded({"embed", path("book.txt"), "--format", "npy"}), "not for a terminal", "--out FILE",
                  2);
   expect_failure(embedded({"embed", path("book.txt"), path("a.log")}), "one document", "unroll batch", 2);
