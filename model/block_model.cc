@@ -115,6 +115,18 @@ std::optional<DeviceStates> room_for_states(at::Device device) {
   return DeviceStates(at::accelerator::getMemoryInfo(device.index()).first / 2);
 }
 
+/// What a document's last block leaves once its memories have grown to their length, but for routed memory;
+/// the numbers are none.
+Recurrence full_recurrence(const ModelConfig& config) {
+  Recurrence full;
+  if (const auto length = memory_length(config); length > 0)
+    full.memories.assign(static_cast<std::size_t>(config.depth),
+                         at::empty({2, 1, length, config.kv_dim()}, at::kFloat));
+  full.states.assign(config.recurrent_layers.size(),
+                     at::empty({1, config.num_state_vectors, config.dim}, at::kFloat));
+  return full;
+}
+
 class TorchBlockModel final : public BlockModel {
  public:
   TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint)
@@ -123,19 +135,9 @@ class TorchBlockModel final : public BlockModel {
         launch_(network_->device().is_cpu() ? info_.batch : (info_.batch + 1) / 2),
         on_device_(room_for_states(network_->device())),
         checkpoint_(checkpoint) {
-    const c10::InferenceMode guard;
-    Recurrence recurrence;
-    const auto tokens = at::zeros({1, info_.block_width}, at::kLong);
     const auto& config = network_->config();
-    // Compressed memories, and those of several blocks, grow for a few blocks before they are full.
-    for (bool grows = true; grows;) {
-      network_->forward_block(tokens, recurrence);
-      recurrence.routed.clear();  // it takes many blocks, and what it then takes is known
-      const auto bytes = BlockState(recurrence, 0, new_cache(nullptr), checkpoint_).bytes();
-      grows = bytes > info_.state_bytes && memory_length(config) > config.block_width;
-      info_.state_bytes = std::max(info_.state_bytes, bytes);
-    }
-    info_.state_bytes += routed_memory_bytes(config);
+    info_.state_bytes = BlockState(full_recurrence(config), 0, new_cache(nullptr), checkpoint_).bytes() +
+                        routed_memory_bytes(config);
   }
 
   const ModelInfo& info() const override { return info_; }

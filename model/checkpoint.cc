@@ -1,6 +1,7 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -166,7 +167,14 @@ at::Tensor dequantize(const std::string& name, const at::Tensor& stored, const a
   if (scale.scalar_type() != at::kFloat || scale.dim() != 1 || scale.size(0) != stored.size(0))
     throw std::runtime_error("tensor " + name + kScaleSuffix + " is not F32 [" +
                              std::to_string(stored.size(0)) + "], one scale for each row of " + name);
-  return stored.to(at::kFloat) * scale.unsqueeze(1);
+  return stored.to(at::kFloat).mul_(scale.unsqueeze(1));
+}
+
+/// Without tensors in between: a NaN is the least and the largest of those it is among.
+bool all_finite(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return true;
+  const auto [least, most] = at::aminmax(tensor);
+  return std::isfinite(least.item<float>()) && std::isfinite(most.item<float>());
 }
 
 at::Tensor to_fp32(const std::string& name, const TensorMap& stored) {
@@ -187,7 +195,7 @@ at::Tensor to_fp32(const std::string& name, const TensorMap& stored) {
       throw std::runtime_error("tensor " + name + " has the type " + c10::toString(tensor.scalar_type()) +
                                "; parameters are F32, BF16, F16 or I8");
   }
-  if (!at::isfinite(result).all().item<bool>())
+  if (!all_finite(result))
     throw std::runtime_error(
         "tensor " + name +
         " holds values that are not finite numbers; the file is damaged or its training diverged");

@@ -1,6 +1,7 @@
 #include "model/load_network.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -112,12 +113,16 @@ LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOp
   for (const auto& [name, tensor] : definition.parameters()) {
     if (BlockRecurrentTransformer::is_trainable(name)) loaded.parameters += tensor.numel();
   }
-  loaded.fingerprint = fingerprint(definition.config(), definition.parameters(), loaded.dtype);
+  // It reads every weight, as packing does: side by side.
+  auto of_weights = std::async(std::launch::async, [&] {
+    return fingerprint(definition.config(), definition.parameters(), loaded.dtype);
+  });
   if (packed) {
     loaded.network = std::make_unique<PackedTransformer>(definition, arithmetic_of(loaded.dtype));
   } else if (device.is_cuda()) {
     loaded.network = gpu_form(definition, options, loaded.dtype);
   }
+  loaded.fingerprint = of_weights.get();
   if (!loaded.network) loaded.network = std::make_unique<PlainNetwork>(std::move(definition));
   return loaded;
 }

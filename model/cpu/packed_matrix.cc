@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 #include <sys/mman.h>
 
@@ -106,7 +107,9 @@ std::int64_t PackedMatrix::fastest_panel(Arithmetic arithmetic) {
 PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated,
                            std::int64_t panel)
     : arithmetic_(arithmetic), panel_(panel) {
-  auto weight = at::cat(std::vector<at::Tensor>(weights.begin(), weights.end()), 0).to(at::kCPU, at::kFloat);
+  auto weight = weights.size() == 1 ? weights.front()
+                                    : at::cat(std::vector<at::Tensor>(weights.begin(), weights.end()), 0);
+  weight = weight.to(at::kCPU, at::kFloat).contiguous();
   outputs_ = weight.size(0);
   if (gated) {
     outputs_ /= 2;
@@ -114,7 +117,8 @@ PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arith
   }
   inputs_ = round_up(weight.size(1), kLine / element_bytes(arithmetic));
   padded_ = round_up(weight.size(0), panel_);
-  weight = at::constant_pad_nd(weight, {0, inputs_ - weight.size(1), 0, padded_ - weight.size(0)});
+  if (inputs_ != weight.size(1) || padded_ != weight.size(0))
+    weight = at::constant_pad_nd(weight, {0, inputs_ - weight.size(1), 0, padded_ - weight.size(0)});
   auto type = at::kFloat;
   if (arithmetic == Arithmetic::kBf16) type = at::kBFloat16;
   if (arithmetic == Arithmetic::kInt8) {
@@ -126,11 +130,22 @@ PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arith
     offsets_.assign(offset.const_data_ptr<std::int32_t>(),
                     offset.const_data_ptr<std::int32_t>() + offset.numel());
   }
-  const auto k = neighbours(arithmetic);
-  const auto packed =
-      weight.to(type).view({padded_ / panel_, panel_, inputs_ / k, k}).permute({0, 2, 1, 3}).contiguous();
-  std::memcpy(values_.resize<std::byte>(static_cast<std::int64_t>(packed.nbytes())), packed.const_data_ptr(),
-              packed.nbytes());
+  fill(weight.to(type));
+}
+
+void PackedMatrix::fill(const at::Tensor& weight) {
+  // Neighbours are 4 bytes together, whatever the arithmetic: each row's stand in a column of its panel.
+  constexpr std::int64_t kPiece = kLine / 4;
+  const auto columns = weight.size(1) / neighbours(arithmetic_);
+  const auto* rows = static_cast<const std::uint32_t*>(weight.const_data_ptr());
+  auto* out = values_.resize<std::uint32_t>(padded_ * columns);
+  at::parallel_for(0, padded_ / panel_, 1, [&](std::int64_t first, std::int64_t last) {
+    for (auto row = first * panel_; row < last * panel_; row += panel_)
+      for (std::int64_t piece = 0; piece < columns; piece += kPiece)
+        for (std::int64_t i = 0; i < panel_; ++i)
+          for (auto column = piece; column < std::min(columns, piece + kPiece); ++column)
+            out[row * columns + column * panel_ + i] = rows[(row + i) * columns + column];
+  });
 }
 
 std::size_t PackedMatrix::bytes() const {

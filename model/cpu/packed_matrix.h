@@ -116,6 +116,8 @@ class PackedMatrix {
                const RowKernels& kernels, float* out, std::int64_t stride = kGroupColumns) const;
 
  private:
+  void fill(const at::Tensor& weight);
+
   Arithmetic arithmetic_ = Arithmetic::kFp32;
   std::int64_t inputs_ = 0, outputs_ = 0, padded_ = 0;
   std::int64_t panel_ = 0;
