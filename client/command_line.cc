@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* kDescription =
     "Reads documents of any length (books, logs) in constant memory, and tells how surprising each part is.";
+constexpr const char* kVersionFlag = "--version";
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 failed, 2 the command line is wrong. 'unroll COMMAND --help' shows a command's "
     "flags.\n"
@@ -30,7 +31,7 @@ std::vector<std::string> split(const std::string& text, char separator) {
 CommandLine::CommandLine() : app_(kDescription, "unroll") {
   app_.footer(kFooter);
   app_.require_subcommand(1);
-  app_.set_version_flag("--version", "unroll " UNROLL_VERSION, "Print the version and exit");
+  app_.set_version_flag(kVersionFlag, "unroll " UNROLL_VERSION, "Print the version and exit");
   app_.set_help_flag("-h,--help", "Print this help and exit");
   app_.get_formatter()->column_width(34);
 }
@@ -40,6 +41,10 @@ void CommandLine::on(CLI::App* command, std::function<int()> action) {
 }
 
 int CommandLine::run(int argc, const char* const* argv) {
+  if (otherwise_ && !begins_with_ours(argc, argv)) {
+    action_ = [this] { return otherwise_(), kExitFailed; };
+    return run_action();
+  }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -48,6 +53,12 @@ int CommandLine::run(int argc, const char* const* argv) {
     return kExitUsage;
   }
   return run_action();
+}
+
+bool CommandLine::begins_with_ours(int argc, const char* const* argv) const {
+  const std::string first = argc > 1 ? argv[1] : "";
+  return first == kVersionFlag ||
+         !app_.get_subcommands([&](const CLI::App* command) { return command->get_name() == first; }).empty();
 }
 
 int CommandLine::finish(int exit_code) {

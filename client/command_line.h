@@ -22,17 +22,22 @@ class CommandLine {
   CLI::App& app() { return app_; }
   /// What the command does once the command line is understood; its result is the exit code.
   void on(CLI::App* command, std::function<int()> action);
+  /// Another program has commands that this tree has not: `replace` puts it in this one's place where the
+  /// first word is none of this tree's. Throws CommandError where it cannot.
+  void otherwise(std::function<void()> replace) { otherwise_ = std::move(replace); }
   /// Parses and runs. Writes help and errors; never throws.
   int run(int argc, const char* const* argv);
 
  private:
   std::string usage_problem(int argc, const char* const* argv, const CLI::ParseError& error) const;
   int run_action();
+  bool begins_with_ours(int argc, const char* const* argv) const;
   /// The exit code; another where what was printed did not get out.
   static int finish(int exit_code);
 
   CLI::App app_;
   std::function<int()> action_;
+  std::function<void()> otherwise_;
 };
 
 /// --model, --device, --dtype, and for what may be read by a daemon --socket, --embedded and --verbose.
@@ -53,18 +58,37 @@ void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.
-void add_read_commands(CommandLine& line);    ///< score, anomaly, summarize, embed, run
-void add_embed_command(CommandLine& line);    ///< embed; by add_read_commands()
-void add_batch_command(CommandLine& line);    ///< batch
-void add_follow_command(CommandLine& line);   ///< follow
-void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, status, reload, top
-void add_top_command(CommandLine& line);      ///< top; by add_daemon_commands()
-void add_model_commands(CommandLine& line);   ///< plugin list, model info|convert, logits
-void add_plugin_author_commands(CommandLine& line, CLI::App& plugin);  ///< plugin check|new
-void add_training_commands(CommandLine& line);                         ///< prepare, train, eval, bench
-void add_train_commands(CommandLine& line);    ///< prepare, train; by add_training_commands()
-void add_adapt_command(CommandLine& line);     ///< adapt
-void add_generate_command(CommandLine& line);  ///< generate
-void add_shell_commands(CommandLine& line);    ///< completion, man
+void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
+void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
+void add_batch_command(CommandLine& line);      ///< batch
+void add_follow_command(CommandLine& line);     ///< follow
+void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status, reload, top
+void add_top_command(CommandLine& line);        ///< top; by add_daemon_commands()
+void add_plugin_commands(CommandLine& line);    ///< plugin list|check|new
+void add_model_commands(CommandLine& line);     ///< model info|convert, logits
+void add_training_commands(CommandLine& line);  ///< prepare, train, eval, bench
+void add_train_commands(CommandLine& line);     ///< prepare, train; by add_training_commands()
+void add_adapt_command(CommandLine& line);      ///< adapt
+void add_generate_command(CommandLine& line);   ///< generate
+void add_shell_commands(CommandLine& line);     ///< completion, man
+
+/// What `unroll` does by itself: LibTorch is not needed unless a document is to be read without a daemon.
+inline void add_client_commands(CommandLine& line) {
+  add_read_commands(line);
+  add_batch_command(line);
+  add_follow_command(line);
+  add_daemon_commands(line);
+  add_plugin_commands(line);
+}
+
+/// All there are: what `unroll-local` does.
+inline void add_all_commands(CommandLine& line) {
+  add_client_commands(line);
+  add_model_commands(line);
+  add_training_commands(line);
+  add_adapt_command(line);
+  add_generate_command(line);
+  add_shell_commands(line);
+}
 
 }  // namespace unroll

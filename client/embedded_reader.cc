@@ -250,8 +250,10 @@ class EmbeddedReader : public Reader {
 
 }  // namespace
 
-std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model, const ModelOptions& options,
+std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
                                              const std::filesystem::path& journal) {
+  const auto model = model_folder(options.model);
+  if (options.verbose) std::cerr << "unroll: reading in this process; loading " << model.string() << '\n';
   auto vocabulary = Vocabulary::load(model / "tokenizer.model");
   PluginOptions workers;
   workers.workers = true;
@@ -260,7 +262,7 @@ std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model,
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
     std::cerr << "unroll: " << problem << '\n';
   }
-  std::shared_ptr<BlockModel> blocks = load_block_model(model, options);
+  std::shared_ptr<BlockModel> blocks = load_block_model(model, model_options(options));
   EngineOptions engine;
   engine.journal = journal;
   // Whoever gave a journal may come back for a document after a long while.

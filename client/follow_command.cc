@@ -103,13 +103,13 @@ class Following {
   }
 
   int run() {
+    const std::unique_ptr<Reader> reader = make_reader(options_.shared, memory_.journal());
     std::unique_ptr<FollowedPump> made = make_pump();
     FollowedPump& pump = *made;
     Source source = Source::pumped(name_of(options_), std::move(made));
     FollowView view(
         {options_.shared.format, source.name(), options_.threshold, options_.alert_rate.has_value()}, pump,
         before_.printed);
-    const std::unique_ptr<Reader> reader = make_reader(options_.shared, memory_.journal());
     try {
       reader->read(source, request_, events(pump, view));
     } catch (const Stopped&) {

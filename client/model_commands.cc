@@ -1,5 +1,4 @@
-// plugin list, model info|convert, logits.
-#include <array>
+// model info|convert, logits.
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -11,7 +10,6 @@
 #include "client/view.h"
 #include "model/checkpoint.h"
 #include "model/logits.h"
-#include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
 namespace unroll {
@@ -25,52 +23,6 @@ struct ModelCommandOptions {
   fs::path tokens, from, to;
   std::string dtype = "bf16";
 };
-
-// --- plugins
-
-ordered_json plugin_object(const PluginInfo& plugin) {
-  constexpr std::array kWants = {std::pair{UNROLL_WANT_ENTROPY, "entropy"},
-                                 std::pair{UNROLL_WANT_HIDDEN, "hidden"}, std::pair{UNROLL_WANT_TEXT, "text"},
-                                 std::pair{UNROLL_WANT_TOP_K, "top_k"}};
-  ordered_json wants = ordered_json::array();
-  for (const auto& [bit, name] : kWants) {
-    if ((plugin.wants & bit) != 0) wants.push_back(name);
-  }
-  auto options = ordered_json::parse(plugin.options, nullptr, false);  // null where it tells none
-  return {{"name", plugin.name},
-          {"version", plugin.version},
-          {"description", plugin.description},
-          {"wants", std::move(wants)},
-          {"options", options.is_discarded() ? ordered_json(nullptr) : std::move(options)},
-          {"library", plugin.library.string()}};
-}
-
-int list_plugins(const ModelCommandOptions& options) {
-  PluginOptions workers;
-  workers.workers = true;
-  PluginRegistry registry(std::move(workers));
-  const fs::path folder = default_plugin_directory();
-  const std::vector<std::string> problems = registry.load_directory(folder);
-  ResultWriter writer(options.shared.out);
-  if (options.shared.format == "json") {
-    ordered_json list = ordered_json::array();
-    for (const PluginInfo& plugin : registry.plugins()) list.push_back(plugin_object(plugin));
-    writer.write(to_line({{"folder", folder.string()}, {"plugins", std::move(list)}}) + "\n");
-  } else {
-    for (const PluginInfo& plugin : registry.plugins()) {
-      writer.write(left(plugin.name, 14) + left(one_line(plugin.version), 10) + one_line(plugin.description) +
-                   "\n");
-    }
-  }
-  writer.flush();
-  for (const std::string& problem : problems) std::cerr << "unroll: " << problem << '\n';
-  if (registry.plugins().empty()) {
-    throw CommandError("no plugins in " + folder.string() + "; set UNROLL_PLUGIN_PATH to their folder");
-  }
-  return problems.empty() ? 0 : kExitFailed;
-}
-
-// --- models
 
 /// The types of numbers that the checkpoint stores.
 ordered_json stored_types(const fs::path& folder) {
@@ -145,17 +97,6 @@ int run_logits(const ModelCommandOptions& options) {
 
 // --- the tree
 
-void add_plugin(CommandLine& line) {
-  CLI::App* plugin =
-      line.app().add_subcommand("plugin", "The plugins that are there, and whether one is sound");
-  plugin->require_subcommand(1);
-  auto options = std::make_shared<ModelCommandOptions>();
-  CLI::App* command = plugin->add_subcommand("list", "The plugins that are installed");
-  add_format_flags(*command, options->shared, "text|json");
-  line.on(command, [options] { return list_plugins(*options); });
-  add_plugin_author_commands(line, *plugin);
-}
-
 void add_model(CommandLine& line) {
   CLI::App* model =
       line.app().add_subcommand("model", "What a model is, and the same model in other numbers");
@@ -197,7 +138,6 @@ void add_logits(CommandLine& line) {
 }  // namespace
 
 void add_model_commands(CommandLine& line) {
-  add_plugin(line);
   add_model(line);
   add_logits(line);
 }

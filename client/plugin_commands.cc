@@ -1,4 +1,4 @@
-// For authors of plugins: plugin check|new.
+// plugin list, and for authors of plugins: plugin check|new.
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -13,12 +13,59 @@
 #include "client/command_error.h"
 #include "client/command_line.h"
 #include "client/terminal.h"
+#include "client/text.h"
+#include "client/view.h"
 #include "plugin_templates.h"
+#include "plugins/host.h"
+#include "plugins/program_prefix.h"
 
 namespace unroll {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+ordered_json plugin_object(const PluginInfo& plugin) {
+  constexpr std::array kWants = {std::pair{UNROLL_WANT_ENTROPY, "entropy"},
+                                 std::pair{UNROLL_WANT_HIDDEN, "hidden"}, std::pair{UNROLL_WANT_TEXT, "text"},
+                                 std::pair{UNROLL_WANT_TOP_K, "top_k"}};
+  ordered_json wants = ordered_json::array();
+  for (const auto& [bit, name] : kWants) {
+    if ((plugin.wants & bit) != 0) wants.push_back(name);
+  }
+  auto options = ordered_json::parse(plugin.options, nullptr, false);  // null where it tells none
+  return {{"name", plugin.name},
+          {"version", plugin.version},
+          {"description", plugin.description},
+          {"wants", std::move(wants)},
+          {"options", options.is_discarded() ? ordered_json(nullptr) : std::move(options)},
+          {"library", plugin.library.string()}};
+}
+
+int list_plugins(const SharedOptions& options) {
+  PluginOptions workers;
+  workers.workers = true;
+  PluginRegistry registry(std::move(workers));
+  const fs::path folder = default_plugin_directory();
+  const std::vector<std::string> problems = registry.load_directory(folder);
+  ResultWriter writer(options.out);
+  if (options.format == "json") {
+    ordered_json list = ordered_json::array();
+    for (const PluginInfo& plugin : registry.plugins()) list.push_back(plugin_object(plugin));
+    writer.write(to_line({{"folder", folder.string()}, {"plugins", std::move(list)}}) + "\n");
+  } else {
+    for (const PluginInfo& plugin : registry.plugins()) {
+      writer.write(left(plugin.name, 14) + left(one_line(plugin.version), 10) + one_line(plugin.description) +
+                   "\n");
+    }
+  }
+  writer.flush();
+  for (const std::string& problem : problems) std::cerr << "unroll: " << problem << '\n';
+  if (registry.plugins().empty()) {
+    throw CommandError("no plugins in " + folder.string() + "; set UNROLL_PLUGIN_PATH to their folder");
+  }
+  return problems.empty() ? 0 : kExitFailed;
+}
 
 struct CheckOptions {
   fs::path file;
@@ -28,8 +75,7 @@ struct CheckOptions {
 
 /// The program that checks takes this one's place: its report and exit status are the command's.
 int check_plugin(const CheckOptions& options) {
-  const fs::path program =
-      fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "libexec/unroll/unroll-plugin-check";
+  const fs::path program = program_prefix() / "libexec/unroll/unroll-plugin-check";
   const bool colour = options.format == "text" && terminal_of(STDOUT_FILENO).colour;
   const std::string format = colour ? "coloured" : options.format, timeout = std::to_string(options.timeout);
   const std::string file = fs::absolute(options.file).string();
@@ -107,9 +153,14 @@ int write_plugin(const NewOptions& options) {
   return 0;
 }
 
-}  // namespace
+void add_list(CommandLine& line, CLI::App& plugin) {
+  auto options = std::make_shared<SharedOptions>();
+  CLI::App* command = plugin.add_subcommand("list", "The plugins that are installed");
+  add_format_flags(*command, *options, "text|json");
+  line.on(command, [options] { return list_plugins(*options); });
+}
 
-void add_plugin_author_commands(CommandLine& line, CLI::App& plugin) {
+void add_check(CommandLine& line, CLI::App& plugin) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* command =
       plugin.add_subcommand("check", "Load a plugin and try everything that the host will ask of it");
@@ -128,15 +179,30 @@ void add_plugin_author_commands(CommandLine& line, CLI::App& plugin) {
       ->type_name("PROGRAM")
       ->capture_default_str();
   line.on(command, [options] { return check_plugin(*options); });
+}
 
-  auto fresh = std::make_shared<NewOptions>();
-  command = plugin.add_subcommand("new", "Write a folder with a small plugin in it, to go on from");
-  command->add_option("NAME", fresh->name, "The plugin's name, and the folder's")->required()->type_name("");
-  command->add_option("--language", fresh->language, "What to write it in")
+void add_new(CommandLine& line, CLI::App& plugin) {
+  auto options = std::make_shared<NewOptions>();
+  CLI::App* command = plugin.add_subcommand("new", "Write a folder with a small plugin in it, to go on from");
+  command->add_option("NAME", options->name, "The plugin's name, and the folder's")
+      ->required()
+      ->type_name("");
+  command->add_option("--language", options->language, "What to write it in")
       ->type_name("c|c++|python")
       ->check(one_of({"c", "c++", "python"}))
       ->capture_default_str();
-  line.on(command, [fresh] { return write_plugin(*fresh); });
+  line.on(command, [options] { return write_plugin(*options); });
+}
+
+}  // namespace
+
+void add_plugin_commands(CommandLine& line) {
+  CLI::App* plugin =
+      line.app().add_subcommand("plugin", "The plugins that are there, and whether one is sound");
+  plugin->require_subcommand(1);
+  add_list(line, *plugin);
+  add_check(line, *plugin);
+  add_new(line, *plugin);
 }
 
 }  // namespace unroll

@@ -31,8 +31,8 @@ struct ReadOptions {
 using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
 
 int read_one(const ReadOptions& options, const PluginRequest& plugin, const MakeView& make_view) {
-  Source source = Source::open(options.file);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  Source source = Source::open(options.file);
   ResultWriter writer(options.shared.out);
   const std::unique_ptr<View> view = make_view(writer, source);
   read_document(*reader, source, {plugin}, writer,

@@ -8,10 +8,6 @@
 namespace unroll {
 namespace {
 
-void note(const SharedOptions& options, const std::string& text) {
-  if (options.verbose) std::cerr << "unroll: " << text << '\n';
-}
-
 /// A wish that only a model in this process can meet.
 bool asks_for_own_model(const SharedOptions& options) {
   return !options.model.empty() || !options.device.empty() || !options.dtype.empty();
@@ -48,14 +44,12 @@ std::unique_ptr<Reader> make_reader(const SharedOptions& options, const std::fil
   if (!options.embedded && look_for_daemon) {
     if (auto connection = find_daemon(options.socket)) {
       check_daemon_model(*connection, options);
-      note(options, "reading with the daemon on " + connection->socket().string());
+      if (options.verbose)
+        std::cerr << "unroll: reading with the daemon on " << connection->socket().string() << '\n';
       return make_socket_reader(std::move(*connection));
     }
-    note(options, "no daemon listens; reading in this process");
   }
-  const std::filesystem::path folder = model_folder(options.model);
-  note(options, "loading " + folder.string());
-  return make_embedded_reader(folder, model_options(options), journal);
+  return make_embedded_reader(options, journal);
 }
 
 }  // namespace unroll

@@ -63,11 +63,13 @@ class Reader {
 /// As the options say: in this process with --embedded, or where the user asks for a model, device or type of
 /// numbers of their own; else the daemon that listens on the socket; else in this process, with documents
 /// kept in `journal` (empty: in memory) so that they can be resumed. Throws CommandError where --socket was
-/// given and nobody listens there.
+/// given and nobody listens there. Call it before a document is opened.
 std::unique_ptr<Reader> make_reader(const SharedOptions& options, const std::filesystem::path& journal = {});
 
-/// Loads model, vocabulary and plugins at once. Throws std::runtime_error that names the file.
-std::unique_ptr<Reader> make_embedded_reader(const std::filesystem::path& model, const ModelOptions& options,
+/// In this process. Loads model, vocabulary and plugins at once; throws std::runtime_error that names the
+/// file. In the program `unroll` it starts `unroll-local` in this one's place (client/main.cc): call it
+/// before anything is read.
+std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
                                              const std::filesystem::path& journal);
 
 /// What Reader::model() says of such a model.

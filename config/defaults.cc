@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "engine/error.h"
+#include "plugins/program_prefix.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -15,19 +16,13 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-fs::path executable_directory() {
-  std::error_code error;
-  const fs::path file = fs::read_symlink("/proc/self/exe", error);
-  return error ? fs::current_path() : file.parent_path();
-}
-
 }  // namespace
 
 fs::path default_model_directory() {
   if (const std::string chosen = environment("UNROLL_MODEL"); !chosen.empty()) return chosen;
-  const fs::path here = executable_directory();
-  const fs::path installed = (here / "../share/unroll/models/unroll-small").lexically_normal();
-  const fs::path built = (here / "../../models/unroll-small").lexically_normal();
+  const fs::path prefix = program_prefix();
+  const fs::path installed = prefix / "share/unroll/models/unroll-small";
+  const fs::path built = prefix.parent_path() / "models/unroll-small";
   std::error_code ignored;
   return !fs::exists(installed, ignored) && fs::exists(built, ignored) ? built : installed;
 }

@@ -22,7 +22,7 @@ std::string try_to_load() {
 }
 
 /// The folders that it may be in, seen from the program's: of a build, of what is installed.
-constexpr auto kKernelFolders = {".", "../lib/unroll/lib"};
+constexpr auto kKernelFolders = {".", "../lib/unroll/lib", "../../bin", "../../lib/unroll/lib"};
 constexpr auto kKernels = "libunroll_cuda.so", kMakeMachine = "unroll_cuda_machine";
 
 std::filesystem::path find_kernels() {

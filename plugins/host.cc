@@ -15,6 +15,7 @@
 #include "plugins/in_process.h"
 #include "plugins/library.h"
 #include "plugins/manifest.h"
+#include "plugins/program_prefix.h"
 #include "plugins/vocabulary.h"
 #include "plugins/worker/worker_instance.h"
 
@@ -32,10 +33,6 @@ struct Entry {
   Home home;
   const PluginLibrary::Plugin* plugin;  // home.library's; null with workers
 };
-
-std::filesystem::path binary_directory() {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
-}
 
 void log_to_stderr(int level, std::string_view plugin, std::string_view text) {
   constexpr int kWarning = 2;
@@ -72,8 +69,7 @@ struct PluginRegistry::Impl {
 
 PluginRegistry::PluginRegistry(PluginOptions options) : impl_(std::make_unique<Impl>()) {
   if (options.worker_program.empty()) {
-    options.worker_program =
-        (binary_directory() / "../libexec/unroll/unroll-plugin-worker").lexically_normal();
+    options.worker_program = program_prefix() / "libexec/unroll/unroll-plugin-worker";
   }
   impl_->options = std::move(options);
 }
@@ -238,8 +234,7 @@ std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, st
 
 std::filesystem::path default_plugin_directory() {
   if (const char* path = std::getenv("UNROLL_PLUGIN_PATH"); path != nullptr && *path != '\0') return path;
-  // <prefix>/bin/unrolld and <prefix>/lib/unroll/plugins: the build tree is laid out like an installed one.
-  return (binary_directory() / ".." / "lib" / "unroll" / "plugins").lexically_normal();
+  return program_prefix() / "lib/unroll/plugins";
 }
 
 }  // namespace unroll

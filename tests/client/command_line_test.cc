@@ -24,19 +24,9 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-/// The whole tree, as main() puts it together.
+/// The whole tree.
 struct Tree {
-  Tree() {
-    add_read_commands(line);
-    add_batch_command(line);
-    add_follow_command(line);
-    add_daemon_commands(line);
-    add_model_commands(line);
-    add_training_commands(line);
-    add_adapt_command(line);
-    add_generate_command(line);
-    add_shell_commands(line);
-  }
+  Tree() { add_all_commands(line); }
   CommandLine line;
 };
 
@@ -125,6 +115,56 @@ TEST(CommandLine, Version) {
   EXPECT_EQ(finished.exit_code, 0);
   EXPECT_EQ(finished.out, "unroll " UNROLL_VERSION "\n");
   EXPECT_EQ(finished.err, "");
+}
+
+fs::path local_program() {
+  return program("unroll").parent_path().parent_path() / "libexec/unroll/unroll-local";
+}
+
+TEST(TwoPrograms, UnrollItselfLoadsNoLibTorch) {
+  const test::Surroundings traced{"", {{"LD_TRACE_LOADED_OBJECTS", "1"}}};
+  EXPECT_THAT(test::run({program("unroll").string()}, traced).out,
+              AllOf(HasSubstr("libstdc++"), Not(HasSubstr("libtorch"))));
+  EXPECT_THAT(test::run({local_program().string()}, traced).out, HasSubstr("libtorch_cpu"));
+}
+
+TEST(TwoPrograms, TellTheSameOfEveryCommandLine) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {},
+           {"--help"},
+           {"--version"},
+           {"frobnicate"},
+           {"--frobnicate"},
+           {"score"},
+           {"score", "--help"},
+           {"plugin", "frobnicate"},
+           {"train", "--help"},
+           {"bench", "--batch", "0"},
+           {"man", "follow"},
+           {"completion", "bash"},
+           {"score", "/nowhere/a", "--embedded", "--model", "/nowhere/m"},
+       }) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    std::vector<std::string> one = {program("unroll").string()}, other = {local_program().string()};
+    one.insert(one.end(), arguments.begin(), arguments.end());
+    other.insert(other.end(), arguments.begin(), arguments.end());
+    const Finished by_one = test::run(one), by_other = test::run(other);
+    EXPECT_EQ(by_one.exit_code, by_other.exit_code);
+    EXPECT_EQ(by_one.out, by_other.out);
+    EXPECT_EQ(by_one.err, by_other.err);
+  }
+}
+
+TEST(TwoPrograms, WhereTheOtherOneIsMissing) {
+  const TemporaryFolder folder;
+  const fs::path lonely = folder.path() / "bin/unroll";
+  fs::create_directory(lonely.parent_path());
+  fs::copy_file(program("unroll"), lonely);
+  EXPECT_EQ(test::run({lonely.string(), "--version"}).exit_code, 0);
+  const Finished finished = test::run({lonely.string(), "bench"});
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, AllOf(StartsWith("unroll: cannot run "), HasSubstr("libexec/unroll/unroll-local"),
+                                  HasSubstr("No such file"), HasSubstr("install unroll anew")));
 }
 
 TEST(CommandLine, UsageErrorsNameTheProblemAndTheHelp) {

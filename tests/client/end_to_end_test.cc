@@ -215,7 +215,8 @@ TEST_F(Reading, OwnModelOrNumbersMustBeTheDaemons) {
 TEST_F(Reading, VerboseTellsWhoReads) {
   EXPECT_THAT(by_daemon({"score", path("a.log"), "--verbose"}).err,
               HasSubstr("daemon on " + daemon_->socket()));
-  EXPECT_THAT(embedded({"score", path("a.log"), "--verbose"}).err, HasSubstr("loading " + model()));
+  EXPECT_EQ(embedded({"score", path("a.log"), "--verbose"}).err,
+            "unroll: reading in this process; loading " + model() + "\n");
 }
 
 }  // namespace
