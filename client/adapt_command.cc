@@ -1,4 +1,5 @@
 // adapt: a model learns from documents while it reads them.
+#include <iostream>
 #include <memory>
 
 #include "client/command_error.h"
@@ -7,6 +8,7 @@
 #include "client/progress.h"
 #include "client/result_writer.h"
 #include "client/source.h"
+#include "client/stop_signals.h"
 #include "client/text.h"
 #include "client/view.h"
 #include "model/threads.h"
@@ -37,6 +39,22 @@ void write_result(const AdaptCommand& command, const std::string& file, const Ev
   writer.flush();
 }
 
+void read_document(const AdaptCommand& command, const std::string& file, Adapter& adapter,
+                   ResultWriter& writer) {
+  const Source source = Source::open(file);
+  Progress bar(source.name());
+  const EvalResult result = adapter.read(file, [&](std::uint64_t bytes) {
+    bar.update({bytes, source.total_bytes(), 0, 0});
+    return stop_signal() == 0;
+  });
+  bar.hide();
+  write_result(command, file, result, writer);
+  if (stop_signal() == 0) return;
+  std::cerr << "unroll: stopped behind byte " << with_thousands(result.bytes) << " of " << source.name()
+            << (command.out.empty() ? "" : "; " + command.out.string() + " has learned what is before")
+            << '\n';
+}
+
 int adapt(const AdaptCommand& command) {
   spin_only_briefly();
   const fs::path model = model_folder(command.model);
@@ -47,15 +65,11 @@ int adapt(const AdaptCommand& command) {
   }
   for (const auto& file : command.files) Source::open(file);  // a wrong name is told before hours of reading
   Adapter adapter(model, command.options);
+  stop_at_signals();
   ResultWriter writer({});
   for (const auto& file : command.files) {
-    const Source source = Source::open(file);
-    Progress bar(source.name());
-    const EvalResult result = adapter.read(file, [&](std::uint64_t bytes) {
-      bar.update({bytes, source.total_bytes(), 0, 0});
-    });
-    bar.hide();
-    write_result(command, file, result, writer);
+    if (stop_signal() != 0) break;
+    read_document(command, file, adapter, writer);
   }
   if (!command.out.empty()) adapter.save(command.out);
   return 0;
@@ -86,7 +100,8 @@ void add_adapt_command(CommandLine& line) {
       ->capture_default_str();
   app->footer(
       "Tells of each document what 'unroll eval' would if the model went on learning while it reads:\n"
-      "each block of tokens is scored first and learned from behind that.");
+      "each block of tokens is scored first and learned from behind that. Ctrl-C stops behind a block, and\n"
+      "--out gets what was learned until then.");
   line.on(app, [command] { return adapt(*command); });
 }
 

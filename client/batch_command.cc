@@ -1,11 +1,11 @@
 // batch: every file of a folder.
-#include <csignal>
 #include <iostream>
 #include <memory>
 
 #include "client/batch.h"
 #include "client/command_error.h"
 #include "client/command_line.h"
+#include "client/stop_signals.h"
 #include "client/text.h"
 #include "client/view.h"
 
@@ -13,16 +13,6 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kMaxJobs = 256;
-
-std::atomic<int> stopped_by{0};
-
-/// The first signal stops in good order, a second one at once.
-void stop_on(int signal) {
-  struct sigaction action {};
-  action.sa_handler = [](int number) { stopped_by = number; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(signal, &action, nullptr);
-}
 
 double tokens_per_second(const BatchSummary& summary) {
   return summary.seconds > 0 ? static_cast<double>(summary.tokens) / summary.seconds : 0;
@@ -60,18 +50,17 @@ void print_table(const BatchSummary& summary) {
 }
 
 int batch(const BatchOptions& options) {
-  stop_on(SIGINT);
-  stop_on(SIGTERM);
-  const BatchSummary summary = Batch(options).run(stopped_by);
+  stop_at_signals();
+  const BatchSummary summary = Batch(options).run(stop_signal());
   if (options.shared.format == "json") {
     print_json(summary);
   } else {
     print_table(summary);
   }
-  if (stopped_by != 0) {
+  if (stop_signal() != 0) {
     std::cerr << "unroll: stopped with " << with_thousands(summary.left)
               << " files left; run the command again to go on where it stopped\n";
-    return 128 + stopped_by;
+    return 128 + stop_signal();
   }
   return summary.failed == 0 ? 0 : kExitFailed;
 }

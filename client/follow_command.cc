@@ -145,7 +145,7 @@ class Following {
       bytes_ = progress.bytes;
       view.flush();
       record_if_due(view);
-      if (asked_to_stop()) throw Stopped();
+      if (stop_signal() != 0) throw Stopped();
     };
     events.note = note;
     return events;

@@ -94,7 +94,7 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
   Sampler sampler(options.sampler);
   Utf8Stream utf8;
   const bool lines = options.shared.format == "ndjson";
-  for (std::uint64_t i = 0; (options.tokens == 0 || i < options.tokens) && !asked_to_stop(); ++i) {
+  for (std::uint64_t i = 0; (options.tokens == 0 || i < options.tokens) && stop_signal() == 0; ++i) {
     const auto distribution = continuation.next();
     std::vector<float> logprobs(distribution.begin(), distribution.end());
     for (const auto id : silent)

@@ -128,7 +128,7 @@ std::string screen(const Terminal& terminal, std::vector<std::string> lines, con
 /// True where the user wants to stop; a signal cuts the wait short.
 bool wait(double seconds) {
   ::poll(nullptr, 0, static_cast<int>(seconds * 1000));
-  return asked_to_stop();
+  return stop_signal() != 0;
 }
 
 /// Leaves the second screen however the command ends.

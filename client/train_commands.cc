@@ -1,6 +1,4 @@
 // prepare, train: the command lines of training/ that make something.
-#include <csignal>
-#include <ctime>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -8,6 +6,7 @@
 #include "client/command_error.h"
 #include "client/command_line.h"
 #include "client/progress.h"
+#include "client/stop_signals.h"
 #include "client/text.h"
 #include "client/training_progress.h"
 #include "model/config.h"
@@ -19,25 +18,6 @@ namespace unroll {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Ctrl-C and SIGTERM end training with a checkpoint. They are blocked (for the threads made later, too) and
-/// asked for between steps.
-class StopSignals {
- public:
-  StopSignals() {
-    ::sigemptyset(&signals_);
-    ::sigaddset(&signals_, SIGINT);
-    ::sigaddset(&signals_, SIGTERM);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  }
-  bool arrived() const {
-    const timespec none{};
-    return ::sigtimedwait(&signals_, nullptr, &none) > 0;
-  }
-
- private:
-  sigset_t signals_{};
-};
 
 struct TrainCommand {
   TrainOptions options;
@@ -133,7 +113,7 @@ int run_train(TrainCommand& command) {
   spin_only_briefly();
   complete(command);
   const TrainOptions& options = command.options;
-  const StopSignals signals;
+  stop_at_signals();
   Progress preparing(options.data.string());
   TrainingProgress bar;
   bool stop = false;
@@ -145,7 +125,7 @@ int run_train(TrainCommand& command) {
   };
   callbacks.step = [&](const TrainProgress& progress) {
     preparing.hide();
-    stop = signals.arrived();
+    stop = stop_signal() != 0;
     const bool last = stop || progress.step == progress.steps;
     if (last || progress.validation_loss || progress.step % command.report_steps == 0) {
       bar.hide();

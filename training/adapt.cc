@@ -124,14 +124,14 @@ Adapter::Adapter(const fs::path& model_directory, const AdaptOptions& options)
 
 Adapter::~Adapter() = default;
 
-EvalResult Adapter::read(const fs::path& file, const std::function<void(std::uint64_t bytes)>& progress) {
+EvalResult Adapter::read(const fs::path& file, const std::function<bool(std::uint64_t bytes)>& go_on) {
   EvalResult result;
   auto document = impl_->begin();
   const auto start = std::chrono::steady_clock::now();
-  const auto read_block = [&](std::span<const std::int32_t> tokens, std::uint64_t bytes) {
+  const auto read_block = [&](std::span<const std::int32_t> tokens, std::uint64_t end) {
     result.nats += impl_->read_block(tokens, document);
     result.tokens += tokens.size();
-    if (progress) progress(bytes);
+    return !go_on || go_on(end);
   };
   result.bytes = for_each_block(file, impl_->vocabulary, static_cast<std::size_t>(impl_->config.block_width),
                                 read_block);

@@ -23,10 +23,10 @@ class Adapter {
   Adapter(const std::filesystem::path& model_directory, const AdaptOptions& options);
   ~Adapter();
   /// A document from its start, with what was learned from those before. Its figures are those of evaluate():
-  /// the document's cache counts, and no block is scored with what was learned from itself. Throws
-  /// std::runtime_error.
+  /// the document's cache counts, and no block is scored with what was learned from itself. `go_on` is told
+  /// of each block's end; false ends the reading there. Throws std::runtime_error.
   EvalResult read(const std::filesystem::path& file,
-                  const std::function<void(std::uint64_t bytes)>& progress = {});
+                  const std::function<bool(std::uint64_t bytes)>& go_on = {});
   /// Writes a model's folder with what was learned so far, its numbers in the type that they were stored in.
   void save(const std::filesystem::path& directory) const;
 

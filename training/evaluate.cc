@@ -32,7 +32,7 @@ EvalResult evaluate(const std::filesystem::path& model_directory, const std::fil
   ModelStatePtr state;
   std::uint64_t since_reset = 0;
   const auto start = Clock::now();
-  const auto run_block = [&](std::span<const std::int32_t> tokens, std::uint64_t bytes) {
+  const auto run_block = [&](std::span<const std::int32_t> tokens, std::uint64_t end) {
     const BlockInput block{state, tokens, {}};
     auto output = std::move(model->run({&block, 1}).front());
     state = std::move(output.next);
@@ -43,7 +43,8 @@ EvalResult evaluate(const std::filesystem::path& model_directory, const std::fil
       state.reset();
       since_reset = 0;
     }
-    if (progress) progress(bytes);
+    if (progress) progress(end);
+    return true;
   };
   result.bytes = for_each_block(file, Vocabulary::load(model_directory / "tokenizer.model"),
                                 static_cast<std::size_t>(model->info().block_width), run_block);

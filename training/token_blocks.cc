@@ -14,30 +14,36 @@ constexpr std::size_t kChunkBytes = 64 * 1024;
 
 std::uint64_t for_each_block(
     const std::filesystem::path& file, std::shared_ptr<const Vocabulary> vocabulary, std::size_t width,
-    const std::function<void(std::span<const std::int32_t> tokens, std::uint64_t bytes)>& take) {
+    const std::function<bool(std::span<const std::int32_t> tokens, std::uint64_t end)>& take) {
   StreamingTokenizer tokenizer(std::move(vocabulary));
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file))
     throw std::runtime_error("cannot read " + file.string() + " as a file");
 
-  std::uint64_t bytes = 0;
+  std::uint64_t end = 0;
   std::vector<Token> tokens;
-  const auto take_first = [&](std::size_t length) {
-    std::vector<std::int32_t> ids;
-    for (std::size_t i = 0; i < length; ++i) ids.push_back(tokens[i].id);
-    tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(length));
-    take(ids, bytes);
+  const auto take_blocks = [&](std::size_t least) {
+    std::size_t first = 0;
+    bool go_on = true;
+    while (go_on && tokens.size() - first >= least) {
+      const std::span block(tokens.data() + first, std::min(width, tokens.size() - first));
+      std::vector<std::int32_t> ids;
+      for (const auto& token : block) ids.push_back(token.id);
+      end = block.back().begin + block.back().length;
+      go_on = take(ids, end);
+      first += block.size();
+    }
+    tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(first));
+    return go_on;
   };
   std::string chunk(kChunkBytes, '\0');
   while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || in.gcount() > 0) {
-    const auto count = static_cast<std::size_t>(in.gcount());
-    bytes += count;
-    tokenizer.append(std::string_view(chunk).substr(0, count), tokens);
-    while (tokens.size() >= width) take_first(width);
+    tokenizer.append(std::string_view(chunk).substr(0, static_cast<std::size_t>(in.gcount())), tokens);
+    if (!take_blocks(width)) return end;
   }
   tokenizer.finish(tokens);
-  while (!tokens.empty()) take_first(std::min(width, tokens.size()));
-  return bytes;
+  take_blocks(1);
+  return end;
 }
 
 }  // namespace unroll

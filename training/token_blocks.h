@@ -11,10 +11,11 @@
 
 namespace unroll {
 
-/// Calls `take` with each block of `width` tokens, the last one shorter, and with how many bytes were read so
-/// far. Never holds the file whole. Returns its bytes. Throws std::runtime_error.
+/// Calls `take` with each block of `width` tokens, the last one shorter, and with where it ends (byte of the
+/// file); false ends the reading there. Never holds the file whole. Returns the bytes that were read. Throws
+/// std::runtime_error.
 std::uint64_t for_each_block(
     const std::filesystem::path& file, std::shared_ptr<const Vocabulary> vocabulary, std::size_t width,
-    const std::function<void(std::span<const std::int32_t> tokens, std::uint64_t bytes)>& take);
+    const std::function<bool(std::span<const std::int32_t> tokens, std::uint64_t end)>& take);
 
 }  // namespace unroll

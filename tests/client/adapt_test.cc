@@ -46,6 +46,22 @@ TEST_F(Adapt, WithoutOutOnlyTheFigures) {
   EXPECT_THAT(finished.out, HasSubstr("bits per byte"));
 }
 
+TEST_F(Adapt, ASignalEndsItWithWhatWasLearnedUntilThen) {
+  write_file(path("long.txt"), prose(20'000));
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string out = path("stopped-" + std::to_string(signal)), log = out + ".log";
+    Process process({"/bin/sh", "-c", R"(exec "$0" adapt "$1" "$2" --model "$3" --out "$4" --format ndjson)",
+                     program("unroll").string(), path("a.log"), path("long.txt"), model(), out},
+                    log);
+    ASSERT_TRUE(eventually([&] { return read_file(log).ends_with("}\n"); })) << "it reads the second one";
+    EXPECT_EQ(process.stop(signal), 0);
+    EXPECT_THAT(read_file(log), HasSubstr("long.txt; " + out + " has learned what is before"));
+    const auto second = lines_of(read_file(log).substr(0, read_file(log).rfind("}\n") + 2)).back();
+    EXPECT_LT(second["bytes"], prose(20'000).size());
+    EXPECT_EQ(unroll({"score", path("a.log"), "--embedded", "--model", out}).exit_code, 0);
+  }
+}
+
 TEST_F(Adapt, WhatGoesWrongIsNamed) {
   expect_failure(adapt({path("book.txt"), path("nowhere.txt")}), "nowhere.txt", "No such file");
   expect_failure(adapt({path("book.txt"), "--out", model()}), "in place", "--out");
