@@ -142,7 +142,7 @@ class Machine {
     constexpr std::int64_t kWorthAThread = 1'000'000;  // some 10 us
     const auto least = std::max<std::int64_t>(1, kWorthAThread / std::max<std::int64_t>(1, cost));
     const auto piece =
-        std::max(least, count / (8 * threads()));  // uneven cores even out over some pieces each
+        std::max(least, count / (16 * threads()));  // uneven cores even out over some pieces each
     pool_.run((count + piece - 1) / piece, [&](std::int64_t i, int thread) {
       auto& room = rooms_[static_cast<std::size_t>(thread)];
       for (auto at = i * piece; at < std::min(count, (i + 1) * piece); ++at) work(at, room);
