@@ -265,8 +265,12 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
   std::shared_ptr<BlockModel> blocks = load_block_model(model, model_options(options));
   EngineOptions engine;
   engine.journal = journal;
-  // Whoever gave a journal may come back for a document after a long while.
-  if (!journal.empty()) engine.keep_finished = std::chrono::hours(24 * 365);
+  if (journal.empty()) {
+    engine.commit_blocks = 1;  // costs nothing in memory, and what a block gave is told at once
+  } else {
+    // Whoever gave a journal may come back for a document after a long while.
+    engine.keep_finished = std::chrono::hours(24 * 365);
+  }
   return std::make_unique<EmbeddedReader>(std::make_shared<Engine>(
       Revision{std::move(blocks), std::move(vocabulary), std::move(plugins)}, std::move(engine)));
 }
