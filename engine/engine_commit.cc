@@ -42,7 +42,7 @@ void EngineCore::mark_failed(OpenDocument& document, const Error& error) {
 }
 
 void EngineCore::commit_due() {
-  const bool due = !dirty_.empty() && (options.now() - last_commit_ >= options.commit_interval ||
+  const bool due = !dirty_.empty() && (options.now() - last_commit_of_all_ >= options.commit_interval ||
                                        std::ranges::any_of(dirty_, [&](const auto* document) {
                                          return !document->is_called &&
                                                 document->blocks_since_commit >= options.commit_blocks;
@@ -55,8 +55,8 @@ void EngineCore::commit_all() {
   Documents documents;
   std::ranges::copy_if(dirty_, std::back_inserter(documents),
                        [](const auto* document) { return !document->is_called; });
-  last_commit_ = options.now();
   commit(documents);
+  last_commit_of_all_ = options.now();
 }
 
 /// What a document adds to the journal. A plugin that cannot save its state fails its document here.
@@ -97,7 +97,6 @@ void EngineCore::commit(const Documents& documents) {
   } catch (const Error& error) {
     failure = error;
   }
-  last_commit_ = options.now();
   {
     const std::lock_guard lock(mutex_);  // before anybody hears of it
     ++stats_.commits;

@@ -73,7 +73,7 @@ EngineCore::EngineCore(Revision revision, EngineOptions options_)
       journal_(options.journal, options.journal_disk),
       revision_(checked(std::move(revision))),
       usage_(options),
-      last_commit_(options.now()) {
+      last_commit_of_all_(options.now() - options.commit_interval) {
   journal_.forget(options.keep_finished, options.keep_waiting);
 }
 

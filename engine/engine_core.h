@@ -152,7 +152,7 @@ class EngineCore {
   /// What waits for its plugins can't be put away: blocks are read on when there is memory again.
   bool held_up_ = false;
   std::vector<OpenDocumentPtr> stalled_;
-  TimePoint last_commit_;
+  TimePoint last_commit_of_all_;  ///< An interval ago at first: what comes first is told at once.
 };
 
 /// Adds the time until its end to a total of seconds.

@@ -49,7 +49,7 @@ std::optional<EngineCore::TimePoint> EngineCore::next_wake() const {
   consider(deadlines_.first());
   consider(flushes_.first());
   if (!called_.empty()) consider(look_at_);
-  if (!dirty_.empty()) consider(last_commit_ + options.commit_interval);
+  if (!dirty_.empty()) consider(last_commit_of_all_ + options.commit_interval);
   return wake;
 }
 

@@ -13,6 +13,7 @@ using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Le;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class Core : public testing::Test {
@@ -129,6 +130,34 @@ TEST_F(Core, OneThatWasIdleGetsNoTurnsInArrears) {
   core_->append(idle.id, std::string(kTestBlock * 600, '\x01'), {});
   for (int i = 0; i < 100; ++i) core_->round();
   EXPECT_THAT(core_->status(idle.id).tokens / kTestBlock, testing::AllOf(Ge(49u), Le(51u)));
+}
+
+TEST_F(Core, WhatComesBehindAQuietTimeIsToldAtOnce) {
+  start();
+  const std::string text = std::string(kTestBlock - 1, '\x01') + '\n';
+  const auto document = open_with(text + '\x01');
+  run_until_idle();
+  EXPECT_THAT(document.recorder->outputs(), Not(IsEmpty())) << "the engine's first block";
+  core_->append(document.id, text, {});
+  run_until_idle();
+  const auto before = document.recorder->outputs().size();
+  now_ += core_->options.commit_interval;
+  core_->append(document.id, text, {});
+  run_until_idle();
+  EXPECT_THAT(document.recorder->outputs(), SizeIs(Ge(before + 2)));
+}
+
+TEST_F(Core, DocumentsThatEndDoNotPutOffWhenOthersAreCommitted) {
+  start();
+  const std::string text = std::string(kTestBlock - 1, '\x01') + '\n';
+  read(text);  // the engine's first block
+  const auto slow = open_with(text + text);
+  run_until_idle();
+  for (int i = 0; i < 6; ++i) {
+    now_ += core_->options.commit_interval / 4;
+    read(text);
+  }
+  EXPECT_THAT(slow.recorder->outputs(), Not(IsEmpty()));
 }
 
 TEST_F(Core, ACancelledDocumentGetsNoOtherBlock) {
