@@ -14,8 +14,8 @@ namespace {
 bool is_cut(std::string_view text) {
   constexpr std::array<std::string_view, 2> kRests{"\x80\x80\x80", "\xBF\xBF\xBF"};
   return text.size() < 4 && std::ranges::any_of(kRests, [&](std::string_view rest) {
-    return utf8_character_length(std::string(text).append(rest)) > text.size();
-  });
+           return utf8_character_length(std::string(text).append(rest)) > text.size();
+         });
 }
 
 }  // namespace
