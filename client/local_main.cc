@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "client/command_line.h"
+#include "client/commands.h"
 
 int main(int argc, char** argv) {
   unroll::CommandLine line;

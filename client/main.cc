@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "client/command_error.h"
-#include "client/command_line.h"
+#include "client/commands.h"
 #include "client/reader.h"
 #include "model/start_again.h"
 #include "model/threads.h"

@@ -1,5 +1,3 @@
-#include "client/command_line.h"
-
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -9,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "client/command_tree.h"
+#include "client/commands.h"
 #include "tests/client/fixture.h"
 
 namespace unroll {
