@@ -11,7 +11,6 @@
 #include "client/stop_signals.h"
 #include "client/text.h"
 #include "client/view.h"
-#include "model/threads.h"
 #include "training/adapt.h"
 
 namespace unroll {
@@ -39,8 +38,8 @@ void write_result(const AdaptCommand& command, const std::string& file, const Ev
   writer.flush();
 }
 
-void read_document(const AdaptCommand& command, const std::string& file, Adapter& adapter,
-                   ResultWriter& writer) {
+void learn_from(const AdaptCommand& command, const std::string& file, Adapter& adapter,
+                ResultWriter& writer) {
   const Source source = Source::open(file);
   Progress bar(source.name());
   const EvalResult result = adapter.read(file, [&](std::uint64_t bytes) {
@@ -56,7 +55,6 @@ void read_document(const AdaptCommand& command, const std::string& file, Adapter
 }
 
 int adapt(const AdaptCommand& command) {
-  spin_only_briefly();
   const fs::path model = model_folder(command.model);
   std::error_code failed;
   if (fs::equivalent(model, command.out, failed)) {
@@ -69,7 +67,7 @@ int adapt(const AdaptCommand& command) {
   ResultWriter writer({});
   for (const auto& file : command.files) {
     if (stop_signal() != 0) break;
-    read_document(command, file, adapter, writer);
+    learn_from(command, file, adapter, writer);
   }
   if (!command.out.empty()) adapter.save(command.out);
   return 0;

@@ -42,7 +42,7 @@ void CommandLine::on(CLI::App* command, std::function<int()> action) {
 
 int CommandLine::run(int argc, const char* const* argv) {
   if (otherwise_ && !begins_with_ours(argc, argv)) {
-    action_ = [this] { return otherwise_(), kExitFailed; };
+    action_ = otherwise_;
     return run_action();
   }
   try {

@@ -22,9 +22,8 @@ class CommandLine {
   CLI::App& app() { return app_; }
   /// What the command does once the command line is understood; its result is the exit code.
   void on(CLI::App* command, std::function<int()> action);
-  /// Another program has commands that this tree has not: `replace` puts it in this one's place where the
-  /// first word is none of this tree's. Throws CommandError where it cannot.
-  void otherwise(std::function<void()> replace) { otherwise_ = std::move(replace); }
+  /// What is done where the first word is none of this tree's, which another program may know.
+  void otherwise(std::function<int()> action) { otherwise_ = std::move(action); }
   /// Parses and runs. Writes help and errors; never throws.
   int run(int argc, const char* const* argv);
 
@@ -36,8 +35,7 @@ class CommandLine {
   static int finish(int exit_code);
 
   CLI::App app_;
-  std::function<int()> action_;
-  std::function<void()> otherwise_;
+  std::function<int()> action_, otherwise_;
 };
 
 /// --model, --device, --dtype, and for what may be read by a daemon --socket, --embedded and --verbose.

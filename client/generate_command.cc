@@ -13,7 +13,6 @@
 #include "client/utf8_stream.h"
 #include "client/view.h"
 #include "model/continuation.h"
-#include "model/threads.h"
 #include "tokenizer/tokenizer.h"
 
 namespace unroll {
@@ -116,7 +115,6 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
 }
 
 int generate(const GenerateOptions& options) {
-  spin_only_briefly();
   const auto folder = model_folder(options.shared.model);
   const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
   Continuation continuation(folder, model_options(options.shared), !options.without_cache);

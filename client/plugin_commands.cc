@@ -1,7 +1,5 @@
 // plugin list, and for authors of plugins: plugin check|new.
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -12,12 +10,12 @@
 
 #include "client/command_error.h"
 #include "client/command_line.h"
+#include "client/private_program.h"
 #include "client/terminal.h"
 #include "client/text.h"
 #include "client/view.h"
 #include "plugin_templates.h"
 #include "plugins/host.h"
-#include "plugins/program_prefix.h"
 
 namespace unroll {
 namespace {
@@ -75,22 +73,11 @@ struct CheckOptions {
 
 /// The program that checks takes this one's place: its report and exit status are the command's.
 int check_plugin(const CheckOptions& options) {
-  const fs::path program = program_prefix() / "libexec/unroll/unroll-plugin-check";
   const bool colour = options.format == "text" && terminal_of(STDOUT_FILENO).colour;
-  const std::string format = colour ? "coloured" : options.format, timeout = std::to_string(options.timeout);
-  const std::string file = fs::absolute(options.file).string();
-  const std::array arguments = {program.c_str(),
-                                "--format",
-                                format.c_str(),
-                                "--timeout",
-                                timeout.c_str(),
-                                "--python",
-                                options.python.c_str(),
-                                file.c_str(),
-                                static_cast<const char*>(nullptr)};
-  ::execv(program.c_str(), const_cast<char* const*>(arguments.data()));  // it does not write to them
-  throw CommandError("cannot run " + program.string() + " (" + std::strerror(errno) +
-                     "); install unroll anew");
+  become_program(
+      "unroll-plugin-check",
+      {"unroll-plugin-check", "--format", colour ? "coloured" : options.format, "--timeout",
+       std::to_string(options.timeout), "--python", options.python, fs::absolute(options.file).string()});
 }
 
 struct NewOptions {

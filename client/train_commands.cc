@@ -10,7 +10,6 @@
 #include "client/text.h"
 #include "client/training_progress.h"
 #include "model/config.h"
-#include "model/threads.h"
 #include "training/token_file.h"
 #include "training/trainer.h"
 
@@ -110,7 +109,6 @@ ReadProgress read_progress(const PrepareProgress& progress) {
 }
 
 int run_train(TrainCommand& command) {
-  spin_only_briefly();
   complete(command);
   const TrainOptions& options = command.options;
   stop_at_signals();

@@ -50,8 +50,8 @@ TEST_F(Adapt, ASignalEndsItWithWhatWasLearnedUntilThen) {
   write_file(path("long.txt"), prose(20'000));
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string out = path("stopped-" + std::to_string(signal)), log = out + ".log";
-    Process process({"/bin/sh", "-c", R"(exec "$0" adapt "$1" "$2" --model "$3" --out "$4" --format ndjson)",
-                     program("unroll").string(), path("a.log"), path("long.txt"), model(), out},
+    Process process({program("unroll").string(), "adapt", path("a.log"), path("long.txt"), "--model", model(),
+                     "--out", out, "--format", "ndjson"},
                     log);
     ASSERT_TRUE(eventually([&] { return read_file(log).ends_with("}\n"); })) << "it reads the second one";
     EXPECT_EQ(process.stop(signal), 0);
