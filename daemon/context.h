@@ -42,6 +42,8 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   boost::asio::thread_pool openers{kOpeners};  ///< See open_document.h; joined by the server.
   SourceFiles files{kMostOpenFiles};
   std::function<void(Reloader::Done)> reload;  ///< Set by the server, as long as it lives.
+  /// Why the daemon takes no documents; null once the default plugins have read the built-in test line.
+  const char* not_ready = "starting";
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<const Connection*, std::weak_ptr<Connection>> connections;
   std::unordered_multiset<std::uint32_t> greeting;  ///< Peers of connections whose first byte is awaited.

@@ -6,6 +6,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "daemon/self_test.h"
+
 namespace unroll {
 namespace {
 
@@ -44,7 +46,7 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
   const std::filesystem::path folder = config.plugin_directory.empty()
                                            ? default_plugin_directory()
                                            : std::filesystem::path(config.plugin_directory);
-  for (const std::string& error : registry->load_directory(folder))
+  for (const std::string& error : load_plugin_folder(folder, *registry))
     spdlog::warn("plugin left out: {}", error);
   if (registry->plugins().empty())
     spdlog::warn("no plugins in '{}'; choose a folder with --plugins", folder.string());
@@ -58,6 +60,7 @@ Revision load_revision(const Config& config) {
   revision.model = load_model(config);
   revision.vocabulary = Vocabulary::load(std::filesystem::path(config.model_directory) / "tokenizer.model");
   revision.plugins = load_plugins(config, *revision.vocabulary);
+  self_test(revision);
   return revision;
 }
 

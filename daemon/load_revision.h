@@ -1,4 +1,4 @@
-// What the configuration names, loaded: the model, its vocabulary, the plugins.
+// What the configuration names, loaded and tested: the model, its vocabulary, the plugins.
 #pragma once
 
 #include "config/config.h"
@@ -6,8 +6,9 @@
 
 namespace unroll {
 
-/// Throws Error(kModel) that names the folder and says how to choose another. A plugin that can't be loaded
-/// is left out and told in the log.
+/// Throws Error(kModel) that names the folder and says how to choose another, or Error(kPluginFailed) if a
+/// default plugin cannot be loaded or the revision fails its self_test(). Any other plugin that cannot be
+/// loaded is left out and named in the log.
 Revision load_revision(const Config& config);
 
 }  // namespace unroll

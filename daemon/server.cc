@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/http_session.h"
+#include "daemon/peer_uid.h"
 #include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
 
@@ -28,13 +29,6 @@ constexpr std::chrono::milliseconds kTick{2000};
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr int kClosingPolls = 150;  // 3 s: a little longer than a connection lingers
 constexpr std::chrono::milliseconds kAcceptPause{100};
-
-std::optional<std::uint32_t> peer_uid(Socket& socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
-  return peer.uid;
-}
 
 std::chrono::milliseconds watchdog_time() {
   std::uint64_t microseconds = 0;
@@ -84,6 +78,10 @@ bool Server::run() {
   asio::co_spawn(io_, accept(), asio::detached);
   tick();
   spdlog::info("listening on {}", file_.description());
+  if (!user_namespace_is_whole()) {
+    spdlog::warn("this user namespace does not hold all users: those outside of it are refused");
+  }
+  context_->not_ready = nullptr;
   ::sd_notify(0, "READY=1");
   io_.run();
   return drained_;
@@ -156,12 +154,13 @@ asio::awaitable<void> Server::greet(Socket accepted) {
   // Shared with the timer, whose handler may run when this has returned already.
   const auto shared = std::make_shared<Socket>(std::move(accepted));
   Socket& socket = *shared;
-  const std::optional<std::uint32_t> owner = peer_uid(socket);
-  if (!owner) co_return;
-  const Counted counted(context_, *owner);
+  std::uint32_t owner = 0;
+  std::optional<Counted> counted;
   try {
-    check_connections(*owner);
-  } catch (const LimitError& refused) {
+    owner = peer_uid(socket.native_handle());
+    counted.emplace(context_, owner);
+    check_connections(owner);
+  } catch (const Error& refused) {
     socket.non_blocking(true, error);
     socket.write_some(asio::buffer(error_line(nullptr, refused)), error);
     co_return;
@@ -178,9 +177,9 @@ asio::awaitable<void> Server::greet(Socket accepted) {
     co_return;
   gave_back_ = false;
   if (begins_json(first)) {
-    std::make_shared<RpcSession>(*context_, std::move(socket), *owner)->start();
+    std::make_shared<RpcSession>(*context_, std::move(socket), owner)->start();
   } else {
-    std::make_shared<HttpSession>(*context_, std::move(socket), *owner)->start();
+    std::make_shared<HttpSession>(*context_, std::move(socket), owner)->start();
   }
 }
 
@@ -188,6 +187,7 @@ void Server::begin_stop() {
   if (std::exchange(stopping_, true)) return;
   spdlog::info("stopping: {} open documents may go on for {} ms", context_->engine.stats().open_documents,
                context_->config.drain_ms);
+  context_->not_ready = "stopping";
   ::sd_notify(0, "STOPPING=1");
   boost::system::error_code ignored;
   acceptor_.close(ignored);

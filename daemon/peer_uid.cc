@@ -1,0 +1,54 @@
+#include "daemon/peer_uid.h"
+
+#include <fstream>
+#include <string>
+#include <system_error>
+
+#include <sys/socket.h>
+
+#include "engine/error.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::uint64_t kAllUids = 4'294'967'295;  // 32 bits without (uid_t)-1, which is no user
+
+/// The uid that stands for all users outside of the namespace (user_namespaces(7)).
+std::uint32_t read_overflow_uid() {
+  std::uint32_t uid = 65'534;  // the kernel's default, if /proc/sys is hidden
+  std::ifstream("/proc/sys/kernel/overflowuid") >> uid;
+  return uid;
+}
+
+bool read_uid_map() {
+  std::ifstream map("/proc/self/uid_map");
+  std::uint64_t inside = 0, outside = 0, count = 0, known = 0;
+  while (map >> inside >> outside >> count) known += count;
+  return known >= kAllUids;
+}
+
+}  // namespace
+
+bool user_namespace_is_whole() {
+  static const bool whole = read_uid_map();
+  return whole;
+}
+
+std::uint32_t peer_uid(int socket) {
+  static const std::uint32_t overflow_uid = read_overflow_uid();
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    throw Error(ErrorCode::kPermission,
+                "the kernel does not say which user connected: " + std::generic_category().message(errno));
+  }
+  if (peer.uid == overflow_uid && !user_namespace_is_whole()) {
+    throw Error(
+        ErrorCode::kPermission,
+        "your user has no uid in the daemon's user namespace, so the daemon cannot tell you from other "
+        "users; run it without one (PrivateUsers=no)");
+  }
+  return peer.uid;
+}
+
+}  // namespace unroll
