@@ -2,6 +2,7 @@
 
 #include "client/command_error.h"
 #include "config/config.h"
+#include "engine/error.h"
 
 namespace unroll {
 namespace {
@@ -27,6 +28,15 @@ void check_model(const fs::path& folder) {
   }
 }
 
+/// A user's own daemon keeps it there, too.
+fs::path speeds_file() {
+  try {
+    return arithmetic_file(default_journal_path());
+  } catch (const Error&) {
+    return {};  // no folder for state: each command measures for itself
+  }
+}
+
 }  // namespace
 
 fs::path model_folder(const fs::path& given) {
@@ -39,6 +49,7 @@ ModelOptions model_options(const SharedOptions& options) {
   ModelOptions result;
   if (!options.device.empty()) result.device = options.device;
   if (!options.dtype.empty()) result.dtype = options.dtype;
+  result.speeds_file = speeds_file();
   return result;
 }
 

@@ -100,6 +100,9 @@ std::filesystem::path default_model_directory();
 /// unroll.journal in $STATE_DIRECTORY (systemd's), else in $XDG_STATE_HOME/unroll, else in
 /// ~/.local/state/unroll.
 std::filesystem::path default_journal_path();
+/// Where the measured speeds of arithmetics are kept for those who read with this journal, beside it; empty
+/// for one in memory.
+std::filesystem::path arithmetic_file(const std::filesystem::path& journal);
 /// $XDG_RUNTIME_DIR/unroll/unroll.sock for a user, kSystemSocketPath for root or where that is not set.
 std::filesystem::path default_socket_path();
 

@@ -43,6 +43,10 @@ fs::path default_journal_path() {
               "name the file with --journal");
 }
 
+fs::path arithmetic_file(const fs::path& journal) {
+  return journal == ":memory:" ? fs::path() : fs::path(journal.string() + ".arithmetic");
+}
+
 fs::path default_socket_path() {
   const std::string runtime = environment("XDG_RUNTIME_DIR");
   if (::geteuid() == 0 || runtime.empty()) return kSystemSocketPath;

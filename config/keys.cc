@@ -27,8 +27,9 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"model.dtype",
                 &Config::dtype,
                 "",
-                "What the model computes in, whatever the checkpoint stores; `auto`: int8 where it stores "
-                "that, else bf16, as far as the CPU multiplies them; else fp32.",
+                "What the model computes in, whatever the checkpoint stores; `auto`: the fastest of fp32 and "
+                "bf16 on this machine, and int8 if the checkpoint stores that. The daemon measures it once "
+                "and keeps it in the file `*.arithmetic` beside the journal.",
                 0,
                 0,
                 {"auto", "fp32", "bf16", "int8"}},

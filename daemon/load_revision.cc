@@ -19,8 +19,10 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
     throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" + advice);
   }
   try {
-    return load_block_model(config.model_directory,
-                            {config.device, config.dtype, static_cast<int>(config.threads)});
+    return load_block_model(config.model_directory, {.device = config.device,
+                                                     .dtype = config.dtype,
+                                                     .threads = static_cast<int>(config.threads),
+                                                     .speeds_file = arithmetic_file(config.journal_path)});
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kModel,
                 "the model in '" + config.model_directory + "' cannot be loaded: " + error.what() + advice);

@@ -74,13 +74,15 @@ class BlockModel {
 
 struct ModelOptions {
   std::string device = "auto";  ///< auto, cpu, cuda.
-  /// fp32, bf16, int8: of the arithmetic, whatever the checkpoint stores. auto: int8 where it stores that,
-  /// else bf16, as far as the CPU multiplies them; else fp32.
+  /// fp32, bf16, int8: of the arithmetic, whatever the checkpoint stores. auto: the fastest on this machine
+  /// by measurement; int8 only if the checkpoint stores that. A GPU: bf16.
   std::string dtype = "auto";
   int threads = 0;  ///< 0: as many as the machine has cores.
   /// On a GPU: this program's kernels (model/gpu/), and recording blocks as graphs. Off to find out what goes
   /// wrong, and for benchmarks.
   bool gpu_kernels = true, gpu_graphs = true;
+  /// Keeps what `auto` measured, so that later processes choose the same; empty: this process alone does.
+  std::filesystem::path speeds_file = {};
 };
 
 /// Reads config.json and model.safetensors of a checkpoint folder. Throws std::runtime_error that names the

@@ -64,14 +64,6 @@ Arithmetic arithmetic_of(const std::string& dtype) {
   return dtype == "int8" ? Arithmetic::kInt8 : dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
 }
 
-/// What `auto` comes to: a checkpoint that was rounded to int8 loses nothing more where weights multiply as
-/// that.
-std::string choose_dtype_for(const std::filesystem::path& directory, const std::string& name, bool packs) {
-  if (name == "auto" && packs && cpu_supports(Arithmetic::kInt8) && storage_dtype(directory) == "int8")
-    return "int8";
-  return choose_dtype(name);
-}
-
 // What rounding to bf16, or the order of sums in fp32, leaves between two ways to compute the same.
 constexpr double kBf16Tolerance = 0.05, kFp32Tolerance = 1e-3;
 
@@ -103,7 +95,8 @@ LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOp
   LoadedNetwork loaded;
   const auto device = choose_device(options.device);
   const bool packs = PackedTransformer::computes(load_model_config(directory / "config.json"));
-  loaded.dtype = device.is_cpu()           ? choose_dtype_for(directory, options.dtype, packs)
+  loaded.dtype = device.is_cpu()           ? choose_dtype(options, packs && options.dtype == "auto" &&
+                                                                       storage_dtype(directory) == "int8")
                  : options.dtype == "auto" ? "bf16"
                                            : options.dtype;
   const bool packed = packs && device.is_cpu() && cpu_supports(arithmetic_of(loaded.dtype));

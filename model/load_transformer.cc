@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 
 #include "model/checkpoint.h"
+#include "model/cpu/fastest_arithmetic.h"
 #include "model/cpu/packed_transformer.h"
 #include "model/cuda_library.h"
 
@@ -30,8 +31,12 @@ at::Device choose_device(const std::string& name) {
   throw std::runtime_error("device cuda: " + reason + "; use --device cpu");
 }
 
-std::string choose_dtype(const std::string& name) {
-  if (name == "auto") return cpu_supports(Arithmetic::kBf16) ? "bf16" : "fp32";
+std::string choose_dtype(const ModelOptions& options, bool stored_in_int8) {
+  const auto& name = options.dtype;
+  if (name == "auto") {
+    const auto fastest = fastest_arithmetic(arithmetic_speeds(options.speeds_file), stored_in_int8);
+    return fastest == Arithmetic::kInt8 ? "int8" : fastest == Arithmetic::kBf16 ? "bf16" : "fp32";
+  }
   if (name != "fp32" && name != "bf16" && name != "int8")
     throw std::runtime_error("unknown dtype '" + name + "': use auto, fp32, bf16 or int8");
   if (name == "int8" && !cpu_supports(Arithmetic::kInt8))
@@ -42,7 +47,7 @@ std::string choose_dtype(const std::string& name) {
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options) {
   const auto device = choose_device(options.device);
-  const auto dtype = matrix_type(choose_dtype(options.dtype));
+  const auto dtype = matrix_type(choose_dtype(options));
   if (options.threads > 0) at::set_num_threads(options.threads);
   auto config = load_model_config(directory / "config.json");
   auto parameters = load_parameters(directory, config);

@@ -18,8 +18,9 @@ inline constexpr std::int32_t kFirstInput = 1;
 /// reason why not.
 at::Device choose_device(const std::string& name);
 
-/// fp32, bf16 or int8: what `name` is, or what `auto` comes to on this CPU. Throws std::runtime_error.
-std::string choose_dtype(const std::string& name);
+/// fp32, bf16 or int8: what the options name, or what `auto` comes to on this CPU. Throws std::runtime_error.
+/// `stored_in_int8`: the weights are, and can be multiplied as that.
+std::string choose_dtype(const ModelOptions& options, bool stored_in_int8 = false);
 
 /// As load_block_model() says, in fp32 or bf16. Sets the number of threads where the options name one.
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,

@@ -127,6 +127,8 @@ TEST(Config, PathsDefaultAsDocumented) {
   EXPECT_EQ(default_journal_path(), "/s/unroll/unroll.journal");
   const Environment no_xdg("XDG_STATE_HOME", nullptr), home("HOME", "/home/u");
   EXPECT_EQ(default_journal_path(), "/home/u/.local/state/unroll/unroll.journal");
+  EXPECT_EQ(arithmetic_file(default_journal_path()), "/home/u/.local/state/unroll/unroll.journal.arithmetic");
+  EXPECT_EQ(arithmetic_file(":memory:"), "");
 }
 
 // `unrolld --print-config > config/unrolld.json; unrolld --describe-config > docs/configuration.md` remakes

@@ -121,6 +121,45 @@ TEST_F(Resume, WhatIsNotDoneInTimeIsCommittedAndGoesOnInTheNextDaemon) {
   EXPECT_EQ(all_outputs(id), expected);
 }
 
+TEST_F(Resume, GoesOnInTheArithmeticThatWasMeasuredWhenItBegan) {
+  const auto dtype = [] {
+    return Peer(socket()).call("server.info", json::object())["result"]["model"]["dtype"].get<std::string>();
+  };
+  const auto file = *folder_ / "journal.arithmetic";
+  auto speeds = json::parse(read_file(file));
+  if (speeds["bf16"] == 0.0) GTEST_SKIP() << "this CPU has one arithmetic only";
+  // As a machine would have measured on which the other one is faster.
+  const bool bf16 = dtype() == "fp32";
+  speeds["fp32"] = 1.0;
+  speeds["bf16"] = bf16 ? 8.0 : 0.125;
+  write_file(file, speeds.dump());
+  start();
+  ASSERT_EQ(dtype(), bf16 ? "bf16" : "fp32");
+  const auto text = some_text(200);
+  const auto expected = read_text(text).outputs;
+  json id;
+  {
+    Peer peer(socket());
+    id = peer.call("document.open", stream_request())["result"]["document"];
+    peer.call("document.append", {{"document", id}, {"text", text.substr(0, text.size() / 2)}});
+    while (peer.notification()["method"] != "document.output") {
+    }
+  }
+  EXPECT_EQ(process().stop(SIGKILL), 128 + SIGKILL);
+  start();
+  EXPECT_EQ(dtype(), bf16 ? "bf16" : "fp32");
+  Peer again(socket());
+  auto request = stream_request();
+  request["resume"] = id;
+  const auto opened = again.call("document.open", request)["result"];
+  ASSERT_GT(opened["resume_bytes"], 0);
+  again.call("document.append", {{"document", id}, {"text", text.substr(opened["resume_bytes"])}});
+  again.call("document.end", {{"document", id}});
+  EXPECT_EQ(again.read_document(id).end["method"], "document.done");
+  EXPECT_EQ(all_outputs(id), expected);
+  std::filesystem::remove(file);  // the next daemon measures
+}
+
 TEST_F(Resume, OnlyWithTheSamePluginsAndOnlyWhatHasNotEnded) {
   Peer peer(socket());
   const auto open = peer.call("document.open", stream_request())["result"]["document"];
