@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import unroll
+import unroll_client as unroll
 from attacks import FLOOD, REQUEST_TIMEOUT
 
 

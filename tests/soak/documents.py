@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import unroll
+import unroll_client as unroll
 
 PLUGINS: dict[str, dict[str, dict[str, Any]]] = {
     "score": {"score": {"granularity": "line"}},

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import unroll
+import unroll_client as unroll
 from documents import PLUGINS, Comparison, Mismatch, Source, pieces
-from unroll import errors, sockets
+from unroll_client import errors, sockets
 
 MOST_SECONDS = 600  # for one document: a hundred share the turns with it
 _MOST_ATTEMPTS = 50

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "clients/python"))
 
-import unroll  # noqa: E402
+import unroll_client as unroll  # noqa: E402
 from daemon import Daemon  # noqa: E402
 from documents import make_sources, read_alone  # noqa: E402
 from good import Crowd, administrate  # noqa: E402

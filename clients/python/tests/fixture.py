@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from unroll import Client, Done  # noqa: E402
+from unroll_client import Client, Done  # noqa: E402
 
 SECONDS = 60  # each test ends on its own, also where something hangs
 LINES = {"score": {"granularity": "line"}}
@@ -55,7 +55,12 @@ class DaemonTest(unittest.TestCase):
         """Anew, with these settings over the defaults; the journal stays."""
         cls.kill()
         (cls.folder / "settings.json").write_text(json.dumps(settings))
-        arguments = {"config": "settings.json", "socket": "s", "journal": "journal", "model": os.environ["UNROLL_MODEL"]}
+        arguments = {
+            "config": "settings.json",
+            "socket": "s",
+            "journal": "journal",
+            "model": os.environ["UNROLL_MODEL"],
+        }
         with open(cls.folder / "log", "ab") as log:
             cls.process = subprocess.Popen(
                 [os.environ["UNROLLD"], *(f"--{key}={cls.folder / value}" for key, value in arguments.items())],
@@ -65,6 +70,11 @@ class DaemonTest(unittest.TestCase):
             )
         with Client(cls.socket(), patience=SECONDS) as client:
             client.ping()
+
+    @classmethod
+    def signal(cls, number: int) -> None:
+        assert cls.process is not None
+        cls.process.send_signal(number)
 
     @classmethod
     def kill(cls) -> None:
@@ -77,8 +87,8 @@ class DaemonTest(unittest.TestCase):
     def socket(cls) -> str:
         return str(cls.folder / "s")
 
-    def connect(self) -> Client:
-        client = Client(self.socket(), patience=SECONDS)
+    def connect(self, **how: Any) -> Client:
+        client = Client(self.socket(), patience=SECONDS, **how)
         self.addCleanup(client.close)
         return client
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from .fixture import LINES, SECONDS, DaemonTest, in_pieces, some_text
 
-from unroll import ConnectionLostError, Done, NotConnectedError, errors
-from unroll.aio import Client
+from unroll_client import ConnectionLostError, Done, NotConnectedError, errors, results
+from unroll_client.aio import Client
 
 
 class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
         asyncio.get_running_loop().set_debug(False)  # which unittest sets, and whose warnings are of blocking set-up
 
-    async def connect_async(self) -> Client:
-        client = await Client(self.socket(), patience=SECONDS).connect()
+    async def connect_async(self, **how: Any) -> Client:
+        client = await Client(self.socket(), patience=SECONDS, **how).connect()
         self.addAsyncCleanup(client.close)
         return client
 
@@ -36,7 +36,7 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
         async with Client(self.socket()) as client:
 
             async def read(**how: Any) -> list[Any]:
-                return [data async for data in client.score(LINES["score"], **how)]
+                return [data async for data in client.run("score", LINES["score"], **how)]
 
             sources: list[dict[str, Any]] = [
                 {"text": text},
@@ -53,13 +53,17 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
 
     async def test_each_method(self) -> None:
         client = await self.connect_async()
-        self.assertEqual((await client.info())["protocol"], 1)
+        self.assertEqual((await client.info()).protocol, 1)
         self.assertGreater((await client.stats())["uptime_seconds"], 0)
         with contextlib.suppress(errors.MethodNotFoundError):  # there may be none yet
             await client.reload()
-        self.assertEqual([data async for data in client.anomaly({"top": 3}, text="a\nb\n")][-1]["lines"], 2)
-        self.assertEqual([data async for data in client.summarize(text="One. Two.")][-1]["type"], "summary")
-        self.assertEqual([data async for data in client.embed(text="One. Two.")][-1]["type"], "document")
+        for plugin, kind in (
+            (client.score(text="a\nb\n"), results.DocumentScore),
+            (client.anomaly({"top": 3}, text="a\nb\n"), results.DocumentAnomaly),
+            (client.summarize(text="One. Two."), results.Summary),
+            (client.embed(text="One. Two."), results.DocumentVector),
+        ):
+            self.assertIsInstance([found async for found in plugin][-1], kind)
         document = await client.open("score", text="x\n", name="named")
         events = [event async for event in document]
         self.assertIsInstance(events[-1], Done)
@@ -176,7 +180,7 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
         document = None
         for life in range(3):
             self.start(journal={"commit_blocks": 2}, limits={"input_buffer_bytes": 8192})
-            client = await self.connect_async()
+            client = await self.connect_async(reconnect=0)
             if document is None:
                 document = await client.open(LINES, stream=self.pieces(text))
             else:

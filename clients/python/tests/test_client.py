@@ -11,7 +11,18 @@ from typing import Any
 
 from .fixture import LINES, DaemonTest, in_pieces, some_text
 
-from unroll import Client, ConnectionLostError, Done, NotConnectedError, Output, UnrollError, default_sockets, errors
+import unroll_client
+from unroll_client import (
+    Client,
+    ConnectionLostError,
+    Done,
+    NotConnectedError,
+    Output,
+    UnrollError,
+    default_sockets,
+    errors,
+    results,
+)
 
 
 class ReadTest(DaemonTest):
@@ -22,13 +33,13 @@ class ReadTest(DaemonTest):
         expected = self.expected(text)
         self.assertEqual(len(expected), 61)
         client = self.connect()
-        self.assertEqual(list(client.score(LINES["score"], path=file)), expected)
+        self.assertEqual(list(client.run("score", LINES["score"], path=file)), expected)
         with open(file, "rb") as opened:
-            self.assertEqual(list(client.score(LINES["score"], fd=opened.fileno())), expected)
+            self.assertEqual(list(client.run("score", LINES["score"], fd=opened.fileno())), expected)
             self.assertFalse(opened.closed)
         for size in (7, 100_000):
             stream = in_pieces(text.encode(), size)
-            self.assertEqual(list(client.score(LINES["score"], stream=stream)), expected)
+            self.assertEqual(list(client.run("score", LINES["score"], stream=stream)), expected)
         document = client.open(LINES, stream=True, name="by hand")
         document.append(text.encode())
         document.end()
@@ -57,13 +68,25 @@ class ReadTest(DaemonTest):
         self.assertEqual(document.next_sequence, len(outputs))
         self.assertIsNone(document.next_event(), "and nothing behind the end")
 
-    def test_each_built_in_plugin(self) -> None:
+    def test_what_each_built_in_plugin_finds_is_typed(self) -> None:
         client, text = self.connect(), some_text(30)
-        self.assertEqual(list(client.score({"granularity": "document"}, text=text))[-1]["bytes"], len(text.encode()))
-        self.assertEqual(list(client.anomaly({"top": 3}, text=text))[-1]["lines"], 30)
-        self.assertLessEqual(list(client.summarize({"words": 20}, text="A first one. A second one."))[-1]["words"], 20)
-        vectors = list(client.embed(text=text))
-        self.assertEqual(len(vectors[-1]["vector"]), vectors[-1]["dim"])
+        *lines, score = client.score(LINES["score"], text=text)
+        assert isinstance(score, results.DocumentScore)
+        self.assertEqual((score.bytes, score.surprising[0].text is None), (len(text.encode()), False))
+        self.assertEqual([line.line for line in lines if isinstance(line, results.PartScore)], list(range(1, 31)))
+        tokens = next(client.score({"granularity": "token"}, text="one two"))
+        assert isinstance(tokens, results.TokenScores)
+        self.assertEqual(len(tokens.start), len(tokens.nats))
+        *odd, anomaly = client.anomaly({"top": 3, "top_window": 10, "alert_rate": 1}, text=text)
+        assert isinstance(anomaly, results.DocumentAnomaly)
+        self.assertEqual((anomaly.lines, len(anomaly.top), type(anomaly.alerts)), (30, 3, int))
+        self.assertEqual({type(one) for one in odd}, {results.LineAnomaly, results.WindowAnomaly})
+        *_, summary = client.summarize(text="The first sentence has words. The second one is about a whale.\n" * 20)
+        assert isinstance(summary, results.Summary)
+        self.assertIn(summary.sentences[0].text, summary.text)
+        *segments, vector = client.embed(text=text)
+        assert isinstance(vector, results.DocumentVector) and isinstance(segments[0], results.SegmentVector)
+        self.assertEqual(len(vector.vector), vector.dim)
 
     def test_documents_side_by_side_on_one_connection(self) -> None:
         client = self.connect()
@@ -85,7 +108,7 @@ class ReadTest(DaemonTest):
 
         def read(i: int) -> None:
             stream = in_pieces(texts[i].encode(), 333)
-            got[i] = list(client.score(LINES["score"], stream=stream))
+            got[i] = list(client.run("score", LINES["score"], stream=stream))
 
         threads = [threading.Thread(target=read, args=(i,)) for i in range(len(texts))]
         for thread in threads:
@@ -128,7 +151,10 @@ class ReadTest(DaemonTest):
 
     def test_of_the_daemon(self) -> None:
         client = self.connect()
-        self.assertEqual(client.info()["protocol"], 1)
+        info = client.info()
+        self.assertEqual((info.protocol, info.version), (1, unroll_client.__version__))
+        self.assertIn("score", [plugin.name for plugin in info.plugins])
+        self.assertEqual(info.limits["line_bytes"], 8 << 20)
         self.assertGreater(client.stats()["uptime_seconds"], 0)
         first, second = (client.open(LINES, text="x\n") for _ in range(2))
         for document in (first, second):
@@ -136,7 +162,7 @@ class ReadTest(DaemonTest):
         self.assertEqual([status.document for status in client.list(limit=2)], [second.id, first.id])
         self.assertEqual(client.status(first.id).phase, "done")
         with contextlib.suppress(errors.MethodNotFoundError):  # there may be none yet
-            client.reload()
+            self.assertEqual(client.reload().checkpoint, info.model.checkpoint)
         client.ping()
 
 
@@ -170,8 +196,10 @@ class ErrorsTest(DaemonTest):
         client = self.connect()
         with self.assertRaisesRegex(errors.LimitError, "stream"):
             client.open("score", text="x" * (9 << 20))
-        with self.assertRaises(UnicodeEncodeError):
-            client.open("score", text="\udc80")
+        for wrong in ({"text": "abc \udcb2 def"}, {"text": "x", "name": "\ud800"}):
+            with self.assertRaisesRegex(ValueError, "U\\+D[C8].*surrogate.*stream") as caught:
+                client.open("score", **wrong)  # type: ignore[arg-type]
+            self.assertIsInstance(caught.exception, UnrollError)
         client.ping()
 
     def test_cancel(self) -> None:
@@ -191,9 +219,9 @@ class ErrorsTest(DaemonTest):
         while (status := client.status(document.id)).phase == "open":
             time.sleep(0.01)
         self.assertIsInstance(status.error, errors.DocumentCancelledError)
-        scores = client.score(LINES["score"], stream=itertools.repeat(b"the same line\n" * 50))
+        scores = client.run("score", LINES["score"], stream=itertools.repeat(b"the same line\n" * 50))
         next(scores)
-        scores.close()  # type: ignore[attr-defined]
+        scores.close()
         while client.stats()["open_documents"] > 0:
             time.sleep(0.01)
 
@@ -312,7 +340,7 @@ class ResumeTest(DaemonTest):
         document = None
         for life in range(kills + 1):
             self.start(journal={"commit_blocks": 2}, limits={"input_buffer_bytes": 8192})
-            client = self.connect()
+            client = self.connect(reconnect=0)
             source: Any = {how: self.folder / "text" if how == "path" else in_pieces(text.encode(), 3000)}
             if document is None:
                 document = client.open(LINES, **source)
@@ -337,7 +365,7 @@ class ResumeTest(DaemonTest):
     def test_a_daemon_that_stops_says_so_and_the_next_goes_on(self) -> None:
         self.start(drain_ms=20)
         text = some_text(100)
-        client = self.connect()
+        client = self.connect(reconnect=0)
         document = client.open(LINES, stream=True)
         document.append(text.encode()[:1000])
         assert self.process is not None
@@ -365,7 +393,7 @@ class ResumeTest(DaemonTest):
         with self.assertRaises(errors.DocumentCancelledError):
             list(document)
         self.assertGreater(client.status(document.id).resume_bytes or 0, 10)
-        with self.assertRaisesRegex(ValueError, "were read before"):
+        with self.assertRaisesRegex(errors.SourceError, "were read before"):
             list(client.resume(document.id, LINES, document.next_sequence, stream=[b"short"]))
 
 

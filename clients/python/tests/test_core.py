@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import unittest
@@ -11,8 +12,9 @@ from typing import Any
 
 from .fixture import some_text  # noqa: F401  (finds the package)
 
-from unroll import ConnectionLostError, Output, UnrollError, errors
-from unroll.core import Answer, Core, Pieces
+from unroll_client import ConnectionLostError, Output, UnrollError, errors
+from unroll_client.core import Answer, Core
+from unroll_client.feed import KEPT_BYTES, PIECE_BYTES, Feed, Skipped
 
 
 def line(**message: Any) -> bytes:
@@ -65,12 +67,64 @@ class CoreTest(unittest.TestCase):
             with self.assertRaisesRegex(ConnectionLostError, "not the protocol"):
                 waits.take()
 
-    def test_pieces_skip_what_was_read(self) -> None:
+    def test_an_answer_that_nobody_waits_for_cancels_what_it_opens(self) -> None:
+        core = Core()
+        answer, _ = core.request("document.open", {"plugins": []})
+        core.forget(answer)
+        core.receive(line(id=answer.number, result={"document": "d", "next_sequence": 0, "resume_bytes": 0}))
+        cancel = json.loads(core.take_unsent())
+        self.assertEqual(
+            (cancel["method"], cancel["params"], "id" in cancel), ("document.cancel", {"document": "d"}, False)
+        )
+        answered = self.opened(core)
+        core.forget(answered)
+        self.assertIn(b"document.cancel", core.take_unsent())
+        attached, _ = core.request("document.attach", {"document": "d"})
+        core.forget(attached)
+        core.receive(line(id=attached.number, result={"document": "d"}))
+        self.assertEqual(core.take_unsent(), b"")
+
+    def test_what_was_read_before_is_passed_over_if_it_is_the_same(self) -> None:
         for skip in (0, 1, 3, 5, 7):
-            pieces = Pieces("d", skip)
-            sent = [params["base64"] for chunk in (b"abc", b"", b"defg") for params in pieces.of(chunk)]
-            self.assertEqual(b"".join(base64.b64decode(text) for text in sent), b"abcdefg"[skip:])
-            pieces.end()
+            skipped = Skipped("d", skip, hashlib.sha256(b"abcdefg"[:skip]).hexdigest())
+            self.assertEqual(b"".join(skipped.behind(chunk) for chunk in (b"abc", b"", b"defg")), b"abcdefg"[skip:])
+            skipped.end()
+        other = Skipped("d", 3, hashlib.sha256(b"abc").hexdigest())
+        with self.assertRaisesRegex(errors.SourceError, "not those"):
+            other.behind(b"abX")
+        shorter = Skipped("d", 3, None)
+        shorter.behind(b"ab")
+        with self.assertRaisesRegex(errors.SourceError, "1 bytes more"):
+            shorter.end()
+
+    def test_a_feed_begins_again_where_it_is_told(self) -> None:
+        feed, stream = Feed("d", 10), bytes(range(256)) * 1000
+        feed.add(stream)
+        feed.complete()
+
+        def sent() -> bytes:
+            data = b""
+            while (request := feed.next()) and request[0] == "document.append":
+                data += base64.b64decode(request[1]["base64"])
+            self.assertIsNone(feed.next())
+            return data
+
+        self.assertEqual(sent(), stream)
+        feed.go_to(10 + PIECE_BYTES + 5)
+        self.assertEqual(sent(), stream[PIECE_BYTES + 5 :])
+        with self.assertRaises(errors.SourceError):
+            feed.go_to(9)
+
+    def test_a_feed_keeps_its_last_bytes_only(self) -> None:
+        feed, piece = Feed("d", 0), bytes(1 << 20)
+        for _ in range(20):
+            feed.add(piece)
+            while feed.next():
+                pass
+        self.assertLess(len(feed._bytes), 2 * KEPT_BYTES + len(piece) + 1)
+        feed.go_to(20 * len(piece) - KEPT_BYTES)
+        with self.assertRaises(errors.SourceError):
+            feed.go_to(0)
 
     def test_every_error_of_the_protocol_has_its_class(self) -> None:
         manual = (Path(__file__).resolve().parents[3] / "docs/protocol.md").read_text()

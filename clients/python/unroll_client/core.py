@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import itertools
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from .errors import ConnectionLostError, DocumentStateError, LimitError, UnrollError, error_from_json
+from .errors import (
+    ConnectionLostError,
+    DocumentStateError,
+    LimitError,
+    SourceError,
+    TextError,
+    UnrollError,
+    error_from_json,
+)
 from .events import Done, Event, Output, Plugins, event_from_json
 
 MAX_LINE_BYTES = 8 << 20
 RECEIVE_BYTES = 256 << 10
-#: A document's bytes go in pieces of so many: small, that others get their turn on the connection.
-PIECE_BYTES = 64 << 10
 
 
 class Mailbox:
     """A document's events on their way to whoever iterates over them."""
 
-    def __init__(self, document: str, next_sequence: int, resume_bytes: int = 0):
+    def __init__(self, document: str, next_sequence: int, resume_bytes: int = 0, resume_sha256: str | None = None):
         self.document = document
         self.next_sequence = next_sequence  # that of the next output to be handed out
         self.resume_bytes = resume_bytes
+        self.resume_sha256 = resume_sha256  # of the bytes before; None: nothing was read, or an older daemon
         self.ended = False
         self.error: UnrollError | None = None
         self.waiting: deque[Event] = deque()
@@ -49,6 +55,11 @@ class Mailbox:
         self.waiting.append(event)
         self.ended = self.ended or isinstance(event, Done)
 
+    def expect(self, next_sequence: int) -> None:
+        """Outputs before that one were handed out already, in another mailbox."""
+        self.next_sequence = max(self.next_sequence, next_sequence)
+        self._expected = max(self._expected, next_sequence)
+
     def end(self, error: UnrollError) -> None:
         if not self.ended:
             self.ended, self.error = True, error
@@ -68,11 +79,13 @@ class Mailbox:
 class Answer:
     """What comes to a request."""
 
-    def __init__(self, number: int, opens: bool, next_sequence: int):
+    def __init__(self, number: int, method: str, next_sequence: int):
         self.number = number
-        self.opens = opens  # or attaches: its document's events follow at once
+        self.opens = method == "document.open"
+        self.listens = self.opens or method == "document.attach"  # its document's events follow at once
         self.next_sequence = next_sequence
         self.done = False
+        self.abandoned = False  # nobody waits for it any more
         self.result: Any = None
         self.error: UnrollError | None = None
         self.mailbox: Mailbox | None = None
@@ -94,16 +107,15 @@ class Core:
         self._numbers = itertools.count(1)
         self._answers: dict[int, Answer] = {}
         self._mailboxes: dict[str, Mailbox] = {}
+        self._unsent: list[bytes] = []
         self.broken: UnrollError | None = None
 
     def request(self, method: str, params: Mapping[str, Any]) -> tuple[Answer, bytes]:
         """What will be answered, and the line to send."""
         if self.broken is not None:
             raise copy.copy(self.broken)
-        opens = method in ("document.open", "document.attach")
-        answer = Answer(next(self._numbers), opens, params.get("from", 0))
-        request = {"jsonrpc": "2.0", "id": answer.number, "method": method, "params": params}
-        line = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        answer = Answer(next(self._numbers), method, params.get("from", 0))
+        line = _encode({"jsonrpc": "2.0", "id": answer.number, "method": method, "params": params})
         if len(line) > MAX_LINE_BYTES:  # the daemon would close the connection, other documents' too
             text = f"{method}: a line of {len(line)} bytes, and the protocol takes {MAX_LINE_BYTES}"
             raise LimitError(text + "; give the document as path, fd or stream")
@@ -111,10 +123,19 @@ class Core:
         return answer, line + b"\n"
 
     def forget(self, answer: Answer) -> None:
-        """Nobody waits for it any more. What it may open is passed over."""
-        self._answers.pop(answer.number, None)
+        """Nobody waits for it any more: a document that it opens, or has opened, is to be cancelled."""
+        answer.abandoned = True
         if answer.mailbox is not None:
             self.drop(answer.mailbox)
+            if answer.opens and not answer.mailbox.ended:
+                self._cancel(answer.mailbox.document)
+        elif not answer.opens:
+            self._answers.pop(answer.number, None)
+
+    def take_unsent(self) -> bytes:
+        """What is to be sent besides the requests."""
+        lines, self._unsent = self._unsent, []
+        return b"".join(lines)
 
     def drop(self, mailbox: Mailbox) -> None:
         if self._mailboxes.get(mailbox.document) is mailbox:
@@ -159,42 +180,39 @@ class Core:
         answer = self._answers.pop(message["id"], None)
         if answer is not None:
             answer.done, answer.error, answer.result = True, error, message.get("result")
-            if answer.opens and error is None:
+            if answer.abandoned:
+                if answer.opens and error is None:
+                    self._cancel(answer.result["document"])
+            elif answer.listens and error is None:
                 answer.mailbox = self._open(answer)
         elif message["id"] is None and error is not None:  # of the connection, which the daemon closes
             self.fail(error)
 
+    def _cancel(self, document: str) -> None:
+        params = {"document": document}  # without a number: it will not be answered
+        self._unsent.append(_encode({"jsonrpc": "2.0", "method": "document.cancel", "params": params}) + b"\n")
+
     def _open(self, answer: Answer) -> Mailbox:
         result = answer.result
         first = result.get("next_sequence", answer.next_sequence)
-        mailbox = Mailbox(result["document"], first, result.get("resume_bytes", 0))
+        position = result.get("resume_bytes", 0), result.get("resume_sha256")
+        mailbox = Mailbox(result["document"], first, *position)
         if before := self._mailboxes.get(mailbox.document):
             before.end(DocumentStateError(f"document {mailbox.document} was attached to anew on this connection"))
         self._mailboxes[mailbox.document] = mailbox
         return mailbox
 
 
-class Pieces:
-    """Cuts a document's bytes for document.append, behind the first `skip` of them."""
-
-    def __init__(self, document: str, skip: int):
-        self._document = document
-        self._skip = skip
-
-    def of(self, chunk: bytes) -> Iterator[dict[str, Any]]:
-        skipped = min(self._skip, len(chunk))
-        self._skip -= skipped
-        for start in range(skipped, len(chunk), PIECE_BYTES):
-            yield append_params(self._document, chunk[start : start + PIECE_BYTES])
-
-    def end(self) -> dict[str, Any]:
-        if self._skip > 0:
-            raise ValueError(f"document {self._document}: {self._skip} bytes more were read before than came now")
-        return {"document": self._document}
-
-
-def append_params(document: str, data: bytes) -> dict[str, Any]:
-    return {"document": document, "base64": base64.b64encode(data).decode()}
+def _encode(message: dict[str, Any]) -> bytes:
+    text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(text[error.start]):04X}"
+    raise TextError(
+        f"{message['method']}: the text holds {half}, half of a surrogate pair, which UTF-8 has no bytes for; replace "
+        "it, as by text.encode('utf-8', 'replace').decode(), or give the document's own bytes as a stream"
+    )
 
 
 def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
@@ -213,16 +231,16 @@ def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any
     return params | {"fd": True}, os.dup(fd) if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
+#: How a document was opened: its plugins, and its options with the source of its bytes.
+Opening = tuple[Plugins, dict[str, Any]]
+
+
 class DocumentState:
     """What there is to know of a document without asking the daemon."""
 
-    def __init__(self, mailbox: Mailbox, opened: bool):
+    def __init__(self, mailbox: Mailbox, opening: Opening | None):
         self._mailbox = mailbox
-        self._opened = opened  # else attached to
-
-    def _listen_anew(self, attached: DocumentState) -> None:
-        attached._mailbox.resume_bytes = self.resume_bytes
-        self._mailbox = attached._mailbox
+        self._opening = opening  # None: attached to
 
     @property
     def id(self) -> str:
@@ -234,6 +252,21 @@ class DocumentState:
         return self._mailbox.resume_bytes
 
     @property
+    def resume_sha256(self) -> str | None:
+        """The digest of those bytes, in hexadecimal: that a stream which goes on behind them is the same one."""
+        return self._mailbox.resume_sha256
+
+    @property
     def next_sequence(self) -> int:
         """One more than that of the last output that was handed out: what resume() and attach() want."""
         return self._mailbox.next_sequence
+
+    def _openable(self, lost: UnrollError) -> Opening:
+        """How to open it again."""
+        if self._opening is None:
+            text = "waits for its bytes: resume() it where they are"
+            raise DocumentStateError(f"document {self.id} was attached to, and {text}") from lost
+        if "fd" in self._opening[1]:
+            text = "a descriptor, which cannot be read again: resume() it with another"
+            raise SourceError(f"document {self.id} was read from {text}") from lost
+        return self._opening

@@ -1,4 +1,4 @@
-"""One exception for each kind of error of docs/protocol.md, and two for the connection itself."""
+"""One exception for each kind of error of docs/protocol.md, and some for the connection itself."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ class ConnectionLostError(UnrollError, ConnectionError):
     """The connection ended, by either side; a document that was open on it can be resumed or attached to."""
 
 
+class ForkedError(UnrollError):
+    """A document, or a client for asyncio, was made before this process was forked, and belongs to its parent."""
+
+
+class TimedOutError(UnrollError, TimeoutError):
+    """A limit of Timeouts was reached."""
+
+
 class ParseError(UnrollError):
     code, name = -32700, "parse"
 
@@ -46,6 +54,10 @@ class MethodNotFoundError(UnrollError):
 
 class InvalidParamsError(UnrollError):
     code, name = -32602, "invalid_params"
+
+
+class TextError(InvalidParamsError, ValueError):
+    """A string cannot be sent, as it holds half of a surrogate pair."""
 
 
 class InternalError(UnrollError):
@@ -103,6 +115,9 @@ class NotPermittedError(UnrollError):
 class PeerGoneError(UnrollError):
     code, name = -32012, "peer_gone"
 
+
+#: What comes of a daemon that is stopped, or gone: it is waited for.
+GONE = (ConnectionLostError, NotConnectedError, ShuttingDownError)
 
 _BY_CODE = {kind.code: kind for kind in UnrollError.__subclasses__() if kind.code}
 

@@ -1,0 +1,246 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from . import events, results
+from .connection import Connection
+from .document import Document, Source
+from .core import Answer, Mailbox, open_params
+from .errors import ConnectionLostError, ShuttingDownError
+from .events import Plugins, Status
+from .sockets import StrPath
+from .timeouts import Patience, Timeout, Timeouts, deadline
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # every type checker knows it; it need not be installed
+
+Result = TypeVar("Result")
+
+
+class OpenOptions(events.OpenOptions, total=False):
+    stream: Source | Literal[True]
+
+
+class Client:
+    """A connection to the daemon, which serves any number of documents at once, and is made again if it is lost.
+
+    Threads may share a client; a document is iterated over by one thread at a time, its append(), end() and cancel()
+    may be called by others. What is received while one thing is waited for waits in memory for whoever wants it, so
+    iterate over all documents of a client, or give a slow reader a client of its own. Where nobody waits, nothing is
+    read, and outputs wait in the daemon's journal. A process that is forked gets a connection of its own.
+    """
+
+    def __init__(
+        self,
+        socket: StrPath | None = None,
+        *,
+        patience: float = 0.0,
+        timeout: Timeout = Timeouts(),
+        reconnect: float = 30.0,
+    ):
+        """Connects to `socket`, else where daemons listen by default, trying for `patience` seconds.
+
+        `reconnect`: for how many seconds a daemon that went away is waited for; calls and documents then go on. 0:
+        they raise ConnectionLostError at once.
+        """
+        self._path, self._reconnect, self._timeouts = socket, reconnect, Timeouts.of(timeout)
+        self._closed = False
+        self._lock = threading.Lock()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()  # an earlier one may have documents still
+        self._connection = self._connect(patience)
+        _clients.add(self)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        connection: Connection | None = getattr(self, "_connection", None)
+        if connection is not None and not self._closed and connection.is_ours:
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self)
+            self.close()
+
+    def close(self) -> None:
+        """Streams that are not ended fail with `peer_gone` and can be resumed; complete documents go on."""
+        self._closed = True
+        for connection in list(self._connections):
+            connection.close("the client was closed")
+
+    # Documents
+
+    def open(self, plugins: Plugins, **how: Unpack[OpenOptions]) -> Document:
+        """Opens a document of which one of `text`, `path`, `fd` and `stream` gives the bytes.
+
+        `stream=True` leaves them to append() and end(). An iterable is drawn from while the document is iterated over,
+        never faster than the daemon reads; what waits between two of its items, as a log's tail does, keeps events
+        waiting, too: append() from a thread of its own then.
+        """
+        return self._open(plugins, dict(how))
+
+    def attach(self, document: str, next_sequence: int = 0) -> Document:
+        """The outputs of a document again from that number on, then those still to come."""
+        connection, mailbox = self._attach(document, next_sequence)
+        return Document(self, connection, mailbox, None)
+
+    def resume(self, document: str, plugins: Plugins, next_sequence: int = 0, **how: Unpack[OpenOptions]) -> Document:
+        """Goes on with a document of an earlier process or client, so that nothing is lost or comes twice.
+
+        `document` and `next_sequence` are those of the Document so far; plugins and bytes the same as before: other
+        bytes are refused with SourceError. An iterable begins at the document's begin: what was read of it is skipped.
+        With `stream=True` append from `resume_bytes` on. One that needs no resuming is attached to.
+        """
+        if not self.status(document).must_be_resumed:
+            return self.attach(document, next_sequence)
+        resumed = self._open(plugins, {**how, "resume": document})
+        if resumed.next_sequence > next_sequence:
+            resumed._listen_from(next_sequence)
+        return resumed
+
+    def status(self, document: str) -> Status:
+        return Status.from_json(self.call("document.status", {"document": document}))
+
+    def list(self, limit: int = 1000) -> Sequence[Status]:
+        """The newest so many, newest first."""
+        return [Status.from_json(one) for one in self.call("document.list", {"limit": limit})["documents"]]
+
+    def cancel(self, document: str) -> None:
+        self.call("document.cancel", {"document": document})
+
+    # One document through one plugin: an iterator over what it finds. Left early, the document is cancelled.
+
+    def score(
+        self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
+    ) -> Generator[results.ScoreResult, None, None]:
+        """How surprising each part is; options: granularity, top."""
+        return _typed(results.score, self.run("score", options, **how))
+
+    def anomaly(
+        self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
+    ) -> Generator[results.AnomalyResult, None, None]:
+        """How odd each line of a log is; options: top, top_window, alert_rate."""
+        return _typed(results.anomaly, self.run("anomaly", options, **how))
+
+    def summarize(
+        self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
+    ) -> Generator[results.SummaryResult, None, None]:
+        """Its own sentences that say most; options: words, every."""
+        return _typed(results.summary, self.run("summarize", options, **how))
+
+    def embed(
+        self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
+    ) -> Generator[results.EmbedResult, None, None]:
+        """A vector a segment, and one of the document; options: segment_tokens."""
+        return _typed(results.embedding, self.run("embed", options, **how))
+
+    def run(self, plugin: str, options: Mapping[str, Any], **how: Unpack[OpenOptions]) -> Generator[Any, None, None]:
+        """The same for any plugin: what it emits, as it is."""
+        with self.open({plugin: options}, **how) as document:
+            for output in document.outputs():
+                yield output.data
+
+    # The daemon
+
+    def info(self) -> results.ServerInfo:
+        return results.ServerInfo.from_json(self.call("server.info"))
+
+    def stats(self) -> dict[str, Any]:
+        return dict(self.call("server.stats"))
+
+    def ping(self) -> None:
+        self.call("server.ping")
+
+    def reload(self) -> results.ModelInfo:
+        return results.ModelInfo.from_json(self.call("server.reload")["model"])
+
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Any method of the protocol; its result."""
+        return self._call(method, lambda: (params or {}, None))[1].result
+
+    # Below: connections
+
+    def _connect(self, patience: float) -> Connection:
+        connection = Connection(self._path, patience, self._timeouts)
+        self._connections.add(connection)
+        return connection
+
+    def _connected(self) -> Connection:
+        """The connection, made again if it is lost."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionLostError("the client was closed")
+            if self._connection.usable or (self._connection.is_ours and self._reconnect <= 0):
+                return self._connection
+            self._connection = self._connect(self._reconnect)
+            return self._connection
+
+    def _leave(self, connection: Connection) -> None:
+        """Its daemon is being stopped: documents go on there for a while, new calls go to the next daemon."""
+        with self._lock:
+            if self._connection is connection and self._reconnect > 0:
+                self._connection = self._connect(self._reconnect)
+
+    def _call(self, method: str, make: Callable[[], tuple[Mapping[str, Any], int | None]]) -> tuple[Connection, Answer]:
+        """`make` gives parameters and a descriptor, which is closed here, for each try."""
+        until, tries = deadline(self._timeouts.total), Patience(self._reconnect)
+        while True:
+            params, fd = make()
+            connection = None
+            try:
+                connection = self._connected()
+                answer = connection.call(method, params, fd, until)
+                answer.take()
+                return connection, answer
+            except (ConnectionLostError, ShuttingDownError):
+                pause = tries.pause()
+                if self._closed or pause is None or (until is not None and time.monotonic() > until):
+                    raise
+                time.sleep(pause)
+                if connection is not None and connection.usable:
+                    self._leave(connection)
+            finally:
+                if fd is not None:
+                    os.close(fd)
+
+    def _open(self, plugins: Plugins, how: dict[str, Any]) -> Document:
+        connection, mailbox = self._reopen(plugins, how)
+        return Document(self, connection, mailbox, (plugins, how))
+
+    def _reopen(self, plugins: Plugins, how: Mapping[str, Any]) -> tuple[Connection, Mailbox]:
+        connection, answer = self._call("document.open", lambda: open_params(plugins, how))
+        return connection, answer.take_mailbox()
+
+    def _attach(self, document: str, next_sequence: int) -> tuple[Connection, Mailbox]:
+        params = {"document": document, "from": next_sequence}
+        connection, answer = self._call("document.attach", lambda: (params, None))
+        return connection, answer.take_mailbox()
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    """In a process that was forked: another thread may have held a lock, and the connections are the parent's."""
+    for client in list(_clients):
+        client._lock = threading.Lock()
+        for connection in list(client._connections):
+            connection.close("the process was forked")
+
+
+os.register_at_fork(after_in_child=_forget_parent)
+
+
+def _typed(make: Callable[[Any], Result], outputs: Generator[Any, None, None]) -> Generator[Result, None, None]:
+    with contextlib.closing(outputs):
+        for output in outputs:
+            yield make(output)

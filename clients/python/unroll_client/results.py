@@ -1,0 +1,232 @@
+"""What the built-in plugins find, and what the daemon says of itself.
+
+docs/protocol.md says what each field means. A field that a later daemon adds is passed over, and what a later plugin
+emits besides is Other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, Union
+
+Result = TypeVar("Result", bound="_FromJson")
+
+
+class _FromJson:
+    @classmethod
+    def from_json(cls: type[Result], value: Mapping[str, Any]) -> Result:
+        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        return cls(**{name: value[name] for name in names if name in value})
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What this version of the client does not know."""
+
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PartScore(_FromJson):
+    """Of a line, sentence or paragraph, which begins in line `line`."""
+
+    line: int
+    start: int
+    end: int
+    tokens: int
+    nats: float
+    bits_per_byte: float
+    type: str = ""
+    text: str | None = None  # of the most surprising ones, cut to a screen's width
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores(_FromJson):
+    """Of a block's tokens: with granularity `token`."""
+
+    start: Sequence[int]
+    end: Sequence[int]
+    nats: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentScore(_FromJson):
+    """The last one. `surprising`: the parts of the highest bits_per_byte; perplexity is None for an empty document."""
+
+    tokens: int
+    bytes: int
+    nats: float
+    bits_per_byte: float | None = None
+    perplexity: float | None = None
+    surprising: Sequence[PartScore] = ()
+
+
+ScoreResult = Union[PartScore, TokenScores, DocumentScore, Other]
+
+
+@dataclass(frozen=True, slots=True)
+class LineAnomaly(_FromJson):
+    line: int
+    start: int
+    end: int
+    score: float
+    alert: bool = False
+    text: str | None = None  # of the oddest ones, cut to a screen's width
+
+
+@dataclass(frozen=True, slots=True)
+class WindowAnomaly(_FromJson):
+    """The oddest of every `top_window` lines."""
+
+    first_line: int
+    last_line: int
+    top: Sequence[LineAnomaly] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnomaly(_FromJson):
+    session: str
+    lines: int
+    first_line: int
+    last_line: int
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAnomaly(_FromJson):
+    """The last one. `alerts` and `sessions` are there if they were asked for."""
+
+    lines: int
+    top: Sequence[LineAnomaly] = ()
+    alerts: int | None = None
+    sessions: int | None = None
+    top_sessions: Sequence[SessionAnomaly] = ()
+
+
+AnomalyResult = Union[LineAnomaly, WindowAnomaly, SessionAnomaly, DocumentAnomaly, Other]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence(_FromJson):
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSummary(_FromJson):
+    """Of what was read up to byte `end`: with the option `every`."""
+
+    end: int
+    words: int
+    sentences: Sequence[Sentence] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(_FromJson):
+    words: int
+    sentences: Sequence[Sentence] = ()
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
+
+SummaryResult = Union[RunningSummary, Summary, Other]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentVector(_FromJson):
+    start: int
+    end: int
+    vector: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVector(_FromJson):
+    """The last one."""
+
+    dim: int
+    vector: Sequence[float]
+
+
+EmbedResult = Union[SegmentVector, DocumentVector, Other]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo(_FromJson):
+    name: str
+    checkpoint: str
+    parameters: int
+    device: str
+    dtype: str
+    num_tokens: int = 0
+    dim: int = 0
+    depth: int = 0
+    block_width: int = 0
+    state_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo(_FromJson):
+    name: str
+    version: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo(_FromJson):
+    version: str
+    protocol: int
+    pid: int
+    model: ModelInfo
+    plugins: Sequence[PluginInfo]
+    limits: Mapping[str, int]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ServerInfo:
+        model = ModelInfo.from_json(value["model"])
+        plugins = [PluginInfo.from_json(plugin) for plugin in value["plugins"]]
+        return cls(value["version"], value["protocol"], value["pid"], model, plugins, value["limits"])
+
+
+def score(data: Mapping[str, Any]) -> ScoreResult:
+    kind = data.get("type")
+    if kind == "document":
+        return DocumentScore.from_json({**data, "surprising": _each(PartScore, data, "surprising")})
+    if kind == "tokens":
+        return TokenScores.from_json(data)
+    return PartScore.from_json(data) if kind in ("paragraph", "sentence", "line") else Other(data)
+
+
+def anomaly(data: Mapping[str, Any]) -> AnomalyResult:
+    kind = data.get("type", "line")
+    top = {"top": _each(LineAnomaly, data, "top")}
+    if kind == "document":
+        sessions = {"top_sessions": _each(SessionAnomaly, data, "top_sessions")}
+        return DocumentAnomaly.from_json({**data, **top, **sessions})
+    if kind == "window":
+        return WindowAnomaly.from_json({**data, **top})
+    if kind == "session":
+        return SessionAnomaly.from_json(data)
+    return LineAnomaly.from_json(data) if kind == "line" else Other(data)
+
+
+def summary(data: Mapping[str, Any]) -> SummaryResult:
+    sentences = {"sentences": _each(Sentence, data, "sentences")}
+    if data.get("type") == "running":
+        return RunningSummary.from_json({**data, **sentences})
+    return Summary.from_json({**data, **sentences}) if data.get("type") == "summary" else Other(data)
+
+
+def embedding(data: Mapping[str, Any]) -> EmbedResult:
+    if data.get("type") == "document":
+        return DocumentVector.from_json(data)
+    return SegmentVector.from_json(data) if data.get("type") == "segment" else Other(data)
+
+
+def _each(kind: type[Result], data: Mapping[str, Any], key: str) -> Sequence[Result]:
+    return tuple(kind.from_json(one) for one in data.get(key) or ())
