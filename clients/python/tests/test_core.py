@@ -47,6 +47,9 @@ class CoreTest(unittest.TestCase):
         mailbox = self.opened(core).take_mailbox()
         core.receive(output(5) + output(4) + output(5) + output(6))
         self.assertEqual(len(mailbox.waiting), 2)
+        mailbox.expect(9)  # those before were handed out by an earlier mailbox
+        core.receive(output(7) + output(8) + output(9))
+        self.assertEqual(len(mailbox.waiting), 3)
 
     def test_what_is_told_before_the_end_of_the_connection_is_still_handed_out(self) -> None:
         core = Core()

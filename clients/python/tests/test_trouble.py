@@ -235,6 +235,8 @@ class ForkTest(DaemonTest):
 
     def test_while_another_thread_uses_it(self) -> None:
         client = self.connect()
+        with client._lock:
+            self.assertEqual(in_child(client.ping), "None")
         stop = threading.Event()
 
         def use() -> None:
