@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "daemon/hidden_home.h"
 #include "daemon/self_test.h"
 
 namespace unroll {
@@ -16,7 +17,8 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
   const std::string advice = "; choose a checkpoint's folder with --model DIR or UNROLL_MODEL";
   std::error_code ignored;
   if (!std::filesystem::is_directory(config.model_directory, ignored)) {
-    throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" + advice);
+    throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" +
+                                       hidden_home_advice(config.model_directory) + advice);
   }
   try {
     return load_block_model(config.model_directory, {.device = config.device,
@@ -51,7 +53,8 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
   for (const std::string& error : load_plugin_folder(folder, *registry))
     spdlog::warn("plugin left out: {}", error);
   if (registry->plugins().empty())
-    spdlog::warn("no plugins in '{}'; choose a folder with --plugins", folder.string());
+    spdlog::warn("no plugins in '{}'{}; choose a folder with --plugins", folder.string(),
+                 hidden_home_advice(folder));
   return registry;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "daemon/hidden_home.h"
 #include "daemon/load_revision.h"
 #include "daemon/server.h"
 #include "daemon/socket_file.h"
@@ -47,6 +48,7 @@ struct CommandLine {
       {"--device", "model.device", "auto, cpu or cuda"},
       {"--dtype", "model.dtype", "auto, fp32, bf16 or int8"},
       {"--threads", "model.threads", "Threads of the model; 0: one for each core"},
+      {"--drain-ms", "drain_ms", "How long open documents may go on after SIGTERM"},
       {"--log-level", "log_level", "trace, debug, info, warning, error or off"},
   };
 };
@@ -117,7 +119,7 @@ void make_journal_folder(const std::filesystem::path& journal) {
   if (error) {
     throw Error(ErrorCode::kJournal, "the journal's folder '" + journal.parent_path().string() +
                                          "' cannot be made: " + error.message() +
-                                         "; name another file with --journal");
+                                         hidden_home_advice(journal) + "; name another file with --journal");
   }
 }
 

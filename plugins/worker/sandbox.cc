@@ -8,6 +8,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <memory>
+#include <string_view>
 
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -321,6 +322,16 @@ int set_limit(decltype(RLIMIT_DATA) resource, rlim_t value) {
   return ::setrlimit(resource, &limit) == 0 ? 0 : errno;
 }
 
+/// If memory runs out, the kernel ends a worker before anything else: its document fails, and the daemon goes
+/// on. Before the process is undumpable, as its own files in /proc are root's from then on.
+void offer_to_oom_killer() {
+  const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  constexpr std::string_view kFirst = "1000";
+  [[maybe_unused]] const auto written = ::write(file, kFirst.data(), kFirst.size());
+  ::close(file);
+}
+
 }  // namespace
 
 int unroll_sandbox_enter(std::uint32_t permissions, std::uint64_t memory_bytes) {
@@ -337,6 +348,7 @@ int unroll_sandbox_enter(std::uint32_t permissions, std::uint64_t memory_bytes) 
   }
   if (const int error = set_limit(RLIMIT_CORE, 0)) return error;
   if (const int error = set_limit(RLIMIT_NOFILE, kOpenFiles)) return error;
+  offer_to_oom_killer();
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
       ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return errno;

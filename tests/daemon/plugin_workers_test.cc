@@ -163,6 +163,13 @@ TEST_F(PluginWorkers, KillingThemChangesNothing) {
   for (const auto& [id, i] : scored) EXPECT_EQ(documents.at(id).outputs, expected[i % expected.size()]);
 }
 
+TEST_F(PluginWorkers, AreWhatTheKernelEndsFirstIfMemoryRunsOut) {
+  const auto workers = children(process().pid());
+  EXPECT_FALSE(workers.empty());
+  for (const pid_t worker : workers)
+    EXPECT_EQ(read_file("/proc/" + std::to_string(worker) + "/oom_score_adj"), "1000\n");
+}
+
 TEST_F(PluginWorkers, EndWithTheDaemon) {
   const auto workers = children(process().pid());
   EXPECT_FALSE(workers.empty());

@@ -83,6 +83,27 @@ TEST_F(Readiness, AReloadWhosePluginsFailOnTheTestLineChangesNothing) {
   EXPECT_EQ(read_text(some_text(20)).outputs, before);
 }
 
+/// As a unit with ProtectHome=yes has it. The error says so where a home is hidden, and only there.
+TEST_F(Readiness, AModelInAHiddenHomeFolderIsExplained) {
+  const std::vector<std::string> command{
+      program("unrolld").string(), "--socket", socket(), "--journal", ":memory:", "--model",
+      "/home/alice/model"};
+  std::vector<std::string> hidden{"/usr/bin/unshare",
+                                  "--map-root-user",
+                                  "--mount",
+                                  "/bin/sh",
+                                  "-c",
+                                  "mount -t tmpfs -o mode=0000 none /home && exec \"$@\"",
+                                  "sh"};
+  hidden.insert(hidden.end(), command.begin(), command.end());
+  const Finished finished = run(hidden);
+  if (finished.exit_code != 1) GTEST_SKIP() << "no file system may be mounted here: " << finished.err;
+  EXPECT_THAT(finished.err,
+              HasSubstr("there is no model in '/home/alice/model'; the service does not see /home "
+                        "(ProtectHome=yes in its unit)"));
+  EXPECT_THAT(run(command).err, AllOf(HasSubstr("there is no model"), Not(HasSubstr("ProtectHome"))));
+}
+
 /// The test line belongs to nobody: no list, no count and no journal holds it.
 TEST_F(Readiness, TheTestLineLeavesNoDocumentBehind) {
   for (const char* suffix : {"", "-wal"}) fs::remove(*folder_ / ("journal" + std::string(suffix)));
