@@ -13,6 +13,7 @@ SOAK_SECONDS ?= 3600
 SOAK_CLIENTS_SECONDS ?= 1200
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
+SCENARIOS ?=
 TIDY_PARTS ?= model tokenizer engine daemon client config training
 
 CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
@@ -166,6 +167,15 @@ package: build ## Build Debian packages and an archive into build/packages/, che
 check-package: package ## Try the packages in a fresh Debian below a temporary folder (as root, minutes)
 	@scripts/setup.sh debootstrap >/dev/null
 	@tests/packages/chroot.sh build
+
+.PHONY: check-booted
+check-booted: package ## Try the service of the packages under a real systemd in a container (as root, minutes)
+	@scripts/setup.sh debootstrap systemd-container >/dev/null
+	@tests/packages/booted.sh build/packages $(SCENARIOS)
+
+.PHONY: check-alerts
+check-alerts: ## Test the alert rules for Prometheus with Debian's promtool
+	@tests/packages/alerts.sh
 
 .PHONY: clean
 clean: ## Remove the build folders

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tries the packages of `make package` in a fresh Debian: the archive, then install, read, upgrade, remove and purge.
 #   chroot.sh BUILD
-# Needs root, debootstrap, and apt's mirror; leaves nothing behind. systemd does not run in there: the daemon is started as
-# its unit would, without the unit's sandbox.
+# Needs root, debootstrap, and apt's mirror; leaves nothing behind. systemd does not run in there (booted.sh is the check
+# where it does): the daemon has the user and the command of its unit, a socket of its own, and no sandbox.
 set -euo pipefail
 
 say() { printf 'chroot: %s\n' "$*"; }
@@ -22,8 +22,10 @@ if [ "${1:-}" != --inside ]; then
 fi
 build="$2" work="$3"
 source="$(cd "$(dirname "$0")/../.." && pwd)"
+. "$source/tests/packages/debian_root.sh"
 root="$work/root"
 book=/usr/share/common-licenses/GPL-3
+socket=/var/lib/unroll/check.sock
 
 version="$(sed -n 's/^set(CPACK_PACKAGE_VERSION "\(.*\)")/\1/p' "$build/CPackConfig.cmake")"
 next="$version.1"
@@ -42,15 +44,7 @@ files() {
 }
 
 make_root() {
-  # From the mirror that this machine's apt uses.
-  local codename mirror
-  codename="$(. /etc/os-release && echo "$VERSION_CODENAME")"
-  mirror="$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $codename" | head -n 1)"
-  [ -n "$mirror" ] || fail "apt knows no mirror of $codename; run 'apt-get update'"
-  say "a fresh $codename"
-  debootstrap --variant=minbase "$codename" "$root" "$mirror" >"$work/debootstrap.log" 2>&1 ||
-    { tail "$work/debootstrap.log"; fail "debootstrap"; }
-  apt-config dump Acquire | grep -E '::Proxy |::CaInfo ' >"$root/etc/apt/apt.conf.d/99host" || true
+  debian_root "$root" "$work"
   mount -t proc proc "$root/proc"
   mount -t tmpfs tmpfs "$root/dev"
   for node in null:3 zero:5 full:7 random:8 urandom:9; do
@@ -79,10 +73,10 @@ start_daemon() {
   user="$(sed -n 's/^User=//p' "$unit")"
   # shellcheck disable=SC2086  # the command's words
   "${enter[@]}" setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
-    env HOME=/var/lib/unroll STATE_DIRECTORY=/var/lib/unroll RUNTIME_DIRECTORY=/run/unroll $command >"$work/daemon.log" 2>&1 &
+    env HOME=/var/lib/unroll STATE_DIRECTORY=/var/lib/unroll $command --socket "$socket" >"$work/daemon.log" 2>&1 &
   daemon=$!
   for _ in {1..600}; do
-    [ ! -S "$root/run/unroll/unroll.sock" ] || return 0
+    [ ! -S "$root$socket" ] || return 0
     kill -0 "$daemon" 2>/dev/null || break
     sleep 0.1
   done
@@ -95,7 +89,7 @@ stop_daemon() {
 }
 # Through the socket alone: a client with no model to read with by itself.
 score() {
-  in_root env UNROLL_MODEL=/nonexistent unroll score "$book" --socket /run/unroll/unroll.sock --format json >"$1" || fail "unroll score"
+  in_root env UNROLL_MODEL=/nonexistent unroll score "$book" --socket "$socket" --format json >"$1" || fail "unroll score"
 }
 
 check_scores() {
