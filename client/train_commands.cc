@@ -198,8 +198,14 @@ void add_train(CommandLine& line) {
   add_train_paths(*train, *command);
   add_train_numbers(*train, *command);
   train->add_option("--dtype", command->options.dtype, "Numbers of the matrix products")
-      ->type_name("fp32|bf16")
-      ->check(one_of({"fp32", "bf16"}))
+      ->type_name("auto|fp32|bf16")
+      ->check(one_of({"auto", "fp32", "bf16"}))
+      ->capture_default_str();
+  train
+      ->add_option("--optimizer", command->options.optimizer,
+                   "Muon is for hidden matrices, AdamW for the rest")
+      ->type_name("adamw|muon")
+      ->check(one_of({"adamw", "muon"}))
       ->capture_default_str();
   train->add_option("--save-dtype", command->options.save_dtype, "Numbers of the weights that are written")
       ->type_name("fp32|bf16|int8")

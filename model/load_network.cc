@@ -91,6 +91,10 @@ std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, c
 
 }  // namespace
 
+std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition) {
+  return std::make_unique<PlainNetwork>(std::move(definition));
+}
+
 LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options) {
   LoadedNetwork loaded;
   const auto device = choose_device(options.device);
@@ -116,7 +120,7 @@ LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOp
     loaded.network = gpu_form(definition, options, loaded.dtype);
   }
   loaded.fingerprint = of_weights.get();
-  if (!loaded.network) loaded.network = std::make_unique<PlainNetwork>(std::move(definition));
+  if (!loaded.network) loaded.network = plain_network(std::move(definition));
   return loaded;
 }
 

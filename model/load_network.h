@@ -19,6 +19,9 @@ struct LoadedNetwork {
   std::uint64_t fingerprint = 0;  ///< Of the checkpoint in that dtype: states of others are refused.
 };
 
+/// The definition itself as a network.
+std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition);
+
 /// As load_block_model() says. Sets the number of threads where the options name one.
 LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options);
 

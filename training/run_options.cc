@@ -35,6 +35,7 @@ nlohmann::json record_of(const TrainOptions& options, const std::string& data_ha
             {"--lanes", options.lanes},
             {"--piece-blocks", options.piece_blocks},
             {"--qk-scale", options.qk_scale},
+            {"--optimizer", options.optimizer},
             {"--seed", options.seed}}},
           {kMayChange,
            {{"--steps", options.steps},
@@ -54,6 +55,10 @@ nlohmann::json record_of(const TrainOptions& options, const std::string& data_ha
             {"--save-dtype", options.save_dtype},
             {"--validation-steps", options.validation_steps},
             {"--patience", options.patience}}}};
+}
+
+std::string recorded_dtype(const nlohmann::json& record) {
+  return record.is_null() ? "" : record.at(kMayChange).value("--dtype", "");
 }
 
 std::string check_record(const TrainOptions& options, const nlohmann::json& before,

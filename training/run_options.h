@@ -14,6 +14,9 @@ namespace unroll {
 nlohmann::json record_of(const TrainOptions& options, const std::string& data_hash,
                          const std::string& validation_hash);
 
+/// The dtype that a run with this record goes on in; empty if it says nothing.
+std::string recorded_dtype(const nlohmann::json& record);
+
 /// Throws std::runtime_error that names the options where the run in options.out cannot go on with them;
 /// returns a line about those that it goes on with though they have changed, or nothing. `before` may be null
 /// (a checkpoint without a record).

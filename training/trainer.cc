@@ -14,6 +14,8 @@
 
 #include "model/block_recurrent_transformer.h"
 #include "model/checkpoint.h"
+#include "model/cpu/fastest_arithmetic.h"
+#include "training/fast/fast_step.h"
 #include "training/initial_parameters.h"
 #include "training/loss_curve.h"
 #include "training/memory_replay.h"
@@ -66,7 +68,11 @@ class Trainer {
     for (auto& [name, tensor] : state_.parameters) {
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
     }
-    optimizer_.emplace(state_.parameters, options.weight_decay);
+    optimizer_.emplace(state_.parameters, options.weight_decay, optimizer_kind(options.optimizer),
+                       options.dtype == "bf16");
+    if (FastStep::computes(options.config, state_.parameters, options.dtype))
+      fast_ = FastStep::make(options.config, state_.parameters, options.lanes, options.dtype,
+                             at::get_num_threads());
     if (!state_.lanes.is_null()) {
       lanes_.restore(state_.lanes);
       optimizer_->restore(state_.moments, state_.step);
@@ -113,15 +119,9 @@ class Trainer {
     std::int64_t tokens = 0;
   };
 
-  /// What the next back-propagation goes through, a tensor a block.
-  struct Blocks {
-    std::vector<at::Tensor> inputs, targets;  ///< int64 [lanes, block_width]
-    std::vector<at::Tensor> begins;           ///< bool [lanes]
-    std::int64_t tokens = 0;
-  };
-  Blocks take_blocks() {
+  TrainingBlocks take_blocks() {
     const std::vector<std::int64_t> shape{options_.lanes, options_.config.block_width};
-    Blocks blocks;
+    TrainingBlocks blocks;
     for (int i = 0; i < options_.blocks_per_step; ++i) {
       const auto block = lanes_.next();
       blocks.inputs.push_back(at::tensor(block.inputs).view(shape));
@@ -134,9 +134,20 @@ class Trainer {
   }
 
   /// One back-propagation, through a few blocks; its gradients are added to those of the step.
-  Pass back_propagate(const BlockRecurrentTransformer& model) {
+  Pass back_propagate() {
     drop_at_random();
     const auto blocks = take_blocks();
+    const auto nats =
+        fast_ ? fast_->pass(blocks, 1.0 / static_cast<double>(blocks.tokens * options_.accumulate),
+                            options_.memory_replay, state_.recurrence)
+              : autograd(blocks);
+    return {nats / static_cast<double>(blocks.tokens), blocks.tokens};
+  }
+
+  /// The definition, for options that have no fast form, or a CPU that has none.
+  double autograd(const TrainingBlocks& blocks) {
+    const BlockRecurrentTransformer model(options_.config,
+                                          cast_for_products(state_.parameters, options_.dtype));
     const auto before_block = [&](std::size_t index, Recurrence& recurrence) {
       recurrence.forget(blocks.begins[index], model.initial_states(options_.lanes));
     };
@@ -153,23 +164,29 @@ class Trainer {
     };
     const auto backward = options_.memory_replay ? replay_backward : plain_backward;
     backward(model, blocks.inputs, state_.recurrence, {before_block, loss_of, options_.compression_loss > 0});
-    return {nats / static_cast<double>(blocks.tokens), blocks.tokens};
+    return nats;
   }
 
   TrainProgress step() {
     const auto start = std::chrono::steady_clock::now();
     TrainProgress report;
     std::int64_t tokens = 0;
+    if (fast_) {
+      fast_->clear_gradients();
+      fast_->refresh();
+    }
     for (int i = 0; i < options_.accumulate; ++i) {
-      const BlockRecurrentTransformer model(options_.config,
-                                            cast_for_products(state_.parameters, options_.dtype));
-      const auto pass = back_propagate(model);
+      const auto pass = back_propagate();
       report.loss += pass.loss / options_.accumulate;
       tokens += pass.tokens;
     }
     report.learning_rate = learning_rate_after(options_, state_.step);
     if (!std::isfinite(report.loss))
       throw std::runtime_error("the loss is not finite any more; lower --learning-rate");
+    if (fast_) {
+      for (const auto& [name, gradient] : fast_->gradients())
+        state_.parameters.at(name).mutable_grad() = gradient;
+    }
     optimizer_->step(report.learning_rate, options_.clip_norm);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     state_.tokens += tokens;
@@ -235,13 +252,15 @@ class Trainer {
   std::unique_ptr<Validation> validation_;
   TrainerState state_;
   LossCurve curve_;
-  std::optional<AdamW> optimizer_;
+  std::unique_ptr<FastStep> fast_;  // null: autograd
+  std::optional<Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
 };
 
 void check(const TrainOptions& options) {
-  if (options.dtype != "fp32" && options.dtype != "bf16")
-    throw std::runtime_error("--dtype takes fp32 or bf16 in training");
+  if (options.dtype != "auto" && options.dtype != "fp32" && options.dtype != "bf16")
+    throw std::runtime_error("--dtype takes auto, fp32 or bf16 in training");
+  optimizer_kind(options.optimizer);
   if (options.lanes < 1 || options.blocks_per_step < 1 || options.accumulate < 1 ||
       options.piece_blocks < 1 || options.checkpoint_steps < 1 || options.validation_steps < 1)
     throw std::runtime_error(
@@ -256,6 +275,13 @@ void check(const TrainOptions& options) {
   std::error_code none;
   if (!options.from.empty() && fs::equivalent(options.from, options.out, none))
     throw std::runtime_error("--from and --out are one folder; name another one with --out");
+}
+
+/// A run goes on in the numbers that it began with.
+std::string choose_dtype(const nlohmann::json& record) {
+  const auto recorded = recorded_dtype(record);
+  if (!recorded.empty()) return recorded;
+  return fastest_arithmetic(arithmetic_speeds({}), false) == Arithmetic::kBf16 ? "bf16" : "fp32";
 }
 
 }  // namespace
@@ -273,6 +299,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (options.steps == 0) options.steps = fine_tuning_steps(options, data.tokens());
 
   auto state = folder.resumes() ? resume(options, folder.state_file()) : begin(options);
+  if (options.dtype == "auto") options.dtype = choose_dtype(state.options);
   const auto record = record_of(options, data.hash(), validation_file ? validation_file->hash() : "");
   const auto changed = check_record(options, state.options, record);
   if (!changed.empty() && callbacks.note) callbacks.note(changed);

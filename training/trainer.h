@@ -1,6 +1,6 @@
 // The trainer: truncated back-propagation through a few consecutive blocks, states and memories carried on
-// from step to step and reset where a document begins; AdamW; warm-up and cosine decay; validation on the
-// way; checkpoints that resume exactly.
+// from step to step and reset where a document begins; AdamW or Muon; warm-up and cosine decay; validation on
+// the way; checkpoints that resume exactly.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,10 @@ struct TrainOptions {
   double compression_loss = 0;  ///< How much the compressed memories' loss (memory.h) counts.
   double average_decay = 0;     ///< Of the weights' moving average, which is then the model; 0: none.
   std::uint64_t seed = 1;
-  std::string dtype = "bf16";       ///< Of the matrix products; parameters and optimizer stay fp32.
+  std::string optimizer = "adamw";  ///< Or muon (optimizer.h).
+  /// Of the matrix products: fp32, bf16, or auto: that of the run that is resumed, else what this machine
+  /// multiplies faster. Parameters and optimizer stay fp32.
+  std::string dtype = "auto";
   std::string save_dtype = "bf16";  ///< Of the weights that are written for use: fp32, bf16 or int8.
   std::int64_t checkpoint_steps = 100;
   std::filesystem::path validation;  ///< As data; empty: none, or what is held out.

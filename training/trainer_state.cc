@@ -139,7 +139,7 @@ TrainerState load_state(const std::filesystem::path& file) {
   }
   state.parameters = take(saved, kParameters);
   state.average = take(saved, kAverage);
-  for (const char* moment : {"exp_avg.", "exp_avg_sq."}) {
+  for (const char* moment : {"exp_avg.", "exp_avg_sq.", "momentum."}) {
     for (auto& [name, tensor] : take(saved, moment)) state.moments[moment + name] = tensor;
   }
   state.recurrence = take_recurrence(saved);

@@ -27,7 +27,7 @@ struct TrainerState {
   nlohmann::json options;  ///< record_of() in run_options.h; null in checkpoints of old.
   TensorMap parameters;
   TensorMap average;  ///< WeightAverage::weights(); empty without.
-  TensorMap moments;  ///< AdamW::moments()
+  TensorMap moments;  ///< Optimizer::moments()
   Recurrence recurrence;
 };
 

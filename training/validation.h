@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/block_recurrent_transformer.h"
+#include "model/network.h"
 #include "tokenizer/tokenizer.h"
 #include "training/token_file.h"
 
@@ -31,7 +32,7 @@ class Validation {
   double bits_per_byte(double loss) const;
 
  private:
-  double nats(const BlockRecurrentTransformer& model, const TokenDocument& document) const;
+  double nats(Network& network, const TokenDocument& document) const;
 
   std::vector<TokenDocument> documents_;
   ModelConfig config_;

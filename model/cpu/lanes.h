@@ -94,6 +94,24 @@ UNROLL_INLINE Floats lanes_at(const float* x, Ints mask) {
 #endif
 }
 
+UNROLL_INLINE void store(Floats lanes, float* out) {
+  __builtin_memcpy(out, &lanes, sizeof lanes);
+}
+
+UNROLL_INLINE void store(Floats lanes, std::uint16_t* out) {
+  // Ties go up: there are none to speak of, and this is a third of the work of a tie to even.
+  typedef std::uint16_t Halves __attribute__((vector_size(kLanes * 4)));
+  const auto bits = __builtin_bit_cast(BitsOf<Floats>::Type, lanes) + 0x8000U;
+  const auto halves = __builtin_bit_cast(Halves, bits);
+#ifdef __AVX512F__
+  const auto upper =
+      __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#else
+  const auto upper = __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15);
+#endif
+  __builtin_memcpy(out, &upper, sizeof upper);
+}
+
 UNROLL_INLINE Floats larger(Floats a, Floats b) {
   return a > b ? a : b;
 }

@@ -113,24 +113,6 @@ UNROLL_INLINE float move_max(const float* scores, float scale, std::int64_t coun
   return power_of_two<6>(before - here);
 }
 
-UNROLL_INLINE void store(Floats lanes, float* out) {
-  __builtin_memcpy(out, &lanes, sizeof lanes);
-}
-
-UNROLL_INLINE void store(Floats lanes, std::uint16_t* out) {
-  // Ties go up: there are none to speak of, and this is a third of the work of a tie to even.
-  typedef std::uint16_t Halves __attribute__((vector_size(kLanes * 4)));
-  const auto bits = __builtin_bit_cast(BitsOf<Floats>::Type, lanes) + 0x8000U;
-  const auto halves = __builtin_bit_cast(Halves, bits);
-#ifdef __AVX512F__
-  const auto upper =
-      __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-#else
-  const auto upper = __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15);
-#endif
-  __builtin_memcpy(out, &upper, sizeof upper);
-}
-
 template <int Terms, typename Number>
 UNROLL_INLINE float softmax(const float* scores, float scale, std::int64_t count, std::int64_t width,
                             SoftmaxSums* sums, Number* out) {

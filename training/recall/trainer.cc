@@ -110,7 +110,7 @@ class Trainer {
 
   const TrainOptions& options_;
   TensorMap parameters_;
-  std::optional<AdamW> optimizer_;
+  std::optional<Optimizer> optimizer_;
   Source source_;
   std::mt19937_64 random_;
   std::int64_t distance_;

@@ -1,0 +1,91 @@
+// A layer of the fast training step: norm, attention over memories, block and states, feed-forward, and the
+// way back.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/block_recurrent_transformer.h"
+#include "training/fast/gradients.h"
+#include "training/fast/step_attention.h"
+#include "training/fast/step_cell.h"
+#include "training/fast/step_parts.h"
+
+namespace unroll {
+
+/// A block's keys and values: those that attention reads, and where they are written.
+struct BlockKeys {
+  KeySegment segment;
+  float *k_out = nullptr, *v_out = nullptr;
+};
+
+/// What a layer finds of earlier blocks, and what this one leaves there.
+struct LayerPast {
+  KeySegment memory;
+  BlockKeys block;
+  std::span<const std::int64_t> first_visible;  ///< A lane's first memory that counts.
+};
+
+/// Room of layers that is used again by the next one.
+template <typename Number>
+struct LayerRoom {
+  Gathered<Number> d_out, d_values, d_gates, d_mid, d_entry, d_kv;  // left sides of gradients
+  Gathered<Number> gated, ff_normed, joined, normed;                // right sides
+  Buffer d_joined, d_entry_tiles;
+  Partials gamma;
+};
+
+template <typename Number>
+class StepLayer {
+ public:
+  StepLayer(const ModelConfig& config, const Layer& layer, const RotaryTables& rotary,
+            const Gradients& gradients, StepMachine<Number>& machine);
+  /// For each state that the layer reads, in the order of reads(): the cell's matrix of queries.
+  void add_read(const at::Tensor& q_to_state, const Gradients& gradients);
+  const std::vector<std::size_t>& reads() const { return reads_; }
+  void refresh();
+
+  /// What the way back needs of a block.
+  struct Kept {
+    Buffer x, stats, entry, joined, lse, mid, ff_stats, hidden;
+    std::vector<Buffer> read_lse;
+    void resize(const StepLayer& layer, BlockShape shape);
+  };
+  using Cells = std::span<StepCell<Number>* const>;
+  using CellsKept = std::span<typename StepCell<Number>::Kept* const>;
+
+  /// kept.x -> keys and values, into past.block.
+  void enter(Kept& kept, const LayerPast& past, BlockShape shape);
+  /// The rest: -> next [tiles, dim, 64]. Cells and what is kept of them: all of the network's.
+  void leave(Kept& kept, const LayerPast& past, BlockShape shape, Cells cells, CellsKept cells_kept,
+             StepAttention<Number>& attention, float* next);
+  /// d [tiles, dim, 64]: from that of `next` to that of the middle of the layer; then what states and
+  /// past.block get of it, and the queries. enter_back() goes on to kept.x, once past.block has all of its
+  /// gradient.
+  void leave_back(Kept& kept, const LayerPast& past, BlockShape shape, Cells cells, CellsKept cells_kept,
+                  StepAttention<Number>& attention, LayerRoom<Number>& room, float* d);
+  void enter_back(Kept& kept, const LayerPast& past, BlockShape shape, LayerRoom<Number>& room, float* d);
+
+ private:
+  std::int64_t queries() const { return inner_ * (1 + std::ssize(reads_)); }
+  AttentionCall own_call(Kept& kept, const LayerPast& past, BlockShape shape, float* d_joined,
+                         float* dq) const;
+  AttentionCall read_call(Kept& kept, BlockShape shape, std::size_t index, const StepCell<Number>& cell,
+                          typename StepCell<Number>::Kept& cell_kept, float* d_joined, float* dq) const;
+  void feed_forward_back(const Kept& kept, BlockShape shape, LayerRoom<Number>& room, float* d);
+
+  StepMachine<Number>& machine_;
+  std::int64_t dim_, inner_, kv_, heads_, kv_heads_, dim_head_, ff_;
+  float scale_;
+  std::vector<std::size_t> reads_;
+  Vector gamma_, ff_gamma_, q_scale_, k_scale_;
+  std::vector<Weight<Number>> queries_;  // of the layer itself, then of each state that it reads
+  Weight<Number> key_value_, out_, ff_values_, ff_gates_, ff_out_;
+  RotaryRows rotary_;
+};
+
+extern template class StepLayer<float>;
+extern template class StepLayer<std::uint16_t>;
+
+}  // namespace unroll
