@@ -41,7 +41,7 @@ TEST(Anomaly, APlantedLineRanksFirst) {
   ASSERT_EQ(result["top"].size(), 3u);
   EXPECT_EQ(result["top"][0]["line"], kOdd);
   EXPECT_EQ(result["top"][0]["text"], "10:00:251 kernel: segfault at 10.0.0.251");
-  EXPECT_EQ(shown(document, result["top"][0]), result["top"][0]["text"]);
+  EXPECT_EQ(result["top"][0]["text"], shown(document, result["top"][0]));
   EXPECT_EQ(result["top"][0]["score"], outputs[kOdd - 1]["score"]);
   EXPECT_GT(result["top"][0]["score"].get<double>(), 2 * result["top"][1]["score"].get<double>());
 }
@@ -73,7 +73,7 @@ TEST(Anomaly, AWindowsOddestLinesAreToldAtItsEnd) {
     EXPECT_EQ(window["last_line"], (i + 1) * 500);
     ASSERT_EQ(window["top"].size(), 2u);
     EXPECT_EQ(window["top"][0]["line"].get<int>() + window["top"][1]["line"].get<int>(), i * 1000 + 750);
-    EXPECT_EQ(shown(document, window["top"][0]), window["top"][0]["text"]);
+    EXPECT_EQ(window["top"][0]["text"], shown(document, window["top"][0]));
   }
 }
 

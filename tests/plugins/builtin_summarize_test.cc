@@ -17,7 +17,7 @@ TEST(Summarize, SentencesAreTheDocumentsOwnInOrderWithinTheWords) {
     for (const auto& sentence : outputs[0]["sentences"]) {
       EXPECT_GE(sentence["start"].get<std::size_t>(), behind);
       behind = sentence["end"].get<std::size_t>();
-      EXPECT_EQ(shown(document, sentence), sentence["text"]);
+      EXPECT_EQ(sentence["text"], shown(document, sentence));
       words += builtin::word_count(builtin::normalised(sentence["text"].get<std::string>()));
     }
     EXPECT_EQ(outputs[0]["words"], words);
@@ -40,7 +40,7 @@ TEST(Summarize, ARunningSummaryIsWhatTheDocumentSoFarWouldGive) {
     EXPECT_LE(outputs[i]["words"], 60);
     for (const auto& sentence : outputs[i]["sentences"]) {
       EXPECT_LE(sentence["end"], end);
-      EXPECT_EQ(shown(document, sentence), sentence["text"]);
+      EXPECT_EQ(sentence["text"], shown(document, sentence));
     }
   }
   EXPECT_EQ(outputs.back(), read("summarize", R"({"words":60})", document).back()) << "they change nothing";
