@@ -173,6 +173,11 @@ check-booted: package ## Try the service of the packages under a real systemd in
 	@scripts/setup.sh debootstrap systemd-container >/dev/null
 	@tests/packages/booted.sh build/packages $(SCENARIOS)
 
+.PHONY: check-image
+check-image: package ## Carry out the Dockerfile's last stage and start it as Docker would (as root, minutes)
+	@scripts/setup.sh debootstrap >/dev/null
+	@tests/packages/image.sh build/packages
+
 .PHONY: check-alerts
 check-alerts: ## Test the alert rules for Prometheus with Debian's promtool
 	@tests/packages/alerts.sh

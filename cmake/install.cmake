@@ -63,6 +63,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DEST
 # To be copied where they are wanted: docs/service.md.
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/gpu.conf DESTINATION share/doc/unroll/systemd)
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/grafana/unroll.json DESTINATION share/doc/unroll/systemd/grafana)
+install(FILES ${PROJECT_SOURCE_DIR}/systemd/prometheus/unroll.rules.yml DESTINATION share/doc/unroll/systemd/prometheus)
 
 # The units are written for /usr and /etc. The prefix is known only when something is installed; a configuration that
 # is there already is somebody's.

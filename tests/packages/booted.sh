@@ -24,13 +24,21 @@ if [ "${1:-}" != --inside ]; then
   for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd /sys/fs/cgroup/memory; do
     [ ! -e "$hierarchy/cgroup.procs" ] || groups+=("$hierarchy/unroll-booted.$$")
   done
+  inner=''
   clean() {
-    find "${groups[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    [ -z "$inner" ] || kill "$inner" 2>/dev/null || true  # and with it, by --kill-child, all that is in there
+    for _ in {1..100}; do  # until the last process has left its group
+      ! find "${groups[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || break
+      sleep 0.1
+    done
     rm -rf --one-file-system "$work"
   }
   trap clean EXIT
+  trap 'exit 130' INT TERM
   mkdir "${groups[@]}"
-  unshare --mount --pid --fork --kill-child --mount-proc "$0" --inside "$packages" "$work" "$@" --groups "${groups[@]}"
+  unshare --mount --pid --fork --kill-child --mount-proc "$0" --inside "$packages" "$work" "$@" --groups "${groups[@]}" &
+  inner=$!
+  wait "$inner"
   exit
 fi
 shift

@@ -6,7 +6,7 @@ logged "$begin" "unknown configuration key 'log_levle'" || fail "the log does no
 [ "$(systemctl is-active unrolld.socket)" = active ] || fail "the socket is $(systemctl is-active unrolld.socket)"
 # Impatience: what latches a start limit.
 for _ in {1..12}; do systemctl restart unrolld.service 2>/dev/null && fail "it starts with a wrong key"; done
-as alice timeout 60 unroll score "$book" --socket "$socket" --format json >/tmp/waited.json &
+as alice timeout 300 unroll score "$book" --socket "$socket" --format json >/tmp/waited.json &
 waiting=$!
 sleep 1
 [ "$(systemctl is-active unrolld.socket)" = active ] || fail "a connection made the socket $(systemctl is-active unrolld.socket)"

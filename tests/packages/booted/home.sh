@@ -7,5 +7,5 @@ refused 'failed' systemctl restart unrolld.service
 logged "$begin" 'ProtectHome' || fail "the log does not name ProtectHome: $(log_since "$begin")"
 mv /home/alice/model /srv/model
 set_key model directory '"/srv/model"'
-eventually 30 systemctl is-active unrolld.service
+eventually 120 systemctl is-active unrolld.service
 check_service

@@ -3,7 +3,7 @@ mkfifo /tmp/alice.in
 as alice python3 /check/scenarios/peer.py hold 'the merger is on tuesday, tell nobody. ' </tmp/alice.in >/tmp/alice.out 2>&1 &
 holder=$!
 exec 3>/tmp/alice.in
-eventually 60 test -s /tmp/alice.out
+eventually 240 test -s /tmp/alice.out
 document="$(cat /tmp/alice.out)"
 [ ${#document} = 32 ] || fail "alice: $document"
 

@@ -27,13 +27,13 @@ keep_outputs whole "${list[@]}"
 
 read_all
 in_flight() { [ "$(documents | grep '"phase":"open"' | grep -c '"outputs":[1-9]')" = 5 ]; }
-eventually 60 in_flight
+eventually 240 in_flight
 pid="$(main_pid)"
 kill -KILL "$pid"
 wait
 served() { [ "$(main_pid)" != "$pid" ] && [ "$(systemctl is-active unrolld.service)" = active ]; }
-eventually 60 served
-eventually 180 all_done 10
+eventually 240 served
+eventually 600 all_done 10
 if documents | grep '"phase":"failed"'; then fail "documents failed"; fi
 mapfile -t list < <(ids | comm -13 /tmp/undisturbed -)
 keep_outputs resumed "${list[@]}"

@@ -10,5 +10,5 @@ tries=$(($(restarts) - before))
 [ "$tries" -ge 1 ] && [ "$tries" -le 3 ] || fail "$tries starts within 11 s"
 if log_since "$begin" | grep 'loading the model'; then fail "the model is loaded before the journal is opened"; fi
 mount -o remount,bind,rw /var/lib/unroll
-eventually 30 systemctl is-active unrolld.service
+eventually 120 systemctl is-active unrolld.service
 check_service

@@ -16,5 +16,5 @@ mv "$plugin" /tmp/
 echo 'no library' >"$plugin"
 not_ready "the default plugin 'score' cannot be loaded"
 mv /tmp/unroll_score.so "$plugin"
-eventually 30 systemctl is-active unrolld.service
+eventually 120 systemctl is-active unrolld.service
 check_service

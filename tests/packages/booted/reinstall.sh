@@ -10,7 +10,7 @@ pid="$(main_pid)"
 batch /home/alice/disturbed >/tmp/batch.log 2>&1 &
 running=$!
 reading() { as alice unroll documents --socket "$socket" --format ndjson | grep -q '"phase":"open"'; }
-eventually 60 reading
+eventually 240 reading
 reinstall
 [ "$(main_pid)" != "$pid" ] || fail "the daemon was not restarted"
 wait "$running" || fail "the batch: $(cat /tmp/batch.log)"

@@ -10,7 +10,7 @@ for i in 1 2 3 4; do
   clients[$i]=$!
 done
 reading() { as alice unroll documents --socket "$socket" --format ndjson | grep -q '"phase":"open"'; }
-eventually 30 reading
+eventually 120 reading
 for _ in 1 2 3; do systemctl reload unrolld.service || fail "systemctl reload"; done
 reading || fail "the reloads came after the documents' end: no load"
 refused "for root and the daemon's own user" as alice unroll reload --socket "$socket"

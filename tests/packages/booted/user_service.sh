@@ -1,7 +1,7 @@
 # The unit for one user: a daemon of her own, on her own socket.
 loginctl enable-linger bob
 runtime="/run/user/$(id -u bob)"
-eventually 30 test -S "$runtime/bus"
+eventually 120 test -S "$runtime/bus"
 user_systemctl() { as bob env XDG_RUNTIME_DIR="$runtime" DBUS_SESSION_BUS_ADDRESS="unix:path=$runtime/bus" systemctl --user "$@"; }
 begin="$(now)"
 as bob env XDG_RUNTIME_DIR="$runtime" systemctl --user start unrolld.service || fail "bob's service: $(journalctl --since "@$begin" --no-pager --output cat | tail)"
