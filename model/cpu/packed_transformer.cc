@@ -1,6 +1,7 @@
 #include "model/cpu/packed_transformer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -24,7 +25,7 @@ bool cpu_supports(Arithmetic arithmetic) {
 }
 
 bool PackedTransformer::computes(const ModelConfig& config) {
-  return config.state_gate == StateGateKind::kFixed && config.state_cell == StateCell::kSkip;
+  return config.state_gate != StateGateKind::kMemformer && config.state_cell == StateCell::kSkip;
 }
 
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
@@ -183,6 +184,10 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   activate(product(cell.out, state_rows_), slots.rows(), dim);
   auto after = at::empty(states.before.sizes(), states.before.options());
   const Rows old{data(states.before), dim}, next{data(after), dim};
+  if (!cell.decay.defined()) {
+    gate_lstm(cell, old, next, slots.rows());
+    return after;
+  }
   const auto *bias = const_data(cell.container.gate.bias), *decay = const_data(cell.decay);
   multiply(activations_, cell.gate, machine_, [&](std::int64_t row, std::int64_t group, float* values) {
     const auto column = group * PackedMatrix::kGroupColumns;
@@ -192,6 +197,20 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
     machine_.kernels.blend(next[row] + column, values, decay + column, count);
   });
   return after;
+}
+
+void PackedTransformer::gate_lstm(const Cell& cell, Rows old, Rows next, std::int64_t count) {
+  const auto dim = config_.dim;
+  const auto gates = product(cell.gate, state_rows_);
+  const auto* bias = const_data(cell.container.gate.bias);
+  const auto sigmoid = [](float x) { return 1 / (1 + std::exp(-x)); };
+  machine_.parallel(count, 3 * dim * kRowCost, [&](std::int64_t row, Buffer&) {
+    const float *z = gates[row], *in = z + dim, *forget = in + dim;
+    for (std::int64_t i = 0; i < dim; ++i) {
+      const auto kept = old[row][i] * sigmoid(forget[i] + bias[2 * dim + i] + 1);
+      next[row][i] = kept + std::tanh(z[i] + bias[i]) * sigmoid(in[i] + bias[dim + i] - 1);
+    }
+  });
 }
 
 void PackedTransformer::feed_forward(const PackedLayer& layer, const at::Tensor& x) {

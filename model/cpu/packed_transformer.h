@@ -39,7 +39,7 @@ class PackedTransformer final : public Network {
     StateContainer container;  // without its matrices
     PackedMatrix entry;        // key and value, queries to the states, queries to the block
     PackedMatrix out, gate;
-    at::Tensor decay;  // [dim] sigmoid of learned_ema_beta
+    at::Tensor decay;  // [dim] sigmoid of learned_ema_beta; undefined: the LSTM's gate
   };
   struct PackedLayer {
     Layer layer;         // without its matrices
@@ -77,6 +77,7 @@ class PackedTransformer final : public Network {
   std::int64_t joined_width(const Layer& layer) const;
   void feed_forward(const PackedLayer& layer, const at::Tensor& x);
   at::Tensor write(Cell& cell, States& states, Rows entry, Shape shape);
+  void gate_lstm(const Cell& cell, Rows old, Rows next, std::int64_t count);
   /// Keys and values of the block as memories hold them.
   at::Tensor block_of(Rows entry, Shape shape);
   /// Columns of rows as a tensor of its own: [batch, length, columns].

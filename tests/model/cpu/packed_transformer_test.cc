@@ -58,6 +58,8 @@ INSTANTIATE_TEST_SUITE_P(
                       {"routed_memory_dtype", "int8"},
                       {"multi_query", false},
                       {"all_layers_qk_rmsnorm", true}}},
+                    {"lstm_gate", {{"state_gate", "lstm"}}},
+                    {"wide_lstm_gate", {{"state_gate", "lstm"}, {"dim", 130}, {"num_state_vectors", 70}}},
                     {"wide_blocks", {{"block_width", 150}, {"max_seq_len", 300}, {"num_state_vectors", 70}}},
                     {"wide_network",
                      {{"dim", 130}, {"dim_head", 80}, {"heads", 3}, {"num_tokens", 1111}, {"ff_mult", 5}}}})),
