@@ -118,7 +118,7 @@ def prepare(data, out):
     if vocabulary.exists():
         return
     text.mkdir(parents=True, exist_ok=True)
-    for pattern in ("english-*.txt", "technical-*.txt"):
+    for pattern in ("book-en-*", "manual-en-*"):
         for file in sorted(data.glob(pattern)):
             (text / file.name).write_bytes(file.read_bytes()[:BYTES_OF_A_FILE])
     # <unk>, <s>, </s>, 256 bytes and the mark of a space: no room is left for any other piece.
@@ -182,7 +182,7 @@ def main():
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     prepare(arguments.data, arguments.out)
-    books = sorted(arguments.heldout.glob("english-*.txt"), key=lambda file: file.stat().st_size)
+    books = sorted(arguments.heldout.glob("book-en-*"), key=lambda file: file.stat().st_size)
     runs = [run for run in RUNS_OF[arguments.set] if run[0] in arguments.only]
     # The shortest book with each run, so that there is a table early; the others when all are trained.
     for run in runs:

@@ -1,301 +1,396 @@
 #!/usr/bin/env python3
-"""Builds the training corpus of unroll: one document a file, OUT/train and OUT/heldout.
+"""Builds the training corpus of unroll: one document a file, OUT/train, OUT/heldout and OUT/validation.
 
-Sources: books of Standard Ebooks (git), Debian documentation packages (apt-get
-download), source code and logs of this machine, the real logs in --logs, and
-invented logs made from --seed. README.md beside this file lists the licences.
-Sources land in --cache; what is there already is not fetched again.
+Sources (sources.py) are git repositories and Debian packages, the logs of real systems in --logs (what
+run_systems.sh writes) and a few invented logs from --seed. What --cache lacks is fetched: repositories by git,
+packages by apt-get. README.md beside this file says how; SOURCES.md is the list of what was used.
 """
 
 import argparse
 import collections
-import gzip
 import hashlib
-import html.parser
 import multiprocessing
+import os
+import pickle
 import random
 import re
 import subprocess
-import sysconfig
-import textwrap
+import sys
 from pathlib import Path
 
+import duplicates
+import readers
 import synthetic_logs
+from sources import FORBIDDEN, FORBIDDEN_NAMES, HELD_AUTHORS, HELD_PARTS, MB, MOST, MOST_OF_OTHERS, SOURCES
 
-BOOK_URL = "https://github.com/standardebooks/"
-BOOKS = """adam-smith_the-wealth-of-nations alexandre-dumas_the-count-of-monte-cristo_chapman-and-hall
-alexandre-dumas_the-three-musketeers_william-robson anthony-trollope_the-way-we-live-now
-arthur-conan-doyle_the-adventures-of-sherlock-holmes bertrand-russell_the-problems-of-philosophy
-bram-stoker_dracula charles-darwin_the-origin-of-species charles-dickens_bleak-house
-charles-dickens_david-copperfield charles-dickens_great-expectations charles-dickens_little-dorrit
-charles-dickens_the-pickwick-papers charlotte-bronte_jane-eyre edith-wharton_the-age-of-innocence
-edward-gibbon_the-history-of-the-decline-and-fall-of-the-roman-empire
-fyodor-dostoevsky_crime-and-punishment_constance-garnett
-fyodor-dostoevsky_the-brothers-karamazov_constance-garnett george-eliot_middlemarch
-h-g-wells_the-war-of-the-worlds henry-david-thoreau_walden henry-fielding_the-history-of-tom-jones-a-foundling
-henry-james_the-portrait-of-a-lady jack-london_the-sea-wolf john-stuart-mill_on-liberty joseph-conrad_nostromo
-jules-verne_the-mysterious-island_stephen-w-white mark-twain_the-adventures-of-huckleberry-finn
-miguel-de-cervantes-saavedra_don-quixote_john-ormsby samuel-pepys_the-diary theodore-dreiser_sister-carrie
-thomas-hardy_far-from-the-madding-crowd thomas-hobbes_leviathan victor-hugo_les-miserables_isabel-f-hapgood
-wilkie-collins_the-moonstone william-makepeace-thackeray_vanity-fair""".split()
-PROSE_PACKAGES = ["anarchism", "debian-handbook", "harden-doc", "debian-history", "debian-faq", "cfi-en"]
-TECHNICAL_PACKAGES = """git-doc postgresql-doc-15 perl-doc apache2-doc sqlite3-doc vim-doc debian-policy
-developers-reference debian-reference-en maint-guide gnu-standards manpages manpages-dev r-doc-html
-exim4-doc-html aptitude-doc-en""".split()
-CODE_PACKAGES = ["golang-1.19-src"]
-HELD_OUT = """edith-wharton_the-age-of-innocence henry-david-thoreau_walden
-bertrand-russell_the-problems-of-philosophy OpenSSH Thunderbird Zookeeper""".split()
-# Evaluation texts that must never be trained on: two novels, and the HDFS and BGL logs.
-FORBIDDEN = re.compile(
-    r"Call me Ishmael|so Genoa and Lucca|dfs\.DataNode\$|dfs\.FSNamesystem|R\d\d-M[01]-N\w-[CI]:J\d\d"
-)
-SKIPPED_PAGES = re.compile(
-    r"titlepage|imprint|colophon|uncopyright|halftitle|endnotes|loi\.|toc\.|index-[a-z]|release"
-)
-BLOCKS = set(
-    "p div section article h1 h2 h3 h4 h5 h6 li ul ol dl dt dd tr table pre blockquote header hr".split()
-)
-HIDDEN = {"script", "style", "head", "nav", "svg"}
-PROSE_LIMIT, PACKAGE_LIMIT, CHANGELOG_LIMIT = 3_000_000, 700_000, 3_000_000
-CODE_LIMIT, SYNTHETIC_BYTES = 2_000_000, 21_000_000
-TRAINED_LINES = 0.8  # of each real log that is not held out whole; its last lines are held out
+TOGETHER = 100_000  # small files of a source are put together into documents of about so many characters
+LEAST = 500  # characters of a document
+LOG_LIMIT = 1_500_000  # bytes of one log; what is longer is cut at a line
+HELD_LIMIT, VALIDATION_LIMIT = 700_000, 30_000  # bytes held out, and validated on, of each kind and language
+HELD_SYSTEMS = re.compile(r"^(squid|proftpd|rabbitmq|memcached|unbound|ninja|valgrind|snmpd|vsftpd|maven)\b")
+INVENTED = 0.1  # of the logs' bytes
 
 
-class TextOf(html.parser.HTMLParser):
-    """Collects the visible text of a page; blocks become paragraphs."""
-
-    def __init__(self):
-        super().__init__()
-        self.parts, self.hidden, self.pre = [], 0, 0
-
-    def handle_starttag(self, tag, attrs):
-        self.hidden += tag in HIDDEN
-        self.pre += tag == "pre"
-        if tag in BLOCKS:
-            self.parts.append("\n\n")
-        elif tag == "br":
-            self.parts.append("\n")
-
-    def handle_startendtag(self, tag, attrs):
-        if tag == "br":
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag):
-        self.hidden -= tag in HIDDEN and self.hidden > 0
-        self.pre -= tag == "pre" and self.pre > 0
-        if tag in BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_data(self, data):
-        if not self.hidden:
-            self.parts.append(data if self.pre else re.sub(r"\s+", " ", data))
+class Document:
+    def __init__(self, source, path, language, text):
+        self.source, self.path, self.language, self.text = source, path, language, text
+        self.kind = source.kind
+        self.held = bool(
+            self.kind == "book"
+            and HELD_AUTHORS.search(path + text[:600])
+            or any(re.fullmatch(where, source.where) and re.search(part, path) for where, part in HELD_PARTS)
+        )
+        self.sketch = duplicates.sketch(text[: 1 << 18])
 
 
-def html_text(page):
-    parser = TextOf()
-    parser.feed(page)
-    parser.close()
-    text = re.sub(r"[ \t]+\n", "\n", "".join(parser.parts))
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n +(?=\S)", "\n", text)).strip() + "\n"
+def draw(source, names):
+    """The names in order of path, or those drawn first where the source is larger than its limit."""
+    names = sorted(n for n in names if re.search(source.include, n) and not re.search(source.exclude, n))
+    names = [n for n in names if not FORBIDDEN_NAMES.search(n)]
+    return sorted(names, key=lambda n: hashlib.sha256(n.encode()).digest()), names
 
 
-def roff_text(page):
-    """A plain reading of a manual page: requests go, their words and the font escapes' text stay."""
-    lines = []
-    for line in page.splitlines():
-        if re.match(r"[.']\s*(SH|SS|PP|P|LP|TP|IP|HP)\b", line):
-            lines.append("")
-        if re.match(
-            r"[.']\s*(\\\"|TH|PP|P|LP|TP|RS|RE|nf|fi|PD|in|sp|ne|ft|ds|de|if|ie|el|so|TS|TE|\.|$)", line
-        ):
+def repository_files(folder, source):
+    """The paths of a repository's files, and a function that reads one."""
+    git = ["git", "--git-dir", folder, "-c", "core.quotepath=off"]
+    branch = source.branch
+    listing = subprocess.run([*git, "ls-tree", "-r", "-z", branch], capture_output=True, check=True).stdout
+    blobs = dict(
+        reversed(line.split("\t", 1)) for line in listing.decode("utf-8", "replace").split("\0") if line
+    )
+    blobs = {path: about.split()[2] for path, about in blobs.items()}
+    process = subprocess.Popen([*git, "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def read(path):
+        process.stdin.write(blobs[path].encode() + b"\n")
+        process.stdin.flush()
+        head = process.stdout.readline().split()
+        if len(head) < 3:  # an object that a partial copy lacks
+            return b""
+        data = process.stdout.read(int(head[2]))
+        process.stdout.read(1)
+        return data
+
+    return list(blobs), read
+
+
+def package_files(folder):
+    paths = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
+    return list(paths), lambda name: paths[name].read_bytes()
+
+
+def order_of_book(name, text_of):
+    """The pages of a Standard Ebooks edition in reading order, without footnotes, imprint and colophon."""
+    skipped = r"titlepage|imprint|colophon|uncopyright|halftitle|endnotes|loi\.|toc\.|index-[a-z]|release"
+    pages = re.findall(r'<itemref idref="([^"]+)"', text_of("src/epub/content.opf").decode())
+    return [f"src/epub/text/{page}" for page in pages if not re.search(skipped, page)]
+
+
+def place_of(source, options):
+    if not source.repository:
+        return options.cache / "packages" / source.where
+    for root in [options.mirrors] if options.mirrors else []:
+        for candidate in ("repo/.git", "repo", "."):
+            if (root / source.where.replace("/", "+") / candidate / "HEAD").exists():
+                return root / source.where.replace("/", "+") / candidate
+    return options.cache / "repositories" / source.where.replace("/", "+")
+
+
+def fetch(source, options):
+    place = place_of(source, options)
+    if place.exists():
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if source.repository:
+        branch = [] if source.branch == "HEAD" else ["--branch", source.branch]
+        url = f"https://github.com/{source.where}"
+        subprocess.run(["git", "clone", "-q", "--bare", "--depth=1", *branch, url, place], check=True)
+        return
+    subprocess.run(["apt-get", "download", "-q", source.where], cwd=place.parent, check=True)
+    deb = next(place.parent.glob(f"{source.where}_*.deb"))
+    subprocess.run(["dpkg-deb", "-x", deb, place], check=True)
+    deb.unlink()
+
+
+def unpack(folder):
+    """Source packages hold an archive: unpacked beside it, once."""
+    for archive in [
+        *folder.glob("usr/src/*.tar.xz"),
+        *folder.glob("usr/lib/jvm/*/*/src.zip"),
+        *folder.glob("usr/lib/jvm/**/src.zip"),
+    ]:
+        target = folder / "unpacked"
+        if archive.is_symlink() or target.exists():
             continue
-        line = re.sub(r"^[.']\s*\w+ ?", "", line) if line[:1] in ".'" else line
-        line = (
-            re.sub(r"\\f[BIRP]|\\f\(..|\\[&:/,]|\\s[+-]?\d", "", line)
-            .replace("\\-", "-")
-            .replace("\\(aq", "'")
-        )
-        lines.append(re.sub(r"\\\((..)|\\e", "", line))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+        target.mkdir()
+        if archive.suffix == ".zip":
+            subprocess.run([sys.executable, "-m", "zipfile", "-e", archive, target], check=True)
+        else:
+            subprocess.run(["tar", "-xJf", archive, "-C", target, "--strip-components=1"], check=True)
 
 
-def pod_text(page):
-    return re.sub(r"[BCFILSX]<([^<>]*)>", r"\1", re.sub(r"(?m)^=(\w+) ?", "", page))
+def documents_of(job):
+    """documents_found(), kept beside what was fetched for the next run with the same scripts."""
+    source, options = job
+    scripts = b"".join(Path(__file__).with_name(n).read_bytes() for n in ("readers.py", "duplicates.py"))
+    key = hashlib.sha256(
+        repr(source).encode() + scripts + repr(HELD_PARTS).encode() + HELD_AUTHORS.pattern.encode()
+    )
+    kept = options.cache / "texts" / key.hexdigest()
+    if kept.exists():
+        return pickle.loads(kept.read_bytes())
+    found = documents_found(source, options)
+    if found[1]:
+        kept.parent.mkdir(exist_ok=True)
+        kept.with_suffix(".part").write_bytes(pickle.dumps(found))
+        kept.with_suffix(".part").replace(kept)
+    return found
 
 
-def read_text(path):
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    text, name = data.decode("utf-8", "replace"), path.name.removesuffix(".gz")
-    if re.search(r"\.x?html?$", name):
-        return html_text(text)
-    if "/man/" in str(path):
-        return roff_text(text)
-    return pod_text(text) if name.endswith(".pod") else text
-
-
-def book_text(item):
-    """The text of one book, in its reading order, in one of four typographies."""
-    name, repository = item
-
-    def show(path):
-        return subprocess.run(
-            ["git", "--git-dir", repository, "show", f"HEAD:{path}"], capture_output=True, check=True
-        ).stdout.decode()
-
-    pages = re.findall(r'<itemref idref="([^"]+)"', show("src/epub/content.opf"))
-    text = "\n\n".join(html_text(show(f"src/epub/text/{p}")) for p in pages if not SKIPPED_PAGES.search(p))
-    text = re.sub("[\u2060\ufeff\u200b\u200a]", "", text).replace("\u00a0", " ")
-    rng = random.Random(name)
-    if rng.random() < 0.5:  # as typed on a keyboard
-        for old, new in zip("‘’“”—–…", ["'", "'", '"', '"', "--", "-", "..."]):
-            text = text.replace(old, new)
-    if rng.random() < 0.5:  # as e-mailed
-        width = rng.randint(66, 78)
-        text = "\n".join(
-            textwrap.fill(line, width, break_long_words=False) if len(line) > width else line
-            for line in text.split("\n")
-        )
-    return name, text
-
-
-def package_text(folder):
-    """All documentation of an unpacked Debian package, as one document, cut at a limit."""
-    parts, size = [], 0
-    for path in sorted(folder.rglob("*")):
-        translated = re.search(
-            r"\.(?!en)[a-z]{2}(_\w\w)?\.(html|txt)|/(?!en|us)[a-z]{2}(-[A-Z]{2})/", str(path)
-        )
-        wanted = re.search(r"\.(html?|txt|pod|[1-8]\w*)(\.gz)?$", path.name)
-        if not path.is_file() or not wanted or translated or re.search("changelog|copyright|NEWS", path.name):
-            continue
-        parts.append(read_text(path))
-        size += len(parts[-1])
-        if size > (PROSE_LIMIT if folder.name in PROSE_PACKAGES else PACKAGE_LIMIT):
+def documents_found(source, options):
+    """All documents of one source, at most to its limit, small files put together."""
+    place = place_of(source, options)
+    if not place.exists():
+        return source, []
+    if not source.repository:
+        unpack(place)
+    names, data_of = repository_files(place, source) if source.repository else package_files(place)
+    if source.where.startswith("standardebooks/"):
+        pages = [readers.html_text(data_of(n).decode()) for n in order_of_book(source.where, data_of)]
+        text = readers.as_typed(source.where.split("/")[1], "\n\n".join(pages))
+        return source, [Document(source, source.where.split("/")[1], "en", text)]
+    drawn, in_order = draw(source, names)
+    texts, size = {}, 0
+    for name in drawn:
+        if size > source.limit * MB:
             break
-    return folder.name, "\n\n".join(parts)
+        try:
+            data = data_of(name)
+            text = readers.read(f"{source.where}/{name}", data)[: int(source.limit * MB)]
+        except (ValueError, OSError, EOFError, RecursionError, AssertionError) as error:
+            print(f"{source.where}: {name}: unreadable, left out: {error}", file=sys.stderr)
+            continue
+        if len(text) >= 40 and not FORBIDDEN.search(text) and "\0" not in text and "�" * 8 not in text:
+            if "クリエイティブ・コモンズ" in text or "クリエイティブ・コモンズ" in name:
+                continue
+            author = re.search(rb"<author\b[^>]*>\s*(?:<[^>]*>\s*)*([^<]+)", data[:20_000])
+            called = f"{name}-{author[1].decode('utf-8', 'replace').strip()}" if author else name
+            texts[name], size = (called, text), size + len(text.encode())
+    return source, put_together(source, [texts[n] for n in in_order if n in texts])
 
 
-def gather_sources(cache):
-    """Fetches what the cache lacks; returns book repositories and package folders."""
-    (cache / "packages").mkdir(parents=True, exist_ok=True)
-    (cache / "books").mkdir(exist_ok=True)
-    for name in PROSE_PACKAGES + TECHNICAL_PACKAGES + CODE_PACKAGES:
-        folder = cache / "packages" / name
-        if not folder.exists():
-            subprocess.run(["apt-get", "download", "-q", name], cwd=cache, check=True)
-            deb = next(cache.glob(f"{name}_*.deb"))
-            subprocess.run(["dpkg", "-x", deb, folder], check=True)
-            deb.unlink()
-    for name in BOOKS:
-        if not (cache / "books" / name).exists():
-            subprocess.run(
-                ["git", "clone", "-q", "--bare", "--depth=1", BOOK_URL + name, cache / "books" / name],
-                check=True,
+def put_together(source, files):
+    documents, parts, length, before = [], [], 0, None
+
+    def close():
+        nonlocal parts, length
+        if length >= LEAST:
+            text = "\n\n".join(text for _, text in parts)
+            if source.kind == "book" and source.language == "en":
+                text = readers.as_typed(parts[0][0], text)
+            documents.append(Document(source, parts[0][0], before[0], text))
+        parts, length = [], 0
+
+    for name, text in files:
+        part = next((p for where, p in HELD_PARTS if re.fullmatch(where, source.where)), None)
+        group = (
+            source.language_of(name),
+            bool(part and re.search(part, name)),
+            bool(HELD_AUTHORS.search(name)),
+        )
+        if parts and (group != before or source.whole or length > TOGETHER):
+            close()
+        before = group
+        if source.kind == "log":
+            text = text[: text.rfind("\n", 0, LOG_LIMIT) + 1] if len(text) > LOG_LIMIT else text
+        parts.append((name, text))
+        length += len(text)
+    if parts:
+        close()
+    return documents
+
+
+held_excerpts = set()
+
+
+def without_excerpts(document):
+    """The text without paragraphs that quote a held-out document."""
+    if document.kind in ("log", "code") or document.held:
+        return document.text
+    return duplicates.unique_paragraphs(document.text, set(), held_excerpts)
+
+
+class Corpus:
+    """What is written, and what was seen before."""
+
+    def __init__(self, out):
+        self.out, self.digests, self.near, self.paragraphs = out, set(), duplicates.NearDuplicates(), set()
+        self.totals, self.by_source, self.left_out = (
+            collections.Counter(),
+            collections.Counter(),
+            collections.Counter(),
+        )
+        for side in ("train", "heldout", "validation"):
+            (out / side).mkdir(parents=True, exist_ok=True)
+            for old in (out / side).iterdir():
+                old.unlink()
+
+    def new(self, document):
+        digest = hashlib.sha256(document.text.encode()).digest()
+        if digest in self.digests or not self.near.add(document.sketch):
+            self.left_out["near or exact duplicate"] += len(document.text)
+            return False
+        self.digests.add(digest)
+        return True
+
+    def write(self, side, kind, language, name, text, where):
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{kind}-{language}-{name}")[-150:]
+        while (path := self.out / side / name).exists():
+            name += "_"
+        path.write_bytes(text.encode())
+        size = len(text.encode())
+        self.totals[side, kind, language] += size
+        if side == "train":
+            self.by_source[where] += size
+        return size
+
+    def keep(self, document, text):
+        """Writes a document of a source: held out, or to train on."""
+        where, name = document.source.where, document.path.replace("/", "-")
+        name = f"{where.split('/')[-1]}-{name}" if where.split("/")[-1] not in name else name
+        key = document.kind, document.language
+        if not document.held:
+            cleaned = (
+                text if document.kind == "log" else duplicates.unique_paragraphs(text, self.paragraphs, None)
             )
+            self.left_out["paragraph seen before"] += len(text) - len(cleaned)
+            if len(cleaned) >= LEAST:
+                self.write("train", *key, name, cleaned, where)
+        elif self.totals["heldout", *key] < HELD_LIMIT:
+            self.write("heldout", *key, name, text, where)
+            if (left := VALIDATION_LIMIT - self.totals["validation", *key]) > LEAST:
+                start = text[:left].rsplit("\n", 1)[0]
+                self.write("validation", *key, name, start.encode()[:left].decode("utf-8", "ignore"), where)
 
 
-def code_files(cache):
-    """Source files of several languages, each language up to CODE_LIMIT."""
-    roots = [
-        (Path(sysconfig.get_paths()["stdlib"]), "*.py"),
-        (cache / "packages/golang-1.19-src", "*.go"),
-        (Path("/usr/include"), "*.h"),
-    ]
-    for root, pattern in roots:
-        paths = [p for p in sorted(root.rglob(pattern)) if 3000 < p.stat().st_size < 200_000]
-        paths = [p for p in paths if "-packages" not in str(p)]
-        random.Random(pattern).shuffle(paths)
-        size = 0
-        for path in paths:
-            if size < CODE_LIMIT:
-                text = path.read_bytes().decode("utf-8", "replace")
-                size += len(text)
-                yield f"code-{'-'.join(path.parts[-2:])}", text
+class System:
+    """A log of run_systems.sh, as a source."""
+
+    kind, where, whole = "log", "run_systems.sh", True
 
 
-def shingles(text, length=12):
-    """Hashes of each run of `length` words: what tells an excerpt of a held-out work."""
-    found = re.findall(r"\w+", text.lower())
-    return {hash(tuple(found[i : i + length])) for i in range(len(found) - length + 1)}
+def system_logs(folder):
+    for path in sorted(folder.glob("*.log")):
+        text = path.read_bytes().decode("utf-8", "replace").replace("\0", "")
+        if FORBIDDEN.search(text):
+            print("forbidden text, left out:", path.name)
+            continue
+        text = text[: text.rfind("\n", 0, LOG_LIMIT) + 1] if len(text) > LOG_LIMIT else text
+        document = Document(System, path.name, "system", text)
+        document.held = bool(HELD_SYSTEMS.search(path.name))
+        yield document
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--logs", type=Path, required=True, help="folder of real logs, *.log")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write train/ and heldout/ into")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write train/, heldout/, validation/ into"
+    )
     parser.add_argument("--cache", type=Path, default="corpus-sources", help="folder for what is fetched")
+    parser.add_argument(
+        "--mirrors",
+        type=Path,
+        default=os.environ.get("CORPUS_MIRRORS"),
+        help="folder of bare git repositories, OWNER+NAME each, used before fetching",
+    )
+    parser.add_argument("--logs", type=Path, help="folder of real systems' logs, SYSTEM-*.log")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-fetch", action="store_true", help="leave out what is not there")
     options = parser.parse_args()
-    gather_sources(options.cache)
-    for side in ("train", "heldout"):
-        (options.out / side).mkdir(parents=True, exist_ok=True)
-    seen, paragraphs, totals = set(), set(), collections.Counter()
-
-    def keep(name, text, side=None):
-        """Writes one document unless it is a duplicate or forbidden; its name tells the side."""
-        digest = hashlib.sha256(text.encode()).digest()
-        if len(text) < 500 or digest in seen:
-            return
-        if FORBIDDEN.search(text):
-            print("forbidden text, left out:", name)
-            return
-        seen.add(digest)
-        side = side or ("heldout" if re.sub(r"^\w+-|\.\w+$", "", name) in HELD_OUT else "train")
-        (options.out / side / name).write_bytes(text.encode())
-        totals[side, re.match(r"(synthetic-)?\w+", name)[0]] += len(text.encode())
-
-    folder = options.cache / "packages"
+    options.mirrors = Path(options.mirrors) if options.mirrors else None
+    if not options.no_fetch:
+        for source in SOURCES:
+            fetch(source, options)
     with multiprocessing.Pool(2) as pool:
-        books = pool.map(book_text, [(n, options.cache / "books" / n) for n in BOOKS], chunksize=1)
-        prose = pool.map(package_text, [folder / n for n in PROSE_PACKAGES], chunksize=1)
-        manuals = pool.map(package_text, [folder / n for n in TECHNICAL_PACKAGES], chunksize=1)
-    held = set().union(*(shingles(text) for name, text in books if name in HELD_OUT))
-    counts = collections.Counter()
+        found = pool.map(documents_of, [(s, options) for s in SOURCES], chunksize=1)
+    for source, some in found:
+        if not some:
+            print(f"{source.where}: nothing found", file=sys.stderr)
+    documents = [d for _, some in found for d in some]
+    documents += system_logs(options.logs) if options.logs else []
+    documents = within_limits(documents)
+    documents.sort(key=lambda d: not d.held)  # held out ones first: what is like them is not trained on
+    corpus = Corpus(options.out)
+    documents = [d for d in documents if corpus.new(d)]
+    for document in documents:
+        if document.held and document.kind not in ("log", "code"):
+            held_excerpts.update(duplicates.excerpts(document.text[:HELD_LIMIT]))
+    with multiprocessing.Pool(2) as pool:  # forked here: knows held_excerpts
+        for document, text in zip(documents, pool.imap(without_excerpts, documents, chunksize=16)):
+            corpus.keep(document, text)
+    invent_logs(corpus, documents, options.seed)
+    report(corpus, options.out)
 
-    def unique(name, text):
-        """The text without paragraphs seen in other documents and without excerpts of held-out works."""
-        kept = []
-        for paragraph in re.split(r"\n\s*\n", text):
-            if len(paragraph) > 200 and name not in HELD_OUT:
-                mark = hash(paragraph.strip())
-                if mark in paragraphs or shingles(paragraph) & held:
-                    continue
-                paragraphs.add(mark)
-            kept.append(paragraph)
-        return "\n\n".join(kept)
 
-    for kind, group in (("english", books + prose), ("technical", manuals)):
-        for name, text in group:
-            if kind == "english":
-                counts.update(re.findall(r"\b[a-z]{3,12}\b", text) if name not in HELD_OUT else [])
-            keep(f"{kind}-{name}.txt", unique(name, text))
-    left = CHANGELOG_LIMIT
-    for path in sorted(Path("/usr/share/doc").glob("*/changelog*.gz")):
-        text = unique(path.parent.name, read_text(path)[:100_000]) if not path.is_symlink() else ""
-        if left > 0:
-            keep(f"technical-changelog-{path.parent.name}.txt", text)
-            left -= len(text)
-    for name, text in code_files(options.cache):
-        keep(name, text)
-    for path in sorted(options.logs.glob("*.log")):
-        lines = path.read_bytes().decode("utf-8", "replace").splitlines(keepends=True)
-        cut = len(lines) if path.stem in HELD_OUT else int(len(lines) * TRAINED_LINES)
-        keep(f"log-{path.name}", "".join(lines[:cut]))
-        keep(f"tail-{path.name}", "".join(lines[cut:]), "heldout")
-    for name in ("dpkg.log", "alternatives.log", "apt/history.log"):
-        if (path := Path("/var/log", name)).exists():
-            keep(f"log-{path.name}", path.read_bytes().decode("utf-8", "replace"))
-    rng = random.Random(options.seed)
-    vocabulary, size = [word for word, _ in counts.most_common(20_000)], 0
-    number = 0
-    while size < SYNTHETIC_BYTES:
+def within_limits(documents):
+    """The documents without those that are too much of their kind and language, in the same order."""
+    sizes, kept = collections.Counter(), set()
+    for document in sorted(documents, key=lambda d: hashlib.sha256(d.path.encode()).digest()):
+        group = f"{document.kind}-{document.language}"
+        if document.held or document.kind == "log" or sizes[group] < MOST.get(group, MOST_OF_OTHERS) * MB:
+            kept.add(id(document))
+            sizes[group] += 0 if document.held else len(document.text.encode())
+    return [d for d in documents if id(d) in kept]
+
+
+def invent_logs(corpus, documents, seed):
+    words = collections.Counter()
+    for document in documents:
+        if document.kind == "book" and document.language == "en" and not document.held:
+            words.update(re.findall(r"\b[a-z]{3,12}\b", document.text[:50_000]))
+    vocabulary, rng = [word for word, _ in words.most_common(20_000)], random.Random(seed)
+    room = INVENTED * sum(
+        n for (side, kind, _), n in corpus.totals.items() if (side, kind) == ("train", "log")
+    )
+    number = size = 0
+    while size < room * 0.95 and vocabulary:
         make = synthetic_logs.repetition if number % 6 == 5 else synthetic_logs.synthetic_log
-        text = make(rng, vocabulary)
-        keep(f"synthetic-log-{number:04d}.txt", text)
-        size, number = size + len(text), number + 1
-    for (side, kind), total in sorted(totals.items()):
-        print(f"{side:8} {kind:14} {total:12,} bytes")
+        size += corpus.write(
+            "train", "invented", "log", f"{number:04}.txt", make(rng, vocabulary), "invented"
+        )
+        number += 1
+
+
+def report(corpus, out):
+    for (side, kind, language), total in sorted(corpus.totals.items()):
+        print(f"{side:10} {kind:8} {language:8} {total:12,} bytes")
+    for side in ("train", "heldout", "validation"):
+        print(f"{side:10} {sum(n for (s, *_), n in corpus.totals.items() if s == side):,} bytes")
+    print("left out, characters:", dict(corpus.left_out))
+    write_table(corpus, out / "SOURCES.md")
+
+
+def write_table(corpus, file):
+    """The sources that have text in train/, for the repository and the model's card."""
+    about = {source.where: source for source in SOURCES}
+    total = sum(corpus.by_source.values())
+    lines = [
+        "# Sources of the training corpus",
+        "",
+        "Written by `build_corpus.py` as `CORPUS/SOURCES.md`. A name with a slash is a repository of GitHub, any other a",
+        f"Debian package. {total:,} bytes in `train/`, after duplicates were removed.",
+        "",
+        "| source | kind | licence | bytes in `train/` |",
+        "|---|---|---|---|",
+    ]
+    for where, size in sorted(corpus.by_source.items()):
+        source = about.get(where)
+        kind, licence = (source.kind, source.licence) if source else ("log", "this project's own")
+        lines.append(f"| {where} | {kind} | {licence} | {size:,} |")
+    file.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # sketches are made of Python's hashes: the same each time
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     main()

@@ -1,42 +1,40 @@
 #!/bin/sh
 # Trains the SentencePiece vocabulary on a balanced sample of the corpus.
-# Usage: train_tokenizer.sh CORPUS OUT [SEED]
+# Usage: train_tokenizer.sh CORPUS OUT [PIECES [BYTES [SEED]]]
 #   CORPUS  what build_corpus.py wrote (only its train/ is read)
 #   OUT     the folder that receives tokenizer.model
+#   PIECES  size of the vocabulary (16384)
+#   BYTES   size of the sample (14000000)
 # Needs spm_train (Debian: sentencepiece).
 set -eu
 
 if [ $# -lt 2 ]; then
-    sed -n '2,6s/^# //p' "$0" >&2
+    sed -n '2,8s/^# //p' "$0" >&2
     exit 2
 fi
 corpus=$1/train
 out=$2
-seed=${3:-1}
+pieces=${3:-16384}
+bytes=${4:-14000000}
+seed=${5:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# sample BYTES PATTERN...: about BYTES of lines drawn at random from the documents whose names match.
-sample() {
-    bytes=$1
-    shift
-    for pattern in "$@"; do
-        find "$corpus" -name "$pattern" -type f
-    done | LC_ALL=C sort >"$work/names"
-    tr '\n' '\0' <"$work/names" | xargs -0 cat >"$work/all"
-    LC_ALL=C awk -v seed="$seed" -v keep="$bytes" -v total="$(wc -c <"$work/all")" \
-        'BEGIN { srand(seed) } rand() * total < keep' "$work/all" >>"$work/sample"
-}
+# Groups are kinds and languages, as the names begin. Each gets a share of the sample by the 0.7th power of its
+# size: what there is little of is seen often enough to get pieces.
+find "$corpus" -type f -printf '%s %f\n' | LC_ALL=C sort -k 2 |
+    awk '{ split($2, part, "-"); size[part[1] "-" part[2]] += $1 }
+         END { for (group in size) print group, size[group], size[group] ^ 0.7 }' | LC_ALL=C sort >"$work/groups"
+total=$(awk '{ sum += $3 } END { print sum }' "$work/groups")
+while read -r group size weight; do
+    find "$corpus" -type f -name "$group-*" -print0 | LC_ALL=C sort -z | xargs -0 cat |
+        LC_ALL=C awk -v seed="$seed" -v chance="$(awk "BEGIN { print $bytes * $weight / $total / $size }")" \
+            'BEGIN { srand(seed) } rand() < chance' >>"$work/sample"
+done <"$work/groups"
+echo "sample: $(wc -c <"$work/sample") bytes of $(wc -l <"$work/groups") kinds and languages"
 
-sample 7500000 'english-*'
-sample 1500000 'technical-*'
-sample 1200000 'code-*'
-sample 3200000 'log-*'
-sample 800000 'synthetic-log-*'
-echo "sample: $(wc -c <"$work/sample") bytes"
-
-spm_train --input="$work/sample" --model_prefix="$work/tokenizer" --model_type=unigram --vocab_size=8192 \
-    --byte_fallback=true --character_coverage=0.9995 --normalization_rule_name=identity \
+spm_train --input="$work/sample" --model_prefix="$work/tokenizer" --model_type=unigram --vocab_size="$pieces" \
+    --byte_fallback=true --character_coverage=0.998 --normalization_rule_name=identity \
     --add_dummy_prefix=false --remove_extra_whitespaces=false --allow_whitespace_only_pieces=true \
     --split_digits=true --split_by_unicode_script=true --unk_id=0 --bos_id=1 --eos_id=2 --pad_id=-1 \
     --max_sentence_length=4192 --input_sentence_size=0 --hard_vocab_limit=true --num_threads=2 \
