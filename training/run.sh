@@ -1,0 +1,68 @@
+#!/bin/bash
+# Starts the training run of the model that comes with unroll, or continues it; one that is running is left alone.
+# Usage: run.sh [--folder DIR] [--corpus DIR] [--unroll FILE] [--steps N] [--foreground] [-- OPTIONS OF unroll train]
+#   --folder DIR   the run: tokens, checkpoints, log (default: ${XDG_DATA_HOME:-~/.local/share}/unroll/training)
+#   --corpus DIR   what training/corpus/build_corpus.py wrote; needed until its tokens are prepared
+#   --unroll FILE  the program (default: build/bin/unroll of this tree)
+#   --steps N      of 8,192 tokens, all together (default: 18400, 150 million tokens)
+#   --foreground   do not return before the run ends
+# It runs at the lowest priority: it takes what nobody else wants of the processors and the disk. Stop it with
+#   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 50 steps)
+# The best model so far is FOLDER/model; README.md beside training/corpus says how to publish it.
+set -euo pipefail
+
+here=$(dirname "$(realpath "$0")")
+folder=${XDG_DATA_HOME:-$HOME/.local/share}/unroll/training
+corpus='' unroll=$here/../build/bin/unroll steps=18400 foreground=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --folder) folder=$2 && shift 2 ;;
+        --corpus) corpus=$2 && shift 2 ;;
+        --unroll) unroll=$2 && shift 2 ;;
+        --steps) steps=$2 && shift 2 ;;
+        --foreground) foreground=yes && shift ;;
+        --) shift && break ;;
+        *) sed -n '2,11s/^# //p' "$0" >&2 && exit 2 ;;
+    esac
+done
+mkdir -p "$folder"
+folder=$(realpath "$folder")
+exec 9>"$folder/lock"
+if ! flock -n 9; then
+    echo "$folder: the run goes on already, as process $(cat "$folder/pid")"
+    exit 0
+fi
+
+if [ -z "$foreground" ]; then
+    flock -u 9
+    setsid nohup "$0" --folder "$folder" --corpus "$corpus" --unroll "$unroll" --steps "$steps" --foreground \
+        -- "$@" >>"$folder/log" 2>&1 </dev/null &
+    echo "the run goes on in $folder: tail -f $folder/log"
+    exit 0
+fi
+
+# Lowest priority: of this session of processes (Linux groups them for fairness), and of its threads.
+{ echo 19 >/proc/self/autogroup; } 2>/dev/null || true
+renice -n 19 $$ >/dev/null
+ionice -c 3 -p $$ || true
+chrt --idle -p 0 $$ || true
+echo $$ >"$folder/pid"
+
+vocabulary=$folder/tokenizer.model
+if [ ! -e "$vocabulary" ]; then
+    [ -n "$corpus" ] || { echo "$folder has no tokens yet: name the corpus with --corpus" >&2 && exit 2; }
+    "$here/corpus/train_tokenizer.sh" "$corpus" "$folder"
+fi
+for side in train validation; do
+    [ -e "$folder/$side.tokens" ] ||
+        "$unroll" prepare "${corpus:?--corpus is needed}/$side" --vocabulary "$vocabulary" --out "$folder/$side.tokens"
+done
+repeats=(--repeat log-=8 --repeat wiki-=3)
+for language in de es fr it ja pl pt ru th uk zh; do
+    repeats+=(--repeat "book-$language-=2")
+done
+exec "$unroll" train --data "$folder/train.tokens" --validation "$folder/validation.tokens" \
+    --vocabulary "$vocabulary" --config "$here/run.json" --out "$folder/model" --steps "$steps" \
+    --optimizer muon --lanes 4 --blocks-per-step 4 --memory-replay --piece-blocks 256 --learning-rate 0.003 \
+    --final-learning-rate 0.0001 --warmup-steps 100 --ema 0.998 --memory-dropout 0.05 --state-dropout 0.05 \
+    --validation-steps 250 --checkpoint-steps 50 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
