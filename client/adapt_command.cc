@@ -49,7 +49,8 @@ void learn_from(const AdaptCommand& command, const std::string& file, Adapter& a
   bar.hide();
   write_result(command, file, result, writer);
   if (stop_signal() == 0) return;
-  std::cerr << "unroll: stopped behind byte " << with_thousands(result.bytes) << " of " << source.name()
+  std::cerr << "unroll: stopped behind byte " << with_thousands(result.bytes) << " of "
+            << one_line(source.name())
             << (command.out.empty() ? "" : "; " + command.out.string() + " has learned what is before")
             << '\n';
 }

@@ -56,7 +56,7 @@ void BatchProgress::finish(std::size_t job, std::uint64_t size) {
 void BatchProgress::message(const std::string& text) {
   const std::lock_guard lock(mutex_);
   erase();
-  std::cerr << "unroll: " << text << std::endl;
+  std::cerr << "unroll: " << one_line(text) << std::endl;
   draw();
 }
 

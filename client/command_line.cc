@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/command_error.h"
+#include "client/text.h"
 
 namespace unroll {
 namespace {
@@ -49,7 +50,7 @@ int CommandLine::run(int argc, const char* const* argv) {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return finish(app_.exit(error));  // --help, --version
-    std::cerr << "unroll: " << usage_problem(argc, argv, error) << '\n';
+    std::cerr << "unroll: " << one_line(usage_problem(argc, argv, error)) << '\n';
     return kExitUsage;
   }
   return run_action();
@@ -92,10 +93,10 @@ int CommandLine::run_action() {
   try {
     return finish(action_());
   } catch (const CommandError& error) {
-    std::cerr << "unroll: " << error.what() << '\n';
+    std::cerr << "unroll: " << one_line(error.what()) << '\n';
     return error.exit_code;
   } catch (const std::exception& error) {
-    std::cerr << "unroll: " << error.what() << '\n';
+    std::cerr << "unroll: " << one_line(error.what()) << '\n';
     return kExitFailed;
   }
 }

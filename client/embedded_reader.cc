@@ -15,6 +15,7 @@
 #include "client/document_bytes.h"
 #include "client/document_events.h"
 #include "client/reader.h"
+#include "client/text.h"
 
 namespace unroll {
 namespace {
@@ -260,7 +261,7 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
   auto plugins = std::make_shared<PluginRegistry>(std::move(workers));
   plugins->set_vocabulary(vocabulary->tokens());
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
-    std::cerr << "unroll: " << problem << '\n';
+    std::cerr << "unroll: " << one_line(problem) << '\n';
   }
   std::shared_ptr<BlockModel> blocks = load_block_model(model, model_options(options));
   EngineOptions engine;

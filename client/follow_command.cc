@@ -14,6 +14,7 @@
 #include "client/journald_pump.h"
 #include "client/read_document.h"
 #include "client/stop_signals.h"
+#include "client/text.h"
 
 namespace unroll {
 namespace {
@@ -42,7 +43,7 @@ struct FollowOptions {
 struct Stopped {};  // ends Reader::read() in good order
 
 void note(const std::string& text) {
-  std::cerr << "unroll: " + text + "\n";
+  std::cerr << "unroll: " + one_line(text) + "\n";
 }
 
 std::string name_of(const FollowOptions& options) {

@@ -152,8 +152,8 @@ class HeatMap : public View {
     if (!pending_.empty()) end_pending();
     if (!lengths_.empty()) write_section();
     writer_.write("</main>\n<header>\n<h1>" + name_ + "</h1>\n<p><strong>" +
-                  fixed(number(document, "bits_per_byte"), 3) + " bits per byte</strong>, perplexity " +
-                  fixed(number(document, "perplexity"), 1) + ", " + with_thousands(whole(document, "bytes")) +
+                  figure(document, "bits_per_byte", 3) + " bits per byte</strong>, perplexity " +
+                  figure(document, "perplexity", 1) + ", " + with_thousands(whole(document, "bytes")) +
                   " bytes, " + with_thousands(whole(document, "tokens")) + " tokens</p>\n" +
                   std::string(kHeatMapControls));
     write_surprising(document);

@@ -58,7 +58,7 @@ int list_plugins(const SharedOptions& options) {
     }
   }
   writer.flush();
-  for (const std::string& problem : problems) std::cerr << "unroll: " << problem << '\n';
+  for (const std::string& problem : problems) std::cerr << "unroll: " << one_line(problem) << '\n';
   if (registry.plugins().empty()) {
     throw CommandError("no plugins in " + folder.string() + "; set UNROLL_PLUGIN_PATH to their folder");
   }

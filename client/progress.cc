@@ -83,7 +83,7 @@ void Progress::update(const ReadProgress& progress) {
 void Progress::note(const std::string& text) {
   if (!terminal_.present) return;
   hide();
-  std::cerr << "unroll: " << text << std::endl;
+  std::cerr << "unroll: " << one_line(text) << std::endl;
 }
 
 void Progress::hide() {

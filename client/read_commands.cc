@@ -9,6 +9,7 @@
 #include "client/command_line.h"
 #include "client/output_lines.h"
 #include "client/read_document.h"
+#include "client/text.h"
 
 namespace unroll {
 namespace {
@@ -151,7 +152,7 @@ int run_plugins(const ReadOptions& options) {
       });
     } catch (const std::exception& error) {
       if (options.files.size() == 1) throw;
-      std::cerr << "unroll: " << file << ": " << error.what() << '\n';
+      std::cerr << "unroll: " << one_line(file + ": " + error.what()) << '\n';
       exit_code = kExitFailed;
     }
   }

@@ -96,10 +96,10 @@ class ScoreTable : public View {
 
  private:
   void write_figures(const json& document) {
-    writer_.write(with_thousands(whole(document, "bytes")) + " bytes, " +
-                  with_thousands(whole(document, "tokens")) + " tokens: " +
-                  bold(writer_.terminal(), fixed(number(document, "bits_per_byte"), 3) + " bits per byte") +
-                  ", perplexity " + fixed(number(document, "perplexity"), 1) + "\n");
+    writer_.write(
+        with_thousands(whole(document, "bytes")) + " bytes, " + with_thousands(whole(document, "tokens")) +
+        " tokens: " + bold(writer_.terminal(), figure(document, "bits_per_byte", 3) + " bits per byte") +
+        ", perplexity " + figure(document, "perplexity", 1) + "\n");
   }
 
   void write_passage(const json& passage) {

@@ -119,7 +119,7 @@ int run_train(TrainCommand& command) {
   callbacks.preparing = [&](const PrepareProgress& progress) { preparing.update(read_progress(progress)); };
   callbacks.note = [&](const std::string& text) {
     preparing.hide();
-    std::cerr << "unroll: " << text << std::endl;
+    std::cerr << "unroll: " << one_line(text) << std::endl;
   };
   callbacks.step = [&](const TrainProgress& progress) {
     preparing.hide();

@@ -1,6 +1,7 @@
 #include "client/view.h"
 
 #include "client/command_error.h"
+#include "client/text.h"
 
 namespace unroll {
 namespace {
@@ -45,6 +46,11 @@ double number(const json& output, const char* key) {
   if (value.is_null()) return 0;
   if (!value.is_number()) refuse(std::string("has '") + key + "' that is not a number");
   return value.get<double>();
+}
+
+std::string figure(const json& output, const char* key, int digits) {
+  const auto found = output.find(key);
+  return found != output.end() && found->is_null() ? "-" : fixed(number(output, key), digits);
 }
 
 std::uint64_t whole(const json& output, const char* key) {

@@ -49,6 +49,8 @@ std::string to_line(const nlohmann::ordered_json& json);
 std::string type_of(const nlohmann::json& output);
 /// A number of an output; 0 where it is null (a document without bytes has no bits per byte).
 double number(const nlohmann::json& output, const char* key);
+/// The same as text, with so many digits; a dash for null, which an empty document's figures are.
+std::string figure(const nlohmann::json& output, const char* key, int digits);
 std::uint64_t whole(const nlohmann::json& output, const char* key);
 std::string text_of(const nlohmann::json& output, const char* key);
 

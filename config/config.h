@@ -55,10 +55,15 @@ struct Config {
   std::int64_t max_memory_bytes_per_user = std::int64_t{2} << 30;
   std::int64_t max_connections = 512;
   std::int64_t max_connections_per_user = 256;
+  std::int64_t max_descriptors_per_user = 1024;
+  std::int64_t max_line_bytes_per_user = std::int64_t{64} << 20;
   std::int64_t outgoing_bytes = 4 << 20;
   std::int64_t request_timeout_ms = 30'000;
+  std::int64_t idle_timeout_ms = 15 * 60'000;
+  std::int64_t source_timeout_ms = 30'000;
 
   std::int64_t drain_ms = 10'000;
+  std::int64_t stall_ms = 30'000;
   std::string log_level = "info";
 
   bool operator==(const Config&) const = default;

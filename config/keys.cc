@@ -95,21 +95,45 @@ std::span<const ConfigKey> config_keys() {
           1 << 20},
       ConfigKey{"limits.memory_bytes_per_user", &Config::max_memory_bytes_per_user, "bytes",
                 "The same, of one user's documents.", 1 << 20},
-      ConfigKey{"limits.connections", &Config::max_connections, "connections", "Open at once, of all users.",
-                1, 100'000},
+      ConfigKey{
+          "limits.connections", &Config::max_connections, "connections",
+          "Open at once, of all users. A few of them (8, or a quarter of a small number) are kept for root "
+          "and for the daemon's own user, so that `unroll reload` and a health check always get in.",
+          1, 100'000},
       ConfigKey{"limits.connections_per_user", &Config::max_connections_per_user, "connections",
                 "Open at once, of one user.", 1, 100'000},
+      ConfigKey{
+          "limits.descriptors_per_user", &Config::max_descriptors_per_user, "descriptors",
+          "Pipes and sockets that one user sent and that are open at once. Of files at most 64 more are.", 1,
+          1'000'000},
+      ConfigKey{
+          "limits.line_bytes_per_user", &Config::max_line_bytes_per_user, "bytes",
+          "Of lines longer than 64 KiB that are being received, each counted as the longest line (8 MiB): "
+          "one user's connections wait with further ones.",
+          8 << 20},
       ConfigKey{"limits.outgoing_bytes", &Config::outgoing_bytes, "bytes",
                 "That wait for a client to read them; after that its outputs wait in the journal.", 65'536,
                 std::int64_t{1} << 30},
       ConfigKey{"limits.request_timeout_ms", &Config::request_timeout_ms, "milliseconds",
-                "For a new connection's first byte, the header of an HTTP request, and a line that brings a "
-                "descriptor.",
+                "For a connection's first byte, for the header of an HTTP request, and between two pieces of "
+                "one line.",
                 100, kDay},
+      ConfigKey{
+          "limits.idle_timeout_ms", &Config::idle_timeout_ms, "milliseconds",
+          "A JSON-RPC connection on which nothing is asked is closed, unless it has documents to hear of.",
+          100, kDay},
+      ConfigKey{
+          "limits.source_timeout_ms", &Config::source_timeout_ms, "milliseconds",
+          "For a file system or a socket behind a descriptor that a client sent to answer. After that the "
+          "process that holds this user's descriptors is given up, and the documents that it reads fail.",
+          100, kDay},
       ConfigKey{"drain_ms", &Config::drain_ms, "milliseconds",
                 "On SIGTERM open documents may go on for so long; what is not done then is committed and can "
                 "be resumed.",
                 0, kDay},
+      ConfigKey{"stall_ms", &Config::stall_ms, "milliseconds",
+                "When the engine has been at one launch of blocks for so long, `/healthz` answers 503.", 100,
+                kDay},
       ConfigKey{"log_level",
                 &Config::log_level,
                 "",

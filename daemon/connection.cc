@@ -1,5 +1,8 @@
 #include "daemon/connection.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <span>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -9,7 +12,10 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <linux/sockios.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -18,7 +24,30 @@ namespace {
 constexpr std::size_t kKeepCapacity = 64 * 1024;
 constexpr std::chrono::seconds kLinger{2};
 
+/// As recv(); descriptors that came along are dropped, or only looked at with MSG_PEEK: true if there were
+/// any.
+ssize_t receive(Socket& socket, std::span<char> bytes, int flags, bool& descriptors) {
+  iovec part{bytes.data(), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const ssize_t count = ::recvmsg(socket.native_handle(), &message, flags | MSG_DONTWAIT);
+  descriptors = (message.msg_flags & MSG_CTRUNC) != 0;
+  return count;
+}
+
 }  // namespace
+
+void close_socket(ServerContext& context, Socket& socket) {
+  if (!socket.is_open()) return;
+  // From now on nothing more comes: what is unread now is all.
+  ::shutdown(socket.native_handle(), SHUT_RDWR);
+  int unread = 0;
+  if (::ioctl(socket.native_handle(), SIOCINQ, &unread) == 0 && unread > 0)
+    context.sources.close_connection(socket.native_handle());
+  boost::system::error_code ignored;
+  socket.close(ignored);
+}
 
 Connection::Connection(ServerContext& context, Socket socket, std::uint32_t owner)
     : shared_context_(context.shared_from_this()),
@@ -26,9 +55,12 @@ Connection::Connection(ServerContext& context, Socket socket, std::uint32_t owne
       socket_(std::move(socket)),
       owner_(owner),
       limit_(static_cast<std::size_t>(context.config.outgoing_bytes)),
+      patience_(context.io),
+      turn_(context.io),
       signal_(context.io) {}
 
 Connection::~Connection() {
+  close_socket(context_, socket_);
   context_.connections.erase(this);
 }
 
@@ -50,8 +82,7 @@ void Connection::start() {
 }
 
 void Connection::close() {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  close_socket(context_, socket_);
   signal();
 }
 
@@ -105,16 +136,56 @@ asio::awaitable<void> Connection::finish() {
   while (is_open() && outgoing_bytes() > 0) co_await wait_for_signal();
   boost::system::error_code error;
   socket_.shutdown(Socket::shutdown_send, error);
-  asio::steady_timer timer(context_.io, kLinger);
-  timer.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
-    if (!cancelled) self->close();
-  });
-  while (!error) {
-    co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
-    if (!error) socket_.read_some(asio::buffer(context_.scratch), error);
+  const auto until = std::chrono::steady_clock::now() + kLinger;
+  for (Arrival arrived = Arrival::kBytes; !error && is_open() && arrived == Arrival::kBytes;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    arrived = co_await arrival(std::max(left, std::chrono::milliseconds(0)));
   }
-  timer.cancel();
   close();
+}
+
+asio::awaitable<Connection::Arrival> Connection::arrival(std::optional<std::chrono::milliseconds> time) {
+  arrived_ = 0;
+  const auto until = std::chrono::steady_clock::now() + time.value_or(std::chrono::hours(24 * 365));
+  while (is_open()) {
+    patience_.expires_at(until);
+    patience_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+      if (const auto self = weak.lock(); self && !cancelled) self->interrupt();
+    });
+    boost::system::error_code error;
+    co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+    patience_.cancel();
+    if (error == asio::error::operation_aborted && is_open())
+      co_return std::chrono::steady_clock::now() >= until ? Arrival::kTimeout : Arrival::kInterrupted;
+    if (error) break;
+    bool descriptors = false;
+    ssize_t count = receive(socket_, context_.scratch, MSG_PEEK, descriptors);
+    if (count > 0 && !descriptors) {
+      count = receive(socket_, std::span(context_.scratch).first(static_cast<std::size_t>(count)), 0,
+                      descriptors);
+    }
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (count <= 0) break;
+    arrived_ = static_cast<std::size_t>(count);
+    co_return descriptors ? Arrival::kDescriptors : Arrival::kBytes;
+  }
+  co_return Arrival::kEnd;
+}
+
+asio::awaitable<void> Connection::wait_for_turn() {
+  bool mine = false;
+  context_.turns->ask(owner_, [weak = weak_from_this(), &mine] {
+    // The coroutine that waits keeps the connection, and its own frame with `mine`.
+    const auto self = weak.lock();
+    if (!self) return;
+    mine = true;
+    self->turn_.cancel();
+  });
+  while (!mine) {
+    turn_.expires_at(asio::steady_timer::time_point::max());
+    boost::system::error_code cancelled;
+    co_await turn_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  }
 }
 
 asio::awaitable<void> Connection::wait_for_signal() {

@@ -2,7 +2,9 @@
 // bytes to send, and an end that lets the peer read the last word.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +16,9 @@
 #include "daemon/subscription.h"
 
 namespace unroll {
+
+/// Closes a peer's socket. Descriptors that are still in it are closed by a process for that: it may wait.
+void close_socket(ServerContext& context, Socket& socket);
 
 /// All on the I/O thread.
 class Connection : public Subscription::Sink, public std::enable_shared_from_this<Connection> {
@@ -31,6 +36,9 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
   virtual void shut_down() = 0;
   /// Closes now.
   void close();
+  bool is_open() const { return socket_.is_open(); }
+  /// Ends wait_for_signal().
+  void signal();
 
  protected:
   virtual boost::asio::awaitable<void> serve() = 0;
@@ -44,12 +52,20 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
   /// Sends what is queued, then ends the sending side and reads what the peer still sends, for a short while,
   /// so that it can read our last word before it sees a broken connection.
   boost::asio::awaitable<void> finish();
-  /// Suspends until signal() or close(); returns at once where a signal came since the last wait.
+  /// Suspends until signal() or close(); returns at once if a signal came since the last wait.
   boost::asio::awaitable<void> wait_for_signal();
-  void signal();
-  /// Whoever waits for the peer's bytes gets operation_aborted; what is being sent goes on.
+  /// Suspends until it is this connection's turn: before each piece of work that takes time.
+  boost::asio::awaitable<void> wait_for_turn();
+
+  enum class Arrival { kBytes, kDescriptors, kTimeout, kInterrupted, kEnd };
+  /// Suspends until the peer sends something, then takes it: kBytes, arrived() has them until the next
+  /// suspension. Descriptors and the bytes that they came with are left where they are: arrived_bytes() of
+  /// them.
+  boost::asio::awaitable<Arrival> arrival(std::optional<std::chrono::milliseconds> time);
+  std::string_view arrived() const { return {context_.scratch.data(), arrived_}; }
+  std::size_t arrived_bytes() const { return arrived_; }
+  /// Ends arrival() with kInterrupted; what is being sent goes on.
   void interrupt();
-  bool is_open() const { return socket_.is_open(); }
 
   const std::shared_ptr<ServerContext> shared_context_;
   ServerContext& context_;
@@ -65,6 +81,8 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
 
   const std::size_t limit_;
   std::string pending_, writing_;
+  std::size_t arrived_ = 0;
+  boost::asio::steady_timer patience_, turn_;
   boost::asio::steady_timer signal_;
   bool signalled_ = false;
   bool gone_ = false;

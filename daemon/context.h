@@ -12,11 +12,15 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
+#include "daemon/events.h"
+#include "daemon/fair_pool.h"
+#include "daemon/fair_turns.h"
+#include "daemon/line_budget.h"
 #include "daemon/reloader.h"
-#include "daemon/source_files.h"
+#include "daemon/source_readers.h"
+#include "daemon/subscription.h"
 #include "engine/engine.h"
 
 namespace unroll {
@@ -25,22 +29,20 @@ using Socket = boost::asio::local::stream_protocol::socket;
 
 class Connection;
 
-/// Of documents that are files, where these can be opened again.
-inline constexpr std::size_t kMostOpenFiles = 64;
-/// Documents that are being opened at once: each may wait for a plugin that takes its time.
-inline constexpr std::size_t kOpeners = 4;
-
 struct ServerContext : std::enable_shared_from_this<ServerContext> {
-  ServerContext(boost::asio::io_context& io, boost::asio::thread_pool& readers, Engine& engine,
-                const Config& config)
-      : io(io), readers(readers), engine(engine), config(config) {}
+  /// `events` outlives the engine, all of them outlive the context's use on the I/O thread.
+  ServerContext(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events);
+  Subscription::Surroundings surroundings() { return {io, engine, events, turns}; }
 
   boost::asio::io_context& io;
-  boost::asio::thread_pool& readers;  ///< Threads that may wait for a disk.
   Engine& engine;
   const Config& config;
-  boost::asio::thread_pool openers{kOpeners};  ///< See open_document.h; joined by the server.
-  SourceFiles files{kMostOpenFiles};
+  Events& events;
+  const std::shared_ptr<FairTurns> turns;
+  const std::shared_ptr<LineBudget> lines;
+  SourceReaders sources;
+  FairPool parsers;                            ///< Of long lines; joined by the server.
+  FairPool openers;                            ///< See open_document.h; joined by the server.
   std::function<void(Reloader::Done)> reload;  ///< Set by the server, as long as it lives.
   /// Why the daemon takes no documents; null once the default plugins have read the built-in test line.
   const char* not_ready = "starting";

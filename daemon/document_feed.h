@@ -5,43 +5,51 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "daemon/context.h"
-#include "daemon/source_files.h"
-#include "daemon/unique_fd.h"
 
 namespace unroll {
 
-/// What a descriptor may be: a regular file, a pipe or a socket, open for reading.
+/// What came with a line, or was opened again: a regular file, a pipe or a socket in a source reader.
 struct DocumentSource {
-  UniqueFd fd;
+  std::shared_ptr<ForeignSource> handle;
   bool is_file = false;
   std::optional<std::uint64_t> bytes;    ///< A regular file's length.
   std::optional<FileLocation> location;  ///< Where a regular file can be opened again.
+
+  /// Of a reader's answer to kTake or kOpen that opened something.
+  static DocumentSource of(ServerContext& context, std::shared_ptr<SourceReader> reader,
+                           const SourceReader::Answer& answer);
 };
 
-/// Throws Error(kSource) for anything else. Does not read.
-DocumentSource check_source(UniqueFd fd);
-
-class DocumentFeed {
+/// All on the I/O thread, but complete().
+class DocumentFeed : public std::enable_shared_from_this<DocumentFeed> {
  public:
-  virtual ~DocumentFeed() = default;
   /// Reads from byte `offset` of the document on: a file from there, of a pipe the bytes before are thrown
-  /// away. Failures to read fail the document with kSource. Throws Error(kSource) where a file is shorter.
+  /// away. Failures to read fail the document with kSource. Throws Error(kSource) if a file is shorter.
   static std::shared_ptr<DocumentFeed> start(ServerContext& context, DocumentSource source, DocumentId id,
                                              std::uint64_t offset);
-  /// Reads no more. The I/O thread.
-  virtual void stop() = 0;
+  DocumentFeed(ServerContext& context, DocumentSource source, DocumentId id, std::uint64_t offset);
+
+  /// Reads no more.
+  void stop() { source_.handle = nullptr; }
   /// All bytes were handed to the engine. Any thread.
   bool complete() const { return complete_; }
 
- protected:
-  /// Hands over `bytes`, `next` is called (on any thread) when there is room for more. False: the document is
-  /// over.
-  static bool append(Engine& engine, const DocumentId& id, std::string bytes, std::function<void()> next);
-  void end(Engine& engine, const DocumentId& id);
-  static void fail(Engine& engine, const DocumentId& id, const std::string& reason);
+ private:
+  void next();
+  void next_later();
+  void take(SourceReader::Answer answer);
+  void append(std::string bytes);
+  void end();
+  void fail(const std::string& reason);
 
+  const std::shared_ptr<ServerContext> context_;
+  DocumentSource source_;
+  const DocumentId id_;
+  std::uint64_t offset_ = 0;  ///< Of the next read from a file.
+  std::uint64_t skip_ = 0;    ///< Bytes of a pipe that are still to be thrown away.
   std::atomic<bool> complete_{false};
 };
 

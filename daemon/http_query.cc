@@ -1,5 +1,6 @@
 #include "daemon/http_query.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -33,10 +34,7 @@ std::string percent_decode(std::string_view text, bool plus_is_space) {
   return bytes;
 }
 
-/// A number where the whole text is one as JSON writes it, a truth value, else the text.
-json to_value(const std::string& text) {
-  if (text == "true") return true;
-  if (text == "false") return false;
+std::optional<json> as_number(const std::string& text) {
   const char* last = text.data() + text.size();
   std::int64_t integer = 0;
   if (const auto [end, error] = std::from_chars(text.data(), last, integer);
@@ -47,6 +45,49 @@ json to_value(const std::string& text) {
   if (const auto [end, error] = std::from_chars(text.data(), last, real);
       error == std::errc() && end == last && std::isfinite(real)) {
     return real;
+  }
+  return std::nullopt;
+}
+
+std::optional<json> as_boolean(const std::string& text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return std::nullopt;
+}
+
+/// The types that a plugin declares for an option; none if it declares nothing.
+std::vector<std::string> declared_types(const json& schema, const std::string& name) {
+  if (!schema.is_object() || !schema.contains("properties")) return {};
+  const json& properties = schema["properties"];
+  if (!properties.is_object() || !properties.contains(name) || !properties[name].is_object()) return {};
+  const json& option = properties[name];
+  std::vector<std::string> types;
+  const auto add = [&](const json& type) {
+    if (type.is_string()) types.push_back(type.get<std::string>());
+  };
+  if (const auto type = option.find("type"); type != option.end()) {
+    type->is_array() ? static_cast<void>(std::ranges::for_each(*type, add)) : add(*type);
+  } else if (const auto choices = option.find("enum"); choices != option.end() && choices->is_array()) {
+    const bool texts = std::ranges::all_of(*choices, [](const json& choice) { return choice.is_string(); });
+    if (texts) types.emplace_back("string");
+  }
+  return types;
+}
+
+/// What does not suit its declared type stays text: the plugin says what it takes.
+json to_value(const std::string& text, const std::vector<std::string>& types) {
+  const auto may_be = [&](std::string_view type) {
+    return types.empty() || std::ranges::find(types, type) != types.end();
+  };
+  if (may_be("boolean")) {
+    if (auto value = as_boolean(text)) return *std::move(value);
+  }
+  if (may_be("number") || may_be("integer")) {
+    if (auto value = as_number(text)) return *std::move(value);
+  }
+  if (!types.empty() && (may_be("array") || may_be("object"))) {
+    const json value = json::parse(text, nullptr, false);
+    if ((value.is_array() && may_be("array")) || (value.is_object() && may_be("object"))) return value;
   }
   return text;
 }
@@ -73,14 +114,24 @@ Target parse_target(std::string_view text) {
     if (pair.empty()) continue;
     const std::size_t equals = pair.find('=');
     const std::string name = percent_decode(pair.substr(0, equals), true);
-    const std::string value =
-        equals == std::string_view::npos ? "true" : percent_decode(pair.substr(equals + 1), true);
+    std::optional<std::string> value;
+    if (equals != std::string_view::npos) value = percent_decode(pair.substr(equals + 1), true);
     check_utf8(name);
-    check_utf8(value);
-    if (target.options.contains(name)) refuse("option '" + name + "' is given twice");
-    target.options[name] = to_value(value);
+    check_utf8(value.value_or(""));
+    const auto same = [&](const auto& entry) { return entry.first == name; };
+    if (std::ranges::any_of(target.query, same)) refuse("option '" + name + "' is given twice");
+    target.query.emplace_back(name, std::move(value));
   }
   return target;
+}
+
+json options_of(const Target& target, std::string_view schema) {
+  const json declared = json::parse(schema, nullptr, false);
+  json options = json::object();
+  for (const auto& [name, value] : target.query) {
+    options[name] = value ? to_value(*value, declared_types(declared, name)) : json(true);
+  }
+  return options;
 }
 
 }  // namespace unroll

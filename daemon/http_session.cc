@@ -1,18 +1,15 @@
 #include "daemon/http_session.h"
 
-#include <cstdio>
-#include <sstream>
 #include <utility>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/write.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
 
 #include "daemon/metrics.h"
 #include "daemon/open_document.h"
+#include "daemon/params.h"
 #include "daemon/server_info.h"
 
 namespace unroll {
@@ -25,165 +22,256 @@ namespace {
 
 constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
 constexpr std::size_t kBufferBytes = 64 * 1024;
-constexpr std::string_view kDocumentsPath = "/v1/documents";
+/// Silence after which the answer begins, and goes on with a line of progress: clients and proxies give up a
+/// server that says nothing for a few seconds.
+constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
+constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405;
+constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
-    "; there are PUT or POST /v1/PLUGIN, GET /v1/documents, GET /healthz and GET /metrics";
+    "; there are PUT or POST /v1/PLUGIN, GET /v1/documents, GET /healthz, GET /readyz and GET /metrics";
 
-std::string header_text(http::response<http::empty_body>& response) {
-  response.set(http::field::server, "unrolld/" UNROLL_VERSION);
-  response.set(http::field::connection, "close");
-  std::ostringstream text;
-  text << response.base();
-  return std::move(text).str();
-}
+/// The request's body is not the document itself, but a form of it.
+struct EncodedBody : Error {
+  explicit EncodedBody(const std::string& text) : Error(ErrorCode::kInvalidRequest, text) {}
+};
 
 }  // namespace
 
 HttpSession::HttpSession(ServerContext& context, Socket socket, std::uint32_t owner)
-    : Connection(context, std::move(socket), owner), buffer_(kBufferBytes) {
-  parser_.header_limit(kMaxHeaderBytes);
-  parser_.body_limit(static_cast<std::uint64_t>(context.config.max_document_bytes));
-}
+    : Connection(context, std::move(socket), owner) {}
 
 asio::awaitable<void> HttpSession::serve() {
-  // Two statements: of `if (co_await read_header()) co_await route();` GCC 12 with -O3 makes an illegal
-  // instruction.
-  const bool found = co_await read_header();
-  if (found) co_await route();
+  bool more = true;
+  while (more && is_open() && !stopping_) {
+    begin_request();
+    // Two statements: of `if (co_await a()) co_await b();` GCC 12 with -O3 makes an illegal instruction.
+    const bool found = co_await read_header();
+    if (!found) break;
+    co_await wait_for_turn();
+    co_await route();
+    document_.reset();
+    more = answer_.keep_alive && parser_->is_done();
+    while (more && is_open() && !has_room()) co_await wait_for_signal();
+  }
   if (is_open()) co_await finish();
 }
 
+void HttpSession::begin_request() {
+  parser_.emplace();
+  parser_->header_limit(kMaxHeaderBytes);
+  parser_->body_limit(static_cast<std::uint64_t>(context_.config.max_document_bytes));
+  answer_ = {};
+}
+
+/// Parses once, with more of the peer's bytes if it takes them. An end within the request is partial_message.
+asio::awaitable<boost::system::error_code> HttpSession::parse_more(bool body) {
+  boost::system::error_code error = http::error::need_more;
+  while (error == http::error::need_more) {
+    error = {};
+    if (buffer_.size() > 0)
+      buffer_.consume(parser_->put(buffer_.data(), error));
+    else
+      error = http::error::need_more;
+    if (error != http::error::need_more) break;
+    // A header must come soon; a body may grow as slowly as a log.
+    std::optional<std::chrono::milliseconds> time;
+    if (!body) time = std::chrono::milliseconds(context_.config.request_timeout_ms);
+    switch (co_await arrival(time)) {
+      case Arrival::kBytes: {
+        const auto room = buffer_.prepare(arrived().size());
+        arrived().copy(static_cast<char*>(room.data()), arrived().size());
+        buffer_.commit(arrived().size());
+        break;
+      }
+      case Arrival::kInterrupted:
+        co_return asio::error::operation_aborted;
+      case Arrival::kDescriptors:  // which HTTP has no use for
+      case Arrival::kTimeout:
+        close();
+        co_return asio::error::timed_out;
+      case Arrival::kEnd:
+        co_return parser_->got_some() ? http::error::partial_message : http::error::end_of_stream;
+    }
+  }
+  co_return error;
+}
+
 asio::awaitable<bool> HttpSession::read_header() {
-  // close() wakes the read with an error.
-  asio::steady_timer timer(context_.io, std::chrono::milliseconds(context_.config.request_timeout_ms));
-  timer.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
-    if (const auto self = weak.lock(); self && !cancelled) self->close();
-  });
-  boost::system::error_code error;
-  co_await http::async_read_header(socket_, buffer_, parser_,
-                                   asio::redirect_error(asio::use_awaitable, error));
-  timer.cancel();
-  if (!error) co_return true;
+  const auto error = co_await parse_more(false);
+  const auto& request = parser_->get();
+  if (!error) {
+    answer_.chunked = request.version() >= 11;
+    // Whoever stands between could see another end of a request whose encoding is not understood here.
+    const auto transfer = request[http::field::transfer_encoding];
+    const bool plain = transfer.empty() || boost::beast::iequals(transfer, "chunked");
+    answer_.keep_alive = answer_.chunked && plain && parser_->keep_alive();
+    co_return true;
+  }
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    respond_error({ErrorCode::kLimit, "the request's header is longer than " +
-                                          std::to_string(kMaxHeaderBytes) + " bytes; send fewer fields"},
-                  431);
+    refuse({ErrorCode::kLimit, "the request's header is longer than " + std::to_string(kMaxHeaderBytes) +
+                                   " bytes; send fewer fields"},
+           kHeaderTooLarge);
   } else if (error == http::error::body_limit) {
-    respond_error(LimitError("the document is too long", "limits.document_bytes",
-                             static_cast<std::uint64_t>(context_.config.max_document_bytes), "split it"));
+    refuse(LimitError("the document is too long", "limits.document_bytes",
+                      static_cast<std::uint64_t>(context_.config.max_document_bytes), "split it"));
   } else if (error.category() == make_error_code(http::error::bad_method).category() &&
              error != http::error::end_of_stream) {
-    respond_error({ErrorCode::kInvalidRequest,
-                   "neither a line of JSON-RPC nor an HTTP/1.1 request (" + error.message() + ")"});
+    refuse({ErrorCode::kInvalidRequest,
+            "neither a line of JSON-RPC nor an HTTP/1.1 request (" + error.message() + ")"});
   }
   co_return false;
 }
 
 asio::awaitable<void> HttpSession::route() {
-  const auto& request = parser_.get();
-  chunked_ = request.version() >= 11;
+  const auto& request = parser_->get();
   try {
-    Target target = parse_target({request.target().data(), request.target().size()});
+    const Target target = parse_target({request.target().data(), request.target().size()});
     const std::string& path = target.path;
-    const std::string prefix = "/v1/";
-    if (path == "/healthz") {
-      if (require_method(path, http::verb::get)) respond(200, "text/plain; charset=utf-8", "ok\n");
-    } else if (path == "/metrics") {
-      if (require_method(path, http::verb::get))
-        respond(200, "text/plain; version=0.0.4", metrics_text(context_));
-    } else if (path == kDocumentsPath) {
-      if (require_method(path, http::verb::get))
-        respond_json(documents_to_json(context_.engine.list(owner_)));
-    } else if (path.starts_with(prefix) && path.size() > prefix.size() &&
-               path.find('/', prefix.size()) == std::string::npos) {
-      if (request.method() == http::verb::post || require_method(path, http::verb::put)) {
-        co_await serve_document(path.substr(prefix.size()), std::move(target.options));
-      }
-    } else {
-      respond_error(
-          {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
+    const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
+                        path.find('/', kVersionPrefix.size()) == std::string::npos && path != "/v1/documents";
+    if (!plugin) {
+      answer_get(target);
+    } else if (request.method() == http::verb::post || require_method(path, http::verb::put)) {
+      std::string name = path.substr(kVersionPrefix.size());
+      json options = options_of(target, options_schema(name));
+      co_await serve_document(std::move(name), std::move(options));
     }
+  } catch (const EncodedBody& error) {
+    refuse(error, kUnsupportedMediaType, "Accept-Encoding: identity\r\n");
   } catch (const Error& error) {
-    respond_error(error);
+    refuse(error);
+  }
+}
+
+/// Everything that is not a document to be read.
+void HttpSession::answer_get(const Target& target) {
+  constexpr std::string_view kText = "text/plain; charset=utf-8";
+  const std::string& path = target.path;
+  const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics" || path == "/v1/documents";
+  if (!known) {
+    return refuse(
+        {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
+  }
+  if (!require_method(path, http::verb::get)) return;
+  if (!parser_->is_done()) answer_.keep_alive = false;  // a body, which nobody reads
+  if (path == "/metrics") {
+    send(answer_.whole(200, "text/plain; version=0.0.4", metrics_text(context_)));
+  } else if (path == "/v1/documents") {
+    const json options = options_of(target, "");
+    const Params params("GET /v1/documents", options, {"limit"});
+    const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
+    const json list = documents_to_json(context_.engine.list(owner()), limit);
+    send(answer_.whole(200, "application/json", dump_json(list) + "\n"));
+  } else {
+    const std::string fault = path == "/healthz" ? ill_health(context_) : unreadiness(context_);
+    send(answer_.whole(fault.empty() ? 200 : 503, kText, fault.empty() ? "ok\n" : fault + "\n"));
   }
 }
 
 bool HttpSession::require_method(std::string_view path, http::verb method) {
-  if (parser_.get().method() == method) return true;
-  const std::string_view allow = method == http::verb::put ? "PUT, POST" : "GET";
-  respond_error(
-      {ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + std::string(allow)}, 405,
-      allow);
+  if (parser_->get().method() == method) return true;
+  const std::string allow = method == http::verb::put ? "PUT, POST" : "GET";
+  refuse({ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + allow},
+         kMethodNotAllowed, "Allow: " + allow + "\r\n");
   return false;
 }
 
 std::optional<std::uint64_t> HttpSession::content_length() const {
-  const auto length = parser_.content_length();
+  const auto length = parser_->content_length();
   return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
+}
+
+/// JSON Schema; empty if there is no such plugin, or it declares nothing.
+std::string HttpSession::options_schema(const std::string& plugin) const {
+  const Revision revision = context_.engine.revision();
+  const PluginInfo* info = revision.plugins->find(plugin);
+  return info == nullptr ? "" : info->options;
+}
+
+/// The body must be the document's bytes as they are.
+void HttpSession::check_body_form() const {
+  const auto& request = parser_->get();
+  if (!request.chunked() && !content_length()) {
+    throw Error(ErrorCode::kInvalidRequest,
+                "the request has neither a Content-Length nor chunks; send the document as its body");
+  }
+  const auto encoding = request[http::field::content_encoding];
+  if (!encoding.empty() && !boost::beast::iequals(encoding, "identity"))
+    throw EncodedBody("the body has a Content-Encoding; send the document itself, decompressed");
+  const auto transfer = request[http::field::transfer_encoding];
+  if (!transfer.empty() && !boost::beast::iequals(transfer, "chunked"))
+    throw EncodedBody("the body has a Transfer-Encoding other than chunked; send the document itself");
+  constexpr boost::beast::string_view kMultipart = "multipart/";
+  const auto type = request[http::field::content_type].substr(0, kMultipart.size());
+  if (boost::beast::iequals(type, kMultipart))
+    throw EncodedBody(
+        "the body is a multipart form; send the document itself (curl: -T FILE, --data-binary @FILE)");
+}
+
+asio::awaitable<void> HttpSession::serve_document(std::string plugin, json options) {
+  check_body_form();
+  co_await open(std::move(plugin), std::move(options));
+  if (answer_.chunked && boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
+    send("HTTP/1.1 100 Continue\r\n\r\n");
+  keep_awake();
+  watch_for_hangup();
+  co_await read_body();
+  while (is_open() && !document_->finished) co_await wait_for_signal();
+  awake_.cancel();
+  if (!document_->finished) on_gone();
 }
 
 asio::awaitable<void> HttpSession::open(std::string plugin, json options) {
   DocumentRequest request;
   request.name = "http " + plugin;
   request.plugins.push_back({std::move(plugin), std::move(options)});
-  request.owner = owner_;
+  request.owner = owner();
   request.total_bytes = content_length();
   auto subscription = std::make_shared<Subscription>(
-      context_.io, context_.engine, std::static_pointer_cast<HttpSession>(shared_from_this()), queued_);
-  const Opened opened =
-      co_await open_document(context_, std::move(request), subscription, asio::use_awaitable);
-  document_ = opened.id;
-  subscription_ = std::move(subscription);
-  subscription_->start(opened.id, opened.next_sequence);
-  if (!is_open()) abandon();  // the peer went away meanwhile
-}
-
-asio::awaitable<void> HttpSession::serve_document(std::string plugin, json options) {
-  const auto& request = parser_.get();
-  if (!request.chunked() && !content_length()) {
-    throw Error(ErrorCode::kInvalidRequest,
-                "the request has neither a Content-Length nor chunks; send the document as its body");
-  }
-  co_await open(std::move(plugin), std::move(options));
-  if (boost::beast::iequals(request[http::field::expect], "100-continue"))
-    send("HTTP/1.1 100 Continue\r\n\r\n");
-  co_await read_body();
-  while (is_open() && !finished_) co_await wait_for_signal();
+      context_.surroundings(), std::static_pointer_cast<HttpSession>(shared_from_this()), owner(), queued_);
+  const auto result = std::make_shared<std::optional<std::pair<std::exception_ptr, Opened>>>();
+  open_document(context_, std::move(request), subscription,
+                [self = shared_from_this(), result](const std::exception_ptr& failure, const Opened& opened) {
+                  result->emplace(failure, opened);
+                  self->signal();
+                });
+  while (!*result) co_await wait_for_signal();
+  const auto& [failure, opened] = **result;
+  if (failure) std::rethrow_exception(failure);
+  document_.emplace();
+  document_->id = document_->progress.id = opened.id;
+  document_->progress.total_bytes = content_length();
+  document_->subscription = subscription;
+  subscription->start(opened.id, opened.next_sequence);
+  if (!is_open()) on_gone();  // the peer went away meanwhile
 }
 
 asio::awaitable<void> HttpSession::read_body() {
-  while (is_open() && !finished_ && !parser_.is_done()) {
-    auto& body = parser_.get().body();
+  while (is_open() && !document_->finished && !parser_->is_done()) {
+    auto& body = parser_->get().body();
     std::string bytes(kBufferBytes, '\0');
     body.data = bytes.data();
     body.size = bytes.size();
-    boost::system::error_code error;
-    co_await http::async_read_some(socket_, buffer_, parser_,
-                                   asio::redirect_error(asio::use_awaitable, error));
+    auto error = co_await parse_more(true);
     if (error == http::error::need_buffer) error = {};
-    if (finished_) co_return;
+    if (!is_open() || document_->finished) co_return;
     if (error) {
-      const bool gone =
-          error == http::error::partial_message || error.category() == boost::system::system_category();
-      const Error reason =
+      const std::string document = "document " + document_->id;
+      co_return cancel_document(
           error == http::error::body_limit
-              ? Error(ErrorCode::kLimit, "document " + document_ + " is longer than the limit of " +
+              ? Error(ErrorCode::kLimit, document + " is longer than the limit of " +
                                              std::to_string(context_.config.max_document_bytes) +
                                              " bytes (limits.document_bytes)")
-          : gone
-              ? Error(ErrorCode::kPeerGone,
-                      "the client of document " + document_ + " went away before its end")
-              : Error(ErrorCode::kInvalidRequest, "the request's body is broken (" + error.message() + ")");
-      context_.engine.cancel(document_, reason);
-      co_return;
+          : error == http::error::partial_message
+              ? Error(ErrorCode::kPeerGone, "the client of " + document + " went away before its end")
+              : Error(ErrorCode::kInvalidRequest, "the request's body is broken (" + error.message() + ")"));
     }
-    bytes.resize(bytes.size() - parser_.get().body().size);
+    bytes.resize(bytes.size() - parser_->get().body().size);
     if (!bytes.empty()) co_await append(std::move(bytes));
   }
-  if (!is_open() || finished_) co_return;
-  input_complete_ = true;
+  if (!is_open() || document_->finished) co_return;
   try {
-    context_.engine.end(document_);
+    context_.engine.end(document_->id);
   } catch (const Error&) {
     // It failed meanwhile: on_finished() tells why.
   }
@@ -191,115 +279,114 @@ asio::awaitable<void> HttpSession::read_body() {
 
 /// Returns when the engine has room for more, or when the document is over.
 asio::awaitable<void> HttpSession::append(std::string bytes) {
-  has_room_in_engine_ = false;
+  document_->has_room = false;
   try {
     std::weak_ptr<HttpSession> weak = std::static_pointer_cast<HttpSession>(shared_from_this());
-    context_.engine.append(document_, std::move(bytes), [&io = context_.io, weak] {
+    context_.engine.append(document_->id, std::move(bytes), [&io = context_.io, weak] {
       asio::post(io, [weak] {
-        if (const auto self = weak.lock()) {
-          self->has_room_in_engine_ = true;
-          self->signal();
-        }
+        const auto self = weak.lock();
+        if (!self || !self->document_) return;
+        self->document_->has_room = true;
+        self->signal();
       });
     });
   } catch (const Error&) {
     // It failed: on_finished() tells why, and ends the wait.
   }
-  while (is_open() && !finished_ && !has_room_in_engine_) co_await wait_for_signal();
+  while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();
+}
+
+void HttpSession::cancel_document(const Error& reason) {
+  context_.engine.cancel(document_->id, reason);
+}
+
+/// Begins the answer, and says something now and then, while there is nothing to say.
+void HttpSession::keep_awake() {
+  awake_.expires_after(document_->answering ? kSilence : kFirstSilence);
+  awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!self || cancelled || !document_ || document_->finished) return;
+    if (document_->silent && has_room())
+      send_line(dump_json({{"progress", progress_to_json(document_->progress)}}));
+    document_->silent = true;
+    keep_awake();
+  });
+}
+
+/// Over HTTP nobody can attach: what is read for a peer that has gone is read for nobody.
+void HttpSession::watch_for_hangup() {
+  if (std::exchange(watching_, true)) return;
+  socket_.async_wait(Socket::wait_error,
+                     [self = shared_from_this(), this](const boost::system::error_code& error) {
+                       watching_ = false;
+                       if (!error) return close();
+                       if (is_open() && document_) watch_for_hangup();  // interrupt() meant the reader
+                     });
 }
 
 void HttpSession::on_output(const DocumentId&, const Output& output) {
-  send_line(output.json + "\n");
+  send_line(output.json);
 }
 
-void HttpSession::on_progress(const DocumentStatus&) {}
+void HttpSession::on_progress(const DocumentStatus& status) {
+  document_->progress = status;
+}
 
 void HttpSession::on_finished(const DocumentStatus& status) {
   const bool failed = status.phase == DocumentPhase::kFailed;
-  const ErrorCode code = status.error_code.value_or(ErrorCode::kInternal);
-  if (failed && !answering_) {
-    respond_error({code, status.error});
+  const Error error(status.error_code.value_or(ErrorCode::kInternal), status.error);
+  if (failed && !document_->answering) {
+    refuse(error);
   } else {
-    json last = failed ? json{{"failed", error_to_json(code, status.error)}}
-                       : json{{"done", summary_to_json(status)}};
-    (failed ? last["failed"] : last["done"])["document"] = status.id;
-    send_line(dump_json(last) + "\n");
-    end_lines();
+    json last = failed ? error_to_json(error) : summary_to_json(status);
+    last["document"] = status.id;
+    send_line(dump_json({{failed ? "failed" : "done", std::move(last)}}));
+    send(answer_.end());
   }
-  finished_ = true;
-  if (!input_complete_) interrupt();
+  document_->finished = true;
+  if (!parser_->is_done()) interrupt();
   signal();
 }
 
-void HttpSession::send_line(std::string line) {
-  if (!std::exchange(answering_, true)) {
-    http::response<http::empty_body> response(http::status::ok, chunked_ ? 11 : 10);
-    response.set(http::field::content_type, "application/x-ndjson");
-    response.set("X-Unroll-Document", document_);
-    if (chunked_) response.chunked(true);
-    send(header_text(response));
-  }
-  if (!chunked_) return send(line);
-  std::array<char, 24> size{};
-  const int digits = std::snprintf(size.data(), size.size(), "%zx\r\n", line.size());
-  send(std::string(size.data(), static_cast<std::size_t>(digits)) + line + "\r\n");
+void HttpSession::send_line(const std::string& line) {
+  if (!std::exchange(document_->answering, true))
+    send(answer_.head("X-Unroll-Document: " + document_->id + "\r\n"));
+  document_->silent = false;
+  send(answer_.line(line + "\n"));
 }
 
-void HttpSession::end_lines() {
-  if (chunked_) send("0\r\n\r\n");
-}
-
-void HttpSession::respond(unsigned status, std::string_view content_type, std::string body,
-                          std::string_view allow) {
-  http::response<http::empty_body> response;
-  response.version(chunked_ ? 11 : 10);
-  response.result(status);
-  // Beast does not know nginx's 499.
-  if (response.reason().empty() || status == 499) response.reason("Client Closed Request");
-  response.set(http::field::content_type, {content_type.data(), content_type.size()});
-  if (!allow.empty()) response.set(http::field::allow, {allow.data(), allow.size()});
-  response.content_length(body.size());
-  send(header_text(response) + body);
-}
-
-void HttpSession::respond_json(const json& body) {
-  respond(200, "application/json", dump_json(body) + "\n");
-}
-
-void HttpSession::respond_error(const Error& error, std::optional<unsigned> status, std::string_view allow) {
-  respond(status.value_or(static_cast<unsigned>(error_entry(error.code).http_status)), "application/json",
-          dump_json({{"error", error_to_json(error)}}) + "\n", allow);
+void HttpSession::refuse(const Error& error, std::optional<unsigned> status, std::string_view fields) {
+  if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kJournal)
+    context_.events.refused(error, owner());
+  answer_.keep_alive = false;
+  send(answer_.error(error, status, fields));
 }
 
 void HttpSession::on_room() {
-  if (subscription_) subscription_->pump();
+  if (document_) document_->subscription->pump();
 }
 
 void HttpSession::on_gone() {
-  if (subscription_) abandon();
-}
-
-void HttpSession::abandon() {
-  subscription_->detach();
-  if (finished_ || input_complete_) return;
-  context_.engine.cancel(document_, Error(ErrorCode::kPeerGone, "the client of document " + document_ +
-                                                                    " went away before its end"));
+  if (!document_ || document_->finished) return;
+  document_->finished = true;
+  document_->subscription->detach();
+  cancel_document(
+      {ErrorCode::kPeerGone, "the client of document " + document_->id + " went away before its end"});
 }
 
 void HttpSession::shut_down() {
-  if (subscription_ && !finished_) {
-    subscription_->pump();
-    subscription_->detach();
-    DocumentStatus status;
-    status.id = document_;
-    status.phase = DocumentPhase::kFailed;
-    status.error_code = ErrorCode::kShuttingDown;
-    status.error =
-        "the daemon stopped before the end of document " + document_ + "; it is committed: resume it";
-    if (!finished_) on_finished(status);
-  } else if (!subscription_) {
-    close();  // it has not asked for anything that takes time
-  }
+  stopping_ = true;
+  if (!document_) return close();  // it has not asked for anything that takes time
+  document_->subscription->pump_all();
+  document_->subscription->detach();
+  if (document_->finished) return;
+  DocumentStatus status;
+  status.id = document_->id;
+  status.phase = DocumentPhase::kFailed;
+  status.error_code = ErrorCode::kShuttingDown;
+  status.error =
+      "the daemon stopped before the end of document " + document_->id + "; it is committed: resume it";
+  on_finished(status);
 }
 
 }  // namespace unroll

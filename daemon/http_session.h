@@ -1,5 +1,5 @@
-// An HTTP/1.1 connection: one request, its answer, and the end. A thin translation of the protocol for curl
-// and for Prometheus. docs/protocol.md lists the paths.
+// An HTTP/1.1 connection: requests and their answers, one after the other. A thin translation of the protocol
+// for curl and for Prometheus. docs/protocol.md lists the paths.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 #include <boost/beast/http/parser.hpp>
 
 #include "daemon/connection.h"
+#include "daemon/http_answer.h"
 #include "daemon/http_query.h"
 #include "daemon/protocol.h"
 
@@ -28,37 +29,49 @@ class HttpSession : public Connection {
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
+  /// A document that is read and answered.
+  struct Document {
+    DocumentId id;
+    std::shared_ptr<Subscription> subscription;
+    DocumentStatus progress;  ///< The last that was heard.
+    bool answering = false;   ///< The head of its answer is sent: it goes on line by line.
+    bool silent = true;       ///< No line since the last look.
+    bool finished = false;
+    bool has_room = true;  ///< In the engine.
+  };
 
   boost::asio::awaitable<void> serve() override;
   void on_room() override;
   void on_gone() override;
 
-  /// False where there was no request: an error was answered, or there is nobody to answer.
+  void begin_request();
+  /// False if there was no request: an error was answered, or there is nobody to answer.
   boost::asio::awaitable<bool> read_header();
+  boost::asio::awaitable<boost::system::error_code> parse_more(bool body);
   boost::asio::awaitable<void> route();
+  void answer_get(const Target& target);
   boost::asio::awaitable<void> serve_document(std::string plugin, nlohmann::json options);
+  boost::asio::awaitable<void> open(std::string plugin, nlohmann::json options);
   boost::asio::awaitable<void> read_body();
   boost::asio::awaitable<void> append(std::string bytes);
-  boost::asio::awaitable<void> open(std::string plugin, nlohmann::json options);
-  void abandon();
+  void check_body_form() const;
+  std::string options_schema(const std::string& plugin) const;
+  void cancel_document(const Error& reason);
+  void keep_awake();
+  void watch_for_hangup();
   bool require_method(std::string_view path, boost::beast::http::verb method);
   std::optional<std::uint64_t> content_length() const;
 
-  void respond(unsigned status, std::string_view content_type, std::string body, std::string_view allow = {});
-  void respond_json(const nlohmann::json& body);
-  void respond_error(const Error& error, std::optional<unsigned> status = {}, std::string_view allow = {});
-  void send_line(std::string line);
-  void end_lines();
+  void refuse(const Error& error, std::optional<unsigned> status = {}, std::string_view fields = {});
+  void send_line(const std::string& line);
 
   boost::beast::flat_buffer buffer_;
-  Parser parser_;
-  std::shared_ptr<Subscription> subscription_;
-  DocumentId document_;
-  bool input_complete_ = false;
-  bool answering_ = false;  ///< The header of a document's answer is sent: it goes on line by line.
-  bool chunked_ = true;     ///< HTTP/1.0 has no chunks: there the end of the connection ends the answer.
-  bool finished_ = false;
-  bool has_room_in_engine_ = true;
+  std::optional<Parser> parser_;
+  HttpAnswer answer_;
+  std::optional<Document> document_;
+  boost::asio::steady_timer awake_{context_.io};
+  bool watching_ = false;
+  bool stopping_ = false;
 };
 
 }  // namespace unroll

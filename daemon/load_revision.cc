@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <sstream>
 
+#include <linux/landlock.h>
 #include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "daemon/hidden_home.h"
 #include "daemon/self_test.h"
@@ -31,7 +35,18 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
   }
 }
 
-std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const Vocabulary& vocabulary) {
+/// Without Landlock workers could read the journal and the daemon's memory: somebody should know.
+void check_sandbox(Events& events) {
+  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1) return;
+  events.sandbox_weaker(
+      "no_landlock",
+      "this kernel has no Landlock, or the service may not use it: plugins' workers can read "
+      "whatever the daemon's user may, the journal included");
+}
+
+std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const Vocabulary& vocabulary,
+                                                   Events& events) {
+  check_sandbox(events);
   PluginOptions options;
   options.workers = true;
   std::istringstream trusted(config.plugins_in_process);
@@ -40,6 +55,9 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
   if (config.journal_path != ":memory:") options.hidden = config.journal_path;
   options.memory_bytes = static_cast<std::uint64_t>(config.plugin_memory_bytes);
   options.deadline = std::chrono::milliseconds(config.plugin_deadline_ms);
+  options.lost = [&events](std::string_view plugin, std::string_view reason, std::string_view text) {
+    events.worker_lost(plugin, reason, text);
+  };
   auto registry = std::make_shared<PluginRegistry>(std::move(options));
   registry->set_log([](int level, std::string_view plugin, std::string_view text) {
     constexpr std::array kLevels = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
@@ -60,11 +78,11 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
 
 }  // namespace
 
-Revision load_revision(const Config& config) {
+Revision load_revision(const Config& config, Events& events) {
   Revision revision;
   revision.model = load_model(config);
   revision.vocabulary = Vocabulary::load(std::filesystem::path(config.model_directory) / "tokenizer.model");
-  revision.plugins = load_plugins(config, *revision.vocabulary);
+  revision.plugins = load_plugins(config, *revision.vocabulary, events);
   self_test(revision);
   return revision;
 }

@@ -96,6 +96,27 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
   metrics.counter("unroll_put_aways_total", "States that were put away in the journal.", stats.put_aways);
 }
 
+void add_events(Metrics& metrics, const Events& events) {
+  metrics.head("unroll_events_total", "counter",
+               "What went wrong: failed documents, lost workers, refusals and others, by reason.");
+  for (const auto& [name, count] : events.counts()) {
+    metrics.sample("unroll_events_total{event=\"" + Metrics::escaped(name.first) + "\",reason=\"" +
+                       Metrics::escaped(name.second) + "\"}",
+                   count);
+  }
+}
+
+/// The database and its write-ahead log.
+std::uintmax_t journal_bytes(const Config& config) {
+  std::uintmax_t bytes = 0;
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(config.journal_path + suffix, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
 void add_times(Metrics& metrics, const EngineStats& stats) {
   metrics.histogram("unroll_block_duration_seconds",
                     "How long a block's launch took, blocks of other documents in it included.", stats.block);
@@ -128,6 +149,11 @@ std::string metrics_text(const ServerContext& context) {
                   workers.started);
   metrics.counter("unroll_plugin_workers_lost_total",
                   "Processes of plugins that crashed, hung or were stopped.", workers.lost);
+  add_events(metrics, context.events);
+  metrics.gauge("unroll_plugins", "Plugins that are loaded.", revision.plugins->plugins().size());
+  metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", journal_bytes(context.config));
+  metrics.gauge("unroll_engine_stands_still", "1: the engine is at one block for longer than stall_ms.",
+                engine_stands_still(context, stats) ? 1 : 0);
   metrics.counter("unroll_reloads_total", "Reloads of model and plugins.", stats.reloads);
   metrics.gauge("unroll_revisions", "Models with their plugins that documents are being read with.",
                 stats.revisions);

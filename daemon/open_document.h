@@ -2,26 +2,34 @@
 // neither.
 #pragma once
 
+#include <exception>
+#include <functional>
 #include <memory>
 #include <utility>
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 
 #include "daemon/context.h"
 
 namespace unroll {
 
-/// Engine::open() on one of the openers. `token` hears of what came of it, `(std::exception_ptr, Opened)`, on
-/// its own executor.
-template <class CompletionToken>
-auto open_document(ServerContext& context, DocumentRequest request,
-                   std::shared_ptr<DocumentListener> listener, CompletionToken&& token) {
-  return boost::asio::co_spawn(
-      context.openers,
-      [&engine = context.engine, request = std::move(request), listener = std::move(listener)]() mutable
-      -> boost::asio::awaitable<Opened> { co_return engine.open(std::move(request), std::move(listener)); },
-      std::forward<CompletionToken>(token));
+using OpenedFunction = std::function<void(std::exception_ptr, const Opened&)>;
+
+/// Engine::open() on one of the openers; `done` hears of what came of it on the I/O thread.
+inline void open_document(ServerContext& context, DocumentRequest request,
+                          std::shared_ptr<DocumentListener> listener, OpenedFunction done) {
+  const auto owner = request.owner;
+  context.openers.post(owner, [&io = context.io, &engine = context.engine, request = std::move(request),
+                               listener = std::move(listener), done = std::move(done)]() mutable {
+    std::exception_ptr failure;
+    Opened opened;
+    try {
+      opened = engine.open(std::move(request), std::move(listener));
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    boost::asio::post(io, [done = std::move(done), failure, opened] { done(failure, opened); });
+  });
 }
 
 }  // namespace unroll

@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "daemon/broken_line.h"
+
 namespace unroll {
 namespace {
 
@@ -138,14 +140,20 @@ Error error_from_json(const json& error) {
           message != error.end() && message->is_string() ? message->get<std::string>() : "no message"};
 }
 
-json parse_json(std::string_view text) {
-  // The depth is checked while parsing: what recurses over a value later must not be given a deeper one.
-  const auto check_depth = [](int depth, json::parse_event_t event, json&) {
+json parse_json(std::string_view text, std::size_t most_values) {
+  // Depth and number are checked while parsing: what recurses over a value later must not be given a deeper
+  // one, and what many values cost is paid when they are made.
+  std::size_t values = 0;
+  const auto check = [&](int depth, json::parse_event_t event, json&) {
     const bool opens =
         event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
     if (opens && depth >= static_cast<int>(kMaxJsonDepth)) {
       throw Error(ErrorCode::kParse, "more than " + std::to_string(kMaxJsonDepth) +
                                          " arrays and objects inside each other; send a flatter value");
+    }
+    if ((opens || event == json::parse_event_t::value) && ++values > most_values) {
+      throw Error(ErrorCode::kParse,
+                  "more than " + std::to_string(most_values) + " values in one line; send fewer");
     }
     return true;
   };
@@ -155,7 +163,7 @@ json parse_json(std::string_view text) {
                                        "; send one JSON object a line, in UTF-8");
   }
   try {
-    return json::parse(text, check_depth);
+    return json::parse(text, check);
   } catch (const json::parse_error& error) {
     // The library's own text quotes the input, which may be a document's.
     throw Error(ErrorCode::kParse, "not JSON: an error at byte " + std::to_string(error.byte) +
@@ -168,9 +176,11 @@ json parse_json(std::string_view text) {
 std::variant<Request, BadRequest> parse_request(std::string_view line) {
   json id;
   try {
-    return read_request(parse_json(line), id);
+    return read_request(parse_json(line, kMaxJsonValues), id);
   } catch (const Error& error) {
-    return BadRequest{std::move(id), error};
+    if (error.code != ErrorCode::kParse) return BadRequest{std::move(id), error};
+    BrokenLine broken = look_at_broken(line);
+    return BadRequest{std::move(broken.id), broken.surrogate ? *broken.surrogate : error};
   }
 }
 
@@ -234,12 +244,7 @@ std::string output_line(const DocumentId& id, const Output& output) {
 }
 
 std::string progress_line(const DocumentStatus& status) {
-  json params = {{"document", status.id},
-                 {"bytes", status.bytes},
-                 {"tokens", status.tokens},
-                 {"tokens_per_second", status.tokens_per_second}};
-  if (status.total_bytes) params["total_bytes"] = *status.total_bytes;
-  return notification_line(notification::kProgress, params);
+  return notification_line(notification::kProgress, progress_to_json(status));
 }
 
 std::string finished_line(const DocumentStatus& status) {
@@ -289,6 +294,15 @@ DocumentStatus status_from_json(const json& value) {
     throw Error(ErrorCode::kParse,
                 std::string("the daemon's status of a document is damaged: ") + error.what());
   }
+}
+
+json progress_to_json(const DocumentStatus& status) {
+  json value = {{"document", status.id},
+                {"bytes", status.bytes},
+                {"tokens", status.tokens},
+                {"tokens_per_second", status.tokens_per_second}};
+  if (status.total_bytes) value["total_bytes"] = *status.total_bytes;
+  return value;
 }
 
 json summary_to_json(const DocumentStatus& status) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,6 +28,8 @@ inline constexpr int kProtocolVersion = 1;
 inline constexpr std::size_t kMaxLineBytes = 8u << 20;
 /// Arrays and objects inside each other in one line.
 inline constexpr std::size_t kMaxJsonDepth = 64;
+/// Values in one line: far more than any request has, and few enough to be taken apart in a moment.
+inline constexpr std::size_t kMaxJsonValues = 10'000;
 /// The text of an error; a longer one is cut.
 inline constexpr std::size_t kMaxErrorBytes = 4096;
 /// A document's name: that of a file with its folders fits.
@@ -103,8 +106,9 @@ struct BadRequest {
 /// One line, without its newline. Never throws for what a peer can send.
 std::variant<Request, BadRequest> parse_request(std::string_view line);
 
-/// JSON text with at most kMaxJsonDepth levels. Throws Error(kParse).
-nlohmann::json parse_json(std::string_view text);
+/// JSON text with at most kMaxJsonDepth levels and so many values. Throws Error(kParse).
+nlohmann::json parse_json(std::string_view text,
+                          std::size_t most_values = std::numeric_limits<std::size_t>::max());
 
 // --- Lines: what a client receives
 // -----------------------------------------------------------------------------------
@@ -146,6 +150,8 @@ std::string dump_json(const nlohmann::json& json);
 /// [...]}.
 nlohmann::json status_to_json(const DocumentStatus& status);
 DocumentStatus status_from_json(const nlohmann::json& json);
+/// {document, bytes, total_bytes?, tokens, tokens_per_second}: document.progress's parameters.
+nlohmann::json progress_to_json(const DocumentStatus& status);
 /// {tokens, bytes, outputs, tokens_per_second}: document.done's summary.
 nlohmann::json summary_to_json(const DocumentStatus& status);
 

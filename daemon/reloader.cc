@@ -22,8 +22,8 @@ void notify_reloading() {
 
 }  // namespace
 
-Reloader::Reloader(asio::io_context& io, Engine& engine, Load load)
-    : io_(io), engine_(engine), load_(std::move(load)) {}
+Reloader::Reloader(asio::io_context& io, Engine& engine, Events& events, Load load)
+    : io_(io), engine_(engine), events_(events), load_(std::move(load)) {}
 
 Reloader::~Reloader() {
   thread_.stop();
@@ -48,11 +48,12 @@ std::optional<Error> Reloader::load_and_swap() {
                  info.dtype);
     return std::nullopt;
   } catch (const Error& error) {
-    spdlog::error("not reloaded, everything goes on as before: {}", error.what());
+    events_.not_reloaded(error);
     return error;
   } catch (const std::exception& error) {
-    spdlog::error("not reloaded, everything goes on as before: {}", error.what());
-    return Error(ErrorCode::kInternal, error.what());
+    const Error internal(ErrorCode::kInternal, error.what());
+    events_.not_reloaded(internal);
+    return internal;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include "daemon/events.h"
 #include "engine/engine.h"
 
 namespace unroll {
@@ -19,7 +20,7 @@ class Reloader {
   /// Nullopt: new documents are read with what was loaded; else why nothing has changed. On the I/O thread.
   using Done = std::function<void(const std::optional<Error>&)>;
 
-  Reloader(boost::asio::io_context& io, Engine& engine, Load load);
+  Reloader(boost::asio::io_context& io, Engine& engine, Events& events, Load load);
   /// Waits for the load that is under way; what it leads to is dropped.
   ~Reloader();
   Reloader(const Reloader&) = delete;
@@ -32,6 +33,7 @@ class Reloader {
 
   boost::asio::io_context& io_;
   Engine& engine_;
+  Events& events_;
   const Load load_;
   boost::asio::thread_pool thread_{1};
 };

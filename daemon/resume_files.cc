@@ -1,12 +1,15 @@
 #include "daemon/resume_files.h"
 
 #include <algorithm>
+#include <exception>
+#include <memory>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include "daemon/document_feed.h"
+#include "daemon/open_document.h"
 #include "daemon/protocol.h"
 
 namespace unroll {
@@ -34,22 +37,89 @@ SavedSource read_source(const std::string& text) {
   return source;
 }
 
-void resume_file(ServerContext& context, const DocumentStatus& document) {
-  SavedSource saved = read_source(document.source);
-  DocumentSource source = check_source(saved.location.open());
-  if (context.engine.resume_point(document.id).resume_bytes > source.bytes.value_or(0)) {
-    throw Error(ErrorCode::kSource, "'" + saved.location.path + "' is shorter than what was read of it");
+/// Counts a document's failure, of which no connection may ever hear.
+class Unheard : public DocumentListener {
+ public:
+  explicit Unheard(Events& events) : events_(events) {}
+  void on_output(const DocumentId&, const Output&) override {}
+  void on_progress(const DocumentStatus&) override {}
+  void on_done(const DocumentStatus&) override {}
+  void on_failed(const DocumentStatus& status) override {
+    if (status.error_code != ErrorCode::kDocumentState) events_.document_failed(status);  // else: attached to
   }
-  DocumentRequest request;
-  request.plugins = std::move(saved.plugins);
-  request.owner = document.owner;
-  request.total_bytes = source.bytes;
-  request.resume = document.id;
-  const Opened opened = context.engine.open(std::move(request), nullptr);
-  DocumentFeed::start(context, std::move(source), opened.id, opened.resume_bytes);
-  spdlog::info("document {} goes on at byte {} of '{}'", document.id, opened.resume_bytes,
-               saved.location.path);
-}
+
+ private:
+  Events& events_;
+};
+
+/// One document on its way: located, opened, read. What goes wrong leaves it waiting for its client.
+class Resumption : public std::enable_shared_from_this<Resumption> {
+ public:
+  Resumption(ServerContext& context, DocumentStatus document, std::shared_ptr<void> until_done)
+      : shared_context_(context.shared_from_this()),
+        context_(context),
+        document_(std::move(document)),
+        until_done_(std::move(until_done)) {}
+
+  void start() {
+    attempt([&] {
+      saved_ = read_source(document_.source);
+      reader_ = context_.sources.of(document_.owner);
+      source_wire::Request request;
+      request.operation = source_wire::Operation::kOpen;
+      const FileLocation& at = saved_.location;
+      request.location = {at.device, at.inode, at.birth, at.generation};
+      reader_->ask(request, at.path, -1, [self = shared_from_this()](const SourceReader::Answer& answer) {
+        self->attempt([&] { self->open(answer); });
+      });
+    });
+  }
+
+ private:
+  template <class Step>
+  void attempt(Step step) {
+    try {
+      step();
+    } catch (const std::exception& error) {
+      spdlog::warn("document {} waits to be resumed by its client: {}", document_.id, error.what());
+    }
+  }
+
+  void open(const SourceReader::Answer& answer) {
+    if (answer.lost || answer.reply.outcome != source_wire::Outcome::kDone)
+      throw Error(ErrorCode::kSource, "'" + saved_.location.path + "': " + answer.why());
+    source_ = DocumentSource::of(context_, reader_, answer);
+    if (context_.engine.resume_point(document_.id).resume_bytes > source_.bytes.value_or(0)) {
+      throw Error(ErrorCode::kSource, "'" + saved_.location.path + "' is shorter than what was read of it");
+    }
+    DocumentRequest request;
+    request.plugins = std::move(saved_.plugins);
+    request.owner = document_.owner;
+    request.total_bytes = source_.bytes;
+    request.resume = document_.id;
+    open_document(context_, std::move(request), std::make_shared<Unheard>(context_.events),
+                  [self = shared_from_this()](const std::exception_ptr& failure, const Opened& opened) {
+                    self->attempt([&] {
+                      if (failure) std::rethrow_exception(failure);
+                      self->read(opened);
+                    });
+                  });
+  }
+
+  void read(const Opened& opened) {
+    DocumentFeed::start(context_, std::move(source_), opened.id, opened.resume_bytes);
+    spdlog::info("document {} goes on at byte {} of '{}'", document_.id, opened.resume_bytes,
+                 saved_.location.path);
+  }
+
+  const std::shared_ptr<ServerContext> shared_context_;
+  ServerContext& context_;
+  const DocumentStatus document_;
+  const std::shared_ptr<void> until_done_;
+  SavedSource saved_;
+  std::shared_ptr<SourceReader> reader_;
+  DocumentSource source_;
+};
 
 }  // namespace
 
@@ -67,16 +137,14 @@ std::string describe_source(const FileLocation& location, const std::vector<Plug
                     {"plugins", std::move(list)}});
 }
 
-void resume_files(ServerContext& context) {
+void resume_files(ServerContext& context, std::function<void()> done) {
+  // Calls `done` with its last holder.
+  const std::shared_ptr<void> until_done(nullptr, [done = std::move(done)](void*) { done(); });
   std::vector<DocumentStatus> documents = context.engine.list(std::nullopt);
   std::ranges::reverse(documents);  // oldest first, as they came
-  for (const DocumentStatus& document : documents) {
+  for (DocumentStatus& document : documents) {
     if (document.phase != DocumentPhase::kOpen || document.source.empty()) continue;
-    try {
-      resume_file(context, document);
-    } catch (const std::exception& error) {
-      spdlog::warn("document {} waits to be resumed by its client: {}", document.id, error.what());
-    }
+    std::make_shared<Resumption>(context, std::move(document), until_done)->start();
   }
 }
 

@@ -2,6 +2,7 @@
 // in the journal, as DocumentRequest::source.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ std::string describe_source(const FileLocation& location, const std::vector<Plug
 
 /// Opens again, for the owner of each and with nobody listening, the documents that an earlier daemon left
 /// open and whose files are still what they were. The others wait for their clients, and the log says why.
-/// Called before anybody is served.
-void resume_files(ServerContext& context);
+/// `done` is called when each of them is one or the other.
+void resume_files(ServerContext& context, std::function<void()> done);
 
 }  // namespace unroll

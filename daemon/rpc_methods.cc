@@ -1,11 +1,7 @@
 #include <array>
-#include <cstring>
 #include <utility>
 
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/open_document.h"
@@ -22,8 +18,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::int64_t kDefaultListed = 1000,
-                       kMaxListed = 10'000;  // so that the answer is a line of few megabytes
 constexpr std::int64_t kMaxFlushAfterMs = std::int64_t{1000} * 3600 * 24;
 constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
 
@@ -79,6 +73,11 @@ DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   return request;
 }
 
+/// For its answer; the parameters may be a whole text.
+Request without_params(const Request& request) {
+  return {request.id, request.has_id, request.method};
+}
+
 }  // namespace
 
 std::span<const RpcSession::Method> RpcSession::methods() {
@@ -117,35 +116,19 @@ std::optional<Opened> RpcSession::waits_for_resume(const DocumentId& id) const {
   }
 }
 
-UniqueFd RpcSession::claim_descriptor() {
-  std::vector<UniqueFd> all = std::exchange(descriptors_, {});
-  const bool cut = std::exchange(descriptors_cut_, false);
-  if (cut && all.empty()) throw Error(ErrorCode::kLimit, too_many_files());
-  if (cut || all.size() > 1) {
+/// What came with the line, which is the only one to have it.
+DocumentSource RpcSession::claim_source() {
+  Attachment came = std::exchange(attachment_, {});
+  if (came.error) std::rethrow_exception(came.error);
+  if (came.descriptors > 1) {
     throw Error(ErrorCode::kInvalidParams,
                 "document.open: more than one descriptor came with the line; send one");
   }
-  if (all.empty()) {
+  if (!came.source) {
     throw Error(ErrorCode::kInvalidParams,
                 "document.open: no descriptor came with the line; send it in the same sendmsg (SCM_RIGHTS)");
   }
-  if (is_connection_to_us(all.front().get())) {
-    throw Error(
-        ErrorCode::kSource,
-        "the descriptor is a connection to this daemon; send that of a file, a pipe or another socket");
-  }
-  return std::move(all.front());
-}
-
-/// A peer's end of a connection here. Held as a document's source, it would keep that connection open, and
-/// the document, behind the peer that is gone: it could be the one that the document is opened on.
-bool RpcSession::is_connection_to_us(int fd) {
-  sockaddr_un ours{}, theirs{};
-  socklen_t our_size = sizeof ours, their_size = sizeof theirs;
-  return ::getsockname(socket_.native_handle(), reinterpret_cast<sockaddr*>(&ours), &our_size) == 0 &&
-         ::getpeername(fd, reinterpret_cast<sockaddr*>(&theirs), &their_size) == 0 &&
-         our_size > sizeof(sa_family_t) && our_size == their_size &&
-         std::memcmp(&ours, &theirs, our_size) == 0;
+  return *std::move(came.source);
 }
 
 std::optional<json> RpcSession::open(const Request& request) {
@@ -154,7 +137,7 @@ std::optional<json> RpcSession::open(const Request& request) {
                        "keep_outputs", "total_bytes", "resume"});
   auto text = params.optional_string("text");
   std::optional<DocumentSource> source;
-  if (wants_descriptor(params)) source = check_source(claim_descriptor());
+  if (wants_descriptor(params)) source = claim_source();
   const bool stream = params.optional_bool("stream").value_or(false);
   if ((text ? 1 : 0) + (source ? 1 : 0) + (stream ? 1 : 0) != 1) {
     throw Error(ErrorCode::kInvalidParams,
@@ -168,18 +151,17 @@ std::optional<json> RpcSession::open(const Request& request) {
   if (text) document.total_bytes = text->size();
 
   auto subscription = std::make_shared<Subscription>(
-      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()), queued_);
+      context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
   answering_ = true;
   open_document(
       context_, std::move(document), subscription,
-      asio::bind_executor(context_.io, [this, self = shared_from_this(), request, subscription,
-                                        text = std::move(text), source = std::move(source)](
-                                           std::exception_ptr failure, const Opened& opened) mutable {
-        answer_later(request, [&] {
+      [this, self = shared_from_this(), asked = without_params(request), subscription, text = std::move(text),
+       source = std::move(source)](const std::exception_ptr& failure, const Opened& opened) mutable {
+        answer_later(asked, [&] {
           if (failure) std::rethrow_exception(failure);
           return adopt(opened, subscription, std::move(text), std::move(source));
         });
-      }));
+      });
   return std::nullopt;
 }
 
@@ -274,9 +256,7 @@ std::optional<json> RpcSession::status(const Request& request) {
 std::optional<json> RpcSession::list(const Request& request) {
   const Params params(method::kList, request.params, {"limit"});
   const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
-  auto documents = context_.engine.list(owner_);
-  if (documents.size() > static_cast<std::size_t>(limit)) documents.resize(static_cast<std::size_t>(limit));
-  return documents_to_json(documents);
+  return documents_to_json(context_.engine.list(owner_), limit);
 }
 
 std::optional<json> RpcSession::cancel(const Request& request) {
@@ -294,7 +274,7 @@ std::optional<json> RpcSession::attach(const Request& request) {
   check_owner(id);
   if (!documents_.contains(id)) check_documents();
   auto subscription = std::make_shared<Subscription>(
-      context_.io, context_.engine, std::static_pointer_cast<RpcSession>(shared_from_this()), queued_);
+      context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
   subscription->start(id, from);
   context_.engine.attach(id, from, subscription);
   Document& document = documents_[id];
@@ -320,14 +300,15 @@ std::optional<json> RpcSession::reload(const Request& request) {
                 "server.reload is for root and the daemon's own user; ask the administrator");
   }
   answering_ = true;
-  context_.reload([weak = weak_from_this(), this, request](const std::optional<Error>& error) {
-    const auto self = weak.lock();
-    if (!self) return;
-    answer_later(request, [&] {
-      if (error) throw Error(*error);
-      return json{{"model", model_to_json(context_.engine.revision().model->info())}};
-    });
-  });
+  context_.reload(
+      [weak = weak_from_this(), this, asked = without_params(request)](const std::optional<Error>& error) {
+        const auto self = weak.lock();
+        if (!self) return;
+        answer_later(asked, [&] {
+          if (error) throw Error(*error);
+          return json{{"model", model_to_json(context_.engine.revision().model->info())}};
+        });
+      });
   return std::nullopt;
 }
 

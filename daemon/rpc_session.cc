@@ -1,10 +1,9 @@
 #include "daemon/rpc_session.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <poll.h>
@@ -13,6 +12,14 @@
 
 namespace unroll {
 namespace asio = boost::asio;
+namespace {
+
+/// A connection's own; a longer line takes a share of its user's.
+constexpr std::size_t kSmallLineBytes = 64 * 1024;
+/// What takes no longer to parse than to hand over.
+constexpr std::size_t kParsedAtOnceBytes = 4 * 1024;
+
+}  // namespace
 
 asio::awaitable<void> RpcSession::serve() {
   bool more = true;
@@ -20,28 +27,33 @@ asio::awaitable<void> RpcSession::serve() {
     if (must_wait()) {
       co_await wait_for_signal();
     } else if (auto line = next_line()) {
-      handle(*line);
+      co_await handle(*std::move(line));
     } else if (too_long_) {
-      send(error_line(nullptr,
-                      {ErrorCode::kLimit, "a line is longer than " + std::to_string(kMaxLineBytes) +
-                                              " bytes; send long documents as a stream or as a descriptor"}));
-      abandon_unfinished();
-      co_return co_await finish();
+      const Error error(ErrorCode::kLimit, "a line is longer than " + std::to_string(kMaxLineBytes) +
+                                               " bytes; send long documents as a stream or as a descriptor");
+      co_return co_await refuse(error);
+    } else if (!has_share_of_memory()) {
+      co_await wait_for_signal();
     } else {
-      drop_stray_descriptors();
-      boost::system::error_code error;
-      co_await socket_.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
-      more = !error && receive();
+      more = co_await receive();
     }
   }
   co_await serve_half_closed();
+}
+
+/// The last that this connection hears.
+asio::awaitable<void> RpcSession::refuse(const Error& error) {
+  context_.events.refused(error, owner());
+  send(error_line(nullptr, error));
+  abandon_unfinished();
+  co_await finish();
 }
 
 /// The peer sends no more. It may still listen.
 asio::awaitable<void> RpcSession::serve_half_closed() {
   if (!is_open() || peer_hung_up()) co_return;
   if (stopping_) co_return co_await finish();
-  if (!buffer_.empty()) handle(std::exchange(buffer_, {}));  // a last line without a newline
+  if (!buffer_.empty()) co_await handle(std::exchange(buffer_, {}));  // a last line without a newline
   abandon_unfinished();
   socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->close();
@@ -56,47 +68,87 @@ bool RpcSession::peer_hung_up() {
   return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/// Reads once what is there. False at the end.
-bool RpcSession::receive() {
-  iovec part{context_.scratch.data(), context_.scratch.size()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMaxDescriptors * sizeof(int))> control;
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  const ssize_t count = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (count < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-  take_descriptors(message);
-  buffer_.append(context_.scratch.data(), static_cast<std::size_t>(count));
-  return count > 0;
+/// How long the peer may say nothing: in the middle of a line, or with nothing here to hear of.
+std::optional<std::chrono::milliseconds> RpcSession::patience() const {
+  if (!buffer_.empty()) return std::chrono::milliseconds(context_.config.request_timeout_ms);
+  if (!documents_.empty() || !tickets_.empty()) return std::nullopt;
+  return std::chrono::milliseconds(context_.config.idle_timeout_ms);
 }
 
-/// One whose line is not handled in time is closed: it may be the peer's own end of this very connection,
-/// which would not end as long as we hold it.
-void RpcSession::take_descriptors(msghdr& message) {
-  const bool none = descriptors_.empty();
-  for (cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr; entry = CMSG_NXTHDR(&message, entry)) {
-    if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t fds = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < fds; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(entry) + i * sizeof(int), sizeof(int));
-      descriptors_.emplace_back(fd);
-    }
+/// Receives once. False at the end.
+asio::awaitable<bool> RpcSession::receive() {
+  if (buffer_.empty()) attachment_ = {};  // of no line: those before are handled
+  switch (co_await arrival(patience())) {
+    case Arrival::kBytes:
+      buffer_ += arrived();
+      co_return true;
+    case Arrival::kDescriptors:
+      co_return co_await receive_descriptors(arrived_bytes());
+    case Arrival::kInterrupted:
+      co_return true;
+    case Arrival::kTimeout:
+      if (!buffer_.empty()) {
+        const LimitError error("a line was begun and nothing more of it came", "limits.request_timeout_ms",
+                               static_cast<std::uint64_t>(context_.config.request_timeout_ms),
+                               "end each line with a newline");
+        co_await refuse(error);
+      }
+      co_return false;
+    case Arrival::kEnd:
+      co_return false;
   }
-  if ((message.msg_flags & MSG_CTRUNC) != 0) descriptors_cut_ = true;
-  // A peer that trickles descriptors without ever ending its line keeps no more than a handful open.
-  if (descriptors_.size() > 2 * kMaxDescriptors) {
-    descriptors_.clear();
-    descriptors_cut_ = true;
-  }
-  if (!none || descriptors_.empty()) return;
-  descriptors_timer_.expires_after(std::chrono::milliseconds(context_.config.request_timeout_ms));
-  descriptors_timer_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
+  co_return false;
+}
+
+/// The descriptors are received by the process that holds this user's, and the bytes with them: here they
+/// could not even be closed without waiting for whatever is behind them.
+asio::awaitable<bool> RpcSession::receive_descriptors(std::size_t bytes) {
+  source_wire::Request request;
+  request.operation = source_wire::Operation::kTake;
+  request.bytes = static_cast<std::uint32_t>(bytes);
+  received_.reset();
+  const auto take = [weak = weak_from_this(), this](SourceReader::Answer answer) {
     const auto self = weak.lock();
-    if (self && !cancelled) descriptors_.clear();
-  });
+    if (!self) return;
+    received_ = std::move(answer);
+    signal();
+  };
+  std::shared_ptr<SourceReader> reader;
+  try {
+    reader = context_.sources.of(owner());
+    reader->ask(request, {}, socket_.native_handle(), take);
+  } catch (const Error& error) {
+    attachment_.error = std::make_exception_ptr(error);
+    context_.sources.discard(socket_.native_handle(), bytes, take);
+  }
+  while (is_open() && !received_) co_await wait_for_signal();
+  if (!received_ || received_->data.empty()) co_return false;
+  buffer_ += received_->data;
+  if (reader) attach(reader, *received_);
+  received_.reset();
+  co_return true;
+}
+
+void RpcSession::attach(const std::shared_ptr<SourceReader>& reader, const SourceReader::Answer& answer) {
+  std::optional<DocumentSource> source;
+  if (answer.reply.source != 0) source = DocumentSource::of(context_, reader, answer);
+  attachment_.descriptors += std::max(answer.reply.descriptors, 1u);
+  if (answer.reply.outcome == source_wire::Outcome::kTooMany) {
+    attachment_.error = std::make_exception_ptr(
+        LimitError("too many of your descriptors are open here", "limits.descriptors_per_user",
+                   static_cast<std::uint64_t>(context_.config.max_descriptors_per_user),
+                   "wait until documents that are pipes or sockets are done"));
+  } else if (answer.failed()) {
+    attachment_.error = std::make_exception_ptr(Error(ErrorCode::kSource, answer.why()));
+  }
+  attachment_.source = attachment_.descriptors == 1 ? std::move(source) : std::nullopt;
+}
+
+/// A line that is long takes a share of what its user's lines may take, before it is received.
+bool RpcSession::has_share_of_memory() {
+  if (buffer_.size() <= kSmallLineBytes || share_) return true;
+  share_ = context_.lines->ask(owner(), shared_from_this());
+  return static_cast<bool>(share_);
 }
 
 std::optional<std::string> RpcSession::next_line() {
@@ -117,23 +169,34 @@ std::optional<std::string> RpcSession::next_line() {
   return line;
 }
 
-/// A descriptor belongs to a line of the same read; one that nobody claimed is closed when all of them are
-/// handled.
-void RpcSession::drop_stray_descriptors() {
-  if (!buffer_.empty()) return;
-  descriptors_.clear();
-  descriptors_cut_ = false;
-}
-
-void RpcSession::handle(std::string_view line) {
-  if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) return;
-  auto parsed = parse_request(line);
+asio::awaitable<void> RpcSession::handle(std::string line) {
+  if (line.find_first_not_of(" \t\r\n") == std::string::npos) co_return;
+  co_await wait_for_turn();
+  const auto parsed = co_await parse(std::move(line));
   if (const auto* bad = std::get_if<BadRequest>(&parsed)) {
     send(error_line(bad->id, bad->error));
   } else {
     const auto& request = std::get<Request>(parsed);
     answer(request, [&] { return call(request); });
   }
+  share_.reset();
+}
+
+/// A line that takes its time is parsed by another thread.
+asio::awaitable<std::variant<Request, BadRequest>> RpcSession::parse(std::string line) {
+  if (line.size() <= kParsedAtOnceBytes) co_return parse_request(line);
+  parsed_.reset();
+  context_.parsers.post(owner(), [weak = weak_from_this(), this, &io = context_.io, line = std::move(line)] {
+    auto parsed = std::make_shared<std::variant<Request, BadRequest>>(parse_request(line));
+    asio::post(io, [weak, this, parsed] {
+      const auto self = weak.lock();
+      if (!self) return;
+      parsed_ = std::move(*parsed);
+      signal();
+    });
+  });
+  while (!parsed_) co_await wait_for_signal();
+  co_return *std::exchange(parsed_, std::nullopt);
 }
 
 /// Nullopt: the answer comes later.
@@ -173,14 +236,19 @@ void RpcSession::on_finished(const DocumentStatus& status) {
     if (found->second.feed) found->second.feed->stop();
     documents_.erase(found);
   }
+  if (documents_.empty()) interrupt();  // patience() has an end again
   signal();
 }
 
+/// A document's end takes it out of the map: iterate over copies.
+std::vector<std::shared_ptr<Subscription>> RpcSession::subscriptions() const {
+  std::vector<std::shared_ptr<Subscription>> list;
+  for (const auto& [id, document] : documents_) list.push_back(document.subscription);
+  return list;
+}
+
 void RpcSession::on_room() {
-  // A document's end takes it out of the map: iterate over copies.
-  std::vector<std::shared_ptr<Subscription>> subscriptions;
-  for (const auto& [id, document] : documents_) subscriptions.push_back(document.subscription);
-  for (const auto& subscription : subscriptions) subscription->pump();
+  for (const auto& subscription : subscriptions()) subscription->pump();
 }
 
 /// Documents whose bytes can no longer come fail; the others go on, and can be attached to.
@@ -200,11 +268,12 @@ void RpcSession::on_gone() {
   for (auto& [id, document] : documents_) document.subscription->detach();
   documents_.clear();
   tickets_.clear();
-  descriptors_.clear();
+  attachment_ = {};
+  share_.reset();
 }
 
 void RpcSession::shut_down() {
-  on_room();
+  for (const auto& subscription : subscriptions()) subscription->pump_all();
   for (auto& [id, document] : documents_) {
     document.subscription->detach();
     send(notification_line(notification::kFailed,

@@ -3,20 +3,20 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <variant>
 #include <vector>
 
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
 
 #include "daemon/connection.h"
 #include "daemon/document_feed.h"
 #include "daemon/protocol.h"
-#include "daemon/unique_fd.h"
 
 namespace unroll {
 
@@ -50,21 +50,31 @@ class RpcSession : public Connection {
     std::string_view name;
     Handler handler;
   };
+  /// What came of the descriptors that came with bytes of this connection.
+  struct Attachment {
+    std::uint32_t descriptors = 0;  ///< How many.
+    std::optional<DocumentSource> source;
+    std::exception_ptr error;
+  };
   static constexpr std::size_t kMaxTickets = 1;
-  static constexpr std::size_t kMaxDescriptors = 4;  ///< Taken with one read; the kernel closes the others.
 
   // rpc_session.cc
   boost::asio::awaitable<void> serve() override;
   void on_room() override;
   void on_gone() override;
-  bool receive();
-  void take_descriptors(msghdr& message);
+  boost::asio::awaitable<bool> receive();
+  boost::asio::awaitable<bool> receive_descriptors(std::size_t bytes);
+  void attach(const std::shared_ptr<SourceReader>& reader, const SourceReader::Answer& answer);
+  std::optional<std::chrono::milliseconds> patience() const;
+  bool has_share_of_memory();
   std::optional<std::string> next_line();
-  void drop_stray_descriptors();
   bool peer_hung_up();
+  std::vector<std::shared_ptr<Subscription>> subscriptions() const;
   boost::asio::awaitable<void> serve_half_closed();
+  boost::asio::awaitable<void> refuse(const Error& error);
   void abandon_unfinished();
-  void handle(std::string_view line);
+  boost::asio::awaitable<void> handle(std::string line);
+  boost::asio::awaitable<std::variant<Request, BadRequest>> parse(std::string line);
   std::optional<nlohmann::json> call(const Request& request);
   void release(const std::shared_ptr<Ticket>& ticket);
   /// Answers with what `make` returns (nullopt: not now) or throws.
@@ -74,6 +84,8 @@ class RpcSession : public Connection {
       const std::optional<nlohmann::json> result = make();
       if (request.has_id && result) send(result_line(request.id, *result));
     } catch (const Error& error) {
+      if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kJournal)
+        context_.events.refused(error, owner());
       if (request.has_id) send(error_line(request.id, error));
     } catch (const std::exception& error) {
       spdlog::error("{} failed: {}", request.method.substr(0, 100), error.what());
@@ -105,8 +117,7 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> discover(const Request& request);
   nlohmann::json adopt(const Opened& opened, std::shared_ptr<Subscription> subscription,
                        std::optional<std::string> text, std::optional<DocumentSource> source);
-  UniqueFd claim_descriptor();
-  bool is_connection_to_us(int fd);
+  DocumentSource claim_source();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
   void start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
                    std::optional<DocumentSource> source);
@@ -116,12 +127,13 @@ class RpcSession : public Connection {
 
   std::string buffer_;       ///< Received and not handled.
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
+  LineBudget::Share share_;  ///< Of its user's memory, for a line that is long.
   bool too_long_ = false;
   bool stopping_ = false;
-  bool answering_ = false;  ///< Another thread is at what was asked for last.
-  std::vector<UniqueFd> descriptors_;
-  boost::asio::steady_timer descriptors_timer_{context_.io};  ///< Until then their line must be handled.
-  bool descriptors_cut_ = false;                              ///< More came than kMaxDescriptors.
+  bool answering_ = false;                        ///< Another thread is at what was asked for last.
+  Attachment attachment_;                         ///< Of the line that is being received or handled.
+  std::optional<SourceReader::Answer> received_;  ///< By another process.
+  std::optional<std::variant<Request, BadRequest>> parsed_;  ///< By another thread.
   std::map<DocumentId, Document> documents_;
   std::unordered_set<std::shared_ptr<Ticket>> tickets_;
 };

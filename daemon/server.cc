@@ -12,6 +12,7 @@
 #include <boost/asio/write.hpp>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "daemon/peer_uid.h"
 #include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
+#include "daemon/server_info.h"
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -27,13 +29,45 @@ namespace {
 
 constexpr std::chrono::milliseconds kTick{2000};
 constexpr std::chrono::milliseconds kPoll{20};
-constexpr int kClosingPolls = 150;  // 3 s: a little longer than a connection lingers
+constexpr std::chrono::seconds kResumeTime{10};
+constexpr std::chrono::seconds kTeardownTime{10};  ///< After the drain.
+constexpr int kClosingPolls = 150;                 // 3 s: a little longer than a connection lingers
 constexpr std::chrono::milliseconds kAcceptPause{100};
+/// To say something, before a connection that may not stay is told so in its own language.
+constexpr std::chrono::milliseconds kRefusalTime{500};
+constexpr std::size_t kMostRefusing = 32;
+/// For root and the daemon's own user: enough for a reload, a health check and somebody who looks into it.
+constexpr std::int64_t kReservedConnections = 8;
+/// For the journal, plugins' workers, source readers, a model that is loaded.
+constexpr std::int64_t kOwnDescriptors = 200;
+
+/// As configured, but no more than there are descriptors for: beyond them root could not connect either.
+std::int64_t most_connections(const Config& config) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return config.max_connections;
+  const auto room =
+      std::max(static_cast<std::int64_t>(limit.rlim_cur) - kOwnDescriptors, kReservedConnections * 2);
+  if (room < config.max_connections)
+    spdlog::warn("at most {} connections, not {} (limits.connections): RLIMIT_NOFILE is {}", room,
+                 config.max_connections, limit.rlim_cur);
+  return std::min(config.max_connections, room);
+}
 
 std::chrono::milliseconds watchdog_time() {
   std::uint64_t microseconds = 0;
   if (::sd_watchdog_enabled(0, &microseconds) <= 0) return {};
   return std::chrono::milliseconds(microseconds / 1000);
+}
+
+/// Whatever still waits then (a plugin in this process that never returns, a disk) must not keep the process.
+void end_at_the_latest(std::chrono::milliseconds time) {
+  std::thread([time] {
+    std::this_thread::sleep_for(time);
+    spdlog::critical("not stopped within {} ms: ending at once; the journal holds what was committed",
+                     time.count());
+    std::_Exit(1);
+  }).detach();
 }
 
 bool begins_json(char first) {
@@ -42,18 +76,47 @@ bool begins_json(char first) {
 
 }  // namespace
 
-Server::Server(asio::io_context& io, asio::thread_pool& readers, Engine& engine, const Config& config,
-               SocketFile socket, Reloader::Load load)
+/// A connection whose first byte is awaited: counted meanwhile, and closed with this.
+struct Server::Greeted {
+  Greeted(std::shared_ptr<ServerContext> shared, Socket accepted)
+      : context(std::move(shared)), socket(std::move(accepted)) {
+    // A byte out of band could bring a descriptor that nobody sees: in line it is seen.
+    const int on = 1;
+    ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+  }
+  ~Greeted() {
+    forget();
+    close_socket(*context, socket);
+  }
+  Greeted(const Greeted&) = delete;
+  Greeted& operator=(const Greeted&) = delete;
+
+  void count(std::uint32_t uid) {
+    owner = uid;
+    entry = context->greeting.insert(uid);
+  }
+  void forget() {
+    if (const auto counted = std::exchange(entry, std::nullopt)) context->greeting.erase(*counted);
+  }
+
+  const std::shared_ptr<ServerContext> context;
+  Socket socket;
+  std::uint32_t owner = 0;
+  std::optional<std::unordered_multiset<std::uint32_t>::iterator> entry;
+};
+
+Server::Server(asio::io_context& io, Engine& engine, const Config& config, Events& events, SocketFile socket,
+               Reloader::Load load)
     : io_(io),
-      readers_(readers),
-      context_(std::make_shared<ServerContext>(io, readers, engine, config)),
+      context_(std::make_shared<ServerContext>(io, engine, config, events)),
       file_(std::move(socket)),
-      reloader_(io, engine, std::move(load)),
+      reloader_(io, engine, events, std::move(load)),
       acceptor_(io, asio::local::stream_protocol(), file_.release()),
       termination_(io, SIGTERM, SIGINT),
       hangup_(io, SIGHUP),
       ticker_(io),
       closing_(io),
+      most_connections_(most_connections(config)),
       watchdog_(watchdog_time()),
       tick_(watchdog_.count() > 0 ? std::min(kTick, watchdog_ / 4) : kTick) {
   context_->reload = [this](Reloader::Done done) { reloader_.reload(std::move(done)); };
@@ -61,8 +124,7 @@ Server::Server(asio::io_context& io, asio::thread_pool& readers, Engine& engine,
 
 Server::~Server() {
   context_->reload = nullptr;
-  readers_.stop();
-  readers_.join();
+  context_->parsers.join();
   context_->openers.join();
   if (drainer_.joinable()) drainer_.join();
   // Whatever still waits in the io_context must not find the engine or this any more.
@@ -74,17 +136,29 @@ Server::~Server() {
 bool Server::run() {
   wait_for_termination();
   wait_for_hangup();
-  resume_files(*context_);
-  asio::co_spawn(io_, accept(), asio::detached);
+  // First the documents whose files go on by themselves, so that their clients find them open; but nobody
+  // waits longer for a file system that does not answer.
+  const auto opened = std::make_shared<asio::steady_timer>(io_, kResumeTime);
+  opened->async_wait([this, opened](const boost::system::error_code&) { serve(); });
+  resume_files(*context_, [this, weak = std::weak_ptr(opened)] {
+    asio::post(io_, [weak] {
+      if (const auto timer = weak.lock()) timer->cancel();
+    });
+  });
   tick();
+  io_.run();
+  return drained_;
+}
+
+void Server::serve() {
+  if (stopping_) return;
+  asio::co_spawn(io_, accept(), asio::detached);
   spdlog::info("listening on {}", file_.description());
   if (!user_namespace_is_whole()) {
     spdlog::warn("this user namespace does not hold all users: those outside of it are refused");
   }
   context_->not_ready = nullptr;
   ::sd_notify(0, "READY=1");
-  io_.run();
-  return drained_;
 }
 
 void Server::stop() {
@@ -117,69 +191,94 @@ asio::awaitable<void> Server::accept() {
     boost::system::error_code error;
     Socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (!error) {
-      asio::co_spawn(io_, greet(std::move(socket)), asio::detached);
+      asio::co_spawn(io_, greet(std::make_shared<Greeted>(context_, std::move(socket))), asio::detached);
     } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
       // Out of descriptors, most likely: without a pause this would spin.
-      spdlog::warn("a connection could not be accepted: {}", error.message());
+      context_->events.not_accepted(error.message());
       asio::steady_timer pause(io_, kAcceptPause);
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
     }
   }
 }
 
-/// Throws LimitError where those that are open, the newest one counted, are too many.
+/// Throws LimitError if those that are open, the newest one counted, are too many.
 void Server::check_connections(std::uint32_t owner) const {
-  const auto check = [](std::size_t open, std::string_view key, std::int64_t value) {
-    const auto limit = static_cast<std::uint64_t>(value);
-    if (open > limit) throw LimitError("too many connections are open", key, limit, "try again later");
+  const auto check = [](std::size_t open, std::string_view key, std::int64_t value, std::int64_t reserved) {
+    if (open > static_cast<std::uint64_t>(value - reserved)) {
+      throw LimitError("too many connections are open", key, static_cast<std::uint64_t>(value),
+                       "try again later");
+    }
   };
   const auto& all = context_->connections;
   const auto owned =
       std::ranges::count_if(all, [&](const auto& entry) { return entry.first->owner() == owner; });
-  check(all.size() + context_->greeting.size(), "limits.connections", context_->config.max_connections);
+  const Config& config = context_->config;
+  const bool privileged = owner == 0 || owner == ::geteuid();
+  const std::int64_t reserved = privileged ? 0 : std::min(kReservedConnections, most_connections_ / 4);
+  check(all.size() + context_->greeting.size(), "limits.connections", most_connections_, reserved);
   check(static_cast<std::size_t>(owned) + context_->greeting.count(owner), "limits.connections_per_user",
-        context_->config.max_connections_per_user);
+        config.max_connections_per_user, 0);
+}
+
+/// What the peer says first, which stays there; 0 if it says nothing in that time.
+asio::awaitable<char> Server::first_byte(Socket& socket, std::chrono::milliseconds time) {
+  asio::steady_timer timer(io_, time);
+  const auto waiting = std::make_shared<bool>(true);
+  timer.async_wait([waiting, &socket](const boost::system::error_code& cancelled) {
+    boost::system::error_code ignored;
+    if (!cancelled && *waiting) socket.cancel(ignored);
+  });
+  boost::system::error_code error;
+  co_await socket.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+  *waiting = false;
+  char first = 0;
+  if (error || ::recv(socket.native_handle(), &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1) co_return 0;
+  co_return first;
+}
+
+/// In HTTP to somebody who speaks that.
+asio::awaitable<void> Server::refuse(Socket& socket, std::uint32_t owner, const Error& refused) {
+  context_->events.refused(refused, owner);
+  char first = 0;
+  if (refusing_ < kMostRefusing) {
+    ++refusing_;
+    first = co_await first_byte(socket, kRefusalTime);
+    --refusing_;
+  }
+  const std::string text =
+      first == 0 || begins_json(first) ? error_line(nullptr, refused) : HttpAnswer{}.error(refused);
+  ::send(socket.native_handle(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/// Why this connection may not stay; null if it may. It is counted then.
+std::unique_ptr<const Error> Server::refusal(Greeted& peer) const {
+  try {
+    peer.count(peer_uid(peer.socket.native_handle()));
+    check_connections(peer.owner);
+    return nullptr;
+  } catch (const LimitError& error) {
+    return std::make_unique<const LimitError>(error);
+  } catch (const Error& error) {
+    return std::make_unique<const Error>(error);
+  }
 }
 
 /// The first byte tells JSON-RPC from HTTP.
-asio::awaitable<void> Server::greet(Socket accepted) {
-  struct Counted {
-    std::shared_ptr<ServerContext> context;
-    std::unordered_multiset<std::uint32_t>::iterator entry;
-    Counted(std::shared_ptr<ServerContext> shared, std::uint32_t owner)
-        : context(std::move(shared)), entry(context->greeting.insert(owner)) {}
-    ~Counted() { context->greeting.erase(entry); }
-  };
-  boost::system::error_code error;
-  // Shared with the timer, whose handler may run when this has returned already.
-  const auto shared = std::make_shared<Socket>(std::move(accepted));
-  Socket& socket = *shared;
-  std::uint32_t owner = 0;
-  std::optional<Counted> counted;
-  try {
-    owner = peer_uid(socket.native_handle());
-    counted.emplace(context_, owner);
-    check_connections(owner);
-  } catch (const Error& refused) {
-    socket.non_blocking(true, error);
-    socket.write_some(asio::buffer(error_line(nullptr, refused)), error);
+asio::awaitable<void> Server::greet(std::shared_ptr<Greeted> peer) {
+  const std::unique_ptr<const Error> refused = refusal(*peer);
+  if (refused) {
+    peer->forget();
+    co_await refuse(peer->socket, peer->owner, *refused);
     co_return;
   }
-  asio::steady_timer timer(io_, std::chrono::milliseconds(context_->config.request_timeout_ms));
-  timer.async_wait([shared](const boost::system::error_code& cancelled) {
-    boost::system::error_code ignored;
-    if (!cancelled) shared->close(ignored);
-  });
-  co_await socket.async_wait(Socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
-  timer.cancel();
-  char first = 0;
-  if (error || stopping_ || ::recv(socket.native_handle(), &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
-    co_return;
+  const char first =
+      co_await first_byte(peer->socket, std::chrono::milliseconds(context_->config.request_timeout_ms));
+  if (first == 0 || stopping_) co_return;
   gave_back_ = false;
   if (begins_json(first)) {
-    std::make_shared<RpcSession>(*context_, std::move(socket), owner)->start();
+    std::make_shared<RpcSession>(*context_, std::move(peer->socket), peer->owner)->start();
   } else {
-    std::make_shared<HttpSession>(*context_, std::move(socket), owner)->start();
+    std::make_shared<HttpSession>(*context_, std::move(peer->socket), peer->owner)->start();
   }
 }
 
@@ -192,6 +291,7 @@ void Server::begin_stop() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   file_.remove();
+  end_at_the_latest(std::chrono::milliseconds(context_->config.drain_ms) + kTeardownTime);
   drainer_ = std::thread([this] {
     const bool drained = context_->engine.drain(std::chrono::milliseconds(context_->config.drain_ms));
     asio::post(io_, [this, drained] { finish_stop(drained); });
@@ -226,12 +326,13 @@ void Server::tick() {
   ::sd_notifyf(0, "STATUS=%zu documents open, %zu connections, %.0f tokens/s", stats.open_documents,
                context_->connections.size(),
                static_cast<double>(tokens) / std::chrono::duration<double>(tick_).count());
-  if (engine_goes_on(stats)) {
-    ::sd_notify(0, "WATCHDOG=1");
-  } else {
+  if (engine_goes_on(stats)) ::sd_notify(0, "WATCHDOG=1");
+  const bool still = engine_stands_still(*context_, stats) || !engine_goes_on(stats);
+  if (still && !std::exchange(stands_still_, still))
     spdlog::error("the engine has been at one block for {:.0f} s; systemd restarts the daemon if it stays so",
                   stats.round_seconds);
-  }
+  stands_still_ = still;
+  context_->sources.tidy();
   if (!gave_back_ && context_->connections.empty() && stats.open_documents == 0) {
     ::malloc_trim(0);
     gave_back_ = true;

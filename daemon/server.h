@@ -12,19 +12,18 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "daemon/context.h"
 #include "daemon/socket_file.h"
 
 namespace unroll {
 
-/// One thread: whoever calls run(). `io` and `readers` outlive the engine, which outlives the server: its
-/// last callbacks are posted there and never run.
+/// One thread: whoever calls run(). `io` and `events` outlive the engine, which outlives the server: its last
+/// callbacks are posted there and never run.
 class Server {
  public:
-  Server(boost::asio::io_context& io, boost::asio::thread_pool& readers, Engine& engine, const Config& config,
-         SocketFile socket, Reloader::Load load);
+  Server(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events, SocketFile socket,
+         Reloader::Load load);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -36,8 +35,13 @@ class Server {
   void stop();
 
  private:
+  void serve();
   boost::asio::awaitable<void> accept();
-  boost::asio::awaitable<void> greet(Socket accepted);
+  struct Greeted;
+  boost::asio::awaitable<void> greet(std::shared_ptr<Greeted> peer);
+  std::unique_ptr<const Error> refusal(Greeted& peer) const;
+  boost::asio::awaitable<char> first_byte(Socket& socket, std::chrono::milliseconds time);
+  boost::asio::awaitable<void> refuse(Socket& socket, std::uint32_t owner, const Error& error);
   void check_connections(std::uint32_t owner) const;
   void wait_for_termination();
   void wait_for_hangup();
@@ -48,18 +52,20 @@ class Server {
   bool engine_goes_on(const EngineStats& stats) const;
 
   boost::asio::io_context& io_;
-  boost::asio::thread_pool& readers_;
   const std::shared_ptr<ServerContext> context_;
   SocketFile file_;
   Reloader reloader_;
   boost::asio::local::stream_protocol::acceptor acceptor_;
   boost::asio::signal_set termination_, hangup_;
   boost::asio::steady_timer ticker_, closing_;
+  const std::int64_t most_connections_;
   const std::chrono::milliseconds
       watchdog_;  ///< systemd restarts us when it has not heard for so long; 0: never.
   const std::chrono::milliseconds tick_;
   bool stopping_ = false;
   bool drained_ = false;
+  std::size_t refusing_ = 0;  ///< Connections that are told why they may not stay.
+  bool stands_still_ = false;
   bool gave_back_ = true;  ///< Nothing happened since memory was given back to the system.
   std::uint64_t last_tokens_ = 0;
   std::thread drainer_;

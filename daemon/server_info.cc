@@ -60,7 +60,9 @@ json server_info(const ServerContext& context) {
             {"memory_bytes", config.max_memory_bytes},
             {"memory_bytes_per_user", config.max_memory_bytes_per_user},
             {"connections", config.max_connections},
-            {"connections_per_user", config.max_connections_per_user}}}};
+            {"connections_per_user", config.max_connections_per_user},
+            {"descriptors_per_user", config.max_descriptors_per_user},
+            {"line_bytes_per_user", config.max_line_bytes_per_user}}}};
 }
 
 json server_stats(const ServerContext& context) {
@@ -91,10 +93,32 @@ json server_stats(const ServerContext& context) {
           {"resident_bytes", resident_bytes()}};
 }
 
-json documents_to_json(const std::vector<DocumentStatus>& documents) {
+json documents_to_json(const std::vector<DocumentStatus>& documents, std::int64_t limit) {
   json list = json::array();
-  for (const DocumentStatus& status : documents) list.push_back(status_to_json(status));
+  for (const DocumentStatus& status : documents) {
+    if (list.size() == static_cast<std::size_t>(limit)) break;
+    list.push_back(status_to_json(status));
+  }
   return {{"documents", std::move(list)}};
+}
+
+bool engine_stands_still(const ServerContext& context, const EngineStats& stats) {
+  return stats.round_seconds * 1000 > static_cast<double>(context.config.stall_ms);
+}
+
+std::string ill_health(const ServerContext& context) {
+  const EngineStats stats = context.engine.stats();
+  if (!engine_stands_still(context, stats)) return {};
+  return "the engine has been at one block for " +
+         std::to_string(static_cast<std::int64_t>(stats.round_seconds)) +
+         " s; the log says more, and systemd restarts the daemon if it stays so";
+}
+
+std::string unreadiness(const ServerContext& context) {
+  if (context.not_ready != nullptr) return std::string("the daemon is ") + context.not_ready;
+  if (context.engine.revision().plugins->plugins().empty())
+    return "no plugin is loaded; the log says why, and plugins.directory names their folder";
+  return ill_health(context);
 }
 
 }  // namespace unroll

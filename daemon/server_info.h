@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -17,7 +18,15 @@ nlohmann::json server_stats(const ServerContext& context);
 nlohmann::json model_to_json(const ModelInfo& model);
 double uptime_seconds(const ServerContext& context);
 std::uint64_t resident_bytes();  ///< Memory of this process.
-/// {documents: [...]}
-nlohmann::json documents_to_json(const std::vector<DocumentStatus>& documents);
+inline constexpr std::int64_t kDefaultListed = 1000;
+inline constexpr std::int64_t kMaxListed = 10'000;  ///< So that the answer is a line of few megabytes.
+/// {documents: [...]}, the first so many.
+nlohmann::json documents_to_json(const std::vector<DocumentStatus>& documents, std::int64_t limit);
+/// The engine has been at one launch of blocks for longer than stall_ms.
+bool engine_stands_still(const ServerContext& context, const EngineStats& stats);
+/// Why somebody should restart the daemon; empty if it is well.
+std::string ill_health(const ServerContext& context);
+/// Why no new document should be sent here; empty if one can be.
+std::string unreadiness(const ServerContext& context);
 
 }  // namespace unroll

@@ -1,9 +1,11 @@
 #include "daemon/socket_file.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -19,7 +21,9 @@ namespace unroll {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kBacklog = 128;
+constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+constexpr std::chrono::seconds kLockTime{2};
+constexpr std::chrono::milliseconds kLockPause{20};
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& what) {
   throw Error(ErrorCode::kInvalidParams, "socket '" + path.string() + "': " + what);
@@ -46,12 +50,23 @@ void make_folder(const fs::path& folder) {
     refuse_errno(folder, "this folder cannot be made");
 }
 
-/// Two daemons that start at once must not both find the same socket stale.
-UniqueFd lock_folder(const fs::path& path) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) refuse_errno(path, "its folder cannot be opened");
-  if (::flock(fd.get(), LOCK_EX) != 0) refuse_errno(path, "its folder cannot be locked");
+/// Two daemons that start at once must not both find the same socket stale. The lock is a file of its own
+/// that nobody else may open: whoever can open a file, be it the folder, can lock it and keep it locked.
+UniqueFd lock(const fs::path& path) {
+  const fs::path file = path.string() + ".lock";
+  UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (fd.get() < 0) refuse_errno(path, "its lock '" + file.string() + "' cannot be opened");
+  const auto until = std::chrono::steady_clock::now() + kLockTime;
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      refuse_errno(path, "its lock '" + file.string() + "' cannot be taken");
+    if (std::chrono::steady_clock::now() >= until) {
+      throw Error(ErrorCode::kDocumentState, "socket '" + path.string() +
+                                                 "': another daemon is being started there ('" +
+                                                 file.string() + "' is locked); name another with --socket");
+    }
+    std::this_thread::sleep_for(kLockPause);
+  }
   return fd;
 }
 
@@ -107,7 +122,7 @@ SocketFile SocketFile::create(const Config& config) {
   const fs::path path = config.socket_path;
   check_socket_path(path);
   make_folder(path.parent_path());
-  const UniqueFd lock = lock_folder(path);
+  const UniqueFd locked = lock(path);
   clear_path(path);
   SocketFile socket;
   socket.description_ = path.string();

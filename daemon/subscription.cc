@@ -7,9 +7,12 @@
 
 namespace unroll {
 
-Subscription::Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink,
+Subscription::Subscription(Surroundings surroundings, std::weak_ptr<Sink> sink, std::uint32_t owner,
                            QueuedBytes queued)
-    : io_(io), engine_(engine), sink_(std::move(sink)), queued_(std::move(queued)) {}
+    : surroundings_(std::move(surroundings)),
+      sink_(std::move(sink)),
+      owner_(owner),
+      queued_(std::move(queued)) {}
 
 void Subscription::on_output(const DocumentId&, const Output& output) {
   const std::lock_guard lock(mutex_);
@@ -33,6 +36,8 @@ void Subscription::on_done(const DocumentStatus& status) {
   finish(status);
 }
 void Subscription::on_failed(const DocumentStatus& status) {
+  // Else it goes on, and another connection hears of it.
+  if (status.error_code != ErrorCode::kDocumentState) surroundings_.events.document_failed(status);
   finish(status);
 }
 
@@ -45,7 +50,7 @@ void Subscription::finish(const DocumentStatus& status) {
 void Subscription::wake_locked() {
   if (woken_ || detached_) return;
   woken_ = true;
-  boost::asio::post(io_, [self = shared_from_this()] {
+  boost::asio::post(surroundings_.io, [self = shared_from_this()] {
     {
       const std::lock_guard lock(self->mutex_);
       self->woken_ = false;
@@ -74,9 +79,25 @@ void Subscription::drop_queue_locked() {
 }
 
 void Subscription::pump() {
-  const std::shared_ptr<Sink> sink = sink_.lock();
-  while (sink && started_ && !delivered_end_ && sink->has_room() && deliver_next(*sink)) {
+  if (std::exchange(has_turn_, true)) return;
+  surroundings_.turns->ask(owner_, [self = shared_from_this()] {
+    self->has_turn_ = false;
+    if (self->pump_some(kTurnOutputs)) self->pump();
+  });
+}
+
+void Subscription::pump_all() {
+  while (pump_some(kTurnOutputs)) {
   }
+}
+
+/// True: there may be more.
+bool Subscription::pump_some(std::size_t most) {
+  const std::shared_ptr<Sink> sink = sink_.lock();
+  for (std::size_t done = 0; done < most; ++done) {
+    if (!sink || !started_ || delivered_end_ || !sink->has_room() || !deliver_next(*sink)) return false;
+  }
+  return true;
 }
 
 bool Subscription::deliver_next(Sink& sink) {
@@ -115,7 +136,7 @@ bool Subscription::pull(Sink& sink) {
     all_committed = end_.has_value();
   }
   try {
-    outputs = engine_.outputs(id_, next_sequence_, kPullOutputs);
+    outputs = surroundings_.engine.outputs(id_, next_sequence_, kPullOutputs);
   } catch (const Error&) {
     // The document was forgotten meanwhile; what is left to tell is its end.
   }

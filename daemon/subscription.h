@@ -12,6 +12,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "daemon/events.h"
+#include "daemon/fair_turns.h"
 #include "engine/engine.h"
 
 namespace unroll {
@@ -31,8 +33,15 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   /// Bytes of outputs that wait, of all the subscriptions of one connection together.
   using QueuedBytes = std::shared_ptr<std::atomic<std::size_t>>;
 
-  /// `engine` and `io` outlive the I/O thread's use of this; after detach() neither is touched.
-  Subscription(boost::asio::io_context& io, Engine& engine, std::weak_ptr<Sink> sink, QueuedBytes queued);
+  /// What a subscription works with. `io` and `engine` outlive the I/O thread's use of it, and are not
+  /// touched after detach(); `events` outlives the engine.
+  struct Surroundings {
+    boost::asio::io_context& io;
+    Engine& engine;
+    Events& events;
+    std::shared_ptr<FairTurns> turns;
+  };
+  Subscription(Surroundings surroundings, std::weak_ptr<Sink> sink, std::uint32_t owner, QueuedBytes queued);
   ~Subscription() override { drop_queue_locked(); }
   Subscription(const Subscription&) = delete;
   Subscription& operator=(const Subscription&) = delete;
@@ -47,8 +56,10 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   /// Which document it is, and the first sequence number that the sink shall see. Nothing is delivered
   /// before.
   void start(DocumentId id, std::uint64_t next_sequence);
-  /// Delivers while the sink has room.
+  /// Delivers while the sink has room, in its user's turns.
   void pump();
+  /// The same at once.
+  void pump_all();
   /// Nothing is delivered any more.
   void detach();
   bool finished() const { return delivered_end_; }
@@ -56,6 +67,7 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
  private:
   static constexpr std::size_t kQueueBytes = 1024 * 1024;
   static constexpr std::size_t kPullOutputs = 64;
+  static constexpr std::size_t kTurnOutputs = 64;
 
   void wake_locked();
   void drop_queue_locked();
@@ -64,14 +76,16 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   /// False: nothing to do now.
   bool deliver_next(Sink& sink);
   bool pull(Sink& sink);
+  bool pump_some(std::size_t most);
 
-  boost::asio::io_context& io_;
-  Engine& engine_;
-  std::weak_ptr<Sink> sink_;
+  const Surroundings surroundings_;
+  const std::weak_ptr<Sink> sink_;
+  const std::uint32_t owner_;
   DocumentId id_;                    // I/O thread
   std::uint64_t next_sequence_ = 0;  // I/O thread
   bool started_ = false;             // I/O thread
   bool delivered_end_ = false;       // I/O thread
+  bool has_turn_ = false;            // I/O thread
 
   std::mutex mutex_;  // guards what follows
   std::deque<Output> queue_;

@@ -6,17 +6,17 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "config/config.h"
+#include "daemon/events.h"
 #include "daemon/hidden_home.h"
 #include "daemon/load_revision.h"
+#include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/socket_file.h"
 #include "engine/engine.h"
@@ -26,7 +26,6 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
-constexpr std::size_t kReaderThreads = 2;
 
 /// Command-line options that stand for a key of the configuration.
 struct Override {
@@ -70,29 +69,6 @@ Config read_config(const CommandLine& line) {
   return config;
 }
 
-/// Standard error is journald's: $JOURNAL_STREAM names its device and inode (systemd.exec(5)).
-bool logs_to_journald() {
-  const char* stream = std::getenv("JOURNAL_STREAM");
-  struct stat status {};
-  if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
-  return std::to_string(status.st_dev) + ':' + std::to_string(status.st_ino) == stream;
-}
-
-/// To journald with its priority as a field, where it listens; else to stderr, for a person.
-void start_log(const std::string& level) {
-  std::shared_ptr<spdlog::logger> logger;
-  if (logs_to_journald()) {
-    logger = spdlog::systemd_logger_mt("unrolld", "unrolld");
-    logger->set_pattern("%v");
-  } else {
-    logger = spdlog::stderr_logger_mt("unrolld");
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l: %v");
-  }
-  spdlog::set_default_logger(std::move(logger));
-  spdlog::set_level(spdlog::level::from_str(level));
-  spdlog::flush_on(spdlog::level::info);
-}
-
 EngineOptions engine_options(const Config& config) {
   EngineOptions options;
   if (config.journal_path != ":memory:") options.journal = config.journal_path;
@@ -125,10 +101,18 @@ void make_journal_folder(const std::filesystem::path& journal) {
 
 /// The configuration is read again at each reload; of what changed only the model's and the plugins' keys
 /// count.
-Revision reload(const CommandLine& line) {
+Revision reload(const CommandLine& line, Events& events) {
   Config config = read_config(line);
   resolve_defaults(config);
-  return load_revision(config);
+  return load_revision(config, events);
+}
+
+/// As many descriptors as this process may have: the soft limit is for programs that use select(2).
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// What ends the daemon or has it reload waits until it can do so in order: for a server that hears of it.
@@ -153,19 +137,20 @@ void serve(const CommandLine& line, const Config& config) {
   ::umask(0077);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size fails the write, as a full disk does
+  raise_descriptor_limit();
   auto held =
       std::optional<HeldSignals>(std::in_place);  // threads that start meanwhile leave them to this one
   SocketFile socket =
       SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
   spdlog::info("loading the model in {}", config.model_directory);
-  Revision revision = load_revision(config);
+  Events events;
+  Revision revision = load_revision(config, events);
   const ModelInfo info = revision.model->info();
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
-  boost::asio::thread_pool readers(kReaderThreads);
   Engine engine(std::move(revision), engine_options(config));
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
-  Server server(io, readers, engine, config, std::move(socket), [&line] { return reload(line); });
+  Server server(io, engine, config, events, std::move(socket), [&] { return reload(line, events); });
   held.reset();
   server.run();
   spdlog::info("stopped");
@@ -195,8 +180,9 @@ int run(int argc, char** argv) {
     serve(line, config);
     return 0;
   } catch (const std::exception& error) {
-    std::cerr << "unrolld: " << error.what() << '\n';
-    ::sd_notifyf(0, "STATUS=%s", error.what());
+    const std::string text = log_text(error.what());
+    std::cerr << "unrolld: " << text << '\n';
+    ::sd_notifyf(0, "STATUS=%s", text.c_str());
     return kExitFailed;
   }
 }

@@ -117,6 +117,7 @@ Home PluginRegistry::Impl::open(const std::filesystem::path& given) const {
   spec.permissions = manifest.permissions;
   spec.memory_bytes = manifest.memory_bytes;
   spec.deadline = manifest.deadline;
+  spec.lost = options.lost;
   return {nullptr, std::make_shared<WorkerPool>(std::move(spec))};
 }
 

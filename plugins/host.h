@@ -46,6 +46,9 @@ struct PluginOptions {
   std::string python = "python3";  ///< For plugins in Python.
   /// A file that workers cannot read (but those that may write), nor those that its name begins: a journal.
   std::filesystem::path hidden = {};
+  /// Hears of each worker that is lost: the plugin, why in a word ("crashed", "killed", "too_much"), and how,
+  /// without what the worker said itself. From any thread.
+  std::function<void(std::string_view plugin, std::string_view reason, std::string_view text)> lost = {};
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< Of one worker; 0: no limit.
   std::chrono::milliseconds deadline{10'000};           ///< Of one call of a plugin's function.
 };

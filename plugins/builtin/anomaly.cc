@@ -86,6 +86,11 @@ class Anomaly {
       .version = "4",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
+  static constexpr const char* kOptionsSchema =
+      R"({"type":"object","properties":{"top":{"type":"integer","minimum":0,"maximum":1000,"default":20},)"
+      R"("session":{"type":"string","maxLength":64},)"
+      R"("top_window":{"type":"integer","minimum":0,"maximum":1000000000,"default":0},)"
+      R"("alert_rate":{"type":"number","minimum":0.01,"maximum":500}},"additionalProperties":false})";
 
   Anomaly(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);

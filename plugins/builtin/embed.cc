@@ -53,6 +53,9 @@ class Embed {
       .version = "2",
       .description = "A vector of unit length per segment and for the document",
       .wants = UNROLL_WANT_HIDDEN | UNROLL_WANT_TEXT};
+  static constexpr const char* kOptionsSchema =
+      R"({"type":"object","properties":{"segment_tokens":{"type":"integer","minimum":1,"maximum":65536,)"
+      R"("default":512}},"additionalProperties":false})";
 
   Embed(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);

@@ -74,6 +74,11 @@ class JsonText {
     out_.append(buffer, end.ptr);
     return *this;
   }
+  JsonText& null() {
+    separate();
+    out_ += "null";
+    return *this;
+  }
   /// Any bytes; what is not UTF-8 becomes U+FFFD.
   JsonText& value(std::string_view text) {
     separate();

@@ -74,6 +74,10 @@ class Score {
       .description =
           "Surprisal per token, line, sentence, paragraph and document: nats, bits per byte, perplexity",
       .wants = UNROLL_WANT_TEXT};
+  static constexpr const char* kOptionsSchema =
+      R"({"type":"object","properties":{"granularity":{"type":"string",)"
+      R"("enum":["document","paragraph","sentence","line","token"],"default":"paragraph"},)"
+      R"("top":{"type":"integer","minimum":0,"maximum":1000,"default":10}},"additionalProperties":false})";
 
   Score(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);
@@ -244,8 +248,13 @@ class Score {
     const auto tokens = static_cast<double>(state_.tokens);
     JsonText json;
     json.open('{').field("type", "document").field("tokens", state_.tokens).field("bytes", end.bytes);
-    json.field("nats", state_.nats).field("bits_per_byte", bits_per_byte(state_.nats, end.bytes));
-    json.field("perplexity", state_.tokens == 0 ? 1.0 : std::exp(state_.nats / tokens));
+    json.field("nats", state_.nats);
+    if (state_.tokens > 0 && end.bytes > 0) {
+      json.field("bits_per_byte", bits_per_byte(state_.nats, end.bytes));
+      json.field("perplexity", std::exp(state_.nats / tokens));
+    } else {  // nothing was predicted: 0 and 1 would be the best of all
+      json.key("bits_per_byte").null().key("perplexity").null();
+    }
     json.key("surprising").open('[');
     for (const auto& passage : state_.top.best_first()) {
       json.open('{').field("line", passage.line).field("start", passage.start).field("end", passage.end);

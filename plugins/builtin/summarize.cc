@@ -78,6 +78,9 @@ class Summarize {
                                         .version = "3",
                                         .description = "Chooses the sentences that stand for the document",
                                         .wants = UNROLL_WANT_TEXT | UNROLL_WANT_HIDDEN};
+  static constexpr const char* kOptionsSchema =
+      R"({"type":"object","properties":{"words":{"type":"integer","minimum":1,"maximum":10000,"default":120},)"
+      R"("every":{"type":"integer","minimum":0,"maximum":1099511627776,"default":0}},"additionalProperties":false})";
 
   Summarize(plugin::Host host, std::string_view text) : host_(host) {
     Options options(text);

@@ -38,6 +38,18 @@ struct Call {
   std::exception_ptr failure;
 };
 
+std::string_view reason_of(WorkerLost::Cause cause) {
+  switch (cause) {
+    case WorkerLost::Cause::kOutside:
+      return "killed";
+    case WorkerLost::Cause::kTooMuch:
+      return "too_much";
+    case WorkerLost::Cause::kItself:
+      break;
+  }
+  return "crashed";
+}
+
 class WorkerInstance final : public PluginInstance {
  public:
   WorkerInstance(std::shared_ptr<WorkerPool> pool, const std::string& name, std::string_view options,
@@ -318,6 +330,7 @@ class WorkerInstance final : public PluginInstance {
   void lose(const WorkerLost& lost) {
     Call& call = *call_;
     pool_->drop(std::move(call.worker));
+    if (const auto& tell = pool_->spec().lost) tell(info_.name, reason_of(lost.cause), lost.what());
     home_ = {};
     call.outputs.clear();
     call.emitted_bytes = 0;
@@ -331,7 +344,7 @@ class WorkerInstance final : public PluginInstance {
       return close(std::make_exception_ptr(
           error(UNROLL_ERROR_INTERNAL, std::string("its worker ") + lost.what() + lost.last_words)));
     }
-    if (log_)
+    if (log_ && !pool_->spec().lost)
       log_(kWarning, info_.name, std::string("its worker ") + lost.what() + "; tried again in a new one");
     try {
       call.worker = pool_->take_new();

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/types.h>
@@ -26,6 +28,8 @@ struct WorkerSpec {
   std::uint32_t permissions = 0;
   std::uint64_t memory_bytes = 0;
   std::chrono::milliseconds deadline{0};  ///< Of one call.
+  std::function<void(std::string_view plugin, std::string_view reason, std::string_view text)>
+      lost;  ///< See PluginOptions.
 };
 
 /// The worker is of no more use. The text goes on behind "plugin NAME: its worker ".

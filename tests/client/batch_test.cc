@@ -144,6 +144,18 @@ TEST_F(Batches, WhatCannotBeReadFailsAndTheRestGoesOn) {
   EXPECT_EQ(result("link.txt"), result("a.txt"));
 }
 
+TEST_F(Batches, NamesThatSpeakToTheTerminalAreToldAsText) {
+  write_file(in() / "x\x1b[2J\x1b]0;pwned\x07\nunroll: 3 files failed.gz", "\x1f\x8b\x08garbage");
+  const Finished finished = batch();
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, HasSubstr("pwned"));
+  EXPECT_EQ(finished.err.find_first_of("\x1b\x07"), std::string::npos) << finished.err;
+  EXPECT_EQ(finished.err.find("\nunroll: 3 files failed"), std::string::npos) << finished.err;
+  const Finished missing = unroll({"score", (in() / "no\x1b[31m\nunroll: such").string()});
+  EXPECT_EQ(missing.err.find('\x1b'), std::string::npos) << missing.err;
+  EXPECT_EQ(missing.err.find("\nunroll: such"), std::string::npos) << missing.err;
+}
+
 TEST_F(Batches, ResultsAreNotRead) {
   const std::string folder = in().string(), out = (in() / "results").string();
   const std::vector<std::string> command = {"batch", folder, "--out", out, "--format", "json"};

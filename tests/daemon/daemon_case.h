@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -46,6 +47,33 @@ class DaemonCase : public testing::Test {
       }
       ::poll(nullptr, 0, 20);  // between two tries to connect
     }
+  }
+  /// Its processes that hold the descriptors which clients sent.
+  std::vector<pid_t> source_readers() {
+    std::vector<pid_t> found;
+    for (const auto& task :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(process().pid()) + "/task")) {
+      std::ifstream children(task.path() / "children");
+      for (pid_t child = 0; children >> child;) {
+        if (read_file("/proc/" + std::to_string(child) + "/comm").starts_with("unroll-source"))
+          found.push_back(child);
+      }
+    }
+    return found;
+  }
+  static std::size_t descriptors_of(pid_t process) {
+    const std::filesystem::directory_iterator folder("/proc/" + std::to_string(process) + "/fd");
+    return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
+  }
+  /// Of them those that are this file.
+  static std::size_t descriptors_of(pid_t process, const std::string& path) {
+    std::size_t count = 0;
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd")) {
+      std::error_code gone;
+      if (std::filesystem::read_symlink(entry.path(), gone) == path) ++count;
+    }
+    return count;
   }
   static std::string socket() { return (*folder_ / "s").string(); }
   static std::string log() { return read_file(*folder_ / "log"); }

@@ -129,6 +129,7 @@ TEST_F(DaemonTest, AHalfClosedConnectionHearsOfItsDocumentsToTheEnd) {
 std::string http(const std::string& socket, const std::string& request) {
   Peer peer(socket);
   peer.send(request);
+  peer.close_sending();  // else the connection waits for another request
   return peer.rest();
 }
 

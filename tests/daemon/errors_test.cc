@@ -170,7 +170,7 @@ TEST_F(DaemonErrors, AnEmptyDocumentIsNone) {
   const auto read = read_text("");
   EXPECT_EQ(read.end["params"]["summary"]["tokens"], 0);
   ASSERT_EQ(read.outputs.size(), 1u);
-  EXPECT_THAT(read.outputs[0], HasSubstr("\"bits_per_byte\":0"));
+  EXPECT_THAT(read.outputs[0], HasSubstr("\"bits_per_byte\":null,\"perplexity\":null"));
 }
 
 TEST_F(DaemonErrors, DescriptorsThatAreNoDocuments) {
@@ -269,6 +269,24 @@ TEST_F(DaemonErrors, WhatKeepsADaemonFromStartingIsNamed) {
   result = start_with({"--socket", none, "--model", model, "--journal", (*folder_ / "file").string()});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("--journal"));
+}
+
+TEST_F(DaemonErrors, APathThatLooksLikeALineOfTheLogIsNone) {
+  const auto evil = *folder_ / "x\n2026-11-29T13:20:00.000 critical: forged \x1b[31mred";
+  write_file(evil, some_text(3000));
+  start({{"journal", {{"commit_blocks", 1}}}});
+  {
+    Peer peer(socket());
+    const UniqueFd file(::open(evil.c_str(), O_RDONLY | O_CLOEXEC));
+    peer.call("document.open", {{"plugins", scored()}, {"fd", true}}, {file.get()});
+    while (peer.notification()["method"] != "document.output") {
+    }
+    process().stop(SIGKILL);
+  }
+  start();
+  EXPECT_THAT(log(), HasSubstr("forged")) << "it went on with the file, and says so";
+  EXPECT_EQ(log().find("\n2026-11-29T13:20:00.000 critical"), std::string::npos);
+  EXPECT_EQ(log().find('\x1b'), std::string::npos);
 }
 
 }  // namespace

@@ -1,8 +1,5 @@
 // Documents that are files: read on by the next daemon, and many of them with few descriptors.
-#include <array>
-
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include "tests/daemon/daemon_case.h"
 
@@ -45,11 +42,6 @@ class Files : public DaemonCase {
   }
   static json status(const json& id) {
     return Peer(socket()).call("document.status", {{"document", id}})["result"];
-  }
-  static std::size_t descriptors() {
-    const auto pid = Peer(socket()).call("server.info", json::object())["result"]["pid"].dump();
-    const std::filesystem::directory_iterator folder("/proc/" + pid + "/fd");
-    return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
   }
 };
 
@@ -134,7 +126,6 @@ TEST_F(Files, HundredsNeedFewDescriptorsAndAreReadOnAfterTheirsWasClosed) {
   const auto text = some_text(4000);  // more than is read at once
   write_file(path(), text);
   const auto expected = read_text(text).outputs;
-  const auto before = descriptors();
   Peer first(socket());
   const auto id = open(first);
   {
@@ -142,39 +133,12 @@ TEST_F(Files, HundredsNeedFewDescriptorsAndAreReadOnAfterTheirsWasClosed) {
     Peer peer(socket());
     for (std::size_t i = 0; i < kOthers; ++i) open(peer);
     EXPECT_EQ(peer.call("server.stats", json::object())["result"]["open_documents"], kOthers + 1);
-    EXPECT_LT(descriptors(), before + 64 + 8);
+    EXPECT_EQ(descriptors_of(process().pid(), path()), 0u);
+    const auto readers = source_readers();
+    ASSERT_EQ(readers.size(), 1u);
+    EXPECT_LT(descriptors_of(readers.front()), 64u + 8);
   }
   EXPECT_EQ(first.read_document(id).outputs, expected);
-}
-
-TEST_F(Files, WithoutDescriptorsLeftOpenIsRefusedAndTheRestGoesOn) {
-  rlimit usual{};
-  ::getrlimit(RLIMIT_NOFILE, &usual);
-  const rlimit small{60, usual.rlim_max};
-  ::setrlimit(RLIMIT_NOFILE, &small);  // of the daemon to come
-  start();
-  ::setrlimit(RLIMIT_NOFILE, &usual);
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-  UniqueFd reading(ends[0]), writing(ends[1]);
-  Peer peer(socket());
-  std::vector<json> ids;
-  json refused;
-  while (refused.is_null()) {
-    const auto answer = peer.call("document.open", file_request(), {reading.get()});
-    if (answer.contains("error")) {
-      refused = answer["error"];
-    } else {
-      ids.push_back(answer["result"]["document"]);
-      ASSERT_LT(ids.size(), 60u);
-    }
-  }
-  EXPECT_EQ(refused["data"]["name"], "limit");
-  EXPECT_THAT(refused["message"].get<std::string>(), HasSubstr("RLIMIT_NOFILE is 60"));
-  for (const auto& id : ids) peer.call("document.cancel", {{"document", id}});
-  peer.read_documents(ids.size());
-  write_file(path(), some_text(50));
-  peer.read_document(open(peer));
 }
 
 }  // namespace

@@ -187,5 +187,51 @@ TEST_F(PluginWorkers, EndWithTheDaemon) {
   }
 }
 
+TEST_F(PluginWorkers, OneThatIsLostIsLoggedAndCountedWithItsReason) {
+  Peer peer(socket());
+  const auto fail = [&](const std::string& plugin, const json& options) {
+    const json request = {{"plugins", {{{"name", plugin}, {"options", options}}}}, {"text", some_text(20)}};
+    const auto id = peer.call("document.open", request)["result"]["document"];
+    EXPECT_EQ(peer.read_document(id).end["method"], "document.failed");
+  };
+  fail("hangs", {{"x", 1}});
+  fail("crashes", json::object());
+  EXPECT_THAT(log(), AllOf(HasSubstr("plugin hangs: its worker did not return from process within 2000 ms"),
+                           HasSubstr("plugin crashes: its worker was killed by signal 11"),
+                           HasSubstr("failed (plugin_failed)")));
+  Peer http(socket());
+  http.send("GET /metrics HTTP/1.1\r\nHost: u\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(
+      http.rest(),
+      AllOf(HasSubstr("unroll_events_total{event=\"worker_lost\",reason=\"too_much\"} 1\n"),
+            HasSubstr("unroll_events_total{event=\"worker_lost\",reason=\"crashed\"}"),
+            HasSubstr("unroll_events_total{event=\"document_failed\",reason=\"plugin_failed\"} 2\n")));
+}
+
+TEST_F(PluginWorkers, OneInTheDaemonThatNeverReturnsIsSeenAndDoesNotKeepTheDaemonFromEnding) {
+  start({{"plugins", {{"directory", (*folder_ / "plugins").string()}, {"in_process", "hangs.so"}}},
+         {"stall_ms", 300},
+         {"drain_ms", 100}});
+  const auto health = [](const char* path) {
+    Peer http(socket());
+    http.send("GET " + std::string(path) + " HTTP/1.1\r\nHost: u\r\nConnection: close\r\n\r\n");
+    return http.rest();
+  };
+  EXPECT_THAT(health("/healthz"), HasSubstr("ok\n"));
+  Peer peer(socket());
+  peer.call("document.open",
+            {{"plugins", {{{"name", "hangs"}, {"options", {{"x", 1}}}}}}, {"text", some_text(20)}});
+  std::string answer;
+  for (int tries = 0; tries < 1000 && answer.find("503") == std::string::npos; ++tries) {
+    answer = health("/healthz");
+    ::poll(nullptr, 0, 20);
+  }
+  EXPECT_THAT(answer, AllOf(HasSubstr("503"), HasSubstr("at one block for")));
+  EXPECT_THAT(health("/readyz"), HasSubstr("503"));
+  EXPECT_THAT(health("/metrics"), HasSubstr("unroll_engine_stands_still 1\n"));
+  EXPECT_EQ(process().stop(SIGTERM), 1);
+  EXPECT_THAT(log(), HasSubstr("ending at once"));
+}
+
 }  // namespace
 }  // namespace unroll::test

@@ -118,6 +118,47 @@ TEST(Requests, AreUtf8) {
             "\xf0\x9f\x99\x82 \xc3\xa9");
 }
 
+TEST(Requests, WithHalfACharacterAreRefusedByTheirId) {
+  const auto refused = [](const std::string& line) { return bad(line); };
+  for (const char* half :
+       {R"(\ud800)", R"(\uDFFF)", R"(\ud800\ud800\udc00)", R"(\udc00\ud800)", R"(\\\ud83d)", R"(\ud800\n)"}) {
+    for (const std::string& line :
+         {R"({"jsonrpc":"2.0","id":5,"method":"document.open","params":{"text":"abc )" + std::string(half) +
+              R"( def"}})",
+          R"({"params":{"text":"abc )" + std::string(half) +
+              R"( def"},"method":"document.open","jsonrpc":"2.0","id":5})"}) {
+      const BadRequest request = refused(line);
+      EXPECT_EQ(request.id, 5) << line;
+      EXPECT_EQ(request.error.code, ErrorCode::kParse);
+      EXPECT_THAT(request.error.what(), HasSubstr("surrogate")) << line;
+    }
+  }
+  EXPECT_EQ(good(with_params(R"({"x":"\ud83d\ude42"})")).params["x"], "\xf0\x9f\x99\x82");
+  EXPECT_EQ(good(with_params(R"({"x":"\\ud800"})")).params["x"], "\\ud800");
+}
+
+TEST(Requests, ThatAreBrokenAreRefusedByTheirIdIfItComesFirst) {
+  const std::string begin = R"({"jsonrpc":"2.0","id":"seven","method":"document.open","params":{"text":"abc)";
+  for (const std::string& rest : {std::string("\xff\"}}"), std::string("\\x\"}}"), std::string("\x01\"}}"),
+                                  std::string("\",}}"), std::string("\"}")}) {
+    EXPECT_EQ(bad(begin + rest).id, "seven") << rest;
+  }
+  // Not that of something inside.
+  EXPECT_EQ(bad(R"({"jsonrpc":"2.0","params":{"id":3},"x":[{"id":4}],)").id, nullptr);
+}
+
+TEST(Requests, MayHoldManyValuesButNotMillions) {
+  const auto list = [](std::size_t count) {
+    std::string text = "0";
+    for (std::size_t i = 1; i < count; ++i) text += ",0";
+    return with_params("{\"x\":[" + text + "]}");
+  };
+  EXPECT_EQ(good(list(9000)).params["x"].size(), 9000u);
+  const BadRequest refused = bad(list(100'000));
+  EXPECT_EQ(refused.error.code, ErrorCode::kParse);
+  EXPECT_THAT(refused.error.what(), HasSubstr("10000"));
+}
+
 TEST(Messages, AreOneLineEach) {
   const std::string nasty = "a\nb\r\xff\xe2\x82";
   for (const std::string& line :

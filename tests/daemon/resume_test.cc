@@ -104,8 +104,7 @@ TEST_F(Resume, WhatIsNotDoneInTimeIsCommittedAndGoesOnInTheNextDaemon) {
   const auto first = peer.read_document(id);
   EXPECT_EQ(first.end["params"]["error"]["data"]["name"], "shutting_down");
   EXPECT_EQ(peer.line(), std::nullopt);
-  EXPECT_THAT(http.rest(),
-              testing::AllOf(testing::StartsWith("HTTP/1.1 503"), testing::HasSubstr("shutting_down")));
+  EXPECT_THAT(http.rest(), testing::HasSubstr("shutting_down"));  // as the status, or as the last line
   EXPECT_EQ(process().stop(0), 0);
   EXPECT_FALSE(std::filesystem::exists(socket()));
 

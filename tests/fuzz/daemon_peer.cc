@@ -62,11 +62,11 @@ std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSess
   const Config config;
   std::string answers;
   asio::io_context io;
-  asio::thread_pool readers(1);
+  Events events;
   EngineOptions options;
   options.new_id = [next = 0]() mutable { return "d" + std::to_string(next++); };  // that an input can name
   Engine engine({std::make_shared<HashModel>(), vocabulary(), plugins()}, options);
-  const auto context = std::make_shared<ServerContext>(io, readers, engine, config);
+  const auto context = std::make_shared<ServerContext>(io, engine, config, events);
   context->reload = [&](const Reloader::Done& done) {
     asio::post(io, [&engine, done] {
       engine.reload(engine.revision());
@@ -80,7 +80,8 @@ std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSess
   asio::co_spawn(io, receive_all(peer, answers), asio::detached);
   io.run_for(kPatience);
   require(io.stopped(), "a peer that sends nothing more and reads everything sees the connection's end");
-  readers.join();
+  context->parsers.join();
+  context->openers.join();
   return answers;
 }
 

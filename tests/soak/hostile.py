@@ -14,9 +14,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from attacks import KINDS, Attacker, Surprise
+from attacks import KINDS as PETTY
+from attacks import Attacker, Surprise
+from greedy_attacks import KINDS as GREEDY
 
 NOBODY = 65534
+KINDS = PETTY | GREEDY
 _SLOT = 32  # bytes of a document's id
 _SLOTS = 64
 _fork = multiprocessing.get_context("fork")

@@ -1,6 +1,6 @@
 """Requests in which two servers could see different ends: name, bytes, whether it must be refused with 400.
 
-At most one response may come to any of them.
+At most one response may come to those that must be refused, and to the others one for each request that is whole.
 """
 
 from __future__ import annotations

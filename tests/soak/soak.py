@@ -25,10 +25,13 @@ from daemon import Daemon  # noqa: E402
 from documents import make_sources, read_alone  # noqa: E402
 from good import Crowd, administrate  # noqa: E402
 from hostile import Gang  # noqa: E402
+from pinger import Pinger  # noqa: E402
 
 MiB = 1 << 20
 PROGRESS_SECONDS = 30.0
 MOST_FAILURES = 20  # different ones that are told of
+MOST_P99 = 0.1  # seconds, of another user's ping
+MOST_SECONDS_TO_END = 25.0  # drain_ms, and what the daemon may take after that
 
 
 def say(text: str) -> None:
@@ -82,10 +85,12 @@ class Soak:
         say(f"soak: {len(self.sources)} documents read alone; {descriptors} descriptors, "
             f"{self.daemon.resident_bytes() / MiB:.0f} MiB; seed {arguments.seed}")  # fmt: skip
         gang = Gang(self.daemon.socket, arguments.seed, self.markers[1], str(self.public), arguments.hostile)
+        pinger = Pinger(self.daemon.socket)
         crowd = Crowd(self.daemon.socket, self.sources, arguments.seed, gang.tell)
         watch = Watch(self.daemon)
         reloads = asyncio.run(self._mix(crowd, gang, watch))
         seconds = time.monotonic() - watch.began
+        self._check_pings(pinger.stop())
         self.failures += gang.stop() + crowd.failures
         self._report(crowd, gang, watch, seconds)
         say(f"ways: {dict(sorted(crowd.ways.items()))}")
@@ -94,7 +99,7 @@ class Soak:
             f"slowest ping {watch.slowest_ping:.1f} s, at most {max(watch.descriptors)} descriptors")  # fmt: skip
         if gang.other_user and crowd.refusals > 0:
             self.failures.append(f"{crowd.refusals} refusals at limits, which are each user's own")
-        if crowd.documents == 0 or min(gang.connections.values()) == 0:
+        if (crowd.documents == 0 and arguments.good > 0) or min(gang.connections.values()) == 0:
             self.failures.append("some clients never got to work")
         self._check_memory(watch)
         self._check_end(descriptors, names)
@@ -138,6 +143,16 @@ class Soak:
             f"{resident / MiB:.0f} MiB, {descriptors} descriptors; "
             f"{len(crowd.failures) + len(self.failures)} failures")  # fmt: skip
 
+    def _check_pings(self, times: list[float]) -> None:
+        if not times:
+            self.failures.append("not one ping of another user was answered")
+            return
+        p50, p99 = (times[int(len(times) * share)] for share in (0.5, 0.99))
+        say(f"{len(times)} pings of another user: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, "
+            f"most {times[-1] * 1000:.1f} ms")  # fmt: skip
+        if p99 > MOST_P99:
+            self.failures.append(f"p99 of another user's ping is {p99 * 1000:.0f} ms, more than {MOST_P99 * 1000:.0f}")
+
     def _check_memory(self, watch: Watch) -> None:
         quarters = [watch.most_resident(quarter, self.arguments.seconds) for quarter in range(1, 5)]
         say("most memory in each quarter: " + ", ".join(f"{quarter / MiB:.1f} MiB" for quarter in quarters))
@@ -158,8 +173,11 @@ class Soak:
             read_alone(self.daemon.socket, [read_again])
             if read_again.outputs != expected:
                 self.failures.append("a document that is read alone at the end is not what it was")
+            began = time.monotonic()
             if (code := self.daemon.terminate()) != 0:
                 self.failures.append(f"the daemon ended with {code} on SIGTERM")
+            if time.monotonic() - began > MOST_SECONDS_TO_END:
+                self.failures.append(f"the daemon took {time.monotonic() - began:.0f} s to end on SIGTERM")
         log = self.daemon.log.read_bytes()
         say(f"log: {len(log)} bytes, {log.count(b'[error]')} errors, {log.count(b'[warning]')} warnings")
         for number, text in enumerate(log.splitlines(), 1):

@@ -1,0 +1,118 @@
+// A process that holds the descriptors which one user sent (source_reader_main.cc), as unrolld sees it. The
+// I/O thread asks, never waits, and gives up a reader that does not answer: its user's documents fail, nobody
+// else's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <sys/types.h>
+
+#include "daemon/source_files.h"
+#include "daemon/source_wire.h"
+#include "daemon/unique_fd.h"
+
+namespace unroll {
+
+/// All on the I/O thread.
+class SourceReader : public std::enable_shared_from_this<SourceReader> {
+ public:
+  struct Answer {
+    bool lost = false;  ///< There is no answer, and there will be none to anything else.
+    source_wire::Reply reply;
+    std::string path, text, data;
+
+    bool failed() const { return lost || reply.outcome == source_wire::Outcome::kFailed; }
+    /// Why it failed, for an error's text.
+    std::string why() const;
+    std::optional<FileLocation> location() const;
+  };
+  using Done = std::function<void(Answer)>;
+  using Clock = std::chrono::steady_clock;
+
+  struct Settings {
+    std::uint64_t most_descriptors = 0;
+    std::chrono::milliseconds patience{0};  ///< With an answer; a pipe without bytes is another matter.
+  };
+  /// Called once when the process is killed, which may take its time to go: `lost` if it did not answer.
+  using OnEnd = std::function<void(pid_t, bool lost)>;
+  /// Starts the process. Throws Error(kInternal).
+  SourceReader(boost::asio::io_context& io, const Settings& settings, OnEnd on_end);
+  ~SourceReader();
+  SourceReader(const SourceReader&) = delete;
+  SourceReader& operator=(const SourceReader&) = delete;
+
+  void start();
+  /// `descriptor` goes along and stays the caller's. `done` is called later, never from inside.
+  void ask(source_wire::Request request, std::string_view path, int descriptor, Done done);
+  /// Without an answer to hear of.
+  void close(std::uint64_t source);
+  bool lost() const { return lost_; }
+  /// Nothing is asked and nothing is open there.
+  bool idle() const { return pending_.empty() && sources_ == 0; }
+  Clock::time_point last_used() const { return last_used_; }
+
+ private:
+  struct Message {
+    std::string bytes;
+    UniqueFd descriptor;
+  };
+  struct Pending {
+    Done done;
+    bool prompt;  ///< It waits for the reader alone, not for a writer.
+  };
+
+  bool send(const std::string& bytes, int descriptor);
+  void send_waiting();
+  void wait_for_answers();
+  void receive();
+  void take(std::string_view message);
+  void watch();
+  void lose();
+  void end(bool lost);
+
+  boost::asio::io_context& io_;
+  const Settings settings_;
+  const OnEnd on_end_;
+  boost::asio::posix::stream_descriptor control_;
+  boost::asio::steady_timer watch_;
+  pid_t pid_ = -1;
+  bool lost_ = false, watching_ = false;
+  std::size_t prompt_ = 0;   ///< Of pending_.
+  std::size_t sources_ = 0;  ///< Open there.
+  std::uint64_t last_ticket_ = 0;
+  Clock::time_point last_used_ = Clock::now();
+  Clock::time_point progress_ = Clock::now();  ///< It answered, or had nothing to answer.
+  std::map<std::uint64_t, Pending> pending_;
+  std::deque<Message> waiting_;
+};
+
+/// One descriptor there; closed with this. Any thread may drop it.
+class ForeignSource {
+ public:
+  ForeignSource(boost::asio::io_context& io, std::shared_ptr<SourceReader> reader, std::uint64_t id)
+      : io_(io), reader_(std::move(reader)), id_(id) {}
+  ~ForeignSource();
+  ForeignSource(const ForeignSource&) = delete;
+  ForeignSource& operator=(const ForeignSource&) = delete;
+
+  /// Up to kChunkBytes from `offset` on (a file), or what comes next; no bytes at its end. The I/O thread.
+  void read(std::uint64_t offset, SourceReader::Done done);
+
+ private:
+  boost::asio::io_context& io_;
+  std::shared_ptr<SourceReader> reader_;
+  const std::uint64_t id_;
+};
+
+}  // namespace unroll

@@ -1,0 +1,336 @@
+// unroll-source-reader: holds the descriptors that one user sent, so that unrolld never does. To look at,
+// read or close a descriptor may take forever if the file system behind it does not answer (FUSE, NFS), or if
+// it is a socket that lingers. A process in such a call cannot always be killed, and keeps whatever it has
+// open: so it is one that has nothing of anybody else's. unrolld starts it and speaks source_wire.h with it.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/source_files.h"
+#include "daemon/source_wire.h"
+#include "daemon/unique_fd.h"
+#include "engine/error.h"
+
+namespace unroll {
+namespace {
+
+using source_wire::kChunkBytes;
+using source_wire::Operation;
+using source_wire::Outcome;
+using source_wire::Reply;
+using source_wire::Request;
+
+constexpr std::size_t kMostOpenFiles = 64;
+constexpr std::size_t kMostPathBytes = 8192;
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw Error(ErrorCode::kSource, text);
+}
+
+/// A peer's end of a connection to unrolld. Held as a document's source, it would keep that connection open
+/// after the peer has gone: it could be the one that the document is opened on.
+bool is_end_of(int descriptor, int connection) {
+  sockaddr_un ours{}, theirs{};
+  socklen_t our_size = sizeof ours, their_size = sizeof theirs;
+  return ::getsockname(connection, reinterpret_cast<sockaddr*>(&ours), &our_size) == 0 &&
+         ::getpeername(descriptor, reinterpret_cast<sockaddr*>(&theirs), &their_size) == 0 &&
+         our_size > sizeof(sa_family_t) && our_size == their_size &&
+         std::memcmp(&ours, &theirs, our_size) == 0;
+}
+
+/// The kind of a descriptor that a document can be read from. Throws Error(kSource) for any other.
+struct stat check_source(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0)
+    refuse("the descriptor cannot be looked at; send that of a file, a pipe or a socket");
+  if (S_ISDIR(info.st_mode)) refuse("the descriptor is a folder; send that of a file in it");
+  if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode) && !S_ISSOCK(info.st_mode))
+    refuse("the descriptor is a device; send that of a file, a pipe or a socket");
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY)
+    refuse("the descriptor is not open for reading; open the file or the pipe's other end");
+  return info;
+}
+
+struct Answer {
+  Reply reply;
+  std::string path, text, data;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::uint64_t most_streams) : most_streams_(most_streams) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+    between_out_.reset(ends[0]);
+    between_in_.reset(ends[1]);
+  }
+
+  /// Until unrolld closes its end.
+  void run() {
+    while (poll_once()) {
+    }
+  }
+
+ private:
+  struct Source {
+    UniqueFd stream;  ///< A pipe or a socket; else `file`.
+    SourceFiles::FilePtr file;
+    bool is_socket = false;
+    std::optional<std::uint64_t> waiting;  ///< The ticket of a read that nothing was there for.
+  };
+
+  bool poll_once() {
+    std::vector<pollfd> polled = {{source_wire::kControl, POLLIN, 0}};
+    std::vector<std::uint64_t> sources;
+    for (const auto& [id, source] : sources_) {
+      if (!source.waiting) continue;
+      polled.push_back({source.stream.get(), POLLIN, 0});
+      sources.push_back(id);
+    }
+    if (::poll(polled.data(), polled.size(), -1) < 0) return errno == EINTR;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      if (polled[i + 1].revents != 0) read_stream(sources_.at(sources[i]));
+    }
+    return polled[0].revents == 0 || serve();
+  }
+
+  bool serve() {
+    Request request;
+    std::string path(kMostPathBytes, '\0');
+    std::array<iovec, 2> parts{{{&request, sizeof request}, {path.data(), path.size()}}};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t count = ::recvmsg(source_wire::kControl, &message, MSG_CMSG_CLOEXEC);
+    if (count < 0 && errno == EINTR) return true;
+    if (count < static_cast<ssize_t>(sizeof request)) return false;
+    path.resize(static_cast<std::size_t>(count) - sizeof request);
+    UniqueFd connection;
+    if (const cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr && entry->cmsg_type == SCM_RIGHTS) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(entry), sizeof fd);
+      connection.reset(fd);
+    }
+    if (request.operation == Operation::kRead) return start_read(request), true;
+    Answer answer;
+    answer.reply.ticket = request.ticket;
+    try {
+      carry_out(request, path, std::move(connection), answer);
+    } catch (const Error& error) {
+      answer.reply.outcome = error.code == ErrorCode::kLimit ? Outcome::kTooMany : Outcome::kFailed;
+      answer.text = error.what();
+    }
+    send(std::move(answer));
+    return true;
+  }
+
+  void carry_out(const Request& request, const std::string& path, UniqueFd connection, Answer& answer) {
+    switch (request.operation) {
+      case Operation::kTake:
+        return take(request, connection.get(), answer);
+      case Operation::kDiscard:
+        answer.data.resize(std::min<std::size_t>(request.bytes, kChunkBytes));
+        return keep(::recv(connection.get(), answer.data.data(), answer.data.size(), MSG_DONTWAIT), answer);
+      case Operation::kOpen: {
+        const FileLocation location{path, request.location.device, request.location.inode,
+                                    request.location.birth, request.location.generation};
+        return adopt(location.open(), answer);
+      }
+      case Operation::kClose:
+        sources_.erase(request.source);
+        return;
+      case Operation::kCloseConnection:  // it goes out of scope
+      case Operation::kRead:
+        return;
+    }
+  }
+
+  static void keep(ssize_t count, Answer& answer) {
+    answer.data.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  }
+
+  void take(const Request& request, int connection, Answer& answer) {
+    answer.data.resize(std::min<std::size_t>(request.bytes, kChunkBytes));
+    iovec part{answer.data.data(), answer.data.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(source_wire::kMostAtOnce * sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    keep(::recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), answer);
+    std::vector<UniqueFd> descriptors;
+    for (cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr; entry = CMSG_NXTHDR(&message, entry)) {
+      if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
+      const std::size_t fds = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      for (std::size_t i = 0; i < fds; ++i) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(entry) + i * sizeof(int), sizeof(int));
+        descriptors.emplace_back(fd);
+      }
+    }
+    answer.reply.descriptors = static_cast<std::uint32_t>(descriptors.size());
+    const bool cut = (message.msg_flags & MSG_CTRUNC) != 0;
+    if (cut && descriptors.empty()) throw Error(ErrorCode::kLimit, "no descriptor is left");
+    if (cut || descriptors.size() > 1) ++answer.reply.descriptors;  // more than one, however many
+    if (descriptors.size() != 1 || cut) return;
+    if (is_end_of(descriptors.front().get(), connection)) {
+      refuse("the descriptor is a connection to this daemon; send that of a file, a pipe or another socket");
+    }
+    adopt(std::move(descriptors.front()), answer);
+  }
+
+  void adopt(UniqueFd fd, Answer& answer) {
+    const struct stat info = check_source(fd.get());
+    Source source;
+    answer.reply.is_file = S_ISREG(info.st_mode) ? 1 : 0;
+    if (S_ISREG(info.st_mode)) {
+      // Files of /proc and /sys say 0 and have bytes all the same.
+      answer.reply.file_bytes = static_cast<std::uint64_t>(std::max<off_t>(info.st_size, 0));
+      if (auto location = FileLocation::of(fd.get())) {
+        answer.reply.has_location = 1;
+        answer.reply.location = {location->device, location->inode, location->birth, location->generation};
+        answer.path = std::move(location->path);
+      }
+      source.file = files_.add(std::move(fd));
+    } else {
+      const auto streams =
+          std::ranges::count_if(sources_, [](const auto& entry) { return !entry.second.file; });
+      if (static_cast<std::uint64_t>(streams) >= most_streams_)
+        throw Error(ErrorCode::kLimit, "as many as may be");
+      source.is_socket = S_ISSOCK(info.st_mode);
+      source.stream = std::move(fd);
+    }
+    answer.reply.source = ++last_;
+    sources_.emplace(last_, std::move(source));
+  }
+
+  void start_read(const Request& request) {
+    const auto found = sources_.find(request.source);
+    if (found == sources_.end()) return fail(request.ticket, "it is closed");
+    Source& source = found->second;
+    if (source.file) return read_file(source, request);
+    source.waiting = request.ticket;
+    read_stream(source);
+  }
+
+  void read_file(const Source& source, const Request& request) {
+    Answer answer;
+    answer.reply.ticket = request.ticket;
+    answer.data.resize(kChunkBytes);
+    try {
+      const auto descriptor = files_.open(source.file);
+      ssize_t count = -1;
+      do {
+        count = ::pread(descriptor->get(), answer.data.data(), answer.data.size(),
+                        static_cast<off_t>(request.offset));
+      } while (count < 0 && errno == EINTR);
+      if (count < 0) return fail(request.ticket, reason(errno));
+      keep(count, answer);
+      send(std::move(answer));
+    } catch (const Error& error) {
+      fail(request.ticket, error.what(),
+           error.code == ErrorCode::kLimit ? Outcome::kTooMany : Outcome::kFailed);
+    }
+  }
+
+  /// Without waiting, and without O_NONBLOCK: the open file is the user's, too, who would find it set.
+  void read_stream(Source& source) {
+    Answer answer;
+    answer.reply.ticket = *source.waiting;
+    answer.data.resize(kChunkBytes);
+    ssize_t count = -1;
+    if (source.is_socket) {
+      count = ::recv(source.stream.get(), answer.data.data(), answer.data.size(), MSG_DONTWAIT);
+    } else {
+      count =
+          ::splice(source.stream.get(), nullptr, between_in_.get(), nullptr, kChunkBytes, SPLICE_F_NONBLOCK);
+      if (count > 0) count = ::read(between_out_.get(), answer.data.data(), static_cast<std::size_t>(count));
+    }
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    source.waiting.reset();
+    if (count < 0) return fail(answer.reply.ticket, reason(errno));
+    keep(count, answer);
+    send(std::move(answer));
+  }
+
+  void fail(std::uint64_t ticket, const std::string& why, Outcome outcome = Outcome::kFailed) {
+    Answer answer;
+    answer.reply.ticket = ticket;
+    answer.reply.outcome = outcome;
+    answer.text = why;
+    send(std::move(answer));
+  }
+
+  static void send(Answer answer) {
+    answer.reply.path_bytes = static_cast<std::uint32_t>(answer.path.size());
+    answer.reply.text_bytes = static_cast<std::uint32_t>(answer.text.size());
+    answer.reply.data_bytes = static_cast<std::uint32_t>(answer.data.size());
+    std::array<iovec, 4> parts{{{&answer.reply, sizeof answer.reply},
+                                {answer.path.data(), answer.path.size()},
+                                {answer.text.data(), answer.text.size()},
+                                {answer.data.data(), answer.data.size()}}};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    while (::sendmsg(source_wire::kControl, &message, MSG_NOSIGNAL) < 0) {
+      if (errno != EINTR) std::_Exit(0);  // unrolld has gone
+    }
+  }
+
+  const std::uint64_t most_streams_;
+  UniqueFd between_in_, between_out_;  ///< A pipe of its own: splice() reads another one without waiting.
+  SourceFiles files_{kMostOpenFiles};
+  std::map<std::uint64_t, Source> sources_;
+  std::uint64_t last_ = 0;
+};
+
+}  // namespace
+}  // namespace unroll
+
+int main(int argc, char** argv) {
+  using namespace unroll;
+  if (argc != 2) return 2;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const std::uint64_t most = std::strtoull(argv[1], nullptr, 10);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  rlimit descriptors{};
+  ::getrlimit(RLIMIT_NOFILE, &descriptors);
+  descriptors.rlim_cur =
+      std::min<rlim_t>(descriptors.rlim_max, most + kMostOpenFiles + source_wire::kOwnDescriptors);
+  ::setrlimit(RLIMIT_NOFILE, &descriptors);
+  try {
+    Reader(most).run();
+    return 0;
+  } catch (const std::exception&) {
+    return 1;
+  }
+}

@@ -1,0 +1,61 @@
+// What unrolld and its source readers say to each other: one message of a SOCK_SEQPACKET socket each, a
+// struct with texts after it. Both ends are of one build, so the structs go as they are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace unroll::source_wire {
+
+inline constexpr std::size_t kChunkBytes = 64 * 1024;  ///< Of a document or of a connection, in one message.
+inline constexpr int kControl = 3;                     ///< The reader's descriptor of the socket.
+inline constexpr std::uint64_t kNextBytes =
+    ~std::uint64_t{0};  ///< The offset of a read from a pipe or a socket.
+/// Descriptors that come with one read of a connection: the kernel's own limit is 253.
+inline constexpr std::size_t kMostAtOnce = 256;
+/// The reader's own: standard streams, control socket, its pipe, one file that is being looked at.
+inline constexpr std::uint64_t kOwnDescriptors = 16;
+
+enum class Operation : std::uint32_t {
+  kTake,             ///< Receive `bytes` bytes from the connection that comes along, with their descriptors.
+  kDiscard,          ///< The same; the descriptors are dropped without being looked at.
+  kCloseConnection,  ///< Close the connection that comes along, with whatever is still in it.
+  kOpen,             ///< Open the file at `location` (its path follows) if it is still the same one.
+  kRead,             ///< A file: at `offset`. A pipe or a socket: when something is there.
+  kClose,            ///< Close a source.
+};
+
+struct Location {
+  std::uint64_t device = 0, inode = 0;
+  std::int64_t birth = 0;
+  std::uint32_t generation = 0;
+};
+
+struct Request {
+  Operation operation{};
+  std::uint32_t bytes = 0;
+  std::uint64_t ticket = 0;  ///< The answer has the same.
+  std::uint64_t source = 0;
+  std::uint64_t offset = 0;
+  Location location;
+};
+
+enum class Outcome : std::uint32_t {
+  kDone,
+  kFailed,   ///< The text says why.
+  kTooMany,  ///< No descriptor is left; the text says whose.
+};
+
+/// The texts follow in this order: path, text, data.
+struct Reply {
+  std::uint64_t ticket = 0;
+  Outcome outcome = Outcome::kDone;
+  std::uint32_t descriptors = 0;  ///< kTake: so many came.
+  std::uint64_t source = 0;       ///< kTake, kOpen: what was opened; 0: nothing.
+  std::uint64_t file_bytes = 0;   ///< Of a regular file; 0 if it does not say.
+  Location location;
+  std::uint32_t is_file = 0, has_location = 0;
+  std::uint32_t path_bytes = 0, text_bytes = 0, data_bytes = 0;
+};
+
+}  // namespace unroll::source_wire

@@ -1,0 +1,158 @@
+// One user takes all they can get: connections, lines without an end, requests that take long. Others, and
+// root most of all, are served as if they were alone.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "tests/daemon/daemon_case.h"
+#include "tests/daemon/other_user.h"
+
+namespace unroll::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class Hostile : public DaemonCase {
+ protected:
+  void start_open_to_all(json settings) {
+    settings["socket"] = {{"mode", "0666"}};
+    start(settings);
+    std::filesystem::permissions(folder_->path(), std::filesystem::perms::others_exec,
+                                 std::filesystem::perm_options::add);
+  }
+  static json stats() { return Peer(socket()).call("server.stats", json::object())["result"]; }
+  static std::string http(const std::string& request) {
+    Peer peer(socket());
+    peer.send(request);
+    peer.close_sending();
+    return peer.rest();
+  }
+};
+
+TEST_F(Hostile, ConnectionsThatAreHeldLeavePlacesForRoot) {
+  if (::getuid() != 0) GTEST_SKIP() << "only root can be another user";
+  start_open_to_all({{"limits", {{"connections", 40}, {"connections_per_user", 40}}}});
+  const OtherUser holds([] {
+    static std::vector<Peer> held;
+    for (int i = 0; i < 60; ++i) {
+      held.emplace_back(socket());
+      held.back().send("{");
+    }
+    // Until the last of them has been refused: it says so.
+    held.back().line();
+  });
+  ASSERT_TRUE(holds.good());
+  Peer peer(socket());
+  EXPECT_EQ(peer.call("server.ping", json::object())["result"], json::object());
+  EXPECT_TRUE(peer.call("server.reload", json::object()).contains("result"));
+  EXPECT_THAT(http("GET /healthz HTTP/1.1\r\nHost: u\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(http("GET /metrics HTTP/1.1\r\nHost: u\r\n\r\n"),
+              HasSubstr("unroll_events_total{event=\"refused\",reason=\"limits.connections\"}"));
+  EXPECT_THAT(log(), HasSubstr("user 65534 was refused: too many connections are open"));
+}
+
+TEST_F(Hostile, ARefusedConnectionHearsOfItInItsOwnLanguage) {
+  start({{"limits", {{"connections", 1}}}});
+  Peer stays(socket());
+  stays.call("server.ping", json::object());
+  const std::string answer = http("GET /healthz HTTP/1.1\r\nHost: u\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(answer, HasSubstr("Retry-After: "));
+  Peer json_rpc(socket());
+  json_rpc.send(R"({"jsonrpc":"2.0","id":1,"method":"server.ping"})"
+                "\n");
+  EXPECT_EQ(json::parse(json_rpc.line().value())["error"]["data"]["limit"], "limits.connections");
+  Peer silent(socket());
+  EXPECT_EQ(json::parse(silent.line().value())["error"]["data"]["limit"], "limits.connections");
+}
+
+TEST_F(Hostile, ALineThatStopsInItsMiddleIsGivenUpAndOneThatGoesOnIsNot) {
+  start({{"limits", {{"request_timeout_ms", 300}}}});
+  Peer stopped(socket()), slow(socket());
+  stopped.send("{\"jsonrpc\"");
+  const std::string line = R"({"jsonrpc":"2.0","id":1,"method":"server.ping"})";
+  for (const char byte : line) {
+    slow.send(std::string_view(&byte, 1));
+    ::poll(nullptr, 0, 20);  // longer than the time for all of them together
+  }
+  slow.send("\n");
+  EXPECT_THAT(slow.line().value(), HasSubstr("\"result\""));
+  EXPECT_EQ(json::parse(stopped.line().value())["error"]["data"]["limit"], "limits.request_timeout_ms");
+  EXPECT_EQ(stopped.line(), std::nullopt);
+}
+
+TEST_F(Hostile, AnIdleConnectionIsClosedUnlessItHasDocumentsToHearOf) {
+  start({{"limits", {{"idle_timeout_ms", 300}, {"request_timeout_ms", 60'000}}}});
+  Peer idle(socket()), listens(socket());
+  idle.call("server.ping", json::object());
+  const json request{{"plugins", scored()}, {"stream", true}};
+  const auto id = listens.call("document.open", request)["result"]["document"];
+  EXPECT_EQ(idle.line(), std::nullopt);
+  Peer later(socket());
+  later.call("server.ping", json::object());
+  EXPECT_EQ(later.line(), std::nullopt) << "the other one has been idle for longer by now";
+  listens.call("document.append", {{"document", id}, {"text", some_text(10)}});
+  listens.call("document.end", {{"document", id}});
+  EXPECT_EQ(listens.read_document(id).end["method"], "document.done");
+  EXPECT_EQ(listens.line(), std::nullopt) << "now it has none";
+}
+
+TEST_F(Hostile, UnfinishedLinesTakeNoMoreMemoryThanTheirUserMay) {
+  constexpr std::size_t kLine = (8u << 20) - 100, kConnections = 24;
+  start({{"limits", {{"line_bytes_per_user", 16 << 20}, {"request_timeout_ms", 1500}}}});
+  const std::size_t before = stats()["resident_bytes"];
+  const std::string begin = R"({"jsonrpc":"2.0","id":1,"method":")", part = begin + std::string(kLine, 'a');
+  std::vector<Peer> peers;
+  std::vector<std::size_t> sent(kConnections);
+  for (std::size_t i = 0; i < kConnections; ++i) peers.emplace_back(socket());
+  std::size_t whole = 0, most = 0;
+  // As much as it takes, until the first ones have been given up, and with them have made room for others.
+  for (int rounds = 0; rounds < 3000 && whole < 4; ++rounds) {
+    for (std::size_t i = 0; i < kConnections; ++i) {
+      const auto rest = std::string_view(part).substr(sent[i]);
+      if (rest.empty()) continue;
+      sent[i] += peers[i].send_some(rest);
+      if (sent[i] == part.size()) ++whole;
+    }
+    most = std::max<std::size_t>(most, stats()["resident_bytes"]);
+    ::poll(nullptr, 0, 2);
+  }
+  EXPECT_GE(whole, 4u) << "those that wait for room never get it";
+#if !defined(__SANITIZE_ADDRESS__)
+  EXPECT_LT(most - before, std::size_t{72} << 20);
+#endif
+  static_cast<void>(before);
+}
+
+TEST_F(Hostile, TheLimitOfOpenFilesIsRaisedToWhatItMayBe) {
+  rlimit usual{};
+  ::getrlimit(RLIMIT_NOFILE, &usual);
+  const rlimit small{64, usual.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &small);  // of the daemon to come
+  start();
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  rlimit found{};
+  ASSERT_EQ(::prlimit(process().pid(), RLIMIT_NOFILE, nullptr, &found), 0);
+  EXPECT_EQ(found.rlim_cur, usual.rlim_max);
+}
+
+TEST_F(Hostile, AFileThatAnybodyMayLockKeepsNoDaemonFromStarting) {
+  process().stop(SIGTERM);
+  const UniqueFd folder(::open(folder_->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
+  start();
+  // Whoever holds the daemon's own lock is named instead of waited for.
+  process().stop(SIGTERM);
+  const std::string lock = socket() + ".lock";
+  const UniqueFd locked(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(locked.get(), LOCK_EX), 0);
+  const auto second = run({program("unrolld").string(), "--socket", socket(), "--model",
+                           (*folder_ / "model").string(), "--journal", ":memory:"});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.err, HasSubstr(lock));
+}
+
+}  // namespace
+}  // namespace unroll::test
