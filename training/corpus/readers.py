@@ -33,7 +33,7 @@ def markup_text(page, hidden):
     page = re.sub(r"<(br|lb)\b[^>]*>", "\n", page, flags=re.I)
     text = html.unescape(re.sub(r"<[/a-zA-Z][^<>]*>", "", page))
     text = re.sub(r"[ \t]+\n", "\n", text)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n +(?=\S)", "\n", text)).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"\n (?=\S)", "\n", text)).strip() + "\n"
 
 
 def html_text(page):
