@@ -14,6 +14,8 @@ SOAK_CLIENTS_SECONDS ?= 1200
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 SCENARIOS ?=
+# ON: warnings are errors, as in continuous integration.
+UNROLL_WERROR ?= OFF
 TIDY_PARTS ?= model tokenizer engine daemon client config training
 
 CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
@@ -23,15 +25,18 @@ CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JO
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1:halt_on_error=1
 
-# $(call configure,PRESET,FOLDER): once for each LibTorch; later changes of a CMakeLists.txt are Ninja's to notice.
+# $(call configure,PRESET,FOLDER,TESTS): TESTS is --tests, or nothing: without them, unless FOLDER has them already. Again
+# after a change of LibTorch or of the options; later changes of a CMakeLists.txt are Ninja's to notice.
 define configure
-prefix="$$(scripts/setup.sh | tail -n 1)"; \
-stamp="$(2)/libtorch-prefix"; \
-if [ ! -e "$(2)/build.ninja" ] || [ CMakePresets.json -nt "$$stamp" ] || [ "$$(cat "$$stamp" 2>/dev/null)" != "$$prefix" ]; then \
+stamp="$(2)/configured"; tests="$(3)"; \
+if grep -qs TESTS=ON "$$stamp"; then tests=--tests; fi; \
+prefix="$$(scripts/setup.sh $$tests | tail -n 1)"; \
+options="-DUNROLL_TESTS=$${tests:+ON} -DUNROLL_WERROR=$(UNROLL_WERROR)"; \
+if [ ! -e "$(2)/build.ninja" ] || [ CMakePresets.json -nt "$$stamp" ] || [ "$$(cat "$$stamp" 2>/dev/null)" != "$$prefix $$options" ]; then \
   echo "make: configuring $(2) (preset $(1))"; \
   mkdir -p $(2); \
-  cmake --fresh --preset $(1) -DCMAKE_PREFIX_PATH="$$prefix" >$(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; \
-  echo "$$prefix" >"$$stamp"; \
+  cmake --fresh --preset $(1) -DCMAKE_PREFIX_PATH="$$prefix" $$options >$(2)/configure.log 2>&1 || { cat $(2)/configure.log; exit 1; }; \
+  echo "$$prefix $$options" >"$$stamp"; \
 fi
 endef
 
@@ -48,28 +53,35 @@ setup: ## Install what the build needs: Debian packages, LibTorch
 
 .PHONY: configure
 configure:
-	@echo "make: looking for what the build needs"
-	@$(call configure,release,build)
+	@echo "make: looking for what the tests need"
+	@$(call configure,release,build,--tests)
 
 .PHONY: build
-build: configure ## Set up and build into build/: bin/unroll, bin/unrolld, plugins
+build: ## Set up and build into build/: bin/unroll, bin/unrolld, plugins
+	@echo "make: looking for what the build needs"
+	@$(call configure,release,build)
 	@echo "make: building into build/"
-	@cmake --build build -j $(JOBS)
+	@cmake --build build -j $(JOBS) --target programs
 	@echo "make: built build/bin/unroll and build/bin/unrolld"
 
+.PHONY: tests
+tests: configure ## Set up and build everything, the tests too
+	@echo "make: building into build/"
+	@cmake --build build -j $(JOBS)
+
 .PHONY: test
-test: build ## Build, run every test, check the format
+test: tests ## Build, run every test, check the format
 	@echo "make: running the tests"
 	@$(CTEST) --test-dir build
 	@$(MAKE) check-format
 
 .PHONY: soak
-soak: build ## Play the engine through simulated crashes and faults (SOAK_SECONDS, an hour)
+soak: tests ## Play the engine through simulated crashes and faults (SOAK_SECONDS, an hour)
 	@echo "make: simulating for $(SOAK_SECONDS) s"
 	@build/bin/simulate --seconds $(SOAK_SECONDS)
 
 .PHONY: soak-clients
-soak-clients: build ## Good and hostile clients at a daemon, every byte compared (SOAK_CLIENTS_SECONDS, 20 minutes)
+soak-clients: tests ## Good and hostile clients at a daemon, every byte compared (SOAK_CLIENTS_SECONDS, 20 minutes)
 	@echo "make: clients at a daemon for $(SOAK_CLIENTS_SECONDS) s"
 	@python3 -B tests/soak/soak.py --seconds $(SOAK_CLIENTS_SECONDS)
 
@@ -85,14 +97,14 @@ format: ## Format the C++ files with clang-format
 .PHONY: check-format
 check-format: ## Say which C++ files are not formatted
 	@echo "make: checking the format"
-	@command -v clang-format >/dev/null || { echo "make: no clang-format; run 'make setup'"; exit 1; }
+	@scripts/setup.sh clang-format >/dev/null
 	@$(CPP_FILES) | xargs -r clang-format --dry-run -Werror || { echo "make: run 'make format'"; exit 1; }
 
 # clang does not know GCC's precompiled header, nor one of its warnings: it gets a list of commands of its own.
 .PHONY: tidy
-tidy: build ## Build, then check with clang-tidy (minutes; TIDY_PARTS=... for less)
+tidy: tests ## Build, then check with clang-tidy (minutes; TIDY_PARTS=... for less)
 	@echo "make: clang-tidy over $(TIDY_PARTS)"
-	@command -v clang-tidy >/dev/null || { echo "make: no clang-tidy; run 'make setup'"; exit 1; }
+	@scripts/setup.sh clang-tidy >/dev/null
 	@mkdir -p build/tidy
 	@sed -E 's| -Winvalid-pch -include [^ ]*cmake_pch\.hxx| -include ATen/ATen.h|; s/ -Werror//; s/ -Wno-restrict//' \
 	  build/compile_commands.json >build/tidy/compile_commands.json
@@ -102,14 +114,14 @@ tidy: build ## Build, then check with clang-tidy (minutes; TIDY_PARTS=... for le
 .PHONY: debug
 debug: ## Set up and build for a debugger into build-debug/
 	@echo "make: looking for what the build needs"
-	@$(call configure,debug,build-debug)
+	@$(call configure,debug,build-debug,--tests)
 	@echo "make: building into build-debug/"
 	@cmake --build build-debug -j $(JOBS)
 
 .PHONY: asan
 asan: ## Build and test with AddressSanitizer and UBSan in build-asan/
 	@echo "make: looking for what the build needs"
-	@$(call configure,asan,build-asan)
+	@$(call configure,asan,build-asan,--tests)
 	@echo "make: building into build-asan/"
 	@cmake --build build-asan -j $(JOBS)
 	@echo "make: running the tests"
@@ -118,7 +130,7 @@ asan: ## Build and test with AddressSanitizer and UBSan in build-asan/
 .PHONY: tsan
 tsan: ## Build and test with ThreadSanitizer in build-tsan/
 	@echo "make: looking for what the build needs"
-	@$(call configure,tsan,build-tsan)
+	@$(call configure,tsan,build-tsan,--tests)
 	@echo "make: building into build-tsan/"
 	@OMP_NUM_THREADS=1 $(FIXED_ADDRESSES) cmake --build build-tsan -j $(JOBS)
 	@echo "make: running the tests"
@@ -127,7 +139,7 @@ tsan: ## Build and test with ThreadSanitizer in build-tsan/
 .PHONY: fuzz
 fuzz: ## Fuzz what reads others' bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; FUZZ_TARGETS=...)
 	@echo "make: looking for what the build needs"
-	@UNROLL_SETUP_FUZZ=1 scripts/setup.sh >/dev/null
+	@scripts/setup.sh clang libclang-rt-dev llvm >/dev/null
 	@$(call configure,fuzz,build-fuzz)
 	@echo "make: building into build-fuzz/"
 	@cmake --build build-fuzz -j $(JOBS)
@@ -139,7 +151,8 @@ docs: ## Build the manual into build/docs (HTML) and check its links (fetches Sp
 	@echo "make: building the manual into build/docs/"
 	@if ! cmp -s docs/requirements.txt build/docs-venv/requirements.txt; then \
 	  rm -rf build/docs-venv; \
-	  python3 -m venv build/docs-venv || { echo "make: no venv for Python; install python3-venv"; exit 1; }; \
+	  python3 -c 'import ensurepip' 2>/dev/null || scripts/setup.sh python3-venv >/dev/null; \
+  python3 -m venv build/docs-venv; \
 	  build/docs-venv/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt; \
 	  cp docs/requirements.txt build/docs-venv/; \
 	fi

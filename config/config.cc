@@ -47,11 +47,11 @@ std::string_view nearest_key(std::string_view name) {
          std::string(nearest_key(name)) + "'. `unrolld --describe-config` lists them all");
 }
 
-const ConfigKey& find_key(const std::string& name) {
+const ConfigKey& find_key(std::string_view name) {
   for (const ConfigKey& key : config_keys()) {
     if (key.name == name) return key;
   }
-  refuse_unknown(name);
+  refuse_unknown(std::string(name));
 }
 
 std::string join(const std::vector<std::string_view>& words) {
@@ -145,7 +145,7 @@ Config load_config(const std::filesystem::path& file) {
 }
 
 void set_config_value(std::string_view name, const std::string& value, Config& config) {
-  const ConfigKey& key = find_key(std::string(name));
+  const ConfigKey& key = find_key(name);
   if (std::holds_alternative<std::string Config::*>(key.member)) return set_value(key, json(value), config);
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);

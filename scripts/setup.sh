@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Installs what the build needs and is not there yet: Debian packages, and LibTorch from the PyPI wheel.
-# Prints one line for each thing that it does; safe to repeat. The last line of stdout is LibTorch's prefix.
-#   setup.sh [MORE_DEBIAN_PACKAGES...]
+# Installs what the build needs and is not there yet: Debian packages, and LibTorch from the PyPI wheel. --tests: what
+# the tests need, too. Prints one line for each thing that it does; safe to repeat. The last line of stdout is LibTorch's prefix.
+#   setup.sh [--tests] [MORE_DEBIAN_PACKAGES...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(build-essential cmake ninja-build ccache pkg-config unzip clang-format clang-tidy
+packages=(build-essential cmake ninja-build ccache pkg-config unzip
   libboost-dev nlohmann-json3-dev libsentencepiece-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
-  zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev libseccomp-dev python3-numpy
-  libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev git socat curl xz-utils zstd
-  systemd-journal-remote    # makes journals for the tests of unroll follow
-  abigail-tools             # compares the plugin ABI with the one that was promised
-  chromium-headless-shell)  # opens the pages that unroll writes, in tests
+  zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev libseccomp-dev libcli11-dev)
+if [ "${1:-}" = --tests ]; then
+  shift
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format git socat curl xz-utils zstd python3-numpy
+    systemd-journal-remote    # makes journals for the tests of unroll follow
+    abigail-tools             # compares the plugin ABI with the one that was promised
+    chromium-headless-shell)  # opens the pages that unroll writes
+fi
 packages+=("$@")
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)  # to fetch LibTorch's wheel
-python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)  # for `make docs`
-[ -z "${UNROLL_SETUP_FUZZ:-}" ] || packages+=(clang libclang-rt-14-dev llvm)  # for `make fuzz` alone
 torch_version=2.11.0
 cuda_runtime_version=13.0.96
 cupti_version=13.0.85
