@@ -96,8 +96,8 @@ class Client:
     def resume(self, document: str, plugins: Plugins, next_sequence: int = 0, **how: Unpack[OpenOptions]) -> Document:
         """Goes on with a document of an earlier process or client, so that nothing is lost or comes twice.
 
-        `document` and `next_sequence` are those of the Document so far; plugins and bytes the same as before: other
-        bytes are refused with SourceError. An iterable begins at the document's begin: what was read of it is skipped.
+        `document` and `next_sequence` are those of the Document so far; plugins and bytes the same as before. An
+        iterable begins at the document's begin: what was read of it is skipped.
         With `stream=True` append from `resume_bytes` on. One that needs no resuming is attached to.
         """
         if not self.status(document).must_be_resumed:
