@@ -168,11 +168,12 @@ std::string describe_config() {
   std::ostringstream text;
   text << "# Configuration of unrolld\n\n"
           "<!-- Made by `unrolld --describe-config` from the table in config/keys.cc; do not edit. -->\n\n"
-          "`unrolld --config FILE` reads a JSON file (comments with `//` are allowed). Only what differs "
-          "from the default\n"
-          "needs to be in it; a key that is not listed here is an error. `unrolld --print-config` prints "
-          "what is in force.\n"
-          "A key `section.key` is `{\"section\": {\"key\": ...}}`. Options on the command line win over the "
+          "`unrolld --config FILE` reads a JSON file (comments with `//` are allowed). It needs only the "
+          "keys that "
+          "differ\n"
+          "from their default; an unknown key is an error. `unrolld --print-config` prints the effective "
+          "configuration.\n"
+          "A key `section.key` is `{\"section\": {\"key\": ...}}`. Options on the command line override the "
           "file.\n\n"
           "| key | default | unit | meaning |\n|---|---|---|---|\n";
   const Config defaults;
