@@ -7,7 +7,7 @@
 #   --steps N      of 8,192 tokens, all together (default: 18400, 150 million tokens)
 #   --foreground   do not return before the run ends
 # It runs at the lowest priority: it takes what nobody else wants of the processors and the disk. Stop it with
-#   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 50 steps)
+#   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 25 steps)
 # The best model so far is FOLDER/model; README.md beside training/corpus says how to publish it.
 set -euo pipefail
 
@@ -65,4 +65,4 @@ exec "$unroll" train --data "$folder/train.tokens" --validation "$folder/validat
     --vocabulary "$vocabulary" --config "$here/run.json" --out "$folder/model" --steps "$steps" \
     --optimizer muon --lanes 4 --blocks-per-step 4 --memory-replay --piece-blocks 256 --learning-rate 0.003 \
     --final-learning-rate 0.0001 --warmup-steps 100 --ema 0.998 --memory-dropout 0.05 --state-dropout 0.05 \
-    --validation-steps 250 --checkpoint-steps 50 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
+    --validation-steps 100 --checkpoint-steps 25 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
