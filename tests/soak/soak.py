@@ -179,7 +179,7 @@ class Soak:
             if time.monotonic() - began > MOST_SECONDS_TO_END:
                 self.failures.append(f"the daemon took {time.monotonic() - began:.0f} s to end on SIGTERM")
         log = self.daemon.log.read_bytes()
-        say(f"log: {len(log)} bytes, {log.count(b'[error]')} errors, {log.count(b'[warning]')} warnings")
+        say(f"log: {len(log)} bytes, {log.count(b' error: ')} errors, {log.count(b' warning: ')} warnings")
         for number, text in enumerate(log.splitlines(), 1):
             if any(marker.encode() in text for marker in self.markers):
                 self.failures.append(f"what a client sent is in line {number} of the log")
