@@ -37,6 +37,7 @@ level::level_enum level_of(ErrorCode code) {
 void Events::document_failed(const DocumentStatus& status) {
   const ErrorCode code = status.error_code.value_or(ErrorCode::kInternal);
   const std::string_view name = error_entry(code).name;
+  if (code == ErrorCode::kJournal) tell(level::err, "journal_error", "commit", status.error);
   std::string text =
       "document " + status.id + " of " + user(status.owner) + " failed (" + std::string(name) + ")";
   // What a plugin says of its failure may quote the document.
@@ -46,6 +47,7 @@ void Events::document_failed(const DocumentStatus& status) {
 
 void Events::refused(const Error& error, std::uint32_t owner) {
   const auto* limit = dynamic_cast<const LimitError*>(&error);
+  if (error.code == ErrorCode::kJournal) tell(level::err, "journal_error", "open", error.what());
   tell(level::warn, "refused", limit != nullptr ? limit->key : error_entry(error.code).name,
        user(owner) + " was refused: " + error.what());
 }

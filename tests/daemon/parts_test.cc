@@ -146,6 +146,13 @@ TEST_F(LoggedEvents, AreAllCountedAndNotAllLogged) {
   EXPECT_THAT(text_.str(), HasSubstr("and 990 more of this kind"));
 }
 
+TEST_F(LoggedEvents, OfTheJournalHaveAKindOfTheirOwn) {
+  events_.document_failed(failed(ErrorCode::kJournal, "the journal (j) could not be used: disk is full"));
+  events_.refused(Error(ErrorCode::kJournal, "the journal (j) could not be used: disk is full"), 1000);
+  EXPECT_EQ(events_.counts().at({"journal_error", "commit"}), 1u);
+  EXPECT_EQ(events_.counts().at({"journal_error", "open"}), 1u);
+}
+
 TEST_F(LoggedEvents, SayNothingThatADocumentMaySay) {
   events_.document_failed(failed(ErrorCode::kPluginFailed, "plugin x: SECRET"));
   EXPECT_THAT(text_.str(), HasSubstr("document d1 of user 1000 failed (plugin_failed)"));
