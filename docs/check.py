@@ -97,6 +97,16 @@ def metrics_that_differ() -> Iterator[str]:
     yield from (f"docs/service.md: metric {name} is not in daemon/metrics.cc" for name in sorted(told - known))
 
 
+def metrics_used_that_are_not_told() -> Iterator[str]:
+    manual = (ROOT / "docs/service.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `((?:unroll|process)_\w+)", manual, re.M))
+    for file in sorted([*(ROOT / "systemd/prometheus").glob("*.rules.yml"), *(ROOT / "systemd/grafana").glob("*.json")]):
+        used = set(re.findall(r"\b(?:unroll|process)_\w+", file.read_text(encoding="utf-8")))
+        for name in sorted(used):
+            if not {name, re.sub(r"_(?:bucket|sum|count)$", "", name)} & told:
+                yield f"{file.relative_to(ROOT)}: metric {name} has no row in docs/service.md"
+
+
 def configuration_that_differs(program: str) -> Iterator[str]:
     described = subprocess.run([program, "--describe-config"], check=True, capture_output=True, encoding="utf-8").stdout
     if described != (ROOT / "docs/configuration.md").read_text(encoding="utf-8"):
@@ -113,7 +123,7 @@ def main() -> int:
             for line, target in links(page):
                 if is_external(target):
                     print(f"{page.relative_to(ROOT)}:{line}: {target}")
-    wrong = [*wrong_links(), *codes_without_advice(), *metrics_that_differ()]
+    wrong = [*wrong_links(), *codes_without_advice(), *metrics_that_differ(), *metrics_used_that_are_not_told()]
     if options.unrolld:
         wrong += configuration_that_differs(options.unrolld)
     for problem in wrong:

@@ -38,8 +38,9 @@ class Readiness : public DaemonCase {
   /// Of a daemon that does not come up.
   static Finished start_and_fail() {
     write_file(*folder_ / "settings.json", settings().dump());
-    return run({program("unrolld").string(), "--config", (*folder_ / "settings.json").string(), "--socket",
-                socket(), "--model", (*folder_ / "model").string(), "--journal", ":memory:"});
+    return run({"/usr/bin/timeout", "120", program("unrolld").string(), "--config",
+                (*folder_ / "settings.json").string(), "--socket", socket(), "--model",
+                (*folder_ / "model").string(), "--journal", ":memory:"});
   }
   static void break_a_default_plugin() { write_file(plugins() / "unroll_anomaly.so", "no library"); }
   static void replace_a_default_plugin() {
