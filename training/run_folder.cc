@@ -6,7 +6,8 @@
 namespace unroll {
 namespace fs = std::filesystem;
 
-RunFolder::RunFolder(const fs::path& out) : out_(out) {
+RunFolder::RunFolder(const fs::path& out, bool leads) : out_(out), leads_(leads) {
+  if (!leads) return;
   fs::create_directories(trainer());
   const auto file = trainer() / "lock";
   if (!std::ofstream(file, std::ios::app)) throw std::runtime_error("cannot write " + file.string());
@@ -33,6 +34,7 @@ TokenFile RunFolder::open_tokens(const fs::path& source, const fs::path& vocabul
                                  const TrainCallbacks& callbacks) const {
   if (is_token_file(source)) return TokenFile(source, vocabulary);
   const auto file = trainer() / name;
+  if (!leads_) return TokenFile(file, vocabulary);
   if (resumes() && is_token_file(file)) {
     TokenFile tokens(file, vocabulary);
     if (tokens.source() == fs::absolute(source).lexically_normal()) return tokens;

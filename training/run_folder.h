@@ -14,8 +14,9 @@ namespace unroll {
 class RunFolder {
  public:
   /// Makes the folder where it is none, and keeps others out while this lives: two runs in one folder would
-  /// destroy both. Removes what a killed run left half written. Throws std::runtime_error.
-  explicit RunFolder(const std::filesystem::path& out);
+  /// destroy both. Removes what a killed run left half written. Throws std::runtime_error. Of the processes
+  /// that share a run one `leads` and does all that; the others read what it has made.
+  RunFolder(const std::filesystem::path& out, bool leads);
 
   std::filesystem::path trainer() const { return out_ / "trainer"; }
   std::filesystem::path state_file() const { return trainer() / "checkpoint.safetensors"; }
@@ -30,6 +31,7 @@ class RunFolder {
   void remove_half_written() const;
 
   std::filesystem::path out_;
+  bool leads_;
   boost::interprocess::file_lock lock_;
 };
 

@@ -23,8 +23,10 @@
 #include "training/run_folder.h"
 #include "training/run_options.h"
 #include "training/schedule.h"
+#include "training/shared_recurrence.h"
 #include "training/trainer_state.h"
 #include "training/validation.h"
+#include "training/worker_group.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -56,7 +58,7 @@ class Trainer {
  public:
   Trainer(const TrainOptions& options, const TrainCallbacks& callbacks, const RunFolder& folder,
           const std::vector<TokenDocument>& documents, std::unique_ptr<Validation> validation,
-          TrainerState state)
+          TrainerState state, WorkerGroup* group)
       : options_(options),
         callbacks_(callbacks),
         folder_(folder),
@@ -64,15 +66,19 @@ class Trainer {
                options.config.ignore_index, options.seed),
         validation_(std::move(validation)),
         state_(std::move(state)),
-        curve_(folder.trainer(), state_.step) {
+        group_(group),
+        own_lanes_(options.lanes / (group ? group->size() : 1)),
+        first_lane_(group ? group->rank() * own_lanes_ : 0) {
+    if (leads()) curve_.emplace(folder.trainer(), state_.step);
+    if (group_) state_.recurrence = lanes_of(state_.recurrence, first_lane_, own_lanes_);
     for (auto& [name, tensor] : state_.parameters) {
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
     }
     optimizer_.emplace(state_.parameters, options.weight_decay, optimizer_kind(options.optimizer),
                        options.dtype == "bf16");
     if (FastStep::computes(options.config, state_.parameters, options.dtype))
-      fast_ = FastStep::make(options.config, state_.parameters, options.lanes, options.dtype,
-                             at::get_num_threads());
+      fast_ =
+          FastStep::make(options.config, state_.parameters, own_lanes_, options.dtype, at::get_num_threads());
     if (!state_.lanes.is_null()) {
       lanes_.restore(state_.lanes);
       optimizer_->restore(state_.moments, state_.step);
@@ -85,21 +91,27 @@ class Trainer {
     if (validation_ && !state_.validation.first) {
       const auto loss = validate();
       state_.validation.first = loss;
-      if (state_.step == 0) curve_.add({0, 0, {}, 0, loss});
+      if (state_.step == 0 && curve_) curve_->add({0, 0, {}, 0, loss});
     }
     for (bool go_on = true; go_on && state_.step < options_.steps && !out_of_patience();) {
       auto report = step();
       const bool last = state_.step == options_.steps;
       if (validation_ && (last || state_.step % options_.validation_steps == 0))
         report.validation_loss = validate();
-      curve_.add({report.step, report.tokens, report.loss, report.learning_rate, report.validation_loss});
-      go_on = callbacks_.step(report);
+      if (curve_)
+        curve_->add({report.step, report.tokens, report.loss, report.learning_rate, report.validation_loss});
+      go_on = agreed(!leads() || callbacks_.step(report));
       if (!go_on || last || out_of_patience() || state_.step % options_.checkpoint_steps == 0) save();
     }
+    if (group_) group_->barrier();  // the others' way to each other goes with the leader
     return result();
   }
 
  private:
+  bool leads() const { return !group_ || group_->leads(); }
+  /// The leader's word for all.
+  bool agreed(bool value) { return group_ ? group_->broadcast(value ? 1 : 0) > 0 : value; }
+
   bool out_of_patience() const {
     return options_.patience > 0 && state_.validation.worse >= options_.patience;
   }
@@ -119,6 +131,7 @@ class Trainer {
     std::int64_t tokens = 0;
   };
 
+  /// The lanes of this process; tokens count in all.
   TrainingBlocks take_blocks() {
     const std::vector<std::int64_t> shape{options_.lanes, options_.config.block_width};
     TrainingBlocks blocks;
@@ -129,6 +142,8 @@ class Trainer {
       blocks.begins.push_back(at::empty({options_.lanes}, at::kBool));
       std::ranges::copy(block.begins, blocks.begins.back().mutable_data_ptr<bool>());
       blocks.tokens += (blocks.targets.back() != options_.config.ignore_index).sum().item<std::int64_t>();
+      for (auto* tensors : {&blocks.inputs, &blocks.targets, &blocks.begins})
+        tensors->back() = tensors->back().narrow(0, first_lane_, own_lanes_).contiguous();
     }
     return blocks;
   }
@@ -141,7 +156,19 @@ class Trainer {
         fast_ ? fast_->pass(blocks, 1.0 / static_cast<double>(blocks.tokens * options_.accumulate),
                             options_.memory_replay, state_.recurrence)
               : autograd(blocks);
-    return {nats / static_cast<double>(blocks.tokens), blocks.tokens};
+    return {(group_ ? group_->sum(nats) : nats) / static_cast<double>(blocks.tokens), blocks.tokens};
+  }
+
+  /// Gradients of all processes.
+  void share_gradients() {
+    std::vector<at::Tensor> gradients;
+    for (auto& [name, tensor] : state_.parameters) {
+      if (!BlockRecurrentTransformer::is_trainable(name)) continue;
+      auto& gradient = tensor.mutable_grad();
+      gradient = gradient.defined() ? gradient.contiguous() : at::zeros_like(tensor.detach());
+      gradients.push_back(gradient);
+    }
+    group_->sum(gradients);
   }
 
   /// The definition, for options that have no fast form, or a CPU that has none.
@@ -149,7 +176,7 @@ class Trainer {
     const BlockRecurrentTransformer model(options_.config,
                                           cast_for_products(state_.parameters, options_.dtype));
     const auto before_block = [&](std::size_t index, Recurrence& recurrence) {
-      recurrence.forget(blocks.begins[index], model.initial_states(options_.lanes));
+      recurrence.forget(blocks.begins[index], model.initial_states(own_lanes_));
     };
     double nats = 0;
     const auto loss_of = [&](std::size_t index, const at::Tensor& hidden, const at::Tensor& compression) {
@@ -159,7 +186,9 @@ class Trainer {
       nats += sum.item<double>();
       const auto loss = sum / (blocks.tokens * options_.accumulate);
       if (!compression.defined()) return loss;
-      const auto share = options_.compression_loss / (options_.blocks_per_step * options_.accumulate);
+      const auto processes = group_ ? group_->size() : 1;
+      const auto share =
+          options_.compression_loss / (options_.blocks_per_step * options_.accumulate * processes);
       return loss + compression * share;
     };
     const auto backward = options_.memory_replay ? replay_backward : plain_backward;
@@ -187,6 +216,7 @@ class Trainer {
       for (const auto& [name, gradient] : fast_->gradients())
         state_.parameters.at(name).mutable_grad() = gradient;
     }
+    if (group_) share_gradients();
     optimizer_->step(report.learning_rate, options_.clip_norm);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     state_.tokens += tokens;
@@ -203,7 +233,8 @@ class Trainer {
 
   /// A new best is the model from now on.
   double validate() {
-    const auto loss = validation_->loss(weights());
+    auto loss = leads() ? validation_->loss(weights()) : 0;
+    if (group_) loss = group_->broadcast(loss);
     auto& record = state_.validation;
     if (!record.best || loss < *record.best) {
       record.best = loss;
@@ -217,6 +248,7 @@ class Trainer {
   }
 
   void save_model() const {
+    if (!leads()) return;
     save_checkpoint(options_.out, options_.config, weights(), options_.save_dtype);
     fs::copy_file(options_.vocabulary, options_.out / "tokenizer.model",
                   fs::copy_options::overwrite_existing);
@@ -224,8 +256,15 @@ class Trainer {
 
   /// The state comes last: whatever a crash leaves half done before it is done again.
   void save() {
+    const auto own = state_.recurrence;
+    if (group_) state_.recurrence = gather_lanes(*group_, own);
+    if (leads()) write_state();
+    state_.recurrence = own;
+  }
+
+  void write_state() {
     if (!validation_) save_model();
-    curve_.draw(fs::absolute(options_.out).lexically_normal().filename().string(), options_.steps);
+    curve_->draw(fs::absolute(options_.out).lexically_normal().filename().string(), options_.steps);
     state_.lanes = lanes_.position();
     state_.moments = optimizer_->moments();
     if (average_) state_.average = average_->weights();
@@ -236,6 +275,7 @@ class Trainer {
     TrainResult result;
     result.step = state_.step;
     result.steps = options_.steps;
+    if (!leads()) return result;  // one process tells the user
     result.ended_early = out_of_patience();
     if (validation_) {
       result.first_bits_per_byte = validation_->bits_per_byte(*state_.validation.first);
@@ -251,7 +291,9 @@ class Trainer {
   Lanes lanes_;
   std::unique_ptr<Validation> validation_;
   TrainerState state_;
-  LossCurve curve_;
+  WorkerGroup* group_;              // null: this process is alone
+  int own_lanes_, first_lane_;      // of this process
+  std::optional<LossCurve> curve_;  // the leader's
   std::unique_ptr<FastStep> fast_;  // null: autograd
   std::optional<Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
@@ -278,10 +320,20 @@ void check(const TrainOptions& options) {
 }
 
 /// A run goes on in the numbers that it began with.
-std::string choose_dtype(const nlohmann::json& record) {
+std::string choose_dtype(const nlohmann::json& record, WorkerGroup* group) {
   const auto recorded = recorded_dtype(record);
   if (!recorded.empty()) return recorded;
-  return fastest_arithmetic(arithmetic_speeds({}), false) == Arithmetic::kBf16 ? "bf16" : "fp32";
+  const bool bf16 = fastest_arithmetic(arithmetic_speeds({}), false) == Arithmetic::kBf16;
+  return (group ? group->broadcast(bf16 ? 1 : 0) > 0 : bf16) ? "bf16" : "fp32";
+}
+
+/// What a run of several processes cannot do.
+void check_shared(const TrainOptions& options, int processes) {
+  if (options.lanes % processes != 0)
+    throw std::runtime_error("--lanes " + std::to_string(options.lanes) + " cannot be shared by " +
+                             std::to_string(processes) + " processes; take a multiple of their number");
+  if (options.config.routed_memory_layer > 0)
+    throw std::runtime_error("a model with routed memory trains in one process alone; unset MASTER_ADDR");
 }
 
 }  // namespace
@@ -289,20 +341,26 @@ std::string choose_dtype(const nlohmann::json& record) {
 TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   check(options);
   if (options.threads > 0) at::set_num_threads(options.threads);
-  const RunFolder folder(options.out);
+  const auto group = WorkerGroup::from_environment();
+  if (group) check_shared(options, group->size());
+  // The leader makes the folder and reads the text; then the others find it there.
+  const bool leads = !group || group->leads();
+  if (!leads) group->barrier();
+  const RunFolder folder(options.out, leads);
   const auto open = [&](const fs::path& source, const char* name) {
     return folder.open_tokens(source, options.vocabulary, name, callbacks);
   };
   const auto data = open(options.data, "data.tokens");
   std::optional<TokenFile> validation_file;
   if (!options.validation.empty()) validation_file = open(options.validation, "validation.tokens");
+  if (group && leads) group->barrier();
   if (options.steps == 0) options.steps = fine_tuning_steps(options, data.tokens());
 
   auto state = folder.resumes() ? resume(options, folder.state_file()) : begin(options);
-  if (options.dtype == "auto") options.dtype = choose_dtype(state.options);
+  if (options.dtype == "auto") options.dtype = choose_dtype(state.options, group.get());
   const auto record = record_of(options, data.hash(), validation_file ? validation_file->hash() : "");
   const auto changed = check_record(options, state.options, record);
-  if (!changed.empty() && callbacks.note) callbacks.note(changed);
+  if (leads && !changed.empty() && callbacks.note) callbacks.note(changed);
   state.options = record;
 
   auto parts = hold_out(data.documents(), options.hold_out);
@@ -312,7 +370,9 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
     validation = std::make_unique<Validation>(parts.validation, *Vocabulary::load(options.vocabulary),
                                               options.config, options.dtype);
   }
-  return Trainer(options, callbacks, folder, parts.training, std::move(validation), std::move(state)).run();
+  return Trainer(options, callbacks, folder, parts.training, std::move(validation), std::move(state),
+                 group.get())
+      .run();
 }
 
 }  // namespace unroll

@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include "tests/model/testing.h"
 #include "training/memory_replay.h"
+#include "training/optimizer.h"
 
 namespace unroll {
 namespace {
@@ -18,6 +20,7 @@ constexpr std::int64_t kAccumulate = 2;
 class FastStepGradients : public testing::TestWithParam<nlohmann::json> {
  protected:
   FastStepGradients() {
+    at::set_num_threads(1);
     at::manual_seed(9);
     parameters = random_parameters(config);
     for (auto& [name, tensor] : parameters) {
@@ -135,6 +138,40 @@ INSTANTIATE_TEST_SUITE_P(
                                    {"memory_blocks", 2},
                                    {"num_tokens", 1100}}),
     option_name);
+
+/// Trained side by side on the same text, the two stay together.
+class FastStepTraining : public FastStepGradients {};
+
+TEST_P(FastStepTraining, TracksAutogradForFiftySteps) {
+  constexpr double kRate = 3e-3;
+  auto others = parameters;
+  for (auto& [name, tensor] : others)
+    tensor = tensor.detach().clone().set_requires_grad(BlockRecurrentTransformer::is_trainable(name));
+  const auto fast = FastStep::make(config, parameters, kLanes, "fp32", 2);
+  Optimizer optimizer(parameters, 0.1), other(others, 0.1);
+  Recurrence carried, expected;
+  const auto blocks = take_blocks({{0, 0, 0}, {0, 1, 0}, {0, 0, 0}, {0, 0, 1}});
+  const auto weight = 1.0 / static_cast<double>(blocks.tokens);
+  double first = 0, last = 0;
+  for (int step = 0; step < 50; ++step) {
+    fast->clear_gradients();
+    fast->refresh();
+    last = fast->pass(blocks, weight, false, carried) * weight;
+    for (const auto& [name, gradient] : fast->gradients()) parameters.at(name).mutable_grad() = gradient;
+    optimizer.step(kRate, 1);
+    std::swap(parameters, others);
+    const auto by_definition = autograd(blocks, weight, expected) * weight;
+    std::swap(parameters, others);
+    other.step(kRate, 1);
+    ASSERT_NEAR(last, by_definition, 1e-4) << step;
+    if (step == 0) first = last;
+  }
+  EXPECT_LT(last, 0.8 * first);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, FastStepTraining,
+                         testing::Values(nlohmann::json::object(), nlohmann::json{{"state_gate", "lstm"}}),
+                         option_name);
 
 TEST(FastStep, LeavesToAutogradWhatItHasNoFormFor) {
   for (const auto& option :

@@ -1,11 +1,18 @@
 // `unroll train` and `unroll prepare` as a user runs them: killed and started again, from prepared tokens, to
 // fit a model.
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <sstream>
 #include <thread>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/client/fixture.h"
 #include "tests/training/fixture.h"
@@ -193,6 +200,100 @@ TEST_F(Train, WhatIsMissingIsSaid) {
   }()));
   EXPECT_EQ(patient.exit_code, 1);
   EXPECT_THAT(patient.err, HasSubstr("--hold-out"));
+}
+
+/// As torchrun or a shell starts them.
+class TrainTogether : public Train {
+ protected:
+  std::map<std::string, std::string> environment(int rank, int size) const {
+    return {{"RANK", std::to_string(rank)},
+            {"WORLD_SIZE", std::to_string(size)},
+            {"MASTER_ADDR", "127.0.0.1"},
+            {"MASTER_PORT", std::to_string(port)}};
+  }
+  fs::path log(int rank) const { return folder / ("log-" + std::to_string(rank)); }
+  std::vector<std::unique_ptr<Process>> start(const std::vector<std::string>& arguments, int size) const {
+    std::vector<std::unique_ptr<Process>> all;
+    for (int rank = 0; rank < size; ++rank) fs::remove(log(rank));
+    for (int rank = 0; rank < size; ++rank)
+      all.push_back(std::make_unique<Process>(arguments, log(rank), environment(rank, size)));
+    return all;
+  }
+  static int wait(Process& process) {
+    while (process.running()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return process.stop(0);
+  }
+  void run_together(const std::vector<std::string>& arguments, int size) const {
+    const auto all = start(arguments, size);
+    for (int rank = 0; rank < size; ++rank)
+      EXPECT_EQ(wait(*all[static_cast<std::size_t>(rank)]), 0) << read_file(log(rank));
+  }
+  std::vector<std::string> short_run() const {
+    auto arguments = fresh("data");
+    for (const char* more :
+         {"--steps", "14", "--warmup-steps", "3", "--lanes", "4", "--memory-dropout", "0.2", "--accumulate",
+          "2", "--hold-out", "0.2", "--validation-steps", "5", "--dtype", "fp32", "--seed", "3"})
+      arguments.emplace_back(more);
+    return arguments;
+  }
+  /// Each step's loss, and the validation's.
+  std::vector<double> losses(const std::string& out) const {
+    std::vector<double> result;
+    std::istringstream curve(output(out, "trainer/loss.csv"));
+    std::string line;
+    std::getline(curve, line);
+    while (std::getline(curve, line)) {
+      std::istringstream fields(line);
+      for (std::string field; std::getline(fields, field, ',');)
+        if (!field.empty()) result.push_back(std::stod(field));
+    }
+    return result;
+  }
+  static int free_port() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ::bind(socket, reinterpret_cast<sockaddr*>(&address), size);
+    ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
+    ::close(socket);
+    return ntohs(address.sin_port);
+  }
+  const int port = free_port();
+};
+
+TEST_F(TrainTogether, TwoProcessesDoWhatOneDoesAndGoOnExactlyAfterAKill) {
+  const auto arguments = short_run();
+  ASSERT_EQ(run(train("alone", arguments)).exit_code, 0);
+  run_together(train("two", arguments), 2);
+  const auto alone = losses("alone"), two = losses("two");
+  ASSERT_EQ(alone.size(), two.size());
+  ASSERT_GT(alone.size(), 14u * 4);
+  for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(two[i], alone[i], 1e-4) << i;
+  EXPECT_EQ(read_file(log(1)).find("step "), std::string::npos) << "one of them reports";
+
+  auto killed = start(train("killed", arguments), 2);
+  while (killed[0]->running() && read_file(log(0)).find("step 6 ") == std::string::npos)
+    std::this_thread::yield();
+  killed[0]->stop(SIGKILL);
+  EXPECT_NE(wait(*killed[1]), 0);
+  EXPECT_THAT(read_file(log(1)), HasSubstr("lost the other training processes"));
+  run_together(train("killed", arguments), 2);
+  for (const auto* file : {"trainer/checkpoint.safetensors", "trainer/loss.csv", "model.safetensors"}) {
+    EXPECT_FALSE(output("two", file).empty()) << file;
+    EXPECT_TRUE(output("two", file) == output("killed", file)) << file;
+  }
+}
+
+TEST_F(TrainTogether, LanesThatCannotBeSharedAreRefused) {
+  auto arguments = short_run();
+  *std::next(std::ranges::find(arguments, "--lanes")) = "3";
+  const auto all = start(train("out", arguments), 2);
+  for (int rank = 0; rank < 2; ++rank) {
+    EXPECT_EQ(wait(*all[static_cast<std::size_t>(rank)]), 1);
+    EXPECT_THAT(read_file(log(rank)), HasSubstr("--lanes 3 cannot be shared by 2 processes"));
+  }
 }
 
 TEST_F(Train, ThereAndBackWithThePythonPackage) {

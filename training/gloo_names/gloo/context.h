@@ -1,0 +1,33 @@
+// What LibTorch's ProcessGroupGloo.hpp names of Gloo, which is inside libtorch_cpu but whose headers the
+// wheel does not bring. This project passes pointers to these types and calls nothing of them.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gloo {
+
+class Context {
+ public:
+  void setTimeout(std::chrono::milliseconds timeout);
+};
+
+namespace transport {
+class Device;
+class UnboundBuffer;
+}  // namespace transport
+
+namespace rendezvous {
+class Store {
+ public:
+  virtual ~Store();
+  virtual void set(const std::string& key, const std::vector<char>& value) = 0;
+  virtual std::vector<char> get(const std::string& key) = 0;
+  virtual void wait(const std::vector<std::string>& keys) = 0;
+  virtual void wait(const std::vector<std::string>& keys, const std::chrono::milliseconds& timeout) = 0;
+};
+}  // namespace rendezvous
+
+}  // namespace gloo
