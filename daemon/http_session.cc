@@ -160,7 +160,8 @@ void HttpSession::answer_get(const Target& target) {
     const json options = options_of(target, "");
     const Params params("GET /v1/documents", options, {"limit"});
     const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
-    const json list = documents_to_json(context_.engine.list(owner()), limit);
+    const json list = documents_to_json(
+        context_.engine.list({.owner = owner(), .limit = static_cast<std::size_t>(limit)}), limit);
     send(answer_.whole(200, "application/json", dump_json(list) + "\n"));
   } else {
     const std::string fault = path == "/healthz" ? ill_health(context_) : unreadiness(context_);

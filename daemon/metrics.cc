@@ -93,7 +93,7 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
                 stats.memory_bytes);
   metrics.gauge("unroll_documents_in_memory", "Open documents whose state is not put away in the journal.",
                 stats.resident_documents);
-  metrics.counter("unroll_put_aways_total", "States that were put away in the journal.", stats.put_aways);
+  metrics.counter("unroll_put_aways_total", "States that were put away in the journal.", stats.evictions);
 }
 
 void add_events(Metrics& metrics, const Events& events) {

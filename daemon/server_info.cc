@@ -83,7 +83,7 @@ json server_stats(const ServerContext& context) {
           {"buffered_bytes", stats.buffered_bytes},
           {"memory_bytes", stats.memory_bytes},
           {"documents_in_memory", stats.resident_documents},
-          {"put_aways", stats.put_aways},
+          {"put_aways", stats.evictions},
           {"reloads", stats.reloads},
           {"revisions", stats.revisions},
           {"workers_started", workers.started},

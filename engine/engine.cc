@@ -1,15 +1,23 @@
 #include "engine/engine.h"
 
+#include <future>
+#include <memory>
+#include <utility>
+
 #include "engine/engine_core.h"
 
 namespace unroll {
 
 Engine::Engine(Revision revision, EngineOptions options)
-    : core_(std::make_unique<EngineCore>(std::move(revision), std::move(options))),
-      thread_([core = core_.get()] {
-        while (core->wait_for_work()) core->round();
-        core->commit_all();
-      }) {}
+    : Engine([&revision] { return std::move(revision); }, std::move(options)) {}
+
+Engine::Engine(const std::function<Revision()>& load, EngineOptions options)
+    : core_(std::make_unique<EngineCore>(load, std::move(options))), thread_([this] { run(); }) {}
+
+void Engine::run() {
+  while (core_->wait_for_work()) core_->round();
+  core_->commit_all();
+}
 
 Engine::~Engine() {
   core_->stop();
@@ -23,7 +31,19 @@ void Engine::reload(Revision revision) {
   core_->reload(std::move(revision));
 }
 Opened Engine::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener) {
-  return core_->open(std::move(request), std::move(listener));
+  const auto opened = std::make_shared<std::promise<Opened>>();  // shared: set_value() may return after get()
+  open(std::move(request), std::move(listener), [opened](std::exception_ptr failure, const Opened& what) {
+    failure ? opened->set_exception(std::move(failure)) : opened->set_value(what);
+  });
+  return opened->get_future().get();
+}
+void Engine::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
+                  AcceptFunction accepted) {
+  try {
+    core_->open(std::move(request), std::move(listener), accepted);
+  } catch (...) {
+    accepted(std::current_exception(), {});
+  }
 }
 void Engine::append(const DocumentId& id, std::string bytes, std::function<void()> room) {
   core_->append(id, std::move(bytes), std::move(room));
@@ -40,8 +60,8 @@ DocumentStatus Engine::status(const DocumentId& id) const {
 Opened Engine::resume_point(const DocumentId& id) const {
   return core_->resume_point(id);
 }
-std::vector<DocumentStatus> Engine::list(std::optional<std::uint32_t> owner) const {
-  return core_->list(owner);
+std::vector<DocumentStatus> Engine::list(const ListRequest& request) const {
+  return core_->list(request);
 }
 std::vector<Output> Engine::outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const {
   return core_->outputs(id, from, limit);

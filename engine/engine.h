@@ -1,11 +1,12 @@
-// engine/: whose block is next, and what is safely done. Turns documents (bytes arriving in any pieces) into
-// blocks, runs them through the model and the plugins, and commits position, states and outputs together in a
-// journal. One thread of the engine's own runs model, plugins and journal; every public function may be
+// engine/: whose block is next, and what is safely done. FairQueue documents (bytes arriving in any pieces)
+// into blocks, runs them through the model and the plugins, and commits position, states and outputs together
+// in a journal. One thread of the engine's own runs model, plugins and journal; every public function may be
 // called from any thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -25,7 +26,9 @@
 namespace unroll {
 
 using DocumentId = std::string;
-DocumentId random_document_id();  ///< 128 random bits in hex: cannot be guessed by another peer.
+/// 48 bits of time, so that identifiers grow and the journal's index of them is written at its end, and 80
+/// random bits, in hex: it cannot be guessed by another peer.
+DocumentId random_document_id();
 
 struct PluginRequest {
   std::string name;
@@ -48,6 +51,8 @@ struct DocumentRequest {
   /// Kept with the document for whoever feeds it: where its bytes can be read again. Not looked at here.
   std::string source;
   std::optional<DocumentId> resume;  ///< Go on with this document where it was last committed.
+  /// The whole document, if it is at hand: open() appends it, from the resume point on, and ends it.
+  std::optional<std::string> text;
 };
 
 struct Opened {
@@ -55,6 +60,9 @@ struct Opened {
   std::uint64_t resume_bytes = 0;   ///< Append the document's bytes from this offset on; 0 for a new one.
   std::uint64_t next_sequence = 0;  ///< Sequence number of the first output to come.
 };
+
+/// Hears, on the engine's thread or open()'s, what came of opening a document: an exception, or null.
+using AcceptFunction = std::function<void(std::exception_ptr failure, const Opened& opened)>;
 
 struct Output {
   std::uint64_t sequence = 0;  ///< From 0, over all plugins of the document.
@@ -78,6 +86,14 @@ struct DocumentStatus {
   std::optional<ErrorCode> error_code;
   std::string error;   ///< Of a failed document.
   std::string source;  ///< As in the request.
+};
+
+/// Which documents to list.
+struct ListRequest {
+  std::optional<std::uint32_t> owner = {};  ///< Nullopt: everybody's.
+  std::size_t limit = 1000;                 ///< The newest so many,
+  std::optional<DocumentId> before = {};    ///< of those that were opened before this one.
+  bool open_only = false;
 };
 
 /// Hears of one document. Called on the engine's thread: hand over and return, never block. A listener that
@@ -105,11 +121,16 @@ struct EngineOptions {
   /// are put away into the journal until their turn; open() is refused where that is not enough.
   std::uint64_t max_memory_bytes = 4ull << 30;
   std::uint64_t max_memory_bytes_per_owner = 2ull << 30;
-  std::size_t batch = 0;   ///< Blocks of different documents in one launch; 0: as the model likes.
-  int commit_blocks = 16;  ///< Commit after so many blocks of a document, or
-  std::chrono::milliseconds commit_interval{2000};  ///< after so long, whichever comes first.
+  std::size_t batch = 0;  ///< Blocks of different documents in one launch; 0: as the model likes.
+  /// Commit after so many blocks of a document, or after so long, whichever comes first. Its states are
+  /// committed after so many blocks only: fewer are cheaper to read again than states are to write.
+  int commit_blocks = 16;
+  std::chrono::milliseconds commit_interval{2000};
   std::chrono::hours keep_finished{24};      ///< How long outputs of finished documents can be attached to.
   std::chrono::hours keep_waiting{24 * 30};  ///< How long a document that nobody resumes is kept.
+  /// Hears, on the engine's thread, when the journal cannot be written any more (why), and when it can again
+  /// (empty).
+  std::function<void(const std::string& error)> journal_trouble = {};
   // A simulation has its own: what time it is, what a new document is called.
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   std::function<DocumentId()> new_id = random_document_id;
@@ -127,6 +148,8 @@ class Engine {
   /// Throws Error(kJournal) where the journal cannot be opened, Error(kModel) where model and vocabulary do
   /// not belong together.
   Engine(Revision revision, EngineOptions options);
+  /// Opens the journal first, and then calls `load`, which may take its time. Throws what it throws.
+  Engine(const std::function<Revision()>& load, EngineOptions options);
   /// Commits what is open and stops.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -138,8 +161,12 @@ class Engine {
   /// Throws Error(kModel) as the constructor, and nothing has changed.
   void reload(Revision revision);
 
-  /// Throws Error (unknown plugin, bad options, limits, shutting down, unknown or open document to resume).
+  /// Throws Error (unknown plugin, bad options, limits, shutting down, full disk, unknown or open document to
+  /// resume, text shorter than what was read). Waits until the document is in the journal.
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
+  /// The same, and does not wait: `accepted` is called with what came of it. If the journal refuses the
+  /// document, the listener hears on_failed, too.
+  void open(DocumentRequest request, std::shared_ptr<DocumentListener> listener, AcceptFunction accepted);
   /// Takes the next bytes. `room` is called once (on any thread) when more may come: that is the
   /// backpressure. Throws Error (unknown, ended, over the limit on a document's bytes: which fails the
   /// document, too).
@@ -152,8 +179,7 @@ class Engine {
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
   /// Where a document that waits to be resumed goes on. Throws Error (unknown, open here, ended).
   Opened resume_point(const DocumentId& id) const;
-  std::vector<DocumentStatus> list(
-      std::optional<std::uint32_t> owner) const;  ///< Newest first; nullopt: everybody's.
+  std::vector<DocumentStatus> list(const ListRequest& request) const;  ///< Newest first.
   /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
   /// Replays outputs from `from` on to the listener, then goes on live. An earlier listener hears on_failed
@@ -165,6 +191,8 @@ class Engine {
   bool drain(std::chrono::milliseconds time);
 
  private:
+  void run();
+
   std::unique_ptr<class EngineCore> core_;
   std::thread thread_;
 };

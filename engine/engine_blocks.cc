@@ -10,25 +10,38 @@ namespace {
 constexpr std::chrono::milliseconds kProgressInterval{250};
 /// Plugins that have not answered after so long are asked again later, and other documents go on.
 constexpr std::chrono::milliseconds kPluginPatience{20};
-constexpr std::chrono::milliseconds kLookInterval{2};
+constexpr std::chrono::milliseconds kPollInterval{2};
 
 }  // namespace
 
-/// Takes back what was put away, where it was. False: it failed.
+/// Takes one step of the document's work; a step that throws fails the document. False: it failed.
+template <class Step>
+bool EngineCore::attempt(OpenDocument& document, ErrorCode otherwise, Step step) {
+  const auto text = [&](const std::exception& error) {
+    return "document " + document.status.id + ": " + error.what();
+  };
+  try {
+    step();
+    return true;
+  } catch (const Error& error) {
+    fail(document, Error(error.code, text(error)));
+  } catch (const std::exception& error) {
+    fail(document, Error(otherwise, text(error)));
+  }
+  return false;
+}
+
+/// Restores what was evicted. False: it failed.
 bool EngineCore::make_resident(OpenDocument& document) {
-  if (document.reading->is_resident()) {
-    resident_.splice(resident_.end(), resident_, document.use);
+  if (document.residence) {
+    resident_.use(document.residence);
     return true;
   }
-  document.use = resident_.insert(resident_.end(), &document);
-  try {
-    document.reading->take_back(journal_.resume_point(document.status.id), *document.revision->model);
-  } catch (const Error& error) {
-    fail(document, Error(error.code, "document " + document.status.id + ": " + error.what()));
-    return false;
-  }
-  charge_resident(document);
-  return true;
+  return attempt(document, ErrorCode::kInternal, [&] {
+    document.reader->restore(journal_.resume_point(document.status.id), *document.revision->model);
+    document.residence = resident_.add(document, document.status.owner);
+    charge_resident(document);
+  });
 }
 
 void EngineCore::read_blocks(Documents batch) {
@@ -49,28 +62,24 @@ void EngineCore::read_blocks_of(const Revision& revision, const Documents& batch
   auto outputs = run_model(*revision.model, batch, inputs);
   if (outputs.empty()) return;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    call_plugins(*batch[i], [&](Reading& reading) { reading.begin_block(std::move(outputs[i])); });
+    call_plugins(*batch[i], [&](DocumentReader& reader) { reader.begin_block(std::move(outputs[i])); });
   }
 }
 
 /// Most answer at once; for the others the documents that come after do not wait.
 template <class Begin>
 void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
-  turns_.remove(document);
+  queue_.remove(document);
   bool answered = false;
   double seconds = 0;
-  try {
+  const bool begun = attempt(document, ErrorCode::kPluginFailed, [&] {
     const Stopwatch watch(seconds);
-    begin(*document.reading);
-    answered = document.reading->wait(called_.empty() ? kPluginPatience : std::chrono::milliseconds(0));
-  } catch (const Error& error) {
-    fail(document, Error(error.code, "document " + document.status.id + ": " + error.what()));
-    return;
-  } catch (const std::exception& error) {
-    fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
-    return;
-  }
-  document.is_called = true;
+    begin(*document.reader);
+    answered =
+        document.reader->wait(awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0));
+  });
+  if (!begun) return;
+  document.awaiting_plugins = true;
   {
     const std::lock_guard lock(mutex_);
     stats_.plugin_seconds += seconds;
@@ -78,90 +87,92 @@ void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
   if (answered) {
     end_call(document);
   } else {
-    called_.push_back(&document);
-    charge_resident(document);  // it holds the state behind the block, too
-    look_at_ = options.now() + kLookInterval;
+    awaiting_plugins_.push_back(&document);
+    charge_resident(document);  // it holds the state after the block, too
+    poll_at_ = options.now() + kPollInterval;
   }
 }
 
-/// Empty where the model failed, and the documents with it.
+/// Empty if the model failed, and the documents with it.
 std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Documents& batch,
                                                std::vector<BlockInput>& inputs) {
   const auto width = static_cast<std::size_t>(model.info().block_width);
-  for (auto* document : batch) inputs.push_back(document->reading->next_block(width));
+  for (auto* document : batch) inputs.push_back(document->reader->next_block(width));
   std::vector<BlockOutput> outputs;
+  std::string failure;
   const auto began = std::chrono::steady_clock::now();
   double seconds = 0;
   try {
     const Stopwatch watch(seconds);
     outputs = model.run(inputs);
   } catch (const std::exception& error) {
-    for (auto* document : batch) {
-      fail(*document, Error(ErrorCode::kModel, "document " + document->status.id +
-                                                   ": the model failed on block: " + error.what()));
+    failure = error.what();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stats_.model_seconds += seconds;
+    stats_.block.add(seconds, batch.size());
+    for (const auto* document : batch) {
+      stats_.queue_wait.add(std::chrono::duration<double>(began - document->queued_since).count());
     }
   }
-  const std::lock_guard lock(mutex_);
-  stats_.model_seconds += seconds;
-  stats_.block.add(seconds, batch.size());
-  for (const auto* document : batch) {
-    stats_.queue_wait.add(std::chrono::duration<double>(began - document->in_line).count());
+  if (!outputs.empty()) return outputs;
+  for (auto* document : batch) {  // which are gone after this
+    fail(*document, Error(ErrorCode::kModel,
+                          "document " + document->status.id + ": the model failed on block: " + failure));
   }
   return outputs;
 }
 
-void EngineCore::serve_called() {
-  if (called_.empty() || options.now() < look_at_) return;
-  look_at_ = options.now() + kLookInterval;
+/// True if some have answered.
+bool EngineCore::poll_plugins() {
+  if (awaiting_plugins_.empty() || options.now() < poll_at_) return false;
+  poll_at_ = options.now() + kPollInterval;
   Documents answered;
-  std::erase_if(called_, [&](auto* document) {
-    const bool has = document->reading->wait(std::chrono::milliseconds(0));
+  std::erase_if(awaiting_plugins_, [&](auto* document) {
+    const bool has = document->reader->wait(std::chrono::milliseconds(0));
     if (has) answered.push_back(document);
     return has;
   });
   for (auto* document : answered) end_call(*document);
+  return !answered.empty();
 }
 
 void EngineCore::end_call(OpenDocument& document) {
-  auto& reading = *document.reading;
-  const auto tokens_before = reading.tokens(), bytes_before = reading.bytes();
-  const bool is_last = reading.is_exhausted();
-  document.is_called = false;
+  auto& reader = *document.reader;
+  const auto tokens_before = reader.tokens(), bytes_before = reader.bytes();
+  const bool is_last = reader.is_exhausted();
+  document.awaiting_plugins = false;
   double seconds = 0;
-  try {
+  const bool ended = attempt(document, ErrorCode::kPluginFailed, [&] {
     const Stopwatch watch(seconds);
-    reading.end_call();
-  } catch (const std::exception& error) {
-    fail(document, Error(ErrorCode::kPluginFailed, "document " + document.status.id + ": " + error.what()));
-    return;
-  }
+    reader.end_call();
+  });
+  if (!ended) return;
   {
     const std::lock_guard lock(mutex_);
     stats_.plugin_seconds += seconds;
     stats_.blocks += is_last ? 0 : 1;
-    stats_.tokens += reading.tokens() - tokens_before;
-    stats_.bytes += reading.bytes() - bytes_before;
+    stats_.tokens += reader.tokens() - tokens_before;
+    stats_.bytes += reader.bytes() - bytes_before;
     update_status(document);
     if (is_last) document.status.phase = DocumentPhase::kDone;
   }
   if (is_last) {
-    finished_.push_back(&document);
+    schedule_.add_ended(document);
   } else {
-    behind_block(document);
+    after_block(document);
   }
 }
 
-void EngineCore::behind_block(OpenDocument& document) {
+void EngineCore::after_block(OpenDocument& document) {
   ++document.blocks_since_commit;
-  dirty_.insert(&document);
+  ++document.blocks_since_point;
   charge_resident(document);
-  if (document.flush_at) {
-    // Its reader waits for just this: the next commit is due.
-    stop_flush_timer(document);
-    document.blocks_since_commit = options.commit_blocks;
-  }
+  schedule_.add_read(document, document.flush_at.has_value());
+  stop_flush_timer(document);
   report_progress(document);
-  get_in_line(document);
+  enqueue(document);
 }
 
 void EngineCore::report_progress(OpenDocument& document) {
@@ -180,15 +191,17 @@ void EngineCore::report_progress(OpenDocument& document) {
 
 /// As many as memory has room for; the others in the next round.
 void EngineCore::finish_exhausted() {
-  while (!exhausted_.empty()) {
+  bool took_memory = !awaiting_plugins_.empty();
+  while (!exhausted_.empty() && !(took_memory && usage_.over_memory())) {
     auto& document = **exhausted_.begin();
+    exhausted_.erase(&document);
     {
       const std::lock_guard lock(mutex_);
-      if (usage_.over_memory() && !(called_.empty() && finished_.empty())) return;
-      exhausted_.erase(&document);
       if (document.cancelled) continue;  // the next round fails it
     }
-    if (make_resident(document)) call_plugins(document, [](Reading& reading) { reading.begin_finish(); });
+    if (make_resident(document))
+      call_plugins(document, [](DocumentReader& reader) { reader.begin_finish(); });
+    took_memory = true;
   }
 }
 

@@ -1,32 +1,37 @@
-// What is safely done: commits, and what follows from them - listeners are told, documents end, states are
-// put away. Everything here is done by the engine's thread.
+// Commits, and what follows from them: outputs are delivered, documents end, states are evicted. Everything
+// here is done by the engine's thread.
 #include <algorithm>
 
 #include "engine/engine_core.h"
 
 namespace unroll {
+namespace {
 
-/// With mutex_ held. `outputs` counts committed ones only: tell() moves it.
+constexpr std::chrono::seconds kForgetOften{1}, kForgetSeldom{60};
+constexpr std::size_t kForgetAtOnce = 500;
+
+}  // namespace
+
+/// With mutex_ held. `outputs` counts committed ones only: deliver() moves it.
 void EngineCore::update_status(OpenDocument& document) {
   auto& status = document.status;
-  status.bytes = document.reading->bytes();
-  status.tokens = document.reading->tokens();
+  status.bytes = document.reader->bytes();
+  status.tokens = document.reader->tokens();
   const std::chrono::duration<double> time = options.now() - document.started;
   status.tokens_per_second =
       time.count() > 0 ? static_cast<double>(status.tokens - document.tokens_before) / time.count() : 0;
 }
 
-/// What was done up to the last whole block is committed with the failure, so that it can be resumed where
-/// that helps.
+/// What was done up to the last whole block is committed with the failure, so that it can be resumed if that
+/// helps.
 void EngineCore::fail(OpenDocument& document, const Error& error) {
   {
     const std::lock_guard lock(mutex_);
     if (document.status.phase != DocumentPhase::kOpen) return;
   }
-  if (document.is_called) {
+  if (document.awaiting_plugins) {
     // Its plugins are between two states: it ends as it was committed last.
-    document.reading->roll_back();
-    dirty_.erase(&document);
+    document.reader->roll_back();
     const std::lock_guard lock(mutex_);
     update_status(document);
   }
@@ -41,33 +46,36 @@ void EngineCore::mark_failed(OpenDocument& document, const Error& error) {
   document.status.error = error.what();
 }
 
-void EngineCore::commit_due() {
-  const bool due = !dirty_.empty() && (options.now() - last_commit_of_all_ >= options.commit_interval ||
-                                       std::ranges::any_of(dirty_, [&](const auto* document) {
-                                         return !document->is_called &&
-                                                document->blocks_since_commit >= options.commit_blocks;
-                                       }));
-  if (due) commit_all();
+/// No document has a block that could be read now.
+bool EngineCore::is_idle() const {
+  return queue_.empty() && exhausted_.empty();
 }
 
-/// Those whose plugins are being called are committed when they have answered.
-void EngineCore::commit_all() {
-  Documents documents;
-  std::ranges::copy_if(dirty_, std::back_inserter(documents),
-                       [](const auto* document) { return !document->is_called; });
+void EngineCore::commit_due() {
+  const auto documents = schedule_.due(is_idle());
   commit(documents);
-  last_commit_of_all_ = options.now();
+  if (documents.empty() && !schedule_.blocked()) {
+    const std::lock_guard lock(mutex_);  // nothing is left to try with: the next document does
+    disk_is_full_.clear();
+  }
+}
+
+void EngineCore::commit_all() {
+  commit(schedule_.everything());
 }
 
 /// What a document adds to the journal. A plugin that cannot save its state fails its document here.
-Commit EngineCore::make_commit(OpenDocument& document) {
-  const auto& reading = *document.reading;
+Commit EngineCore::make_commit(OpenDocument& document, Points points) {
+  auto& reader = *document.reader;
   Commit commit;
+  commit.opening = document.opening;
   if (journal_.durable() && can_resume(document.status)) {
     commit.resume = Commit::Resume::kKeep;
-    if (dirty_.contains(&document)) {
+    const bool due = points == Points::kAll || document.flush_after ||
+                     document.blocks_since_point >= options.commit_blocks;
+    if (due && !reader.point_is_current()) {
       try {
-        commit.point = reading.resume_point();
+        commit.point = reader.resume_point();
         commit.resume = Commit::Resume::kNew;
         charge_resident(document);
       } catch (const std::exception& error) {
@@ -76,52 +84,93 @@ Commit EngineCore::make_commit(OpenDocument& document) {
       }
     }
   }
-  commit.outputs = reading.uncommitted();
+  commit.outputs = reader.uncommitted();
   commit.status = document.status;
-  commit.status.outputs = reading.sequence();
-  if (document.keep_outputs && *document.keep_outputs < reading.sequence()) {
-    commit.forget_before = reading.sequence() - *document.keep_outputs;
+  commit.status.outputs = reader.sequence();
+  if (document.keep_outputs && *document.keep_outputs < reader.sequence()) {
+    commit.forget_before = reader.sequence() - *document.keep_outputs;
   }
   return commit;
 }
 
-void EngineCore::commit(const Documents& documents) {
+void EngineCore::commit(const Documents& documents, Points points) {
   if (documents.empty()) return;
   double seconds = 0;
+  std::vector<Commit> commits;
   std::optional<Error> failure;
+  bool disk_is_full = false;
   try {
     const Stopwatch watch(seconds);
-    std::vector<Commit> commits;
-    for (auto* document : documents) commits.push_back(make_commit(*document));
+    for (auto* document : documents) commits.push_back(make_commit(*document, points));
     journal_.commit(commits);
+    schedule_.disk_has_room();
+  } catch (const NoRoomError& error) {
+    failure = error;
+    disk_is_full = true;
+    schedule_.disk_is_full();
   } catch (const Error& error) {
     failure = error;
   }
   {
     const std::lock_guard lock(mutex_);  // before anybody hears of it
-    ++stats_.commits;
+    ++(failure ? stats_.journal_errors : stats_.commits);
+    stats_.journal_blocked = disk_is_full;
+    disk_is_full_ = disk_is_full ? failure->what() : "";
     stats_.journal_seconds += seconds;
     stats_.commit.add(seconds);
   }
-  for (auto* document : documents) {
-    document->blocks_since_commit = 0;
-    dirty_.erase(document);
+  report_journal(failure ? failure->what() : "");
+  for (std::size_t i = 0; i < documents.size(); ++i) {
     if (failure) {
-      mark_failed(*document,
-                  Error(failure->code, "document " + document->status.id + ": " + failure->what()));
+      after_failed_commit(*documents[i], *failure, disk_is_full);
     } else {
-      document->reading->committed();
-      tell(*document, document->reading->take_uncommitted());
+      after_commit(*documents[i], commits[i]);
     }
-    if (document->status.phase != DocumentPhase::kOpen) close(*document);
   }
 }
 
-void EngineCore::tell(OpenDocument& document, const std::vector<Output>& outputs) {
+/// Once each time that it changes.
+void EngineCore::report_journal(const std::string& error) {
+  if (error.empty() == journal_error_.empty()) return;
+  journal_error_ = error;
+  if (options.journal_trouble) options.journal_trouble(error);
+}
+
+void EngineCore::after_commit(OpenDocument& document, const Commit& commit) {
+  document.blocks_since_commit = 0;
+  if (commit.resume == Commit::Resume::kNew) document.blocks_since_point = 0;
+  document.opening.reset();
+  schedule_.remove(document);
+  document.reader->committed(commit.resume == Commit::Resume::kNew);
+  if (const auto accepted = std::exchange(document.accepted, {}))
+    accepted(nullptr, {document.status.id, 0, 0});
+  deliver(document, document.reader->take_uncommitted());
+  if (document.status.phase != DocumentPhase::kOpen) close(document);
+}
+
+/// One that the journal does not know is refused. If the disk is full the others wait until it has room; one
+/// that has failed ends without its last outputs, and can be resumed from its last commit.
+void EngineCore::after_failed_commit(OpenDocument& document, const Error& error, bool disk_is_full) {
+  const Error named(error.code, "document " + document.status.id + ": " + error.what());
+  if (document.opening) {
+    mark_failed(document, named);
+    if (const auto accepted = std::exchange(document.accepted, {}))
+      accepted(std::make_exception_ptr(named), {});
+    close(document);
+  } else if (document.status.phase == DocumentPhase::kFailed) {
+    close(document);
+  } else if (!disk_is_full) {
+    mark_failed(document, named);
+    close(document);
+  }
+}
+
+void EngineCore::deliver(OpenDocument& document, const std::vector<Output>& outputs) {
   std::shared_ptr<DocumentListener> listener;
   {
     const std::lock_guard lock(mutex_);
-    document.status.outputs = document.reading->sequence();
+    document.in_journal = true;
+    document.status.outputs = document.reader->sequence();
     stats_.outputs += outputs.size();
     listener = document.listener;
   }
@@ -135,14 +184,15 @@ void EngineCore::tell(OpenDocument& document, const std::vector<Output>& outputs
   }
 }
 
-/// Finished: told, and open no more.
+/// It has ended: its listener hears so, and it is open no more.
 void EngineCore::close(OpenDocument& document) {
-  turns_.remove(document);
+  queue_.remove(document);
   if (document.deadline) deadlines_.remove(*document.deadline, document);
   stop_flush_timer(document);
   exhausted_.erase(&document);
-  std::erase(called_, &document);
-  if (document.introduced && document.reading->is_resident()) resident_.erase(document.use);
+  schedule_.remove(document);
+  std::erase(awaiting_plugins_, &document);
+  document.residence.reset();
 
   OpenDocumentPtr held;  // until the end of this function
   std::shared_ptr<DocumentListener> listener;
@@ -157,10 +207,14 @@ void EngineCore::close(OpenDocument& document) {
       replays_.push_back({status, document.attaching->first, document.attaching->second});
     }
     rooms.swap(document.waiting);
-    usage_.add_resident(status.owner, -static_cast<std::int64_t>(document.counted_bytes));
     usage_.add_buffered(status.owner, -static_cast<std::int64_t>(document.inbox_bytes));
     usage_.close(status.owner, fixed_bytes(*document.revision->model));
-    ++(status.phase == DocumentPhase::kDone ? stats_.documents_done : stats_.documents_failed);
+    if (status.phase == DocumentPhase::kDone) {
+      ++stats_.documents_done;
+    } else {
+      ++stats_.documents_failed;
+      ++stats_.failed_by_reason[status.error_code.value_or(ErrorCode::kInternal)];
+    }
   }
   for (const auto& room : rooms) {
     if (room) room();  // writers find out that it has ended
@@ -175,41 +229,67 @@ void EngineCore::close(OpenDocument& document) {
 
 void EngineCore::charge_resident(OpenDocument& document) {
   if (!journal_.durable()) return;  // its state is counted from open to end
-  const auto bytes = document.reading->resident_bytes();
-  const std::lock_guard lock(mutex_);
-  usage_.add_resident(document.status.owner,
-                      static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(document.counted_bytes));
-  document.counted_bytes = bytes;
+  resident_.charge(document.residence, document.reader->resident_bytes());
 }
 
-/// Puts away what was read from the longest ago, until memory is within its limits with some to spare: what
-/// comes of it is a commit for many documents instead of one for each.
-void EngineCore::keep_to_memory() {
+/// Evicts the documents that were used the longest ago, until memory is within its limits with some to spare:
+/// that takes one commit for many documents instead of one for each.
+void EngineCore::evict_over_limit() {
   {
     const std::lock_guard lock(mutex_);
     stats_.resident_documents = resident_.size();
-    held_up_ = false;
-    if (!journal_.durable() || !usage_.over_memory()) return;
+    memory_blocked_ = false;
   }
-  commit_all();
-  for (auto next = resident_.begin(); next != resident_.end();) {
-    auto& document = **next++;
-    if (document.is_called) continue;
-    std::unique_lock lock(mutex_);
-    if (usage_.has_air(document.status.owner)) continue;
-    lock.unlock();
-    put_away(document);
+  if (!journal_.durable() || !usage_.over_memory()) return;
+  const auto chosen = resident_.to_evict([](const auto& document) { return !document.awaiting_plugins; });
+  Documents behind;
+  std::ranges::copy_if(chosen, std::back_inserter(behind),
+                       [](const auto* document) { return !document->reader->point_is_current(); });
+  if (!schedule_.blocked()) commit(behind, Points::kAll);
+  // The commit may have closed some of them, which are in no list any more.
+  for (auto* document : resident_.to_evict([](const auto& document) {
+         return !document.awaiting_plugins && document.reader->point_is_current();
+       })) {
+    evict(*document);
   }
   const std::lock_guard lock(mutex_);
-  held_up_ = !called_.empty() && usage_.over_memory();
+  memory_blocked_ = usage_.over_memory() && (!awaiting_plugins_.empty() || schedule_.blocked());
 }
 
-void EngineCore::put_away(OpenDocument& document) {
-  resident_.erase(document.use);
-  document.reading->put_away();
-  charge_resident(document);
+void EngineCore::evict(OpenDocument& document) {
+  document.residence.reset();
+  document.reader->evict();
   const std::lock_guard lock(mutex_);
-  ++stats_.put_aways;
+  ++stats_.evictions;
+}
+
+/// A little of what the journal holds for long enough. Errors are counted; the next try is soon.
+void EngineCore::forget_expired() {
+  if (options.now() < forget_at_) return;
+  forget_at_ = options.now() +
+               std::clamp<std::chrono::seconds>(options.keep_finished / 100, kForgetOften, kForgetSeldom);
+  forget_failed_ = false;
+  try {
+    const bool more = journal_.shrink();  // which opens the journal if its disk was full
+    auto documents = journal_.expired(options.keep_finished, options.keep_waiting, kForgetAtOnce);
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(documents, [&](const auto& id) { return open_.contains(id) || resuming_.contains(id); });
+      forgetting_.insert(documents.begin(), documents.end());
+    }
+    const Finally done([&] {
+      const std::lock_guard lock(mutex_);
+      forgetting_.clear();
+    });
+    if (!documents.empty()) journal_.forget(documents);
+    if (more || documents.size() == kForgetAtOnce) forget_at_ = options.now();
+  } catch (const Error& error) {
+    forget_failed_ = true;
+    forget_at_ = options.now() + kForgetOften;
+    report_journal(error.what());
+    const std::lock_guard lock(mutex_);
+    ++stats_.journal_errors;
+  }
 }
 
 }  // namespace unroll

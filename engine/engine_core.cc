@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 #include <system_error>
 
 #include <unistd.h>
@@ -10,20 +11,14 @@
 namespace unroll {
 namespace {
 
+constexpr std::size_t kTimeBytes = 6;  ///< Of an identifier, at its beginning.
+
 Error unknown(const DocumentId& id) {
   return {ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours"};
 }
 
 Error being_read(const DocumentId& id) {
   return {ErrorCode::kDocumentState, "document " + id + " is being read already"};
-}
-
-/// Until its end is committed, and when it is resumed, a document is open, whatever else its status says.
-DocumentStatus as_open(DocumentStatus status) {
-  status.phase = DocumentPhase::kOpen;
-  status.error_code.reset();
-  status.error.clear();
-  return status;
 }
 
 void check_plugins(const std::vector<PluginRequest>& plugins) {
@@ -48,17 +43,31 @@ std::shared_ptr<const Revision> checked(Revision revision) {
   return std::make_shared<const Revision>(std::move(revision));
 }
 
+Error was_ended(const DocumentId& id) {
+  return {ErrorCode::kDocumentState, "document " + id + " was ended; open another one"};
+}
+
 bool same(const PluginRequest& a, const PluginRequest& b) {
   return a.name == b.name && a.options == b.options;
 }
 
 }  // namespace
 
+DocumentStatus as_open(DocumentStatus status) {
+  status.phase = DocumentPhase::kOpen;
+  status.error_code.reset();
+  status.error.clear();
+  return status;
+}
+
 DocumentId random_document_id() {
   std::array<unsigned char, 16> bytes{};
   if (::getentropy(bytes.data(), bytes.size()) != 0) {
     throw std::system_error(errno, std::generic_category(), "no random bytes from the kernel");
   }
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  auto time = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  for (std::size_t i = kTimeBytes; i-- > 0; time >>= 8) bytes[i] = static_cast<unsigned char>(time);
   constexpr auto kDigits = "0123456789abcdef";
   DocumentId id;
   for (const auto byte : bytes) {
@@ -69,13 +78,17 @@ DocumentId random_document_id() {
 }
 
 EngineCore::EngineCore(Revision revision, EngineOptions options_)
+    : EngineCore([&revision] { return std::move(revision); }, std::move(options_)) {}
+
+EngineCore::EngineCore(const std::function<Revision()>& load, EngineOptions options_)
     : options(std::move(options_)),
       journal_(options.journal, options.journal_disk),
-      revision_(checked(std::move(revision))),
       usage_(options),
-      last_commit_of_all_(options.now() - options.commit_interval) {
-  journal_.forget(options.keep_finished, options.keep_waiting);
-}
+      resident_(usage_),
+      revision_(checked(load())),
+      schedule_(options, options.now()),
+      forget_failed_(!journal_.is_open()),
+      forget_at_(options.now()) {}
 
 Revision EngineCore::revision() const {
   const std::lock_guard lock(mutex_);
@@ -100,30 +113,41 @@ DocumentStatus EngineCore::resumable(const DocumentId& id, std::uint32_t owner) 
   return as_open(*std::move(status));
 }
 
-/// A new document's status, or that of the one to be resumed.
-DocumentStatus EngineCore::begin(DocumentRequest& request) {
-  if (!request.resume) {
-    DocumentStatus status;
-    status.id = options.new_id();
-    status.name = std::move(request.name);
-    status.owner = request.owner;
-    status.priority = request.priority;
-    status.total_bytes = request.total_bytes;
-    status.source = std::move(request.source);
-    journal_.insert(status, request.plugins);
-    return status;
-  }
-  auto status = resumable(*request.resume, request.owner);
-  if (!std::ranges::equal(journal_.plugins(status.id), request.plugins, same)) {
+/// A new document: it goes into the journal with its first commit.
+void EngineCore::begin(OpenDocument& document, DocumentRequest& request) {
+  auto& status = document.status;
+  status.id = options.new_id();
+  status.name = std::move(request.name);
+  status.owner = request.owner;
+  status.priority = request.priority;
+  status.total_bytes = request.total_bytes;
+  status.source = std::move(request.source);
+  document.opening = Opening{request.plugins, document.revision->model->info().checkpoint};
+}
+
+ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& request) {
+  auto& status = document.status;
+  status = resumable(*request.resume, request.owner);
+  const auto opening = journal_.opening(status.id);
+  if (!std::ranges::equal(opening.plugins, request.plugins, same)) {
     throw Error(
         ErrorCode::kInvalidParams,
         "document " + status.id + " was begun with other plugins or options; resume it with the same");
   }
+  auto point = journal_.resume_point(status.id);
+  const auto& model = *document.revision->model;
+  const bool reads_again = point.sequence < status.outputs;
+  if (reads_again && !opening.checkpoint.empty() && opening.checkpoint != model.info().checkpoint) {
+    throw Error(ErrorCode::kModel, "document " + status.id +
+                                       " cannot go on: it was read with another model; load that one, or "
+                                       "read the document anew");
+  }
+  document.reader->resume(point, status, model);
   if (request.total_bytes) status.total_bytes = request.total_bytes;
-  return status;
+  return point;
 }
 
-/// Of a document's state, for as long as it is open: what cannot be put away into the journal.
+/// Of a document's state, for as long as it is open: what cannot be evicted into the journal.
 std::uint64_t EngineCore::fixed_bytes(const BlockModel& model) const {
   return journal_.durable() ? 0 : model.info().state_bytes;
 }
@@ -132,11 +156,18 @@ void EngineCore::reserve(const DocumentRequest& request, std::uint64_t fixed_byt
   const std::lock_guard lock(mutex_);
   if (draining_)
     throw Error(ErrorCode::kShuttingDown, "the daemon is stopping; try again when it runs again");
+  if (!disk_is_full_.empty()) throw NoRoomError(disk_is_full_);
+  if (request.resume && forgetting_.contains(*request.resume)) throw unknown(*request.resume);
   if (request.resume && (open_.contains(*request.resume) || resuming_.contains(*request.resume))) {
     throw being_read(*request.resume);
   }
-  usage_.open(request.owner, fixed_bytes);
   if (request.resume) resuming_.insert(*request.resume);
+  try {
+    usage_.open(request.owner, fixed_bytes);
+  } catch (...) {
+    if (request.resume) resuming_.erase(*request.resume);
+    throw;
+  }
 }
 
 void EngineCore::unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes) {
@@ -145,7 +176,8 @@ void EngineCore::unreserve(const DocumentRequest& request, std::uint64_t fixed_b
   if (request.resume) resuming_.erase(*request.resume);
 }
 
-Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener) {
+Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
+                        AcceptFunction accepted) {
   check_plugins(request.plugins);
   auto document = std::make_shared<OpenDocument>();
   {
@@ -161,27 +193,58 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   if (request.deadline) document->deadline = document->started + *request.deadline;
 
   reserve(request, fixed);
-  ResumePoint point;
+  Opened opened;
   try {
-    document->reading = std::make_unique<Reading>(vocabulary, plugins, request.plugins);
-    document->status = begin(request);
+    document->reader = std::make_unique<DocumentReader>(vocabulary, plugins, request.plugins);
+    ResumePoint point;
     if (request.resume) {
-      point = journal_.resume_point(document->status.id);
-      document->reading->restore(point, document->status, *model);
+      point = resume(*document, request);
+      document->in_journal = true;
+    } else {
+      begin(*document, request);
+      document->accepted = accepted;
     }
+    document->received = point.segment_begin;
+    document->tokens_before = point.tokens;
+    opened = {document->status.id, point.segment_begin, document->status.outputs};
+    if (request.text) put_text(*document, *std::move(request.text));
+    add_open(std::move(document), request);
   } catch (...) {
     unreserve(request, fixed);
     throw;
   }
-  document->received = point.segment_begin;
-  document->tokens_before = document->status.tokens;
-  const Opened opened{document->status.id, point.segment_begin, document->status.outputs};
-
-  const std::lock_guard lock(mutex_);
-  if (request.resume) resuming_.erase(*request.resume);
-  document->number = next_number_++;
-  touch_locked(open_.emplace(opened.id, std::move(document)).first->second);
+  if (request.resume && accepted) accepted(nullptr, opened);
   return opened;
+}
+
+/// The document is nobody else's yet.
+void EngineCore::put_text(OpenDocument& document, std::string text) const {
+  if (text.size() < document.received) {
+    throw Error(ErrorCode::kSource, "document " + document.status.id +
+                                        ": the text is shorter than what was read before, " +
+                                        std::to_string(document.received) + " bytes; send the same text");
+  }
+  if (text.size() > options.max_document_bytes) throw too_long(document.status.id);
+  text.erase(0, document.received);
+  document.received += text.size();
+  document.inbox_bytes = text.size();
+  if (!text.empty()) document.inbox.push_back(std::move(text));
+  document.ended = true;
+}
+
+/// All or, if it throws, nothing.
+void EngineCore::add_open(OpenDocumentPtr document, const DocumentRequest& request) {
+  const std::lock_guard lock(mutex_);
+  document->number = next_number_++;
+  touch_locked(document);
+  const auto bytes = static_cast<std::int64_t>(document->inbox_bytes);
+  open_.emplace(document->status.id, std::move(document));
+  usage_.add_buffered(request.owner, bytes);
+  if (request.resume) resuming_.erase(*request.resume);
+}
+
+LimitError EngineCore::too_long(const DocumentId& id) const {
+  return {"document " + id + " is too long", "limits.document_bytes", options.max_document_bytes, "split it"};
 }
 
 OpenDocumentPtr EngineCore::find_open(const DocumentId& id) const {
@@ -189,71 +252,86 @@ OpenDocumentPtr EngineCore::find_open(const DocumentId& id) const {
   return found == open_.end() ? nullptr : found->second;
 }
 
-OpenDocumentPtr EngineCore::require_open(const DocumentId& id) const {
-  auto document = find_open(id);
-  if (!document) {
-    if (!journal_.find(id)) throw unknown(id);
-    throw Error(ErrorCode::kDocumentState, "document " + id +
-                                               " is not being read (it has ended, or waits to be "
-                                               "resumed); document.status tells more");
-  }
-  if (document->ended)
-    throw Error(ErrorCode::kDocumentState, "document " + id + " was ended; open another one");
-  return document;
+/// Why a document that is not open here is not.
+Error EngineCore::not_open(const DocumentId& id) const {
+  if (!journal_.find(id)) return unknown(id);
+  return {ErrorCode::kDocumentState, "document " + id +
+                                         " is not being read (it has ended, or waits to be resumed); "
+                                         "document.status tells more"};
 }
 
 void EngineCore::touch_locked(const OpenDocumentPtr& document) {
-  if (!std::exchange(document->touched, true)) touched_.push_back(document);
+  if (!document->touched) touched_.push_back(document);
+  document->touched = true;
   work_.notify_one();
 }
 
+/// All or, if it throws, nothing.
 void EngineCore::append(const DocumentId& id, std::string bytes, std::function<void()> room) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto document = require_open(id);
-    document->received += bytes.size();
-    touch_locked(document);
-    if (document->received > options.max_document_bytes) {
-      const LimitError error("document " + id + " is too long", "limits.document_bytes",
-                             options.max_document_bytes, "split it");
-      document->cancelled = error;
-      document->ended = true;
-      throw error;
-    }
-    document->inbox_bytes += bytes.size();
-    usage_.add_buffered(document->status.owner, static_cast<std::int64_t>(bytes.size()));
-    document->inbox.push_back(std::move(bytes));
-    if (document->inbox_bytes > options.input_buffer_bytes || usage_.buffers_full(document->status.owner)) {
-      document->waiting.push_back(std::move(room));
-      return;
-    }
+  std::unique_lock lock(mutex_);
+  const auto document = find_open(id);
+  if (!document) {
+    lock.unlock();
+    throw not_open(id);
   }
+  if (document->ended) throw was_ended(id);
+  const auto size = bytes.size();
+  touch_locked(document);
+  if (document->received + size > options.max_document_bytes) {
+    const auto error = too_long(id);
+    document->cancelled = error;
+    document->ended = true;
+    throw error;
+  }
+  document->waiting.reserve(document->waiting.size() + 1);
+  document->inbox.push_back(std::move(bytes));
+  document->received += size;
+  document->inbox_bytes += size;
+  usage_.add_buffered(document->status.owner, static_cast<std::int64_t>(size));
+  if (document->inbox_bytes > options.input_buffer_bytes || usage_.buffers_full(document->status.owner)) {
+    document->waiting.push_back(std::move(room));
+    return;
+  }
+  lock.unlock();
   if (room) room();
 }
 
 void EngineCore::end(const DocumentId& id) {
-  const std::lock_guard lock(mutex_);
-  const auto document = require_open(id);
-  document->ended = true;
+  std::unique_lock lock(mutex_);
+  const auto document = find_open(id);
+  if (!document) {
+    lock.unlock();
+    throw not_open(id);
+  }
+  if (document->ended) throw was_ended(id);
   touch_locked(document);
+  document->ended = true;
 }
 
 void EngineCore::cancel(const DocumentId& id, const Error& reason) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (const auto document = find_open(id)) {
-    if (!document->cancelled) document->cancelled = reason;
     touch_locked(document);
+    if (!document->cancelled) document->cancelled = reason;
     return;
   }
+  // One that waits to be resumed: nobody listens, the journal is all there is to it. Nobody resumes it
+  // meanwhile.
+  if (!resuming_.insert(id).second) throw being_read(id);
+  lock.unlock();
+  const Finally done([&] {
+    const std::lock_guard again(mutex_);
+    resuming_.erase(id);
+  });
   auto status = journal_.find(id);
   if (!status) throw unknown(id);
   if (status->phase != DocumentPhase::kOpen) return;
-  // It waits to be resumed: nobody listens, the journal is all there is to it.
   status->phase = DocumentPhase::kFailed;
   status->error_code = reason.code;
   status->error = reason.what();
-  const auto resume = can_resume(*status) ? Commit::Resume::kKeep : Commit::Resume::kDrop;
-  const Commit commit{*std::move(status), resume, {}, {}};
+  Commit commit;
+  commit.resume = can_resume(*status) ? Commit::Resume::kKeep : Commit::Resume::kDrop;
+  commit.status = *std::move(status);
   journal_.commit({&commit, 1});
 }
 
@@ -278,12 +356,21 @@ Opened EngineCore::resume_point(const DocumentId& id) const {
   return {id, journal_.resume_bytes(id), status->outputs};
 }
 
-std::vector<DocumentStatus> EngineCore::list(std::optional<std::uint32_t> owner) const {
-  auto result = journal_.list(owner);
+std::vector<DocumentStatus> EngineCore::list(const ListRequest& request) const {
+  auto result = journal_.list(request);
   const std::lock_guard lock(mutex_);
   for (auto& status : result) {
     if (const auto document = find_open(status.id)) status = as_open(document->status);
   }
+  if (request.before) return result;
+  // The newest may not be in the journal yet, or not when it was asked.
+  std::map<std::uint64_t, DocumentStatus> newest;
+  for (const auto& [id, document] : open_) {
+    const bool wanted = !request.owner || document->status.owner == *request.owner;
+    if (!document->in_journal && wanted) newest.emplace(document->number, as_open(document->status));
+  }
+  for (auto& [number, status] : newest) result.insert(result.begin(), std::move(status));
+  if (result.size() > request.limit) result.resize(request.limit);
   return result;
 }
 
@@ -294,11 +381,13 @@ std::vector<Output> EngineCore::outputs(const DocumentId& id, std::uint64_t from
 
 void EngineCore::attach(const DocumentId& id, std::uint64_t from,
                         std::shared_ptr<DocumentListener> listener) {
-  const std::lock_guard lock(mutex_);
-  if (const auto document = find_open(id)) {
-    document->attaching.emplace(from, std::move(listener));
-    touch_locked(document);
-    return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto document = find_open(id)) {
+      touch_locked(document);
+      document->attaching.emplace(from, std::move(listener));
+      return;
+    }
   }
   auto status = journal_.find(id);
   if (!status) throw unknown(id);
@@ -306,16 +395,20 @@ void EngineCore::attach(const DocumentId& id, std::uint64_t from,
     throw Error(ErrorCode::kDocumentState,
                 "document " + id + " waits to be resumed; open it with 'resume' to go on");
   }
+  const std::lock_guard lock(mutex_);
   replays_.push_back({*std::move(status), from, std::move(listener)});
   work_.notify_one();
 }
 
 EngineStats EngineCore::stats() const {
+  const auto journal_bytes = journal_.file_bytes();
   const std::lock_guard lock(mutex_);
   auto stats = stats_;
   stats.open_documents = open_.size();
-  stats.buffered_bytes = usage_.all().buffered;
-  stats.memory_bytes = usage_.all().memory();
+  stats.journal_bytes = journal_bytes;
+  const auto usage = usage_.all();
+  stats.buffered_bytes = usage.buffered;
+  stats.memory_bytes = usage.memory();
   std::set<const Revision*> revisions{revision_.get()};
   for (const auto& [id, document] : open_) {
     revisions.insert(document->revision.get());

@@ -1,6 +1,8 @@
-// The engine without its thread: what anyone may ask of it (engine_core.cc), and one round of the work
-// (engine_round.cc: whose blocks are next; engine_blocks.cc: model and plugins;
-// engine_commit.cc: what is safely done). Time, disk, model and
+// The engine without its thread: it puts the parts in sequence. What anyone may ask of it is in
+// engine_core.cc; one round of the work in engine_round.cc (which blocks are next), engine_blocks.cc (model
+// and plugins) and engine_commit.cc (commits, and what follows from them). The parts: FairQueue and Timers
+// (whose block is next), CommitSchedule (what is committed when), ResidentDocuments (what is in memory),
+// UsageByOwner (limits), DocumentReader (one document's state), Journal (the disk). Time, disk, model and
 // listeners come from outside, so that a simulation can drive rounds, crashes and faults from one seed.
 #pragma once
 
@@ -9,11 +11,13 @@
 #include <set>
 #include <unordered_map>
 
+#include "engine/commit_schedule.h"
 #include "engine/document.h"
 #include "engine/engine.h"
+#include "engine/fair_queue.h"
 #include "engine/journal.h"
+#include "engine/resident_documents.h"
 #include "engine/timers.h"
-#include "engine/turns.h"
 #include "engine/usage.h"
 
 namespace unroll {
@@ -24,18 +28,22 @@ class EngineCore {
  public:
   using TimePoint = OpenDocument::TimePoint;
 
+  /// Opens the journal, then calls `load`.
+  EngineCore(const std::function<Revision()>& load, EngineOptions options);
   EngineCore(Revision revision, EngineOptions options);
 
   // Any thread; as Engine's.
   Revision revision() const;
   void reload(Revision revision);
-  Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
+  /// Does not wait: as Engine's open() with `accepted`, which is not called if this throws.
+  Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
+              AcceptFunction accepted = {});
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
   void cancel(const DocumentId& id, const Error& reason);
   DocumentStatus status(const DocumentId& id) const;
   Opened resume_point(const DocumentId& id) const;
-  std::vector<DocumentStatus> list(std::optional<std::uint32_t> owner) const;
+  std::vector<DocumentStatus> list(const ListRequest& request) const;
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
   void attach(const DocumentId& id, std::uint64_t from, std::shared_ptr<DocumentListener> listener);
   EngineStats stats() const;
@@ -52,7 +60,7 @@ class EngineCore {
   bool has_work() const;
   /// At most one launch of blocks, and what else is due.
   void round();
-  /// What was read since the last commit.
+  /// All that can be committed.
   void commit_all();
 
   const EngineOptions options;
@@ -71,13 +79,17 @@ class EngineCore {
     DocumentStatus status;
   };
 
-  // Any thread. Those that end in _locked, and find_open and require_open, with mutex_ held.
-  OpenDocumentPtr find_open(const DocumentId& id) const;  ///< Null where it is not open here.
-  OpenDocumentPtr require_open(const DocumentId& id) const;
+  // Any thread. Those that end in _locked, and find_open, with mutex_ held.
+  OpenDocumentPtr find_open(const DocumentId& id) const;  ///< Null if it is not open here.
+  Error not_open(const DocumentId& id) const;
+  LimitError too_long(const DocumentId& id) const;
   DocumentStatus resumable(const DocumentId& id, std::uint32_t owner) const;
-  DocumentStatus begin(DocumentRequest& request);
+  void begin(OpenDocument& document, DocumentRequest& request);
+  ResumePoint resume(OpenDocument& document, const DocumentRequest& request);
+  void put_text(OpenDocument& document, std::string text) const;
   std::uint64_t fixed_bytes(const BlockModel& model) const;
   void reserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
+  void add_open(OpenDocumentPtr document, const DocumentRequest& request);
   void unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
   void touch_locked(const OpenDocumentPtr& document);
 
@@ -90,7 +102,7 @@ class EngineCore {
   void expire_deadlines();
   void wake_flushes();
   void make_ready(OpenDocument& document);
-  void get_in_line(OpenDocument& document);
+  void enqueue(OpenDocument& document);
   Documents choose_batch();
   Filled fill(OpenDocument& document);
   bool take_bytes(OpenDocument& document);
@@ -99,6 +111,8 @@ class EngineCore {
   void release_stalled();
 
   // The engine's thread, engine_blocks.cc.
+  template <class Step>
+  bool attempt(OpenDocument& document, ErrorCode otherwise, Step step);
   bool make_resident(OpenDocument& document);
   void read_blocks(Documents batch);
   void read_blocks_of(const Revision& revision, const Documents& batch);
@@ -106,9 +120,9 @@ class EngineCore {
                                      std::vector<BlockInput>& inputs);
   template <class Begin>
   void call_plugins(OpenDocument& document, Begin begin);
-  void serve_called();
+  bool poll_plugins();
   void end_call(OpenDocument& document);
-  void behind_block(OpenDocument& document);
+  void after_block(OpenDocument& document);
   void report_progress(OpenDocument& document);
   void finish_exhausted();
 
@@ -116,43 +130,66 @@ class EngineCore {
   void update_status(OpenDocument& document);
   void fail(OpenDocument& document, const Error& error);
   void mark_failed(OpenDocument& document, const Error& error);
+  bool is_idle() const;
   void commit_due();
-  Commit make_commit(OpenDocument& document);
-  void commit(const Documents& documents);
-  void tell(OpenDocument& document, const std::vector<Output>& outputs);
+  /// Whose states to commit: of those that have read enough for it, or of all.
+  enum class Points { kDue, kAll };
+  Commit make_commit(OpenDocument& document, Points points);
+  void commit(const Documents& documents, Points points = Points::kDue);
+  void report_journal(const std::string& error);
+  void after_commit(OpenDocument& document, const Commit& commit);
+  void after_failed_commit(OpenDocument& document, const Error& error, bool disk_is_full);
+  void deliver(OpenDocument& document, const std::vector<Output>& outputs);
   void close(OpenDocument& document);
   void charge_resident(OpenDocument& document);
-  void keep_to_memory();
-  void put_away(OpenDocument& document);
+  void evict_over_limit();
+  void evict(OpenDocument& document);
+  void forget_expired();
 
   Journal journal_;
+  UsageByOwner usage_;
+  ResidentDocuments resident_;  ///< The engine's thread's; outlives the documents.
 
   mutable std::mutex mutex_;  ///< Guards what follows, and the part of OpenDocument that says so.
   std::condition_variable work_, idle_;
   std::unordered_map<DocumentId, OpenDocumentPtr> open_;
-  std::set<DocumentId> resuming_;  ///< Those that open() is busy with.
+  std::set<DocumentId> resuming_;    ///< Those that open() is busy with.
+  std::set<DocumentId> forgetting_;  ///< Those that the journal is about to forget.
   std::vector<OpenDocumentPtr> touched_;
   std::vector<Replay> replays_;
   std::shared_ptr<const Revision> revision_;  ///< That documents are opened with.
-  UsageByOwner usage_;
   EngineStats stats_;
+  std::string disk_is_full_;  ///< Why nothing can be committed now; empty: it can.
   std::optional<std::chrono::steady_clock::time_point> round_began_;  ///< Nullopt: the thread waits.
   std::uint64_t next_number_ = 0;
   bool draining_ = false, stopping_ = false;
 
   // The engine's thread's.
-  Turns turns_;
+  FairQueue queue_;
   Timers deadlines_, flushes_;
-  std::set<OpenDocument*, ByNumber> exhausted_;  ///< To be asked for their last words.
-  Documents called_;                             ///< Whose plugins have not answered yet.
-  Documents finished_;                           ///< To be committed as done.
-  TimePoint look_at_{};                          ///< When to look whether they have.
-  std::set<OpenDocument*, ByNumber> dirty_;      ///< Read from since their last commit.
-  std::list<OpenDocument*> resident_;            ///< Read from the longest ago first.
-  /// What waits for its plugins can't be put away: blocks are read on when there is memory again.
-  bool held_up_ = false;
+  std::set<OpenDocument*, ByNumber> exhausted_;  ///< To be asked for their last outputs.
+  Documents awaiting_plugins_;                   ///< Whose plugins have not answered yet.
+  TimePoint poll_at_{};                          ///< When to look if they have.
+  CommitSchedule schedule_;
+  std::string journal_error_;  ///< Why its last write failed; empty: it did not.
+  bool forget_failed_;         ///< It is tried again soon.
+  TimePoint forget_at_;        ///< When to look for documents to forget.
+  /// What awaits its plugins cannot be evicted: blocks are read on when there is memory again.
+  bool memory_blocked_ = false;
   std::vector<OpenDocumentPtr> stalled_;
-  TimePoint last_commit_of_all_;  ///< An interval ago at first: what comes first is told at once.
+};
+
+/// Calls what it is given when it goes.
+template <class Call>
+class Finally {
+ public:
+  explicit Finally(Call call) : call_(std::move(call)) {}
+  ~Finally() { call_(); }
+  Finally(const Finally&) = delete;
+  Finally& operator=(const Finally&) = delete;
+
+ private:
+  Call call_;
 };
 
 /// Adds the time until its end to a total of seconds.

@@ -19,21 +19,17 @@ bool EngineCore::wait_for_work() {
   round_began_.reset();
   if (open_.empty()) idle_.notify_all();
   while (!stopping_ && !has_work_locked()) {
-    const auto wake = next_wake();
-    if (!wake) {
-      work_.wait(lock);
-    } else if (options.now() >= *wake) {
-      break;
-    } else {
-      work_.wait_until(lock, *wake);
-    }
+    const auto wake = std::min(next_wake().value_or(forget_at_), forget_at_);
+    if (options.now() >= wake) break;
+    work_.wait_until(lock, wake);
   }
   round_began_ = std::chrono::steady_clock::now();
   return !stopping_;
 }
 
 bool EngineCore::has_work_locked() const {
-  return !touched_.empty() || !replays_.empty() || (!held_up_ && !(turns_.empty() && exhausted_.empty()));
+  return !touched_.empty() || !replays_.empty() ||
+         (!memory_blocked_ && !(queue_.empty() && exhausted_.empty()));
 }
 
 bool EngineCore::has_work() const {
@@ -48,8 +44,9 @@ std::optional<EngineCore::TimePoint> EngineCore::next_wake() const {
   };
   consider(deadlines_.first());
   consider(flushes_.first());
-  if (!called_.empty()) consider(look_at_);
-  if (!dirty_.empty()) consider(last_commit_of_all_ + options.commit_interval);
+  if (!awaiting_plugins_.empty()) consider(poll_at_);
+  consider(schedule_.next_wake());
+  if (forget_failed_) consider(forget_at_);
   return wake;
 }
 
@@ -57,13 +54,15 @@ void EngineCore::round() {
   serve_touched();
   expire_deadlines();
   wake_flushes();
-  serve_called();
-  read_blocks(choose_batch());
-  finish_exhausted();
-  commit(std::exchange(finished_, {}));
+  if (poll_plugins()) commit_due();  // before those that have answered are at their next block
+  if (!schedule_.blocked()) {
+    read_blocks(choose_batch());
+    finish_exhausted();
+  }
   release_stalled();
   commit_due();
-  keep_to_memory();
+  evict_over_limit();
+  forget_expired();
 }
 
 /// Arrivals, cancellations and attachments.
@@ -104,7 +103,11 @@ void EngineCore::serve_touched() {
 void EngineCore::introduce(OpenDocument& document) {
   if (std::exchange(document.introduced, true)) return;
   if (document.deadline) deadlines_.add(*document.deadline, document);
-  document.use = resident_.insert(resident_.end(), &document);
+  if (document.opening) {
+    const std::lock_guard lock(mutex_);
+    schedule_.add_opened(document, !document.ended);
+  }
+  document.residence = resident_.add(document, document.status.owner);
   charge_resident(document);
 }
 
@@ -113,7 +116,7 @@ void EngineCore::attach_locked(OpenDocument& document, std::vector<Replay>& repl
   auto [from, listener] = *std::exchange(document.attaching, std::nullopt);
   auto before = std::exchange(document.listener, listener);
   if (before) replaced.push_back({std::move(before), document.status});
-  replays.push_back({document.status, from, std::move(listener)});
+  replays.push_back({as_open(document.status), from, std::move(listener)});
 }
 
 /// What is committed is what a listener may have heard: the journal has it all.
@@ -129,6 +132,11 @@ void EngineCore::replay(const Replay& replay) {
     if (status.phase == DocumentPhase::kDone) listener->on_done(status);
     if (status.phase == DocumentPhase::kFailed) listener->on_failed(status);
   } catch (const std::exception& error) {
+    {
+      const std::lock_guard lock(mutex_);  // it misses outputs: it hears no more of the document
+      const auto document = find_open(status.id);
+      if (document && document->listener == listener) document->listener.reset();
+    }
     auto failed = status;
     failed.phase = DocumentPhase::kFailed;
     failed.error_code = ErrorCode::kInternal;
@@ -151,22 +159,22 @@ void EngineCore::wake_flushes() {
 
 /// One whose plugins have not answered gets its turn when they have.
 void EngineCore::make_ready(OpenDocument& document) {
-  if (!document.is_called) get_in_line(document);
+  if (!document.awaiting_plugins) enqueue(document);
 }
 
-void EngineCore::get_in_line(OpenDocument& document) {
-  if (turns_.add(document)) document.in_line = std::chrono::steady_clock::now();
+void EngineCore::enqueue(OpenDocument& document) {
+  if (queue_.add(document)) document.queued_since = std::chrono::steady_clock::now();
 }
 
 /// Of those that have a block, the ones whose turn is longest due.
 EngineCore::Documents EngineCore::choose_batch() {
   Documents batch;
   const auto size = options.batch > 0 ? options.batch : revision().model->info().batch;
-  while (batch.size() < size && !turns_.empty() && !held_up_) {
-    auto& document = turns_.next();
+  while (batch.size() < size && !queue_.empty() && !memory_blocked_) {
+    auto& document = queue_.next();
     switch (fill(document)) {
       case Filled::kBlock:
-        turns_.charge(document);
+        queue_.charge(document);
         batch.push_back(&document);
         break;
       case Filled::kWaits:
@@ -182,25 +190,25 @@ EngineCore::Documents EngineCore::choose_batch() {
 
 /// Tokenizes until a block is full or nothing is left to take.
 EngineCore::Filled EngineCore::fill(OpenDocument& document) {
-  auto& reading = *document.reading;
+  auto& reader = *document.reader;
   const auto width = static_cast<std::size_t>(document.revision->model->info().block_width);
-  while (!reading.has_block(width) && take_bytes(document)) stop_flush_timer(document);
-  if (reading.has_block(width)) return Filled::kBlock;
-  if (reading.is_exhausted()) return Filled::kExhausted;
+  while (!reader.has_block(width) && take_bytes(document)) stop_flush_timer(document);
+  if (reader.has_block(width)) return Filled::kBlock;
+  if (reader.is_exhausted()) return Filled::kExhausted;
   const bool flush = document.flush_at && options.now() >= *document.flush_at;
-  return flush && reading.unread_tokens() > 0 ? Filled::kBlock : Filled::kWaits;
+  return flush && reader.unread_tokens() > 0 ? Filled::kBlock : Filled::kWaits;
 }
 
 /// The next bytes, or the end, from the inbox to the tokenizer. False where there is neither.
 bool EngineCore::take_bytes(OpenDocument& document) {
-  auto& reading = *document.reading;
+  auto& reader = *document.reader;
   std::string bytes;
   Rooms rooms;
   {
     const std::lock_guard lock(mutex_);
     if (document.inbox.empty()) {
-      if (!document.ended || reading.input_ended()) return false;
-      reading.end_input();
+      if (!document.ended || reader.input_ended()) return false;
+      reader.end_input();
       return true;
     }
     auto& front = document.inbox.front();
@@ -223,7 +231,7 @@ bool EngineCore::take_bytes(OpenDocument& document) {
   for (const auto& room : rooms) {
     if (room) room();
   }
-  reading.take(bytes);
+  reader.take(bytes);
   return true;
 }
 
@@ -248,7 +256,7 @@ void EngineCore::release_stalled() {
 }
 
 void EngineCore::wait_for_bytes(OpenDocument& document) {
-  if (!document.flush_after || document.flush_at || document.reading->unread_tokens() == 0) return;
+  if (!document.flush_after || document.flush_at || document.reader->unread_tokens() == 0) return;
   document.flush_at = options.now() + *document.flush_after;
   flushes_.add(*document.flush_at, document);
 }

@@ -37,6 +37,12 @@ class Error : public std::runtime_error {
   ErrorCode code;
 };
 
+/// The journal's disk is full: what failed works again when there is room.
+class NoRoomError : public Error {
+ public:
+  explicit NoRoomError(const std::string& text) : Error(ErrorCode::kJournal, text) {}
+};
+
 /// A limit of the configuration was reached: "WHAT (KEY is VALUE); ADVICE", and the two of them for programs.
 class LimitError : public Error {
  public:

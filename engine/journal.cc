@@ -1,155 +1,342 @@
 #include "engine/journal.h"
 
+#include <cerrno>
+#include <cstring>
 #include <ctime>
+#include <system_error>
+#include <utility>
 
 #include <fcntl.h>
-#include <sqlite3.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+#include "engine/database.h"
+#include "engine/journal_schema.h"
+#include "engine/packed_text.h"
 
 namespace unroll {
 namespace {
 
-constexpr int kSchemaVersion = 2;
-constexpr auto kSchema = R"(
-CREATE TABLE documents(
-  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, owner INTEGER NOT NULL,
-  priority INTEGER NOT NULL, plugins TEXT NOT NULL, source TEXT NOT NULL DEFAULT '', phase INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  total_bytes INTEGER, tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT,
-  segment_begin INTEGER NOT NULL DEFAULT 0, block_begin INTEGER NOT NULL DEFAULT 0, blocks INTEGER NOT NULL DEFAULT 0,
-  model_state BLOB, finished INTEGER, changed INTEGER NOT NULL DEFAULT (unixepoch()));
-CREATE TABLE plugin_states(
-  document TEXT NOT NULL, plugin TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY(document, plugin)) WITHOUT ROWID;
-CREATE TABLE outputs(
-  document TEXT NOT NULL, sequence INTEGER NOT NULL, plugin TEXT NOT NULL, json TEXT NOT NULL,
-  PRIMARY KEY(document, sequence)) WITHOUT ROWID;
-)";
-/// From format 1, where a block was shown whole.
-constexpr auto kFromFormat1 = R"(
-ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
-ALTER TABLE documents ADD COLUMN block_begin INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE documents ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
-UPDATE documents SET changed=unixepoch();
-UPDATE documents SET block_begin=bytes;
-)";
-constexpr auto kStatusColumns =
-    "id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error, source";
+using journal::kFormat;
 
-/// What documents say is their owners' alone; SQLite gives its other files the rights of the first.
-void create_private(const std::filesystem::path& file) {
-  const int descriptor = ::open(file.c_str(), O_CREAT | O_CLOEXEC | O_RDWR, 0600);
-  if (descriptor >= 0) ::close(descriptor);  // otherwise SQLite says what is wrong
-}
+/// That a document is charged with besides its outputs and states.
+constexpr std::int64_t kDocumentBytes = 512;
+/// Free pages are given back if there are so many, and more than a quarter of the file.
+constexpr std::int64_t kFreePages = 1024;
+constexpr auto kShrink = "PRAGMA incremental_vacuum(4096)";
+
+constexpr auto kStatus =
+    "SELECT id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error, source"
+    " FROM documents JOIN progress USING(number) ";
 
 }  // namespace
 
-/// A prepared statement: bind in order, step, read columns.
-class Journal::Statement {
+/// Another file beside the journal: SQLite's own locks are shared by all connections of a process.
+class Journal::Lock {
  public:
-  Statement(const Journal& journal, const std::string& sql)
-      : journal_(journal), statement_(nullptr, &sqlite3_finalize) {
-    sqlite3_stmt* raw = nullptr;
-    if (sqlite3_prepare_v2(journal.database_.get(), sql.c_str(), -1, &raw, nullptr) != SQLITE_OK)
-      journal.fail("used");
-    statement_.reset(raw);
-  }
-  Statement& bind(std::int64_t value) { return check(sqlite3_bind_int64(get(), ++bound_, value)); }
-  Statement& bind(std::uint64_t value) { return bind(static_cast<std::int64_t>(value)); }
-  Statement& bind(int value) { return bind(static_cast<std::int64_t>(value)); }
-  Statement& bind_null() { return check(sqlite3_bind_null(get(), ++bound_)); }
-  Statement& bind(const std::string& text) {
-    return check(sqlite3_bind_text64(get(), ++bound_, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8));
-  }
-  Statement& bind(const std::vector<std::byte>& blob) {
-    static constexpr char kEmpty = 0;  // a null pointer would be NULL, not a blob of no bytes
-    const void* data = blob.empty() ? static_cast<const void*>(&kEmpty) : blob.data();
-    return check(sqlite3_bind_blob64(get(), ++bound_, data, blob.size(), SQLITE_STATIC));
-  }
-  /// Ready to be bound again.
-  void reset() {
-    sqlite3_reset(get());
-    bound_ = 0;
-  }
-  /// True while there is a row.
-  bool step() {
-    const int code = sqlite3_step(get());
-    if (code != SQLITE_ROW && code != SQLITE_DONE) journal_.fail("used");
-    return code == SQLITE_ROW;
-  }
-  bool is_null(int column) const { return sqlite3_column_type(get(), column) == SQLITE_NULL; }
-  std::int64_t integer(int column) const { return sqlite3_column_int64(get(), column); }
-  std::uint64_t natural(int column) const { return static_cast<std::uint64_t>(integer(column)); }
-  std::string text(int column) const {
-    const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(get(), column));
-    return data == nullptr ? std::string() : std::string(data, size(column));
-  }
-  std::vector<std::byte> blob(int column) const {
-    const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(get(), column));
-    return {data, data + size(column)};
-  }
-  DocumentStatus status() const {
-    DocumentStatus status;
-    status.id = text(0);
-    status.name = text(1);
-    status.owner = static_cast<std::uint32_t>(integer(2));
-    status.priority = static_cast<int>(integer(3));
-    if (integer(4) < 0 || integer(4) > static_cast<int>(DocumentPhase::kFailed)) {
-      journal_.fail_damaged("document " + status.id + " is neither open nor done nor failed");
+  explicit Lock(const std::filesystem::path& journal)
+      : descriptor_(create(journal, journal.string() + "-lock")) {
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      const int error = errno;
+      ::close(descriptor_);
+      fail(journal, error);
     }
-    status.phase = static_cast<DocumentPhase>(integer(4));
-    status.bytes = natural(5);
-    if (!is_null(6)) status.total_bytes = natural(6);
-    status.tokens = natural(7);
-    status.outputs = natural(8);
-    if (!is_null(9)) status.error_code = static_cast<ErrorCode>(integer(9));
-    status.error = text(10);
-    status.source = text(11);
-    return status;
+    ::close(create(journal, journal));
+  }
+  ~Lock() { ::close(descriptor_); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  /// What documents say is their owners' alone; SQLite gives its other files the rights of the first.
+  static int create(const std::filesystem::path& journal, const std::string& file) {
+    const int descriptor = ::open(file.c_str(), O_CREAT | O_CLOEXEC | O_RDWR, 0600);
+    if (descriptor < 0) fail(journal, errno);
+    return descriptor;
+  }
+  [[noreturn]] static void fail(const std::filesystem::path& journal, int error) {
+    const auto what = "the journal (" + journal.string() + ") could not be opened: ";
+    if (error == ENOSPC || error == EDQUOT) {
+      throw NoRoomError(what + "the disk is full; free some space, and reading goes on");
+    }
+    if (error == EWOULDBLOCK) {
+      throw Error(ErrorCode::kJournal, what +
+                                           "another process has it open: stop that one, or name another "
+                                           "file with --journal");
+    }
+    throw Error(ErrorCode::kJournal, what + std::generic_category().message(error) +
+                                         "; check the folder's rights and the disk, or name another file "
+                                         "with --journal");
+  }
+  int descriptor_;
+};
+
+/// One transaction: its destructor takes back what was not committed.
+class Journal::Writing {
+ public:
+  explicit Writing(Database& database) : database_(database) { database_.execute("BEGIN IMMEDIATE"); }
+  ~Writing() {
+    if (open_) database_.try_execute("ROLLBACK");
+  }
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+  void commit() {
+    database_.execute("COMMIT");
+    open_ = false;
+  }
+
+  /// Returns the number of the document.
+  std::int64_t write(const Commit& commit) {
+    const auto number = commit.opening ? insert(commit) : number_of(commit.status.id);
+    std::int64_t kept = commit.opening ? kDocumentBytes : 0, states = 0;
+    if (commit.resume == Commit::Resume::kDrop) states = drop_point(number);
+    if (commit.resume == Commit::Resume::kNew) states = write_point(number, commit.point);
+    kept += write_outputs(number, commit.outputs);
+    if (commit.forget_before > 0) kept -= forget_outputs(number, commit.forget_before);
+    write_progress(number, commit.status, kept);
+    charge(commit.status.owner, kept + states);
+    return number;
+  }
+
+  void forget(const DocumentId& id) {
+    auto select = database_.prepare(
+        "SELECT number, owner, kept_bytes FROM documents JOIN progress USING(number) WHERE id=?");
+    if (!select.bind(id).step()) return;
+    const auto number = select.integer(0), kept = select.integer(2);
+    const auto owner = static_cast<std::uint32_t>(select.integer(1));
+    const auto states = drop_point(number);
+    for (const auto* sql : {"DELETE FROM outputs WHERE number=?", "DELETE FROM progress WHERE number=?",
+                            "DELETE FROM documents WHERE number=?"}) {
+      database_.prepare(sql).bind(number).step();
+    }
+    charge(owner, states - kept);
   }
 
  private:
-  sqlite3_stmt* get() const { return statement_.get(); }
-  std::size_t size(int column) const { return static_cast<std::size_t>(sqlite3_column_bytes(get(), column)); }
-  Statement& check(int code) {
-    if (code != SQLITE_OK) journal_.fail("used");
-    return *this;
+  std::int64_t number_of(const DocumentId& id) {
+    auto select = database_.prepare("SELECT number FROM documents WHERE id=?");
+    if (!select.bind(id).step()) {
+      throw Error(ErrorCode::kJournal, "the journal does not hold document " + id + " any more");
+    }
+    return select.integer(0);
   }
-  const Journal& journal_;
-  std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement_;
-  int bound_ = 0;
+
+  std::int64_t insert(const Commit& commit) {
+    auto plugins = nlohmann::json::array();
+    for (const auto& plugin : commit.opening->plugins) {
+      plugins.push_back({{"name", plugin.name}, {"options", plugin.options}});
+    }
+    const auto text = plugins.dump();
+    const auto& status = commit.status;
+    auto insert = database_.prepare(
+        "INSERT INTO documents(id, owner, name, priority, plugins, checkpoint, source)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?) RETURNING number");
+    insert.bind(status.id).bind(std::int64_t{status.owner}).bind(status.name).bind(status.priority);
+    insert.bind(text).bind(commit.opening->checkpoint).bind(status.source);
+    insert.step();
+    const auto number = insert.integer(0);
+    insert.step();
+    return number;
+  }
+
+  void write_progress(std::int64_t number, const DocumentStatus& status, std::int64_t kept) {
+    const auto now = static_cast<std::int64_t>(std::time(nullptr));
+    auto update = database_.prepare(
+        "INSERT INTO progress VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(number) DO UPDATE SET"
+        " phase=excluded.phase, bytes=excluded.bytes, total_bytes=excluded.total_bytes, "
+        "tokens=excluded.tokens,"
+        " outputs=excluded.outputs, error_code=excluded.error_code, error=excluded.error,"
+        " changed=excluded.changed, finished=excluded.finished, kept_bytes=kept_bytes+excluded.kept_bytes");
+    update.bind(number).bind(static_cast<int>(status.phase)).bind(status.bytes);
+    update.bind_optional(status.total_bytes).bind(status.tokens).bind(status.outputs);
+    status.error_code ? update.bind(static_cast<int>(*status.error_code)) : update.bind_null();
+    status.error.empty() ? update.bind_null() : update.bind(status.error);
+    update.bind(now);
+    status.phase == DocumentPhase::kOpen ? update.bind_null() : update.bind(now);
+    update.bind(kept).step();
+  }
+
+  /// Returns by how many bytes the document's states have grown, as the next one does.
+  std::int64_t write_point(std::int64_t number, const ResumePoint& point) {
+    const auto [model_before, plugins_before] = state_bytes(number).value_or(std::pair(0, 0));
+    auto model = model_before;
+    std::int64_t plugins = 0;
+    if (!point.keeps_model_state) {
+      model = static_cast<std::int64_t>(point.model_state.size());
+      if (model > 0) {
+        database_.prepare("INSERT OR REPLACE INTO model_states VALUES(?, ?)")
+            .bind(number)
+            .bind(point.model_state)
+            .step();
+      }
+    }
+    database_.prepare("DELETE FROM plugin_states WHERE number=?").bind(number).step();
+    for (const auto& [plugin, state] : point.plugin_states) {
+      plugins += static_cast<std::int64_t>(state.size());
+      database_.prepare("INSERT INTO plugin_states VALUES(?, ?, ?)")
+          .bind(number)
+          .bind(plugin)
+          .bind(state)
+          .step();
+    }
+    auto write = database_.prepare("INSERT OR REPLACE INTO resume_points VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    write.bind(number).bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(point.bytes);
+    write.bind(point.tokens).bind(point.sequence).bind(model).bind(plugins).step();
+    return model + plugins - model_before - plugins_before;
+  }
+
+  std::int64_t drop_point(std::int64_t number) {
+    const auto bytes = state_bytes(number);
+    if (!bytes) return 0;
+    for (const auto* sql :
+         {"DELETE FROM resume_points WHERE number=?", "DELETE FROM model_states WHERE number=?",
+          "DELETE FROM plugin_states WHERE number=?"}) {
+      database_.prepare(sql).bind(number).step();
+    }
+    return -bytes->first - bytes->second;
+  }
+
+  /// Of the model's state and the plugins'; nullopt: it has no point.
+  std::optional<std::pair<std::int64_t, std::int64_t>> state_bytes(std::int64_t number) {
+    auto select = database_.prepare("SELECT model_bytes, plugin_bytes FROM resume_points WHERE number=?");
+    if (!select.bind(number).step()) return std::nullopt;
+    return std::pair(select.integer(0), select.integer(1));
+  }
+
+  std::int64_t write_outputs(std::int64_t number, const std::vector<Output>& outputs) {
+    std::int64_t bytes = 0;
+    auto insert = database_.prepare("INSERT INTO outputs VALUES(?, ?, ?, ?)");
+    for (const auto& output : outputs) {
+      insert.bind(number).bind(output.sequence).bind(output.plugin);
+      const auto packed = pack_text(output.json);
+      packed ? insert.bind(*packed) : insert.bind(output.json);
+      insert.step();
+      insert.reset();
+      bytes +=
+          static_cast<std::int64_t>((packed ? packed->size() : output.json.size()) + output.plugin.size());
+    }
+    return bytes;
+  }
+
+  std::int64_t forget_outputs(std::int64_t number, std::uint64_t before) {
+    auto remove = database_.prepare(
+        "DELETE FROM outputs WHERE number=? AND sequence<?"
+        " RETURNING length(CAST(json AS BLOB)) + length(CAST(plugin AS BLOB))");
+    remove.bind(number).bind(before);
+    std::int64_t bytes = 0;
+    while (remove.step()) bytes += remove.integer(0);
+    return bytes;
+  }
+
+  void charge(std::uint32_t owner, std::int64_t bytes) {
+    if (bytes == 0) return;
+    auto update = database_.prepare(
+        "INSERT INTO owners VALUES(?, ?) ON CONFLICT(owner) DO UPDATE SET bytes=bytes+excluded.bytes");
+    update.bind(std::int64_t{owner}).bind(bytes).step();
+  }
+
+  Database& database_;
+  bool open_ = true;
 };
 
 Journal::Journal(const std::filesystem::path& file, const std::string& disk)
-    : name_(file.empty() ? "in memory" : file.string()),
-      durable_(!file.empty()),
-      database_(nullptr, &sqlite3_close) {
-  if (durable_ && disk.empty()) create_private(file);
-  sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(durable_ ? file.c_str() : ":memory:", &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                      disk.empty() ? nullptr : disk.c_str());
-  database_.reset(raw);
-  if (code != SQLITE_OK) fail("opened");
-  // Exclusive: a second daemon on the same journal is refused instead of mixing with this one.
-  execute("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
-  // What an earlier process wrote and could not sync may be readable and yet not on the disk, and no later
-  // sync would put it there. Written and synced anew, it is.
-  execute("PRAGMA wal_checkpoint(TRUNCATE)");
-  migrate();
-  execute("BEGIN EXCLUSIVE; COMMIT");  // takes the lock now, so that it fails here or never
+    : file_(file), disk_(disk), name_(file.empty() ? "in memory" : file.string()), durable_(!file.empty()) {
+  try {
+    open();
+  } catch (const NoRoomError& error) {
+    not_open_ = error;
+  }
 }
 
 Journal::~Journal() = default;
 
-void Journal::fail(const std::string& doing) const {
-  const int code = sqlite3_errcode(database_.get());
-  const std::string advice =
-      code == SQLITE_BUSY ? "another process has it open: stop that one, or name another file with --journal"
-      : code == SQLITE_FULL
-          ? "free some disk space; documents go on from their last commit when they are resumed"
-      : code == SQLITE_NOTADB ? "it is not a journal: name another file with --journal"
-                              : "check the folder's rights and the disk, or name another file with --journal";
-  throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") could not be " + doing + ": " +
-                                       sqlite3_errmsg(database_.get()) + "; " + advice);
+void Journal::open() {
+  auto lock = durable_ && disk_.empty() ? std::make_unique<Lock>(file_) : nullptr;
+  auto writer = std::make_unique<Database>(name_, file_, disk_);
+  create_tables(*writer);
+  auto reader = durable_ ? std::make_unique<Database>(name_, file_, disk_) : nullptr;
+  if (reader) reader->execute("PRAGMA query_only=1");
+  const std::lock_guard reading(read_mutex_);
+  lock_ = std::move(lock);
+  writer_ = std::move(writer);
+  reader_ = std::move(reader);
+  not_open_.reset();
+}
+
+/// Of a new file, or one of an earlier format.
+void Journal::create_tables(Database& database) const {
+  const auto format = database.number("PRAGMA user_version");
+  if (format < 0 || format > kFormat) {
+    throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") has format " + std::to_string(format) +
+                                         ", this program knows " + std::to_string(kFormat) +
+                                         "; name another file with --journal");
+  }
+  // Small pages: a commit writes whole ones, and few bytes of each are new.
+  if (format == 0) database.execute("PRAGMA page_size=1024; PRAGMA auto_vacuum=INCREMENTAL");
+  database.execute(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192; PRAGMA "
+      "wal_autocheckpoint=8192");
+  // What an earlier process wrote and could not sync may be readable and yet not on the disk, and no later
+  // sync would put it there. Written and synced anew, it is.
+  database.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (format == kFormat) return;
+  database.execute("BEGIN IMMEDIATE");
+  if (format == 1) database.execute(journal::kFromFormat1);
+  if (format > 0) database.execute(journal::kBeginFromFormat2);
+  database.execute(journal::kSchema);
+  if (format > 0) database.execute(journal::kEndFromFormat2);
+  database.execute(("PRAGMA user_version=" + std::to_string(kFormat) + "; COMMIT").c_str());
+  if (format > 0) database.try_execute("PRAGMA auto_vacuum=INCREMENTAL; VACUUM");  // or it never shrinks
+}
+
+bool Journal::is_open() const {
+  const std::lock_guard lock(read_mutex_);
+  return !not_open_;
+}
+
+Database& Journal::writer() {
+  if (!writer_) open();
+  return *writer_;
+}
+
+Database& Journal::reader() const {
+  if (not_open_) throw Error(*not_open_);
+  return durable_ ? *reader_ : *writer_;
+}
+
+template <class Work>
+void Journal::write(Work work) {
+  const std::lock_guard lock(write_mutex_);
+  auto& database = writer();
+  auto reading = durable_ ? std::unique_lock<std::mutex>() : std::unique_lock(read_mutex_);
+  Writing writing(database);
+  work(writing);
+  writing.commit();
+}
+
+void Journal::commit(std::span<const Commit> commits) {
+  write([&](Writing& writing) {
+    for (const auto& commit : commits) writing.write(commit);
+  });
+}
+
+void Journal::forget(std::span<const DocumentId> documents) {
+  write([&](Writing& writing) {
+    for (const auto& id : documents) writing.forget(id);
+  });
+}
+
+bool Journal::shrink() {
+  const std::lock_guard lock(write_mutex_);
+  auto& database = writer();
+  auto reading = durable_ ? std::unique_lock<std::mutex>() : std::unique_lock(read_mutex_);
+  const auto is_many = [&] {
+    const auto free = database.number("PRAGMA freelist_count");
+    return free > kFreePages && free > database.number("PRAGMA page_count") / 4;
+  };
+  if (!is_many()) return false;
+  database.execute(kShrink);
+  return is_many();
 }
 
 void Journal::fail_damaged(const std::string& what) const {
@@ -157,133 +344,58 @@ void Journal::fail_damaged(const std::string& what) const {
                                        "; restore the file, or name another one with --journal");
 }
 
-void Journal::execute(const char* sql) const {
-  if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail("used");
-}
-
-void Journal::migrate() const {
-  Statement version(*this, "PRAGMA user_version");
-  version.step();
-  const auto format = version.integer(0);
-  version.reset();
-  if (format == kSchemaVersion) return;
-  if (format != 0 && format != 1) {
-    throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") has format " + std::to_string(format) +
-                                         ", this program knows " + std::to_string(kSchemaVersion) +
-                                         "; name another file with --journal");
+DocumentStatus Journal::status_of(const Database::Statement& row) const {
+  DocumentStatus status;
+  status.id = row.text(0);
+  status.name = row.text(1);
+  status.owner = static_cast<std::uint32_t>(row.integer(2));
+  status.priority = static_cast<int>(row.integer(3));
+  if (row.integer(4) < 0 || row.integer(4) > static_cast<int>(DocumentPhase::kFailed)) {
+    fail_damaged("document " + status.id + " is neither open nor done nor failed");
   }
-  execute("BEGIN IMMEDIATE");
-  execute(format == 0 ? kSchema : kFromFormat1);
-  execute(("PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT").c_str());
-}
-
-void Journal::insert(const DocumentStatus& status, const std::vector<PluginRequest>& plugins) {
-  auto list = nlohmann::json::array();
-  for (const auto& plugin : plugins) list.push_back({{"name", plugin.name}, {"options", plugin.options}});
-  const auto text = list.dump();
-  const std::lock_guard lock(mutex_);
-  Statement insert(
-      *this,
-      "INSERT INTO documents(id, name, owner, priority, plugins, source, phase, bytes, total_bytes, tokens,"
-      " outputs) VALUES(?, ?, ?, ?, ?, ?, 0, 0, ?, 0, 0)");
-  insert.bind(status.id).bind(status.name).bind(std::int64_t{status.owner}).bind(status.priority).bind(text);
-  insert.bind(status.source);
-  if (status.total_bytes) {
-    insert.bind(*status.total_bytes);
-  } else {
-    insert.bind_null();
-  }
-  insert.step();
-}
-
-void Journal::commit(std::span<const Commit> commits) {
-  const std::lock_guard lock(mutex_);
-  execute("BEGIN IMMEDIATE");
-  try {
-    for (const auto& commit : commits) {
-      write_status(commit.status);
-      if (commit.resume != Commit::Resume::kKeep) write_resume_point(commit.status.id, commit.point);
-      write_outputs(commit.status.id, commit.outputs);
-      if (commit.forget_before > 0) forget_outputs(commit.status.id, commit.forget_before);
-    }
-    execute("COMMIT");
-  } catch (...) {
-    sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-    throw;
-  }
-}
-
-void Journal::write_status(const DocumentStatus& status) const {
-  Statement update(*this,
-                   "UPDATE documents SET phase=?, bytes=?, tokens=?, outputs=?, error=?, error_code=?,"
-                   " finished=?, changed=unixepoch() WHERE id=?");
-  update.bind(static_cast<int>(status.phase)).bind(status.bytes).bind(status.tokens).bind(status.outputs);
-  update.bind(status.error);
-  if (status.error_code) {
-    update.bind(static_cast<int>(*status.error_code));
-  } else {
-    update.bind_null();
-  }
-  if (status.phase == DocumentPhase::kOpen) {
-    update.bind_null();
-  } else {
-    update.bind(static_cast<std::int64_t>(std::time(nullptr)));
-  }
-  update.bind(status.id).step();
-}
-
-void Journal::write_resume_point(const DocumentId& id, const ResumePoint& point) const {
-  Statement update(*this, "UPDATE documents SET segment_begin=?, block_begin=?, blocks=? WHERE id=?");
-  update.bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(id).step();
-  if (!point.keeps_model_state) {
-    Statement state(*this, "UPDATE documents SET model_state=? WHERE id=?");
-    state.bind(point.model_state).bind(id).step();
-  }
-  Statement(*this, "DELETE FROM plugin_states WHERE document=?").bind(id).step();
-  for (const auto& [plugin, state] : point.plugin_states) {
-    Statement insert(*this, "INSERT INTO plugin_states VALUES(?, ?, ?)");
-    insert.bind(id).bind(plugin).bind(state).step();
-  }
-}
-
-void Journal::write_outputs(const DocumentId& id, const std::vector<Output>& outputs) const {
-  if (outputs.empty()) return;
-  Statement insert(*this, "INSERT INTO outputs VALUES(?, ?, ?, ?)");
-  for (const auto& output : outputs) {
-    insert.bind(id).bind(output.sequence).bind(output.plugin).bind(output.json).step();
-    insert.reset();
-  }
-}
-
-void Journal::forget_outputs(const DocumentId& id, std::uint64_t before) const {
-  Statement(*this, "DELETE FROM outputs WHERE document=? AND sequence<?").bind(id).bind(before).step();
+  status.phase = static_cast<DocumentPhase>(row.integer(4));
+  status.bytes = row.natural(5);
+  if (!row.is_null(6)) status.total_bytes = row.natural(6);
+  status.tokens = row.natural(7);
+  status.outputs = row.natural(8);
+  if (!row.is_null(9)) status.error_code = static_cast<ErrorCode>(row.integer(9));
+  status.error = row.text(10);
+  status.source = row.text(11);
+  return status;
 }
 
 std::optional<DocumentStatus> Journal::find(const DocumentId& id) const {
-  const std::lock_guard lock(mutex_);
-  Statement select(*this, std::string("SELECT ") + kStatusColumns + " FROM documents WHERE id=?");
+  const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare(std::string(kStatus) + "WHERE id=?");
   if (!select.bind(id).step()) return std::nullopt;
-  return select.status();
+  return status_of(select);
 }
 
-std::vector<DocumentStatus> Journal::list(std::optional<std::uint32_t> owner) const {
-  const std::lock_guard lock(mutex_);
-  Statement select(*this, std::string("SELECT ") + kStatusColumns +
-                              " FROM documents WHERE ?1 < 0 OR owner=?1 ORDER BY number DESC");
-  select.bind(owner ? std::int64_t{*owner} : -1);
+std::vector<DocumentStatus> Journal::list(const ListRequest& request) const {
+  const std::lock_guard lock(read_mutex_);
+  std::string sql = kStatus;
+  sql += request.before ? "WHERE number < (SELECT number FROM documents WHERE id=?)" : "WHERE ? = ''";
+  if (request.owner) sql += " AND owner=?";
+  if (request.open_only) sql += " AND finished IS NULL";
+  auto select = reader().prepare(sql + " ORDER BY number DESC LIMIT ?");
+  const auto before = request.before.value_or("");
+  select.bind(before);
+  if (request.owner) select.bind(std::int64_t{*request.owner});
+  select.bind(std::uint64_t{request.limit});
   std::vector<DocumentStatus> result;
-  while (select.step()) result.push_back(select.status());
+  while (select.step()) result.push_back(status_of(select));
   return result;
 }
 
-std::vector<PluginRequest> Journal::plugins(const DocumentId& id) const {
-  const std::lock_guard lock(mutex_);
-  Statement select(*this, "SELECT plugins FROM documents WHERE id=?");
-  std::vector<PluginRequest> result;
+Opening Journal::opening(const DocumentId& id) const {
+  const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare("SELECT plugins, checkpoint FROM documents WHERE id=?");
+  Opening result;
   if (!select.bind(id).step()) return result;
+  result.checkpoint = select.text(1);
   try {
     for (const auto& entry : nlohmann::json::parse(select.text(0)))
-      result.push_back({entry.at("name"), entry.at("options")});
+      result.plugins.push_back({entry.at("name"), entry.at("options")});
   } catch (const nlohmann::json::exception&) {
     fail_damaged("the plugins of document " + id + " are not the JSON that was written");
   }
@@ -291,47 +403,83 @@ std::vector<PluginRequest> Journal::plugins(const DocumentId& id) const {
 }
 
 ResumePoint Journal::resume_point(const DocumentId& id) const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(read_mutex_);
   ResumePoint point;
-  Statement select(*this, "SELECT segment_begin, block_begin, blocks, model_state FROM documents WHERE id=?");
+  auto select = reader().prepare(
+      "SELECT segment_begin, block_begin, blocks, bytes, tokens, sequence, model_bytes, number"
+      " FROM resume_points JOIN documents USING(number) WHERE id=?");
   if (!select.bind(id).step()) return point;
   point.segment_begin = select.natural(0);
   point.block_begin = select.natural(1);
   point.blocks = select.natural(2);
-  point.model_state = select.blob(3);
-  Statement states(*this, "SELECT plugin, state FROM plugin_states WHERE document=?");
-  states.bind(id);
+  point.bytes = select.natural(3);
+  point.tokens = select.natural(4);
+  point.sequence = select.natural(5);
+  const auto number = select.integer(7);
+  if (select.integer(6) > 0) {
+    auto state = reader().prepare("SELECT state FROM model_states WHERE number=?");
+    if (!state.bind(number).step()) fail_damaged("the state of document " + id + " is missing");
+    point.model_state = state.blob(0);
+  }
+  auto states = reader().prepare("SELECT plugin, state FROM plugin_states WHERE number=?");
+  states.bind(number);
   while (states.step()) point.plugin_states[states.text(0)] = states.blob(1);
   return point;
 }
 
 std::uint64_t Journal::resume_bytes(const DocumentId& id) const {
-  const std::lock_guard lock(mutex_);
-  Statement select(*this, "SELECT segment_begin FROM documents WHERE id=?");
+  const std::lock_guard lock(read_mutex_);
+  auto select =
+      reader().prepare("SELECT segment_begin FROM resume_points JOIN documents USING(number) WHERE id=?");
   return select.bind(id).step() ? select.natural(0) : 0;
 }
 
 std::vector<Output> Journal::outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const {
-  const std::lock_guard lock(mutex_);
-  Statement select(*this,
-                   "SELECT sequence, plugin, json FROM outputs WHERE document=? AND sequence>=? ORDER BY "
-                   "sequence LIMIT ?");
-  select.bind(id).bind(from).bind(static_cast<std::uint64_t>(limit));
+  const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare(
+      "SELECT sequence, plugin, json FROM outputs WHERE number=(SELECT number FROM documents WHERE id=?)"
+      " AND sequence>=? ORDER BY sequence LIMIT ?");
+  select.bind(id).bind(from).bind(std::uint64_t{limit});
   std::vector<Output> result;
-  while (select.step()) result.push_back({select.natural(0), select.text(1), select.text(2)});
+  while (select.step()) {
+    auto json = select.is_blob(2) ? unpack_text(select.blob(2)) : select.text(2);
+    if (!json) fail_damaged("an output of document " + id + " cannot be unpacked");
+    result.push_back({select.natural(0), select.text(1), *std::move(json)});
+  }
   return result;
 }
 
-void Journal::forget(std::chrono::seconds finished, std::chrono::seconds waiting) {
-  const std::lock_guard lock(mutex_);
+std::uint64_t Journal::owner_bytes(std::uint32_t owner) const {
+  const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare("SELECT bytes FROM owners WHERE owner=?");
+  return select.bind(std::int64_t{owner}).step() ? select.natural(0) : 0;
+}
+
+std::uint64_t Journal::file_bytes() const {
+  std::uint64_t bytes = 0;
+  if (!durable_) return bytes;
+  for (const auto* end : {"", "-wal"}) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(file_.string() + end, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
+std::vector<DocumentId> Journal::expired(std::chrono::seconds finished, std::chrono::seconds waiting,
+                                         std::size_t most) const {
+  const std::lock_guard lock(read_mutex_);
   const auto now = static_cast<std::int64_t>(std::time(nullptr));
-  const std::string old = " FROM documents WHERE finished < ?1 OR (finished IS NULL AND changed < ?2)";
-  const auto run = [&](const std::string& sql) {
-    Statement(*this, sql).bind(now - finished.count()).bind(now - waiting.count()).step();
+  std::vector<DocumentId> result;
+  const auto add = [&](const char* where, std::int64_t before) {
+    auto select = reader().prepare(
+        std::string("SELECT id FROM progress JOIN documents USING(number) WHERE ") + where + " LIMIT ?");
+    select.bind(before).bind(std::uint64_t{most});
+    while (select.step()) result.push_back(select.text(0));
   };
-  run("DELETE FROM outputs WHERE document IN (SELECT id" + old + ")");
-  run("DELETE FROM plugin_states WHERE document IN (SELECT id" + old + ")");
-  run("DELETE" + old);
+  add("finished < ?", now - finished.count());
+  add("finished IS NULL AND changed < ?", now - waiting.count());
+  return result;
 }
 
 }  // namespace unroll

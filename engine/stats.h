@@ -4,6 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+
+#include "engine/error.h"
 
 namespace unroll {
 
@@ -31,10 +34,14 @@ struct EngineStats {
   std::size_t open_documents = 0,
               waiting_documents = 0;  ///< Waiting: open ones that have nothing to be read.
   std::uint64_t documents_done = 0, documents_failed = 0;
+  std::map<ErrorCode, std::uint64_t> failed_by_reason;
   std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0, reloads = 0;
   std::uint64_t buffered_bytes = 0, memory_bytes = 0;   ///< Of open documents; see EngineOptions.
-  std::uint64_t resident_documents = 0, put_aways = 0;  ///< State in memory; times that one was put away.
+  std::uint64_t resident_documents = 0, evictions = 0;  ///< State in memory; times that one was evicted.
   std::size_t revisions = 1;  ///< That documents are being read with, the one for new documents included.
+  std::uint64_t journal_errors = 0;  ///< Commits and other writes of the engine's that failed.
+  bool journal_blocked = false;      ///< The disk is full: nothing is read until it has room.
+  std::uint64_t journal_bytes = 0;   ///< Size of its files.
   double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
   /// A block's launch, blocks of other documents in it included; from when a block's document got in line to
   /// its turn; a commit.

@@ -13,6 +13,7 @@ void check(std::uint64_t wanted, std::uint64_t limit, const char* what, const ch
 }  // namespace
 
 void UsageByOwner::open(std::uint32_t owner, std::uint64_t state_bytes) {
+  const std::lock_guard lock(mutex_);
   const auto own = of(owner);
   const auto fixed = kDocumentBytes + state_bytes;
   const auto& limits = options_;
@@ -33,6 +34,7 @@ void UsageByOwner::open(std::uint32_t owner, std::uint64_t state_bytes) {
 }
 
 void UsageByOwner::close(std::uint32_t owner, std::uint64_t state_bytes) {
+  const std::lock_guard lock(mutex_);
   for (auto* usage : {&all_, &owners_[owner]}) {
     --usage->documents;
     usage->fixed -= kDocumentBytes + state_bytes;
@@ -41,28 +43,41 @@ void UsageByOwner::close(std::uint32_t owner, std::uint64_t state_bytes) {
 }
 
 void UsageByOwner::add_buffered(std::uint32_t owner, std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
   for (auto* usage : {&all_, &owners_[owner]}) usage->buffered += static_cast<std::uint64_t>(bytes);
 }
 
 void UsageByOwner::add_resident(std::uint32_t owner, std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
   for (auto* usage : {&all_, &owners_[owner]}) usage->resident += static_cast<std::uint64_t>(bytes);
 }
 
 bool UsageByOwner::buffers_full(std::uint32_t owner) const {
+  const std::lock_guard lock(mutex_);
   return all_.buffered > options_.max_buffered_bytes ||
          of(owner).buffered > options_.max_buffered_bytes_per_owner;
 }
 
 bool UsageByOwner::over_memory() const {
+  const std::lock_guard lock(mutex_);
   return all_.memory() > options_.max_memory_bytes || std::ranges::any_of(owners_, [&](const auto& entry) {
            return entry.second.memory() > options_.max_memory_bytes_per_owner;
          });
 }
 
-bool UsageByOwner::has_air(std::uint32_t owner) const {
-  const auto most = [](std::uint64_t limit) { return limit - limit / 8; };
-  return all_.memory() <= most(options_.max_memory_bytes) &&
-         of(owner).memory() <= most(options_.max_memory_bytes_per_owner);
+UsageByOwner::Excess UsageByOwner::excess(std::uint32_t owner) const {
+  const std::lock_guard lock(mutex_);
+  const auto above = [](std::uint64_t taken, std::uint64_t limit) {
+    const auto most = limit - limit / 8;
+    return taken > most ? taken - most : 0;
+  };
+  return {above(all_.memory(), options_.max_memory_bytes),
+          above(of(owner).memory(), options_.max_memory_bytes_per_owner)};
+}
+
+Usage UsageByOwner::all() const {
+  const std::lock_guard lock(mutex_);
+  return all_;
 }
 
 Usage UsageByOwner::of(std::uint32_t owner) const {

@@ -18,7 +18,8 @@ using ::testing::SizeIs;
 
 class Core : public testing::Test {
  protected:
-  void start(EngineOptions options = {}, std::size_t state_bytes = 8) {
+  void start(EngineOptions options = {}, std::size_t state_bytes = 8,
+             std::shared_ptr<const PluginRegistry> plugins = registry()) {
     options.now = [this] { return now_; };
     core_ = std::make_unique<EngineCore>(Revision{std::make_shared<HashModel>(
                                                       [this](std::span<const BlockInput> blocks) {
@@ -26,7 +27,7 @@ class Core : public testing::Test {
                                                         now_ += block_time_ * blocks.size();
                                                       },
                                                       state_bytes),
-                                                  vocabulary(), registry()},
+                                                  vocabulary(), std::move(plugins)},
                                          std::move(options));
   }
 
@@ -292,8 +293,71 @@ TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
     EXPECT_EQ(documents[i].recorder->wait().phase, DocumentPhase::kDone);
     EXPECT_EQ(lines(documents[i].recorder->outputs()), expected[i]) << i;
   }
-  EXPECT_GT(core_->stats().put_aways, 50u);
+  EXPECT_GT(core_->stats().evictions, 50u);
   EXPECT_EQ(core_->stats().memory_bytes, 0u);
+}
+
+/// Makes instances until it is broken: as when a worker cannot be started for want of descriptors.
+class BreakablePlugins final : public PluginRegistry {
+ public:
+  BreakablePlugins() { load_directory(default_plugin_directory()); }
+  bool broken = false;
+  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
+                                         EmitFunction emit) const override {
+    if (broken && name == "anomaly") throw PluginError(UNROLL_ERROR_INTERNAL, "too many open files");
+    return PluginRegistry::create(name, options, std::move(emit));
+  }
+};
+
+/// With AddressSanitizer it fails if anything still points to a document that has failed.
+TEST_F(Core, ADocumentThatCannotBeRestoredFailsAndLeavesNothingBehind) {
+  constexpr std::size_t kStateBytes = 100'000;
+  constexpr int kDocuments = 40, kFailed = 5;
+  const TemporaryFolder folder;
+  const auto plugins = std::make_shared<BreakablePlugins>();
+  start({.journal = folder / "j", .max_memory_bytes = 2'000'000, .batch = 1}, kStateBytes, plugins);
+  std::vector<Opened> documents;
+  for (int i = 0; i < kDocuments; ++i) {
+    documents.push_back(open_with(some_text(500, i)));
+    run_until_idle();
+  }
+  ASSERT_GT(core_->stats().evictions, static_cast<std::uint64_t>(kFailed));
+  plugins->broken = true;
+  for (int i = 0; i < kFailed; ++i) core_->append(documents[i].id, some_text(2000, i), {});
+  run_until_idle();
+  plugins->broken = false;
+  for (int i = 0; i < kFailed; ++i) {
+    const auto status = documents[i].recorder->wait();
+    EXPECT_EQ(status.error_code, ErrorCode::kPluginFailed);
+    EXPECT_THAT(status.error, HasSubstr("too many open files"));
+  }
+  for (int i = kFailed; i < kDocuments; ++i) {
+    core_->append(documents[i].id, some_text(500, i), {});
+    core_->end(documents[i].id);
+    run_until_idle();
+    EXPECT_EQ(documents[i].recorder->wait().phase, DocumentPhase::kDone);
+  }
+  const auto stats = core_->stats();
+  EXPECT_EQ(stats.resident_documents, 0u);
+  EXPECT_EQ(stats.memory_bytes, 0u);
+}
+
+/// With AddressSanitizer it fails if the engine looks at the documents of a launch that failed.
+TEST_F(Core, AModelThatFailsClosesAllDocumentsOfTheLaunch) {
+  EngineOptions options{.batch = 4};
+  options.now = [this] { return now_; };
+  core_ = std::make_unique<EngineCore>(
+      Revision{std::make_shared<HashModel>([](auto) { throw std::runtime_error("out of order"); }),
+               vocabulary(), registry()},
+      std::move(options));
+  std::vector<Opened> documents;
+  for (int i = 0; i < 4; ++i) documents.push_back(open_with(some_text(500, i)));
+  run_until_idle();
+  for (const auto& document : documents) {
+    EXPECT_EQ(document.recorder->wait().error_code, ErrorCode::kModel);
+  }
+  EXPECT_EQ(core_->stats().open_documents, 0u);
+  EXPECT_EQ(core_->stats().failed_by_reason.at(ErrorCode::kModel), 4u);
 }
 
 TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
@@ -305,11 +369,11 @@ TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
   const auto first = open_with(some_text(500), other);
   for (int i = 0; i < 15; ++i) open_with(some_text(500, i));
   run_until_idle();
-  const auto put_away = core_->stats().put_aways;
+  const auto put_away = core_->stats().evictions;
   EXPECT_GT(put_away, 5u);
   core_->append(first.id, some_text(500), {});
   run_until_idle();
-  EXPECT_EQ(core_->stats().put_aways, put_away) << "the other's, which was read the longest ago, stayed";
+  EXPECT_EQ(core_->stats().evictions, put_away) << "the other's, which was read the longest ago, stayed";
 }
 
 TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {

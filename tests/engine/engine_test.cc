@@ -184,14 +184,17 @@ TEST(Engine, TurnsAreSharedByPriority) {
   // Bytes that are a token each, whatever surrounds them.
   const auto text = [](char c) { return std::string(kTestBlock * 200, c); };
   std::vector<std::shared_ptr<Recorder>> recorders;
-  for (const auto& [c, priority] : {std::pair{'\x01', 0}, {'\x02', 3}, {'\x03', -3}}) {
+  std::vector<DocumentId> ids;
+  for (const int priority : {0, 3, -3}) {
     auto request = a_request();
     request.plugins = {{"score", nlohmann::json::object()}};
     request.priority = priority;
     recorders.push_back(std::make_shared<Recorder>());
-    const auto id = engine.open(request, recorders.back()).id;
-    engine.append(id, text(c), {});
-    engine.end(id);
+    ids.push_back(engine.open(request, recorders.back()).id);
+  }
+  for (int i = 0; i < 3; ++i) {
+    engine.append(ids[i], text(static_cast<char>(i + 1)), {});
+    engine.end(ids[i]);
   }
   gate.open();
   for (const auto& recorder : recorders) recorder->wait();
@@ -287,8 +290,8 @@ TEST(Engine, LimitsNameThemselves) {
   engine.open(other, nullptr);
   other.owner = 6;
   EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(), HasSubstr("limits.documents is 3"));
-  EXPECT_EQ(engine.list(5).size(), 1u);
-  EXPECT_EQ(engine.list(std::nullopt).size(), 3u) << "what was refused leaves nothing behind";
+  EXPECT_EQ(engine.list({.owner = 5}).size(), 1u);
+  EXPECT_EQ(engine.list({}).size(), 3u) << "what was refused leaves nothing behind";
 
   error = error_of([&] { engine.append(id, std::string(101, 'x'), {}); });
   EXPECT_EQ(error.code, ErrorCode::kLimit);

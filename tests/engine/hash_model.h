@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "model/block_model.h"
 
@@ -30,6 +32,10 @@ class HashModel final : public BlockModel {
     info_.state_bytes = state_bytes;
   }
   const ModelInfo& info() const override { return info_; }
+  /// Called before a state is restored or serialized; it may throw.
+  void set_state_hook(std::function<void(const char* function)> hook) {
+    state_hook_ = std::make_shared<std::function<void(const char*)>>(std::move(hook));
+  }
 
   std::vector<BlockOutput> run(std::span<const BlockInput> blocks) override {
     if (before_run_) before_run_(blocks);
@@ -40,17 +46,21 @@ class HashModel final : public BlockModel {
 
   ModelStatePtr restore(std::span<const std::byte> bytes) const override {
     if (bytes.size() != sizeof(std::uint64_t)) throw std::runtime_error("not a state of the hash model");
-    auto state = std::make_shared<State>(info_.state_bytes);
+    if (state_hook_) (*state_hook_)("restore");
+    auto state = std::make_shared<State>(info_.state_bytes, state_hook_);
     std::memcpy(&state->hash, bytes.data(), bytes.size());
     return state;
   }
 
  private:
+  using StateHook = std::shared_ptr<std::function<void(const char*)>>;
   struct State final : ModelState {
-    explicit State(std::size_t size) : size(size) {}
+    State(std::size_t size, StateHook hook) : size(size), hook(std::move(hook)) {}
     std::size_t size;
+    StateHook hook;
     std::uint64_t hash = 14695981039346656037u;
     std::vector<std::byte> serialize() const override {
+      if (hook) (*hook)("serialize");
       std::vector<std::byte> bytes(sizeof hash);
       std::memcpy(bytes.data(), &hash, sizeof hash);
       return bytes;
@@ -59,7 +69,7 @@ class HashModel final : public BlockModel {
   };
 
   BlockOutput run_one(const BlockInput& block) const {
-    auto next = std::make_shared<State>(info_.state_bytes);
+    auto next = std::make_shared<State>(info_.state_bytes, state_hook_);
     next->hash ^= seed_;
     if (block.state) next->hash = static_cast<const State&>(*block.state).hash;
     BlockOutput output;
@@ -76,6 +86,7 @@ class HashModel final : public BlockModel {
 
   ModelInfo info_;
   Watch before_run_;
+  StateHook state_hook_;
   std::uint64_t seed_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <random>
 
 #include <sqlite3.h>
 #include <sys/resource.h>
@@ -35,16 +36,41 @@ std::vector<std::byte> bytes_of(std::string_view text) {
 }
 
 Commit a_commit(const DocumentStatus& status, std::vector<Output> outputs, bool open = true) {
-  Commit commit{status, Commit::Resume::kDrop, {}, std::move(outputs)};
+  Commit commit;
+  commit.status = status;
+  commit.outputs = std::move(outputs);
   commit.status.bytes = 40;
   commit.status.tokens = 9;
   commit.status.outputs = commit.outputs.size();
   if (open) {
     commit.resume = Commit::Resume::kNew;
-    commit.point = {
-        30, 35, 2, bytes_of("state"), false, {{"score", bytes_of("plugin state")}, {"embed", {}}}};
+    commit.point.segment_begin = 30;
+    commit.point.block_begin = 35;
+    commit.point.blocks = 2;
+    commit.point.bytes = 40;
+    commit.point.tokens = 9;
+    commit.point.sequence = 1;
+    commit.point.model_state = bytes_of("state");
+    commit.point.plugin_states = {{"score", bytes_of("plugin state")}, {"embed", {}}};
   }
   return commit;
+}
+
+/// Text that does not get smaller.
+std::string unpackable(std::size_t size) {
+  std::mt19937 random(1);
+  std::string text(size, ' ');
+  for (auto& c : text) c = static_cast<char>('!' + random() % 90);
+  return text;
+}
+
+/// A document that was opened, and nothing more.
+void insert(Journal& journal, const DocumentStatus& status, std::vector<PluginRequest> plugins) {
+  Commit commit;
+  commit.status = status;
+  commit.opening = Opening{std::move(plugins), "checkpoint"};
+  commit.resume = Commit::Resume::kKeep;
+  journal.commit({&commit, 1});
 }
 
 TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
@@ -53,7 +79,7 @@ TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
   {
     Journal journal(folder / "j");
     EXPECT_TRUE(journal.durable());
-    journal.insert(document, {{"score", {{"top", 3}}}, {"embed", nlohmann::json::object()}});
+    insert(journal, document, {{"score", {{"top", 3}}}, {"embed", nlohmann::json::object()}});
     const auto commit = a_commit(document, {{0, "score", "{\"x\":1}"}, {1, "embed", "[]"}});
     journal.commit({&commit, 1});
   }
@@ -68,7 +94,8 @@ TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
   EXPECT_EQ(found->tokens, 9u);
   EXPECT_EQ(found->outputs, 2u);
   EXPECT_EQ(found->phase, DocumentPhase::kOpen);
-  const auto plugins = journal.plugins("a");
+  const auto plugins = journal.opening("a").plugins;
+  EXPECT_EQ(journal.opening("a").checkpoint, "checkpoint");
   ASSERT_THAT(plugins, SizeIs(2));
   EXPECT_EQ(plugins[0].name, "score");
   EXPECT_EQ(plugins[0].options.dump(), "{\"top\":3}");
@@ -77,6 +104,9 @@ TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
   EXPECT_EQ(journal.resume_bytes("a"), 30u);
   EXPECT_EQ(point.block_begin, 35u);
   EXPECT_EQ(point.blocks, 2u);
+  EXPECT_EQ(point.bytes, 40u);
+  EXPECT_EQ(point.tokens, 9u);
+  EXPECT_EQ(point.sequence, 1u);
   EXPECT_EQ(point.model_state, bytes_of("state"));
   EXPECT_EQ(point.plugin_states.at("score"), bytes_of("plugin state"));
   EXPECT_THAT(point.plugin_states.at("embed"), IsEmpty()) << "an empty state is a state";
@@ -89,7 +119,7 @@ TEST(Journal, AFinishedDocumentKeepsOutputsAndDropsStates) {
   Journal journal({});
   EXPECT_FALSE(journal.durable());
   const auto document = a_document("a");
-  journal.insert(document, {{"score", {}}});
+  insert(journal, document, {{"score", {}}});
   auto commit = a_commit(document, {{0, "score", "1"}});
   journal.commit({&commit, 1});
   auto last = a_commit(document, {{1, "score", "2"}}, false);
@@ -107,7 +137,7 @@ TEST(Journal, AFinishedDocumentKeepsOutputsAndDropsStates) {
 TEST(Journal, ACommitCanLeaveAloneWhereTheDocumentGoesOn) {
   Journal journal({});
   const auto document = a_document("a");
-  journal.insert(document, {{"score", {}}});
+  insert(journal, document, {{"score", {}}});
   const auto first = a_commit(document, {{0, "score", "1"}});
   journal.commit({&first, 1});
   auto second = a_commit(document, {}, false);
@@ -118,7 +148,10 @@ TEST(Journal, ACommitCanLeaveAloneWhereTheDocumentGoesOn) {
   EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
   EXPECT_EQ(journal.resume_bytes("a"), 30u);
   auto third = a_commit(document, {});
-  third.point = {35, 38, 3, {}, true, {}};
+  third.point = {};
+  third.point.segment_begin = 35;
+  third.point.block_begin = 38;
+  third.point.keeps_model_state = true;
   journal.commit({&third, 1});
   EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
   EXPECT_EQ(journal.resume_point("a").block_begin, 38u);
@@ -128,8 +161,8 @@ TEST(Journal, ACommitCanLeaveAloneWhereTheDocumentGoesOn) {
 TEST(Journal, ASequenceNumberTwiceUndoesTheWholeCommit) {
   Journal journal({});
   const auto first = a_document("a"), second = a_document("b");
-  journal.insert(first, {{"score", {}}});
-  journal.insert(second, {{"score", {}}});
+  insert(journal, first, {{"score", {}}});
+  insert(journal, second, {{"score", {}}});
   const auto once = a_commit(first, {{0, "score", "1"}});
   journal.commit({&once, 1});
   const Commit both[] = {a_commit(second, {{0, "score", "1"}}), a_commit(first, {{0, "score", "again"}})};
@@ -145,40 +178,106 @@ TEST(Journal, ASequenceNumberTwiceUndoesTheWholeCommit) {
 TEST(Journal, ListsNewestFirstAndByOwner) {
   Journal journal({});
   for (const auto* id : {"a", "b", "c"})
-    journal.insert(a_document(id, id[0] == 'b' ? 7 : 8), {{"score", {}}});
+    insert(journal, a_document(id, id[0] == 'b' ? 7 : 8), {{"score", {}}});
   const auto ids = [](const std::vector<DocumentStatus>& list) {
     std::string text;
     for (const auto& status : list) text += status.id;
     return text;
   };
-  EXPECT_EQ(ids(journal.list(std::nullopt)), "cba");
-  EXPECT_EQ(ids(journal.list(8)), "ca");
-  EXPECT_EQ(ids(journal.list(9)), "");
+  EXPECT_EQ(ids(journal.list({})), "cba");
+  EXPECT_EQ(ids(journal.list({.owner = 8})), "ca");
+  EXPECT_EQ(ids(journal.list({.owner = 9})), "");
   EXPECT_FALSE(journal.find("d"));
+}
+
+void forget(Journal& journal, std::chrono::seconds finished, std::chrono::seconds waiting) {
+  journal.forget(journal.expired(finished, waiting, 100));
 }
 
 TEST(Journal, ForgetsWhatHasEndedAndWhatNobodyResumes) {
   Journal journal({});
   const auto open = a_document("open"), done = a_document("done");
-  journal.insert(open, {{"score", {}}});
-  journal.insert(done, {{"score", {}}});
+  insert(journal, open, {{"score", {}}});
+  insert(journal, done, {{"score", {}}});
   auto commit = a_commit(done, {{0, "score", "1"}}, false);
   commit.status.phase = DocumentPhase::kDone;
   journal.commit({&commit, 1});
-  journal.forget(3600s, 3600s);
+  forget(journal, 3600s, 3600s);
   EXPECT_TRUE(journal.find("done"));
-  journal.forget(-2s, 3600s);
+  forget(journal, -2s, 3600s);
   EXPECT_FALSE(journal.find("done"));
   EXPECT_THAT(journal.outputs("done", 0, 10), IsEmpty());
   EXPECT_TRUE(journal.find("open"));
   commit = a_commit(open, {{0, "score", "1"}});
   journal.commit({&commit, 1});
-  journal.forget(3600s, 3600s);
+  forget(journal, 3600s, 3600s);
   EXPECT_TRUE(journal.find("open")) << "committed just now";
-  journal.forget(3600s, -2s);
+  EXPECT_GT(journal.owner_bytes(1000), 0u);
+  forget(journal, 3600s, -2s);
   EXPECT_FALSE(journal.find("open"));
   EXPECT_THAT(journal.outputs("open", 0, 10), IsEmpty());
   EXPECT_THAT(journal.resume_point("open").plugin_states, IsEmpty());
+  EXPECT_EQ(journal.owner_bytes(1000), 0u) << "the owner is charged for nothing that is gone";
+}
+
+TEST(Journal, ListsInPagesAndWhatIsOpenAlone) {
+  Journal journal({});
+  for (const auto* id : {"a", "b", "c", "d"}) insert(journal, a_document(id), {{"score", {}}});
+  auto commit = a_commit(a_document("c"), {}, false);
+  commit.status.phase = DocumentPhase::kDone;
+  journal.commit({&commit, 1});
+  const auto ids = [&](const ListRequest& request) {
+    std::string text;
+    for (const auto& status : journal.list(request)) text += status.id;
+    return text;
+  };
+  EXPECT_EQ(ids({.limit = 2}), "dc");
+  EXPECT_EQ(ids({.limit = 2, .before = "c"}), "ba");
+  EXPECT_EQ(ids({.owner = 1000, .limit = 2, .open_only = true}), "db");
+  EXPECT_EQ(ids({.before = "nobody"}), "");
+}
+
+TEST(Journal, GivesBackLongOutputsThatItPacks) {
+  Journal journal({});
+  insert(journal, a_document("a"), {{"score", {}}});
+  const auto text = "{\"text\":\"" + some_text(20'000) + "\"}";
+  const auto commit = a_commit(a_document("a"), {{0, "score", text}, {1, "score", "1"}}, false);
+  journal.commit({&commit, 1});
+  EXPECT_THAT(lines(journal.outputs("a", 0, 10)), ElementsAre("0 score " + text, "1 score 1"));
+  EXPECT_LT(journal.owner_bytes(1000), text.size() / 2);
+}
+
+TEST(Journal, GivesFreePagesBack) {
+  const TemporaryFolder folder;
+  {
+    Journal journal(folder / "j");
+    insert(journal, a_document("a"), {{"score", {}}});
+    auto commit = a_commit(a_document("a"), {{0, "score", unpackable(8 << 20)}}, false);
+    commit.status.phase = DocumentPhase::kDone;
+    journal.commit({&commit, 1});
+    forget(journal, -2s, 3600s);
+  }
+  EXPECT_GT(std::filesystem::file_size(folder / "j"), 6u << 20);
+  {
+    Journal journal(folder / "j");
+    while (journal.shrink()) {
+    }
+  }
+  EXPECT_LT(std::filesystem::file_size(folder / "j"), 2u << 20);
+}
+
+/// What reads does not wait for what is being written, not even for one that holds the file.
+TEST(Journal, ReadsWhileAnotherConnectionWrites) {
+  const TemporaryFolder folder;
+  Journal journal(folder / "j");
+  insert(journal, a_document("a"), {{"score", {}}});
+  sqlite3* writer = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "j").c_str(), &writer), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(writer, "BEGIN IMMEDIATE; DELETE FROM documents", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  EXPECT_TRUE(journal.find("a"));
+  EXPECT_THAT(journal.list({}), SizeIs(1));
+  sqlite3_close(writer);
 }
 
 TEST(Journal, ASecondOneOnTheSameFileIsRefused) {
@@ -232,6 +331,8 @@ TEST(Journal, AFileOfFormat1IsTakenOver) {
     EXPECT_THAT(point.model_state, SizeIs(2));
     EXPECT_EQ(journal.find("a")->source, "");
     EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(1));
+    EXPECT_EQ(point.sequence, 1u);
+    EXPECT_EQ(journal.owner_bytes(7), 3u);
   }
 }
 
@@ -265,10 +366,10 @@ TEST(Journal, ADiskWithoutRoomIsAnErrorAndWhatWasCommittedStays) {
   const TemporaryFolder folder;
   Journal journal(folder / "j");
   const auto document = a_document("a");
-  journal.insert(document, {{"score", {}}});
+  insert(journal, document, {{"score", {}}});
   const auto first = a_commit(document, {{0, "score", "1"}});
   journal.commit({&first, 1});
-  const auto large = a_commit(document, {{1, "score", std::string(4 << 20, '1')}});
+  const auto large = a_commit(document, {{1, "score", unpackable(4 << 20)}});
   {
     const FileSizeLimit limit(1 << 20);
     const auto error = error_of([&] { journal.commit({&large, 1}); });
@@ -285,24 +386,27 @@ TEST(Journal, DamagedValuesAreErrorsThatNameTheDocument) {
   const TemporaryFolder folder;
   const auto damaged = [&](const std::string& set) {
     std::filesystem::remove(folder / "j");
-    Journal(folder / "j").insert(a_document("a"), {{"score", {}}});
+    {
+      Journal journal(folder / "j");
+      insert(journal, a_document("a"), {{"score", {}}});
+    }
     sqlite3* database = nullptr;
     EXPECT_EQ(sqlite3_open((folder / "j").c_str(), &database), SQLITE_OK);
-    EXPECT_EQ(sqlite3_exec(database, ("UPDATE documents SET " + set).c_str(), nullptr, nullptr, nullptr),
-              SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, ("UPDATE " + set).c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
     sqlite3_close(database);
     return std::make_unique<Journal>(folder / "j");
   };
   for (const auto* plugins : {"", "[", "[1]", "[{}]", "[{\"name\":1,\"options\":{}}]"}) {
-    const auto journal = damaged(std::string("plugins='") + plugins + "'");
-    const auto error = error_of([&] { journal->plugins("a"); });
+    const auto journal = damaged(std::string("documents SET plugins='") + plugins + "'");
+    const auto error = error_of([&] { journal->opening("a"); });
     EXPECT_EQ(error.code, ErrorCode::kJournal) << plugins;
     EXPECT_THAT(error.what(), HasSubstr("plugins of document a")) << plugins;
   }
   for (const auto* phase : {"3", "-1", "4294967296"}) {
-    const auto journal = damaged(std::string("phase=") + phase);
+    const auto journal = damaged(std::string("progress SET phase=") + phase);
     EXPECT_EQ(error_of([&] { journal->find("a"); }).code, ErrorCode::kJournal) << phase;
-    EXPECT_THAT(error_of([&] { journal->list(1000); }).what(), HasSubstr("document a is neither")) << phase;
+    EXPECT_THAT(error_of([&] { journal->list({.owner = 1000}); }).what(), HasSubstr("document a is neither"))
+        << phase;
   }
 }
 

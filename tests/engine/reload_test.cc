@@ -88,7 +88,7 @@ TEST(Reload, OneThatIsPutAwayComesBackToItsOwnModel) {
     EXPECT_EQ(recorder->wait().phase, DocumentPhase::kDone);
     expect_equal(recorder->outputs(), expected);
   }
-  EXPECT_GT(engine.stats().put_aways, 0u);
+  EXPECT_GT(engine.stats().evictions, 0u);
 }
 
 TEST(Reload, TheOldModelIsLetGoWithItsLastDocument) {

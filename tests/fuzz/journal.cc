@@ -16,15 +16,45 @@ namespace {
 
 using Database = std::unique_ptr<sqlite3, int (*)(sqlite3*)>;
 
-constexpr std::array kColumns = {"documents.number",      "documents.id",        "documents.name",
-                                 "documents.owner",       "documents.priority",  "documents.plugins",
-                                 "documents.source",      "documents.phase",     "documents.bytes",
-                                 "documents.total_bytes", "documents.tokens",    "documents.outputs",
-                                 "documents.error_code",  "documents.error",     "documents.segment_begin",
-                                 "documents.block_begin", "documents.blocks",    "documents.model_state",
-                                 "documents.finished",    "documents.changed",   "plugin_states.document",
-                                 "plugin_states.plugin",  "plugin_states.state", "outputs.document",
-                                 "outputs.sequence",      "outputs.plugin",      "outputs.json"};
+constexpr std::array kColumns = {"documents.number",
+                                 "documents.id",
+                                 "documents.owner",
+                                 "documents.name",
+                                 "documents.priority",
+                                 "documents.plugins",
+                                 "documents.checkpoint",
+                                 "documents.source",
+                                 "progress.number",
+                                 "progress.phase",
+                                 "progress.bytes",
+                                 "progress.total_bytes",
+                                 "progress.tokens",
+                                 "progress.outputs",
+                                 "progress.error_code",
+                                 "progress.error",
+                                 "progress.changed",
+                                 "progress.finished",
+                                 "progress.kept_bytes",
+                                 "resume_points.number",
+                                 "resume_points.segment_begin",
+                                 "resume_points.block_begin",
+                                 "resume_points.blocks",
+                                 "resume_points.bytes",
+                                 "resume_points.tokens",
+                                 "resume_points.sequence",
+                                 "resume_points.model_bytes",
+                                 "resume_points.plugin_bytes",
+                                 "model_states.number",
+                                 "model_states.state",
+                                 "plugin_states.number",
+                                 "plugin_states.plugin",
+                                 "plugin_states.state",
+                                 "outputs.number",
+                                 "outputs.sequence",
+                                 "outputs.plugin",
+                                 "outputs.json",
+                                 "owners.owner",
+                                 "owners.bytes"};
 const std::vector<PluginRequest> kPlugins = {{"score", {{"granularity", "line"}}},
                                              {"anomaly", nlohmann::json::object()}};
 
@@ -113,7 +143,7 @@ void go_on(Engine& engine, const DocumentStatus& status) {
 }
 
 void use(Engine& engine) {
-  for (const auto& status : engine.list(std::nullopt)) {
+  for (const auto& status : engine.list({})) {
     dump_json(status_to_json(status));
     for (const auto& output : engine.outputs(status.id, 0, 1000)) output_line(status.id, output);
     if (status.phase == DocumentPhase::kOpen) go_on(engine, status);

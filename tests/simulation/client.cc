@@ -10,13 +10,17 @@ struct Client::Connection final : DocumentListener {
   std::optional<DocumentStatus> end;
   std::shared_ptr<bool> room = std::make_shared<bool>(true);
 
-  void on_output(const DocumentId&, const Output& output) override { outputs.push_back(output); }
+  void on_output(const DocumentId&, const Output& output) override {
+    const MemoryFault::Pause pause;
+    outputs.push_back(output);
+  }
   void on_progress(const DocumentStatus&) override {}
   void on_done(const DocumentStatus& status) override { finish(status); }
   void on_failed(const DocumentStatus& status) override { finish(status); }
 
  private:
   void finish(const DocumentStatus& status) {
+    const MemoryFault::Pause pause;
     if (end) throw Violation("a listener is told twice that its document has ended");
     end = status;
   }
@@ -29,7 +33,8 @@ void Client::violation(const std::string& what) const {
 std::string Client::describe() const {
   return "document " + id_.value_or("(none)") + " (" + std::to_string(text_.bytes.size()) + " bytes, sent " +
          std::to_string(sent_) + ", safe " + std::to_string(safe_) + ", heard " + std::to_string(heard_) +
-         " of " + std::to_string(expected().size()) + ")";
+         " of " + std::to_string(expected().size()) +
+         (connected() || refused_.empty() ? ")" : ", away: " + refused_ + ")");
 }
 
 void Client::act(EngineCore& core) {
@@ -45,12 +50,38 @@ void Client::act(EngineCore& core) {
   }
 }
 
-/// Errors of the journal are the disk's doing: later, then.
+/// The disk's doing; or the journal has refused the document, and the connection will say so.
+void Client::expect_trouble(const Error& error) const {
+  const bool refused = error.code == ErrorCode::kDocumentUnknown && !*accepted_;
+  if (error.code != ErrorCode::kJournal && !refused) violation(error.what());
+}
+
+template <class Call>
+bool Client::attempt(Call call) {
+  try {
+    const MemoryFault fault(edges_.next_memory_fault());
+    call();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+/// What the disk, a plugin, the model or memory fails at now is tried again later.
 void Client::come(EngineCore& core) {
   try {
     id_ ? resume(core) : open(core);
   } catch (const Error& error) {
-    if (error.code != ErrorCode::kJournal && error.code != ErrorCode::kLimit) violation(error.what());
+    switch (error.code) {
+      case ErrorCode::kJournal:
+      case ErrorCode::kLimit:
+      case ErrorCode::kPluginFailed:
+      case ErrorCode::kModel:
+        refused_ = error.what();
+        return;
+      default:
+        violation(error.what());
+    }
   }
 }
 
@@ -59,12 +90,22 @@ void Client::open(EngineCore& core) {
   auto wanted = request();
   wanted.priority = static_cast<int>(pick(random_, 21)) - 10;
   if (chance(random_, 0.1)) wanted.deadline = std::chrono::milliseconds(1 + pick(random_, 20'000));
+  if (chance(random_, 0.2)) wanted.text = text_.bytes;
   auto connection = std::make_shared<Connection>();
-  const auto opened = core.open(std::move(wanted), connection);
+  Opened opened;
+  accepted_ = std::make_shared<bool>(false);
+  const AcceptFunction accepted = [flag = accepted_](std::exception_ptr failure, const Opened&) {
+    *flag = !failure;  // if it failed, its listener hears, too
+  };
+  if (!attempt([&] { opened = core.open(wanted, connection, accepted); })) return;
   if (opened.resume_bytes != 0 || opened.next_sequence != 0) violation("a new document does not begin at 0");
   id_ = opened.id;
   connection_ = std::move(connection);
   state_ = State::kSending;
+  if (wanted.text) {
+    sent_ = ever_sent_ = text_.bytes.size();
+    state_ = State::kListening;
+  }
 }
 
 DocumentRequest Client::request() const {
@@ -81,24 +122,33 @@ void Client::resume(EngineCore& core) {
   try {
     status = core.status(*id_);
   } catch (const Error& error) {
-    if (error.code == ErrorCode::kDocumentUnknown)
-      violation("a document that was accepted is not there any more");
-    throw;
+    if (error.code != ErrorCode::kDocumentUnknown) throw;
+    if (*accepted_) violation("a document that was accepted is not there any more");
+    return begin_anew();
   }
   auto connection = std::make_shared<Connection>();
-  if (!can_resume(status) || is_being_read(core)) {
-    core.attach(*id_, heard_, connection);
+  const bool has_ended = !can_resume(status);
+  const bool being_read = !has_ended && is_being_read(core);
+  if (!being_read) *accepted_ = true;  // the journal has it
+  if (has_ended || being_read) {
+    if (!attempt([&] { core.attach(*id_, heard_, connection); })) return;
     state_ = State::kListening;
   } else {
     auto wanted = request();
     wanted.resume = id_;
-    const auto opened = core.open(std::move(wanted), connection);
+    Opened opened;
+    if (!attempt([&] { opened = core.open(wanted, connection); })) return;
     ++resumes_;
     if (opened.next_sequence < heard_) violation("outputs that were told are not in the journal");
     if (opened.resume_bytes < safe_) violation("bytes that were said to be safe are wanted again");
     if (opened.resume_bytes > ever_sent_) violation("more bytes are said to be safe than were ever sent");
     safe_ = sent_ = opened.resume_bytes;
-    catch_up(core, opened.next_sequence);
+    try {
+      catch_up(core, opened.next_sequence);
+    } catch (const Error&) {
+      core.cancel(*id_, Error(ErrorCode::kPeerGone, "the peer gives up"));
+      throw;
+    }
     state_ = State::kSending;
   }
   connection_ = std::move(connection);
@@ -128,20 +178,23 @@ void Client::send(EngineCore& core) {
   if (connection_->end || !*connection_->room) return;
   try {
     if (sent_ == text_.bytes.size()) {
-      core.end(*id_);
-      state_ = State::kListening;
+      if (attempt([&] { core.end(*id_); })) state_ = State::kListening;
       return;
     }
     const auto most = std::min<std::uint64_t>(text_.bytes.size() - sent_, chance(random_, 0.1) ? 4000 : 200);
     auto piece = text_.bytes.substr(sent_, 1 + pick(random_, most));
     const auto length = piece.size();
     *connection_->room = false;
-    core.append(*id_, std::move(piece), [room = connection_->room] { *room = true; });
+    std::function<void()> room = [room = connection_->room] { *room = true; };
+    if (!attempt([&] { core.append(*id_, std::move(piece), std::move(room)); })) {
+      *connection_->room = true;
+      return;
+    }
     sent_ += length;
     ever_sent_ = std::max(ever_sent_, sent_);
   } catch (const Error& error) {
     // It has ended meanwhile; the connection will say why.
-    if (error.code != ErrorCode::kDocumentState && error.code != ErrorCode::kJournal) violation(error.what());
+    if (error.code != ErrorCode::kDocumentState) expect_trouble(error);
   }
 }
 
@@ -154,6 +207,7 @@ void Client::hear(EngineCore&) {
 }
 
 void Client::take(const Output& output) {
+  if (!*accepted_) violation("heard an output of a document that is not accepted");
   if (output.sequence != heard_) {
     violation("heard output " + std::to_string(output.sequence) + " where " + std::to_string(heard_) +
               " was next");
@@ -179,6 +233,8 @@ void Client::ended(const DocumentStatus& status) {
     case ErrorCode::kDocumentState:  // attached to by another connection of ours
       return disconnect(nullptr);
     case ErrorCode::kModel:
+    case ErrorCode::kPluginFailed:
+    case ErrorCode::kInternal:
       return begin_anew();
     default:
       violation("failed: " + status.error);
@@ -196,9 +252,10 @@ void Client::disconnect(EngineCore* core) {
   if (!connected()) return;
   if (core != nullptr && state_ == State::kSending) {
     try {
-      core->cancel(*id_, Error(ErrorCode::kPeerGone, "the peer is gone"));
+      const Error gone(ErrorCode::kPeerGone, "the peer is gone");
+      if (!attempt([&] { core->cancel(*id_, gone); })) core->cancel(*id_, gone);
     } catch (const Error& error) {
-      if (error.code != ErrorCode::kJournal) violation(error.what());
+      expect_trouble(error);
     }
   }
   connection_.reset();
@@ -208,9 +265,10 @@ void Client::disconnect(EngineCore* core) {
 void Client::cancel(EngineCore& core) {
   if (!connected()) return;
   try {
-    core.cancel(*id_, Error(ErrorCode::kCancelled, "cancelled"));
+    const Error cancelled(ErrorCode::kCancelled, "cancelled");
+    attempt([&] { core.cancel(*id_, cancelled); });
   } catch (const Error& error) {
-    if (error.code != ErrorCode::kJournal) violation(error.what());
+    expect_trouble(error);
   }
 }
 
@@ -219,9 +277,9 @@ void Client::attach(EngineCore& core) {
   auto connection = std::make_shared<Connection>();
   connection->room = connection_->room;
   try {
-    core.attach(*id_, heard_, connection);
+    if (!attempt([&] { core.attach(*id_, heard_, connection); })) return;
   } catch (const Error& error) {
-    if (error.code != ErrorCode::kJournal && error.code != ErrorCode::kDocumentState) violation(error.what());
+    if (error.code != ErrorCode::kDocumentState) expect_trouble(error);
     return;
   }
   connection_ = std::move(connection);

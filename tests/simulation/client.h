@@ -11,7 +11,7 @@
 #include <string>
 
 #include "engine/engine_core.h"
-#include "tests/simulation/simulated_disk.h"
+#include "tests/simulation/edges.h"
 #include "tests/simulation/simulator.h"
 
 namespace unroll::simulation {
@@ -24,8 +24,8 @@ class Violation : public std::runtime_error {
 
 class Client {
  public:
-  Client(const Library::Text& text, Random& random)
-      : text_(text), flushed_(chance(random, 0.2)), random_(random) {}
+  Client(const Library::Text& text, Edges& edges)
+      : text_(text), flushed_(chance(edges.random, 0.2)), edges_(edges), random_(edges.random) {}
 
   bool finished() const { return state_ == State::kFinished; }
   bool connected() const { return state_ == State::kSending || state_ == State::kListening; }
@@ -43,6 +43,10 @@ class Client {
   enum class State { kAway, kSending, kListening, kFinished };
   struct Connection;
 
+  /// Calls the engine, whose memory may run out: false then, and the call has not happened.
+  template <class Call>
+  bool attempt(Call call);
+  void expect_trouble(const Error& error) const;
   void come(EngineCore& core);
   void open(EngineCore& core);
   void resume(EngineCore& core);
@@ -59,10 +63,14 @@ class Client {
 
   const Library::Text& text_;
   const bool flushed_;  ///< Asks for blocks to be read before they are full.
+  Edges& edges_;
   Random& random_;
   State state_ = State::kAway;
   std::shared_ptr<Connection> connection_;
   std::optional<DocumentId> id_;
+  /// The engine said that the document is in the journal; before, a crash may lose it.
+  std::shared_ptr<bool> accepted_ = std::make_shared<bool>(false);
+  std::string refused_;  ///< Why it could not open or resume the document when it tried last.
   std::uint32_t owner_ = 0;
   std::uint64_t sent_ = 0;       ///< On this connection, and before its resume point.
   std::uint64_t ever_sent_ = 0;  ///< On any: a commit that seemed to fail may show after a crash.

@@ -40,8 +40,9 @@ int main(int argc, char** argv) {
   std::cout << played << " runs from seed " << seed << " in " << elapsed() << " s: " << total.steps
             << " steps, " << total.documents << " documents, " << total.commits << " commits, "
             << total.power_cuts << " power cuts, " << total.kills << " kills, " << total.faults
-            << " disk faults, " << total.lost_connections << " lost connections, " << total.resumes
-            << " resumes, " << total.put_aways << " states put away; trace " << std::hex << total.trace
-            << '\n';
+            << " disk faults, " << total.edge_failures << " calls that failed, " << total.memory_faults
+            << " times that memory ran short, " << total.lost_connections << " lost connections, "
+            << total.resumes << " resumes, " << total.evictions << " evictions; trace " << std::hex
+            << total.trace << '\n';
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@ inline bool chance(Random& random, double probability) {
 struct Faults {
   bool full = false;         ///< Files cannot grow.
   double write_error = 0;    ///< Probability of each write.
+  double read_error = 0;     ///< Of each read.
   double sync_error = 0;     ///< Of each sync; what was to be synced may be lost though it can still be read.
   bool cannot_open = false;  ///< As where a file system is not there, or read-only.
 };
@@ -43,7 +45,7 @@ class SimulatedDisk {
   const std::string& name() const { return name_; }
   Faults faults;
   /// The process ends: what it wrote stays, what it still does to its open files comes to nothing.
-  void kill() { ++generation_; }
+  void kill();
   /// The machine, too: of what was not synced, some is lost, in pieces, in any order.
   void cut_power();
   std::uint64_t syncs() const { return syncs_; }
@@ -54,12 +56,20 @@ class SimulatedDisk {
     std::string bytes;
     bool truncate = false;
   };
+  struct Handle;
+  /// Memory that the connections of one process share, for SQLite's index of its write-ahead log.
+  struct Shared {
+    std::vector<std::unique_ptr<char[]>> regions;
+    std::map<int, int> readers;  ///< Of a lock: how many hold it.
+    std::set<int> writers;       ///< Locks that one holds alone.
+  };
   struct File {
     std::string now, durable;
     std::vector<Change> unsynced;
     bool linked = false;  ///< Its name was synced.
+    std::map<const Handle*, int> locks;
+    std::shared_ptr<Shared> shared;
   };
-  struct Handle;
 
   static void apply(std::string& content, const Change& change);
   void change(File& file, Change change);
@@ -69,6 +79,7 @@ class SimulatedDisk {
   static int remove(sqlite3_vfs* vfs, const char* name, int sync_folder);
   static int access(sqlite3_vfs* vfs, const char* name, int flags, int* result);
   static const sqlite3_io_methods* methods();
+  static void set_shared_memory(sqlite3_io_methods& methods);
 
   const std::string name_;
   Random& random_;

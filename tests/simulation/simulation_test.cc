@@ -94,8 +94,8 @@ TEST(Simulation, RunsMeetTrouble) {
   Report total;
   for (std::uint64_t seed = 0; seed < 40; ++seed) total += simulate(library, seed);
   EXPECT_EQ(total.failure, "");
-  for (const auto count : {total.power_cuts, total.kills, total.faults, total.lost_connections, total.resumes,
-                           total.put_aways, total.commits}) {
+  for (const auto count : {total.power_cuts, total.kills, total.faults, total.edge_failures,
+                           total.lost_connections, total.resumes, total.evictions, total.commits}) {
     EXPECT_GT(count, 20u);
   }
 }

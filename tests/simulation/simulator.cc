@@ -5,7 +5,8 @@
 #include "engine/engine_core.h"
 #include "tests/engine/hash_model.h"
 #include "tests/simulation/client.h"
-#include "tests/simulation/late_plugins.h"
+#include "tests/simulation/edges.h"
+#include "tests/simulation/faulty_plugins.h"
 #include "tests/simulation/simulated_disk.h"
 
 namespace unroll::simulation {
@@ -21,7 +22,7 @@ constexpr std::uint64_t kStepsToEnd = 200'000;
 /// Reads a text with nothing around that could go wrong.
 std::vector<std::string> read_alone(const Library& library, const std::string& bytes, bool alone) {
   HashModel model;
-  Reading reading(library.vocabulary, library.registry, Library::plugins(alone));
+  DocumentReader reading(library.vocabulary, library.registry, Library::plugins(alone));
   reading.take(bytes);
   reading.end_input();
   while (!reading.is_exhausted()) {
@@ -40,11 +41,12 @@ std::vector<std::string> read_alone(const Library& library, const std::string& b
 class World {
  public:
   World(const Library& library, std::uint64_t seed, bool verbose)
-      : library_(library), verbose_(verbose), random_(seed), disk_("simulated", random_) {
+      : library_(library), verbose_(verbose), random_(seed), disk_("simulated", random_), edges_(random_) {
     // Of SQLite's own random numbers, too.
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed), nullptr);
-    model_ = std::make_shared<HashModel>([this](auto) { maybe_fail_block(); }, kStateBytes);
-    plugins_ = std::make_shared<LatePlugins>(library_.registry, random_);
+    model_ = std::make_shared<HashModel>([this](auto) { cross_model("block"); }, kStateBytes);
+    model_->set_state_hook([this](const char* function) { cross_model(function); });
+    plugins_ = std::make_shared<FaultyPlugins>(library_.registry, edges_);
     options_.journal = "journal";
     options_.journal_disk = disk_.name();
     options_.batch = 1 + pick(random_, 8);
@@ -57,7 +59,7 @@ class World {
     options_.now = [this] { return now_; };
     options_.new_id = [this] { return "d" + std::to_string(++ids_); };
     for (auto count = 1 + pick(random_, 8); count > 0; --count) {
-      clients_.push_back(std::make_unique<Client>(library_.text(random_()), random_));
+      clients_.push_back(std::make_unique<Client>(library_.text(random_()), edges_));
     }
     report_.documents = clients_.size();
     start();
@@ -69,6 +71,7 @@ class World {
       note("calm");
       calm_ = true;
       disk_.faults = {};
+      edges_.failing = edges_.memory = 0;
       while (!all_finished()) {
         if (report_.steps > kSteps + kStepsToEnd) throw Violation("the run does not end: " + unfinished());
         step();
@@ -78,6 +81,8 @@ class World {
     }
     collect();
     for (const auto& client : clients_) report_.resumes += client->resumes();
+    report_.edge_failures = edges_.failures;
+    report_.memory_faults = edges_.memory_faults;
     report_.trace = trace_ ^ random_();
     return report_;
   }
@@ -88,18 +93,31 @@ class World {
     if (verbose_) std::cout << report_.steps << ' ' << what << '\n';
   }
 
-  void maybe_fail_block() {
-    if (!calm_ && chance(random_, 0.0005)) throw std::runtime_error("out of luck");
+  void cross_model(const char* function) {
+    edges_.cross(function, [](const std::string& text) { return std::runtime_error(text); });
   }
 
   bool all_finished() const {
     return std::ranges::all_of(clients_, [](const auto& client) { return client->finished(); });
   }
   std::string unfinished() const {
-    for (const auto& client : clients_) {
-      if (!client->finished()) return client->describe();
+    std::string text;
+    if (core_) {
+      const auto stats = core_->stats();
+      const auto wake = core_->next_wake();
+      text = std::to_string(stats.open_documents) + " documents are open, " +
+             std::to_string(stats.waiting_documents) + " without bytes, " +
+             std::to_string(stats.buffered_bytes) + " bytes buffered, " + std::to_string(stats.memory_bytes) +
+             " of memory, the engine has " + (core_->has_work() ? "work" : "no work") +
+             (!wake           ? ""
+              : *wake <= now_ ? ", it is to wake"
+                              : ", it is to wake later") +
+             (stats.journal_blocked ? ", its disk is full" : "") + "; ";
     }
-    return "nobody";
+    for (const auto& client : clients_) {
+      if (!client->finished()) return text + client->describe();
+    }
+    return text;
   }
 
   void step() {
@@ -121,7 +139,12 @@ class World {
   void round() {
     const auto wake = core_->next_wake();
     if (!core_->has_work() && !(wake && *wake <= now_)) return;
-    core_->round();
+    try {
+      const MemoryFault fault(edges_.next_memory_fault());
+      core_->round();
+    } catch (const std::bad_alloc&) {
+      return die(false);  // as std::terminate() would
+    }
     const auto stats = core_->stats();
     note("round, " + std::to_string(stats.tokens) + " tokens, " + std::to_string(stats.commits) + " commits");
     // A block that is being shown has a state before it and one behind it; one document may finish besides.
@@ -157,6 +180,8 @@ class World {
 
   void change_faults() {
     auto& faults = disk_.faults;
+    edges_.memory = chance(random_, 0.3) ? 0.05 : 0;
+    edges_.failing = chance(random_, 0.3) ? 0.1 : chance(random_, 0.5) ? 0.002 : 0;
     if (chance(random_, 0.6)) {
       faults = {};
       return note("the disk is well");
@@ -164,6 +189,7 @@ class World {
     ++report_.faults;
     faults.full = chance(random_, 0.5);
     faults.write_error = chance(random_, 0.3) ? 0.05 : 0;
+    faults.read_error = chance(random_, 0.2) ? 0.02 : 0;
     faults.sync_error = chance(random_, 0.3) ? 0.2 : 0;
     faults.cannot_open = chance(random_, 0.1);
     note("the disk is not well");
@@ -197,7 +223,7 @@ class World {
   void collect() {
     if (!core_) return;
     const auto stats = core_->stats();
-    report_.put_aways += stats.put_aways;
+    report_.evictions += stats.evictions;
     report_.commits += stats.commits;
   }
 
@@ -205,6 +231,7 @@ class World {
   const bool verbose_;
   Random random_;
   SimulatedDisk disk_;
+  Edges edges_;
   OpenDocument::TimePoint now_{std::chrono::hours(1)};
   std::uint64_t ids_ = 0;
   bool calm_ = false;
@@ -248,9 +275,11 @@ Report& Report::operator+=(const Report& other) {
   power_cuts += other.power_cuts;
   kills += other.kills;
   faults += other.faults;
+  edge_failures += other.edge_failures;
+  memory_faults += other.memory_faults;
   lost_connections += other.lost_connections;
   resumes += other.resumes;
-  put_aways += other.put_aways;
+  evictions += other.evictions;
   commits += other.commits;
   trace ^= other.trace;
   if (failure.empty()) failure = other.failure;

@@ -33,8 +33,8 @@ class Library {
 };
 
 struct Report {
-  std::uint64_t steps = 0, documents = 0, power_cuts = 0, kills = 0, faults = 0, lost_connections = 0,
-                resumes = 0, put_aways = 0, commits = 0;
+  std::uint64_t steps = 0, documents = 0, power_cuts = 0, kills = 0, faults = 0, edge_failures = 0,
+                memory_faults = 0, lost_connections = 0, resumes = 0, evictions = 0, commits = 0;
   std::uint64_t trace = 0;  ///< A hash of all that happened: equal for equal seeds.
   std::string failure;      ///< Empty: everything held.
   Report& operator+=(const Report& other);

@@ -14,7 +14,7 @@
 
 namespace unroll {
 
-class Turns {
+class FairQueue {
  public:
   bool empty() const {
     return std::ranges::all_of(owners_, [](const auto& entry) { return entry.second.ready.empty(); });

@@ -1,4 +1,4 @@
-#include "engine/document.h"
+#include "engine/document_reader.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 namespace unroll {
 namespace {
 
-/// The part of a block from token `first` on as the C ABI shows it, with the arrays behind its pointers.
+/// The part of a block from token `first` on as the C ABI shows it, with the arrays that it points to.
 struct BlockView {
   BlockView(const BlockOutput& output, const std::deque<Token>& tokens, std::span<const std::int32_t> block,
             std::size_t first, std::uint64_t index, std::uint64_t first_token)
@@ -67,19 +67,21 @@ bool can_resume(const DocumentStatus& status) {
   const auto code = status.error_code.value_or(ErrorCode::kInternal);
   return status.phase == DocumentPhase::kFailed &&
          (code == ErrorCode::kPeerGone || code == ErrorCode::kSource || code == ErrorCode::kShuttingDown ||
-          code == ErrorCode::kDeadline || code == ErrorCode::kCancelled);
+          code == ErrorCode::kDeadline || code == ErrorCode::kCancelled || code == ErrorCode::kJournal);
 }
 
-Reading::Reading(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
-                 std::vector<PluginRequest> plugins)
+DocumentReader::DocumentReader(std::shared_ptr<const Vocabulary> vocabulary,
+                               std::shared_ptr<const PluginRegistry> registry,
+                               std::vector<PluginRequest> plugins)
     : vocabulary_(std::move(vocabulary)),
       registry_(std::move(registry)),
       requests_(std::move(plugins)),
       tokenizer_(vocabulary_) {
-  make_plugins();
+  plugins_ = make_plugins();
 }
 
-void Reading::make_plugins() {
+DocumentReader::Plugins DocumentReader::make_plugins() {
+  Plugins plugins;
   for (const auto& request : requests_) {
     const PluginInfo* info = registry_->find(request.name);
     if (info == nullptr) {
@@ -89,48 +91,59 @@ void Reading::make_plugins() {
                   "no plugin '" + request.name + "'; there are: " + (known.empty() ? "none" : known));
     }
     try {
-      plugins_.push_back(registry_->create(
-          request.name, request.options.dump(), [this, name = request.name](std::string json) {
-            outputs_.push_back({position_.sequence++, name, std::move(json)});
-          }));
+      plugins.push_back(registry_->create(request.name, request.options.dump(),
+                                          [this, name = request.name](std::string json) {
+                                            const auto sequence = position_.sequence++;
+                                            if (sequence >= committed_outputs_)
+                                              outputs_.push_back({sequence, name, std::move(json)});
+                                          }));
     } catch (const PluginError& error) {
       throw Error(error.status == UNROLL_ERROR_OPTIONS ? ErrorCode::kInvalidParams : ErrorCode::kPluginFailed,
                   error.what());
+    } catch (const std::exception& error) {
+      throw Error(ErrorCode::kPluginFailed, "plugin " + request.name + ": " + error.what());
     }
     wants_.entropy |= (info->wants & UNROLL_WANT_ENTROPY) != 0;
     wants_.hidden |= (info->wants & UNROLL_WANT_HIDDEN) != 0;
     if (info->wants & UNROLL_WANT_TOP_K) wants_.top_k = std::max(wants_.top_k, info->top_k);
   }
+  return plugins;
 }
 
-void Reading::load(const ResumePoint& point, const BlockModel& model) {
+/// Of both or, if it throws Error, of neither.
+void DocumentReader::load(Plugins plugins, const ResumePoint& point, const BlockModel& model) {
+  ModelStatePtr state;
   try {
-    state_ = point.model_state.empty() ? nullptr : model.restore(point.model_state);
+    if (!point.model_state.empty()) state = model.restore(point.model_state);
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kModel, std::string("the document cannot go on: ") + error.what());
   }
-  plugin_bytes_ = 0;
+  std::size_t bytes = 0;
   try {
-    for (const auto& plugin : plugins_) {
+    for (const auto& plugin : plugins) {
       const auto saved = point.plugin_states.find(plugin->info().name);
       if (saved == point.plugin_states.end()) continue;
       plugin->load(saved->second);
-      plugin_bytes_ += saved->second.size();
+      bytes += saved->second.size();
     }
-  } catch (const PluginError& error) {
+  } catch (const std::exception& error) {
     throw Error(ErrorCode::kPluginFailed, std::string("the document cannot go on: ") + error.what());
   }
+  plugins_ = std::move(plugins);
+  state_ = std::move(state);
+  plugin_bytes_ = bytes;
 }
 
-void Reading::restore(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model) {
+void DocumentReader::resume(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model) {
+  load(std::move(plugins_), point, model);
   tokenizer_ = StreamingTokenizer(vocabulary_, point.segment_begin);
   block_begin_ = point.block_begin;
-  position_ = {status.bytes, status.tokens, point.blocks, status.outputs};
-  committed_position_ = position_;
-  load(point, model);
+  position_ = {point.bytes, point.tokens, point.blocks, point.sequence};
+  committed_position_ = {status.bytes, status.tokens, point.blocks, status.outputs};
+  committed_outputs_ = status.outputs;
 }
 
-void Reading::take(std::string_view bytes) {
+void DocumentReader::take(std::string_view bytes) {
   std::vector<Token> fresh;
   if (input_ended_) {
     tokenizer_.finish(fresh);
@@ -141,17 +154,17 @@ void Reading::take(std::string_view bytes) {
   // plugins have seen are read once more without them.
   for (const auto& token : fresh) {
     if (token.begin < block_begin_) continue;
-    if (token.begin < position_.bytes) ++shown_;
+    if (token.begin < position_.bytes) ++seen_;
     tokens_.push_back(token);
   }
 }
 
-void Reading::end_input() {
+void DocumentReader::end_input() {
   input_ended_ = true;
   take({});
 }
 
-BlockInput Reading::next_block(std::size_t width) {
+BlockInput DocumentReader::next_block(std::size_t width) {
   block_width_ = width;
   const auto length = std::min(width, tokens_.size());
   block_ids_.clear();
@@ -159,24 +172,24 @@ BlockInput Reading::next_block(std::size_t width) {
   return {state_, block_ids_, wants_};
 }
 
-void Reading::begin_block(BlockOutput output) {
+void DocumentReader::begin_block(BlockOutput output) {
   // Of the right bytes there is always one more: a block that was shown whole does not come again.
-  if (shown_ >= block_ids_.size()) {
+  if (seen_ >= block_ids_.size()) {
     throw Error(ErrorCode::kSource,
                 "its bytes are not those that were read before it was resumed; send the same ones, from "
                 "resume_bytes on, or open it anew");
   }
-  BlockView view(output, tokens_, block_ids_, shown_, position_.blocks, position_.tokens);
+  BlockView view(output, tokens_, block_ids_, seen_, position_.blocks, position_.tokens);
   view.text = vocabulary_->decode(view.ids);  // exact: tokens are the document's bytes
   next_block_ = {view.offsets.back(), position_.tokens + view.ids.size(), std::move(output.next)};
   for (const auto& plugin : plugins_) plugin->begin_process(view.show(plugin->info().wants));
 }
 
-void Reading::begin_finish() {
+void DocumentReader::begin_finish() {
   for (const auto& plugin : plugins_) plugin->begin_finish(position_.tokens, position_.bytes);
 }
 
-bool Reading::wait(std::chrono::milliseconds time) {
+bool DocumentReader::wait(std::chrono::milliseconds time) {
   const auto until = std::chrono::steady_clock::now() + time;
   return std::ranges::all_of(plugins_, [&](const auto& plugin) {
     const auto left = until - std::chrono::steady_clock::now();
@@ -185,46 +198,56 @@ bool Reading::wait(std::chrono::milliseconds time) {
   });
 }
 
-void Reading::end_call() {
+void DocumentReader::end_call() {
   const auto outputs_before = outputs_.size();
+  const auto sequence_before = position_.sequence;
   try {
     for (const auto& plugin : plugins_) plugin->end();
   } catch (...) {
     // A block counts whole or not at all.
-    position_.sequence -= outputs_.size() - outputs_before;
+    position_.sequence = sequence_before;
     outputs_.resize(outputs_before);
     throw;
   }
+  point_is_current_ = false;
   if (!next_block_) return;
   auto next = *std::exchange(next_block_, std::nullopt);
   position_.bytes = next.bytes;
   position_.tokens = next.tokens;
   ++position_.blocks;
-  shown_ = block_ids_.size();
-  if (shown_ < block_width_) return;
-  tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(shown_));
-  shown_ = 0;
+  seen_ = block_ids_.size();
+  if (seen_ < block_width_) return;
+  tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(seen_));
+  seen_ = 0;
   block_begin_ = position_.bytes;
   state_ = std::move(next.state);
   state_is_committed_ = false;
 }
 
-void Reading::committed() {
-  state_is_committed_ = true;
+void DocumentReader::committed(bool with_point) {
+  committed_outputs_ = sequence();
   committed_position_ = position_;
+  committed_position_.sequence = committed_outputs_;
+  if (!with_point) return;
+  state_is_committed_ = true;
+  point_is_current_ = true;
 }
 
-void Reading::roll_back() {
+void DocumentReader::roll_back() {
   position_ = committed_position_;
+  point_is_current_ = true;  // there is no other to save
   outputs_.clear();
 }
 
-ResumePoint Reading::resume_point() const {
+ResumePoint DocumentReader::resume_point() const {
   ResumePoint point;
   // A segment's tokens come all at once: where none waits, what comes next begins a segment.
   point.segment_begin = tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
   point.block_begin = block_begin_;
   point.blocks = position_.blocks;
+  point.bytes = position_.bytes;
+  point.tokens = position_.tokens;
+  point.sequence = position_.sequence;
   point.keeps_model_state = state_is_committed_;
   if (!state_is_committed_) point.model_state = state_->serialize();
   plugin_bytes_ = 0;
@@ -236,19 +259,18 @@ ResumePoint Reading::resume_point() const {
   return point;
 }
 
-void Reading::put_away() {
+void DocumentReader::evict() {
   state_.reset();
   plugins_.clear();
   block_ids_ = {};
   tokens_.shrink_to_fit();
 }
 
-void Reading::take_back(const ResumePoint& point, const BlockModel& model) {
-  make_plugins();
-  load(point, model);
+void DocumentReader::restore(const ResumePoint& point, const BlockModel& model) {
+  load(make_plugins(), point, model);
 }
 
-std::size_t Reading::resident_bytes() const {
+std::size_t DocumentReader::resident_bytes() const {
   if (!is_resident()) return 0;
   const auto bytes_of = [](const ModelStatePtr& state) { return state ? state->bytes() : 0; };
   return bytes_of(state_) + (next_block_ ? bytes_of(next_block_->state) : 0) + plugin_bytes_;

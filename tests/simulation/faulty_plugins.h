@@ -1,4 +1,5 @@
-// Plugins that answer late, as those in processes of their own do: how late follows from the seed.
+// Plugins that answer late, as those in processes of their own do, and fail at any of their functions: when,
+// follows from the seed.
 #pragma once
 
 #include <memory>
@@ -7,22 +8,28 @@
 #include <vector>
 
 #include "plugins/host.h"
-#include "tests/simulation/simulated_disk.h"
+#include "tests/simulation/edges.h"
 
 namespace unroll::simulation {
 
-class LateInstance final : public PluginInstance {
+inline void cross_plugin(Edges& edges, const char* function) {
+  edges.cross(function, [](const std::string& text) { return PluginError(UNROLL_ERROR_INTERNAL, text); });
+}
+
+class FaultyInstance final : public PluginInstance {
  public:
-  LateInstance(std::unique_ptr<PluginInstance> plugin, Random& random)
-      : plugin_(std::move(plugin)), random_(random) {}
+  FaultyInstance(std::unique_ptr<PluginInstance> plugin, Edges& edges)
+      : plugin_(std::move(plugin)), edges_(edges) {}
   const PluginInfo& info() const override { return plugin_->info(); }
   void begin_process(const unroll_block& block) override {
     expect_idle("process");
+    cross_plugin(edges_, "process");
     plugin_->begin_process(block);
     be_late();
   }
   void begin_finish(std::uint64_t tokens, std::uint64_t bytes) override {
     expect_idle("finish");
+    cross_plugin(edges_, "finish");
     plugin_->begin_finish(tokens, bytes);
     be_late();
   }
@@ -33,20 +40,23 @@ class LateInstance final : public PluginInstance {
   void end() override {
     is_called_ = false;
     plugin_->end();
+    cross_plugin(edges_, "end");
   }
   std::vector<std::byte> save() override {
     expect_idle("save");
+    cross_plugin(edges_, "save");
     return plugin_->save();
   }
   void load(std::span<const std::byte> state) override {
     expect_idle("load");
+    cross_plugin(edges_, "load");
     plugin_->load(state);
   }
 
  private:
   void be_late() {
     is_called_ = true;
-    looks_left_ = chance(random_, 0.2) ? pick(random_, 20) : 0;
+    looks_left_ = chance(edges_.random, 0.2) ? pick(edges_.random, 20) : 0;
   }
   void expect_idle(const char* function) const {
     if (is_called_)
@@ -54,26 +64,27 @@ class LateInstance final : public PluginInstance {
   }
 
   std::unique_ptr<PluginInstance> plugin_;
-  Random& random_;
+  Edges& edges_;
   std::uint64_t looks_left_ = 0;
   bool is_called_ = false;
 };
 
 /// The same plugins as another registry's.
-class LatePlugins final : public PluginRegistry {
+class FaultyPlugins final : public PluginRegistry {
  public:
-  LatePlugins(std::shared_ptr<const PluginRegistry> plugins, Random& random)
-      : plugins_(std::move(plugins)), random_(random) {
+  FaultyPlugins(std::shared_ptr<const PluginRegistry> plugins, Edges& edges)
+      : plugins_(std::move(plugins)), edges_(edges) {
     for (const auto& info : plugins_->plugins()) load_library(info.library);
   }
   std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
                                          EmitFunction emit) const override {
-    return std::make_unique<LateInstance>(plugins_->create(name, options, std::move(emit)), random_);
+    cross_plugin(edges_, "create");
+    return std::make_unique<FaultyInstance>(plugins_->create(name, options, std::move(emit)), edges_);
   }
 
  private:
   std::shared_ptr<const PluginRegistry> plugins_;
-  Random& random_;
+  Edges& edges_;
 };
 
 }  // namespace unroll::simulation

@@ -1,0 +1,121 @@
+// One open document on its way through tokenizer, model and plugins. Used by the engine's thread alone.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/journal.h"
+
+namespace unroll {
+
+/// Holds the tokens that wait, the recurrent state, the plugins at work, and what they emitted since the last
+/// commit. State and plugins can be evicted and restored while tokens go on waiting.
+class DocumentReader {
+ public:
+  /// Makes the plugins' instances. Throws Error (unknown plugin, options refused).
+  DocumentReader(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
+                 std::vector<PluginRequest> plugins);
+  /// Goes on from a commit: `status` says how far it is. Throws Error.
+  void resume(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model);
+
+  void take(std::string_view bytes);
+  void end_input();
+  bool input_ended() const { return input_ended_; }
+  /// Tokens that the plugins have not seen.
+  std::size_t unread_tokens() const { return tokens_.size() - seen_; }
+  /// A block can be read: a full one, or after the end of the input what is left.
+  bool has_block(std::size_t width) const {
+    return tokens_.size() >= width || (input_ended_ && unread_tokens() > 0);
+  }
+  bool is_exhausted() const { return input_ended_ && unread_tokens() == 0; }
+
+  /// The next block, of `width` tokens or, to be read before it is full, fewer. Valid until begin_block().
+  BlockInput next_block(std::size_t width);
+  /// Begins to show the plugins what they have not seen of the block that next_block() gave. A full block is
+  /// done with; a partial one is read once more when it is full: the state moves from full block to full
+  /// block. Throws PluginError.
+  void begin_block(BlockOutput output);
+  /// Begins, after the last block, to ask for the plugins' last outputs. Throws PluginError.
+  void begin_finish();
+  /// Waits for the plugins so long at most: true if end_call() will not wait for them.
+  bool wait(std::chrono::milliseconds time);
+  /// Ends what was begun: the document is past the block. Throws PluginError. Between begin and end there is
+  /// nothing to commit, and nothing can be evicted.
+  void end_call();
+  /// Drops what was begun, and all since the last commit: only the position and the sequence number of that
+  /// commit are left.
+  void roll_back();
+
+  /// Of the tokens that the plugins have seen.
+  std::uint64_t bytes() const { return position_.bytes; }
+  std::uint64_t tokens() const { return position_.tokens; }
+  /// Outputs so far, those not committed yet included. After a resume from a point before the last commit
+  /// the outputs that are committed already come again, and are dropped.
+  std::uint64_t sequence() const { return std::max(position_.sequence, committed_outputs_); }
+  /// What to commit now, to go on from here.
+  ResumePoint resume_point() const;
+  /// What was emitted is committed; `with_point`: so is where to go on.
+  void committed(bool with_point);
+  /// The point to go on from that was committed last is where the document is.
+  bool point_is_current() const { return point_is_current_; }
+  const std::vector<Output>& uncommitted() const { return outputs_; }
+  std::vector<Output> take_uncommitted() { return std::exchange(outputs_, {}); }
+
+  /// State and plugins are in memory.
+  bool is_resident() const { return !plugins_.empty(); }
+  /// Drops both; what they are must be committed.
+  void evict();
+  /// Restores both from what was committed. Throws Error, and it stays evicted.
+  void restore(const ResumePoint& point, const BlockModel& model);
+  /// Bytes, about: of the state and what the plugins saved last.
+  std::size_t resident_bytes() const;
+
+ private:
+  using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
+  Plugins make_plugins();
+  void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
+
+  /// How far it is.
+  struct Position {
+    std::uint64_t bytes = 0, tokens = 0, blocks = 0, sequence = 0;
+  };
+  /// Where a block that the plugins are seeing leads to.
+  struct NextBlock {
+    std::uint64_t bytes, tokens;
+    ModelStatePtr state;
+  };
+
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  std::shared_ptr<const PluginRegistry> registry_;
+  std::vector<PluginRequest> requests_;
+  StreamingTokenizer tokenizer_;
+  Plugins plugins_;
+  Wants wants_;
+  std::deque<Token> tokens_;  ///< From the block's first one on.
+  std::size_t seen_ = 0;      ///< How many of them the plugins have seen.
+  std::vector<std::int32_t> block_ids_;
+  std::size_t block_width_ = 0;
+  ModelStatePtr state_;             ///< Before the block.
+  bool state_is_committed_ = true;  ///< Or there is none yet.
+  std::uint64_t block_begin_ = 0;   ///< Bytes.
+  Position position_;               ///< Of what the plugins have seen.
+  Position committed_position_;     ///< Of what is committed.
+  std::uint64_t committed_outputs_ = 0;
+  bool point_is_current_ = true;
+  std::optional<NextBlock> next_block_;
+  mutable std::size_t plugin_bytes_ = 0;
+  bool input_ended_ = false;
+  std::vector<Output> outputs_;
+};
+
+/// True for one that is open, or failed for a reason outside itself: it can go on from its last commit.
+bool can_resume(const DocumentStatus& status);
+
+}  // namespace unroll

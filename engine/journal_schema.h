@@ -1,0 +1,71 @@
+// The journal's tables, and how files of earlier formats become this one.
+#pragma once
+
+namespace unroll::journal {
+
+constexpr int kFormat = 3;
+
+/// What is written with each commit is small and apart from what is large or constant, and every key grows
+/// with the number of documents: a commit of many short documents touches few pages.
+constexpr auto kSchema = R"(
+CREATE TABLE documents(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner INTEGER NOT NULL, name TEXT NOT NULL,
+  priority INTEGER NOT NULL, plugins TEXT NOT NULL, checkpoint TEXT NOT NULL, source TEXT NOT NULL);
+CREATE INDEX documents_of_owner ON documents(owner, number);
+CREATE TABLE progress(
+  number INTEGER PRIMARY KEY, phase INTEGER NOT NULL, bytes INTEGER NOT NULL, total_bytes INTEGER,
+  tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT, changed INTEGER NOT NULL,
+  finished INTEGER, kept_bytes INTEGER NOT NULL);
+CREATE INDEX progress_finished ON progress(finished);
+CREATE TABLE resume_points(
+  number INTEGER PRIMARY KEY, segment_begin INTEGER NOT NULL, block_begin INTEGER NOT NULL,
+  blocks INTEGER NOT NULL, bytes INTEGER NOT NULL, tokens INTEGER NOT NULL, sequence INTEGER NOT NULL,
+  model_bytes INTEGER NOT NULL, plugin_bytes INTEGER NOT NULL);
+CREATE TABLE model_states(number INTEGER PRIMARY KEY, state BLOB NOT NULL);
+CREATE TABLE plugin_states(
+  number INTEGER NOT NULL, plugin TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY(number, plugin)) WITHOUT ROWID;
+CREATE TABLE outputs(
+  number INTEGER NOT NULL, sequence INTEGER NOT NULL, plugin TEXT NOT NULL, json NOT NULL,
+  PRIMARY KEY(number, sequence)) WITHOUT ROWID;
+CREATE TABLE owners(owner INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+)";
+
+/// From format 1, whose blocks were seen whole, to format 2.
+constexpr auto kFromFormat1 = R"(
+ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN block_begin INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+UPDATE documents SET changed=unixepoch(), block_begin=bytes;
+)";
+
+/// Before kSchema, and after it: from format 2, which had all of a document in one row.
+constexpr auto kBeginFromFormat2 = R"(
+ALTER TABLE documents RENAME TO old_documents;
+ALTER TABLE plugin_states RENAME TO old_plugin_states;
+ALTER TABLE outputs RENAME TO old_outputs;
+)";
+constexpr auto kEndFromFormat2 = R"(
+INSERT INTO documents SELECT number, id, owner, name, priority, plugins, '', source FROM old_documents;
+INSERT INTO outputs
+  SELECT number, sequence, plugin, json FROM old_outputs JOIN old_documents ON id=document;
+INSERT INTO plugin_states
+  SELECT number, plugin, state FROM old_plugin_states JOIN old_documents ON id=document WHERE phase<>1;
+INSERT INTO model_states
+  SELECT number, model_state FROM old_documents WHERE phase<>1 AND length(model_state)>0;
+INSERT INTO resume_points
+  SELECT number, segment_begin, block_begin, blocks, bytes, tokens, outputs, coalesce(length(model_state), 0),
+    (SELECT coalesce(sum(length(state)), 0) FROM old_plugin_states WHERE document=id)
+  FROM old_documents WHERE phase<>1;
+INSERT INTO progress
+  SELECT number, phase, bytes, total_bytes, tokens, outputs, error_code, error, changed, finished,
+    (SELECT coalesce(sum(length(json)), 0) FROM old_outputs WHERE document=id)
+  FROM old_documents;
+INSERT INTO owners
+  SELECT owner, sum(kept_bytes + coalesce(model_bytes + plugin_bytes, 0))
+  FROM documents JOIN progress USING(number) LEFT JOIN resume_points USING(number) GROUP BY owner;
+DROP TABLE old_outputs;
+DROP TABLE old_plugin_states;
+DROP TABLE old_documents;
+)";
+
+}  // namespace unroll::journal
