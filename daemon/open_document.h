@@ -1,5 +1,5 @@
 // Opening a document takes a commit and, for each plugin, an answer of its worker. The I/O thread waits for
-// neither.
+// neither, and no thread waits for the commit.
 #pragma once
 
 #include <exception>
@@ -21,14 +21,10 @@ inline void open_document(ServerContext& context, DocumentRequest request,
   const auto owner = request.owner;
   context.openers.post(owner, [&io = context.io, &engine = context.engine, request = std::move(request),
                                listener = std::move(listener), done = std::move(done)]() mutable {
-    std::exception_ptr failure;
-    Opened opened;
-    try {
-      opened = engine.open(std::move(request), std::move(listener));
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    boost::asio::post(io, [done = std::move(done), failure, opened] { done(failure, opened); });
+    engine.open(std::move(request), std::move(listener),
+                [&io, done = std::move(done)](const std::exception_ptr& failure, const Opened& opened) {
+                  boost::asio::post(io, [done, failure, opened] { done(failure, opened); });
+                });
   });
 }
 

@@ -141,8 +141,8 @@ std::string describe_source(const FileLocation& location, const std::vector<Plug
 void resume_files(ServerContext& context, std::function<void()> done) {
   // Calls `done` with its last holder.
   const std::shared_ptr<void> until_done(nullptr, [done = std::move(done)](void*) { done(); });
-  std::vector<DocumentStatus> documents = context.engine.list(
-      {.limit = std::numeric_limits<std::int32_t>::max(), .open_only = true});
+  std::vector<DocumentStatus> documents =
+      context.engine.list({.limit = std::numeric_limits<std::int32_t>::max(), .open_only = true});
   std::ranges::reverse(documents);  // oldest first, as they came
   for (DocumentStatus& document : documents) {
     if (document.phase != DocumentPhase::kOpen || document.source.empty()) continue;

@@ -101,7 +101,7 @@ void RpcSession::check_owner(const DocumentId& id) const {
 
 void RpcSession::check_documents() const {
   const auto limit = static_cast<std::uint64_t>(context_.config.max_documents_per_connection);
-  if (documents_.size() < limit) return;
+  if (documents_.size() + opening_ < limit) return;
   throw LimitError("this connection has too many documents", "limits.documents_per_connection", limit,
                    "wait until one is done, or open another connection");
 }
@@ -149,28 +149,37 @@ std::optional<json> RpcSession::open(const Request& request) {
   if (source && source->bytes) document.total_bytes = source->bytes;
   if (source && source->location) document.source = describe_source(*source->location, document.plugins);
   if (text) document.total_bytes = text->size();
+  const bool has_text = text.has_value();
+  document.text = std::move(text);
 
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
-  answering_ = true;
+  if (has_text) {
+    ++opening_;
+  } else {
+    answering_ = true;  // what comes next on this connection is about this document
+  }
   open_document(
       context_, std::move(document), subscription,
-      [this, self = shared_from_this(), asked = without_params(request), subscription, text = std::move(text),
+      [this, self = shared_from_this(), asked = without_params(request), subscription, has_text,
        source = std::move(source)](const std::exception_ptr& failure, const Opened& opened) mutable {
+        const bool still_answering = has_text && answering_;
+        if (has_text) --opening_;
         answer_later(asked, [&] {
           if (failure) std::rethrow_exception(failure);
-          return adopt(opened, subscription, std::move(text), std::move(source));
+          return adopt(opened, subscription, has_text, std::move(source));
         });
+        answering_ = still_answering;
       });
   return std::nullopt;
 }
 
 /// The document is open; the peer may have gone away meanwhile, or the daemon may be stopping.
-json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subscription,
-                       std::optional<std::string> text, std::optional<DocumentSource> source) {
-  documents_[opened.id] = Document{subscription, nullptr, true, false};
+json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subscription, bool has_text,
+                       std::optional<DocumentSource> source) {
+  documents_[opened.id] = Document{subscription, nullptr, true, has_text};
   subscription->start(opened.id, opened.next_sequence);
-  start_input(opened.id, opened, std::move(text), std::move(source));
+  if (source) start_input(opened.id, opened, *std::move(source));
   if (!is_open()) on_gone();
   if (stopping_) asio::post(context_.io, [this, self = shared_from_this()] { shut_down(); });
   return {{"document", opened.id},
@@ -180,22 +189,9 @@ json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subsc
 
 /// Whatever goes wrong with the first bytes fails the document, which is open already: its listener hears of
 /// it.
-void RpcSession::start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
-                             std::optional<DocumentSource> source) {
+void RpcSession::start_input(const DocumentId& id, const Opened& opened, DocumentSource source) {
   try {
-    if (source) {
-      documents_[id].feed = DocumentFeed::start(context_, *std::move(source), id, opened.resume_bytes);
-    } else if (text) {
-      if (text->size() < opened.resume_bytes) {
-        throw Error(ErrorCode::kSource,
-                    "document " + id + ": the text is shorter than what was read before, " +
-                        std::to_string(opened.resume_bytes) + " bytes; send the same text");
-      }
-      text->erase(0, opened.resume_bytes);
-      if (!text->empty()) append_bytes(id, *std::move(text), nullptr);
-      documents_[id].ended = true;
-      context_.engine.end(id);
-    }
+    documents_[id].feed = DocumentFeed::start(context_, std::move(source), id, opened.resume_bytes);
   } catch (const Error& error) {
     context_.engine.cancel(id, error);
   }
@@ -256,7 +252,8 @@ std::optional<json> RpcSession::status(const Request& request) {
 std::optional<json> RpcSession::list(const Request& request) {
   const Params params(method::kList, request.params, {"limit"});
   const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
-  return documents_to_json(context_.engine.list(owner_), limit);
+  return documents_to_json(context_.engine.list({.owner = owner_, .limit = static_cast<std::size_t>(limit)}),
+                           limit);
 }
 
 std::optional<json> RpcSession::cancel(const Request& request) {

@@ -58,7 +58,7 @@ asio::awaitable<void> RpcSession::serve_half_closed() {
   socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->close();
   });
-  while (is_open() && !stopping_ && (answering_ || !(documents_.empty() && tickets_.empty())))
+  while (is_open() && !stopping_ && (answering_ || opening_ > 0 || !(documents_.empty() && tickets_.empty())))
     co_await wait_for_signal();
   if (is_open()) co_await finish();
 }

@@ -56,7 +56,7 @@ class RpcSession : public Connection {
     std::optional<DocumentSource> source;
     std::exception_ptr error;
   };
-  static constexpr std::size_t kMaxTickets = 1;
+  static constexpr std::size_t kMaxTickets = 1, kMaxOpening = 64;
 
   // rpc_session.cc
   boost::asio::awaitable<void> serve() override;
@@ -99,7 +99,9 @@ class RpcSession : public Connection {
     answer(request, make);
     signal();
   }
-  bool must_wait() const { return answering_ || tickets_.size() > kMaxTickets || !has_room(); }
+  bool must_wait() const {
+    return answering_ || opening_ >= kMaxOpening || tickets_.size() > kMaxTickets || !has_room();
+  }
 
   // rpc_methods.cc
   static std::span<const Method> methods();
@@ -115,12 +117,11 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> reload(const Request& request);
   std::optional<nlohmann::json> ping(const Request& request);
   std::optional<nlohmann::json> discover(const Request& request);
-  nlohmann::json adopt(const Opened& opened, std::shared_ptr<Subscription> subscription,
-                       std::optional<std::string> text, std::optional<DocumentSource> source);
+  nlohmann::json adopt(const Opened& opened, std::shared_ptr<Subscription> subscription, bool has_text,
+                       std::optional<DocumentSource> source);
   DocumentSource claim_source();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
-  void start_input(const DocumentId& id, const Opened& opened, std::optional<std::string> text,
-                   std::optional<DocumentSource> source);
+  void start_input(const DocumentId& id, const Opened& opened, DocumentSource source);
   void check_owner(const DocumentId& id) const;
   void check_documents() const;
   std::optional<Opened> waits_for_resume(const DocumentId& id) const;
@@ -130,6 +131,9 @@ class RpcSession : public Connection {
   LineBudget::Share share_;  ///< Of its user's memory, for a line that is long.
   bool too_long_ = false;
   bool stopping_ = false;
+  /// Documents that came with their text and are not accepted yet: they wait for each other's commit, and
+  /// more requests are handled meanwhile.
+  std::size_t opening_ = 0;
   bool answering_ = false;                        ///< Another thread is at what was asked for last.
   Attachment attachment_;                         ///< Of the line that is being received or handled.
   std::optional<SourceReader::Answer> received_;  ///< By another process.

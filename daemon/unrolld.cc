@@ -85,6 +85,10 @@ EngineOptions engine_options(const Config& config) {
   options.commit_interval = std::chrono::milliseconds(config.commit_interval_ms);
   options.keep_finished = std::chrono::hours(config.keep_finished_hours);
   options.keep_waiting = std::chrono::hours(config.keep_waiting_hours);
+  options.journal_trouble = [](const std::string& error) {
+    if (error.empty()) return spdlog::info("the journal can be written again");
+    spdlog::error("{}", error);
+  };
   return options;
 }
 
@@ -142,13 +146,15 @@ void serve(const CommandLine& line, const Config& config) {
       std::optional<HeldSignals>(std::in_place);  // threads that start meanwhile leave them to this one
   SocketFile socket =
       SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
-  spdlog::info("loading the model in {}", config.model_directory);
   Events events;
-  Revision revision = load_revision(config, events);
-  const ModelInfo info = revision.model->info();
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
-  Engine engine(std::move(revision), engine_options(config));
+  const auto load = [&] {
+    spdlog::info("loading the model in {}", config.model_directory);
+    return load_revision(config, events);
+  };
+  Engine engine(load, engine_options(config));  // the journal first: it fails in no time if it fails
+  const ModelInfo info = engine.revision().model->info();
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
   Server server(io, engine, config, events, std::move(socket), [&] { return reload(line, events); });
   held.reset();

@@ -208,7 +208,7 @@ TEST_F(DaemonErrors, ADeadline) {
   expect_error(peer.read_document(id["result"]["document"]).end["params"], "deadline", "deadline");
 }
 
-TEST_F(DaemonErrors, ADiskThatIsFullFailsTheDocumentAndItGoesOnWhenThereIsRoom) {
+TEST_F(DaemonErrors, OnADiskThatIsFullDocumentsWaitAndNewOnesAreRefused) {
   const auto text = some_text(3000);
   const auto expected = read_text(text).outputs;
   rlimit before{};
@@ -221,8 +221,13 @@ TEST_F(DaemonErrors, ADiskThatIsFullFailsTheDocumentAndItGoesOnWhenThereIsRoom) 
   ::setrlimit(RLIMIT_FSIZE, &before);
   Peer peer(socket());
   const auto id = peer.call("document.open", text_request(text))["result"]["document"];
-  const auto end = peer.read_document(id).end["params"];
-  expect_error(end, "journal", (*folder_ / "journal").string());
+  Peer other(socket());
+  json refused;
+  while (!refused.contains("error")) {
+    refused = other.call("document.open", {{"plugins", scored()}, {"stream", true}});
+  }
+  expect_error(refused, "journal", (*folder_ / "journal").string());
+  EXPECT_EQ(peer.call("document.status", {{"document", id}})["result"]["phase"], "open");
   EXPECT_EQ(peer.call("server.ping", json::object())["result"], json::object());
 
   start();
