@@ -364,10 +364,13 @@ std::vector<DocumentStatus> EngineCore::list(const ListRequest& request) const {
   }
   if (request.before) return result;
   // The newest may not be in the journal yet, or not when it was asked.
+  std::set<DocumentId> listed;
+  for (const auto& status : result) listed.insert(status.id);
   std::map<std::uint64_t, DocumentStatus> newest;
   for (const auto& [id, document] : open_) {
     const bool wanted = !request.owner || document->status.owner == *request.owner;
-    if (!document->in_journal && wanted) newest.emplace(document->number, as_open(document->status));
+    if (!document->in_journal && wanted && !listed.contains(id))
+      newest.emplace(document->number, as_open(document->status));
   }
   for (auto& [number, status] : newest) result.insert(result.begin(), std::move(status));
   if (result.size() > request.limit) result.resize(request.limit);
