@@ -65,6 +65,10 @@ void Events::reader_lost(std::uint32_t owner) {
            "their documents that it read from have failed");
 }
 
+void Events::journal_failed(const std::string& error) {
+  tell(level::err, "journal_error", "write", error);
+}
+
 void Events::not_accepted(std::string_view why) {
   tell(level::err, "not_accepted", "no_descriptor",
        "a connection could not be accepted: " + std::string(why));

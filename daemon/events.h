@@ -35,6 +35,8 @@ class Events {
   /// `reason` is one word, `text` what happened, without anything that a document says.
   void worker_lost(std::string_view plugin, std::string_view reason, std::string_view text);
   void reader_lost(std::uint32_t owner);
+  /// A write of the journal failed; `error` names its file.
+  void journal_failed(const std::string& error);
   void not_accepted(std::string_view why);
   void sandbox_weaker(std::string_view reason, std::string_view text);
   void not_reloaded(const Error& error);

@@ -152,6 +152,8 @@ std::string metrics_text(const ServerContext& context) {
   add_events(metrics, context.events);
   metrics.gauge("unroll_plugins", "Plugins that are loaded.", revision.plugins->plugins().size());
   metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", journal_bytes(context.config));
+  metrics.gauge("unroll_journal_blocked", "1: the journal's disk is full, and reading waits for room.",
+                stats.journal_blocked ? 1 : 0);
   metrics.gauge("unroll_engine_stands_still", "1: the engine is at one block for longer than stall_ms.",
                 engine_stands_still(context, stats) ? 1 : 0);
   metrics.counter("unroll_reloads_total", "Reloads of model and plugins.", stats.reloads);

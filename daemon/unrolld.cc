@@ -69,7 +69,7 @@ Config read_config(const CommandLine& line) {
   return config;
 }
 
-EngineOptions engine_options(const Config& config) {
+EngineOptions engine_options(const Config& config, Events& events) {
   EngineOptions options;
   if (config.journal_path != ":memory:") options.journal = config.journal_path;
   options.max_documents = static_cast<std::size_t>(config.max_documents);
@@ -85,9 +85,9 @@ EngineOptions engine_options(const Config& config) {
   options.commit_interval = std::chrono::milliseconds(config.commit_interval_ms);
   options.keep_finished = std::chrono::hours(config.keep_finished_hours);
   options.keep_waiting = std::chrono::hours(config.keep_waiting_hours);
-  options.journal_trouble = [](const std::string& error) {
+  options.journal_trouble = [&events](const std::string& error) {
     if (error.empty()) return spdlog::info("the journal can be written again");
-    spdlog::error("{}", error);
+    events.journal_failed(error);
   };
   return options;
 }
@@ -153,7 +153,7 @@ void serve(const CommandLine& line, const Config& config) {
     spdlog::info("loading the model in {}", config.model_directory);
     return load_revision(config, events);
   };
-  Engine engine(load, engine_options(config));  // the journal first: it fails in no time if it fails
+  Engine engine(load, engine_options(config, events));  // the journal first: it fails in no time if it fails
   const ModelInfo info = engine.revision().model->info();
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
   Server server(io, engine, config, events, std::move(socket), [&] { return reload(line, events); });

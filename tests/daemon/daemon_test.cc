@@ -126,13 +126,6 @@ TEST_F(DaemonTest, AHalfClosedConnectionHearsOfItsDocumentsToTheEnd) {
   EXPECT_EQ(peer.line(), std::nullopt);
 }
 
-std::string http(const std::string& socket, const std::string& request) {
-  Peer peer(socket);
-  peer.send(request);
-  peer.close_sending();  // else the connection waits for another request
-  return peer.rest();
-}
-
 TEST_F(DaemonTest, HttpGivesTheSameOutputs) {
   const auto text = some_text(120);
   const auto expected = read_text(text);

@@ -69,6 +69,10 @@ TEST_F(FullDisk, DocumentsWaitUntilThereIsRoomAgain) {
               testing::AllOf(testing::HasSubstr(disk + "/journal"), testing::HasSubstr("disk is full")));
   EXPECT_EQ(peer->call("document.status", {{"document", id}})["result"]["phase"], "open");
   EXPECT_THAT(read_file(*folder_ / "tiny.log"), testing::HasSubstr("disk is full"));
+  EXPECT_THAT(
+      http((*folder_ / "tiny").string(), "GET /metrics HTTP/1.1\r\nHost: u\r\n\r\n"),
+      testing::AllOf(testing::HasSubstr(R"(unroll_events_total{event="journal_error",reason="write"} 1)"),
+                     testing::HasSubstr("unroll_journal_blocked 1\n")));
 
   ASSERT_TRUE(std::filesystem::remove(filler(pid)));
   peer->call("document.end", {{"document", id}});

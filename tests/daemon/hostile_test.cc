@@ -23,12 +23,7 @@ class Hostile : public DaemonCase {
                                  std::filesystem::perm_options::add);
   }
   static json stats() { return Peer(socket()).call("server.stats", json::object())["result"]; }
-  static std::string http(const std::string& request) {
-    Peer peer(socket());
-    peer.send(request);
-    peer.close_sending();
-    return peer.rest();
-  }
+  static std::string http(const std::string& request) { return test::http(socket(), request); }
 };
 
 TEST_F(Hostile, ConnectionsThatAreHeldLeavePlacesForRoot) {

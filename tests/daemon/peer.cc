@@ -151,4 +151,11 @@ Peer::Document Peer::read_document(const std::string& id) {
   return std::move(documents.at(id));
 }
 
+std::string http(const std::string& socket, const std::string& request) {
+  Peer peer(socket);
+  peer.send(request);
+  peer.close_sending();  // else the connection waits for another request
+  return peer.rest();
+}
+
 }  // namespace unroll::test

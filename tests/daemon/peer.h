@@ -59,4 +59,7 @@ class Peer {
   int next_id_ = 0;
 };
 
+/// The whole response to one request on a connection of its own.
+std::string http(const std::string& socket, const std::string& request);
+
 }  // namespace unroll::test
