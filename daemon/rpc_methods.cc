@@ -101,7 +101,7 @@ void RpcSession::check_owner(const DocumentId& id) const {
 
 void RpcSession::check_documents() const {
   const auto limit = static_cast<std::uint64_t>(context_.config.max_documents_per_connection);
-  if (documents_.size() + opening_ < limit) return;
+  if (documents_.size() + opening_.size() < limit) return;
   throw LimitError("this connection has too many documents", "limits.documents_per_connection", limit,
                    "wait until one is done, or open another connection");
 }
@@ -154,24 +154,41 @@ std::optional<json> RpcSession::open(const Request& request) {
 
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
+  auto answers = std::make_shared<std::function<void()>>();
   if (has_text) {
-    ++opening_;
+    opening_.push_back(answers);
   } else {
     answering_ = true;  // what comes next on this connection is about this document
   }
   open_document(
       context_, std::move(document), subscription,
-      [this, self = shared_from_this(), asked = without_params(request), subscription, has_text,
+      [this, self = shared_from_this(), asked = without_params(request), subscription, has_text, answers,
        source = std::move(source)](const std::exception_ptr& failure, const Opened& opened) mutable {
-        const bool still_answering = has_text && answering_;
-        if (has_text) --opening_;
-        answer_later(asked, [&] {
-          if (failure) std::rethrow_exception(failure);
-          return adopt(opened, subscription, has_text, std::move(source));
-        });
-        answering_ = still_answering;
+        if (!has_text) {
+          return answer_later(asked, [&] {
+            if (failure) std::rethrow_exception(failure);
+            return adopt(opened, subscription, false, std::move(source));
+          });
+        }
+        *answers = [this, asked, subscription, failure, opened] {
+          answer(asked, [&] {
+            if (failure) std::rethrow_exception(failure);
+            return adopt(opened, subscription, true, std::nullopt);
+          });
+        };
+        answer_opened();
       });
   return std::nullopt;
+}
+
+/// Answers those at the front whose documents have been accepted or refused.
+void RpcSession::answer_opened() {
+  while (!opening_.empty() && *opening_.front()) {
+    const auto answers = std::move(opening_.front());
+    opening_.pop_front();
+    (*answers)();
+  }
+  signal();
 }
 
 /// The document is open; the peer may have gone away meanwhile, or the daemon may be stopping.

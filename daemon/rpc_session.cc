@@ -58,7 +58,8 @@ asio::awaitable<void> RpcSession::serve_half_closed() {
   socket_.async_wait(Socket::wait_error, [self = shared_from_this()](const boost::system::error_code& error) {
     if (!error) self->close();
   });
-  while (is_open() && !stopping_ && (answering_ || opening_ > 0 || !(documents_.empty() && tickets_.empty())))
+  while (is_open() && !stopping_ &&
+         (answering_ || !opening_.empty() || !(documents_.empty() && tickets_.empty())))
     co_await wait_for_signal();
   if (is_open()) co_await finish();
 }
@@ -177,6 +178,9 @@ asio::awaitable<void> RpcSession::handle(std::string line) {
     send(error_line(bad->id, bad->error));
   } else {
     const auto& request = std::get<Request>(parsed);
+    const bool opens_text = request.method == method::kOpen && request.params.contains("text");
+    // Answers come in the order of the requests.
+    while (is_open() && !opens_text && !opening_.empty()) co_await wait_for_signal();
     answer(request, [&] { return call(request); });
   }
   share_.reset();

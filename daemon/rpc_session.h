@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -100,7 +102,7 @@ class RpcSession : public Connection {
     signal();
   }
   bool must_wait() const {
-    return answering_ || opening_ >= kMaxOpening || tickets_.size() > kMaxTickets || !has_room();
+    return answering_ || opening_.size() >= kMaxOpening || tickets_.size() > kMaxTickets || !has_room();
   }
 
   // rpc_methods.cc
@@ -119,6 +121,7 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> discover(const Request& request);
   nlohmann::json adopt(const Opened& opened, std::shared_ptr<Subscription> subscription, bool has_text,
                        std::optional<DocumentSource> source);
+  void answer_opened();
   DocumentSource claim_source();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
   void start_input(const DocumentId& id, const Opened& opened, DocumentSource source);
@@ -131,9 +134,9 @@ class RpcSession : public Connection {
   LineBudget::Share share_;  ///< Of its user's memory, for a line that is long.
   bool too_long_ = false;
   bool stopping_ = false;
-  /// Documents that came with their text and are not accepted yet: they wait for each other's commit, and
-  /// more requests are handled meanwhile.
-  std::size_t opening_ = 0;
+  /// Documents with a text that are not accepted yet, in the order of their requests; each is what answers
+  /// its request, empty until it is known. One commit accepts many, so more of them are opened meanwhile.
+  std::deque<std::shared_ptr<std::function<void()>>> opening_;
   bool answering_ = false;                        ///< Another thread is at what was asked for last.
   Attachment attachment_;                         ///< Of the line that is being received or handled.
   std::optional<SourceReader::Answer> received_;  ///< By another process.

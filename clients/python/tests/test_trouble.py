@@ -92,7 +92,7 @@ class TimeoutTest(DaemonTest):
         client, watcher = self.connect(timeout=Timeouts(read=0.2)), self.connect()
         self.signal(signal.SIGSTOP)
         with self.assertRaises(TimedOutError):
-            client.open("score", text=some_text(5000))
+            client.open("score", text=some_text(60_000))
         self.signal(signal.SIGCONT)
         client.ping()  # its reading hears of the document
         self.assertEqual(len(watcher.list(limit=1)), 1)
