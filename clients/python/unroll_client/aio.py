@@ -31,9 +31,9 @@ class OpenOptions(events.OpenOptions, total=False):
 class Client:
     """unroll_client.Client with `await` and `async for`: any number of tasks of one event loop may share it.
 
-    As there, what is received while one thing is waited for waits in memory for whoever wants it, where nobody waits
-    nothing is read, and a connection that is lost is made again. Every wait may be cancelled or given a timeout; a
-    document whose open() is cancelled is cancelled. A process that is forked cannot use it.
+    While one task waits, what arrives for other tasks is kept in memory. If no task waits, nothing is read. A lost
+    connection is made again. Every wait can be cancelled or given a timeout. If open() is cancelled, the daemon cancels
+    its document. A forked process cannot use the client.
     """
 
     _connection: Connection | None = None

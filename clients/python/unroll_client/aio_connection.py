@@ -43,7 +43,7 @@ class Connection:
         return self._owner == os.getpid()
 
     async def close(self, reason: str) -> None:
-        """Whoever waits for something hears why."""
+        """Every waiting call raises this."""
         if not self.is_ours:
             return self.socket.close()
         abandoned = [task for task in self._tasks if task.get_name() == "abandoned"]
@@ -127,7 +127,7 @@ class Connection:
         self.notify()
 
     async def _send(self, line: bytes, fd: int | None) -> None:
-        """A task of its own, as a line must go out whole whoever is cancelled. Closes `fd`."""
+        """A task of its own, so that a cancelled caller does not cut a line. Closes `fd`."""
         loop = asyncio.get_running_loop()
         try:
             async with self._sending:
@@ -140,7 +140,7 @@ class Connection:
                 await loop.sock_sendall(self.socket, memoryview(line)[sent:])
                 await loop.sock_sendall(self.socket, self.core.take_unsent())
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the reader finds out why, and tells whoever waits for the answer
+            pass  # the reader learns the cause and fails the waiting calls
         except OSError as error:
             self.core.fail(ConnectionLostError(f"cannot send to the daemon: {error}"))
             self.notify()

@@ -85,7 +85,7 @@ class Document(DocumentState):
                 yield event
 
     async def next_event(self, timeout: float | None = None) -> Event | None:
-        """None behind the last one. Raises TimedOutError, a TimeoutError, if none comes in so many seconds."""
+        """None after the last one. Raises TimedOutError, a TimeoutError, if none comes in so many seconds."""
         until = deadline(timeout)
         while True:
             self._check_owner()

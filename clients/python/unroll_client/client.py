@@ -33,10 +33,10 @@ class OpenOptions(events.OpenOptions, total=False):
 class Client:
     """A connection to the daemon, which serves any number of documents at once, and is made again if it is lost.
 
-    Threads may share a client; a document is iterated over by one thread at a time, its append(), end() and cancel()
-    may be called by others. What is received while one thing is waited for waits in memory for whoever wants it, so
-    iterate over all documents of a client, or give a slow reader a client of its own. Where nobody waits, nothing is
-    read, and outputs wait in the daemon's journal. A process that is forked gets a connection of its own.
+    Threads may share a client. One thread at a time iterates over a document; others may call its append(), end() and
+    cancel(). While one thread waits, what arrives for others is kept in memory, so iterate over all documents of a
+    client, or give a slow reader a client of its own. If no thread waits, nothing is read, and outputs stay in the
+    daemon's journal. A forked process gets a connection of its own.
     """
 
     def __init__(

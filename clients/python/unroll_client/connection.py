@@ -51,7 +51,7 @@ class Connection:
             yield self.core
 
     def close(self, reason: str) -> None:
-        """Whoever waits for something hears why."""
+        """Every waiting call raises this."""
         if not self.is_ours:
             self._close()  # this process's descriptor alone: the connection is its parent's
             return
@@ -59,7 +59,7 @@ class Connection:
             self.core.fail(ConnectionLostError(reason))
             self._changed.notify_all()
         with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)  # wakes whoever reads or sends
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes threads that read or send
         with self._sending, self._changed:
             self._changed.wait_for(lambda: not self._reading)
             self._close()
@@ -169,7 +169,7 @@ class Connection:
                         self._make_room(began)
                         continue
                     except (BrokenPipeError, ConnectionResetError):
-                        return  # whoever reads finds out why, and whoever waits for the answer hears of it
+                        return  # the reading thread learns the cause and fails the waiting calls
                     rest, fd, sent = rest[count:], None, True
             except BaseException:
                 if sent:  # nothing can follow half a line

@@ -26,7 +26,7 @@ RECEIVE_BYTES = 256 << 10
 
 
 class Mailbox:
-    """A document's events on their way to whoever iterates over them."""
+    """A document's events on their way to the code that iterates over them."""
 
     def __init__(self, document: str, next_sequence: int, resume_bytes: int = 0, resume_sha256: str | None = None):
         self.document = document
@@ -65,7 +65,7 @@ class Mailbox:
             self.ended, self.error = True, error
 
     def take(self) -> Event | None:
-        """The next event; None behind the last one. Raises how the document failed. Only where it is ready."""
+        """The next event; None after the last one. Raises the document's error. Call it only when it is ready."""
         if self.waiting:
             event = self.waiting.popleft()
             if isinstance(event, Output):
@@ -157,7 +157,7 @@ class Core:
             self.fail(ConnectionLostError(f"what the daemon sent is not the protocol: {type(error).__name__}"))
 
     def fail(self, error: UnrollError) -> None:
-        """The connection is over: whoever waits for something hears of it."""
+        """The connection is over: every waiting call raises."""
         if self.broken is not None:
             return
         self.broken = error

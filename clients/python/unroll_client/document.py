@@ -46,7 +46,7 @@ class Document(DocumentState):
         self._feed: Feed | None = None
         self._manual = False  # append() and end() feed
         self._feeding = threading.Lock()  # what the feed gives is sent in its order
-        self._append: Answer | None = None  # that whoever listens has sent, on its way
+        self._append: Answer | None = None  # to an append that the listening thread sent
         self._halted = False  # nothing more can be appended: the document's last event says why
         self._reviving = threading.Lock()
         stream = None if opening is None else opening[1].get("stream")
@@ -81,7 +81,7 @@ class Document(DocumentState):
         return (event for event in self if isinstance(event, Output))
 
     def next_event(self, timeout: float | None = None) -> Event | None:
-        """None behind the last one. Raises TimedOutError, a TimeoutError, if none comes in so many seconds."""
+        """None after the last one. Raises TimedOutError, a TimeoutError, if none comes in so many seconds."""
         until = deadline(timeout)
         while True:
             self._check_owner()
