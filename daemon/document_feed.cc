@@ -74,7 +74,7 @@ void DocumentFeed::append(std::string bytes) {
       asio::post(self->context_->io, [self] { self->next(); });
     });
   } catch (const Error&) {
-    stop();  // it failed or was cancelled: its listener is told
+    stop();  // it failed or was cancelled; its listener receives the reason
   }
 }
 

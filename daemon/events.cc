@@ -15,7 +15,7 @@ std::string user(std::uint32_t owner) {
   return "user " + std::to_string(owner);
 }
 
-/// Whose fault it is says how loud it is told.
+/// The log level depends on whose fault the error is.
 level::level_enum level_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::kCancelled:

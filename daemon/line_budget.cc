@@ -14,7 +14,7 @@ LineBudget::Share LineBudget::ask(std::uint32_t owner, const std::shared_ptr<Con
   return {};
 }
 
-/// All who wait ask again: one that was told alone may be gone by then, and with it the share.
+/// Signals every waiting connection. If it signalled one and that one had closed, the share would be lost.
 void LineBudget::give_back(std::uint32_t owner) {
   const auto entry = owners_.find(owner);
   const auto waiting = std::move(entry->second.waiting);

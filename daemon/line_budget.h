@@ -41,7 +41,7 @@ class LineBudget : public std::enable_shared_from_this<LineBudget> {
     std::uint32_t owner_ = 0;
   };
 
-  /// None: `connection` is told (Connection::signal()) when to ask again.
+  /// Empty if there is no share now: `connection` is signalled (Connection::signal()) when to ask again.
   Share ask(std::uint32_t owner, const std::shared_ptr<Connection>& connection);
 
  private:

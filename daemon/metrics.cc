@@ -106,17 +106,6 @@ void add_events(Metrics& metrics, const Events& events) {
   }
 }
 
-/// The database and its write-ahead log.
-std::uintmax_t journal_bytes(const Config& config) {
-  std::uintmax_t bytes = 0;
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(config.journal_path + suffix, error);
-    if (!error) bytes += size;
-  }
-  return bytes;
-}
-
 void add_times(Metrics& metrics, const EngineStats& stats) {
   metrics.histogram("unroll_block_duration_seconds",
                     "How long a block's launch took, blocks of other documents in it included.", stats.block);
@@ -151,7 +140,7 @@ std::string metrics_text(const ServerContext& context) {
                   "Processes of plugins that crashed, hung or were stopped.", workers.lost);
   add_events(metrics, context.events);
   metrics.gauge("unroll_plugins", "Plugins that are loaded.", revision.plugins->plugins().size());
-  metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", journal_bytes(context.config));
+  metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", stats.journal_bytes);
   metrics.gauge("unroll_journal_blocked", "1: the journal's disk is full, and reading waits for room.",
                 stats.journal_blocked ? 1 : 0);
   metrics.gauge("unroll_engine_stands_still", "1: the engine is at one block for longer than stall_ms.",

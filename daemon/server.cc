@@ -33,7 +33,7 @@ constexpr std::chrono::seconds kResumeTime{10};
 constexpr std::chrono::seconds kTeardownTime{10};  ///< After the drain.
 constexpr int kClosingPolls = 150;                 // 3 s: a little longer than a connection lingers
 constexpr std::chrono::milliseconds kAcceptPause{100};
-/// To say something, before a connection that may not stay is told so in its own language.
+/// A refused connection has this long to send a first byte, which shows whether it speaks HTTP or JSON-RPC.
 constexpr std::chrono::milliseconds kRefusalTime{500};
 constexpr std::size_t kMostRefusing = 32;
 /// For root and the daemon's own user: enough for a reload, a health check and somebody who looks into it.

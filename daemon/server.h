@@ -18,8 +18,8 @@
 
 namespace unroll {
 
-/// One thread: whoever calls run(). `io` and `events` outlive the engine, which outlives the server: its last
-/// callbacks are posted there and never run.
+/// Used by one thread, the caller of run(). `io` and `events` outlive the engine, which outlives the server:
+/// its last callbacks are posted there and never run.
 class Server {
  public:
   Server(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events, SocketFile socket,
@@ -64,7 +64,7 @@ class Server {
   const std::chrono::milliseconds tick_;
   bool stopping_ = false;
   bool drained_ = false;
-  std::size_t refusing_ = 0;  ///< Connections that are told why they may not stay.
+  std::size_t refusing_ = 0;  ///< Connections that are being sent the reason for their refusal.
   bool stands_still_ = false;
   bool gave_back_ = true;  ///< Nothing happened since memory was given back to the system.
   std::uint64_t last_tokens_ = 0;

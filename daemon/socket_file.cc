@@ -51,7 +51,7 @@ void make_folder(const fs::path& folder) {
 }
 
 /// Two daemons that start at once must not both find the same socket stale. The lock is a file of its own
-/// that nobody else may open: whoever can open a file, be it the folder, can lock it and keep it locked.
+/// that no other user may open, because any process that can open a file or folder can keep it locked.
 UniqueFd lock(const fs::path& path) {
   const fs::path file = path.string() + ".lock";
   UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

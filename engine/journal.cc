@@ -458,7 +458,7 @@ std::uint64_t Journal::owner_bytes(std::uint32_t owner) const {
 std::uint64_t Journal::file_bytes() const {
   std::uint64_t bytes = 0;
   if (!durable_) return bytes;
-  for (const auto* end : {"", "-wal"}) {
+  for (const auto* end : {"", "-wal", "-shm"}) {
     std::error_code error;
     const auto size = std::filesystem::file_size(file_.string() + end, error);
     if (!error) bytes += size;
