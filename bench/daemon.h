@@ -12,7 +12,7 @@
 #include <iterator>
 #include <string>
 
-#include "client/connection.h"
+#include "client/reading/connection.h"
 #include "tests/client/fixture.h"
 
 namespace unroll::bench {
@@ -23,9 +23,9 @@ inline double now() {
   return Seconds(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-inline Connection connect(const test::Daemon& daemon) {
+inline DaemonConnection connect(const test::Daemon& daemon) {
   std::string why;
-  auto connection = Connection::open(daemon.socket(), why);
+  auto connection = DaemonConnection::open(daemon.socket(), why);
   if (!connection) throw std::runtime_error(why);
   return std::move(*connection);
 }

@@ -7,7 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "bench/daemon.h"
-#include "client/text.h"
+#include "client/cli/text.h"
 #include "model/block_model.h"
 #include "tokenizer/tokenizer.h"
 
@@ -35,7 +35,7 @@ double bare_loop(BlockModel& model, std::span<const std::int32_t> tokens) {
   return now() - start;
 }
 
-double through_daemon(Connection& connection, const std::string& text) {
+double through_daemon(DaemonConnection& connection, const std::string& text) {
   const auto start = now();
   const auto opened = connection.call(
       method::kOpen,

@@ -10,9 +10,9 @@
 #include <fcntl.h>
 #include <sentencepiece_trainer.h>
 
+#include "base/unique_fd.h"
 #include "bench/daemon.h"
-#include "client/text.h"
-#include "daemon/unique_fd.h"
+#include "client/cli/text.h"
 #include "model/block_recurrent_transformer.h"
 #include "model/checkpoint.h"
 
@@ -54,7 +54,7 @@ void write_model(const std::filesystem::path& folder, const std::filesystem::pat
 }
 
 /// Bytes a second in each tenth of the document.
-std::vector<double> read(Connection& connection, const std::filesystem::path& file) {
+std::vector<double> read(DaemonConnection& connection, const std::filesystem::path& file) {
   const UniqueFd descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   const auto total = static_cast<double>(std::filesystem::file_size(file));
   const auto opened = connection.call(

@@ -9,7 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "bench/daemon.h"
-#include "client/text.h"
+#include "client/cli/text.h"
 
 namespace unroll::bench {
 namespace {
@@ -28,7 +28,7 @@ std::string text_of(std::size_t document, std::uint64_t bytes) {
 }
 
 /// Every document's bytes are there before the first block of most: all of them want turns.
-void open_all(std::vector<Connection>& connections, const Options& options) {
+void open_all(std::vector<DaemonConnection>& connections, const Options& options) {
   for (std::size_t i = 0; i < options.documents; ++i) {
     connections[i % connections.size()].call(
         method::kOpen, {{"plugins", {{{"name", "score"}, {"options", nlohmann::json::object()}}}},
@@ -43,7 +43,7 @@ struct Shares {
   double mean = 0;
 };
 
-Shares shares(Connection& connection) {
+Shares shares(DaemonConnection& connection) {
   Shares result;
   const auto listed = connection.call(method::kList, {{"limit", 10'000}});
   std::uint64_t sum = 0;
@@ -70,7 +70,7 @@ int measure(Options options) {
   }
   const test::Daemon daemon(work.path(), options.model);
   const auto empty = memory_of(daemon.pid(), "VmRSS");
-  std::vector<Connection> connections;
+  std::vector<DaemonConnection> connections;
   for (std::size_t i = 0; i < options.connections; ++i) connections.push_back(connect(daemon));
   auto watcher = connect(daemon);
   const auto start = now();

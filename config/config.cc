@@ -9,7 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/error.h"
+#include "base/error.h"
+#include "base/strict_json.h"
 
 namespace unroll {
 namespace {
@@ -135,9 +136,10 @@ Config load_config(const std::filesystem::path& file) {
   Config config;
   try {
     // Comments are allowed, so that a file can say why.
-    apply_config(json::parse(stream, nullptr, true, true), config);
-  } catch (const json::exception& error) {
-    refuse(name + "is not JSON: " + error.what());
+    const std::string text(std::istreambuf_iterator<char>(stream), {});
+    apply_config(parse_strict_json(text, {.comments = true}), config);
+  } catch (const JsonError& error) {
+    refuse(name + error.what());
   } catch (const Error& error) {
     refuse(name + error.what());
   }

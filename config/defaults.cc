@@ -2,9 +2,9 @@
 
 #include <unistd.h>
 
+#include "base/error.h"
+#include "base/program_prefix.h"
 #include "config/config.h"
-#include "engine/error.h"
-#include "plugins/program_prefix.h"
 
 namespace unroll {
 namespace fs = std::filesystem;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 namespace {

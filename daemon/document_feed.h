@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/unique_fd.h"
 #include "daemon/context.h"
 
 namespace unroll {

@@ -4,7 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 namespace {

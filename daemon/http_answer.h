@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 

@@ -13,7 +13,7 @@
 #include "daemon/connection.h"
 #include "daemon/http_answer.h"
 #include "daemon/http_query.h"
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace unroll {
 namespace {

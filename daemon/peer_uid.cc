@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-#include "engine/error.h"
+#include "base/error.h"
 
 namespace unroll {
 namespace {

@@ -9,9 +9,10 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/base64.h"
 #include "daemon/document_feed.h"
 #include "daemon/open_document.h"
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 namespace {

@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "daemon/open_document.h"
 #include "daemon/openrpc.h"
 #include "daemon/params.h"

@@ -16,9 +16,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/unique_fd.h"
 #include "daemon/connection.h"
 #include "daemon/document_feed.h"
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 

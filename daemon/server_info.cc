@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 

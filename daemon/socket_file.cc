@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 namespace fs = std::filesystem;

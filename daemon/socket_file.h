@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "base/unique_fd.h"
 #include "config/config.h"
-#include "daemon/unique_fd.h"
 
 namespace unroll {
 

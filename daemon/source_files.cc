@@ -13,7 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "engine/error.h"
+#include "base/error.h"
 
 namespace unroll {
 namespace {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace unroll {
 

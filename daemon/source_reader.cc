@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -16,8 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/error.h"
-#include "plugins/program_prefix.h"
+#include "base/descriptor_passing.h"
+#include "base/error.h"
+#include "base/program_prefix.h"
 #include "plugins/worker/spawn.h"
 
 namespace unroll {
@@ -122,22 +124,9 @@ void SourceReader::close(std::uint64_t source) {
 
 /// False: the socket takes nothing now.
 bool SourceReader::send(const std::string& bytes, int descriptor) {
-  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  if (descriptor >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
-  }
+  const std::span<const int> descriptors(&descriptor, descriptor < 0 ? 0 : 1);
   // Whatever else goes wrong ends the socket, which receive() sees, or leaves it without an answer.
-  return ::sendmsg(control_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+  return send_with_descriptors(control_.native_handle(), bytes, descriptors, MSG_DONTWAIT) >= 0 ||
          (errno != EAGAIN && errno != EINTR);
 }
 

@@ -18,9 +18,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <sys/types.h>
 
+#include "base/unique_fd.h"
 #include "daemon/source_files.h"
 #include "daemon/source_wire.h"
-#include "daemon/unique_fd.h"
 
 namespace unroll {
 

@@ -24,10 +24,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/descriptor_passing.h"
+#include "base/error.h"
+#include "base/unique_fd.h"
 #include "daemon/source_files.h"
 #include "daemon/source_wire.h"
-#include "daemon/unique_fd.h"
-#include "engine/error.h"
 
 namespace unroll {
 namespace {
@@ -118,25 +119,17 @@ class Reader {
   }
 
   bool serve() {
-    Request request;
-    std::string path(kMostPathBytes, '\0');
-    std::array<iovec, 2> parts{{{&request, sizeof request}, {path.data(), path.size()}}};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = parts.data();
-    message.msg_iovlen = parts.size();
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t count = ::recvmsg(source_wire::kControl, &message, MSG_CMSG_CLOEXEC);
+    std::string path(sizeof(Request) + kMostPathBytes, '\0');
+    ReceivedDescriptors received;
+    const ssize_t count = receive_with_descriptors(source_wire::kControl, path, 0, received);
     if (count < 0 && errno == EINTR) return true;
+    Request request;
     if (count < static_cast<ssize_t>(sizeof request)) return false;
-    path.resize(static_cast<std::size_t>(count) - sizeof request);
+    std::memcpy(&request, path.data(), sizeof request);
+    path.resize(static_cast<std::size_t>(count));
+    path.erase(0, sizeof request);
     UniqueFd connection;
-    if (const cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr && entry->cmsg_type == SCM_RIGHTS) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(entry), sizeof fd);
-      connection.reset(fd);
-    }
+    if (!received.descriptors.empty()) connection = std::move(received.descriptors.front());
     if (request.operation == Operation::kRead) return start_read(request), true;
     Answer answer;
     answer.reply.ticket = request.ticket;
@@ -177,29 +170,13 @@ class Reader {
 
   void take(const Request& request, int connection, Answer& answer) {
     answer.data.resize(std::min<std::size_t>(request.bytes, kChunkBytes));
-    iovec part{answer.data.data(), answer.data.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(source_wire::kMostAtOnce * sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    keep(::recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), answer);
-    std::vector<UniqueFd> descriptors;
-    for (cmsghdr* entry = CMSG_FIRSTHDR(&message); entry != nullptr; entry = CMSG_NXTHDR(&message, entry)) {
-      if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
-      const std::size_t fds = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (std::size_t i = 0; i < fds; ++i) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(entry) + i * sizeof(int), sizeof(int));
-        descriptors.emplace_back(fd);
-      }
-    }
+    ReceivedDescriptors received;
+    keep(receive_with_descriptors(connection, answer.data, MSG_DONTWAIT, received), answer);
+    auto& descriptors = received.descriptors;
     answer.reply.descriptors = static_cast<std::uint32_t>(descriptors.size());
-    const bool cut = (message.msg_flags & MSG_CTRUNC) != 0;
-    if (cut && descriptors.empty()) throw Error(ErrorCode::kLimit, "no descriptor is left");
-    if (cut || descriptors.size() > 1) ++answer.reply.descriptors;  // more than one, however many
-    if (descriptors.size() != 1 || cut) return;
+    if (received.cut && descriptors.empty()) throw Error(ErrorCode::kLimit, "no descriptor is left");
+    if (received.cut || descriptors.size() > 1) ++answer.reply.descriptors;  // more than one, however many
+    if (descriptors.size() != 1 || received.cut) return;
     if (is_end_of(descriptors.front().get(), connection)) {
       refuse("the descriptor is a connection to this daemon; send that of a file, a pipe or another socket");
     }

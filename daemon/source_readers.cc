@@ -6,7 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
 
-#include "engine/error.h"
+#include "base/error.h"
 
 namespace unroll {
 namespace {

@@ -11,8 +11,6 @@ inline constexpr std::size_t kChunkBytes = 64 * 1024;  ///< Of a document or of 
 inline constexpr int kControl = 3;                     ///< The reader's descriptor of the socket.
 inline constexpr std::uint64_t kNextBytes =
     ~std::uint64_t{0};  ///< The offset of a read from a pipe or a socket.
-/// Descriptors that come with one read of a connection: the kernel's own limit is 253.
-inline constexpr std::size_t kMostAtOnce = 256;
 /// The reader's own: standard streams, control socket, its pipe, one file that is being looked at.
 inline constexpr std::uint64_t kOwnDescriptors = 16;
 

@@ -78,12 +78,12 @@ def codes_without_advice() -> Iterator[str]:
     """Rows are | −32000 | `name` | HTTP | meaning | what to do |, with a real minus."""
     manual = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| −(\d+) \|(?:[^|\n]*\|){3}([^|\n]*)\|$", manual, re.M))
-    codes = re.findall(r"\b(k\w+) = -(\d+)", (ROOT / "engine/error.h").read_text(encoding="utf-8"))
+    codes = re.findall(r"\b(k\w+) = -(\d+)", (ROOT / "base/error.h").read_text(encoding="utf-8"))
     if not codes:
-        yield "docs/check.py: no error codes found in engine/error.h; correct the pattern here"
+        yield "docs/check.py: no error codes found in base/error.h; correct the pattern here"
     for name, code in codes:
         if not rows.get(code, "").strip():
-            yield f"docs/protocol.md: error {name} (−{code}) of engine/error.h has no row with what to do"
+            yield f"docs/protocol.md: error {name} (−{code}) of base/error.h has no row with what to do"
 
 
 def metrics_that_differ() -> Iterator[str]:

@@ -14,7 +14,7 @@
 
 #include <sqlite3.h>
 
-#include "engine/error.h"
+#include "base/error.h"
 
 namespace unroll {
 

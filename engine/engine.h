@@ -17,7 +17,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/error.h"
+#include "base/document.h"
+#include "base/error.h"
 #include "engine/stats.h"
 #include "model/block_model.h"
 #include "plugins/host.h"
@@ -25,15 +26,9 @@
 
 namespace unroll {
 
-using DocumentId = std::string;
 /// 48 bits of time, so that identifiers grow and the journal's index of them is written at its end, and 80
 /// random bits, in hex: it cannot be guessed by another peer.
 DocumentId random_document_id();
-
-struct PluginRequest {
-  std::string name;
-  nlohmann::json options = nlohmann::json::object();
-};
 
 struct DocumentRequest {
   std::vector<PluginRequest> plugins;  ///< One or more, of different names.
@@ -63,30 +58,6 @@ struct Opened {
 
 /// Hears, on the engine's thread or open()'s, what came of opening a document: an exception, or null.
 using AcceptFunction = std::function<void(std::exception_ptr failure, const Opened& opened)>;
-
-struct Output {
-  std::uint64_t sequence = 0;  ///< From 0, over all plugins of the document.
-  std::string plugin;
-  std::string json;  ///< Compact JSON text.
-};
-
-enum class DocumentPhase { kOpen, kDone, kFailed };
-
-struct DocumentStatus {
-  DocumentId id;
-  std::string name;
-  std::uint32_t owner = 0;
-  int priority = 0;
-  DocumentPhase phase = DocumentPhase::kOpen;
-  std::uint64_t bytes = 0;  ///< Bytes of the tokens that went through the model.
-  std::optional<std::uint64_t> total_bytes;
-  std::uint64_t tokens = 0;
-  std::uint64_t outputs = 0;
-  double tokens_per_second = 0;
-  std::optional<ErrorCode> error_code;
-  std::string error;   ///< Of a failed document.
-  std::string source;  ///< As in the request.
-};
 
 /// Which documents to list.
 struct ListRequest {

@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include "base/hex.h"
+
 namespace unroll {
 namespace {
 
@@ -61,20 +63,14 @@ DocumentStatus as_open(DocumentStatus status) {
 }
 
 DocumentId random_document_id() {
-  std::array<unsigned char, 16> bytes{};
+  std::array<std::uint8_t, 16> bytes{};
   if (::getentropy(bytes.data(), bytes.size()) != 0) {
     throw std::system_error(errno, std::generic_category(), "no random bytes from the kernel");
   }
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   auto time = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-  for (std::size_t i = kTimeBytes; i-- > 0; time >>= 8) bytes[i] = static_cast<unsigned char>(time);
-  constexpr auto kDigits = "0123456789abcdef";
-  DocumentId id;
-  for (const auto byte : bytes) {
-    id += kDigits[byte >> 4];
-    id += kDigits[byte & 15];
-  }
-  return id;
+  for (std::size_t i = kTimeBytes; i-- > 0; time >>= 8) bytes[i] = static_cast<std::uint8_t>(time);
+  return to_hex(bytes);
 }
 
 EngineCore::EngineCore(Revision revision, EngineOptions options_)

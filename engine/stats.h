@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <map>
 
-#include "engine/error.h"
+#include "base/error.h"
 
 namespace unroll {
 

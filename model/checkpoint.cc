@@ -9,8 +9,8 @@
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
 
-#include "model/atomic_file.h"
-#include "model/strict_json.h"
+#include "base/atomic_file.h"
+#include "base/strict_json.h"
 
 namespace unroll {
 namespace {

@@ -10,10 +10,12 @@
 #include <string>
 #include <string_view>
 
-#include "model/strict_json.h"
+#include "base/strict_json.h"
 
 namespace unroll {
 namespace {
+
+constexpr std::size_t kLongestArray = 4096;
 
 constexpr std::string_view kModelType = "block_recurrent_transformer";
 constexpr std::uintmax_t kMaxConfigBytes = 1 << 20;
@@ -363,7 +365,7 @@ ModelConfig load_model_config(const std::filesystem::path& file) {
     std::stringstream text;
     text << in.rdbuf();
     if (!in) throw std::runtime_error("cannot be read");
-    return parse_model_config(parse_strict_json(text.view(), {}));
+    return parse_model_config(parse_strict_json(text.view(), {.values_in_array = kLongestArray}));
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(file.string() + ": " + error.what());
   }

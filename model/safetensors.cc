@@ -9,8 +9,8 @@
 
 #include <ATen/ATen.h>
 
+#include "base/strict_json.h"
 #include "model/safetensors_file.h"
-#include "model/strict_json.h"
 
 namespace unroll {
 namespace {

@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/atomic_file.h"
-#include "model/strict_json.h"
+#include "base/atomic_file.h"
+#include "base/strict_json.h"
 
 namespace unroll {
 namespace {

@@ -12,10 +12,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/program_prefix.h"
 #include "plugins/in_process.h"
 #include "plugins/library.h"
 #include "plugins/manifest.h"
-#include "plugins/program_prefix.h"
 #include "plugins/vocabulary.h"
 #include "plugins/worker/worker_instance.h"
 

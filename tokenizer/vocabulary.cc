@@ -4,8 +4,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include "base/utf8.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/utf8.h"
 
 namespace unroll {
 namespace {

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "model/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace unroll {
 namespace fs = std::filesystem;

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
 
-#include "model/atomic_file.h"
+#include "base/atomic_file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace unroll {

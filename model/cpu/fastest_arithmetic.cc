@@ -11,9 +11,9 @@
 
 #include <ATen/ATen.h>
 
-#include "model/atomic_file.h"
+#include "base/atomic_file.h"
+#include "base/strict_json.h"
 #include "model/cpu/packed_transformer.h"
-#include "model/strict_json.h"
 
 namespace unroll {
 namespace {

@@ -54,7 +54,7 @@ class PluginCheck {
   /// What each document gives, which the other checks compare with.
   void read_each() {
     for (const auto& document : documents_) {
-      Reading reading(registry_, info_.name, document);
+      CheckedReading reading(registry_, info_.name, document);
       try {
         expected_.push_back(reading.read_to_end());
       } catch (const PluginError& e) {
@@ -68,10 +68,10 @@ class PluginCheck {
     if (!why.empty()) throw Failure("document \"" + documents_[document].name + "\", " + how + ": " + why);
   }
   /// Each document once more, by `read`.
-  void compare_each(const std::string& how, const std::function<void(Reading&)>& read) {
+  void compare_each(const std::string& how, const std::function<void(CheckedReading&)>& read) {
     if (expected_.empty()) read_each();
     for (std::size_t d = 0; d < documents_.size(); ++d) {
-      Reading reading(registry_, info_.name, documents_[d]);
+      CheckedReading reading(registry_, info_.name, documents_[d]);
       read(reading);
       compare(d, reading.outputs(), how);
     }
@@ -110,12 +110,12 @@ class PluginCheck {
   }
 
   std::string repeats() {
-    compare_each("read again", [](Reading& reading) { reading.read_to_end(); });
+    compare_each("read again", [](CheckedReading& reading) { reading.read_to_end(); });
     return "the same documents give the same bytes";
   }
 
   std::string borrows() {
-    compare_each("its blocks overwritten after each call", [](Reading& reading) {
+    compare_each("its blocks overwritten after each call", [](CheckedReading& reading) {
       while (!reading.at_end()) {
         auto& block = reading.process();
         if (!block.same_data(reading.content().block(block.index))) {
@@ -129,7 +129,7 @@ class PluginCheck {
   }
 
   std::string borrows_guarded() {
-    compare_each("its blocks read-only, and out of reach after each call", [](Reading& reading) {
+    compare_each("its blocks read-only, and out of reach after each call", [](CheckedReading& reading) {
       while (!reading.at_end()) reading.process_guarded();
       reading.finish();
     });
@@ -145,7 +145,7 @@ class PluginCheck {
         std::vector<std::size_t> cuts;
         for (std::size_t first = 0; first < tokens; first += width) cuts.push_back(first);
         const Document cut{document.name + " cut anew", {whole.slice(0, 0, tokens), std::move(cuts)}};
-        Reading(registry_, info_.name, cut).read_to_end();
+        CheckedReading(registry_, info_.name, cut).read_to_end();
       }
     }
     return "it takes documents in one block, and in blocks of one token";
@@ -162,7 +162,7 @@ class PluginCheck {
   }
   void save_each() {
     for (std::size_t d = 0; d < documents_.size(); ++d) {
-      Reading reading(registry_, info_.name, documents_[d]);
+      CheckedReading reading(registry_, info_.name, documents_[d]);
       auto& points = points_.emplace_back();
       points.push_back({reading.save(), 0});
       while (!reading.at_end()) {
@@ -184,7 +184,7 @@ class PluginCheck {
     for (std::size_t d = 0; d < documents_.size(); ++d) {
       for (std::size_t block = 0; block < points_[d].size(); ++block, ++count) {
         const auto& point = points_[d][block];
-        Reading reading(registry_, info_.name, documents_[d], block);
+        CheckedReading reading(registry_, info_.name, documents_[d], block);
         reading.load(point.state);
         other_bytes = other_bytes || reading.save() != point.state;
         compare(d, reading.read_to_end(), "stopped before block " + std::to_string(block) + " and resumed",
@@ -197,7 +197,7 @@ class PluginCheck {
   }
 
   std::string relays() {
-    compare_each("resumed before every block", [](Reading& reading) {
+    compare_each("resumed before every block", [](CheckedReading& reading) {
       while (!reading.at_end()) {
         reading.hand_over();
         reading.process();
@@ -210,7 +210,7 @@ class PluginCheck {
 
   /// Loads the state and reads on. Whether it was taken; an error is an answer like another.
   bool takes(const State& state, std::size_t document, std::size_t block) const {
-    Reading reading(registry_, info_.name, documents_[document], block);
+    CheckedReading reading(registry_, info_.name, documents_[document], block);
     bool taken = false;
     try {
       reading.load(state);
@@ -257,8 +257,8 @@ class PluginCheck {
   std::string interleaves() {
     for (std::size_t d = 0; d < documents_.size(); ++d) {
       const std::size_t other = (d + 1) % documents_.size();
-      Reading first(registry_, info_.name, documents_[d]);
-      Reading second(registry_, info_.name, documents_[other]);
+      CheckedReading first(registry_, info_.name, documents_[d]);
+      CheckedReading second(registry_, info_.name, documents_[other]);
       while (!first.at_end() || !second.at_end()) {
         if (!first.at_end()) first.process();
         if (!second.at_end()) second.process();
@@ -273,14 +273,14 @@ class PluginCheck {
   std::string reads_on_threads() {
     if (expected_.empty()) read_each();
     const auto elsewhere = [](auto body) { std::async(std::launch::async, body).get(); };
-    compare_each("each call on a new thread", [&](Reading& reading) {
+    compare_each("each call on a new thread", [&](CheckedReading& reading) {
       while (!reading.at_end()) elsewhere([&] { reading.process(); });
       elsewhere([&] { reading.finish(); });
     });
     std::vector<std::future<void>> runs;
     for (int i = 0; i < 3; ++i) {
       runs.push_back(std::async(std::launch::async, [this] {
-        compare_each("several at once", [](Reading& reading) { reading.read_to_end(); });
+        compare_each("several at once", [](CheckedReading& reading) { reading.read_to_end(); });
       }));
     }
     for (auto& run : runs) run.wait();
@@ -289,8 +289,8 @@ class PluginCheck {
   }
 
   std::string destroys_early() {
-    compare_each("with others given up", [this](Reading& reading) {
-      Reading given_up(registry_, info_.name, reading.document());
+    compare_each("with others given up", [this](CheckedReading& reading) {
+      CheckedReading given_up(registry_, info_.name, reading.document());
       if (!given_up.at_end()) given_up.process();
       reading.read_to_end();
     });
@@ -342,7 +342,8 @@ class PluginCheck {
     constexpr int kDocuments = 10;
     constexpr std::size_t kLeast = 16;  // what one allocation takes
     const auto in_use_after_reading = [&] {
-      for (int i = 0; i < kDocuments; ++i) Reading(registry_, info_.name, documents_[kProse]).read_to_end();
+      for (int i = 0; i < kDocuments; ++i)
+        CheckedReading(registry_, info_.name, documents_[kProse]).read_to_end();
       const auto now = ::mallinfo2();
       return now.uordblks + now.hblkhd;
     };
@@ -363,7 +364,7 @@ class PluginCheck {
     Clock::duration total{}, longest{};
     std::size_t blocks = 0;
     for (const auto& document : documents_) {
-      for (Reading reading(registry_, info_.name, document); !reading.at_end(); ++blocks) {
+      for (CheckedReading reading(registry_, info_.name, document); !reading.at_end(); ++blocks) {
         const auto begin = Clock::now();
         reading.process();
         total += Clock::now() - begin;

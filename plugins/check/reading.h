@@ -28,16 +28,16 @@ struct Document {
 };
 
 /// One instance at work on one document, from a block on. Not moved: the instance emits into it.
-class Reading {
+class CheckedReading {
  public:
-  Reading(const PluginRegistry& registry, const std::string& plugin, const Document& document,
-          std::size_t first_block = 0)
+  CheckedReading(const PluginRegistry& registry, const std::string& plugin, const Document& document,
+                 std::size_t first_block = 0)
       : registry_(registry), plugin_(plugin), document_(document), next_(first_block) {
     replace_instance();
   }
-  Reading(const Reading&) = delete;
-  Reading& operator=(const Reading&) = delete;
-  ~Reading() { now_in("destroy", document_.name); }
+  CheckedReading(const CheckedReading&) = delete;
+  CheckedReading& operator=(const CheckedReading&) = delete;
+  ~CheckedReading() { now_in("destroy", document_.name); }
 
   bool at_end() const { return next_ == content().block_count(); }
   /// The block stays as it is until this ends, so that only poison() tells who reads it too late.

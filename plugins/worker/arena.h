@@ -10,7 +10,7 @@
 
 #include "unroll/plugin.h"
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 #include "plugins/worker/wire.h"
 
 namespace unroll {

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace {
 

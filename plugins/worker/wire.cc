@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/strict_json.h"
 #include "plugins/library.h"
 
 namespace unroll::wire {
@@ -23,18 +24,6 @@ const nlohmann::json& field(const nlohmann::json& head, const char* key) {
   const auto it = head.find(key);
   if (it == head.end()) throw Error(std::string("a frame without \"") + key + "\"");
   return *it;
-}
-
-/// Discarded where it is not JSON.
-nlohmann::json parse_head(std::string_view text) {
-  using Event = nlohmann::json::parse_event_t;
-  const auto check_depth = [](int depth, Event event, nlohmann::json&) {
-    if (depth >= kMaxHeadDepth && (event == Event::object_start || event == Event::array_start)) {
-      throw Error("a frame whose head is nested more than " + std::to_string(kMaxHeadDepth) + " deep");
-    }
-    return true;
-  };
-  return nlohmann::json::parse(text, check_depth, false);
 }
 
 }  // namespace
@@ -82,7 +71,11 @@ std::optional<Frame> FrameReader::next() {
   const std::size_t whole = kHeaderBytes + header.json_bytes + header.data_bytes;
   if (rest.size() < whole) return std::nullopt;
   Frame frame;
-  frame.head = parse_head(rest.substr(kHeaderBytes, header.json_bytes));
+  try {
+    frame.head = parse_strict_json(rest.substr(kHeaderBytes, header.json_bytes), {.depth = kMaxHeadDepth});
+  } catch (const JsonError& error) {
+    throw Error(std::string("a frame whose head is ") + error.what());
+  }
   if (!frame.head.is_object()) throw Error("a frame whose head is no JSON object");
   frame.type = frame.text("type");
   frame.data = rest.substr(kHeaderBytes + header.json_bytes, header.data_bytes);

@@ -5,7 +5,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <exception>
 #include <map>
 #include <memory>
@@ -17,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/descriptor_passing.h"
 #include "plugins/in_process.h"
 #include "plugins/library.h"
 #include "plugins/vocabulary.h"
@@ -118,36 +118,24 @@ class Socket {
   }
   /// That came with the frame which next() gave.
   UniqueFd take_descriptor() {
-    if (descriptors_.empty()) throw wire::Error("a frame without its descriptor");
-    UniqueFd first = std::move(descriptors_.front());
-    descriptors_.pop_front();
+    auto& descriptors = descriptors_.descriptors;
+    if (descriptors.empty()) throw wire::Error("a frame without its descriptor");
+    UniqueFd first = std::move(descriptors.front());
+    descriptors.erase(descriptors.begin());
     return first;
   }
 
  private:
   void receive() {
-    iovec part{bytes_.data(), bytes_.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))];
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const auto received = ::recvmsg(wire::kWorkerDescriptor, &message, MSG_CMSG_CLOEXEC);
+    const auto received = receive_with_descriptors(wire::kWorkerDescriptor, bytes_, 0, descriptors_);
     if (received < 0 && errno == EINTR) return;
     if (received <= 0) ::_exit(0);
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-      if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-      std::vector<int> descriptors((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-      std::memcpy(descriptors.data(), CMSG_DATA(c), descriptors.size() * sizeof(int));
-      for (const int descriptor : descriptors) descriptors_.emplace_back(descriptor);
-    }
     reader_.append({bytes_.data(), static_cast<std::size_t>(received)});
   }
 
   std::vector<char> bytes_ = std::vector<char>(64 * 1024);
   wire::FrameReader reader_;
-  std::deque<UniqueFd> descriptors_;
+  ReceivedDescriptors descriptors_;
   std::string outgoing_;
 };
 

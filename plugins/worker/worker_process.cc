@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptor_passing.h"
 #include "plugins/library.h"
 #include "plugins/worker/spawn.h"
 
@@ -120,21 +121,9 @@ void WorkerProcess::send(std::string frame, int descriptor) {
 
 bool WorkerProcess::send_some() {
   Piece& piece = outgoing_.front();
-  iovec part{piece.bytes.data() + piece.sent, piece.bytes.size() - piece.sent};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  if (piece.descriptor >= 0 && piece.sent == 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &piece.descriptor, sizeof(int));
-  }
-  const auto sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+  const bool with_descriptor = piece.descriptor >= 0 && piece.sent == 0;
+  const auto sent = send_with_descriptors(socket_.get(), std::string_view(piece.bytes).substr(piece.sent),
+                                          {&piece.descriptor, with_descriptor ? std::size_t{1} : 0});
   if (sent < 0) {
     if (errno != EAGAIN && errno != EINTR) outgoing_.clear();  // it has gone: receive() will see why
     return false;

@@ -14,7 +14,7 @@
 
 #include <sys/types.h>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 #include "plugins/worker/wire.h"
 
 namespace unroll {

@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#include "client/batch_state.h"
+#include "client/batch/batch_state.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {

@@ -6,8 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "client/command_tree.h"
-#include "client/commands.h"
+#include "client/cli/command_tree.h"
+#include "client/cli/commands.h"
 #include "tests/client/fixture.h"
 
 namespace unroll {
@@ -26,7 +26,7 @@ using testing::StartsWith;
 /// The whole tree.
 struct Tree {
   Tree() { add_all_commands(line); }
-  CommandLine line;
+  CommandLine line{nullptr};
 };
 
 /// Runs a command line in this process.

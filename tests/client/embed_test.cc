@@ -1,5 +1,5 @@
 // Indexes of vectors: read by other programs, and looked through.
-#include "client/embed_index.h"
+#include "client/commands/embed_index.h"
 #include "model/safetensors.h"
 #include "tests/client/end_to_end.h"
 

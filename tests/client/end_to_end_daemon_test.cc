@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "client/connection.h"
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
+#include "client/reading/connection.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {
@@ -27,7 +27,7 @@ class Documents : public WithDaemon {
  protected:
   static json list() {
     std::string why;
-    auto connection = Connection::open(daemon_->socket(), why);
+    auto connection = DaemonConnection::open(daemon_->socket(), why);
     if (!connection) throw std::runtime_error(why);
     return connection->call(method::kList, json::object()).at("documents");
   }
@@ -169,7 +169,7 @@ TEST_F(Documents, DaemonKilledInTheMiddle) {
   auto daemon = std::make_unique<Daemon>(folder.path(), model());
   const Unfinished reading(path("orphan"), daemon->socket());
   std::string why;
-  auto connection = Connection::open(daemon->socket(), why);
+  auto connection = DaemonConnection::open(daemon->socket(), why);
   ASSERT_TRUE(connection) << why;
   ASSERT_TRUE(
       eventually([&] { return !connection->call(method::kList, json::object()).at("documents").empty(); }));

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 #include "model/checkpoint.h"
 
 namespace unroll::test {

@@ -1,5 +1,5 @@
 // The pump behind `unroll follow FILE`, alone: real files in, a pipe out.
-#include "client/follow_pump.h"
+#include "client/follow/follow_pump.h"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include "client/command_error.h"
+#include "client/cli/command_error.h"
 #include "tests/temporary_folder.h"
 
 namespace unroll {

@@ -3,7 +3,7 @@
 #include <numbers>
 #include <sstream>
 
-#include "client/view.h"
+#include "client/views/view.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {

@@ -1,5 +1,5 @@
 // Drawing from a distribution, and characters out of the bytes that were drawn.
-#include "client/sampler.h"
+#include "client/commands/sampler.h"
 
 #include <cmath>
 #include <limits>
@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "client/utf8_stream.h"
+#include "base/utf8_stream.h"
 
 namespace unroll {
 namespace {

@@ -1,13 +1,13 @@
 // Where a document's bytes come from: compressed files, pumps, and what happens when these fail.
-#include "client/source.h"
+#include "client/sources/source.h"
 
 #include <random>
 
 #include <fcntl.h>
 
-#include "client/command_error.h"
-#include "client/document_bytes.h"
-#include "client/reader.h"
+#include "client/cli/command_error.h"
+#include "client/reading/document_bytes.h"
+#include "client/reading/reader.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {
@@ -171,6 +171,7 @@ class Readers : public WithDaemon {
     SharedOptions options;
     options.model = model();
     options.embedded = true;
+    options.embedded_reader = make_embedded_reader;
     return make_reader(options, journal);
   }
   static std::unique_ptr<Reader> daemon_reader() {

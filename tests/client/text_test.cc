@@ -1,8 +1,8 @@
-#include "client/text.h"
+#include "client/cli/text.h"
 
 #include <gtest/gtest.h>
 
-#include "client/utf8.h"
+#include "base/utf8.h"
 
 namespace unroll {
 namespace {

@@ -1,13 +1,13 @@
-#include "client/view.h"
+#include "client/views/view.h"
 
 #include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "client/command_error.h"
-#include "client/progress.h"
-#include "client/text.h"
+#include "client/cli/command_error.h"
+#include "client/cli/progress.h"
+#include "client/cli/text.h"
 #include "tests/client/fixture.h"
 
 namespace unroll {

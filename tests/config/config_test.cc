@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "engine/error.h"
+#include "base/error.h"
 
 namespace unroll {
 namespace {
@@ -110,7 +110,7 @@ TEST(Config, FilesAreNamedInErrors) {
     std::ofstream(file) << text;
     return error_of([&] { load_config(file); });
   };
-  EXPECT_THAT(load("{\"limits\":"), AllOf(HasSubstr(file.string()), HasSubstr("not JSON")));
+  EXPECT_THAT(load("{\"limits\":"), AllOf(HasSubstr(file.string()), HasSubstr("not valid JSON")));
   EXPECT_THAT(load("{\"nothing\": 1}"), AllOf(HasSubstr(file.string()), HasSubstr("'nothing'")));
   EXPECT_EQ(load("{\n// why\n\"drain_ms\": 5}"), "no error");
   EXPECT_EQ(load_config(file).drain_ms, 5);

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace unroll::test {
 

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace unroll::test {
 

@@ -1,11 +1,13 @@
 // The protocol without sockets: lines in and out, and the table of errors as the manual prints it.
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 #include <fstream>
 #include <regex>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/base64.h"
 
 namespace unroll {
 namespace {

@@ -11,7 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 namespace {
@@ -75,7 +75,7 @@ TEST(Requests, ThatAreNoneSayWhy) {
   };
   for (const char* line : {"", "{", "}", "nul", "{\"a\":}", "{'a':1}", "{}{}", "{} x", "{\"id\":01}",
                            "{\"a\":1,}", "{\"id\":1e999}", "\"\t\""}) {
-    expect(line, ErrorCode::kParse, nullptr, "not JSON");
+    expect(line, ErrorCode::kParse, nullptr, "not valid JSON");
   }
   expect("[]", ErrorCode::kInvalidRequest, nullptr, "batches");
   expect(R"([{"jsonrpc":"2.0","id":1,"method":"server.ping"}])", ErrorCode::kInvalidRequest, nullptr,

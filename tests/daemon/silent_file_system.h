@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "daemon/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace unroll::test {
 

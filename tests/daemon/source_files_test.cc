@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "engine/error.h"
+#include "base/error.h"
 #include "tests/temporary_folder.h"
 
 namespace unroll {

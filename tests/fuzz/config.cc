@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/error.h"
+#include "base/error.h"
 #include "model/config.h"
 #include "tests/fuzz/input.h"
 #include "tests/temporary_folder.h"

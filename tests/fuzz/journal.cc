@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "daemon/protocol.h"
+#include "protocol/protocol.h"
 #include "tests/engine/hash_model.h"
 #include "tests/fuzz/daemon_peer.h"
 #include "tests/temporary_folder.h"

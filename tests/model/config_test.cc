@@ -165,7 +165,7 @@ TEST(Config, FilesThatAreNone) {
       {"", "not valid JSON"},
       {"{", "not valid JSON"},
       {"[1]", "not a JSON object"},
-      {"{\"dim\": 1, \"dim\": 2}", "\"dim\" stands twice"},
+      {"{\"dim\": 1, \"dim\": 2}", "duplicate key \"dim\""},
       {std::string(100'000, '['), "nested deeper"},
       {"{\"dim\": [" + std::string(20'000, '1') + "", "not valid JSON"},
       {std::string(2 << 20, ' '), "larger than 1 MiB"},

@@ -57,7 +57,7 @@ TEST(Wire, AHeadNestedDeeplyIsAnError) {
   const auto size = static_cast<std::uint32_t>(head.size());
   std::string bytes = "UPRL";
   bytes.append(reinterpret_cast<const char*>(&size), sizeof size).append(8, '\0').append(head);
-  EXPECT_THAT(error_of(bytes), HasSubstr("nested more than 16 deep"));
+  EXPECT_THAT(error_of(bytes), HasSubstr("nested deeper than 16 levels"));
   EXPECT_EQ(error_of(encode({{"type", "process"}, {"at", {{"tokens", 0}}}})), "");
 }
 

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/atomic_file.h"
+#include "base/atomic_file.h"
 #include "model/checkpoint.h"
 #include "tests/training/fixture.h"
 #include "training/evaluate.h"

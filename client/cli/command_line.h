@@ -1,0 +1,75 @@
+// The tree of commands: parsed by CLI11, and the one source of --help, completions and man pages.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/options.h"
+
+namespace unroll {
+
+class CommandLine {
+ public:
+  explicit CommandLine(EmbeddedReaderFactory embedded_reader);
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  CLI::App& app() { return app_; }
+  const EmbeddedReaderFactory& embedded_reader() const { return embedded_reader_; }
+  /// What the command does once the command line is understood; its result is the exit code.
+  void on(CLI::App* command, std::function<int()> action);
+  /// What is done where the first word is none of this tree's, which another program may know.
+  void otherwise(std::function<int()> action) { otherwise_ = std::move(action); }
+  /// Parses and runs. Writes help and errors; never throws.
+  int run(int argc, const char* const* argv);
+
+ private:
+  std::string usage_problem(int argc, const char* const* argv, const CLI::ParseError& error) const;
+  int run_action();
+  bool begins_with_ours(int argc, const char* const* argv) const;
+  /// The exit code; another where what was printed did not get out.
+  static int finish(int exit_code);
+
+  CLI::App app_;
+  EmbeddedReaderFactory embedded_reader_;
+  std::function<int()> action_, otherwise_;
+};
+
+/// --model, --device, --dtype, and for what may be read by a daemon --socket, --embedded and --verbose.
+void add_model_flags(CLI::App& command, SharedOptions& options);
+void add_reader_flags(CommandLine& line, CLI::App& command, SharedOptions& options);
+void add_socket_flag(CLI::App& command, SharedOptions& options);
+/// --format with these values, the first by default, and --out. "text|json"
+void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats);
+
+/// An option that may be given several times, with one value each: what follows that is the next argument.
+CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std::vector<std::string>& values,
+                                 const std::string& description, const std::string& type_name);
+
+/// --alert-rate of the plugin anomaly.
+void add_alert_rate(CLI::App& command, std::optional<double>& rate);
+
+/// A check for one of a few values, which leaves them to the option's type_name().
+CLI::Validator one_of(const std::vector<std::string>& values);
+
+// Each adds its commands to the tree.
+void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
+void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
+void add_batch_command(CommandLine& line);      ///< batch
+void add_follow_command(CommandLine& line);     ///< follow
+void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status, reload, top
+void add_top_command(CommandLine& line);        ///< top; by add_daemon_commands()
+void add_plugin_commands(CommandLine& line);    ///< plugin list|check|new
+void add_model_commands(CommandLine& line);     ///< model info|convert, logits
+void add_training_commands(CommandLine& line);  ///< prepare, train, eval, bench
+void add_train_commands(CommandLine& line);     ///< prepare, train; by add_training_commands()
+void add_adapt_command(CommandLine& line);      ///< adapt
+void add_generate_command(CommandLine& line);   ///< generate
+void add_shell_commands(CommandLine& line);     ///< completion, man
+
+}  // namespace unroll

@@ -1,0 +1,27 @@
+// Which commands a program has.
+#pragma once
+
+#include "client/cli/command_line.h"
+
+namespace unroll {
+
+/// What `unroll` does by itself: LibTorch is not needed unless a document is to be read without a daemon.
+inline void add_client_commands(CommandLine& line) {
+  add_read_commands(line);
+  add_batch_command(line);
+  add_follow_command(line);
+  add_daemon_commands(line);
+  add_plugin_commands(line);
+}
+
+/// All there are: what `unroll-local` does.
+inline void add_all_commands(CommandLine& line) {
+  add_client_commands(line);
+  add_model_commands(line);
+  add_training_commands(line);
+  add_adapt_command(line);
+  add_generate_command(line);
+  add_shell_commands(line);
+}
+
+}  // namespace unroll

@@ -1,0 +1,37 @@
+// The flags that many commands share.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "model/block_model.h"
+
+namespace unroll {
+
+class Reader;
+struct SharedOptions;
+
+/// Makes a reader with an engine in this process, its documents kept in `journal` (empty: in memory).
+using EmbeddedReaderFactory =
+    std::function<std::unique_ptr<Reader>(const SharedOptions&, const std::filesystem::path& journal)>;
+
+struct SharedOptions {
+  EmbeddedReaderFactory embedded_reader;  ///< The program's own.
+  std::filesystem::path model;            ///< Empty: the daemon's, or default_model_directory().
+  std::filesystem::path socket;           ///< Empty: where a daemon is looked for by default.
+  bool embedded = false;
+  bool verbose = false;
+  std::string device, dtype;  ///< Empty: the daemon's, or ModelOptions' own.
+  std::string format;
+  std::filesystem::path out;  ///< Empty: standard output.
+};
+
+/// The folder of --model, else default_model_directory(). Throws CommandError that says what to do where it
+/// is none.
+std::filesystem::path model_folder(const std::filesystem::path& given);
+
+ModelOptions model_options(const SharedOptions& options);
+
+}  // namespace unroll

@@ -1,0 +1,43 @@
+// The progress bar on standard error.
+#pragma once
+
+#include <string>
+
+#include "client/cli/terminal.h"
+#include "client/reading/reader.h"
+
+namespace unroll {
+
+/// "GPL-3  [=====>     ]  52 %  18.1 KiB of 34.3 KiB  4,123 tokens/s  0:07 left", cut to `width` columns;
+/// without the bar, the share and the time where the total is not known. The name takes `name_columns` or
+/// more.
+std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
+                          std::size_t width, std::size_t name_columns = 0);
+/// Its middle: "[=====>     ]  52 %", narrower on lines of few columns.
+std::string progress_bar(double share, std::size_t width);
+/// The columns that a name takes there by itself.
+std::size_t progress_name_columns(const std::string& name);
+
+/// Draws only where standard error is a terminal. One thread.
+class Progress {
+ public:
+  explicit Progress(std::string name);
+  ~Progress() { hide(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void update(const ReadProgress& progress);
+  /// A line of its own, on a terminal only.
+  void note(const std::string& text);
+  /// Clears the line, so that something else can be written; the next update that has news draws it again.
+  void hide();
+
+ private:
+  std::string name_;
+  Terminal terminal_;
+  double started_;
+  std::uint64_t tokens_ = 0;  ///< Of the last update.
+  bool shown_ = false;
+};
+
+}  // namespace unroll

@@ -1,0 +1,210 @@
+// embed: a document's vectors, printed or written as an index; with --query, the segments of indexes that
+// are nearest to a few words.
+#include <memory>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "client/cli/command_error.h"
+#include "client/cli/command_line.h"
+#include "client/cli/text.h"
+#include "client/commands/embed_index.h"
+#include "client/reading/read_document.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+struct EmbedOptions {
+  SharedOptions shared;
+  std::vector<std::string> files;
+  std::string query;
+  int segment_tokens = 512;
+  int top = 10;
+  bool format_given = false;
+};
+
+bool is_binary(const std::string& format) {
+  return format == "npy" || format == "safetensors" || format == "f32";
+}
+
+/// Without the type of numbers: vectors of either can be compared.
+std::string checkpoint_of(Reader& reader) {
+  const std::string model = reader.model();
+  return model.substr(0, model.find(','));
+}
+
+EmbedIndex embedded_index(Reader& reader, Source& source, int segment_tokens) {
+  EmbedIndex index;
+  index.model = checkpoint_of(reader);
+  EmbedIndexView view(index);
+  ResultWriter nothing{fs::path()};  // only for the look at the terminal
+  read_document(reader, source, {{"embed", {{"segment_tokens", segment_tokens}}}}, nothing,
+                [&](const std::string&, const json& data) { view.output(data); });
+  return index;
+}
+
+int write_vectors(const EmbedOptions& options) {
+  const SharedOptions& shared = options.shared;
+  if (options.files.size() != 1)
+    throw CommandError("embed reads one document; for all of a folder: 'unroll batch --plugin embed'",
+                       kExitUsage);
+  if (shared.format == "text")
+    throw CommandError("--format text goes with --query; for vectors: json, ndjson, npy, safetensors, f32",
+                       kExitUsage);
+  if (is_binary(shared.format) && shared.out.empty())
+    throw CommandError("--format " + shared.format + " is not for a terminal; name a file with --out FILE",
+                       kExitUsage);
+  const std::unique_ptr<Reader> reader = make_reader(shared);
+  const std::string& file = options.files.front();
+  Source source = Source::open(file);
+  if (is_binary(shared.format)) {
+    EmbedIndex index = embedded_index(*reader, source, options.segment_tokens);
+    index.file = file == "-" ? source.name() : fs::absolute(file).lexically_normal().string();
+    write_embed_index(index, shared.format, shared.out);
+    return 0;
+  }
+  ResultWriter writer(shared.out);
+  const std::unique_ptr<View> view = make_embed_view(shared.format, writer);
+  read_document(*reader, source, {{"embed", {{"segment_tokens", options.segment_tokens}}}}, writer,
+                [&](const std::string&, const json& data) { view->output(data); });
+  writer.flush();
+  return 0;
+}
+
+// --- Looking for segments
+
+Source source_of_text(const std::string& text) {
+  UniqueFd file(::memfd_create("query", MFD_CLOEXEC));
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::lseek(file.get(), 0, SEEK_SET) != 0) {
+    throw CommandError(system_message("cannot keep the query", errno));
+  }
+  return Source::of_file("the query", std::move(file), text.size());
+}
+
+std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, const std::string& model) {
+  std::vector<EmbedIndex> indexes;
+  for (const std::string& file : files) {
+    EmbedIndex index = read_embed_index(file);
+    if (index.model != model) {
+      throw CommandError(file + " was made with another model (" + index.model + ", not " + model +
+                         "); name that one with --model, or make the index anew");
+    }
+    // The document may have moved together with its index.
+    const fs::path beside = fs::path(file).parent_path() / fs::path(index.file).filename();
+    std::error_code ignored;
+    if (!fs::exists(index.file, ignored) && fs::exists(beside, ignored)) index.file = beside.string();
+    indexes.push_back(std::move(index));
+  }
+  return indexes;
+}
+
+/// A file may say that it is of this model, and not be.
+void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<std::string>& files,
+                      std::size_t dim) {
+  for (std::size_t i = 0; i < indexes.size(); ++i) {
+    if (indexes[i].size() > 0 && indexes[i].dim != dim)
+      throw CommandError(files[i] + " holds vectors of " + std::to_string(indexes[i].dim) + " numbers, not " +
+                         std::to_string(dim) + "; make it anew with 'unroll embed'");
+  }
+}
+
+/// A segment's first words, on a line; nothing where the document is not at hand any more.
+std::string beginning(const EmbedIndex& index, std::uint64_t start, std::uint64_t end) {
+  constexpr std::uint64_t kMostBytes = 400;
+  constexpr std::size_t kMostColumns = 200;
+  std::error_code ignored;
+  if (!fs::is_regular_file(index.file, ignored)) return "";
+  try {
+    Source source = Source::open(index.file);
+    source.keep_text();
+    std::string text = source.text(start, std::min(end, start + kMostBytes));
+    text.erase(0, text.find_first_not_of(" \t\r\n"));
+    return cut(one_line(text), kMostColumns);
+  } catch (const CommandError&) {
+    return "";
+  }
+}
+
+ordered_json found_object(const EmbedIndex& index, const EmbedHit& hit) {
+  const auto start = static_cast<std::uint64_t>(index.offsets[2 * hit.segment]);
+  const auto end = static_cast<std::uint64_t>(index.offsets[2 * hit.segment + 1]);
+  ordered_json found = {{"file", index.file}, {"start", start}, {"end", end}, {"score", hit.score}};
+  if (const std::string text = beginning(index, start, end); !text.empty()) found["text"] = text;
+  return found;
+}
+
+void write_found(const ordered_json& found, ResultWriter& writer) {
+  const std::string text = found.value("text", "");
+  writer.write(right(fixed(found["score"].get<double>(), 3), 6) + "  " +
+               one_line(found["file"].get<std::string>()) + "  " +
+               with_thousands(found["start"].get<std::uint64_t>()) + " to " +
+               with_thousands(found["end"].get<std::uint64_t>()) + "\n");
+  if (!text.empty()) writer.write("        " + cut(text, writer.terminal().width - 8) + "\n");
+}
+
+int look_for(const EmbedOptions& options) {
+  const std::string format = options.format_given ? options.shared.format : "text";
+  if (format != "text" && format != "json")
+    throw CommandError("--query gives text or json, not " + format, kExitUsage);
+  if (options.query.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw CommandError("--query is empty; give it a few words to look for", kExitUsage);
+  const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  const std::vector<EmbedIndex> indexes = read_indexes(options.files, checkpoint_of(*reader));
+  Source source = source_of_text(options.query);
+  const EmbedIndex query = embedded_index(*reader, source, options.segment_tokens);
+  check_dimensions(indexes, options.files, query.dim);
+  ResultWriter writer(options.shared.out);
+  ordered_json results = ordered_json::array();
+  for (const EmbedHit& hit :
+       nearest_segments(indexes, query.document, static_cast<std::size_t>(options.top))) {
+    const ordered_json found = found_object(indexes[hit.index], hit);
+    if (format == "text") write_found(found, writer);
+    results.push_back(found);
+  }
+  if (format == "json") {
+    writer.write(to_line({{"query", options.query}, {"results", results}}));
+    writer.end_line();
+  }
+  writer.flush();
+  return 0;
+}
+
+}  // namespace
+
+void add_embed_command(CommandLine& line) {
+  auto options = std::make_shared<EmbedOptions>();
+  CLI::App* command = line.app().add_subcommand(
+      "embed", "A vector for each segment of a document and for the whole; segments by a few words");
+  command->add_option("FILE", options->files, "The document, - for standard input; with --query: indexes")
+      ->required()
+      ->type_name("");
+  command
+      ->add_option("--query", options->query,
+                   "Look for these words in indexes that --format safetensors wrote")
+      ->type_name("WORDS");
+  command->add_option("--top", options->top, "How many segments --query shows")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->capture_default_str();
+  command->add_option("--segment-tokens", options->segment_tokens, "Tokens in a segment")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65'536).description(""))
+      ->capture_default_str();
+  add_format_flags(*command, options->shared, "json|ndjson|npy|safetensors|f32|text");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "Examples:\n  unroll embed report.txt | jq .vector\n"
+      "  unroll embed book.txt --format safetensors --out book.index\n"
+      "  unroll embed --query 'the battle of Waterloo' *.index");
+  line.on(command, [options, command] {
+    options->format_given = command->count("--format") > 0;
+    return command->count("--query") > 0 ? look_for(*options) : write_vectors(*options);
+  });
+}
+
+}  // namespace unroll

@@ -1,0 +1,263 @@
+// follow: like tail -F, into a document that never ends and that outlives the command.
+#include <atomic>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/stop_signals.h"
+#include "client/cli/command_error.h"
+#include "client/cli/command_line.h"
+#include "client/cli/text.h"
+#include "client/follow/follow_memory.h"
+#include "client/follow/follow_pump.h"
+#include "client/follow/journald_pump.h"
+#include "client/reading/read_document.h"
+#include "client/views/follow_view.h"
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kKeepOutputs = 10'000;      // ours are printed long before
+constexpr std::chrono::seconds kBetweenRecords{1};  // each is a write to the disk
+
+struct FollowOptions {
+  SharedOptions shared;
+  std::string file;
+  std::vector<std::string> plugins;
+  std::vector<std::string> units;
+  bool whole_journal = false, from_start = false, from_end = false;
+  fs::path journal_directory, state;
+  int quiet_ms = 1000;
+  double threshold = 5;
+  std::optional<double> alert_rate;
+
+  bool reads_journal() const { return whole_journal || !units.empty(); }
+};
+
+struct Stopped {};  // ends Reader::read() in good order
+
+void note(const std::string& text) {
+  std::cerr << "unroll: " + one_line(text) + "\n";
+}
+
+std::string name_of(const FollowOptions& options) {
+  if (!options.reads_journal()) return options.file;
+  std::string name = "journal";
+  for (const std::string& unit : options.units) name += (name == "journal" ? " of " : ", ") + unit;
+  return name;
+}
+
+/// All that would make it another document.
+std::string key_of(const FollowOptions& options, const std::vector<PluginRequest>& plugins) {
+  json key = {{"units", options.units}, {"journal", options.reads_journal()}};
+  if (!options.file.empty()) key["file"] = fs::absolute(options.file).lexically_normal();
+  if (!options.journal_directory.empty())
+    key["folder"] = fs::absolute(options.journal_directory).lexically_normal();
+  for (const PluginRequest& plugin : plugins) key["plugins"].push_back({plugin.name, plugin.options});
+  return key.dump();
+}
+
+std::vector<PluginRequest> plugins_of(const FollowOptions& options) {
+  std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
+  if (plugins.empty()) {
+    plugins.push_back({"anomaly", {{"top", 0}}});
+    if (options.alert_rate) plugins[0].options["alert_rate"] = *options.alert_rate;
+  }
+  const bool odd_lines = plugins.size() == 1 && plugins[0].name == "anomaly";
+  if (!odd_lines && options.shared.format == "text") {
+    throw CommandError("--format text shows odd lines, which only plugin anomaly finds; add --format ndjson",
+                       kExitUsage);
+  }
+  return plugins;
+}
+
+void check(const FollowOptions& options) {
+  if (options.file.empty() != options.reads_journal()) {
+    throw CommandError("follow what? Give a FILE, or --journal UNIT, or --journal-all", kExitUsage);
+  }
+  if (options.file == "-")
+    throw CommandError(
+        "standard input cannot be found again after a restart; give a FILE, or use 'unroll run'", kExitUsage);
+}
+
+/// One run of the command.
+class Following {
+ public:
+  Following(const FollowOptions& options, std::vector<PluginRequest> plugins)
+      : options_(options),
+        memory_(options.state.empty() ? default_follow_folder() : options.state, name_of(options),
+                key_of(options, plugins)),
+        before_(memory_.state()),
+        next_output_(before_.next_output),
+        bytes_(before_.bytes) {
+    request_.plugins = std::move(plugins);
+    if (!before_.document.empty()) request_.resume = before_.document;
+    request_.from = before_.next_output;
+    request_.flush_after = std::chrono::milliseconds(options.quiet_ms);
+    request_.keep_outputs = kKeepOutputs;
+  }
+
+  int run() {
+    const std::unique_ptr<Reader> reader = make_reader(options_.shared, memory_.journal());
+    std::unique_ptr<FollowedPump> made = make_pump();
+    FollowedPump& pump = *made;
+    Source source = Source::pumped(name_of(options_), std::move(made));
+    FollowView view(
+        {options_.shared.format, source.name(), options_.threshold, options_.alert_rate.has_value()}, pump,
+        before_.printed);
+    try {
+      reader->read(source, request_, events(pump, view));
+    } catch (const Stopped&) {
+    }
+    record(view);
+    return 0;
+  }
+
+ private:
+  std::unique_ptr<FollowedPump> make_pump() {
+    FollowedPump::Hooks hooks;
+    hooks.note = note;
+    hooks.remember = [this](const json& pieces) {
+      memory_.update([&](FollowState& state) { state.pieces = pieces; });
+    };
+    const bool at_end = options_.from_end;
+    if (!options_.reads_journal())
+      return std::make_unique<FollowPump>(options_.file, before_.pieces, at_end, std::move(hooks));
+    return std::make_unique<JournaldPump>(JournaldOptions{options_.units, options_.journal_directory},
+                                          before_.pieces, at_end, std::move(hooks));
+  }
+
+  ReadEvents events(FollowedPump& pump, FollowView& view) {
+    ReadEvents events;
+    events.opened = [&](const DocumentId& id) { opened(id, pump); };
+    events.output = [&](std::uint64_t sequence, const std::string& plugin, const json& data) {
+      view.output(plugin, data);
+      next_output_ = sequence + 1;
+      changed_ = true;
+      record_if_due(view);
+    };
+    events.progress = [&](const ReadProgress& progress) {
+      bytes_ = progress.bytes;
+      view.flush();
+      record_if_due(view);
+      if (stop_signal() != 0) throw Stopped();
+    };
+    events.note = note;
+    return events;
+  }
+
+  void opened(const DocumentId& id, FollowedPump& pump) {
+    if (id == document_) return;  // a daemon that came back
+    document_ = id;
+    if (id == before_.document) return;
+    if (!before_.document.empty()) {
+      note("the document is not known any more to whoever reads it; a new one begins where that one stood");
+      pump.begin_anew(before_.bytes);
+    }
+    next_output_ = bytes_ = 0;
+    memory_.update([&](FollowState& state) {
+      state.document = id;
+      state.next_output = state.bytes = 0;
+    });
+  }
+
+  void record_if_due(FollowView& view) {
+    if (changed_ && Clock::now() - recorded_ > kBetweenRecords) record(view);
+  }
+
+  void record(FollowView& view) {
+    recorded_ = Clock::now();
+    const json printed = view.record();
+    changed_ = false;
+    memory_.update([&](FollowState& state) {
+      state.next_output = next_output_;
+      state.bytes = bytes_;
+      state.printed = printed;
+    });
+  }
+
+  const FollowOptions& options_;
+  FollowMemory memory_;
+  const FollowState before_;
+  ReadRequest request_;
+  DocumentId document_;
+  std::uint64_t next_output_, bytes_;
+  bool changed_ = false;
+  Clock::time_point recorded_;
+};
+
+void add_what(CLI::App& command, FollowOptions& options) {
+  command.add_option("FILE", options.file, "The file that grows; it need not be there yet")->type_name("");
+  add_repeated_option(command, "--journal", options.units,
+                      "Follow what systemd's journal has of a unit instead; several are possible", "UNIT");
+  command.add_flag("--journal-all", options.whole_journal, "Follow the whole journal instead");
+  command
+      .add_option("--journal-directory", options.journal_directory,
+                  "The journal in this folder, not this machine's")
+      ->type_name("DIR");
+  command.add_flag("--from-start", options.from_start,
+                   "The first time: read what is there already (the default)");
+  command.add_flag("--from-end", options.from_end, "The first time: read only what comes from now on")
+      ->excludes("--from-start");
+}
+
+void add_how(CLI::App& command, FollowOptions& options) {
+  add_repeated_option(command, "--plugin", options.plugins,
+                      "A plugin, with options or without (default: anomaly); may be given several times",
+                      "NAME[:JSON]");
+  command.add_option("--threshold", options.threshold, "Least score of a line that is shown (text)")
+      ->type_name("SCORE")
+      ->capture_default_str();
+  add_alert_rate(command, options.alert_rate);
+  command.get_option("--alert-rate")
+      ->description("Show alerts instead: about so many lines in a thousand, 0.01 to 500")
+      ->excludes("--threshold")
+      ->excludes("--plugin");
+  command
+      .add_option("--quiet-ms", options.quiet_ms, "Read an unfinished block when nothing came for so long")
+      ->type_name("N")
+      ->check(CLI::Range(1, 3'600'000).description(""))
+      ->capture_default_str();
+  command
+      .add_option("--state", options.state,
+                  "Where to remember how far it was read (default: ~/.local/state/unroll/follow)")
+      ->type_name("DIR");
+}
+
+}  // namespace
+
+void add_follow_command(CommandLine& line) {
+  auto options = std::make_shared<FollowOptions>();
+  CLI::App* command =
+      line.app().add_subcommand("follow", "Read a growing log as it grows, across rotation and restarts");
+  add_what(*command, *options);
+  add_how(*command, *options);
+  command->add_option("--format", options->shared.format, "Form of the output")
+      ->type_name("text|ndjson")
+      ->check(one_of({"text", "ndjson"}))
+      ->default_val("text");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "Prints the odd lines as they come: line, score, text. With --format ndjson: one object an output, as "
+      "'unroll "
+      "run'. Ends at SIGINT or SIGTERM, and goes on there the next time.\n\n"
+      "Each output is printed once; after a crash, those of the last second may come twice, unless standard "
+      "output "
+      "is a regular file.\n\n"
+      "Examples:\n  unroll follow /var/log/syslog\n  unroll follow --journal ssh --alert-rate 1\n"
+      "  unroll follow app.log --plugin score --format ndjson >> scores.ndjson");
+  line.on(command, [options] {
+    check(*options);
+    std::vector<PluginRequest> plugins = plugins_of(*options);
+    stop_at_signals();
+    return Following(*options, std::move(plugins)).run();
+  });
+}
+
+}  // namespace unroll

@@ -1,0 +1,176 @@
+// generate: writes on where a document ends.
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "base/stop_signals.h"
+#include "base/utf8_stream.h"
+#include "client/cli/command_error.h"
+#include "client/cli/command_line.h"
+#include "client/cli/progress.h"
+#include "client/commands/sampler.h"
+#include "client/sources/source.h"
+#include "client/views/view.h"
+#include "model/continuation.h"
+#include "tokenizer/tokenizer.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::size_t kChunkBytes = 64 * 1024;
+
+struct GenerateOptions {
+  SharedOptions shared;
+  std::string file, prompt;
+  std::uint64_t tokens = 256;
+  SamplerOptions sampler;
+  bool without_cache = false;
+};
+
+/// What is written on: the file, then the prompt.
+class Beginning {
+ public:
+  Beginning(Continuation& continuation, std::shared_ptr<const Vocabulary> vocabulary)
+      : continuation_(continuation), tokenizer_(std::move(vocabulary)) {}
+
+  void read(Source& source) {
+    Progress progress(source.name());
+    source.begin(0);
+    std::uint64_t bytes = 0;
+    for (auto chunk = source.read(kChunkBytes); !chunk.empty(); chunk = source.read(kChunkBytes)) {
+      read(chunk);
+      bytes += chunk.size();
+      progress.update({bytes, source.total_bytes(), tokens_, 0});
+    }
+  }
+  void read(std::string_view text) {
+    std::vector<Token> tokens;
+    tokenizer_.append(text, tokens);
+    take(tokens);
+  }
+  void finish() {
+    std::vector<Token> tokens;
+    tokenizer_.finish(tokens);
+    take(tokens);
+  }
+
+ private:
+  void take(const std::vector<Token>& tokens) {
+    std::vector<std::int32_t> ids;
+    for (const Token& token : tokens) ids.push_back(token.id);
+    continuation_.read(ids);
+    tokens_ += ids.size();
+  }
+
+  Continuation& continuation_;
+  StreamingTokenizer tokenizer_;
+  std::uint64_t tokens_ = 0;
+};
+
+/// What is written must not be able to move the reader's cursor.
+std::string for_terminal(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    const bool control = (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7F;
+    safe += control ? '?' : c;
+  }
+  return safe;
+}
+
+/// Pieces of the vocabulary that stand for no bytes (the begin of a document, ...) are never drawn.
+std::vector<std::int32_t> silent_tokens(const Vocabulary& vocabulary) {
+  std::vector<std::int32_t> silent;
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.bytes(id).empty()) silent.push_back(id);
+  }
+  return silent;
+}
+
+void write_on(const GenerateOptions& options, Continuation& continuation, const Vocabulary& vocabulary,
+              ResultWriter& writer) {
+  const auto silent = silent_tokens(vocabulary);
+  Sampler sampler(options.sampler);
+  Utf8Stream utf8;
+  const bool lines = options.shared.format == "ndjson";
+  for (std::uint64_t i = 0; (options.tokens == 0 || i < options.tokens) && stop_signal() == 0; ++i) {
+    const auto distribution = continuation.next();
+    std::vector<float> logprobs(distribution.begin(), distribution.end());
+    for (const auto id : silent)
+      logprobs[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+    const auto id = sampler.draw(logprobs);
+    const auto text = utf8.append(vocabulary.bytes(id));
+    if (lines) {
+      writer.write(
+          to_line({{"token", id}, {"text", text}, {"logprob", logprobs[static_cast<std::size_t>(id)]}}));
+      writer.write("\n");
+    } else {
+      writer.write(writer.terminal().present ? for_terminal(text) : text);
+    }
+    writer.flush();
+    continuation.read({&id, 1});
+  }
+  if (!lines && writer.terminal().present) writer.write("\n");
+  writer.flush();
+}
+
+int generate(const GenerateOptions& options) {
+  const auto folder = model_folder(options.shared.model);
+  const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
+  Continuation continuation(folder, model_options(options.shared), !options.without_cache);
+  ResultWriter writer(options.shared.out);
+  Beginning beginning(continuation, vocabulary);
+  if (!options.file.empty()) {
+    auto source = Source::open(options.file);
+    beginning.read(source);
+  }
+  beginning.read(options.prompt);
+  beginning.finish();
+  stop_at_signals();
+  write_on(options, continuation, *vocabulary, writer);
+  return 0;
+}
+
+}  // namespace
+
+void add_generate_command(CommandLine& line) {
+  auto options = std::make_shared<GenerateOptions>();
+  CLI::App* command = line.app().add_subcommand("generate", "Go on writing where a document ends");
+  command
+      ->add_option("FILE", options->file,
+                   "The document, or - for standard input; without one, from its first word")
+      ->type_name("");
+  command->add_option("--prompt", options->prompt, "Text behind the document, or instead of one")
+      ->type_name("TEXT");
+  command->add_option("--tokens", options->tokens, "How many tokens to write; 0: until it is stopped")
+      ->type_name("N")
+      ->capture_default_str();
+  SamplerOptions& sampler = options->sampler;
+  command
+      ->add_option("--temperature", sampler.temperature,
+                   "Under 1 the probable becomes more probable; 0: always the most probable token")
+      ->type_name("T")
+      ->check(CLI::Range(0.0, 100.0).description(""))
+      ->capture_default_str();
+  command->add_option("--top-k", sampler.top_k, "Draw from the K most probable tokens; 0: from all")
+      ->type_name("K")
+      ->check(CLI::NonNegativeNumber.description(""))
+      ->capture_default_str();
+  command->add_option("--top-p", sampler.top_p, "Draw from the most probable tokens that together have P")
+      ->type_name("P")
+      ->check(CLI::Range(0.0, 1.0).description(""))
+      ->capture_default_str();
+  command->add_option("--seed", sampler.seed, "Of the draws: the same seed writes the same text")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_flag("--without-cache", options->without_cache,
+                    "Draw from the network alone, which repeats less of what was there before");
+  add_format_flags(*command, options->shared, "text|ndjson");
+  add_model_flags(*command, options->shared);
+  command->footer(
+      "Writes each token as it comes, in UTF-8, without the document itself. Ctrl-C ends it.\n"
+      "ndjson: an object a token: token, text, logprob (nats, as 'unroll eval' scores it).");
+  line.on(command, [options] { return generate(*options); });
+}
+
+}  // namespace unroll

@@ -1,0 +1,191 @@
+// score, anomaly, summarize: a built-in plugin each, with a view of its own. run: any plugin, its
+// outputs as they are.
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "client/cli/command_error.h"
+#include "client/cli/command_line.h"
+#include "client/cli/text.h"
+#include "client/reading/read_document.h"
+#include "client/views/output_lines.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+
+struct ReadOptions {
+  SharedOptions shared;
+  std::string file;
+  std::vector<std::string> files;
+  std::vector<std::string> plugins;
+  std::string granularity;
+  int top = 10;
+  std::optional<double> alert_rate;
+  std::string session;  // the text before the word that names one; empty: none
+  int words = 120;
+  bool running = false;
+};
+
+using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
+
+int read_one(const ReadOptions& options, const PluginRequest& plugin, const MakeView& make_view) {
+  const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  Source source = Source::open(options.file);
+  ResultWriter writer(options.shared.out);
+  const std::unique_ptr<View> view = make_view(writer, source);
+  read_document(*reader, source, {plugin}, writer,
+                [&](const std::string&, const json& data) { view->output(data); });
+  writer.flush();
+  return 0;
+}
+
+void add_file(CLI::App& command, ReadOptions& options) {
+  command.add_option("FILE", options.file, "The document; - for standard input")->required()->type_name("");
+}
+
+CLI::Option* add_count(CLI::App& command, const std::string& name, int& value,
+                       const std::string& description) {
+  return command.add_option(name, value, description)
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->capture_default_str();
+}
+
+int score(const ReadOptions& options) {
+  const std::string& format = options.shared.format;
+  json plugin_options = {{"top", options.top}};
+  // What nobody will see is not asked for; what a form needs, is.
+  std::string granularity = options.granularity;
+  if (granularity.empty()) granularity = format == "ndjson" ? "paragraph" : "document";
+  if (format == "html") granularity = "token";
+  plugin_options["granularity"] = granularity;
+  return read_one(options, {"score", plugin_options}, [&](ResultWriter& writer, Source& source) {
+    if (format == "html") return make_heat_map(writer, source);
+    if (format == "text" && granularity != "document") return make_passage_table(writer, source);
+    return make_score_view(format, writer);
+  });
+}
+
+void add_score(CommandLine& line) {
+  auto options = std::make_shared<ReadOptions>();
+  CLI::App* command = line.app().add_subcommand(
+      "score", "How surprising a document is: bits per byte, perplexity, and its most surprising passages");
+  add_file(*command, *options);
+  command->add_option("--granularity", options->granularity, "Also the figures of each part")
+      ->type_name("document|paragraph|sentence|line|token")
+      ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
+  add_count(*command, "--top", options->top, "How many passages to show");
+  add_format_flags(*command, options->shared, "text|json|ndjson|html");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "Examples:\n  unroll score book.txt\n  unroll score book.txt --format html --out book.html\n"
+      "  zcat book.txt.gz | unroll score - --format json");
+  line.on(command, [options] { return score(*options); });
+}
+
+void add_anomaly(CommandLine& line) {
+  auto options = std::make_shared<ReadOptions>();
+  options->top = 20;
+  CLI::App* command =
+      line.app().add_subcommand("anomaly", "The oddest lines of a log, without rules or labels");
+  add_file(*command, *options);
+  add_count(*command, "--top", options->top, "How many lines to show (text, json)");
+  add_alert_rate(*command, options->alert_rate);
+  command
+      ->add_option("--session", options->session,
+                   "Ranks sessions, too: lines in which the same word follows TEXT, as in --session 'sshd['")
+      ->type_name("TEXT");
+  add_format_flags(*command, options->shared, "text|json|ndjson");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "With --format ndjson: one object a line of the log, with line, start, end (bytes) and score; with "
+      "--alert-rate also \"alert\":true where it is one; with --session also one a session, with "
+      "\"type\":\"session\", "
+      "as soon as it is known to have ended.\n\n"
+      "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
+      "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'");
+  line.on(command, [options] {
+    json plugin_options = {{"top", options->top}};
+    if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
+    if (!options->session.empty()) plugin_options["session"] = options->session;
+    return read_one(*options, {"anomaly", plugin_options}, [&](ResultWriter& writer, Source&) {
+      return make_anomaly_view(options->shared.format, writer);
+    });
+  });
+}
+
+void add_summarize(CommandLine& line) {
+  auto options = std::make_shared<ReadOptions>();
+  CLI::App* command =
+      line.app().add_subcommand("summarize", "A document's most telling sentences, in their order");
+  add_file(*command, *options);
+  add_count(*command, "--words", options->words, "About how many words");
+  command->add_flag("--running", options->running,
+                    "Also a summary of what was read so far, after every 32 KiB (text, ndjson)");
+  add_format_flags(*command, options->shared, "text|json|ndjson");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "Examples:\n  unroll summarize report.txt --words 80\n"
+      "  ssh host cat minutes.txt | unroll summarize - --running");
+  line.on(command, [options] {
+    json plugin_options = {{"words", options->words}};
+    if (options->running) plugin_options["every"] = 32 * 1024;
+    return read_one(*options, {"summarize", plugin_options}, [&](ResultWriter& writer, Source&) {
+      return make_summary_view(options->shared.format, writer);
+    });
+  });
+}
+
+int run_plugins(const ReadOptions& options) {
+  const std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
+  const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  ResultWriter writer(options.shared.out);
+  int exit_code = 0;
+  for (const std::string& file : options.files) {
+    try {
+      Source source = Source::open(file);
+      read_document(*reader, source, plugins, writer, [&](const std::string& plugin, const json& data) {
+        write_output_line(writer, file, plugin, data);
+      });
+    } catch (const std::exception& error) {
+      if (options.files.size() == 1) throw;
+      std::cerr << "unroll: " << one_line(file + ": " + error.what()) << '\n';
+      exit_code = kExitFailed;
+    }
+  }
+  writer.flush();
+  return exit_code;
+}
+
+void add_run(CommandLine& line) {
+  auto options = std::make_shared<ReadOptions>();
+  CLI::App* command =
+      line.app().add_subcommand("run", "Read documents with any plugins; prints their outputs");
+  add_repeated_option(*command, "--plugin", options->plugins,
+                      "A plugin, with options or without; may be given several times", "NAME[:JSON]")
+      ->required();
+  command->add_option("FILE", options->files, "The documents; - for standard input")
+      ->required()
+      ->type_name("");
+  add_format_flags(*command, options->shared, "ndjson");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "Prints one object an output: {\"file\":...,\"plugin\":...,\"data\":...}.\n\n"
+      "Example:\n  unroll run --plugin 'score:{\"granularity\":\"line\"}' --plugin embed a.txt b.txt");
+  line.on(command, [options] { return run_plugins(*options); });
+}
+
+}  // namespace
+
+void add_read_commands(CommandLine& line) {
+  add_score(line);
+  add_anomaly(line);
+  add_summarize(line);
+  add_embed_command(line);
+  add_run(line);
+}
+
+}  // namespace unroll

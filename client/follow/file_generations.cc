@@ -1,0 +1,128 @@
+#include "client/follow/file_generations.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 6> kCompressed = {".gz", ".xz", ".zst", ".bz2", ".lz4", ".Z"};
+
+std::uint64_t nanoseconds(const struct statx_timestamp& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+std::optional<Generation> look(int folder, const char* path, int flags) {
+  struct statx status {};
+  if (::statx(folder, path, flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) return std::nullopt;
+  if (!S_ISREG(status.stx_mode)) return std::nullopt;
+  Generation found;
+  found.path = path;
+  found.identity.device = ::makedev(status.stx_dev_major, status.stx_dev_minor);
+  found.identity.inode = status.stx_ino;
+  if ((status.stx_mask & STATX_BTIME) != 0) found.identity.born = nanoseconds(status.stx_btime);
+  found.size = status.stx_size;
+  found.modified = nanoseconds(status.stx_mtime);
+  return found;
+}
+
+/// What log rotation puts behind a name: .1, .old, -20260131. Not everything: mail.err is no earlier mail.
+bool is_rotation(std::string_view ending) {
+  constexpr std::array<std::string_view, 4> kWords = {"old", "bak", "prev", "save"};
+  if (ending.size() < 2 || (ending[0] != '.' && ending[0] != '-')) return false;
+  ending.remove_prefix(1);
+  if (std::isdigit(static_cast<unsigned char>(ending[0])) != 0) return true;
+  return std::find(kWords.begin(), kWords.end(), ending) != kWords.end();
+}
+
+/// FILE.1; or for a.log also a.1.log.
+bool is_earlier_generation(const std::string& name, const fs::path& of) {
+  if (std::any_of(kCompressed.begin(), kCompressed.end(),
+                  [&](std::string_view ending) { return name.ends_with(ending); }))
+    return false;
+  const std::string whole = of.filename(), stem = of.stem(), extension = of.extension();
+  if (name.starts_with(whole)) return is_rotation(std::string_view(name).substr(whole.size()));
+  if (extension.empty() || !name.starts_with(stem) || !name.ends_with(extension)) return false;
+  const std::size_t length = name.size() - std::min(name.size(), stem.size() + extension.size());
+  return is_rotation(std::string_view(name).substr(stem.size(), length));
+}
+
+/// FILE.2 is older than FILE.1: for files that were made in the same moment, as far as clocks can tell.
+long age_of(const fs::path& path) {
+  const std::string number = path.extension().string().erase(0, 1);
+  const bool numeric = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  return numeric ? std::strtol(number.c_str(), nullptr, 10) : 0;
+}
+
+void add_siblings(const fs::path& file, std::vector<Generation>& found) {
+  std::error_code failed;
+  for (auto entry = fs::directory_iterator(file.parent_path(), failed);
+       !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
+    if (!is_earlier_generation(entry->path().filename(), file)) continue;
+    if (auto generation = generation_at(entry->path())) found.push_back(*std::move(generation));
+  }
+}
+
+std::vector<Generation> list(const fs::path& file) {
+  std::vector<Generation> found;
+  add_siblings(file, found);
+  // A link's earlier generations are beside what it leads to.
+  std::error_code failed;
+  if (fs::is_symlink(file, failed)) add_siblings(fs::canonical(file, failed), found);
+  const auto order = [](const Generation& generation) {
+    return std::tuple(generation.identity.born, generation.modified, -age_of(generation.path));
+  };
+  std::sort(found.begin(), found.end(),
+            [&](const Generation& a, const Generation& b) { return order(a) < order(b); });
+  if (const auto current = generation_at(file)) {
+    std::erase_if(found, [&](const Generation& other) { return other.identity == current->identity; });
+    found.push_back(*current);
+  }
+  return found;
+}
+
+}  // namespace
+
+bool FileIdentity::operator==(const FileIdentity& other) const {
+  // A device may have another number after a restart of the machine; inodes are used again, births are not.
+  if (born != 0 && other.born != 0) return inode == other.inode && born == other.born;
+  return inode == other.inode && device == other.device;
+}
+
+std::optional<Generation> generation_at(const fs::path& path) {
+  return look(AT_FDCWD, path.c_str(), 0);
+}
+
+std::optional<Generation> generation_of(int file) {
+  return look(file, "", AT_EMPTY_PATH);
+}
+
+std::vector<Generation> generations_of(const fs::path& file) {
+  // A listing that a rotation changes under way may lack a file.
+  constexpr int kTries = 10;
+  std::vector<Generation> found = list(file);
+  for (int i = 1; i < kTries; ++i) {
+    std::vector<Generation> again = list(file);
+    const bool same = std::equal(found.begin(), found.end(), again.begin(), again.end(),
+                                 [](const Generation& a, const Generation& b) {
+                                   return a.path == b.path && a.identity == b.identity;
+                                 });
+    found = std::move(again);
+    if (same) break;
+  }
+  return found;
+}
+
+}  // namespace unroll

@@ -1,0 +1,101 @@
+#include "client/follow/follow_memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/atomic_file.h"
+#include "client/cli/command_error.h"
+#include "config/config.h"
+
+namespace unroll {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FollowState, document, next_output, bytes, pieces, printed)
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Short, always the same for the same text (FNV-1a).
+std::string digest(const std::string& text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  std::array<char, 17> hex{};
+  std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return hex.data();
+}
+
+std::string file_name(std::string name, const std::string& what) {
+  constexpr std::size_t kLongest = 100;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; },
+      '_');
+  return name.substr(0, kLongest) + "-" + digest(what);
+}
+
+void make_private_folder(const fs::path& folder) {
+  std::error_code failed;
+  if (fs::is_directory(folder, failed)) return;
+  fs::create_directories(folder.parent_path(), failed);
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    throw CommandError(system_message("cannot make the folder " + folder.string(), errno) +
+                       "; name one that you may write to with --state");
+  }
+}
+
+}  // namespace
+
+fs::path default_follow_folder() {
+  return default_journal_path().parent_path() / "follow";
+}
+
+FollowMemory::FollowMemory(const fs::path& folder, const std::string& name, const std::string& what)
+    : file_(folder / file_name(name, what)) {
+  make_private_folder(folder);
+  const std::string lock = file_.string() + ".lock";
+  lock_ = UniqueFd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_) {
+    throw CommandError(system_message("cannot write " + lock, errno) +
+                       "; name a folder that you may write to with --state");
+  }
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw CommandError(name +
+                       " is followed by another process already; end that, or give this one a --state of "
+                       "its own");
+  }
+  load();
+}
+
+void FollowMemory::load() {
+  std::ifstream in(file_);
+  if (!in) return;
+  try {
+    nlohmann::json::parse(in).get_to(state_);
+  } catch (const nlohmann::json::exception&) {
+    throw CommandError(file_.string() +
+                       " is damaged: it does not say where the reading stood; remove it to begin anew");
+  }
+}
+
+FollowState FollowMemory::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void FollowMemory::update(const std::function<void(FollowState&)>& change) {
+  const std::lock_guard lock(mutex_);
+  change(state_);
+  AtomicFile file(file_, 0600);
+  file.write(nlohmann::json(state_).dump());
+  file.commit();
+}
+
+}  // namespace unroll

@@ -1,0 +1,22 @@
+// One document from a Reader into a View.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/reading/reader.h"
+#include "client/views/view.h"
+
+namespace unroll {
+
+using OutputFunction = std::function<void(const std::string& plugin, const nlohmann::json& data)>;
+
+/// Reads with the progress bar, which makes way for what `output` writes to a terminal.
+void read_document(Reader& reader, Source& source, const std::vector<PluginRequest>& plugins,
+                   ResultWriter& writer, const OutputFunction& output);
+
+/// "NAME" or "NAME:{...}", as --plugin takes it. Throws CommandError(kExitUsage).
+PluginRequest parse_plugin_request(const std::string& text);
+std::vector<PluginRequest> parse_plugin_requests(const std::vector<std::string>& texts);
+
+}  // namespace unroll

@@ -1,0 +1,300 @@
+// Reads a document with the daemon: its descriptor goes there, or where it has none that can go, its bytes;
+// its outputs come back. A daemon that goes away is waited for, and the document goes on where it was
+// committed.
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <poll.h>
+
+#include "base/base64.h"
+#include "client/cli/command_error.h"
+#include "client/reading/connection.h"
+#include "client/reading/document_bytes.h"
+#include "client/reading/document_events.h"
+#include "client/reading/reader.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+/// One append is under way at a time: its line fits the socket's buffer, and sending it never waits.
+constexpr std::size_t kAppendBytes = 64 * 1024;
+/// More than lies between what the daemon took and what it committed: its buffer of a document, and the
+/// blocks of one commit.
+constexpr std::size_t kKeptBytes = std::size_t{4} << 20;
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::milliseconds kFirstPause{50}, kLongestPause{2000};
+
+/// One document on its way through the daemon, over as many connections as it takes.
+class SocketReading {
+ public:
+  SocketReading(std::optional<DaemonConnection>& connection, const std::filesystem::path& socket,
+                Source& source, const ReadRequest& request, const ReadEvents& events)
+      : connection_(connection),
+        socket_(socket),
+        source_(source),
+        request_(request),
+        events_(events),
+        resume_(request.resume),
+        from_(request.resume ? request.from : 0),
+        bytes_(source, kKeptBytes),
+        follower_(events) {}
+
+  void run() {
+    while (!try_to_end()) {
+      wait_for_daemon();
+      if (follower_.document().empty()) continue;
+      resume_ = follower_.document();
+      from_ = follower_.first_untold();
+    }
+  }
+
+ private:
+  /// The document's bytes: on their way from here, from the descriptor that the daemon has, or from there
+  /// alone.
+  enum class Input { kBytes, kDescriptor, kElsewhere };
+
+  /// True when the document is done; false where that is to be tried again.
+  bool try_to_end() {
+    try {
+      if (!connection_) connect();
+      open();
+      while (!serve_messages()) {
+        if (wait()) feed();
+      }
+      return true;
+    } catch (const DaemonGone& gone) {
+      connection_.reset();
+      lost(gone.what());
+    } catch (const Error& error) {
+      if (!may_pass(error.code)) throw;
+      lost(error.what());
+    } catch (const std::exception&) {
+      cancel();
+      throw;
+    }
+    return false;
+  }
+
+  /// The daemon is being stopped; or it found out just now that the client that this document had before is
+  /// gone.
+  bool may_pass(ErrorCode code) const {
+    return code == ErrorCode::kShuttingDown || (code == ErrorCode::kPeerGone && input_ == Input::kElsewhere);
+  }
+
+  void lost(const std::string& why) {
+    if (!follower_.document().empty() && source_.can_be_handed_over() && !source_.is_file()) {
+      throw DaemonGone(source_.name() + " is a pipe, and what was read of it cannot be read again: " + why);
+    }
+    if (lost_since_) return;
+    lost_since_ = Clock::now();
+    pause_ = kFirstPause;
+    why_lost_ = why;
+    if (events_.note) events_.note("waiting for the daemon on " + socket_.string() + ", which went away");
+  }
+
+  void wait_for_daemon() {
+    if (Clock::now() - *lost_since_ > kPatience) throw DaemonGone(why_lost_);
+    for (auto rest = pause_; rest.count() > 0; rest -= std::chrono::milliseconds(kHeartbeatMs)) {
+      ::poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(rest.count(), kHeartbeatMs)));
+      follower_.progress().beat();
+    }
+    pause_ = std::min(2 * pause_, kLongestPause);
+  }
+
+  void connect() {
+    std::string why;
+    connection_ = DaemonConnection::open(socket_, why);
+    if (!connection_) throw DaemonGone(why + "; start the daemon again, and run the command again");
+  }
+
+  /// The document must not look as if it ended here. It can be resumed.
+  void cancel() noexcept {
+    if (!connection_ || follower_.document().empty() || input_ == Input::kElsewhere) return;
+    try {
+      connection_->call(method::kCancel, {{"document", follower_.document()}});
+      // Only then can it be resumed.
+      for (bool over = false; !over;) {
+        const Notification message = connection_->next();
+        over = message.params.value("document", "") == follower_.document() &&
+               (message.method == notification::kFailed || message.method == notification::kDone);
+      }
+    } catch (const std::exception&) {
+      connection_.reset();  // which ends it, too
+    }
+  }
+
+  void open() {
+    std::optional<DocumentStatus> before = known();
+    if (before && before->phase == DocumentPhase::kDone) return attach(before->id);
+    if (before) {
+      try {
+        return begin(connection_->call(method::kOpen, open_parameters(before->id), handed_over()), *before);
+      } catch (const Error& error) {
+        if (error.code != ErrorCode::kDocumentState) throw;
+        // Somebody reads it: the daemon by itself, or for a client that is gone. One that failed by itself
+        // cannot go on.
+        if (before->phase == DocumentPhase::kOpen) return attach(before->id);
+      }
+    }
+    begin(connection_->call(method::kOpen, open_parameters(std::nullopt), handed_over()), std::nullopt);
+  }
+
+  std::optional<DocumentStatus> known() const {
+    if (!resume_) return std::nullopt;
+    try {
+      return status_from_json(connection_->call(method::kStatus, {{"document", *resume_}}));
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::kDocumentUnknown) throw;
+      return std::nullopt;
+    }
+  }
+
+  int handed_over() const { return source_.can_be_handed_over() ? source_.descriptor() : -1; }
+
+  json open_parameters(const std::optional<DocumentId>& resume) const {
+    json plugins = json::array();
+    for (const PluginRequest& plugin : request_.plugins) {
+      plugins.push_back({{"name", plugin.name}, {"options", plugin.options}});
+    }
+    json parameters = {{"plugins", std::move(plugins)}, {"name", source_.name()}};
+    parameters[source_.can_be_handed_over() ? "fd" : "stream"] = true;
+    if (!source_.can_be_handed_over() && source_.total_bytes())
+      parameters["total_bytes"] = *source_.total_bytes();
+    if (request_.flush_after) parameters["flush_after_ms"] = request_.flush_after->count();
+    if (request_.keep_outputs) parameters["keep_outputs"] = *request_.keep_outputs;
+    if (resume) parameters["resume"] = *resume;
+    return parameters;
+  }
+
+  void begin(const json& opened, const std::optional<DocumentStatus>& before) {
+    input_ = source_.can_be_handed_over() ? Input::kDescriptor : Input::kBytes;
+    room_ = true;
+    ended_ = input_ == Input::kDescriptor;
+    const auto id = opened.at("document").get<DocumentId>();
+    const auto next = opened.at("next_sequence").get<std::uint64_t>();
+    if (!before && follower_.document().empty()) from_ = 0;
+    if (before && next > from_) {
+      subscribe(id);
+    } else {
+      follower_.start(id, next, from_);
+    }
+    announce(id);
+    if (before) follower_.progress().tell({before->bytes, before->total_bytes, before->tokens, 0});
+    if (input_ == Input::kBytes) bytes_.go_to(opened.at("resume_bytes").get<std::uint64_t>());
+  }
+
+  void attach(const DocumentId& id) {
+    input_ = Input::kElsewhere;
+    ended_ = true;
+    subscribe(id);
+    announce(id);
+  }
+
+  /// Earlier outputs, then the new ones.
+  void subscribe(const DocumentId& id) {
+    connection_->call(method::kAttach, {{"document", id}, {"from", from_}});
+    connection_->forget_notifications();  // of the subscription that this one takes the place of
+    follower_.start(id, from_, from_);
+  }
+
+  void announce(const DocumentId& id) {
+    if (announced_ == id) return;
+    announced_ = id;
+    if (events_.opened) events_.opened(id);
+  }
+
+  /// True when the document is done. Throws Error where it failed.
+  bool serve_messages() {
+    while (connection_->has_message()) {
+      const auto message = connection_->next_message();
+      if (const auto* response = std::get_if<Response>(&message)) {
+        // Of an append: there is room again. Where the document has failed meanwhile, a notification says
+        // why.
+        if (response->error && response->error->code != ErrorCode::kDocumentState) throw *response->error;
+        room_ = true;
+        ended_ = ended_ || response->error;
+      } else {
+        lost_since_.reset();
+        if (follower_.take(std::get<Notification>(message))) return true;
+      }
+    }
+    follower_.progress().beat();
+    return false;
+  }
+
+  /// Waits a little for the daemon or the source; true where there are bytes and the daemon has room for
+  /// them.
+  bool wait() const {
+    const bool hungry = room_ && !ended_;
+    if (hungry && bytes_.ready()) return true;
+    std::array<pollfd, 2> waited = {pollfd{connection_->descriptor(), POLLIN, 0},
+                                    pollfd{hungry ? source_.descriptor() : -1, POLLIN, 0}};
+    if (::poll(waited.data(), waited.size(), kHeartbeatMs) < 0 && errno != EINTR)
+      throw CommandError(system_message("cannot wait for " + source_.name(), errno));
+    return waited[1].revents != 0;
+  }
+
+  void feed() {
+    const auto bytes = bytes_.next(kAppendBytes);
+    if (!bytes) {
+      ended_ = true;
+      connection_->post(method::kEnd, {{"document", follower_.document()}});
+    } else if (!bytes->empty()) {
+      room_ = false;
+      connection_->post(method::kAppend,
+                        {{"document", follower_.document()}, {"base64", base64_encode(*bytes)}});
+    }
+  }
+
+  std::optional<DaemonConnection>& connection_;
+  const std::filesystem::path& socket_;
+  Source& source_;
+  const ReadRequest& request_;
+  const ReadEvents& events_;
+  std::optional<DocumentId> resume_;
+  std::uint64_t from_;  ///< First output to tell of.
+  DocumentBytes bytes_;
+  DocumentFollower follower_;
+  DocumentId announced_;
+  Input input_ = Input::kElsewhere;
+  bool room_ = true, ended_ = false;
+  std::optional<Clock::time_point> lost_since_;
+  std::chrono::milliseconds pause_{};
+  std::string why_lost_;
+};
+
+class SocketReader : public Reader {
+ public:
+  SocketReader(std::filesystem::path socket, std::optional<DaemonConnection> connection)
+      : socket_(std::move(socket)), connection_(std::move(connection)) {}
+
+  void read(Source& source, const ReadRequest& request, const ReadEvents& events) override {
+    SocketReading(connection_, socket_, source, request, events).run();
+  }
+  std::unique_ptr<Reader> another() override { return std::make_unique<SocketReader>(socket_, std::nullopt); }
+  std::string model() override {
+    const json info = connection_.value().call(method::kInfo, json::object());
+    const json model = info.value("model", json::object());
+    return model_text(model.value("checkpoint", ""), model.value("dtype", ""));
+  }
+
+ private:
+  std::filesystem::path socket_;
+  std::optional<DaemonConnection> connection_;  ///< None: it is made when it is needed.
+};
+
+}  // namespace
+
+std::unique_ptr<Reader> make_socket_reader(DaemonConnection connection) {
+  std::filesystem::path socket = connection.socket();
+  return std::make_unique<SocketReader>(std::move(socket), std::move(connection));
+}
+
+}  // namespace unroll

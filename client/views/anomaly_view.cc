@@ -1,0 +1,148 @@
+// Odd lines of a log.
+#include "client/cli/text.h"
+#include "client/views/view.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+/// Just {"line":...,"start":...,"end":...,"score":...}, and "alert" where it is one: the form that scripts
+/// rely on.
+std::string line_object(const json& line) {
+  ordered_json ordered;
+  for (const char* key : {"line", "start", "end"}) ordered[key] = whole(line, key);
+  number(line, "score");  // There, and a number.
+  ordered["score"] = line["score"];
+  if (is_alert(line)) ordered["alert"] = true;
+  return to_line(ordered);
+}
+
+std::string session_object(const json& session) {
+  number(session, "score");
+  return to_line(
+      in_order(session, {"type", "session", "lines", "first_line", "last_line", "start", "end", "score"}));
+}
+
+/// Lines have no type.
+bool is_line(const json& output) {
+  return !output.is_object() || !output.contains("type");
+}
+bool is_document(const json& output) {
+  return !is_line(output) && type_of(output) == "document";
+}
+bool is_session(const json& output) {
+  return !is_line(output) && type_of(output) == "session";
+}
+
+class AnomalyLines : public View {
+ public:
+  explicit AnomalyLines(ResultWriter& writer) : writer_(writer) {}
+  void output(const json& data) override {
+    if (!is_line(data) && !is_session(data)) return;
+    writer_.write(is_line(data) ? line_object(data) : session_object(data));
+    writer_.end_line();
+  }
+
+ private:
+  ResultWriter& writer_;
+};
+
+/// {"lines":[...],"top":[...]}, written as it grows; with sessions also "top_sessions".
+class AnomalyObject : public View {
+ public:
+  explicit AnomalyObject(ResultWriter& writer) : writer_(writer) {}
+
+  void output(const json& data) override {
+    if (is_line(data)) {
+      writer_.write(lines_++ == 0 ? "{\"lines\":[\n" : ",\n");
+      writer_.write(line_object(data));
+      return;
+    }
+    if (!is_document(data)) return;
+    ordered_json top = ordered_json::array();
+    for (const json& line : data.at("top"))
+      top.push_back(in_order(line, {"line", "start", "end", "score", "alert", "text"}));
+    writer_.write(lines_ == 0 ? "{\"lines\":[" : "");
+    writer_.write("],\n\"top\":" + to_line(top));
+    if (data.contains("top_sessions")) write_sessions(data.at("top_sessions"));
+    writer_.write("}");
+    writer_.end_line();
+  }
+
+ private:
+  void write_sessions(const json& sessions) {
+    std::string list;
+    for (const json& session : sessions) list += (list.empty() ? "" : ",") + session_object(session);
+    writer_.write(",\n\"top_sessions\":[" + list + "]");
+  }
+
+  ResultWriter& writer_;
+  std::uint64_t lines_ = 0;
+};
+
+class AnomalyTable : public View {
+ public:
+  explicit AnomalyTable(ResultWriter& writer) : writer_(writer) {}
+
+  void output(const json& data) override {
+    if (!is_document(data)) return;
+    if (data.contains("top_sessions")) write_sessions(data);
+    const json& top = data.at("top");
+    std::string heading = "Oddest of " + with_thousands(whole(data, "lines")) + " lines";
+    if (data.contains("alerts"))
+      heading += "; ! marks the alerts, " + with_thousands(whole(data, "alerts")) + " in all";
+    writer_.write(bold(writer_.terminal(), heading) + "\n");
+    between_ = data.contains("alerts") ? "   " : "  ";
+    if (top.empty()) return;
+    writer_.write(dim(writer_.terminal(), "    line      score") + "\n");
+    for (const json& line : top) {
+      writer_.write(right(with_thousands(whole(line, "line")), 8) + "  " + score_among(top, line) +
+                    (is_alert(line) ? heated(writer_.terminal(), 1, " ! ") : between_) +
+                    cut(one_line(text_of(line, "text")), writer_.terminal().width - 23) + "\n");
+    }
+  }
+
+ private:
+  void write_sessions(const json& document) {
+    const json& top = document.at("top_sessions");
+    const std::string heading = "Oddest of " + with_thousands(whole(document, "sessions")) + " sessions";
+    writer_.write(bold(writer_.terminal(), heading) + "\n");
+    if (!top.empty())
+      writer_.write(dim(writer_.terminal(), "    from line    to line    lines      score  session") + "\n");
+    for (const json& session : top) {
+      writer_.write(right(with_thousands(whole(session, "first_line")), 13) +
+                    right(with_thousands(whole(session, "last_line")), 11) +
+                    right(with_thousands(whole(session, "lines")), 9) + "  " + score_among(top, session) +
+                    "  " + cut(one_line(text_of(session, "session")), writer_.terminal().width - 46) + "\n");
+    }
+    writer_.write("\n");
+  }
+
+  /// The score, the redder the higher it is among those shown, best first.
+  std::string score_among(const json& top, const json& one) const {
+    const double highest = number(top.front(), "score"), lowest = number(top.back(), "score");
+    const double score = number(one, "score");
+    const double heat = highest > lowest ? heat_of(score, lowest, highest) : 0.5;
+    return heated(writer_.terminal(), heat, right(fixed(score, 2), 9));
+  }
+
+  ResultWriter& writer_;
+  std::string between_;  // score and text, where there is no alert
+};
+
+}  // namespace
+
+bool is_alert(const json& line) {
+  const auto alert = line.find("alert");
+  return alert != line.end() && *alert == true;
+}
+
+std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer) {
+  if (format == "ndjson") return std::make_unique<AnomalyLines>(writer);
+  if (format == "json") return std::make_unique<AnomalyObject>(writer);
+  return std::make_unique<AnomalyTable>(writer);
+}
+
+}  // namespace unroll

@@ -1,0 +1,38 @@
+// What is printed of a document that is followed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "client/follow/followed_pump.h"
+#include "client/follow/printed_lines.h"
+
+namespace unroll {
+
+struct FollowViewOptions {
+  std::string format;    ///< "text": odd lines, of the anomaly plugin. "ndjson": every output.
+  std::string name;      ///< Of what is followed.
+  double threshold = 5;  ///< Least score of an odd line.
+  bool alerts = false;   ///< Odd are the lines that the plugin marked, instead.
+};
+
+/// One thread; borrows the pump for the lines' text.
+class FollowView {
+ public:
+  FollowView(FollowViewOptions options, FollowedPump& pump, const nlohmann::json& recorded)
+      : options_(std::move(options)), pump_(pump), lines_(recorded) {}
+  void output(const std::string& plugin, const nlohmann::json& data);
+  void flush() { lines_.flush(); }
+  nlohmann::json record() { return lines_.record(); }
+
+ private:
+  void odd_line(const nlohmann::json& line, double score);
+
+  FollowViewOptions options_;
+  FollowedPump& pump_;
+  PrintedLines lines_;
+};
+
+}  // namespace unroll
