@@ -16,11 +16,17 @@ FUZZ_TARGETS ?=
 SCENARIOS ?=
 # ON: warnings are errors, as in continuous integration.
 UNROLL_WERROR ?= OFF
-TIDY_PARTS ?= model tokenizer engine daemon client config training
+TIDY_PARTS ?= base protocol model tokenizer engine daemon client config training
+# tidy-changed: at most so many files, of so many commits, the newest first.
+TIDY_FILES ?= 12
+TIDY_COMMITS ?= 30
+# A file for ctest's report in JUnit's format.
+TEST_REPORT ?=
 
 CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
 # Every test is its own process, and a few run side by side: one thread each for the model.
-CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JOBS)
+CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JOBS) \
+  $(if $(TEST_REPORT),--output-junit $(abspath $(TEST_REPORT)))
 # GCC 12's ThreadSanitizer cannot start where addresses are spread as widely as new kernels do.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1:halt_on_error=1
@@ -101,15 +107,24 @@ check-format: ## Say which C++ files are not formatted
 	@$(CPP_FILES) | xargs -r clang-format --dry-run -Werror || { echo "make: run 'make format'"; exit 1; }
 
 # clang does not know GCC's precompiled header, nor one of its warnings: it gets a list of commands of its own.
+define tidy
+scripts/setup.sh clang-tidy >/dev/null
+mkdir -p build/tidy
+sed -E 's| -Winvalid-pch -include [^ ]*cmake_pch\.hxx| -include ATen/ATen.h|; s/ -Werror//; s/ -Wno-restrict//' \
+  build/compile_commands.json >build/tidy/compile_commands.json
+xargs -r -n 1 -P $(TEST_JOBS) clang-tidy -p build/tidy --quiet
+endef
+
 .PHONY: tidy
 tidy: tests ## Build, then check with clang-tidy (minutes; TIDY_PARTS=... for less)
 	@echo "make: clang-tidy over $(TIDY_PARTS)"
-	@scripts/setup.sh clang-tidy >/dev/null
-	@mkdir -p build/tidy
-	@sed -E 's| -Winvalid-pch -include [^ ]*cmake_pch\.hxx| -include ATen/ATen.h|; s/ -Werror//; s/ -Wno-restrict//' \
-	  build/compile_commands.json >build/tidy/compile_commands.json
-	@git ls-files $(foreach part,$(TIDY_PARTS),'$(part)/*.cc') | \
-	  xargs -r -n 1 -P $(TEST_JOBS) clang-tidy -p build/tidy --quiet
+	@git ls-files $(foreach part,$(TIDY_PARTS),'$(part)/*.cc') | { $(tidy); }
+
+.PHONY: tidy-changed
+tidy-changed: tests ## The same over the files that the newest commits changed
+	@echo "make: clang-tidy over at most $(TIDY_FILES) files that the last $(TIDY_COMMITS) commits changed"
+	@git log -n $(TIDY_COMMITS) --name-only --format= -- $(foreach part,$(TIDY_PARTS),'$(part)/*.cc') | \
+	  awk 'n < $(TIDY_FILES) && !seen[$$0]++ && system("test -e " $$0) == 0 { print; ++n }' | { $(tidy); }
 
 .PHONY: debug
 debug: ## Set up and build for a debugger into build-debug/
