@@ -38,7 +38,7 @@ fs::path make_folder(const fs::path& folder) {
   fs::create_directories(folder, failed);
   if (failed) {
     throw CommandError("cannot make the folder " + folder.string() + ": " + failed.message() +
-                       "; name one that you may write to with --out");
+                       "; name a writable folder with --out");
   }
   return folder;
 }
@@ -71,7 +71,7 @@ OpenFile open_file(const std::string& name) {
   UniqueFd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) throw CommandError(system_message("cannot be read", errno));
   const struct stat status = look_at(file.get(), name);
-  if (!S_ISREG(status.st_mode)) throw CommandError("is no regular file any more");
+  if (!S_ISREG(status.st_mode)) throw CommandError("is no longer a regular file");
   return {std::move(file), status};
 }
 
@@ -170,7 +170,7 @@ Batch::Outcome Batch::read(std::size_t job, Reader& reader, const BatchFile& fil
       !same_time(after.st_mtim, opened.status.st_mtim) || !same_time(after.st_ctim, opened.status.st_ctim);
   if (touched && hash(watched.get()) != key.content) {
     state_->forget(file.path);
-    throw CommandError("was changed while it was read; run the command again when it is left alone");
+    throw CommandError("changed while it was read; run the command again when it no longer changes");
   }
   publish(unfinished_of(result), result);
   BatchState::Entry complete = state_->find(file.path).value();

@@ -26,7 +26,7 @@ class Listing {
     std::error_code failed;
     fs::directory_iterator entries(folder_ / path, failed);
     for (; !failed && entries != fs::directory_iterator(); entries.increment(failed)) add(*entries, path);
-    if (failed) files.push_back({path, 0, "the folder cannot be listed: " + failed.message()});
+    if (failed) files.push_back({path, 0, "cannot list the folder: " + failed.message()});
   }
 
   std::vector<BatchFile> files;
@@ -43,7 +43,7 @@ class Listing {
       files.push_back({path, entry.file_size(failed), ""});
       if (failed) files.back() = {path, 0, "cannot be read: " + failed.message()};
     } else if (fs::exists(status)) {
-      files.push_back({path, 0, "is no regular file: 'unroll run' reads pipes and devices"});
+      files.push_back({path, 0, "is not a regular file; 'unroll run' reads pipes and devices"});
     } else {
       files.push_back({path, 0, "cannot be read: " + failed.message()});
     }
@@ -66,7 +66,7 @@ std::vector<BatchFile> list_batch_files(const fs::path& folder, const fs::path& 
   }
   fs::path results = fs::weakly_canonical(out, failed);
   if (lies_in(fs::weakly_canonical(folder, failed), results)) {
-    throw CommandError("the documents in " + folder.string() + " lie among the results in " + out.string() +
+    throw CommandError("the documents in " + folder.string() + " are among the results in " + out.string() +
                        "; name another folder with --out");
   }
   Listing listing(folder, std::move(results));

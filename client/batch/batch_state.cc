@@ -68,14 +68,14 @@ BatchState::~BatchState() = default;
 void BatchState::fail() const {
   const int code = sqlite3_errcode(database_.get());
   if (code == SQLITE_BUSY) {
-    throw CommandError("another 'unroll batch' is at work on these results (" + name_ +
+    throw CommandError("another 'unroll batch' is writing these results (" + name_ +
                        " is locked); wait until it is done, or name another folder with --out");
   }
-  throw CommandError("what is known of earlier runs (" + name_ +
-                     ") cannot be used: " + sqlite3_errmsg(database_.get()) +
+  throw CommandError("cannot use the records of earlier runs (" + name_ +
+                     "): " + sqlite3_errmsg(database_.get()) +
                      (code == SQLITE_FULL     ? "; free some disk space and run the command again"
-                      : code == SQLITE_NOTADB ? "; remove that file to read everything anew"
-                                              : "; check the folder's rights and the disk"));
+                      : code == SQLITE_NOTADB ? "; remove that file to read everything again"
+                                              : "; check the folder's permissions and the disk"));
 }
 
 std::optional<BatchState::Entry> BatchState::find(const std::filesystem::path& path) const {

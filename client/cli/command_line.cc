@@ -13,12 +13,14 @@ namespace unroll {
 namespace {
 
 constexpr const char* kDescription =
-    "Reads documents of any length (books, logs) in constant memory, and tells how surprising each part is.";
+    "Reads documents of any length (books, logs) in constant memory and reports how surprising each part is.";
 constexpr const char* kVersionFlag = "--version";
 constexpr const char* kFooter =
-    "Exit codes: 0 done, 1 failed, 2 the command line is wrong. 'unroll COMMAND --help' shows a command's "
-    "flags.\n"
-    "A daemon ('unrolld') reads faster because it has the model loaded; without one, unroll reads by itself.";
+    "Exit codes: 0 success, 1 failure, 2 invalid command line. 'unroll COMMAND --help' lists the options of "
+    "a "
+    "command.\n"
+    "Commands use the daemon ('unrolld') if it runs, which has the model loaded; otherwise unroll reads by "
+    "itself.";
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -65,7 +67,7 @@ bool CommandLine::begins_with_ours(int argc, const char* const* argv) const {
 
 int CommandLine::finish(int exit_code) {
   if (std::cout.flush() || exit_code != 0) return exit_code;
-  std::cerr << "unroll: cannot write to standard output; free space, or write somewhere else\n";
+  std::cerr << "unroll: cannot write to standard output; free space or write elsewhere\n";
   return kExitFailed;
 }
 
@@ -112,7 +114,7 @@ CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std
 }
 
 void add_alert_rate(CLI::App& command, std::optional<double>& rate) {
-  command.add_option("--alert-rate", rate, "Mark about so many lines in a thousand as alerts, 0.01 to 500")
+  command.add_option("--alert-rate", rate, "Mark about this many lines per 1,000 as alerts, 0.01 to 500")
       ->type_name("N")
       ->check(CLI::Range(0.01, 500.0).description(""));
 }
@@ -123,10 +125,10 @@ CLI::Validator one_of(const std::vector<std::string>& values) {
 
 void add_model_flags(CLI::App& command, SharedOptions& options) {
   command.add_option("--model", options.model, "Folder of the checkpoint to read with")->type_name("DIR");
-  command.add_option("--device", options.device, "Where to compute")
+  command.add_option("--device", options.device, "Device to compute on")
       ->type_name("auto|cpu|cuda")
       ->check(one_of({"auto", "cpu", "cuda"}));
-  command.add_option("--dtype", options.dtype, "Numbers to compute with")
+  command.add_option("--dtype", options.dtype, "Type of numbers to compute with")
       ->type_name("auto|fp32|bf16|int8")
       ->check(one_of({"auto", "fp32", "bf16", "int8"}));
 }
@@ -135,9 +137,10 @@ void add_reader_flags(CommandLine& line, CLI::App& command, SharedOptions& optio
   options.embedded_reader = line.embedded_reader();
   add_model_flags(command, options);
   add_socket_flag(command, options);
-  command.add_flag("--embedded", options.embedded, "Read in this process, even where a daemon listens")
+  command.add_flag("--embedded", options.embedded, "Read in this process, even if a daemon is running")
       ->excludes(command.get_option("--socket"));
-  command.add_flag("--verbose", options.verbose, "Say on standard error who reads, and with which model");
+  command.add_flag("--verbose", options.verbose,
+                   "Print on standard error whether the daemon reads, and with which model");
 }
 
 void add_socket_flag(CLI::App& command, SharedOptions& options) {
@@ -147,7 +150,7 @@ void add_socket_flag(CLI::App& command, SharedOptions& options) {
 void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats) {
   const std::vector<std::string> names = split(formats, '|');
   options.format = names.front();
-  command.add_option("--format", options.format, "Form of the results")
+  command.add_option("--format", options.format, "Output format")
       ->type_name(formats)
       ->check(one_of(names))
       ->capture_default_str();

@@ -84,16 +84,17 @@ std::string commands_section(const CommandEntry& command) {
 }
 
 constexpr const char* kExitStatus =
-    ".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nFailed; one line on standard error says why and what to do.\n"
-    ".TP\n2\nThe command line is wrong, or the command is not available yet.\n";
+    ".SH EXIT STATUS\n.TP\n0\nSuccess.\n.TP\n1\nFailure; one line on standard error says why and what to "
+    "do.\n"
+    ".TP\n2\nInvalid command line.\n";
 
 constexpr const char* kEnvironment =
-    ".SH ENVIRONMENT\n.TP\nUNROLL_MODEL\nFolder of the checkpoint to read with where \\fB\\-\\-model\\fR is "
+    ".SH ENVIRONMENT\n.TP\nUNROLL_MODEL\nFolder of the checkpoint to read with if \\fB\\-\\-model\\fR is "
     "not given.\n"
     ".TP\nUNROLL_PLUGIN_PATH\nFolder of the plugins.\n"
-    ".TP\nXDG_RUNTIME_DIR\nThe daemon's socket is unroll/unroll.sock in it; /run/unroll/unroll.sock is the "
-    "system's.\n"
-    ".TP\nNO_COLOR\nWhere it is set, no colours are used.\n";
+    ".TP\nXDG_RUNTIME_DIR\nThe daemon's socket is unroll/unroll.sock in it. The system's daemon uses "
+    "/run/unroll/unroll.sock.\n"
+    ".TP\nNO_COLOR\nIf set, no colours are used.\n";
 
 }  // namespace
 

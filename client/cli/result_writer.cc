@@ -22,7 +22,7 @@ UniqueFd create(const std::filesystem::path& file) {
   UniqueFd descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!descriptor) {
     throw CommandError(system_message("cannot write " + file.string(), errno) +
-                       "; name a file in a folder that you may write to with --out");
+                       "; name a file in a writable folder with --out");
   }
   return descriptor;
 }

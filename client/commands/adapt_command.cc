@@ -49,9 +49,9 @@ void learn_from(const AdaptCommand& command, const std::string& file, Adapter& a
   bar.hide();
   write_result(command, file, result, writer);
   if (stop_signal() == 0) return;
-  std::cerr << "unroll: stopped behind byte " << with_thousands(result.bytes) << " of "
+  std::cerr << "unroll: stopped after byte " << with_thousands(result.bytes) << " of "
             << one_line(source.name())
-            << (command.out.empty() ? "" : "; " + command.out.string() + " has learned what is before")
+            << (command.out.empty() ? "" : "; " + command.out.string() + " contains what was learned so far")
             << '\n';
 }
 
@@ -59,7 +59,7 @@ int adapt(const AdaptCommand& command) {
   const fs::path model = model_folder(command.model);
   std::error_code failed;
   if (fs::equivalent(model, command.out, failed)) {
-    throw CommandError("a model is not adapted in place: name another folder than " + model.string() +
+    throw CommandError("a model cannot be adapted in place; name another folder than " + model.string() +
                        " with --out");
   }
   for (const auto& file : command.files) Source::open(file);  // a wrong name is told before hours of reading
@@ -78,29 +78,30 @@ int adapt(const AdaptCommand& command) {
 
 void add_adapt_command(CommandLine& line) {
   auto command = std::make_shared<AdaptCommand>();
-  CLI::App* app = line.app().add_subcommand("adapt", "Fit a model to documents of your own, in one reading");
+  CLI::App* app =
+      line.app().add_subcommand("adapt", "Adapt a model to your documents while reading them once");
   app->add_option("FILE", command->files, "The documents, in the order to learn from them")
       ->required()
       ->type_name("");
   app->add_option("--model", command->model, "Folder of the checkpoint to begin with")->type_name("DIR");
-  app->add_option("--out", command->out, "Folder for the adapted model; without one, only the figures")
+  app->add_option("--out", command->out, "Folder for the adapted model; without it, only figures are printed")
       ->type_name("DIR");
-  app->add_option("--learning-rate", command->options.learning_rate, "How far a block moves the weights")
+  app->add_option("--learning-rate", command->options.learning_rate, "How far each block moves the weights")
       ->type_name("N")
       ->check(CLI::PositiveNumber.description(""))
       ->capture_default_str();
-  app->add_option("--dtype", command->options.dtype, "Numbers of the matrix products")
+  app->add_option("--dtype", command->options.dtype, "Type of numbers in the matrix products")
       ->type_name("fp32|bf16")
       ->check(one_of({"fp32", "bf16"}))
       ->capture_default_str();
-  app->add_option("--format", command->format, "Form of the results")
+  app->add_option("--format", command->format, "Output format")
       ->type_name("text|ndjson")
       ->check(one_of({"text", "ndjson"}))
       ->capture_default_str();
   app->footer(
-      "Tells of each document what 'unroll eval' would if the model went on learning while it reads:\n"
-      "each block of tokens is scored first and learned from behind that. Ctrl-C stops behind a block, and\n"
-      "--out gets what was learned until then.");
+      "Prints for each document what 'unroll eval' would print if the model learned while it reads:\n"
+      "each block of tokens is scored first, then learned from. Ctrl-C stops after the current block, and\n"
+      "--out gets what was learned so far.");
   line.on(app, [command] { return adapt(*command); });
 }
 

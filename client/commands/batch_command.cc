@@ -59,7 +59,7 @@ int batch(const BatchOptions& options) {
   }
   if (stop_signal() != 0) {
     std::cerr << "unroll: stopped with " << with_thousands(summary.left)
-              << " files left; run the command again to go on where it stopped\n";
+              << " files left; run the command again to resume\n";
     return 128 + stop_signal();
   }
   return summary.failed == 0 ? 0 : kExitFailed;
@@ -70,33 +70,31 @@ int batch(const BatchOptions& options) {
 void add_batch_command(CommandLine& line) {
   auto options = std::make_shared<BatchOptions>();
   CLI::App* command = line.app().add_subcommand(
-      "batch", "Read every file of a folder; goes on where it was interrupted, skips what is done");
-  command->add_option("DIR", options->folder, "The documents' folder, with all below it")
+      "batch", "Read every file in a folder; resumes after interruption, skips finished files");
+  command->add_option("DIR", options->folder, "Folder with the documents, including subfolders")
       ->required()
       ->type_name("");
-  command->add_option("--out", options->out, "Folder of the results: one FILE.ndjson for each FILE")
+  command->add_option("--out", options->out, "Folder for the results: one FILE.ndjson for each FILE")
       ->required()
       ->type_name("DIR");
   add_repeated_option(*command, "--plugin", options->plugins,
-                      "A plugin, with options or without; may be given several times", "NAME[:JSON]")
+                      "Plugin, optionally with options; can be repeated", "NAME[:JSON]")
       ->default_str("score");
-  command->add_option("--jobs", options->jobs, "How many files to read at a time")
+  command->add_option("--jobs", options->jobs, "Number of files to read at a time")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, kMaxJobs).description(""))
       ->capture_default_str();
   options->shared.format = "text";
-  command->add_option("--format", options->shared.format, "Form of the summary at the end")
+  command->add_option("--format", options->shared.format, "Format of the summary at the end")
       ->type_name("text|json")
       ->check(one_of({"text", "json"}))
       ->capture_default_str();
   add_reader_flags(line, *command, options->shared);
   command->footer(
-      "Files that are gzip, xz or zstd are read as what is in them. Run it again after an interruption of "
-      "any "
-      "kind: it goes on in the middle of the files, and the results are those of a run without one. A file "
-      "is "
-      "read again where its content, the plugins or the model are others than before. What it remembers lies "
-      "in DIR/.unroll of --out.\n\n"
+      "Reads gzip, xz and zstd files decompressed. After an interruption of any kind, run it again: it "
+      "resumes in the middle of its files, and the results are the same as without an interruption. A file "
+      "is read again if its content, the plugins or the model have changed. The records of earlier runs are "
+      "in .unroll in the folder of --out.\n\n"
       "Example:\n  unroll batch books --out scores --jobs 4");
   line.on(command, [options] { return batch(*options); });
 }

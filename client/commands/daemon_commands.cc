@@ -141,25 +141,27 @@ int attach(const DaemonOptions& options) {
 
 void add_daemon_commands(CommandLine& line) {
   auto options = std::make_shared<DaemonOptions>();
-  CLI::App* command = line.app().add_subcommand("documents", "The daemon's documents: open, done and failed");
+  CLI::App* command =
+      line.app().add_subcommand("documents", "List the daemon's documents: open, done and failed");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return documents(*options); });
 
   options = std::make_shared<DaemonOptions>();
-  command = line.app().add_subcommand("cancel", "Stop reading documents; what was put out stays");
-  command->add_option("DOCUMENT", options->documents, "Documents, as 'unroll documents' shows them")
+  command = line.app().add_subcommand("cancel", "Cancel documents; their outputs so far are kept");
+  command->add_option("DOCUMENT", options->documents, "Documents, as 'unroll documents' lists them")
       ->required()
       ->type_name("");
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return cancel(*options); });
 
   options = std::make_shared<DaemonOptions>();
-  command = line.app().add_subcommand("attach", "A document's outputs again, then those still to come");
-  command->add_option("DOCUMENT", options->document, "A document, as 'unroll documents' shows it")
+  command = line.app().add_subcommand(
+      "attach", "Print a document's outputs from the first one, then new ones as they come");
+  command->add_option("DOCUMENT", options->document, "Document, as 'unroll documents' lists it")
       ->required()
       ->type_name("");
-  command->add_option("--from", options->from, "Number of the first output, from 0")
+  command->add_option("--from", options->from, "Number of the first output to print, counted from 0")
       ->type_name("N")
       ->capture_default_str();
   add_format_flags(*command, options->shared, "ndjson");
@@ -167,13 +169,13 @@ void add_daemon_commands(CommandLine& line) {
   line.on(command, [options] { return attach(*options); });
 
   options = std::make_shared<DaemonOptions>();
-  command = line.app().add_subcommand(
-      "reload", "Have the daemon load its configuration's model and plugins again, for documents to come");
+  command = line.app().add_subcommand("reload",
+                                      "Make the daemon load its model and plugins again, for new documents");
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return reload(*options); });
 
   options = std::make_shared<DaemonOptions>();
-  command = line.app().add_subcommand("status", "The daemon: its model, plugins, limits and counters");
+  command = line.app().add_subcommand("status", "Show the daemon's model, plugins, limits and counters");
   add_format_flags(*command, options->shared, "text|json");
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return status(*options); });

@@ -50,10 +50,10 @@ EmbedIndex embedded_index(Reader& reader, Source& source, int segment_tokens) {
 int write_vectors(const EmbedOptions& options) {
   const SharedOptions& shared = options.shared;
   if (options.files.size() != 1)
-    throw CommandError("embed reads one document; for all of a folder: 'unroll batch --plugin embed'",
+    throw CommandError("embed reads one document; for a whole folder use 'unroll batch --plugin embed'",
                        kExitUsage);
   if (shared.format == "text")
-    throw CommandError("--format text goes with --query; for vectors: json, ndjson, npy, safetensors, f32",
+    throw CommandError("--format text needs --query; formats of vectors: json, ndjson, npy, safetensors, f32",
                        kExitUsage);
   if (is_binary(shared.format) && shared.out.empty())
     throw CommandError("--format " + shared.format + " is not for a terminal; name a file with --out FILE",
@@ -81,7 +81,7 @@ Source source_of_text(const std::string& text) {
   UniqueFd file(::memfd_create("query", MFD_CLOEXEC));
   if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       ::lseek(file.get(), 0, SEEK_SET) != 0) {
-    throw CommandError(system_message("cannot keep the query", errno));
+    throw CommandError(system_message("cannot store the query", errno));
   }
   return Source::of_file("the query", std::move(file), text.size());
 }
@@ -92,7 +92,7 @@ std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, cons
     EmbedIndex index = read_embed_index(file);
     if (index.model != model) {
       throw CommandError(file + " was made with another model (" + index.model + ", not " + model +
-                         "); name that one with --model, or make the index anew");
+                         "); name that model with --model, or make the index again");
     }
     // The document may have moved together with its index.
     const fs::path beside = fs::path(file).parent_path() / fs::path(index.file).filename();
@@ -109,7 +109,7 @@ void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<
   for (std::size_t i = 0; i < indexes.size(); ++i) {
     if (indexes[i].size() > 0 && indexes[i].dim != dim)
       throw CommandError(files[i] + " holds vectors of " + std::to_string(indexes[i].dim) + " numbers, not " +
-                         std::to_string(dim) + "; make it anew with 'unroll embed'");
+                         std::to_string(dim) + "; make it again with 'unroll embed'");
   }
 }
 
@@ -150,7 +150,7 @@ void write_found(const ordered_json& found, ResultWriter& writer) {
 int look_for(const EmbedOptions& options) {
   const std::string format = options.format_given ? options.shared.format : "text";
   if (format != "text" && format != "json")
-    throw CommandError("--query gives text or json, not " + format, kExitUsage);
+    throw CommandError("--query prints text or json, not " + format, kExitUsage);
   if (options.query.find_first_not_of(" \t\r\n") == std::string::npos)
     throw CommandError("--query is empty; give it a few words to look for", kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
@@ -179,15 +179,15 @@ int look_for(const EmbedOptions& options) {
 void add_embed_command(CommandLine& line) {
   auto options = std::make_shared<EmbedOptions>();
   CLI::App* command = line.app().add_subcommand(
-      "embed", "A vector for each segment of a document and for the whole; segments by a few words");
-  command->add_option("FILE", options->files, "The document, - for standard input; with --query: indexes")
+      "embed", "Compute vectors of a document and its segments; search segments by a few words");
+  command->add_option("FILE", options->files, "The document, or - for standard input; with --query: indexes")
       ->required()
       ->type_name("");
   command
       ->add_option("--query", options->query,
-                   "Look for these words in indexes that --format safetensors wrote")
+                   "Search for these words in indexes written by --format safetensors")
       ->type_name("WORDS");
-  command->add_option("--top", options->top, "How many segments --query shows")
+  command->add_option("--top", options->top, "Number of segments that --query shows")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000).description(""))
       ->capture_default_str();

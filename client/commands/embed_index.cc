@@ -22,7 +22,8 @@ static_assert(std::endian::native == std::endian::little, "the files' numbers ar
 std::vector<float> vector_of(const json& output) {
   const auto found = output.find("vector");
   if (found == output.end() || !found->is_array()) {
-    throw CommandError("the embed plugin's output has no vector; install plugin and client from one version");
+    throw CommandError(
+        "the embed plugin's output has no vector; install plugin and client from the same version");
   }
   return found->get<std::vector<float>>();
 }
@@ -68,7 +69,7 @@ void EmbedIndexView::output(const json& data) {
   if (index_.dim == 0) index_.dim = vector.size();
   if (vector.size() != index_.dim) {
     throw CommandError(
-        "the embed plugin's vectors differ in length; install plugin and client from one version");
+        "the embed plugin's vectors differ in length; install plugin and client from the same version");
   }
   if (type_of(data) == "document") {
     index_.document = std::move(vector);
@@ -106,7 +107,7 @@ EmbedIndex read_embed_index(const std::filesystem::path& file) {
                     offsets->shape[1] == 2 && document && document->dtype == kVectors;
   if (!ours) {
     throw CommandError(file.string() +
-                       " is not an index of this version's; make it anew with 'unroll embed FILE "
+                       " is not an index of this version; make it again with 'unroll embed FILE "
                        "--format safetensors --out " +
                        file.string() + "'");
   }

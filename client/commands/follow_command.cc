@@ -71,19 +71,18 @@ std::vector<PluginRequest> plugins_of(const FollowOptions& options) {
   }
   const bool odd_lines = plugins.size() == 1 && plugins[0].name == "anomaly";
   if (!odd_lines && options.shared.format == "text") {
-    throw CommandError("--format text shows odd lines, which only plugin anomaly finds; add --format ndjson",
-                       kExitUsage);
+    throw CommandError("--format text works only with the plugin anomaly; add --format ndjson", kExitUsage);
   }
   return plugins;
 }
 
 void check(const FollowOptions& options) {
   if (options.file.empty() != options.reads_journal()) {
-    throw CommandError("follow what? Give a FILE, or --journal UNIT, or --journal-all", kExitUsage);
+    throw CommandError("give one thing to follow: FILE, --journal UNIT, or --journal-all", kExitUsage);
   }
   if (options.file == "-")
-    throw CommandError(
-        "standard input cannot be found again after a restart; give a FILE, or use 'unroll run'", kExitUsage);
+    throw CommandError("standard input cannot be followed across restarts; give a FILE, or use 'unroll run'",
+                       kExitUsage);
 }
 
 /// One run of the command.
@@ -157,7 +156,7 @@ class Following {
     document_ = id;
     if (id == before_.document) return;
     if (!before_.document.empty()) {
-      note("the document is not known any more to whoever reads it; a new one begins where that one stood");
+      note("the document is no longer known; a new one begins at the same position");
       pump.begin_anew(before_.bytes);
     }
     next_output_ = bytes_ = 0;
@@ -193,40 +192,40 @@ class Following {
 };
 
 void add_what(CLI::App& command, FollowOptions& options) {
-  command.add_option("FILE", options.file, "The file that grows; it need not be there yet")->type_name("");
+  command.add_option("FILE", options.file, "The growing file; it need not exist yet")->type_name("");
   add_repeated_option(command, "--journal", options.units,
-                      "Follow what systemd's journal has of a unit instead; several are possible", "UNIT");
+                      "Follow a unit's entries in systemd's journal instead; can be repeated", "UNIT");
   command.add_flag("--journal-all", options.whole_journal, "Follow the whole journal instead");
   command
       .add_option("--journal-directory", options.journal_directory,
-                  "The journal in this folder, not this machine's")
+                  "Read the journal in this folder instead of this machine's")
       ->type_name("DIR");
   command.add_flag("--from-start", options.from_start,
-                   "The first time: read what is there already (the default)");
-  command.add_flag("--from-end", options.from_end, "The first time: read only what comes from now on")
+                   "On the first run, read what is there already (the default)");
+  command.add_flag("--from-end", options.from_end, "On the first run, read only new lines")
       ->excludes("--from-start");
 }
 
 void add_how(CLI::App& command, FollowOptions& options) {
   add_repeated_option(command, "--plugin", options.plugins,
-                      "A plugin, with options or without (default: anomaly); may be given several times",
-                      "NAME[:JSON]");
-  command.add_option("--threshold", options.threshold, "Least score of a line that is shown (text)")
+                      "Plugin, optionally with options (default: anomaly); can be repeated", "NAME[:JSON]");
+  command.add_option("--threshold", options.threshold, "Lowest score of a line that is shown (text)")
       ->type_name("SCORE")
       ->capture_default_str();
   add_alert_rate(command, options.alert_rate);
   command.get_option("--alert-rate")
-      ->description("Show alerts instead: about so many lines in a thousand, 0.01 to 500")
+      ->description("Show alerts instead: about this many lines per 1,000, 0.01 to 500")
       ->excludes("--threshold")
       ->excludes("--plugin");
   command
-      .add_option("--quiet-ms", options.quiet_ms, "Read an unfinished block when nothing came for so long")
+      .add_option("--quiet-ms", options.quiet_ms,
+                  "Read an incomplete block after so many milliseconds without new bytes")
       ->type_name("N")
       ->check(CLI::Range(1, 3'600'000).description(""))
       ->capture_default_str();
   command
       .add_option("--state", options.state,
-                  "Where to remember how far it was read (default: ~/.local/state/unroll/follow)")
+                  "Folder that records how far the log was read (default: ~/.local/state/unroll/follow)")
       ->type_name("DIR");
 }
 
@@ -235,21 +234,19 @@ void add_how(CLI::App& command, FollowOptions& options) {
 void add_follow_command(CommandLine& line) {
   auto options = std::make_shared<FollowOptions>();
   CLI::App* command =
-      line.app().add_subcommand("follow", "Read a growing log as it grows, across rotation and restarts");
+      line.app().add_subcommand("follow", "Follow a growing log, across rotation and restarts");
   add_what(*command, *options);
   add_how(*command, *options);
-  command->add_option("--format", options->shared.format, "Form of the output")
+  command->add_option("--format", options->shared.format, "Output format")
       ->type_name("text|ndjson")
       ->check(one_of({"text", "ndjson"}))
       ->default_val("text");
   add_reader_flags(line, *command, options->shared);
   command->footer(
-      "Prints the odd lines as they come: line, score, text. With --format ndjson: one object an output, as "
-      "'unroll "
-      "run'. Ends at SIGINT or SIGTERM, and goes on there the next time.\n\n"
-      "Each output is printed once; after a crash, those of the last second may come twice, unless standard "
-      "output "
-      "is a regular file.\n\n"
+      "Prints unusual lines as they are written: line, score, text. With --format ndjson: one object per "
+      "output, as 'unroll run' prints it. SIGINT or SIGTERM ends it; the next run continues there.\n\n"
+      "Each output is printed once. After a crash, outputs of the last second may be printed twice, unless "
+      "standard output is a regular file.\n\n"
       "Examples:\n  unroll follow /var/log/syslog\n  unroll follow --journal ssh --alert-rate 1\n"
       "  unroll follow app.log --plugin score --format ndjson >> scores.ndjson");
   line.on(command, [options] {

@@ -135,20 +135,20 @@ int generate(const GenerateOptions& options) {
 
 void add_generate_command(CommandLine& line) {
   auto options = std::make_shared<GenerateOptions>();
-  CLI::App* command = line.app().add_subcommand("generate", "Go on writing where a document ends");
+  CLI::App* command = line.app().add_subcommand("generate", "Continue a text");
   command
       ->add_option("FILE", options->file,
-                   "The document, or - for standard input; without one, from its first word")
+                   "The document, or - for standard input; without it, a new text begins")
       ->type_name("");
-  command->add_option("--prompt", options->prompt, "Text behind the document, or instead of one")
+  command->add_option("--prompt", options->prompt, "Text after the document, or instead of one")
       ->type_name("TEXT");
-  command->add_option("--tokens", options->tokens, "How many tokens to write; 0: until it is stopped")
+  command->add_option("--tokens", options->tokens, "Number of tokens to write; 0: until stopped")
       ->type_name("N")
       ->capture_default_str();
   SamplerOptions& sampler = options->sampler;
   command
       ->add_option("--temperature", sampler.temperature,
-                   "Under 1 the probable becomes more probable; 0: always the most probable token")
+                   "Below 1, likely tokens become likelier; 0: always the most probable token")
       ->type_name("T")
       ->check(CLI::Range(0.0, 100.0).description(""))
       ->capture_default_str();
@@ -160,16 +160,16 @@ void add_generate_command(CommandLine& line) {
       ->type_name("P")
       ->check(CLI::Range(0.0, 1.0).description(""))
       ->capture_default_str();
-  command->add_option("--seed", sampler.seed, "Of the draws: the same seed writes the same text")
+  command->add_option("--seed", sampler.seed, "Random seed: the same seed gives the same text")
       ->type_name("N")
       ->capture_default_str();
   command->add_flag("--without-cache", options->without_cache,
-                    "Draw from the network alone, which repeats less of what was there before");
+                    "Draw from the network alone, which repeats less of the earlier text");
   add_format_flags(*command, options->shared, "text|ndjson");
   add_model_flags(*command, options->shared);
   command->footer(
       "Writes each token as it comes, in UTF-8, without the document itself. Ctrl-C ends it.\n"
-      "ndjson: an object a token: token, text, logprob (nats, as 'unroll eval' scores it).");
+      "ndjson: one object per token: token, text, logprob (nats, as 'unroll eval' scores it).");
   line.on(command, [options] { return generate(*options); });
 }
 

@@ -74,7 +74,7 @@ int show_model(const ModelCommandOptions& options) {
 int convert_model(const ModelCommandOptions& options) {
   std::error_code failed;
   if (fs::equivalent(options.from, options.to, failed)) {
-    throw CommandError("a model is not converted in place: name another folder than " +
+    throw CommandError("a model cannot be converted in place; name another folder than " +
                        options.from.string());
   }
   const fs::path from = model_folder(options.from);
@@ -98,20 +98,20 @@ int run_logits(const ModelCommandOptions& options) {
 // --- the tree
 
 void add_model(CommandLine& line) {
-  CLI::App* model =
-      line.app().add_subcommand("model", "What a model is, and the same model in other numbers");
+  CLI::App* model = line.app().add_subcommand("model", "Show or convert a model");
   model->require_subcommand(1);
   auto options = std::make_shared<ModelCommandOptions>();
-  CLI::App* command = model->add_subcommand("info", "Parameters, dimensions and numbers of a model");
+  CLI::App* command =
+      model->add_subcommand("info", "Show the parameters, dimensions and number types of a model");
   add_format_flags(*command, options->shared, "text|json");
   add_model_flags(*command, options->shared);
   line.on(command, [options] { return show_model(*options); });
 
   options = std::make_shared<ModelCommandOptions>();
-  command = model->add_subcommand("convert", "Write a checkpoint again with its numbers in another type");
+  command = model->add_subcommand("convert", "Convert a checkpoint to another type of numbers");
   command->add_option("FROM", options->from, "Folder of the checkpoint")->required()->type_name("");
   command->add_option("TO", options->to, "Folder to write")->required()->type_name("");
-  command->add_option("--dtype", options->dtype, "Numbers to store")
+  command->add_option("--dtype", options->dtype, "Type of numbers to store")
       ->type_name("fp32|bf16|int8")
       ->check(one_of({"fp32", "bf16", "int8"}))
       ->capture_default_str();
@@ -121,7 +121,7 @@ void add_model(CommandLine& line) {
 void add_logits(CommandLine& line) {
   auto options = std::make_shared<ModelCommandOptions>();
   CLI::App* command =
-      line.app().add_subcommand("logits", "A model's logits, memories and states for given tokens");
+      line.app().add_subcommand("logits", "Compute a model's logits, memories and states for given tokens");
   command->add_option("--model", options->shared.model, "Folder of the checkpoint")->type_name("DIR");
   command->add_option("--tokens", options->tokens, "safetensors with tokens: int64 [batch, length]")
       ->required()
@@ -129,7 +129,7 @@ void add_logits(CommandLine& line) {
   command->add_option("--out", options->shared.out, "safetensors to write: logits, memories.I, states.I")
       ->required()
       ->type_name("FILE");
-  command->add_option("--dtype", options->shared.dtype, "Numbers to compute with; fp32 where not given")
+  command->add_option("--dtype", options->shared.dtype, "Type of numbers to compute with; fp32 by default")
       ->type_name("auto|fp32|bf16|int8")
       ->check(one_of({"auto", "fp32", "bf16", "int8"}));
   line.on(command, [options] { return run_logits(*options); });

@@ -110,15 +110,15 @@ void replace_all(std::string& text, const std::string& what, const std::string& 
 /// Writes the folder NAME. The file "plugin.X" gets the plugin's name.
 int write_plugin(const NewOptions& options) {
   if (!is_plugin_name(options.name)) {
-    throw CommandError(
-        "a plugin's name is a small letter, then up to 31 of a-z, 0-9 and -, not \"" + options.name + "\"",
-        kExitUsage);
+    throw CommandError("a plugin's name is a lowercase letter, then up to 31 of a-z, 0-9 and -, not \"" +
+                           options.name + "\"",
+                       kExitUsage);
   }
   const fs::path folder = options.name;
   std::error_code error;
   if (!fs::create_directory(folder, error)) {
     throw CommandError("cannot make the folder " + folder.string() + " (" +
-                       (error ? error.message() : "it is there already") + "); give another name");
+                       (error ? error.message() : "it already exists") + "); give another name");
   }
   constexpr std::size_t kTagBytes = 8;
   std::string identifier = options.name, tag = options.name + "-1.......";
@@ -142,7 +142,7 @@ int write_plugin(const NewOptions& options) {
 
 void add_list(CommandLine& line, CLI::App& plugin) {
   auto options = std::make_shared<SharedOptions>();
-  CLI::App* command = plugin.add_subcommand("list", "The plugins that are installed");
+  CLI::App* command = plugin.add_subcommand("list", "List the installed plugins");
   add_format_flags(*command, *options, "text|json");
   line.on(command, [options] { return list_plugins(*options); });
 }
@@ -150,19 +150,19 @@ void add_list(CommandLine& line, CLI::App& plugin) {
 void add_check(CommandLine& line, CLI::App& plugin) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* command =
-      plugin.add_subcommand("check", "Load a plugin and try everything that the host will ask of it");
+      plugin.add_subcommand("check", "Test a plugin against everything that the host requires");
   command->add_option("FILE", options->file, "The shared library, or the plugin in Python")
       ->required()
       ->type_name("");
-  command->add_option("--format", options->format, "How to report")
+  command->add_option("--format", options->format, "Format of the report")
       ->type_name("text|json")
       ->check(one_of({"text", "json"}))
       ->capture_default_str();
-  command->add_option("--timeout", options->timeout, "A check that takes longer has failed")
+  command->add_option("--timeout", options->timeout, "Time limit of each check, in seconds")
       ->type_name("SECONDS")
       ->check(CLI::Range(1u, 86'400u))
       ->capture_default_str();
-  command->add_option("--python", options->python, "The Python for a plugin in Python")
+  command->add_option("--python", options->python, "Python interpreter for a plugin in Python")
       ->type_name("PROGRAM")
       ->capture_default_str();
   line.on(command, [options] { return check_plugin(*options); });
@@ -170,11 +170,11 @@ void add_check(CommandLine& line, CLI::App& plugin) {
 
 void add_new(CommandLine& line, CLI::App& plugin) {
   auto options = std::make_shared<NewOptions>();
-  CLI::App* command = plugin.add_subcommand("new", "Write a folder with a small plugin in it, to go on from");
+  CLI::App* command = plugin.add_subcommand("new", "Create a folder with a small plugin to start from");
   command->add_option("NAME", options->name, "The plugin's name, and the folder's")
       ->required()
       ->type_name("");
-  command->add_option("--language", options->language, "What to write it in")
+  command->add_option("--language", options->language, "Programming language")
       ->type_name("c|c++|python")
       ->check(one_of({"c", "c++", "python"}))
       ->capture_default_str();
@@ -184,8 +184,7 @@ void add_new(CommandLine& line, CLI::App& plugin) {
 }  // namespace
 
 void add_plugin_commands(CommandLine& line) {
-  CLI::App* plugin =
-      line.app().add_subcommand("plugin", "The plugins that are there, and whether one is sound");
+  CLI::App* plugin = line.app().add_subcommand("plugin", "List, test and create plugins");
   plugin->require_subcommand(1);
   add_list(line, *plugin);
   add_check(line, *plugin);

@@ -72,12 +72,12 @@ int score(const ReadOptions& options) {
 void add_score(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   CLI::App* command = line.app().add_subcommand(
-      "score", "How surprising a document is: bits per byte, perplexity, and its most surprising passages");
+      "score", "Score how surprising a document is: bits per byte, perplexity, most surprising passages");
   add_file(*command, *options);
-  command->add_option("--granularity", options->granularity, "Also the figures of each part")
+  command->add_option("--granularity", options->granularity, "Also print figures for each part")
       ->type_name("document|paragraph|sentence|line|token")
       ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
-  add_count(*command, "--top", options->top, "How many passages to show");
+  add_count(*command, "--top", options->top, "Number of passages to show");
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(line, *command, options->shared);
   command->footer(
@@ -89,22 +89,21 @@ void add_score(CommandLine& line) {
 void add_anomaly(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   options->top = 20;
-  CLI::App* command =
-      line.app().add_subcommand("anomaly", "The oddest lines of a log, without rules or labels");
+  CLI::App* command = line.app().add_subcommand(
+      "anomaly", "Rank the lines of a log by how unusual they are, without rules or labels");
   add_file(*command, *options);
-  add_count(*command, "--top", options->top, "How many lines to show (text, json)");
+  add_count(*command, "--top", options->top, "Number of lines to show (text, json)");
   add_alert_rate(*command, options->alert_rate);
   command
       ->add_option("--session", options->session,
-                   "Ranks sessions, too: lines in which the same word follows TEXT, as in --session 'sshd['")
+                   "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
       ->type_name("TEXT");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(
-      "With --format ndjson: one object a line of the log, with line, start, end (bytes) and score; with "
-      "--alert-rate also \"alert\":true where it is one; with --session also one a session, with "
-      "\"type\":\"session\", "
-      "as soon as it is known to have ended.\n\n"
+      "With --format ndjson: one object per log line, with line, start, end (bytes) and score. With "
+      "--alert-rate, alerts have \"alert\":true. With --session, also one object per session, with "
+      "\"type\":\"session\", when it has ended.\n\n"
       "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
       "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'");
   line.on(command, [options] {
@@ -119,12 +118,12 @@ void add_anomaly(CommandLine& line) {
 
 void add_summarize(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
-  CLI::App* command =
-      line.app().add_subcommand("summarize", "A document's most telling sentences, in their order");
+  CLI::App* command = line.app().add_subcommand(
+      "summarize", "Summarize a document by its most important sentences, in document order");
   add_file(*command, *options);
-  add_count(*command, "--words", options->words, "About how many words");
+  add_count(*command, "--words", options->words, "Number of words, approximately");
   command->add_flag("--running", options->running,
-                    "Also a summary of what was read so far, after every 32 KiB (text, ndjson)");
+                    "Also print a summary so far after every 32 KiB (text, ndjson)");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(
@@ -163,9 +162,9 @@ int run_plugins(const ReadOptions& options) {
 void add_run(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   CLI::App* command =
-      line.app().add_subcommand("run", "Read documents with any plugins; prints their outputs");
+      line.app().add_subcommand("run", "Read documents with any plugins and print their outputs");
   add_repeated_option(*command, "--plugin", options->plugins,
-                      "A plugin, with options or without; may be given several times", "NAME[:JSON]")
+                      "Plugin, optionally with options; can be repeated", "NAME[:JSON]")
       ->required();
   command->add_option("FILE", options->files, "The documents; - for standard input")
       ->required()
@@ -173,7 +172,7 @@ void add_run(CommandLine& line) {
   add_format_flags(*command, options->shared, "ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(
-      "Prints one object an output: {\"file\":...,\"plugin\":...,\"data\":...}.\n\n"
+      "Prints one object per output: {\"file\":...,\"plugin\":...,\"data\":...}.\n\n"
       "Example:\n  unroll run --plugin 'score:{\"granularity\":\"line\"}' --plugin embed a.txt b.txt");
   line.on(command, [options] { return run_plugins(*options); });
 }

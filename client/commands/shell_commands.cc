@@ -46,8 +46,7 @@ int man(const CommandEntry& root, const ManOptions& options) {
 
 void add_shell_commands(CommandLine& line) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* command =
-      line.app().add_subcommand("completion", "Print a script that completes unroll's commands");
+  CLI::App* command = line.app().add_subcommand("completion", "Print a shell completion script");
   command->add_option("SHELL", *shell, "The shell")
       ->required()
       ->type_name("bash|zsh|fish")

@@ -184,17 +184,17 @@ int top(const TopOptions& options) {
 void add_top_command(CommandLine& line) {
   auto options = std::make_shared<TopOptions>();
   options->shared.format = "text";
-  CLI::App* command = line.app().add_subcommand(
-      "top", "Watch the daemon at work: rates, memory, your documents; Ctrl-C ends it");
-  command->add_option("--interval", options->interval, "Seconds between two looks")
+  CLI::App* command =
+      line.app().add_subcommand("top", "Monitor the daemon: rates, memory, your documents; Ctrl-C ends it");
+  command->add_option("--interval", options->interval, "Seconds between updates")
       ->check(CLI::Range(0.1, 3600.0))
       ->type_name("S")
       ->capture_default_str();
-  command->add_option("--rounds", options->rounds, "End after so many looks; 0: never")
+  command->add_option("--rounds", options->rounds, "End after so many updates; 0: never")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--format", options->shared.format, "text, or a line of JSON for each look")
+  command->add_option("--format", options->shared.format, "text, or one line of JSON per update")
       ->check(one_of({"text", "ndjson"}))
       ->type_name("text|ndjson")
       ->capture_default_str();

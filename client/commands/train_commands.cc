@@ -73,8 +73,8 @@ void complete(TrainCommand& command) {
     set_fine_tuning_defaults(command);
   } else if (options.vocabulary.empty() || command.config.empty() || options.out.empty()) {
     throw CommandError(
-        "a new model needs --vocabulary, --config and --out; to fit a model that is there to "
-        "your text, name it with --from",
+        "a new model needs --vocabulary, --config and --out; to fine-tune an existing model "
+        "on your text, name it with --from",
         kExitUsage);
   }
   options.config = load_model_config(command.config);
@@ -98,9 +98,9 @@ void print_result(const TrainResult& result, const fs::path& out, bool stopped) 
   }
   if (result.ended_early) {
     std::cout << "ended early, at step " << result.step << " of " << result.steps
-              << ": validation got no better any more (--patience)\n";
+              << ": validation stopped improving (--patience)\n";
   } else if (stopped) {
-    std::cout << "stopped; the same command goes on from the checkpoint in " << out.string() << '\n';
+    std::cout << "stopped; the same command resumes from the checkpoint in " << out.string() << '\n';
   }
 }
 
@@ -143,10 +143,10 @@ void add_train_paths(CLI::App& train, TrainCommand& command) {
   TrainOptions& options = command.options;
   train
       .add_option("--data", options.data,
-                  "Folder of text files, one a document; or a file that unroll prepare made")
+                  "Folder of text files, one per document; or a file made by unroll prepare")
       ->required()
       ->type_name("PATH");
-  train.add_option("--from", options.from, "Begin with this model: its weights, vocabulary and shape")
+  train.add_option("--from", options.from, "Start from this model: its weights, vocabulary and shape")
       ->type_name("DIR");
   train.add_option("--vocabulary", options.vocabulary, "SentencePiece vocabulary (tokenizer.model)")
       ->excludes("--from")
@@ -156,7 +156,7 @@ void add_train_paths(CLI::App& train, TrainCommand& command) {
       ->type_name("FILE");
   train
       .add_option("--out", options.out,
-                  "Folder of the checkpoint; resumed where it exists; with --from NAME-DATA by default")
+                  "Folder of the checkpoint; resumed if it exists; with --from, NAME-DATA by default")
       ->type_name("DIR");
   train.add_option("--validation", options.validation, "Text to validate on, as --data")->type_name("PATH");
 }
@@ -166,44 +166,45 @@ void add_train_numbers(CLI::App& train, TrainCommand& command) {
   const auto number = [&](const char* name, auto& value, const char* description) {
     command.given[name] = train.add_option(name, value, description)->type_name("N")->capture_default_str();
   };
-  number("--steps", options.steps, "Steps in all; 0: by the size of the data");
-  number("--lanes", options.lanes, "Documents side by side: the batch");
+  number("--steps", options.steps, "Total number of steps; 0: from the size of the data");
+  number("--lanes", options.lanes, "Documents side by side: the batch size");
   number("--blocks-per-step", options.blocks_per_step, "Blocks that back-propagation reaches through");
-  number("--accumulate", options.accumulate, "Back-propagations a step, their gradients averaged");
-  number("--piece-blocks", options.piece_blocks, "Longer documents are cut into pieces of so many blocks");
+  number("--accumulate", options.accumulate, "Back-propagations per step, whose gradients are averaged");
+  number("--piece-blocks", options.piece_blocks, "Cut longer documents into pieces of so many blocks");
   number("--learning-rate", options.learning_rate, "Highest learning rate");
   number("--final-learning-rate", options.final_learning_rate, "Learning rate of the last step");
   number("--warmup-steps", options.warmup_steps, "Steps until the highest learning rate");
-  number("--qk-scale", options.qk_scale, "Scale that normalised queries and keys begin with");
-  number("--weight-decay", options.weight_decay, "Of matrices");
-  number("--clip-norm", options.clip_norm, "Longest gradient");
-  number("--memory-dropout", options.memory_dropout, "Chance, each time, that memories are dropped");
-  number("--state-dropout", options.state_dropout, "Chance, each time, that states are dropped");
+  number("--qk-scale", options.qk_scale, "Initial scale of normalised queries and keys");
+  number("--weight-decay", options.weight_decay, "Weight decay of matrices");
+  number("--clip-norm", options.clip_norm, "Largest norm of the gradient");
+  number("--memory-dropout", options.memory_dropout,
+         "Probability that a back-propagation drops the memories");
+  number("--state-dropout", options.state_dropout, "Probability that a back-propagation drops the states");
   train.add_flag("--memory-replay", options.memory_replay,
-                 "Gradients in the memory of one block, for a third more work");
+                 "Keep gradients of one block at a time; a third more work");
   number("--compression-loss", options.compression_loss, "Weight of the compressed memories' loss");
   number("--ema", options.average_decay, "Decay of the weights' average, which is then the model; 0: none");
   number("--hold-out", options.hold_out, "Share of each document, its end, to validate on");
   number("--validation-steps", options.validation_steps, "Steps between validations");
   number("--patience", options.patience, "Validations without a new best that end training; 0: never");
-  number("--seed", options.seed, "Of everything random");
+  number("--seed", options.seed, "Random seed");
   number("--checkpoint-steps", options.checkpoint_steps, "Steps between checkpoints");
-  number("--threads", options.threads, "0: as many as there are cores");
+  number("--threads", options.threads, "Number of threads; 0: one per core");
   number("--report-steps", command.report_steps, "Steps between reports");
 }
 
 void add_train(CommandLine& line) {
   auto command = std::make_shared<TrainCommand>();
-  CLI::App* train = line.app().add_subcommand("train", "Train a model; goes on where an earlier run stopped");
+  CLI::App* train = line.app().add_subcommand("train", "Train a model; resumes an earlier run");
   add_train_paths(*train, *command);
   add_train_numbers(*train, *command);
-  train->add_option("--dtype", command->options.dtype, "Numbers of the matrix products")
+  train->add_option("--dtype", command->options.dtype, "Type of numbers in the matrix products")
       ->type_name("auto|fp32|bf16")
       ->check(one_of({"auto", "fp32", "bf16"}))
       ->capture_default_str();
   train
       ->add_option("--optimizer", command->options.optimizer,
-                   "Muon is for hidden matrices, AdamW for the rest")
+                   "muon for hidden matrices with adamw for the rest, or adamw for all")
       ->type_name("adamw|muon")
       ->check(one_of({"adamw", "muon"}))
       ->capture_default_str();
@@ -212,12 +213,12 @@ void add_train(CommandLine& line) {
       ->check(one_of({"fp32", "bf16", "int8"}))
       ->capture_default_str();
   add_repeated_option(*train, "--repeat", command->repeats,
-                      "Show files whose name begins so this often an epoch", "PREFIX=TIMES");
+                      "Use files whose name begins with PREFIX so often per epoch", "PREFIX=TIMES");
   train->footer(
-      "To fit a model to your own logs:\n"
+      "To fine-tune a model on your own logs:\n"
       "    unroll train --from models/unroll-small --data /var/log/app\n"
-      "Steps and rates are then chosen for that, the end of each file is held out, and training ends\n"
-      "when that gets no better. Ctrl-C stops after the step, with a checkpoint.");
+      "Steps and rates are then set for fine-tuning, the end of each file is held out, and training ends\n"
+      "when the loss on it stops improving. Ctrl-C stops after the current step and writes a checkpoint.");
   line.on(train, [command] { return run_train(*command); });
 }
 
@@ -234,8 +235,8 @@ int run_prepare(const PrepareCommand& command) {
   std::cout << with_thousands(done.documents) << " documents, " << with_thousands(done.bytes) << " bytes, "
             << with_thousands(done.tokens) << " tokens in " << command.out.string() << '\n';
   if (done.skipped > 0) {
-    std::cout << "passed over " << with_thousands(done.skipped)
-              << " compressed files; decompress them to have them in\n";
+    std::cout << "skipped " << with_thousands(done.skipped)
+              << " compressed files; decompress them to include them\n";
   }
   return 0;
 }
@@ -243,7 +244,7 @@ int run_prepare(const PrepareCommand& command) {
 void add_prepare(CommandLine& line) {
   auto command = std::make_shared<PrepareCommand>();
   CLI::App* prepare = line.app().add_subcommand("prepare", "Tokenize text once, for unroll train --data");
-  prepare->add_option("PATH", command->source, "Folder of text files, one a document; or one file")
+  prepare->add_option("PATH", command->source, "Folder of text files, one per document; or one file")
       ->required()
       ->type_name("");
   prepare->add_option("--vocabulary", command->vocabulary, "SentencePiece vocabulary (tokenizer.model)")

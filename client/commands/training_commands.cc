@@ -61,11 +61,11 @@ int run_bench(const MeasureOptions& options) {
 
 void add_eval(CommandLine& line) {
   auto options = std::make_shared<MeasureOptions>();
-  CLI::App* command = line.app().add_subcommand("eval", "How well a model predicts a file, in bits per byte");
+  CLI::App* command =
+      line.app().add_subcommand("eval", "Measure how well a model predicts a file, in bits per byte");
   command->add_option("FILE", options->file, "The file")->required()->type_name("");
   command
-      ->add_option("--reset-tokens", options->reset_tokens,
-                   "Forget everything every so many tokens; 0: never")
+      ->add_option("--reset-tokens", options->reset_tokens, "Reset all state every so many tokens; 0: never")
       ->type_name("N")
       ->capture_default_str();
   add_format_flags(*command, options->shared, "text|json");
@@ -75,12 +75,12 @@ void add_eval(CommandLine& line) {
 
 void add_bench(CommandLine& line) {
   auto options = std::make_shared<MeasureOptions>();
-  CLI::App* command = line.app().add_subcommand("bench", "How fast a model reads on this machine");
-  command->add_option("--batch", options->batch, "Documents side by side")
+  CLI::App* command = line.app().add_subcommand("bench", "Measure how fast a model reads on this machine");
+  command->add_option("--batch", options->batch, "Number of documents side by side")
       ->type_name("N")
       ->check(CLI::Range(1, 4096).description(""))
       ->capture_default_str();
-  command->add_option("--seconds", options->seconds, "About how long to measure")
+  command->add_option("--seconds", options->seconds, "Approximate duration of the measurement, in seconds")
       ->type_name("N")
       ->check(CLI::PositiveNumber.description(""))
       ->capture_default_str();

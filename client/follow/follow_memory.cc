@@ -47,7 +47,7 @@ void make_private_folder(const fs::path& folder) {
   fs::create_directories(folder.parent_path(), failed);
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     throw CommandError(system_message("cannot make the folder " + folder.string(), errno) +
-                       "; name one that you may write to with --state");
+                       "; name a writable folder with --state");
   }
 }
 
@@ -64,12 +64,12 @@ FollowMemory::FollowMemory(const fs::path& folder, const std::string& name, cons
   lock_ = UniqueFd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock_) {
     throw CommandError(system_message("cannot write " + lock, errno) +
-                       "; name a folder that you may write to with --state");
+                       "; name a writable folder with --state");
   }
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     throw CommandError(name +
-                       " is followed by another process already; end that, or give this one a --state of "
-                       "its own");
+                       " is already followed by another process; stop that process, or give this one a "
+                       "--state of its own");
   }
   load();
 }
@@ -81,7 +81,7 @@ void FollowMemory::load() {
     nlohmann::json::parse(in).get_to(state_);
   } catch (const nlohmann::json::exception&) {
     throw CommandError(file_.string() +
-                       " is damaged: it does not say where the reading stood; remove it to begin anew");
+                       " is damaged and does not say how far the log was read; remove it to begin again");
   }
 }
 

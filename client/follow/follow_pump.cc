@@ -48,11 +48,11 @@ FollowPump::FollowPump(const fs::path& file, const nlohmann::json& pieces, bool 
   const fs::file_status status = fs::status(path_, failed);
   if (fs::exists(status) && !fs::is_regular_file(status))
     throw CommandError(path_.string() +
-                       " is no regular file, and only those are followed; read others with "
+                       " is not a regular file, and only those can be followed; read it with "
                        "'unroll run'");
   if (fs::exists(status) && ::access(path_.c_str(), R_OK) != 0)
     throw CommandError(system_message("cannot read " + path_.string(), errno) +
-                       "; give yourself the right to read it");
+                       "; change its permissions, or run as a user who may read it");
 }
 
 void FollowPump::begin_anew(std::uint64_t offset) {
@@ -185,7 +185,7 @@ bool FollowPump::open_piece(std::size_t index, std::uint64_t from) {
     if (!reachable || !(generation.identity == piece.file)) continue;
     if (is_last() && generation.size < offset_) {
       hooks_.note(path_.string() +
-                  " was truncated meanwhile; what was written to it before that cannot be read");
+                  " was truncated in the meantime; what was written to it before that is lost");
       return start_piece(generation, 0);
     }
     return open_file(generation);
@@ -196,11 +196,9 @@ bool FollowPump::open_piece(std::size_t index, std::uint64_t from) {
 
 /// The document goes on without bytes that it should have; known ones move what comes behind them.
 void FollowPump::lose(std::uint64_t known_bytes) {
-  const std::string what =
-      known_bytes > 0 ? std::to_string(known_bytes) + " bytes that were" : "what was last";
+  const std::string what = known_bytes > 0 ? std::to_string(known_bytes) + " bytes" : "the last bytes";
   hooks_.note(what + " written to " + path_.string() +
-              " could not be found again: the file was removed, truncated or compressed; reading goes on "
-              "behind that");
+              " are lost: the file was removed, truncated or compressed; reading continues after them");
   const std::lock_guard lock(pieces_mutex_);
   for (std::size_t i = index_ + 1; i < pieces_.size(); ++i)
     pieces_[i].document -= static_cast<std::int64_t>(known_bytes);
@@ -211,7 +209,7 @@ bool FollowPump::open_file(const Generation& generation) {
   UniqueFd file(::open(generation.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file && errno != ENOENT && !std::exchange(refused_, true))
     hooks_.note(system_message("cannot read " + generation.path.string(), errno) +
-                "; give yourself the right to read it, it is tried again");
+                "; change its permissions; it will be tried again");
   const auto opened = file ? generation_of(file.get()) : std::nullopt;
   if (!opened || !(opened->identity == generation.identity)) return false;
   file_ = std::move(file);

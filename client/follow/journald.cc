@@ -15,9 +15,8 @@ constexpr std::size_t kLongestMessage = 64 * 1024;
 
 void check(int result, const std::string& what) {
   if (result >= 0) return;
-  throw CommandError(
-      system_message("cannot " + what + " the journal", -result) +
-      (result == -EACCES || result == -EPERM ? "; become a member of group systemd-journal" : ""));
+  throw CommandError(system_message("cannot " + what + " the journal", -result) +
+                     (result == -EACCES || result == -EPERM ? "; join the group systemd-journal" : ""));
 }
 
 std::string full_name(const std::string& unit) {

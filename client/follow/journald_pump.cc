@@ -52,8 +52,7 @@ std::uint64_t JournaldPump::begin(std::uint64_t from) {
   if (found && within >= 0) {
     skip_ = static_cast<std::uint64_t>(within);
   } else {
-    hooks_.note(
-        "the journal no longer has the entry where the reading stood; it goes on with the next there is");
+    hooks_.note("the journal no longer has the entry at the last position; continuing with the next entry");
     pieces_.clear();
   }
   std::erase_if(pieces_, [&](const JournaldPiece& later) { return later.document > piece.document; });

@@ -29,9 +29,9 @@ std::vector<fs::path> default_sockets() {
 
 std::string why_not(const fs::path& socket, int error) {
   const std::string name = socket.string();
-  if (error == ENOENT) return "there is no daemon's socket at " + name;
-  if (error == ECONNREFUSED) return "nobody listens on " + name + " any more";
-  if (error == EACCES) return "you may not connect to " + name + ": its owner or group may";
+  if (error == ENOENT) return "there is no daemon socket at " + name;
+  if (error == ECONNREFUSED) return "no daemon listens on " + name;
+  if (error == EACCES) return "you may not connect to " + name + "; only its owner or group may";
   return system_message("cannot connect to " + name, error);
 }
 
@@ -54,7 +54,7 @@ std::optional<DaemonConnection> DaemonConnection::open(const fs::path& socket, s
 
 void DaemonConnection::gone(const std::string& how) const {
   throw DaemonGone("the daemon on " + path_.string() + " " + how +
-                   "; look into its log, start it again, and run the command again");
+                   "; read its log, restart it, and run the command again");
 }
 
 void DaemonConnection::send(std::string_view line, int descriptor) {
@@ -88,7 +88,7 @@ bool DaemonConnection::receive_more(int flags) {
   const ssize_t got = ::recv(socket_.get(), received_.data() + searched_, kReceiveBytes, flags);
   const int error = errno;
   received_.resize(searched_ + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-  if (got == 0 || (got < 0 && error == ECONNRESET)) gone("went away in the middle of its work");
+  if (got == 0 || (got < 0 && error == ECONNRESET)) gone("closed the connection before it was done");
   if (got < 0 && error != EINTR && error != EAGAIN)
     throw CommandError(system_message("cannot read from " + path_.string(), error));
   return got > 0;
@@ -140,7 +140,7 @@ std::optional<DaemonConnection> find_daemon(const fs::path& socket) {
     auto connection = DaemonConnection::open(socket, why);
     if (connection) return connection;
     throw CommandError(why + "; start one with 'unrolld --socket " + socket.string() +
-                       "', or leave --socket out to read the document in this process");
+                       "', or omit --socket to read the document in this process");
   }
   for (const fs::path& candidate : default_sockets()) {
     if (candidate.string().size() > kMaxSocketPathBytes) continue;

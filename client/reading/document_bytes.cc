@@ -35,7 +35,8 @@ std::optional<std::string> DocumentBytes::next(std::size_t limit) {
   }
   if (!ended_) return std::string();
   if (position_ > end())
-    throw CommandError(source_.name() + " is shorter than what was read of it before; read it anew");
+    throw CommandError(source_.name() +
+                       " is shorter than what was read of it before; read it again from the start");
   return std::nullopt;
 }
 

@@ -96,7 +96,7 @@ class SocketReading {
     lost_since_ = Clock::now();
     pause_ = kFirstPause;
     why_lost_ = why;
-    if (events_.note) events_.note("waiting for the daemon on " + socket_.string() + ", which went away");
+    if (events_.note) events_.note("the daemon on " + socket_.string() + " went away; waiting for it");
   }
 
   void wait_for_daemon() {
@@ -111,7 +111,7 @@ class SocketReading {
   void connect() {
     std::string why;
     connection_ = DaemonConnection::open(socket_, why);
-    if (!connection_) throw DaemonGone(why + "; start the daemon again, and run the command again");
+    if (!connection_) throw DaemonGone(why + "; restart the daemon, and run the command again");
   }
 
   /// The document must not look as if it ended here. It can be resumed.

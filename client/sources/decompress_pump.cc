@@ -85,7 +85,7 @@ class XzDecoder : public DecompressPump::Decoder {
       throw std::runtime_error("it needs more than " + std::to_string(kXzMemory >> 20) +
                                " MiB to decompress");
     if (code != LZMA_OK && code != LZMA_STREAM_END && code != LZMA_BUF_ERROR)
-      throw std::runtime_error("its data are wrong");
+      throw std::runtime_error("its data is invalid");
     return {input.size() - stream_.avail_in, output.size() - stream_.avail_out};
   }
   bool complete() const override { return complete_; }
@@ -182,11 +182,13 @@ void DecompressPump::run(int pipe, int stop) {
       step = decoder_->step(rest, output);
     } catch (const std::runtime_error& error) {
       throw CommandError(name_ + " is damaged (" + error.what() + " near byte " + std::to_string(position_) +
-                         "); make or fetch it again");
+                         "); create or download it again");
     }
     const bool at_end = bytes.empty() && step.made == 0;
     if (at_end && decoder_->complete()) return;
-    if (at_end) throw CommandError(name_ + " is cut off: its compressed data go on; make or fetch it again");
+    if (at_end)
+      throw CommandError(name_ +
+                         " is truncated: its compressed data is incomplete; create or download it again");
     rest.remove_prefix(step.taken);
     if (!write_to_pipe(pipe, {output.data(), step.made})) return;
   }

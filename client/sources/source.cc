@@ -30,7 +30,7 @@ int open_file(const std::string& path) {
 
 std::string advice(int error) {
   if (error == ENOENT) return "; check the path, or give - for standard input";
-  if (error == EACCES) return "; give yourself the right to read it";
+  if (error == EACCES) return "; change its permissions, or run as a user who may read it";
   return "";
 }
 
@@ -152,7 +152,7 @@ std::uint64_t Source::begin(std::uint64_t from) {
   if (pump_) return pump_->begin(from);
   if (!regular_) return 0;
   if (total_bytes_ && from > *total_bytes_) {
-    throw CommandError(name_ + " is shorter than what was read of it before; read it anew");
+    throw CommandError(name_ + " is shorter than what was read of it before; read it again from the start");
   }
   if (::lseek(descriptor_.get(), static_cast<off_t>(base_ + from), SEEK_SET) < 0)
     throw CommandError(system_message("cannot read " + name_, errno));

@@ -9,8 +9,7 @@ namespace {
 using nlohmann::json;
 
 [[noreturn]] void refuse(const std::string& problem) {
-  throw CommandError("a plugin's output " + problem +
-                     "; the plugin does not fit this client: install both from one version");
+  throw CommandError("a plugin's output " + problem + "; install plugin and client from the same version");
 }
 
 const json& value_of(const json& output, const char* key) {
@@ -61,7 +60,7 @@ std::uint64_t whole(const json& output, const char* key) {
 
 std::string text_of(const json& output, const char* key) {
   const json& value = value_of(output, key);
-  if (!value.is_string()) refuse(std::string("has '") + key + "' that is not a text");
+  if (!value.is_string()) refuse(std::string("has '") + key + "' that is not a string");
   return value.get<std::string>();
 }
 

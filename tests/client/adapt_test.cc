@@ -55,7 +55,7 @@ TEST_F(Adapt, ASignalEndsItWithWhatWasLearnedUntilThen) {
                     log);
     ASSERT_TRUE(eventually([&] { return read_file(log).ends_with("}\n"); })) << "it reads the second one";
     EXPECT_EQ(process.stop(signal), 0);
-    EXPECT_THAT(read_file(log), HasSubstr("long.txt; " + out + " has learned what is before"));
+    EXPECT_THAT(read_file(log), HasSubstr("long.txt; " + out + " contains what was learned so far"));
     const auto second = lines_of(read_file(log).substr(0, read_file(log).rfind("}\n") + 2)).back();
     EXPECT_LT(second["bytes"], prose(20'000).size());
     EXPECT_EQ(unroll({"score", path("a.log"), "--embedded", "--model", out}).exit_code, 0);

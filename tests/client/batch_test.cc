@@ -120,7 +120,7 @@ TEST_F(Batches, CompressedFilesReadAsWhatIsInThem) {
   const Finished finished = batch();
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_EQ(counts(finished), (Counts{5, 0, 0, 0, 1}));
-  EXPECT_THAT(finished.err, HasSubstr((in() / "cut.gz").string() + " is cut off"));
+  EXPECT_THAT(finished.err, HasSubstr((in() / "cut.gz").string() + " is truncated"));
   EXPECT_EQ(result("a.gz"), result("a.txt"));
   EXPECT_EQ(result("a.zst"), result("a.txt"));
   EXPECT_FALSE(fs::exists(out() / "cut.gz.ndjson"));
@@ -139,7 +139,7 @@ TEST_F(Batches, WhatCannotBeReadFailsAndTheRestGoesOn) {
   const Finished finished = batch({"--jobs", "1"});
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_EQ(counts(finished), (Counts{3, 0, 1, 0, 2}));
-  EXPECT_THAT(finished.err, AllOf(HasSubstr((in() / "pipe").string() + ": is no regular file"),
+  EXPECT_THAT(finished.err, AllOf(HasSubstr((in() / "pipe").string() + ": is not a regular file"),
                                   HasSubstr((in() / "broken").string() + ": cannot be read")));
   EXPECT_EQ(result("link.txt"), result("a.txt"));
 }

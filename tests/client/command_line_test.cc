@@ -223,8 +223,7 @@ TEST(CommandLine, SocketPathThatIsTooLong) {
     EXPECT_THAT(finished.err, AllOf(StartsWith("unroll: "), HasSubstr(path), HasSubstr("at most 107")));
   }
   // One byte less is tried, and nobody is there.
-  EXPECT_THAT(unroll({"status", "--socket", path.substr(1)}).err,
-              HasSubstr("there is no daemon's socket at"));
+  EXPECT_THAT(unroll({"status", "--socket", path.substr(1)}).err, HasSubstr("there is no daemon socket at"));
 }
 
 TEST(CommandLine, OutputThatGoesNowhereIsAFailure) {

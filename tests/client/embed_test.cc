@@ -97,7 +97,7 @@ TEST_F(EmbedFiles, WhatDoesNotFitIsSaid) {
   narrow.document.resize(narrow.dim);
   write_embed_index(narrow, "safetensors", path("narrow.index"));
   expect_failure(embedded({"embed", "--query", "rain", path("narrow.index")}),
-                 "narrow.index holds vectors of", "make it anew");
+                 "narrow.index holds vectors of", "make it again");
   expect_failure(embedded({"embed", path("book.txt"), "--format", "npy"}), "not for a terminal", "--out FILE",
                  2);
   expect_failure(embedded({"embed", path("book.txt"), path("a.log")}), "one document", "unroll batch", 2);

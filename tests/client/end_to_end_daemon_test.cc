@@ -181,7 +181,7 @@ TEST_F(Documents, DaemonKilledInTheMiddle) {
 
   // Its socket is still there, and stale: a client says so, and the next daemon takes its place.
   expect_failure(unroll({"score", path("book.txt"), "--socket", daemon->socket()}),
-                 "nobody listens on " + daemon->socket(), "unrolld --socket");
+                 "no daemon listens on " + daemon->socket(), "unrolld --socket");
   daemon = std::make_unique<Daemon>(folder.path(), model());
   EXPECT_EQ(unroll({"score", path("book.txt"), "--socket", daemon->socket()}).exit_code, 0);
   EXPECT_EQ(daemon->stop(SIGTERM), 0);

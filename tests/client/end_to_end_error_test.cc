@@ -103,7 +103,7 @@ TEST_F(Errors, DocumentWithoutTheRightToReadIt) {
   write_file(path("secret"), "a");
   ::chmod(path("secret").c_str(), 0);
   expect_failure(embedded({"score", path("secret")}), path("secret") + ": Permission denied",
-                 "right to read");
+                 "change its permissions");
 }
 
 TEST_F(Errors, DaemonThatIsNotThere) {
@@ -112,7 +112,7 @@ TEST_F(Errors, DaemonThatIsNotThere) {
            {"score", path("book.txt")}, {"status"}, {"documents"}, {"cancel", "a"}, {"attach", "a"}}) {
     std::vector<std::string> arguments = command;
     arguments.insert(arguments.end(), {"--socket", socket});
-    expect_failure(unroll(arguments), "no daemon's socket at " + socket, "unrolld --socket " + socket);
+    expect_failure(unroll(arguments), "no daemon socket at " + socket, "unrolld --socket " + socket);
   }
   expect_failure(unroll({"status", "--socket", path("book.txt")}), path("book.txt"), "unrolld --socket");
 }

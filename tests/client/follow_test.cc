@@ -166,7 +166,7 @@ TEST_F(Follow, UnknownDocumentBeginsAnewWhereItStood) {
   append(log, log_of(201, 300));
   const auto before = lines();
   follow(embedded_command({log, "--format", "ndjson"}), before + 100, SIGTERM);
-  EXPECT_THAT(read_file(file("log")), HasSubstr("a new one begins where that one stood"));
+  EXPECT_THAT(read_file(file("log")), HasSubstr("a new one begins at the same position"));
   EXPECT_EQ(lines_of(out())[static_cast<std::size_t>(before)]["data"]["line"], 1);
 }
 
@@ -190,12 +190,12 @@ TEST_F(Follow, SameFileIsNotFollowedTwice) {
   };
   ASSERT_TRUE(eventually(remembers));
   const Finished second = embedded({"follow", log, "--state", file("state").string()});
-  expect_failure(second, "is followed by another process", "--state");
+  expect_failure(second, "is already followed by another process", "--state");
   first.stop(SIGTERM);
 }
 
 TEST_F(Follow, CommandLineErrors) {
-  expect_failure(unroll({"follow"}), "follow what", "--journal UNIT", 2);
+  expect_failure(unroll({"follow"}), "one thing to follow", "--journal UNIT", 2);
   expect_failure(unroll({"follow", "-"}), "standard input", "unroll run", 2);
   expect_failure(unroll({"follow", "a", "--plugin", "score"}), "--format text", "--format ndjson", 2);
 }

@@ -36,7 +36,7 @@ for plugin in in-python/in_python.py "$source/examples/topic_boundaries/topic_bo
   cp "$plugin" "$work/plugins/"
 done
 if "$unroll" plugin new first-try 2> again.txt; then echo "a folder was written over"; exit 1; fi
-grep -q 'it is there already' again.txt
+grep -q 'it already exists' again.txt
 
 cc -std=c11 -shared -fPIC -I "$work/prefix/include" "$source/tests/plugins/frozen/1/plugin.c" -o "$work/plugins/frozen.so"
 "$unroll" plugin check "$work/plugins/frozen.so"

@@ -175,7 +175,7 @@ TEST_F(Train, StopsOnASignalAndGoesOn) {
   EXPECT_EQ(second.exit_code, 1);
   EXPECT_THAT(second.err, AllOf(HasSubstr("another unroll train"), HasSubstr((folder / "out").string())));
   EXPECT_EQ(process.stop(SIGTERM), 0) << read_file(log);
-  EXPECT_THAT(read_file(log), HasSubstr("the same command goes on from the checkpoint"));
+  EXPECT_THAT(read_file(log), HasSubstr("the same command resumes from the checkpoint"));
   EXPECT_TRUE(fs::exists(folder / "out/model.safetensors"));
 }
 
