@@ -16,8 +16,6 @@
 namespace unroll {
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
 /// A character of more than one byte that should not be shown: C1 controls, and what turns the direction of
 /// writing or ends a line.
 bool is_hidden(std::string_view character) {
