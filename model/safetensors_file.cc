@@ -194,7 +194,7 @@ nlohmann::json parse_header(std::string_view header) {
     if (!json.is_object() || header.front() != '{') throw std::runtime_error("not a JSON object");
     return json;
   } catch (const std::runtime_error& error) {
-    throw std::runtime_error(std::string("the header is ") + error.what() + kDamaged);
+    throw std::runtime_error(std::string("the header: ") + error.what() + kDamaged);
   }
 }
 

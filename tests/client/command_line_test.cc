@@ -8,6 +8,7 @@
 
 #include "client/cli/command_tree.h"
 #include "client/cli/commands.h"
+#include "client/reading/reader.h"
 #include "tests/client/fixture.h"
 
 namespace unroll {
@@ -26,7 +27,7 @@ using testing::StartsWith;
 /// The whole tree.
 struct Tree {
   Tree() { add_all_commands(line); }
-  CommandLine line{nullptr};
+  CommandLine line{make_embedded_reader};
 };
 
 /// Runs a command line in this process.

@@ -151,7 +151,7 @@ TEST_F(Errors, DaemonsConfiguration) {
   write_file(path("config.json"), R"({"model":{"threads":"two"}})");
   expect_failure(daemon({"--config", path("config.json")}), "model.threads", "");
   write_file(path("config.json"), "{");
-  expect_failure(daemon({"--config", path("config.json")}), path("config.json"), "not JSON");
+  expect_failure(daemon({"--config", path("config.json")}), path("config.json"), "not valid JSON");
   expect_failure(daemon({"--config", path("no-config")}), path("no-config"), "check its path");
   expect_failure(daemon({"--dtype", "fp64"}), "model.dtype", "fp32");
   EXPECT_EQ(daemon({"--frobnicate"}).exit_code, 2);

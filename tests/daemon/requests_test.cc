@@ -58,12 +58,13 @@ TEST(Requests, HaveIdsOfAllKinds) {
   }
 }
 
-TEST(Requests, OfDuplicateKeysTheLastCounts) {
-  const Request request = good(
-      R"({"jsonrpc":"1.0","id":1,"method":"a","jsonrpc":"2.0","id":2,"method":"b","params":{"x":1,"x":2}})");
-  EXPECT_EQ(request.id, 2);
-  EXPECT_EQ(request.method, "b");
-  EXPECT_EQ(request.params, json({{"x", 2}}));
+TEST(Requests, WithDuplicateKeysAreRefused) {
+  for (const char* line : {R"({"jsonrpc":"2.0","id":1,"method":"a","id":2})",
+                           R"({"jsonrpc":"2.0","id":1,"method":"a","params":{"x":1,"x":2}})"}) {
+    const BadRequest refused = bad(line);
+    EXPECT_EQ(refused.error.code, ErrorCode::kParse) << line;
+    EXPECT_THAT(refused.error.what(), HasSubstr("duplicate key")) << line;
+  }
 }
 
 TEST(Requests, ThatAreNoneSayWhy) {
