@@ -16,7 +16,7 @@ struct JsonLimits {
   int depth = 4;  ///< Of objects and arrays within each other.
   std::size_t values_in_array = std::numeric_limits<std::size_t>::max();
   std::size_t values = std::numeric_limits<std::size_t>::max();  ///< In all, objects and arrays among them.
-  bool comments = false;  ///< Skips comments as in C and C++.
+  bool comments = false;                                         ///< Skips comments as in C and C++.
 };
 
 /// what() says what is wrong and at which byte, without the name of the source and without quoting values.
