@@ -258,7 +258,7 @@ class ErrorsTest(DaemonTest):
         client.close()
 
     def test_nobody_listens(self) -> None:
-        with self.assertRaisesRegex(NotConnectedError, "no daemon's socket at /nowhere"):
+        with self.assertRaisesRegex(NotConnectedError, "no daemon socket at /nowhere"):
             Client("/nowhere/s")
         with self.assertRaisesRegex(ConnectionError, "107"):
             Client("/" + "s" * 120)

@@ -79,9 +79,9 @@ def _connect(path: str, timeout: float | None) -> socket.socket:
 
 def _why(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no daemon's socket at {path}"
+        return f"there is no daemon socket at {path}"
     if isinstance(error, ConnectionRefusedError):
-        return f"nobody listens on {path} any more"
+        return f"no daemon listens on {path}"
     if isinstance(error, PermissionError):
-        return f"you may not connect to {path}: its owner or group may"
+        return f"you may not connect to {path}; only its owner or group may"
     return f"cannot connect to {path}: {error}"
