@@ -1,0 +1,86 @@
+// The GGUF format (ggml's docs/gguf.md), versions 2 and 3, little-endian: a header, key-value metadata,
+// descriptions of tensors, then their data. Read by memory map: every count, length, offset and alignment is
+// checked against the file first. What the keys mean and how quantised types are decoded is not known here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace unroll {
+
+class MappedFile;
+
+/// A tensor's type: `block_values` numbers of a row take `block_bytes` bytes.
+struct GgufType {
+  std::uint32_t id;       ///< ggml_type
+  std::string_view name;  ///< ggml's own: "F32", "Q4_K"
+  std::uint32_t block_values, block_bytes;
+};
+
+/// Views into the file's map: valid as long as the GgufFile.
+struct GgufTensor {
+  std::string_view name;
+  const GgufType* type = nullptr;
+  /// Rows first, as everywhere else: [rows, columns]. (The file stores columns first.)
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> data;
+};
+
+/// Immutable, so any thread may read. Everything throws std::runtime_error that names the file, what is wrong,
+/// and what to do.
+class GgufFile {
+ public:
+  /// Refuses damaged, cut and overlapping contents.
+  explicit GgufFile(const std::filesystem::path& file);
+  GgufFile(GgufFile&&) noexcept;
+  GgufFile& operator=(GgufFile&&) noexcept;
+  ~GgufFile();
+
+  const std::filesystem::path& path() const { return path_; }
+
+  // Metadata. An absent key gives nothing; a value of another kind than asked for is an error.
+  bool has(std::string_view key) const { return values_.contains(key); }
+  std::optional<std::int64_t> integer(std::string_view key) const;  ///< Of any integer type.
+  std::optional<double> number(std::string_view key) const;         ///< Of any integer or float type.
+  std::optional<bool> boolean(std::string_view key) const;
+  /// Strings are views into the map. GGUF promises UTF-8, but nothing checks that here.
+  std::optional<std::string_view> string(std::string_view key) const;
+  std::optional<std::vector<std::string_view>> strings(std::string_view key) const;
+  std::optional<std::vector<std::int64_t>> integers(std::string_view key) const;
+  std::optional<std::vector<float>> numbers(std::string_view key) const;
+
+  std::span<const GgufTensor> tensors() const { return tensors_; }  ///< In the order of the file.
+  /// Null if there is none of that name.
+  const GgufTensor* find_tensor(std::string_view name) const;
+
+  /// An error about this file: "FILE: PROBLEM".
+  [[noreturn]] void fail(const std::string& problem) const;
+
+ private:
+  struct Value {
+    std::uint32_t type;           // of the value; of the elements if it is an array
+    bool array;
+    std::uint64_t count;          // of elements; 1 for what is no array
+    std::span<const char> bytes;  // of all elements
+  };
+  class Parser;
+
+  const Value* find(std::string_view key, bool array) const;
+  [[noreturn]] void wrong_kind(std::string_view key, const char* wanted) const;
+
+  std::filesystem::path path_;
+  std::unique_ptr<MappedFile> map_;
+  std::map<std::string_view, Value> values_;
+  std::vector<GgufTensor> tensors_;
+  std::map<std::string_view, std::size_t> places_;  // in tensors_
+};
+
+}  // namespace unroll

@@ -1,0 +1,67 @@
+// What a pretrained transformer of the Llama family is: read from a Hugging Face config.json or from a GGUF
+// file's metadata. Both forms of one model give the same PretrainedConfig.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace unroll {
+
+class GgufFile;
+
+struct PretrainedConfig {
+  std::string model_type;  ///< llama, mistral, qwen2 or qwen3.
+  std::int64_t vocabulary = 0, hidden_size = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  std::int64_t intermediate_size = 0;
+  float rms_eps = 1e-6F;
+  /// [head_dim / 2] radians per position: pair i is dimensions i and i + head_dim / 2 of a head. Scaling
+  /// (linear, llama3) is in it.
+  std::vector<float> inverse_frequencies;
+  bool qkv_bias = false;     ///< q_proj, k_proj and v_proj have biases.
+  bool output_bias = false;  ///< o_proj has one.
+  bool mlp_bias = false;     ///< gate_proj, up_proj and down_proj have.
+  bool qk_norm = false;      ///< RMSNorm of each head's query and key, before rotation.
+  bool tied = false;         ///< The output matrix is the embedding.
+  std::int64_t max_positions = 0;  ///< That it was trained for.
+  /// Positions that a query was trained to see, itself among them; absent: all. A stream whose blocks would see
+  /// more is refused, so the network needs no mask for it.
+  std::optional<std::int64_t> sliding_window;
+  std::optional<std::int32_t> bos, eos;
+
+  // How it is read as a stream: "unroll" in config.json, or --set KEY=VALUE.
+  std::int64_t block_width = 512;
+  std::int64_t memory_blocks = 1;
+  std::int64_t attention_sinks = 4;
+  std::int64_t document_cache_tokens = 0;  ///< That the document's cache reaches back; 0: no cache.
+
+  std::int64_t inner_dim() const { return heads * head_dim; }
+  std::int64_t kv_dim() const { return kv_heads * head_dim; }
+  /// Positions whose keys and values a document keeps.
+  std::int64_t memory_positions() const { return attention_sinks + memory_blocks * block_width; }
+
+  bool operator==(const PretrainedConfig&) const = default;
+};
+
+/// --set KEY=VALUE, by key: ModelOptions::settings.
+using ModelSettings = std::map<std::string, std::int64_t>;
+
+/// All check every number and throw std::runtime_error that names the key, its value and what is allowed; of
+/// another family, with the list of those that are supported.
+PretrainedConfig parse_pretrained_config(const nlohmann::json& json);
+/// As parse_pretrained_config, of a config.json, with the file's name in the error.
+PretrainedConfig load_pretrained_config(const std::filesystem::path& file);
+PretrainedConfig load_pretrained_config(const GgufFile& file);
+
+/// Sets block_width, memory_blocks, attention_sinks, document_cache_tokens.
+void apply_settings(PretrainedConfig& config, const ModelSettings& settings);
+
+/// Hugging Face's name and the shape of every tensor that the model is made of.
+std::map<std::string, std::vector<std::int64_t>> expected_tensors(const PretrainedConfig& config);
+
+}  // namespace unroll
