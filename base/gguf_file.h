@@ -34,8 +34,8 @@ struct GgufTensor {
   std::span<const std::byte> data;
 };
 
-/// Immutable, so any thread may read. Everything throws std::runtime_error that names the file, what is wrong,
-/// and what to do.
+/// Immutable, so any thread may read. Everything throws std::runtime_error that names the file, what is
+/// wrong, and what to do.
 class GgufFile {
  public:
   /// Refuses damaged, cut and overlapping contents.
@@ -66,7 +66,7 @@ class GgufFile {
 
  private:
   struct Value {
-    std::uint32_t type;           // of the value; of the elements if it is an array
+    std::uint32_t type;  // of the value; of the elements if it is an array
     bool array;
     std::uint64_t count;          // of elements; 1 for what is no array
     std::span<const char> bytes;  // of all elements

@@ -3,21 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <stdexcept>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/mapped_file.h"
 #include "base/strict_json.h"
 
 namespace unroll {
@@ -41,46 +36,6 @@ struct Dtype {
 constexpr std::array kDtypes{
     Dtype{"I64", 8}, Dtype{"F64", 8}, Dtype{"F32", 4}, Dtype{"I32", 4}, Dtype{"BF16", 2},
     Dtype{"F16", 2}, Dtype{"I16", 2}, Dtype{"I8", 1},  Dtype{"U8", 1},  Dtype{"BOOL", 1},
-};
-
-/// A whole file mapped copy-on-write: a write to a borrowed tensor never reaches the file.
-class Map {
- public:
-  explicit Map(const std::filesystem::path& file) {
-    const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) fail(errno);
-    struct stat status {};
-    if (::fstat(descriptor, &status) != 0) close_and_fail(descriptor, errno);
-    if (S_ISDIR(status.st_mode)) close_and_fail(descriptor, EISDIR);
-    if (!S_ISREG(status.st_mode)) close_and_fail(descriptor, ENODEV);
-    size_ = static_cast<std::uint64_t>(status.st_size);
-    if (size_ > 0) {
-      void* data = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
-      if (data == MAP_FAILED) close_and_fail(descriptor, errno);
-      data_ = static_cast<char*>(data);
-    }
-    ::close(descriptor);
-  }
-  Map(const Map&) = delete;
-  Map& operator=(const Map&) = delete;
-  ~Map() {
-    if (data_) ::munmap(data_, size_);
-  }
-
-  char* data() const { return data_; }
-  std::uint64_t size() const { return size_; }
-
- private:
-  [[noreturn]] static void fail(int error) {
-    throw std::runtime_error("cannot be read: " + std::generic_category().message(error));
-  }
-  [[noreturn]] static void close_and_fail(int descriptor, int error) {
-    ::close(descriptor);
-    fail(error);
-  }
-
-  char* data_ = nullptr;
-  std::uint64_t size_ = 0;
 };
 
 /// One entry of the header, checked by itself; offsets count from the start of the data.
@@ -174,7 +129,7 @@ void check_coverage(std::vector<Entry>& entries, std::uint64_t data_size) {
                              kDamaged);
 }
 
-std::string_view find_header(const Map& map) {
+std::string_view find_header(const MappedFile& map) {
   if (map.size() < kLengthBytes)
     throw std::runtime_error("has " + std::to_string(map.size()) + " bytes, too few for a header" + kDamaged);
   std::uint64_t length = 0;
@@ -218,7 +173,7 @@ void check_bools(const Entry& entry, const char* data) {
   }
 }
 
-SafetensorsFile read(const std::shared_ptr<Map>& map) {
+SafetensorsFile read(const std::shared_ptr<MappedFile>& map) {
   const auto header = find_header(*map);
   const auto json = parse_header(header);
   SafetensorsFile file;
@@ -278,8 +233,9 @@ const StoredTensor* SafetensorsFile::find(std::string_view name) const {
 }
 
 SafetensorsFile map_safetensors(const std::filesystem::path& file) {
+  const auto map = std::make_shared<MappedFile>(file);
   try {
-    return read(std::make_shared<Map>(file));
+    return read(map);
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(file.string() + ": " + error.what());
   }

@@ -2,8 +2,9 @@
 //  - a Hugging Face folder: config.json with model.safetensors, or with the shards that
 //    model.safetensors.index.json names; F32, F16, BF16;
 //  - one GGUF file: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K.
-// Both are memory-mapped. A GGUF file's rows of q and k, which are stored in the order of interleaved rotation,
-// come in Hugging Face's order, so that both forms of the same weights give the same tensors, bit for bit.
+// Both are memory-mapped. A GGUF file's rows of q and k, which are stored in the order of interleaved
+// rotation, come in Hugging Face's order, so that both forms of the same weights give the same tensors, bit
+// for bit.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@
 
 namespace unroll {
 
-/// Not for sharing between threads. Everything throws std::runtime_error that names the file, the tensor, what is
-/// wrong, and what to do.
+/// Not for sharing between threads. Everything throws std::runtime_error that names the file, the tensor,
+/// what is wrong, and what to do.
 class PretrainedCheckpoint {
  public:
   virtual ~PretrainedCheckpoint() = default;

@@ -23,14 +23,14 @@ struct PretrainedConfig {
   /// [head_dim / 2] radians per position: pair i is dimensions i and i + head_dim / 2 of a head. Scaling
   /// (linear, llama3) is in it.
   std::vector<float> inverse_frequencies;
-  bool qkv_bias = false;     ///< q_proj, k_proj and v_proj have biases.
-  bool output_bias = false;  ///< o_proj has one.
-  bool mlp_bias = false;     ///< gate_proj, up_proj and down_proj have.
-  bool qk_norm = false;      ///< RMSNorm of each head's query and key, before rotation.
-  bool tied = false;         ///< The output matrix is the embedding.
+  bool qkv_bias = false;           ///< q_proj, k_proj and v_proj have biases.
+  bool output_bias = false;        ///< o_proj has one.
+  bool mlp_bias = false;           ///< gate_proj, up_proj and down_proj have.
+  bool qk_norm = false;            ///< RMSNorm of each head's query and key, before rotation.
+  bool tied = false;               ///< The output matrix is the embedding.
   std::int64_t max_positions = 0;  ///< That it was trained for.
-  /// Positions that a query was trained to see, itself among them; absent: all. A stream whose blocks would see
-  /// more is refused, so the network needs no mask for it.
+  /// Positions that a query was trained to see, itself among them; absent: all. A stream whose blocks would
+  /// see more is refused, so the network needs no mask for it.
   std::optional<std::int64_t> sliding_window;
   std::optional<std::int32_t> bos, eos;
 
