@@ -378,4 +378,24 @@ const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
   return found == places_.end() ? nullptr : &tensors_[found->second];
 }
 
+std::optional<std::filesystem::path> find_gguf(const std::filesystem::path& model) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  if (fs::is_regular_file(model, failed)) return model;
+  if (!fs::is_directory(model, failed)) return std::nullopt;
+  for (const auto* name : {"model.safetensors", "model.safetensors.index.json"}) {
+    if (fs::exists(model / name, failed)) return std::nullopt;
+  }
+  std::optional<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(model, failed)) {
+    if (entry.path().extension() != ".gguf") continue;
+    if (found)
+      throw std::runtime_error(model.string() +
+                               ": holds several GGUF files; name the one to read, for example " +
+                               std::min(*found, entry.path()).string());
+    found = entry.path();
+  }
+  return found;
+}
+
 }  // namespace unroll

@@ -83,4 +83,9 @@ class GgufFile {
   std::map<std::string_view, std::size_t> places_;  // in tensors_
 };
 
+/// The GGUF file that a model's path stands for: the path itself if it is a file; in a folder without
+/// safetensors, the only one that is named *.gguf. Nothing if there is none; std::runtime_error if there are
+/// several.
+std::optional<std::filesystem::path> find_gguf(const std::filesystem::path& model);
+
 }  // namespace unroll

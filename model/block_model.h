@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "model/settings.h"
+
 namespace unroll {
 
 /// What the blocks before left behind: recurrent states, memories, and the last token. Immutable, so that a
@@ -81,6 +83,7 @@ struct ModelOptions {
   /// On a GPU: this program's kernels (model/gpu/), and recording blocks as graphs. Off to find out what goes
   /// wrong, and for benchmarks.
   bool gpu_kernels = true, gpu_graphs = true;
+  ModelSettings settings = {};
   /// Keeps what `auto` measured, so that later processes choose the same; empty: this process alone does.
   std::filesystem::path speeds_file = {};
 };

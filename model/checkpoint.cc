@@ -1,7 +1,6 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -11,11 +10,12 @@
 
 #include "base/atomic_file.h"
 #include "base/strict_json.h"
+#include "model/finite.h"
+#include "model/problems.h"
 
 namespace unroll {
 namespace {
 
-constexpr std::size_t kNamesInError = 5;
 constexpr double kInt8Max = 127;
 constexpr const char* kScaleSuffix = ".scale";
 
@@ -113,30 +113,6 @@ void add_layer(Shapes& shapes, std::int64_t layer, const ModelConfig& config) {
   }
 }
 
-std::string shape_text(at::IntArrayRef shape) {
-  return nlohmann::json(shape.vec()).dump();
-}
-
-/// Collects problems of one kind and tells the first few.
-class Problems {
- public:
-  explicit Problems(std::string title) : title_(std::move(title)) {}
-  void add(const std::string& problem) {
-    if (++count_ > kNamesInError) return;
-    text_ += (text_.empty() ? "" : ", ") + problem;
-  }
-  std::string text() const {
-    if (count_ == 0) return "";
-    auto text = title_ + ": " + text_;
-    if (count_ > kNamesInError) text += " and " + std::to_string(count_ - kNamesInError) + " more";
-    return text + "; ";
-  }
-
- private:
-  std::string title_, text_;
-  std::size_t count_ = 0;
-};
-
 void check_names_and_shapes(const TensorMap& stored, const Shapes& expected) {
   Problems missing("missing"), unknown("unknown"), wrong("of another shape than config.json gives");
   for (const auto& [name, shape] : expected) {
@@ -144,7 +120,7 @@ void check_names_and_shapes(const TensorMap& stored, const Shapes& expected) {
     if (found == stored.end()) {
       missing.add(name);
     } else if (found->second.sizes() != at::IntArrayRef(shape)) {
-      wrong.add(name + " " + shape_text(found->second.sizes()) + " instead of " + shape_text(shape));
+      wrong.add(name + " " + shape_text(found->second.sizes().vec()) + " instead of " + shape_text(shape));
     } else if (found->second.scalar_type() == at::kChar && !stored.contains(name + kScaleSuffix)) {
       missing.add(name + kScaleSuffix);
     }
@@ -168,13 +144,6 @@ at::Tensor dequantize(const std::string& name, const at::Tensor& stored, const a
     throw std::runtime_error("tensor " + name + kScaleSuffix + " is not F32 [" +
                              std::to_string(stored.size(0)) + "], one scale for each row of " + name);
   return stored.to(at::kFloat).mul_(scale.unsqueeze(1));
-}
-
-/// Without tensors in between: a NaN is the least and the largest of those it is among.
-bool all_finite(const at::Tensor& tensor) {
-  if (tensor.numel() == 0) return true;
-  const auto [least, most] = at::aminmax(tensor);
-  return std::isfinite(least.item<float>()) && std::isfinite(most.item<float>());
 }
 
 at::Tensor to_fp32(const std::string& name, const TensorMap& stored) {

@@ -2,23 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <set>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "base/strict_json.h"
+#include "model/config_keys.h"
 
 namespace unroll {
 namespace {
-
-constexpr std::size_t kLongestArray = 4096;
-
-constexpr std::string_view kModelType = "block_recurrent_transformer";
-constexpr std::uintmax_t kMaxConfigBytes = 1 << 20;
 
 // Far above any model that fits a machine, far below where a product of two of them overflows.
 constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
@@ -26,17 +20,11 @@ constexpr std::int64_t kMaxDim = 1 << 16;
 constexpr std::int64_t kMaxDepth = 1024;
 constexpr std::int64_t kMaxDimHead = 1024;
 constexpr std::int64_t kMaxHeads = 1024;
-constexpr std::int64_t kMaxBlockWidth = 1 << 14;
 constexpr std::int64_t kMaxSequence = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxStateVectors = 1 << 16;
 constexpr std::int64_t kMaxCompression = 1 << 14;
-constexpr std::int64_t kMaxCacheTokens = 1 << 24;
-constexpr std::int64_t kMaxMemoryBlocks = 1 << 10;
 constexpr std::int64_t kMaxGenerations = 16;
 constexpr double kMaxFeedForward = 64;
-
-template <typename Value>
-using Choices = std::vector<std::pair<const char*, Value>>;
 
 const Choices<StateGateKind> kStateGates{{"fixed", StateGateKind::kFixed},
                                          {"lstm", StateGateKind::kLstm},
@@ -53,137 +41,31 @@ const char* name_of(const Choices<Value>& choices, const Value& value) {
   return std::ranges::find(choices, value, &std::pair<const char*, Value>::second)->first;
 }
 
-[[noreturn]] void fail(std::string_view key, const std::string& problem) {
-  throw std::runtime_error("\"" + std::string(key) + "\": " + problem);
-}
-
-/// Takes keys out of a JSON object one by one; what is left at the end is unknown.
-class Keys {
- public:
-  explicit Keys(const nlohmann::json& json) : json_(json) {
-    if (!json.is_object()) throw std::runtime_error("the configuration is not a JSON object");
-  }
-
-  /// Null where the key is absent.
-  const nlohmann::json* find(const char* key) {
-    known_.insert(key);
-    const auto found = json_.find(key);
-    return found == json_.end() ? nullptr : &*found;
-  }
-
-  void take(const char* key, std::int64_t& value, std::int64_t least, std::int64_t most) {
-    if (const auto* json = find(key)) value = integer(key, *json, least, most);
-  }
-
-  void require(const char* key, std::int64_t& value, std::int64_t least, std::int64_t most) {
-    if (!find(key)) fail(key, "is missing; the configuration needs it");
-    take(key, value, least, most);
-  }
-
-  void take(const char* key, bool& value) {
-    const auto* json = find(key);
-    if (!json) return;
-    if (!json->is_boolean()) fail(key, shown(*json) + " is not true or false");
-    value = json->get<bool>();
-  }
-
-  template <typename Value>
-  void take(const char* key, Value& value, const Choices<Value>& choices) {
-    const auto* json = find(key);
-    if (!json) return;
-    std::string names;
-    for (const auto& [name, choice] : choices) {
-      if (*json == name) {
-        value = choice;
-        return;
-      }
-      names += (names.empty() ? "\"" : ", \"") + std::string(name) + "\"";
-    }
-    fail(key, shown(*json) + " is none of " + names);
-  }
-
-  /// False where the key is absent or null, which is how the reference asks for its default.
-  bool take_layers(const char* key, std::vector<std::int64_t>& value, std::int64_t depth) {
-    const auto* json = find(key);
-    if (!json || json->is_null()) return false;
-    if (!json->is_array()) fail(key, shown(*json) + " is not a list of layers, such as [2]");
-    value.clear();
-    for (const auto& layer : *json) value.push_back(integer(key, layer, 1, depth));
-    return true;
-  }
-
-  static std::int64_t integer(const char* key, const nlohmann::json& json, std::int64_t least,
-                              std::int64_t most) {
-    if (!json.is_number_integer()) fail(key, shown(json) + " is not a whole number");
-    const bool too_big =
-        json.is_number_unsigned() &&
-        json.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    if (too_big || json.get<std::int64_t>() < least || json.get<std::int64_t>() > most) {
-      fail(key, shown(json) + " is not between " + std::to_string(least) + " and " + std::to_string(most));
-    }
-    return json.get<std::int64_t>();
-  }
-
-  void reject_unknown() const {
-    std::string problem;
-    for (const auto& [key, value] : json_.items()) {
-      if (known_.contains(key)) continue;
-      problem += (problem.empty() ? "unknown key " : ", ") + shown(key) + " (the nearest known one is \"" +
-                 nearest(key) + "\")";
-    }
-    if (!problem.empty()) throw std::runtime_error(problem + "; remove or rename it");
-  }
-
- private:
-  std::string nearest(std::string_view key) const {
-    return *std::ranges::min_element(known_, {}, [&](const auto& known) { return distance(key, known); });
-  }
-
-  /// Levenshtein's distance, of a key's first bytes at most.
-  static std::size_t distance(std::string_view a, std::string_view b) {
-    a = a.substr(0, 64);
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      auto diagonal = row[0];
-      row[0] = i + 1;
-      for (std::size_t j = 0; j < b.size(); ++j) {
-        const auto replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-      }
-    }
-    return row.back();
-  }
-
-  const nlohmann::json& json_;
-  std::set<std::string, std::less<>> known_;
-};
-
-void check_model_type(Keys& keys) {
+void check_model_type(ConfigKeys& keys) {
   const auto* type = keys.find("model_type");
-  if (!type) fail("model_type", "is missing; it must be \"" + std::string(kModelType) + "\"");
+  if (!type) fail_key("model_type", "is missing; it must be \"" + std::string(kModelType) + "\"");
   if (*type != kModelType)
-    fail("model_type", shown(*type) + " is not a model that this program runs; it must be \"" +
-                           std::string(kModelType) + "\"");
+    fail_key("model_type", shown(*type) + " is not a model that this program runs; it must be \"" +
+                               std::string(kModelType) + "\"");
 }
 
-void take_ff_mult(Keys& keys, ModelConfig& config) {
+void take_ff_mult(ConfigKeys& keys, ModelConfig& config) {
   if (const auto* json = keys.find("ff_mult")) {
-    if (!json->is_number()) fail("ff_mult", shown(*json) + " is not a number");
+    if (!json->is_number()) fail_key("ff_mult", shown(*json) + " is not a number");
     config.ff_mult = json->get<double>();
     if (!(config.ff_mult > 0 && config.ff_mult <= kMaxFeedForward))
-      fail("ff_mult", shown(*json) + " is not above 0 and at most 64");
+      fail_key("ff_mult", shown(*json) + " is not above 0 and at most 64");
   }
   if (config.ff_inner_dim() < 1)
-    fail("ff_mult", "leaves the feed-forward layers no width: dim * ff_mult * 2 / 3 is below 1");
+    fail_key("ff_mult", "leaves the feed-forward layers no width: dim * ff_mult * 2 / 3 is below 1");
 }
 
-void take_layer_lists(Keys& keys, ModelConfig& config) {
+void take_layer_lists(ConfigKeys& keys, ModelConfig& config) {
   if (!keys.take_layers("recurrent_layers", config.recurrent_layers, config.depth)) {
     config.recurrent_layers = {config.depth / 2};
     if (config.depth < 2)
-      fail("recurrent_layers", "the default, depth / 2, is no layer of a model of depth 1; say [1] or []");
+      fail_key("recurrent_layers",
+               "the default, depth / 2, is no layer of a model of depth 1; say [1] or []");
   }
   if (!keys.take_layers("read_recurrent_layers", config.read_recurrent_layers, config.depth))
     config.read_recurrent_layers = config.recurrent_layers;
@@ -191,30 +73,31 @@ void take_layer_lists(Keys& keys, ModelConfig& config) {
   const auto& write = config.recurrent_layers;
   const auto& read = config.read_recurrent_layers;
   if (std::set(write.begin(), write.end()).size() != write.size())
-    fail("recurrent_layers", "names a layer twice");
+    fail_key("recurrent_layers", "names a layer twice");
   if (read.size() != write.size())
-    fail("read_recurrent_layers", "has " + std::to_string(read.size()) + " layers, recurrent_layers has " +
-                                      std::to_string(write.size()) + "; they pair up one to one");
+    fail_key("read_recurrent_layers", "has " + std::to_string(read.size()) +
+                                          " layers, recurrent_layers has " + std::to_string(write.size()) +
+                                          "; they pair up one to one");
   for (std::size_t i = 0; i < write.size(); ++i) {
     if (read[i] > write[i])
-      fail("read_recurrent_layers", "layer " + std::to_string(read[i]) + " reads the states that layer " +
-                                        std::to_string(write[i]) +
-                                        " writes; it must be that layer or one before it");
+      fail_key("read_recurrent_layers", "layer " + std::to_string(read[i]) + " reads the states that layer " +
+                                            std::to_string(write[i]) +
+                                            " writes; it must be that layer or one before it");
   }
 }
 
-void take_states(Keys& keys, ModelConfig& config) {
+void take_states(ConfigKeys& keys, ModelConfig& config) {
   keys.take("state_gate", config.state_gate, kStateGates);
   keys.take("state_cell", config.state_cell, kStateCells);
   if (config.state_gate != StateGateKind::kMemformer) return;
   if (config.state_cell != StateCell::kSkip)
-    fail("state_cell", "has no part in Memformer's update; leave it out, or choose another state_gate");
+    fail_key("state_cell", "has no part in Memformer's update; leave it out, or choose another state_gate");
   if (config.dim % config.heads != 0)
-    fail("state_gate",
-         "\"memformer\" shares a slot's channels out to the heads: dim must be a multiple of heads");
+    fail_key("state_gate",
+             "\"memformer\" shares a slot's channels out to the heads: dim must be a multiple of heads");
 }
 
-void take_memories(Keys& keys, ModelConfig& config) {
+void take_memories(ConfigKeys& keys, ModelConfig& config) {
   keys.take("use_memories", config.use_memories);
   keys.take("use_compressed_mem", config.use_compressed_mem);
   keys.take("compressed_mem_factor", config.compressed_mem_factor, 1, kMaxCompression);
@@ -223,18 +106,18 @@ void take_memories(Keys& keys, ModelConfig& config) {
   keys.take("enhanced_recurrence", config.enhanced_recurrence);
   keys.take("memory_blocks", config.memory_blocks, 1, kMaxMemoryBlocks);
   if (config.use_compressed_mem && config.block_width < 2)
-    fail("use_compressed_mem",
-         "needs a block_width of 2 or more; half of it is the compressed memory's length");
+    fail_key("use_compressed_mem",
+             "needs a block_width of 2 or more; half of it is the compressed memory's length");
   if (config.use_memories) return;
   const std::pair<const char*, bool> need_memories[]{{"use_compressed_mem", config.use_compressed_mem},
                                                      {"enhanced_recurrence", config.enhanced_recurrence},
                                                      {"memory_blocks", config.memory_blocks > 1}};
   for (const auto& [key, wanted] : need_memories) {
-    if (wanted) fail(key, "has no memories to work on where use_memories is false; change one of them");
+    if (wanted) fail_key(key, "has no memories to work on where use_memories is false; change one of them");
   }
 }
 
-void take_routed_memory(Keys& keys, ModelConfig& config) {
+void take_routed_memory(ConfigKeys& keys, ModelConfig& config) {
   keys.take("routed_memory_layer", config.routed_memory_layer, 0, config.depth);
   keys.take("routed_memory_tokens", config.routed_memory_tokens, 1, kMaxCacheTokens);
   keys.take("routed_memory_segment", config.routed_memory_segment, 1, kMaxBlockWidth);
@@ -242,8 +125,9 @@ void take_routed_memory(Keys& keys, ModelConfig& config) {
   keys.take("routed_memory_dim", config.routed_memory_dim, 1, kMaxDimHead);
   keys.take("routed_memory_dtype", config.routed_memory_dtype, kRoutedDtypes);
   if (config.routed_memory_layer > 0 && config.block_width % config.routed_memory_segment != 0)
-    fail("routed_memory_segment", std::to_string(config.routed_memory_segment) +
-                                      " does not divide block_width, " + std::to_string(config.block_width));
+    fail_key("routed_memory_segment", std::to_string(config.routed_memory_segment) +
+                                          " does not divide block_width, " +
+                                          std::to_string(config.block_width));
 }
 
 }  // namespace
@@ -261,7 +145,7 @@ std::vector<std::int64_t> ModelConfig::states_read_at(std::int64_t layer) const 
 }
 
 ModelConfig parse_model_config(const nlohmann::json& json) {
-  Keys keys(json);
+  ConfigKeys keys(json);
   ModelConfig config;
   check_model_type(keys);
   keys.require("num_tokens", config.num_tokens, 1, kMaxTokens);
@@ -269,15 +153,15 @@ ModelConfig parse_model_config(const nlohmann::json& json) {
   keys.require("depth", config.depth, 1, kMaxDepth);
   keys.take("dim_head", config.dim_head, 2, kMaxDimHead);
   if (config.dim_head % 2 != 0)
-    fail("dim_head", std::to_string(config.dim_head) + " is odd; rotary embedding needs an even one");
+    fail_key("dim_head", std::to_string(config.dim_head) + " is odd; rotary embedding needs an even one");
   keys.take("heads", config.heads, 1, kMaxHeads);
   keys.take("all_layers_qk_rmsnorm", config.all_layers_qk_rmsnorm);
   take_ff_mult(keys, config);
   keys.take("block_width", config.block_width, 1, kMaxBlockWidth);
   keys.take("max_seq_len", config.max_seq_len, 1, kMaxSequence);
   if (config.max_seq_len % config.block_width != 0)
-    fail("max_seq_len", std::to_string(config.max_seq_len) + " is not a multiple of block_width, " +
-                            std::to_string(config.block_width));
+    fail_key("max_seq_len", std::to_string(config.max_seq_len) + " is not a multiple of block_width, " +
+                                std::to_string(config.block_width));
   take_layer_lists(keys, config);
   config.num_state_vectors = config.block_width;
   if (const auto* count = keys.find("num_state_vectors"); count && !count->is_null())
@@ -356,18 +240,17 @@ nlohmann::json to_json(const ModelConfig& config) {
 
 ModelConfig load_model_config(const std::filesystem::path& file) {
   try {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(file, error);
-    if (error) throw std::runtime_error("cannot be read: " + error.message());
-    if (size > kMaxConfigBytes)
-      throw std::runtime_error("is larger than 1 MiB; this is no model configuration");
-    std::ifstream in(file, std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    if (!in) throw std::runtime_error("cannot be read");
-    return parse_model_config(parse_strict_json(text.view(), {.values_in_array = kLongestArray}));
+    return parse_model_config(read_config_json(file));
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(file.string() + ": " + error.what());
+  }
+}
+
+void apply_settings(ModelConfig& config, const ModelSettings& settings) {
+  for (const auto& [key, value] : settings) {
+    if (key != "document_cache_tokens")
+      fail_key(key, "is no setting of this kind of model; it has document_cache_tokens");
+    config.document_cache_tokens = ConfigKeys::integer(key, value, 0, kMaxCacheTokens);
   }
 }
 

@@ -5,11 +5,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "model/settings.h"
+
 namespace unroll {
+
+/// This kind of checkpoint, under "model_type".
+inline constexpr std::string_view kModelType = "block_recurrent_transformer";
 
 /// Of the recurrent cell: Hutchins et al. 2022, section 3.2, and Memformer's update (state_container.h).
 enum class StateGateKind { kFixed, kLstm, kMemformer };
@@ -85,5 +91,7 @@ ModelConfig parse_model_config(const nlohmann::json& json);
 nlohmann::json to_json(const ModelConfig& config);
 /// As parse_model_config, with the file's name in the error.
 ModelConfig load_model_config(const std::filesystem::path& file);
+/// Sets document_cache_tokens. Throws std::runtime_error that names the key.
+void apply_settings(ModelConfig& config, const ModelSettings& settings);
 
 }  // namespace unroll

@@ -50,6 +50,7 @@ BlockRecurrentTransformer load_transformer(const std::filesystem::path& director
   const auto dtype = matrix_type(choose_dtype(options));
   if (options.threads > 0) at::set_num_threads(options.threads);
   auto config = load_model_config(directory / "config.json");
+  apply_settings(config, options.settings);
   auto parameters = load_parameters(directory, config);
   for (auto& [name, tensor] : parameters) {
     // Only the matrices that multiply activations change precision; norms, gates and embeddings stay as they

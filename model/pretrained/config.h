@@ -1,5 +1,6 @@
 // What a pretrained transformer of the Llama family is: read from a Hugging Face config.json or from a GGUF
-// file's metadata. Both forms of one model give the same PretrainedConfig.
+// file's metadata. Both forms of one model give the same PretrainedConfig, but that GGUF calls a Mistral a
+// llama and does not say its window.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "model/settings.h"
 
 namespace unroll {
 
@@ -48,18 +51,23 @@ struct PretrainedConfig {
   bool operator==(const PretrainedConfig&) const = default;
 };
 
-/// --set KEY=VALUE, by key: ModelOptions::settings.
-using ModelSettings = std::map<std::string, std::int64_t>;
-
 /// All check every number and throw std::runtime_error that names the key, its value and what is allowed; of
-/// another family, with the list of those that are supported.
+/// another family, with the list of those that are supported. apply_settings() must follow.
 PretrainedConfig parse_pretrained_config(const nlohmann::json& json);
 /// As parse_pretrained_config, of a config.json, with the file's name in the error.
 PretrainedConfig load_pretrained_config(const std::filesystem::path& file);
 PretrainedConfig load_pretrained_config(const GgufFile& file);
+nlohmann::json to_json(const PretrainedConfig& config);
 
-/// Sets block_width, memory_blocks, attention_sinks, document_cache_tokens.
+/// Sets block_width, memory_blocks, attention_sinks, document_cache_tokens, and checks what the model can be
+/// read with.
 void apply_settings(PretrainedConfig& config, const ModelSettings& settings);
+
+inline constexpr double kDefaultTheta = 10'000;  ///< Of rotary embedding, if nothing is said.
+
+/// Radians per position of head_dim / 2 pairs, as transformers computes them; scaled down by `factors`, one
+/// for each pair, if there are any.
+std::vector<float> inverse_frequencies(std::int64_t head_dim, float theta, const std::vector<float>& factors);
 
 /// Hugging Face's name and the shape of every tensor that the model is made of.
 std::map<std::string, std::vector<std::int64_t>> expected_tensors(const PretrainedConfig& config);
