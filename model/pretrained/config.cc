@@ -81,10 +81,9 @@ bool flag_or(ConfigKeys& keys, const char* key, bool otherwise) {
 std::optional<std::int32_t> token(ConfigKeys& keys, const char* key, std::int64_t vocabulary) {
   const auto* json = keys.find_value(key);
   if (json && json->is_array()) json = json->empty() ? nullptr : &json->front();
-  if (!json || !json->is_number_unsigned()) return std::nullopt;
-  const auto id = json->get<std::uint64_t>();
-  return id < static_cast<std::uint64_t>(vocabulary) ? std::optional(static_cast<std::int32_t>(id))
-                                                     : std::nullopt;
+  if (!json || !json->is_number_integer()) return std::nullopt;
+  const auto id = json->get<std::int64_t>();
+  return id >= 0 && id < vocabulary ? std::optional(static_cast<std::int32_t>(id)) : std::nullopt;
 }
 
 at::Tensor unscaled_frequencies(std::int64_t head_dim, float theta) {
