@@ -57,7 +57,8 @@ std::span<const ConfigKey> config_keys() {
                 "`$XDG_STATE_HOME/unroll`, otherwise in `~/.local/state/unroll`. `:memory:` keeps nothing."},
       ConfigKey{"journal.commit_blocks", &Config::commit_blocks, "blocks",
                 "A document is committed after this many of its blocks, or after the interval, whichever "
-                "comes first.",
+                "comes first. Its states are committed after this many blocks, large ones more rarely if "
+                "writing them would take more than 3 % of the time.",
                 1, 1'000'000},
       ConfigKey{"journal.commit_interval_ms", &Config::commit_interval_ms, "milliseconds",
                 "See `journal.commit_blocks`.", 1, kDay},

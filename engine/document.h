@@ -25,6 +25,7 @@ struct OpenDocument {
   TimePoint started, last_progress{};
   std::uint64_t tokens_before = 0;  ///< Of the run that this one goes on from.
   int blocks_since_commit = 0, blocks_since_point = 0;
+  double seconds_since_point = 0;  ///< Of the model, for these blocks: its share of each launch.
   std::optional<Opening> opening;  ///< Of one that the journal does not know yet.
   /// Called once: it is in the journal, or why it is not, and then it is closed.
   AcceptFunction accepted;

@@ -101,6 +101,7 @@ std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Document
   std::vector<BlockOutput> outputs;
   std::string failure;
   const auto began = std::chrono::steady_clock::now();
+  const auto start = options.now();
   double seconds = 0;
   try {
     const Stopwatch watch(seconds);
@@ -116,7 +117,11 @@ std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Document
       stats_.queue_wait.add(std::chrono::duration<double>(began - document->queued_since).count());
     }
   }
-  if (!outputs.empty()) return outputs;
+  if (!outputs.empty()) {
+    const double share = seconds_since(start) / static_cast<double>(batch.size());
+    for (auto* document : batch) document->seconds_since_point += share;
+    return outputs;
+  }
   for (auto* document : batch) {  // which are gone after this
     fail(*document, Error(ErrorCode::kModel,
                           "document " + document->status.id + ": the model failed on block: " + failure));

@@ -71,8 +71,10 @@ Commit EngineCore::make_commit(OpenDocument& document, Points points) {
   commit.opening = document.opening;
   if (journal_.durable() && can_resume(document.status)) {
     commit.resume = Commit::Resume::kKeep;
-    const bool due = points == Points::kAll || document.flush_after ||
-                     document.blocks_since_point >= options.commit_blocks;
+    const bool due =
+        points == Points::kAll || document.flush_after ||
+        (document.blocks_since_point >= options.commit_blocks &&
+         state_writes_.is_worth(document.revision->model->info().state_bytes, document.seconds_since_point));
     if (due && !reader.point_is_current()) {
       try {
         commit.point = reader.resume_point();
@@ -96,6 +98,7 @@ Commit EngineCore::make_commit(OpenDocument& document, Points points) {
 void EngineCore::commit(const Documents& documents, Points points) {
   if (documents.empty()) return;
   double seconds = 0;
+  const auto start = options.now();
   std::vector<Commit> commits;
   std::optional<Error> failure;
   bool disk_is_full = false;
@@ -104,6 +107,9 @@ void EngineCore::commit(const Documents& documents, Points points) {
     for (auto* document : documents) commits.push_back(make_commit(*document, points));
     journal_.commit(commits);
     schedule_.disk_has_room();
+    std::size_t state_bytes = 0;
+    for (const auto& each : commits) state_bytes += each.point.model_state.size();
+    state_writes_.add(state_bytes, seconds_since(start));
   } catch (const NoRoomError& error) {
     failure = error;
     disk_is_full = true;
@@ -138,7 +144,10 @@ void EngineCore::report_journal(const std::string& error) {
 
 void EngineCore::after_commit(OpenDocument& document, const Commit& commit) {
   document.blocks_since_commit = 0;
-  if (commit.resume == Commit::Resume::kNew) document.blocks_since_point = 0;
+  if (commit.resume == Commit::Resume::kNew) {
+    document.blocks_since_point = 0;
+    document.seconds_since_point = 0;
+  }
   document.opening.reset();
   schedule_.remove(document);
   document.reader->committed(commit.resume == Commit::Resume::kNew);

@@ -17,6 +17,7 @@
 #include "engine/fair_queue.h"
 #include "engine/journal.h"
 #include "engine/resident_documents.h"
+#include "engine/state_writes.h"
 #include "engine/timers.h"
 #include "engine/usage.h"
 
@@ -111,6 +112,9 @@ class EngineCore {
   void release_stalled();
 
   // The engine's thread, engine_blocks.cc.
+  double seconds_since(TimePoint begin) const {
+    return std::chrono::duration<double>(options.now() - begin).count();
+  }
   template <class Step>
   bool attempt(OpenDocument& document, ErrorCode otherwise, Step step);
   bool make_resident(OpenDocument& document);
@@ -171,6 +175,7 @@ class EngineCore {
   Documents awaiting_plugins_;                   ///< Whose plugins have not answered yet.
   TimePoint poll_at_{};                          ///< When to look if they have.
   CommitSchedule schedule_;
+  StateWrites state_writes_;
   std::string journal_error_;  ///< Why its last write failed; empty: it did not.
   bool forget_failed_;         ///< It is tried again soon.
   TimePoint forget_at_;        ///< When to look for documents to forget.

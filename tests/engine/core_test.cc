@@ -21,14 +21,14 @@ class Core : public testing::Test {
   void start(EngineOptions options = {}, std::size_t state_bytes = 8,
              std::shared_ptr<const PluginRegistry> plugins = registry()) {
     options.now = [this] { return now_; };
-    core_ = std::make_unique<EngineCore>(Revision{std::make_shared<HashModel>(
-                                                      [this](std::span<const BlockInput> blocks) {
-                                                        blocks_ += blocks.size();
-                                                        now_ += block_time_ * blocks.size();
-                                                      },
-                                                      state_bytes),
-                                                  vocabulary(), std::move(plugins)},
-                                         std::move(options));
+    model_ = std::make_shared<HashModel>(
+        [this](std::span<const BlockInput> blocks) {
+          blocks_ += blocks.size();
+          now_ += block_time_ * blocks.size();
+        },
+        state_bytes);
+    core_ =
+        std::make_unique<EngineCore>(Revision{model_, vocabulary(), std::move(plugins)}, std::move(options));
   }
 
   struct Opened {
@@ -59,6 +59,7 @@ class Core : public testing::Test {
   OpenDocument::TimePoint now_{std::chrono::hours(1)};
   std::chrono::milliseconds block_time_{0};
   std::uint64_t blocks_ = 0;
+  std::shared_ptr<HashModel> model_;
   std::unique_ptr<EngineCore> core_;
 };
 
@@ -473,6 +474,39 @@ TEST_F(Core, TenThousandOpenDocumentsCostARoundNothing) {
   for (; core_->has_work(); ++rounds) core_->round();
   EXPECT_THAT(rounds, Le(52u)) << "rounds for the one that has work";
   EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.documents is 10000"));
+}
+
+TEST_F(Core, ALargeStateIsWrittenOnceItsBlocksTookLongEnough) {
+  // 12 MB at 100 MB/s take 0.12 s, which is 3 % of 4 s; a small state is written after commit_blocks.
+  constexpr std::size_t kLarge = 12'000'000, kBlocks = 100;
+  for (const auto& [state_bytes, block_time, least, most] :
+       {std::tuple(kLarge, 100ms, 2, 3), std::tuple(kLarge, 1ms, 0, 0), std::tuple(kLarge, 10'000ms, 99, 100),
+        std::tuple(std::size_t{8}, 1ms, 99, 100)}) {
+    const TemporaryFolder folder;
+    const auto text = some_text(kBlocks * kTestBlock, 9);
+    start({.journal = folder / "j", .commit_blocks = 1}, state_bytes);
+    const auto expected = read(text);
+    int written = 0;
+    model_->set_state_hook(
+        [&](const char* function) { written += std::string_view(function) == "serialize"; });
+    block_time_ = block_time;
+    const auto id = open_with(text).id;
+    const auto blocks_before = blocks_;
+    run_until_idle();
+    const auto blocks = static_cast<int>(blocks_ - blocks_before);
+    EXPECT_GE(written * 100, least * blocks) << state_bytes << " bytes, " << block_time.count() << " ms";
+    EXPECT_LE(written * 100, most * blocks) << state_bytes << " bytes, " << block_time.count() << " ms";
+    // Whatever was written, the document goes on to the same outputs.
+    core_->cancel(id, Error(ErrorCode::kPeerGone, "gone"));
+    run_until_idle();
+    const auto point = core_->resume_point(id);
+    core_->open(a_request(id), nullptr);
+    core_->append(id, text.substr(point.resume_bytes), {});
+    core_->end(id);
+    run_until_idle();
+    EXPECT_EQ(lines(core_->outputs(id, 0, 1 << 20)), expected);
+    block_time_ = 0ms;
+  }
 }
 
 }  // namespace
