@@ -16,11 +16,9 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
-#include "model/block_recurrent_transformer.h"
 #include "model/block_state.h"
 #include "model/device_states.h"
 #include "model/load_network.h"
-#include "model/load_transformer.h"
 
 namespace unroll {
 namespace {
@@ -117,14 +115,20 @@ std::optional<DeviceStates> room_for_states(at::Device device) {
 
 /// What a document's last block leaves once its memories have grown to their length, but for routed memory;
 /// the numbers are none.
-Recurrence full_recurrence(const ModelConfig& config) {
+Recurrence full_recurrence(const NetworkShape& shape) {
   Recurrence full;
-  if (const auto length = memory_length(config); length > 0)
-    full.memories.assign(static_cast<std::size_t>(config.depth),
-                         at::empty({2, 1, length, config.kv_dim()}, at::kFloat));
-  full.states.assign(config.recurrent_layers.size(),
-                     at::empty({1, config.num_state_vectors, config.dim}, at::kFloat));
+  if (shape.memory_length > 0)
+    full.memories.assign(static_cast<std::size_t>(shape.depth),
+                         at::empty({2, 1, shape.memory_length, shape.kv_dim}, shape.memory_type));
+  full.states.assign(static_cast<std::size_t>(shape.states),
+                     at::empty({1, shape.num_state_vectors, shape.dim}, at::kFloat));
   return full;
+}
+
+/// A folder's name, or a file's without its extension.
+std::string model_name(const std::filesystem::path& model) {
+  const auto path = std::filesystem::absolute(model).lexically_normal();
+  return (std::filesystem::is_directory(path) ? path.filename() : path.stem()).string();
 }
 
 class TorchBlockModel final : public BlockModel {
@@ -135,9 +139,9 @@ class TorchBlockModel final : public BlockModel {
         launch_(network_->device().is_cpu() ? info_.batch : (info_.batch + 1) / 2),
         on_device_(room_for_states(network_->device())),
         checkpoint_(checkpoint) {
-    const auto& config = network_->config();
-    info_.state_bytes = BlockState(full_recurrence(config), 0, new_cache(nullptr), checkpoint_).bytes() +
-                        routed_memory_bytes(config);
+    const auto& shape = network_->shape();
+    info_.state_bytes =
+        BlockState(full_recurrence(shape), 0, new_cache(nullptr), checkpoint_).bytes() + shape.routed_bytes;
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -163,7 +167,7 @@ class TorchBlockModel final : public BlockModel {
   }
 
   ModelStatePtr restore(std::span<const std::byte> bytes) const override {
-    return BlockState::deserialize(bytes, network_->config(), checkpoint_);
+    return BlockState::deserialize(bytes, network_->shape(), checkpoint_);
   }
 
  private:
@@ -241,7 +245,7 @@ class TorchBlockModel final : public BlockModel {
     const auto* state = state_of(block);
     auto sequence = at::empty({static_cast<std::int64_t>(block.tokens.size()) + 1}, at::kLong);
     auto* ids = sequence.mutable_data_ptr<std::int64_t>();
-    *ids++ = state ? state->last_token : kFirstInput;
+    *ids++ = state ? state->last_token : network_->shape().first_input;
     for (const auto token : block.tokens) {
       if (token < 0 || token >= info_.num_tokens) {
         throw std::invalid_argument("token " + std::to_string(token) +
@@ -253,13 +257,13 @@ class TorchBlockModel final : public BlockModel {
     return sequence;
   }
 
-  bool has_cache() const { return network_->config().document_cache_tokens > 0; }
+  bool has_cache() const { return network_->shape().document_cache_tokens > 0; }
 
   /// A copy of the state's, to go on with; an empty one for a document's start; null where there are none.
   std::shared_ptr<DocumentCache> new_cache(const BlockState* state) const {
     if (state && state->cache) return std::make_shared<DocumentCache>(*state->cache);
     return has_cache()
-               ? std::make_shared<DocumentCache>(info_.num_tokens, network_->config().document_cache_tokens)
+               ? std::make_shared<DocumentCache>(info_.num_tokens, network_->shape().document_cache_tokens)
                : nullptr;
   }
 
@@ -273,22 +277,23 @@ class TorchBlockModel final : public BlockModel {
 
 }  // namespace
 
-std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& directory,
+std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
                                              const ModelOptions& options) {
   const c10::InferenceMode guard;
-  auto loaded = load_network(directory, options);
-  const auto& config = loaded.network->config();
+  auto loaded = load_network(model, options);
+  const auto& shape = loaded.network->shape();
   ModelInfo info;
-  info.name = std::filesystem::absolute(directory).lexically_normal().filename().string();
+  info.name = model_name(model);
   info.parameters = loaded.parameters;
-  info.num_tokens = config.num_tokens;
-  info.dim = config.dim;
-  info.depth = config.depth;
-  info.block_width = config.block_width;
+  info.num_tokens = shape.num_tokens;
+  info.dim = shape.dim;
+  info.depth = shape.depth;
+  info.block_width = shape.block_width;
   const bool cpu = loaded.network->device().is_cpu();
   info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(
-      (cpu ? enough_rows_of_cpu(loaded.dtype) : kEnoughRowsOfGpu) / config.block_width, 1, cpu ? 8 : 512));
-  if (config.routed_memory_layer > 0) info.batch = 1;  // documents' routed memories differ in length
+      (cpu ? enough_rows_of_cpu(loaded.dtype) : kEnoughRowsOfGpu) / shape.block_width, 1, cpu ? 8 : 512));
+  // Documents' routed memories differ in length.
+  if (shape.routed_blocks > 0 || (cpu && !loaded.rows_are_independent)) info.batch = 1;
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;
   std::array<char, 17> digits{};

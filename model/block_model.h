@@ -1,6 +1,7 @@
-// model/: the block-recurrent transformer (Hutchins et al. 2022), its checkpoints, and nothing else.
-// This header is all that the rest of the project sees: it names no tensor type, so that whoever schedules
-// blocks builds without LibTorch and can be tested with another model behind the same interface.
+// model/: the block-recurrent transformer (Hutchins et al. 2022), pretrained transformers, their checkpoints,
+// and nothing else. This header is all that the rest of the project sees: it names no tensor type, so that
+// whoever schedules blocks builds without LibTorch and can be tested with another model behind the same
+// interface.
 #pragma once
 
 #include <cstddef>
@@ -52,7 +53,7 @@ struct BlockOutput {
 };
 
 struct ModelInfo {
-  std::string name;        ///< The checkpoint folder's name.
+  std::string name;        ///< The checkpoint folder's name, or its file's without the extension.
   std::string checkpoint;  ///< Hexadecimal; another where any weight is another.
   std::int64_t parameters = 0;
   std::int64_t num_tokens = 0, dim = 0, depth = 0, block_width = 0;
@@ -88,9 +89,9 @@ struct ModelOptions {
   std::filesystem::path speeds_file = {};
 };
 
-/// Reads config.json and model.safetensors of a checkpoint folder. Throws std::runtime_error that names the
-/// file, what is wrong with it, and what to do.
-std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& directory,
-                                             const ModelOptions& options);
+/// Reads a checkpoint: this project's own folder (config.json, model.safetensors), or a pretrained
+/// transformer: a Hugging Face folder or a GGUF file. Throws std::runtime_error that names the file, what is
+/// wrong with it, and what to do.
+std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model, const ModelOptions& options);
 
 }  // namespace unroll

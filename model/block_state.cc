@@ -12,7 +12,8 @@
 namespace unroll {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x32737275;  // "urs2": also the version
+constexpr std::uint32_t kMagic = 0x32737275;   // "urs2": also the version
+constexpr std::uint16_t kFp32 = 0, kBf16 = 1;  // a tensor's type
 
 class Writer {
  public:
@@ -60,9 +61,9 @@ class Reader {
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }
-  at::Tensor tensor() {
-    const auto dimensions = get<std::uint32_t>();
-    if (dimensions > 4) fail();
+  at::Tensor tensor(at::ScalarType type) {
+    const auto dimensions = get<std::uint16_t>();
+    if (dimensions > 4 || get<std::uint16_t>() != (type == at::kBFloat16 ? kBf16 : kFp32)) fail();
     std::vector<std::int64_t> shape;
     std::size_t count = 1;
     for (std::uint32_t i = 0; i < dimensions; ++i) {
@@ -72,9 +73,7 @@ class Reader {
       if (count > bytes_.size()) fail();
     }
     if (count == 0) fail();
-    auto result = at::empty(shape, at::kFloat);
-    std::memcpy(result.mutable_data_ptr(), take(count * sizeof(float)).data(), count * sizeof(float));
-    return result;
+    return numbers(shape, type);
   }
   /// As Writer::put_numbers() wrote it.
   at::Tensor numbers(const std::vector<std::int64_t>& shape, at::ScalarType type) {
@@ -99,10 +98,10 @@ class Reader {
 };
 
 /// The block before, at least, and what may come in front of it.
-bool is_memory(const at::Tensor& memory, const ModelConfig& config) {
+bool is_memory(const at::Tensor& memory, const NetworkShape& shape) {
   return memory.dim() == 4 && memory.size(0) == 2 && memory.size(1) == 1 &&
-         memory.size(2) >= config.block_width && memory.size(2) <= memory_length(config) &&
-         memory.size(3) == config.kv_dim();
+         memory.size(2) >= shape.block_width && memory.size(2) <= shape.memory_length &&
+         memory.size(3) == shape.kv_dim;
 }
 
 void write_routed(Writer& out, const RoutedMemory& routed) {
@@ -114,38 +113,36 @@ void write_routed(Writer& out, const RoutedMemory& routed) {
   }
 }
 
-RoutedMemory read_routed(Reader& reader, const ModelConfig& config) {
+RoutedMemory read_routed(Reader& reader, const NetworkShape& shape) {
   const auto count = reader.get<std::uint32_t>();
-  if (count > (config.routed_memory_layer > 0 ? config.routed_blocks() : 0)) Reader::fail();
-  const bool int8 = config.routed_memory_dtype == "int8";
-  const auto width = config.block_width;
+  if (count > shape.routed_blocks) Reader::fail();
+  const auto width = shape.block_width;
   RoutedMemory routed;
   for (std::uint32_t i = 0; i < count; ++i) {
     auto block = std::make_shared<RoutedBlock>();
-    block->kv = reader.numbers({2, 1, width, config.kv_dim()}, int8 ? at::kChar : at::kBFloat16);
-    if (int8) block->scales = reader.numbers({2, 1, width, 1}, at::kFloat);
-    block->routes =
-        reader.numbers({1, width / config.routed_memory_segment, config.routed_memory_dim}, at::kBFloat16);
+    block->kv = reader.numbers({2, 1, width, shape.kv_dim}, shape.routed_int8 ? at::kChar : at::kBFloat16);
+    if (shape.routed_int8) block->scales = reader.numbers({2, 1, width, 1}, at::kFloat);
+    block->routes = reader.numbers({1, width / shape.routed_segment, shape.routed_dim}, at::kBFloat16);
     routed.push_back(std::move(block));
   }
   return routed;
 }
 
-Recurrence read_recurrence(Reader& reader, const ModelConfig& config) {
+Recurrence read_recurrence(Reader& reader, const NetworkShape& shape) {
   const auto memories = reader.get<std::uint32_t>();
   const auto states = reader.get<std::uint32_t>();
-  if ((memories != 0 && memories != config.depth) || states != config.recurrent_layers.size()) Reader::fail();
+  if ((memories != 0 && memories != shape.depth) || states != shape.states) Reader::fail();
   Recurrence recurrence;
   for (std::uint32_t i = 0; i < memories; ++i) {
-    recurrence.memories.push_back(reader.tensor());
-    if (!is_memory(recurrence.memories.back(), config)) Reader::fail();
+    recurrence.memories.push_back(reader.tensor(shape.memory_type));
+    if (!is_memory(recurrence.memories.back(), shape)) Reader::fail();
   }
-  const std::vector<std::int64_t> state_shape{1, config.num_state_vectors, config.dim};
+  const std::vector<std::int64_t> state_shape{1, shape.num_state_vectors, shape.dim};
   for (std::uint32_t i = 0; i < states; ++i) {
-    recurrence.states.push_back(reader.tensor());
+    recurrence.states.push_back(reader.tensor(at::kFloat));
     if (recurrence.states.back().sizes() != state_shape) Reader::fail();
   }
-  recurrence.routed = read_routed(reader, config);
+  recurrence.routed = read_routed(reader, shape);
   return recurrence;
 }
 
@@ -193,8 +190,9 @@ std::vector<std::byte> BlockState::serialize() const {
   out.put(static_cast<std::uint32_t>(held->states.size()));
   for (const auto* tensors : {&held->memories, &held->states}) {
     for (const auto& tensor : *tensors) {
-      const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
-      out.put(static_cast<std::uint32_t>(compact.dim()));
+      const auto compact = tensor.to(at::kCPU).contiguous();
+      out.put(static_cast<std::uint16_t>(compact.dim()));
+      out.put(static_cast<std::uint16_t>(compact.scalar_type() == at::kBFloat16 ? kBf16 : kFp32));
       out.put(compact.sizes().data(), compact.sizes().size() * sizeof(std::int64_t));
       out.put(compact.const_data_ptr(), compact.nbytes());
     }
@@ -207,27 +205,26 @@ std::vector<std::byte> BlockState::serialize() const {
 }
 
 std::shared_ptr<const BlockState> BlockState::deserialize(std::span<const std::byte> bytes,
-                                                          const ModelConfig& config,
+                                                          const NetworkShape& shape,
                                                           std::uint64_t checkpoint) {
   Reader reader(bytes);
   if (reader.get<std::uint32_t>() != kMagic || reader.get<std::uint64_t>() != checkpoint) Reader::fail();
   const auto last_token = reader.get<std::int32_t>();
-  if (last_token < 0 || last_token >= config.num_tokens) Reader::fail();
-  auto recurrence = read_recurrence(reader, config);
+  if (last_token < 0 || last_token >= shape.num_tokens) Reader::fail();
+  auto recurrence = read_recurrence(reader, shape);
   const auto cached = reader.take(reader.get<std::uint64_t>());
-  if (!reader.at_end() || cached.empty() != (config.document_cache_tokens == 0)) Reader::fail();
+  if (!reader.at_end() || cached.empty() != (shape.document_cache_tokens == 0)) Reader::fail();
   std::shared_ptr<const DocumentCache> cache;
   if (!cached.empty()) {
     cache = std::make_shared<const DocumentCache>(
-        DocumentCache::deserialize(cached, config.num_tokens, config.document_cache_tokens));
+        DocumentCache::deserialize(cached, shape.num_tokens, shape.document_cache_tokens));
   }
   return std::make_shared<const BlockState>(std::move(recurrence), last_token, std::move(cache), checkpoint);
 }
 
-std::uint64_t fingerprint(const ModelConfig& config, const std::map<std::string, at::Tensor>& parameters,
-                          const std::string& dtype) {
+std::uint64_t fingerprint(std::string_view config, const TensorMap& parameters, std::string_view dtype) {
   Hash hash;
-  const auto text = to_json(config).dump() + dtype;
+  const auto text = std::string(config).append(dtype);
   hash.add(text.data(), text.size());
   for (const auto& [name, tensor] : parameters) {
     const auto compact = tensor.to(at::kCPU).contiguous();

@@ -1,4 +1,4 @@
-// What one document's blocks left behind, as BlockModel hands it out: the transformer's recurrence, the last
+// What one document's blocks left behind, as BlockModel hands it out: the network's recurrence, the last
 // token, and the document's cache where the checkpoint has one. Internal to model/.
 #pragma once
 
@@ -6,8 +6,10 @@
 #include <mutex>
 
 #include "model/block_model.h"
-#include "model/block_recurrent_transformer.h"
 #include "model/document_cache.h"
+#include "model/network_shape.h"
+#include "model/recurrence.h"
+#include "model/safetensors.h"
 
 namespace unroll {
 
@@ -25,7 +27,7 @@ class BlockState final : public ModelState {
   /// On the host, where it waits for its next block. `checkpoint`: the fingerprint of the parameters that the
   /// state must have been made with. Throws std::runtime_error.
   static std::shared_ptr<const BlockState> deserialize(std::span<const std::byte> bytes,
-                                                       const ModelConfig& config, std::uint64_t checkpoint);
+                                                       const NetworkShape& shape, std::uint64_t checkpoint);
 
   /// Where its tensors lie is all that ever changes of it. From any thread; stays while it is held.
   std::shared_ptr<const Recurrence> recurrence() const;
@@ -48,7 +50,6 @@ class BlockState final : public ModelState {
 
 /// Tells checkpoints apart: a hash of the configuration, every number of the parameters, and what is computed
 /// in.
-std::uint64_t fingerprint(const ModelConfig& config, const std::map<std::string, at::Tensor>& parameters,
-                          const std::string& dtype);
+std::uint64_t fingerprint(std::string_view config, const TensorMap& parameters, std::string_view dtype);
 
 }  // namespace unroll

@@ -17,8 +17,7 @@ class Continuation {
  public:
   /// `with_cache` false: the network alone, even where the checkpoint has a document's cache. Throws as
   /// load_block_model() does.
-  Continuation(const std::filesystem::path& model_directory, const ModelOptions& options,
-               bool with_cache = true);
+  Continuation(const std::filesystem::path& model, const ModelOptions& options, bool with_cache = true);
   ~Continuation();
   /// The document's next tokens, drawn or not. Throws std::invalid_argument for one that is not in the
   /// vocabulary.

@@ -1,6 +1,5 @@
 #include "model/load_network.h"
 
-#include <algorithm>
 #include <future>
 #include <utility>
 
@@ -13,52 +12,11 @@
 #include "model/gpu/gpu_transformer.h"
 #include "model/gpu/self_check.h"
 #include "model/load_transformer.h"
+#include "model/plain_network.h"
+#include "model/pretrained/load_pretrained.h"
 
 namespace unroll {
 namespace {
-
-constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
-
-/// For a machine that there is no better form for.
-class PlainNetwork final : public Network {
- public:
-  explicit PlainNetwork(BlockRecurrentTransformer definition) : definition_(std::move(definition)) {}
-
-  const ModelConfig& config() const override { return definition_.config(); }
-  at::Device device() const override { return definition_.device(); }
-  at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override {
-    return definition_.forward_block(tokens.to(device()), recurrence);
-  }
-  std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override {
-    for (std::size_t i = 0; i < blocks.size(); ++i)
-      score_block(hidden[static_cast<std::int64_t>(i)], blocks[i]);
-    return [] {};
-  }
-  at::Tensor logits(const at::Tensor& hidden) override {
-    return definition_.to_logits(hidden).to(at::kCPU, at::kFloat);
-  }
-
- private:
-  void score_block(const at::Tensor& hidden, const Scored& block) const {
-    // On the device; what comes from there is one number, or two, for each position.
-    const auto ids =
-        at::tensor(at::ArrayRef<std::int32_t>(block.targets.data(), block.targets.size()), at::kLong)
-            .to(device());
-    for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
-      const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
-      const auto logits = definition_.to_logits(hidden.narrow(0, begin, rows)).to(at::kFloat);
-      const auto all = at::log_softmax(logits, -1);
-      append(all.gather(1, ids.narrow(0, begin, rows).unsqueeze(1)), *block.logprobs);
-      if (block.entropy) append(-(all.exp() * all).sum(-1), *block.entropy);
-    }
-  }
-  static void append(const at::Tensor& values, std::vector<float>& to) {
-    const auto here = values.to(at::kCPU).contiguous();
-    to.insert(to.end(), here.const_data_ptr<float>(), here.const_data_ptr<float>() + here.numel());
-  }
-
-  BlockRecurrentTransformer definition_;
-};
 
 Arithmetic arithmetic_of(const std::string& dtype) {
   return dtype == "int8" ? Arithmetic::kInt8 : dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
@@ -92,27 +50,29 @@ std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, c
 }  // namespace
 
 std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition) {
-  return std::make_unique<PlainNetwork>(std::move(definition));
+  auto shape = shape_of(definition.config());
+  return std::make_unique<PlainNetwork<BlockRecurrentTransformer>>(std::move(definition), std::move(shape));
 }
 
-LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options) {
+LoadedNetwork load_network(const std::filesystem::path& model, const ModelOptions& options) {
+  if (is_pretrained(model)) return load_pretrained_network(model, options);
   LoadedNetwork loaded;
   const auto device = choose_device(options.device);
-  const bool packs = PackedTransformer::computes(load_model_config(directory / "config.json"));
+  const bool packs = PackedTransformer::computes(load_model_config(model / "config.json"));
   loaded.dtype = device.is_cpu()           ? choose_dtype(options, packs && options.dtype == "auto" &&
-                                                                       storage_dtype(directory) == "int8")
+                                                                       storage_dtype(model) == "int8")
                  : options.dtype == "auto" ? "bf16"
                                            : options.dtype;
   const bool packed = packs && device.is_cpu() && cpu_supports(arithmetic_of(loaded.dtype));
   auto plain = options;
   plain.dtype = packed ? "fp32" : loaded.dtype;
-  auto definition = load_transformer(directory, plain);
+  auto definition = load_transformer(model, plain);
   for (const auto& [name, tensor] : definition.parameters()) {
     if (BlockRecurrentTransformer::is_trainable(name)) loaded.parameters += tensor.numel();
   }
   // It reads every weight, as packing does: side by side.
   auto of_weights = std::async(std::launch::async, [&] {
-    return fingerprint(definition.config(), definition.parameters(), loaded.dtype);
+    return fingerprint(to_json(definition.config()).dump(), definition.parameters(), loaded.dtype);
   });
   if (packed) {
     loaded.network = std::make_unique<PackedTransformer>(definition, arithmetic_of(loaded.dtype));

@@ -1,4 +1,4 @@
-// A checkpoint folder as a network that runs without gradients, in the form that is fastest on this machine.
+// A checkpoint as a network that runs without gradients, in the form that is fastest on this machine.
 // Internal to model/.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "model/block_model.h"
+#include "model/block_recurrent_transformer.h"
 #include "model/network.h"
 
 namespace unroll {
@@ -17,12 +18,14 @@ struct LoadedNetwork {
   std::string dtype;  ///< What `auto` came to.
   std::int64_t parameters = 0;
   std::uint64_t fingerprint = 0;  ///< Of the checkpoint in that dtype: states of others are refused.
+  /// On a CPU: a row's bits are those that it gets alone. If not, one document is computed at a time.
+  bool rows_are_independent = true;
 };
 
-/// The definition itself as a network.
+/// The definition itself as a network, for a machine that there is no better form for.
 std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition);
 
 /// As load_block_model() says. Sets the number of threads where the options name one.
-LoadedNetwork load_network(const std::filesystem::path& directory, const ModelOptions& options);
+LoadedNetwork load_network(const std::filesystem::path& model, const ModelOptions& options);
 
 }  // namespace unroll

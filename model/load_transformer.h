@@ -10,10 +10,6 @@
 
 namespace unroll {
 
-/// What a document's first token is predicted from. It is tokenizer.h's kBeginOfDocument; model/ does not
-/// depend on that.
-inline constexpr std::int32_t kFirstInput = 1;
-
 /// The CPU, or the GPU where that is asked for, or `auto` and there. Throws std::runtime_error with the
 /// reason why not.
 at::Device choose_device(const std::string& name);

@@ -8,12 +8,12 @@
 namespace unroll {
 
 /// Reads `tokens` int64 [batch, length] from the safetensors file `tokens_file`, runs them through the
-/// checkpoint in `model_dir` from a document's start, block by block, and writes to
+/// checkpoint at `model` from a document's start, block by block, and writes to
 /// `out_file`: `logits` fp32 [batch, length, num_tokens]; and, after the last full block, `memories.I` for
-/// each layer [2, batch, positions, dim_head] and `states.I` for each recurrent layer [batch,
+/// each layer [2, batch, positions, kv_dim] and `states.I` for each recurrent layer [batch,
 /// num_state_vectors, dim] (neither where the tokens fill no block). Throws std::runtime_error that names the
 /// file and the problem.
-void write_logits(const std::filesystem::path& model_dir, const std::filesystem::path& tokens_file,
+void write_logits(const std::filesystem::path& model, const std::filesystem::path& tokens_file,
                   const std::filesystem::path& out_file, const ModelOptions& options);
 
 }  // namespace unroll

@@ -8,7 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "model/block_recurrent_transformer.h"
+#include "model/network_shape.h"
+#include "model/recurrence.h"
 
 namespace unroll {
 
@@ -24,11 +25,12 @@ struct Scored {
 class Network {
  public:
   virtual ~Network() = default;
-  virtual const ModelConfig& config() const = 0;
+  virtual const NetworkShape& shape() const = 0;
   virtual at::Device device() const = 0;
   /// Then LibTorch's are not to be woken for what little is left to them: they would spin beside these.
   virtual bool has_own_threads() const { return false; }
-  /// As BlockRecurrentTransformer::forward_block(); all rows' memories count.
+  /// One block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim], what logits are
+  /// of. `recurrence` moves on: states always, memories when the block is full. All rows' memories count.
   virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
   /// Begins to score hidden [batch, length, dim], as many blocks. What it returns is called once, waits for
   /// the numbers and appends them; a GPU computes meanwhile, what is begun later, too.

@@ -30,6 +30,7 @@ bool PackedTransformer::computes(const ModelConfig& config) {
 
 PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic)
     : config_(definition.config()),
+      shape_(shape_of(config_)),
       arithmetic_(arithmetic),
       attention_arithmetic_(arithmetic),
       machine_(at::get_num_threads(), *row_kernels()),

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "model/block_recurrent_transformer.h"
 #include "model/cpu/packed_matrix.h"
 #include "model/cpu/packed_routing.h"
 #include "model/cpu/tile_attention.h"
@@ -26,7 +27,7 @@ class PackedTransformer final : public Network {
   /// `definition` on the CPU, in fp32. Copies what it needs.
   PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic);
 
-  const ModelConfig& config() const override { return config_; }
+  const NetworkShape& shape() const override { return shape_; }
   at::Device device() const override { return at::kCPU; }
   bool has_own_threads() const override { return true; }
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
@@ -113,6 +114,7 @@ class PackedTransformer final : public Network {
   Distribution distribution(std::size_t row) const;  // by sums_
 
   ModelConfig config_;
+  NetworkShape shape_;
   Arithmetic arithmetic_, attention_arithmetic_;
   Machine machine_;
   at::Tensor token_emb_;

@@ -34,6 +34,7 @@ bool GpuTransformer::computes(const ModelConfig& config) {
 GpuTransformer::GpuTransformer(const BlockRecurrentTransformer& definition,
                                std::unique_ptr<RowMachine> machine, at::ScalarType numbers, bool record)
     : config_(definition.config()),
+      shape_(shape_of(config_)),
       machine_(std::move(machine)),
       rows_(*machine_, numbers),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "model/block_recurrent_transformer.h"
 #include "model/gpu/block_recordings.h"
 #include "model/gpu/row_operators.h"
 #include "model/network.h"
@@ -29,7 +30,7 @@ class GpuTransformer final : public Network {
   GpuTransformer(const BlockRecurrentTransformer& definition, std::unique_ptr<RowMachine> machine,
                  at::ScalarType numbers, bool record);
 
-  const ModelConfig& config() const override { return config_; }
+  const NetworkShape& shape() const override { return shape_; }
   at::Device device() const override { return token_emb_.device(); }
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
   std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override;
@@ -99,6 +100,7 @@ class GpuTransformer final : public Network {
   at::Tensor padded_logits(const at::Tensor& hidden) const;
 
   ModelConfig config_;
+  NetworkShape shape_;
   std::unique_ptr<RowMachine> machine_;
   RowOperators rows_;
   at::Tensor token_emb_;

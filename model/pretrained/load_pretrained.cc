@@ -1,0 +1,123 @@
+#include "model/pretrained/load_pretrained.h"
+
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "model/hash.h"
+#include "model/load_transformer.h"
+#include "model/plain_network.h"
+
+namespace unroll {
+namespace {
+
+constexpr double kInt8Max = 127;
+
+/// Of a matrix whose products are computed in int8: each row as near as int8 and one scale come to it.
+at::Tensor rounded_to_int8(const at::Tensor& matrix) {
+  const auto scale = matrix.abs().amax(1, true).div(kInt8Max).clamp_min(1e-30);
+  return matrix.div(scale).round().mul(scale);
+}
+
+/// Takes a checkpoint's tensors, each once.
+class WeightsReader {
+ public:
+  WeightsReader(PretrainedCheckpoint& checkpoint, at::Device device, const std::string& dtype)
+      : checkpoint_(checkpoint), config_(checkpoint.config()), device_(device), dtype_(dtype) {}
+
+  PretrainedWeights read() {
+    PretrainedWeights weights;
+    const auto embedding = checkpoint_.tensor("model.embed_tokens.weight");
+    weights.embedding = embedding.to(device_, type());
+    for (std::int64_t i = 0; i < config_.layers; ++i)
+      weights.layers.push_back(layer("model.layers." + std::to_string(i) + "."));
+    weights.norm = vector("model.norm.weight");
+    weights.output = !config_.tied      ? matrix("lm_head.weight")
+                     : dtype_ == "int8" ? rounded_to_int8(embedding).to(device_)
+                                        : weights.embedding;
+    return weights;
+  }
+
+ private:
+  at::ScalarType type() const { return dtype_ == "bf16" ? at::kBFloat16 : at::kFloat; }
+  at::Tensor vector(const std::string& name) { return checkpoint_.tensor(name).to(device_); }
+  at::Tensor matrix(const std::string& name) {
+    auto stored = checkpoint_.tensor(name);
+    if (dtype_ == "int8") stored = rounded_to_int8(stored);
+    return stored.to(device_, type());
+  }
+  PretrainedLinear linear(const std::string& name, bool bias) {
+    return {matrix(name + ".weight"), bias ? vector(name + ".bias") : at::Tensor()};
+  }
+  PretrainedLayer layer(const std::string& prefix) {
+    PretrainedLayer layer;
+    const auto attention = prefix + "self_attn.", feed_forward = prefix + "mlp.";
+    layer.attention_norm = vector(prefix + "input_layernorm.weight");
+    layer.q = linear(attention + "q_proj", config_.qkv_bias);
+    layer.k = linear(attention + "k_proj", config_.qkv_bias);
+    layer.v = linear(attention + "v_proj", config_.qkv_bias);
+    layer.o = linear(attention + "o_proj", config_.output_bias);
+    if (config_.qk_norm) {
+      layer.q_norm = vector(attention + "q_norm.weight");
+      layer.k_norm = vector(attention + "k_norm.weight");
+    }
+    layer.feed_forward_norm = vector(prefix + "post_attention_layernorm.weight");
+    layer.gate = linear(feed_forward + "gate_proj", config_.mlp_bias);
+    layer.up = linear(feed_forward + "up_proj", config_.mlp_bias);
+    layer.down = linear(feed_forward + "down_proj", config_.mlp_bias);
+    return layer;
+  }
+
+  PretrainedCheckpoint& checkpoint_;
+  const PretrainedConfig& config_;
+  const at::Device device_;
+  const std::string dtype_;
+};
+
+/// LibTorch's products are fastest in fp32 on a CPU, and in bf16 on a GPU.
+std::string dtype_of(const ModelOptions& options, at::Device device) {
+  if (options.dtype == "auto") return device.is_cpu() ? "fp32" : "bf16";
+  return choose_dtype(options);
+}
+
+}  // namespace
+
+LoadedPretrained load_pretrained(const std::filesystem::path& path, const ModelOptions& options) {
+  const auto device = choose_device(options.device);
+  const auto dtype = dtype_of(options, device);
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  PretrainedCheckpoint checkpoint(path, options.settings);
+  const auto& config = checkpoint.config();
+  if (!config.bos && !config.eos)
+    throw std::runtime_error(path.string() +
+                             ": names neither bos_token_id nor eos_token_id; add the one that a text begins "
+                             "after to config.json");
+  auto weights = WeightsReader(checkpoint, device, dtype).read();
+  Hash hash;
+  const auto of_checkpoint = checkpoint.fingerprint();
+  hash.add(&of_checkpoint, sizeof of_checkpoint);
+  hash.add(dtype.data(), dtype.size());
+  return {{config, std::move(weights), dtype == "fp32" ? at::kFloat : at::kBFloat16},
+          dtype,
+          checkpoint.parameters(),
+          hash.value()};
+}
+
+LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const ModelOptions& options) {
+  auto loaded = load_pretrained(path, options);
+  LoadedNetwork network;
+  network.dtype = loaded.dtype;
+  network.parameters = loaded.parameters;
+  network.fingerprint = loaded.fingerprint;
+  network.rows_are_independent = false;  // LibTorch's products cut sums by the number of rows
+  auto shape = loaded.transformer.shape();
+  network.network =
+      std::make_unique<PlainNetwork<PretrainedTransformer>>(std::move(loaded.transformer), std::move(shape));
+  return network;
+}
+
+}  // namespace unroll

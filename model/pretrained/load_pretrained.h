@@ -1,0 +1,29 @@
+// A pretrained checkpoint as a transformer or a network that is ready to compute. Internal to model/.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "model/block_model.h"
+#include "model/load_network.h"
+#include "model/pretrained/checkpoint.h"
+#include "model/pretrained/transformer.h"
+
+namespace unroll {
+
+struct LoadedPretrained {
+  PretrainedTransformer transformer;
+  std::string dtype;  ///< What `auto` came to.
+  std::int64_t parameters = 0;
+  std::uint64_t fingerprint = 0;
+};
+
+/// A Hugging Face folder or a GGUF file. Sets the number of threads if the options name one. Throws
+/// std::runtime_error that names the file, what is wrong with it, and what to do.
+LoadedPretrained load_pretrained(const std::filesystem::path& path, const ModelOptions& options);
+
+/// The same as a network.
+LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const ModelOptions& options);
+
+}  // namespace unroll
