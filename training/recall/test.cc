@@ -33,7 +33,7 @@ void drop(Recurrence& recurrence, const std::vector<std::string>& dropped) {
 at::Tensor answers(Network& network, const at::Tensor& tokens, const std::vector<std::string>& dropped) {
   Recurrence recurrence;
   at::Tensor hidden;
-  for (const auto& block : tokens.split(network.config().block_width, 1)) {
+  for (const auto& block : tokens.split(network.shape().block_width, 1)) {
     hidden = network.forward_block(block.contiguous(), recurrence);
     drop(recurrence, dropped);
   }
@@ -47,8 +47,8 @@ TestResult test(const TestOptions& options, std::int64_t distance) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   const auto loaded = load_network(options.model, {"cpu", "fp32", options.threads});
   auto& network = *loaded.network;
-  const auto width = network.config().block_width;
-  if (network.config().num_tokens != kVocabulary)
+  const auto width = network.shape().block_width;
+  if (network.shape().num_tokens != kVocabulary)
     throw std::runtime_error(options.model.string() + " is no model of this task: it has another vocabulary");
   Source source(Split::kTest, options.seed + static_cast<std::uint64_t>(distance));
   std::mt19937_64 random(options.seed);
