@@ -18,6 +18,8 @@
 
 #include "base/unique_fd.h"
 #include "model/checkpoint.h"
+#include "model/pretrained/config.h"
+#include "model/safetensors.h"
 
 namespace unroll::test {
 namespace {
@@ -92,6 +94,11 @@ bool listens(const std::string& socket) {
   return ::connect(descriptor.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
+void copy_vocabulary(const fs::path& folder) {
+  fs::copy_file(fs::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model",
+                folder / "tokenizer.model", fs::copy_options::overwrite_existing);
+}
+
 }  // namespace
 
 fs::path program(const std::string& name) {
@@ -117,8 +124,34 @@ void write_tiny_model(const fs::path& folder, std::uint64_t seed) {
         shape.size() < 2 ? at::rand(shape, random) * 0.5 + 0.5 : at::randn(shape, random) * 0.2;
   }
   save_checkpoint(folder, config, parameters, "fp32");
-  fs::copy_file(fs::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model",
-                folder / "tokenizer.model", fs::copy_options::overwrite_existing);
+  copy_vocabulary(folder);
+}
+
+void write_tiny_pretrained(const fs::path& folder, std::uint64_t seed) {
+  const nlohmann::json config = {
+      {"model_type", "llama"},
+      {"vocab_size", 8192},
+      {"hidden_size", 16},
+      {"intermediate_size", 32},
+      {"num_hidden_layers", 2},
+      {"num_attention_heads", 2},
+      {"num_key_value_heads", 1},
+      {"head_dim", 8},
+      {"max_position_embeddings", 1024},
+      {"rms_norm_eps", 1e-5},
+      {"rope_theta", 10000.0},
+      {"tie_word_embeddings", true},
+      {"bos_token_id", 1},
+      {"eos_token_id", 2},
+      {"unroll", {{"block_width", 32}, {"memory_blocks", 8}, {"attention_sinks", 4}}}};
+  fs::create_directories(folder);
+  write_file(folder / "config.json", config.dump());
+  const at::Generator random = at::detail::createCPUGenerator(seed);
+  TensorMap weights;
+  for (const auto& [name, shape] : expected_tensors(parse_pretrained_config(config)))
+    weights[name] = shape.size() < 2 ? at::rand(shape, random) * 0.5 + 0.5 : at::randn(shape, random) * 0.3;
+  write_safetensors(folder / "model.safetensors", weights);
+  copy_vocabulary(folder);
 }
 
 Finished run(const std::vector<std::string>& arguments, const Surroundings& surroundings) {

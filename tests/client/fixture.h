@@ -21,6 +21,8 @@ std::filesystem::path program(const std::string& name);
 /// Writes a checkpoint that loads in a moment: random weights (always the same for a seed), the demonstration
 /// model's vocabulary.
 void write_tiny_model(const std::filesystem::path& folder, std::uint64_t seed = 7);
+/// The same of a pretrained transformer, as Hugging Face stores one, with the same vocabulary.
+void write_tiny_pretrained(const std::filesystem::path& folder, std::uint64_t seed = 7);
 
 struct Finished {
   int exit_code = -1;  ///< 128 + the signal where one ended it.

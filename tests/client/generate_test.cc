@@ -64,6 +64,20 @@ TEST_F(Generate, WhatItDrawsFromIsWhatDocumentsAreScoredWith) {
   for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_NEAR(lines[i]["logprob"], expected[i], 1e-4) << i;
 }
 
+TEST_F(Generate, APretrainedModelWritesOnWithWhatItScoresWith) {
+  const std::string folder = path("pretrained");
+  write_tiny_pretrained(folder);
+  const Finished written = unroll({"generate", path("book.txt"), "--tokens", "100", "--format", "ndjson",
+                                   "--dtype", "fp32", "--model", folder});
+  ASSERT_EQ(written.exit_code, 0) << written.err;
+  std::vector<std::int32_t> drawn;
+  const auto lines = lines_of(written.out);
+  for (const auto& line : lines) drawn.push_back(line["token"]);
+  ASSERT_EQ(drawn.size(), 100u);
+  const auto expected = scored(folder, prose(12), drawn);
+  for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_NEAR(lines[i]["logprob"], expected[i], 1e-4) << i;
+}
+
 TEST_F(Generate, TheSameSeedWritesTheSame) {
   const std::vector<std::string> command = {"--prompt", "It was", "--tokens", "40", "--seed"};
   const auto with_seed = [&](const std::string& seed) {

@@ -99,9 +99,19 @@ class Streamer {
   std::vector<std::string> outputs_;
 };
 
-class Kill : public DaemonCase {};
+using WriteModel = void (*)(const std::filesystem::path& folder, std::uint64_t seed);
 
-TEST_F(Kill, AtAnyMomentStreamsLoseNothingAndGetNothingTwice) {
+/// With either kind of model.
+class Kill : public DaemonCase, public testing::WithParamInterface<WriteModel> {
+ protected:
+  void SetUp() override {
+    std::filesystem::remove_all(*folder_ / "model");
+    GetParam()(*folder_ / "model", 7);
+    start();
+  }
+};
+
+TEST_P(Kill, AtAnyMomentStreamsLoseNothingAndGetNothingTwice) {
   const unsigned kills = setting("UNROLL_TEST_KILLS", 8);
   std::mt19937 random(setting("UNROLL_TEST_SEED", 1));
   std::vector<std::string> texts;
@@ -138,6 +148,45 @@ TEST_F(Kill, AtAnyMomentStreamsLoseNothingAndGetNothingTwice) {
       ASSERT_EQ(peer.read_document(streamers[i].id()).outputs, expected[i]) << "from the journal, " << i;
     }
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Kill, testing::Values(&write_tiny_model, &write_tiny_pretrained),
+                         [](const auto& info) { return info.index == 0 ? "Own" : "Pretrained"; });
+
+/// States are in memory for some of the documents, and in the journal for the others.
+class Eviction : public DaemonCase {
+ protected:
+  void SetUp() override {
+    std::filesystem::remove_all(*folder_ / "model");
+    write_tiny_pretrained(*folder_ / "model");
+    start();
+  }
+};
+
+TEST_F(Eviction, EvictedDocumentsGoOnAsIfTheyHadStayed) {
+  constexpr std::size_t kDocuments = 40;
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < kDocuments; ++i) texts.push_back(some_text(60 + i));
+  std::vector<std::vector<std::string>> expected;
+  for (const auto& text : texts) expected.push_back(read_text(text).outputs);
+  start({{"limits", {{"memory_bytes", 1 << 20}, {"memory_bytes_per_user", 1 << 20}}}});
+  Peer peer(socket());
+  std::vector<json> ids;
+  for (std::size_t i = 0; i < kDocuments; ++i)
+    ids.push_back(
+        peer.call("document.open", {{"plugins", scored()}, {"stream", true}})["result"]["document"]);
+  for (const auto half : {0, 1}) {
+    for (std::size_t i = 0; i < kDocuments; ++i) {
+      const auto middle = texts[i].find('\n', texts[i].size() / 2) + 1;
+      peer.call(
+          "document.append",
+          {{"document", ids[i]}, {"text", half == 0 ? texts[i].substr(0, middle) : texts[i].substr(middle)}});
+      if (half == 1) peer.call("document.end", {{"document", ids[i]}});
+    }
+  }
+  auto read = peer.read_documents(kDocuments);
+  for (std::size_t i = 0; i < kDocuments; ++i) EXPECT_EQ(read[ids[i]].outputs, expected[i]) << i;
+  EXPECT_GT(peer.call("server.stats", json::object())["result"]["put_aways"], 0);
 }
 
 }  // namespace
