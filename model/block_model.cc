@@ -23,8 +23,8 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kEnoughRowsOfGpu = 32768;  // that fill a launch
-constexpr std::int64_t kLogitRows = 128;  // logits exist for this many positions at a time: [128, num_tokens]
+constexpr std::int64_t kEnoughRowsOfGpu = 32768;             // that fill a launch
+constexpr std::int64_t kMostLogits = std::int64_t{1} << 23;  // that exist at a time, 32 MiB
 
 /// On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its second-level
 /// caches. int8 needs more room for a row: its gates wait in fp32 until their scale is known.
@@ -54,9 +54,9 @@ void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<
   }
 }
 
-/// Whether more than the tokens' own logits must come from the device.
+/// Whether whole distributions must come from the device, for the cache to change them.
 bool needs_all_logits(const Wants& wants, bool has_cache) {
-  return wants.top_k > 0 || (has_cache && wants.entropy);
+  return has_cache && (wants.top_k > 0 || wants.entropy);
 }
 
 /// From the hidden states [length, dim] of a block, scored by the network, what else its tokens and wants ask
@@ -73,8 +73,9 @@ void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& bl
     const auto values = to_vector(rows);
     out.insert(out.end(), values.begin(), values.end());
   };
-  for (std::int64_t begin = 0; begin < hidden.size(0); begin += kLogitRows) {
-    const auto rows = std::min(kLogitRows, hidden.size(0) - begin);
+  const auto step = std::clamp<std::int64_t>(kMostLogits / network.shape().num_tokens, 16, 128);
+  for (std::int64_t begin = 0; begin < hidden.size(0); begin += step) {
+    const auto rows = std::min(step, hidden.size(0) - begin);
     auto logprobs = at::log_softmax(network.logits(hidden.narrow(0, begin, rows)), -1);
     if (cache) {
       const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(rows);
@@ -82,13 +83,7 @@ void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& bl
           &logprobs);
     }
     if (wants.entropy) append(output.entropy, -(logprobs.exp() * logprobs).sum(-1));
-    if (wants.top_k > 0) {
-      const auto [values, ids] = logprobs.topk(std::min<std::int64_t>(wants.top_k, logprobs.size(1)), -1);
-      append(output.top_logprobs, values);
-      const auto compact = ids.to(at::kInt).contiguous();
-      const auto* data = compact.const_data_ptr<std::int32_t>();
-      output.top_ids.insert(output.top_ids.end(), data, data + compact.numel());
-    }
+    if (wants.top_k > 0) append_top(logprobs, wants.top_k, output.top_ids, output.top_logprobs);
   }
 }
 
@@ -219,8 +214,14 @@ class TorchBlockModel final : public BlockModel {
         network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
     std::vector<Scored> scored;
     for (const auto i : group) {
-      const bool entropy = blocks[i].wants.entropy && !needs_all_logits(blocks[i].wants, has_cache());
-      scored.push_back({blocks[i].tokens, &outputs[i].logprobs, entropy ? &outputs[i].entropy : nullptr});
+      auto& output = outputs[i];
+      scored.push_back({blocks[i].tokens, &output.logprobs, nullptr});
+      const auto& wants = blocks[i].wants;
+      if (needs_all_logits(wants, has_cache())) continue;
+      if (wants.entropy) scored.back().entropy = &output.entropy;
+      scored.back().top_k = std::clamp<std::int64_t>(wants.top_k, 0, info_.num_tokens);
+      scored.back().top_ids = &output.top_ids;
+      scored.back().top_logprobs = &output.top_logprobs;
     }
     return {group, hidden, recurrence.rows(all.size(0)), network_->score(hidden, std::move(scored))};
   }

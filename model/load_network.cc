@@ -18,10 +18,6 @@
 namespace unroll {
 namespace {
 
-Arithmetic arithmetic_of(const std::string& dtype) {
-  return dtype == "int8" ? Arithmetic::kInt8 : dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
-}
-
 // What rounding to bf16, or the order of sums in fp32, leaves between two ways to compute the same.
 constexpr double kBf16Tolerance = 0.05, kFp32Tolerance = 1e-3;
 

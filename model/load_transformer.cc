@@ -44,6 +44,10 @@ std::string choose_dtype(const ModelOptions& options, bool stored_in_int8) {
   return name;
 }
 
+Arithmetic arithmetic_of(const std::string& dtype) {
+  return dtype == "int8" ? Arithmetic::kInt8 : dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
+}
+
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options) {
   const auto device = choose_device(options.device);

@@ -13,12 +13,15 @@
 
 namespace unroll {
 
-/// What is asked of a block's positions: its tokens' log-probabilities, and the entropies where they are
-/// wanted.
+/// What is asked of a block's positions: its tokens' log-probabilities, and, if they are wanted, the
+/// entropies and the most probable tokens of the distributions that its tokens were drawn from.
 struct Scored {
-  std::span<const std::int32_t> targets;  ///< [length] the block's tokens.
-  std::vector<float>* logprobs;           ///< Nats [length] are appended.
-  std::vector<float>* entropy;            ///< As well, of what the tokens were drawn from; null: not wanted.
+  std::span<const std::int32_t> targets;         ///< [length] the block's tokens.
+  std::vector<float>* logprobs;                  ///< Nats [length] are appended.
+  std::vector<float>* entropy;                   ///< Nats [length] are appended; null: not wanted.
+  std::int64_t top_k = 0;                        ///< At most num_tokens; 0: not wanted.
+  std::vector<std::int32_t>* top_ids = nullptr;  ///< [length, top_k] are appended, the most probable first.
+  std::vector<float>* top_logprobs = nullptr;    ///< Nats [length, top_k] are appended.
 };
 
 /// One thread at a time.
@@ -38,5 +41,10 @@ class Network {
   /// hidden [length, dim] -> logits on the CPU, fp32 [length, num_tokens].
   virtual at::Tensor logits(const at::Tensor& hidden) = 0;
 };
+
+/// Appends the `count` most probable tokens of each row of logprobs [rows, num_tokens], fewer if there are
+/// not as many.
+void append_top(const at::Tensor& logprobs, std::int64_t count, std::vector<std::int32_t>& ids,
+                std::vector<float>& values);
 
 }  // namespace unroll

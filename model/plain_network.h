@@ -48,6 +48,7 @@ class PlainNetwork final : public Network {
       const auto all = at::log_softmax(logits, -1);
       append(all.gather(1, ids.narrow(0, begin, rows).unsqueeze(1)), *block.logprobs);
       if (block.entropy) append(-(all.exp() * all).sum(-1), *block.entropy);
+      if (block.top_k > 0) append_top(all, block.top_k, *block.top_ids, *block.top_logprobs);
     }
   }
   static void append(const at::Tensor& values, std::vector<float>& to) {

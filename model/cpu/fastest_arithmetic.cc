@@ -13,7 +13,6 @@
 
 #include "base/atomic_file.h"
 #include "base/strict_json.h"
-#include "model/cpu/packed_transformer.h"
 
 namespace unroll {
 namespace {

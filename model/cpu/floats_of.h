@@ -16,7 +16,10 @@ inline const float* const_data(const at::Tensor& tensor) {
   return tensor.const_data_ptr<float>();
 }
 
-/// Null where there is none.
+/// Null if there is none.
+inline const float* floats_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? const_data(tensor) : nullptr;
+}
 inline const float* const_data(const std::optional<at::Tensor>& tensor) {
   return tensor ? const_data(*tensor) : nullptr;
 }

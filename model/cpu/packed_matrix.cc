@@ -39,6 +39,19 @@ at::Tensor interleave(const at::Tensor& weight, std::int64_t panel) {
 
 }  // namespace
 
+bool cpu_supports(Arithmetic arithmetic) {
+  if (row_kernels() == nullptr) return false;
+  switch (arithmetic) {
+    case Arithmetic::kFp32:
+      return true;
+    case Arithmetic::kBf16:
+      return __builtin_cpu_supports("avx512bf16");
+    case Arithmetic::kInt8:
+      return __builtin_cpu_supports("avx512vnni");
+  }
+  return false;
+}
+
 void Buffer::reserve(std::size_t bytes) {
   constexpr std::size_t kPage = 4096, kAlignment = kLine;
   bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -155,6 +168,13 @@ std::size_t PackedMatrix::bytes() const {
 
 void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
                            const RowKernels& kernels, float* out, std::int64_t stride) const {
+  sums(rows, tile, tiles, group, out, stride);
+  for (auto row = tile * kTile; row < (tile + tiles) * kTile; ++row, out += stride)
+    finish(rows, row, group, kernels, out);
+}
+
+void PackedMatrix::sums(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
+                        float* out, std::int64_t stride) const {
   if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
     throw std::logic_error("activations of another shape than the weight's");
   const auto first = group * kGroupColumns, columns = group_columns(group);
@@ -171,18 +191,20 @@ void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int6
     case Arithmetic::kBf16:
       multiply_panels(rows.values_.data<at::BFloat16>(), values_.data<at::BFloat16>(), out);
       break;
-    case Arithmetic::kInt8: {
-      auto* sums = reinterpret_cast<std::int32_t*>(out);
-      multiply_panels(rows.values_.data<unsigned char>(), values_.data<signed char>(), sums);
-      const auto column = static_cast<std::size_t>(first);
-      for (std::int64_t row = 0; row < tiles * kTile; ++row)
-        kernels.from_int32(sums + row * stride, &offsets_[column], &scales_[column],
-                           rows.scales_[static_cast<std::size_t>(tile * kTile + row)], columns,
-                           out + row * stride);
+    case Arithmetic::kInt8:
+      multiply_panels(rows.values_.data<unsigned char>(), values_.data<signed char>(),
+                      reinterpret_cast<std::int32_t*>(out));
       break;
-    }
   }
   at::native::cpublas::brgemm_release(arithmetic_ != Arithmetic::kFp32);
+}
+
+void PackedMatrix::finish(const Activations& rows, std::int64_t row, std::int64_t group,
+                          const RowKernels& kernels, float* out) const {
+  if (arithmetic_ != Arithmetic::kInt8) return;
+  const auto column = static_cast<std::size_t>(group * kGroupColumns);
+  kernels.from_int32(reinterpret_cast<const std::int32_t*>(out), &offsets_[column], &scales_[column],
+                     rows.scales_[static_cast<std::size_t>(row)], group_columns(group), out);
 }
 
 }  // namespace unroll

@@ -24,6 +24,10 @@ namespace unroll {
 /// Dettmers et al. 2022, arXiv 2208.07339), activations with one a row, found when it is written.
 enum class Arithmetic { kFp32, kBf16, kInt8 };
 
+/// Whether this CPU has what the arithmetic needs: AVX2 for fp32, AVX-512 with BF16 for bf16, with VNNI for
+/// int8.
+bool cpu_supports(Arithmetic arithmetic);
+
 constexpr std::int64_t kTile = 64;
 constexpr std::int32_t kZeroPoint = 128;  // what RowKernels::to_uint8 makes of 0
 /// Multiply-adds that a row loop over as many numbers takes the time of, for Machine::parallel().
@@ -58,6 +62,13 @@ class Buffer {
   void reserve(std::size_t bytes);
   std::unique_ptr<std::byte[], Free> bytes_;
   std::size_t capacity_ = 0;
+};
+
+/// Rows of floats, `stride` from one to the next.
+struct Rows {
+  float* data;
+  std::int64_t stride;
+  float* operator[](std::int64_t row) const { return data + row * stride; }
 };
 
 /// Rows of activations in an arithmetic's form, the left side of a product. Reused from block to block.
@@ -114,6 +125,11 @@ class PackedMatrix {
   /// are set.
   void product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
                const RowKernels& kernels, float* out, std::int64_t stride = kGroupColumns) const;
+  /// The same in two steps, the second for each row when it is looked at: in kInt8 sums() are still integers.
+  void sums(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group, float* out,
+            std::int64_t stride = kGroupColumns) const;
+  void finish(const Activations& rows, std::int64_t row, std::int64_t group, const RowKernels& kernels,
+              float* out) const;
 
  private:
   void fill(const at::Tensor& weight);
@@ -185,10 +201,12 @@ void multiply(const Activations& rows, const PackedMatrix& weight, Machine& mach
   each_part(rows, weight, machine,
             [&](std::int64_t tile, std::int64_t tiles, std::int64_t group, Buffer& room) {
               auto* out = room.resize<float>(kMostTiles * kTile * PackedMatrix::kGroupColumns);
-              weight.product(rows, tile, tiles, group, machine.kernels, out);
+              weight.sums(rows, tile, tiles, group, out);
               const auto end = std::min(rows.rows(), (tile + tiles) * kTile);
-              for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns)
+              for (auto row = tile * kTile; row < end; ++row, out += PackedMatrix::kGroupColumns) {
+                weight.finish(rows, row, group, machine.kernels, out);
                 done(row, group, out);
+              }
             });
 }
 

@@ -13,12 +13,6 @@ namespace unroll {
 
 class PackedRouting {
  public:
-  /// Rows of floats, `stride` from one to the next.
-  struct Rows {
-    float* data;
-    std::int64_t stride;
-    float* operator[](std::int64_t row) const { return data + row * stride; }
-  };
   /// RoutedAttention::read() of `count` rows of document `index` of the batch: queries [heads * dim_head] and
   /// route queries [route_dim] a row -> out [heads * dim_head].
   void read(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index, std::int64_t count,

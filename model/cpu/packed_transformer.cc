@@ -11,19 +11,6 @@
 
 namespace unroll {
 
-bool cpu_supports(Arithmetic arithmetic) {
-  if (row_kernels() == nullptr) return false;
-  switch (arithmetic) {
-    case Arithmetic::kFp32:
-      return true;
-    case Arithmetic::kBf16:
-      return __builtin_cpu_supports("avx512bf16");
-    case Arithmetic::kInt8:
-      return __builtin_cpu_supports("avx512vnni");
-  }
-  return false;
-}
-
 bool PackedTransformer::computes(const ModelConfig& config) {
   return config.state_gate != StateGateKind::kMemformer && config.state_cell == StateCell::kSkip;
 }
@@ -36,7 +23,7 @@ PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition
       machine_(at::get_num_threads(), *row_kernels()),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
       logits_norm_(definition.logits_norm()),
-      logits_(std::array{definition.parameters().at("to_logits.1.weight")}, arithmetic) {
+      logits_(definition.parameters().at("to_logits.1.weight"), arithmetic) {
   if (arithmetic == Arithmetic::kInt8 &&
       !(cpu_supports(Arithmetic::kBf16) && TileAttention::computes_int8(config_.dim_head)))
     attention_arithmetic_ = Arithmetic::kBf16;
@@ -96,7 +83,7 @@ void PackedTransformer::activate(Rows rows, std::int64_t count, std::int64_t col
   });
 }
 
-PackedTransformer::Rows PackedTransformer::product(const PackedMatrix& weight, Buffer& out) {
+Rows PackedTransformer::product(const PackedMatrix& weight, Buffer& out) {
   const auto stride = weight.padded_outputs();
   const Rows rows{out.resize<float>(round_up(activations_.rows(), kTile) * stride), stride};
   multiply(activations_, weight, machine_, rows.data);
@@ -293,6 +280,22 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
   }
   recurrence = std::move(next);
   return x;
+}
+
+std::function<void()> PackedTransformer::score(const at::Tensor& hidden, std::vector<Scored> blocks) {
+  activate_hidden(hidden.flatten(0, 1));
+  logits_.score(activations_, blocks, machine_);
+  return [] {};
+}
+
+at::Tensor PackedTransformer::logits(const at::Tensor& hidden) {
+  activate_hidden(hidden);
+  return logits_.all(activations_, machine_);
+}
+
+void PackedTransformer::activate_hidden(const at::Tensor& hidden) {
+  const auto rows = hidden.contiguous();
+  activate({data(rows), config_.dim}, rows.size(0), config_.dim, &logits_norm_);
 }
 
 at::Tensor PackedTransformer::columns_of(Rows rows, Shape shape, std::int64_t columns) const {

@@ -9,16 +9,13 @@
 #include <vector>
 
 #include "model/block_recurrent_transformer.h"
+#include "model/cpu/packed_logits.h"
 #include "model/cpu/packed_matrix.h"
 #include "model/cpu/packed_routing.h"
 #include "model/cpu/tile_attention.h"
 #include "model/network.h"
 
 namespace unroll {
-
-/// Whether this CPU has what the arithmetic needs: AVX2 for fp32, AVX-512 with BF16 for bf16, with VNNI for
-/// int8.
-bool cpu_supports(Arithmetic arithmetic);
 
 class PackedTransformer final : public Network {
  public:
@@ -55,7 +52,6 @@ class PackedTransformer final : public Network {
     at::Tensor before;  // [batch, num_state_vectors, dim]
     Buffer entry;       // [batch * num_state_vectors, padded outputs of Cell::entry]
   };
-  using Rows = PackedRouting::Rows;
   struct Shape {
     std::int64_t batch, length;
     std::int64_t rows() const { return batch * length; }
@@ -97,21 +93,13 @@ class PackedTransformer final : public Network {
                      std::int64_t head_stride, DistanceBias bias = {});
   /// `rows` as the left side of the next product; normalised where there is a norm.
   void activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm = nullptr);
+  /// The last layer's output [rows, dim], normalised.
+  void activate_hidden(const at::Tensor& hidden);
   /// The product, added to x or blended into it.
   void add_product(const Activations& activations, const PackedMatrix& weight, const at::Tensor& x,
                    const at::Tensor& share);
   /// Of what was activated.
   Rows product(const PackedMatrix& weight, Buffer& out);
-  void score_block(const at::Tensor& hidden, const Scored& block);  // hidden [length, dim]
-  /// seen(row, first token, logits) for all of `hidden` [length, dim], a tile at a time, from several
-  /// threads.
-  template <typename Seen>
-  void each_logits(const at::Tensor& hidden, Seen&& seen);
-  struct Distribution {
-    double log_sum;  // of exp(logit)
-    float entropy;
-  };
-  Distribution distribution(std::size_t row) const;  // by sums_
 
   ModelConfig config_;
   NetworkShape shape_;
@@ -124,7 +112,7 @@ class PackedTransformer final : public Network {
   std::optional<Tables> query_tables_, key_tables_;  // or
   at::Tensor position_bias_;                         // [heads, distances], the farthest first
   LayerNorm logits_norm_;
-  PackedMatrix logits_;
+  PackedLogits logits_;
 
   // Room that is used again.
   Activations activations_, gated_;
@@ -133,7 +121,6 @@ class PackedTransformer final : public Network {
   PackedKeys keys_;
   PackedRouting routing_;
   std::vector<States> states_;
-  std::vector<SoftmaxSums> sums_;  // [rows, groups of logits]
 };
 
 }  // namespace unroll

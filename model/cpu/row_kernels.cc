@@ -1,6 +1,8 @@
 // Compiled once for each instruction set, see CMakeLists.txt: UNROLL_ROW_KERNELS is the table's name there.
 #include "model/cpu/row_kernels.h"
 
+#include <utility>
+
 #include "model/cpu/lanes.h"
 
 namespace unroll {
@@ -33,6 +35,13 @@ void layer_norm(const float* x, const float* gamma, const float* beta, std::int6
   for (std::int64_t i = 0; i < count; ++i) out[i] = (x[i] - mean) * factor * gamma[i] + beta[i];
 }
 
+void rms_norm(const float* x, const float* gamma, float epsilon, std::int64_t count, float* out) {
+  const float squares = sum_over(x, count, [](Floats lanes) UNROLL_INLINE_LAMBDA { return lanes * lanes; });
+  const float factor = 1.0F / __builtin_sqrtf(squares / static_cast<float>(count) + epsilon);
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) out[i] = x[i] * factor * gamma[i];
+}
+
 void unit_length(float* x, const float* scale, std::int64_t count) {
   const float squares = sum_over(x, count, [](Floats lanes) UNROLL_INLINE_LAMBDA { return lanes * lanes; });
   const float length = __builtin_sqrtf(squares);
@@ -51,11 +60,64 @@ void rotate(float* x, const float* cosine, const float* sine, std::int64_t count
   }
 }
 
+template <int Stride, int... Lane>
+UNROLL_INLINE Floats butterfly(Floats x, std::integer_sequence<int, Lane...>) {
+  const Floats signs{(Lane & Stride ? -1.0F : 1.0F)...};
+  return __builtin_shufflevector(x, x, (Lane ^ Stride)...) + x * signs;
+}
+
+/// Lanes i and i + Stride become their sum and their difference; then the same of smaller strides.
+template <int Stride>
+UNROLL_INLINE Floats butterflies(Floats x) {
+  if constexpr (Stride == 0) {
+    return x;
+  } else {
+    return butterflies<Stride / 2>(butterfly<Stride>(x, std::make_integer_sequence<int, kLanes>()));
+  }
+}
+
+void hadamard(const float* x, std::int64_t count, float* out) {
+  constexpr int kVectors = kHadamard / kLanes;
+  constexpr float kScale = 0.125F;  // 1 / sqrt(64)
+  for (std::int64_t begin = 0; begin < count; begin += kHadamard) {
+    Floats block[kVectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < kVectors; ++i) {
+      const auto left = count - begin - i * kLanes;
+      block[i] = left >= kLanes ? lanes_at(x + begin + i * kLanes)
+                 : left > 0 ? lanes_at(x + begin + i * kLanes, first_lanes(static_cast<std::int32_t>(left)))
+                            : Floats{};
+    }
+#pragma GCC unroll 3
+    for (int stride = 1; stride < kVectors; stride *= 2) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kVectors; ++i) {
+        if (i & stride) continue;
+        const Floats a = block[i], b = block[i + stride];
+        block[i] = a + b;
+        block[i + stride] = a - b;
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kVectors; ++i)
+      store(butterflies<kLanes / 2>(block[i]) * kScale, out + begin + i * kLanes);
+  }
+}
+
 void gelu_gate(const float* values, const float* gates, std::int64_t count, float* out) {
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) {
     const float gate = gates[i];
     out[i] = 0.5F * gate * (1.0F + error_function(gate * 0.70710678F)) * values[i];
+  }
+}
+
+void silu_gate(const float* values, const float* gates, std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float gate = gates[i];
+    const float e = exponential(-__builtin_fabsf(gate));  // never above 1, however large the gate is
+    out[i] = (gate < 0.0F ? e : 1.0F) / (1.0F + e) * gate * values[i];
   }
 }
 
@@ -77,6 +139,18 @@ void scale(const float* x, float factor, std::int64_t count, float* out) {
 void to_bf16(const float* x, std::int64_t count, std::uint16_t* out) {
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) out[i] = bf16(x[i]);
+}
+
+void round_to_bf16(float* x, std::int64_t count) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i)
+    x[i] = __builtin_bit_cast(float, static_cast<std::uint32_t>(bf16(x[i])) << 16);
+}
+
+void from_bf16(const std::uint16_t* x, std::int64_t count, float* out) {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = __builtin_bit_cast(float, static_cast<std::uint32_t>(x[i]) << 16);
 }
 
 float to_uint8(const float* x, std::int64_t count, std::uint8_t* out) {
@@ -176,22 +250,10 @@ void add_scaled(float* x, const float* y, float factor, std::int64_t count) {
 }  // namespace
 
 extern const RowKernels UNROLL_ROW_KERNELS;
-const RowKernels UNROLL_ROW_KERNELS{layer_norm,
-                                    unit_length,
-                                    rotate,
-                                    gelu_gate,
-                                    add,
-                                    blend,
-                                    scale,
-                                    to_bf16,
-                                    to_uint8,
-                                    from_int32,
-                                    softmax_fp32,
-                                    softmax_bf16,
-                                    softmax_sums<false>,
-                                    softmax_sums<true>,
-                                    any_above,
-                                    dot,
-                                    add_scaled};
+const RowKernels UNROLL_ROW_KERNELS{
+    layer_norm,         rms_norm,  unit_length, rotate,       gelu_gate,    hadamard,
+    silu_gate,          add,       blend,       scale,        to_bf16,      round_to_bf16,
+    from_bf16,          to_uint8,  from_int32,  softmax_fp32, softmax_bf16, softmax_sums<false>,
+    softmax_sums<true>, any_above, dot,         add_scaled};
 
 }  // namespace unroll

@@ -16,15 +16,24 @@ struct SoftmaxSums {
   float weighted;  ///< Of exp(logit) / 2^max * logit: what the entropy needs.
 };
 
+constexpr std::int64_t kHadamard = 64;
+
 struct RowKernels {
   /// out = (x - mean) / sqrt(variance + 1e-5) * gamma + beta.
   void (*layer_norm)(const float* x, const float* gamma, const float* beta, std::int64_t count, float* out);
+  /// out = x / sqrt(mean of squares + epsilon) * gamma; may be in place.
+  void (*rms_norm)(const float* x, const float* gamma, float epsilon, std::int64_t count, float* out);
   /// x = x / |x| * scale.
   void (*unit_length)(float* x, const float* scale, std::int64_t count);
   /// x = x * cosine + rotate_half(x) * sine, rotate_half being (-second half, first half).
   void (*rotate)(float* x, const float* cosine, const float* sine, std::int64_t count);
   /// out = gelu(gates) * values, gelu by erf (Abramowitz & Stegun 7.1.26, within 1.5e-7); may be in place.
   void (*gelu_gate)(const float* values, const float* gates, std::int64_t count, float* out);
+  /// out = x times the Hadamard matrix of 64 over 8, for each 64 numbers, x being followed by zeros up to a
+  /// whole 64; may be in place. Orthogonal and its own inverse; what one number has all 64 share.
+  void (*hadamard)(const float* x, std::int64_t count, float* out);
+  /// out = silu(gates) * values, silu(x) = x / (1 + exp(-x)); may be in place.
+  void (*silu_gate)(const float* values, const float* gates, std::int64_t count, float* out);
   /// x += branch.
   void (*add)(float* x, const float* branch, std::int64_t count);
   /// x += share * (branch - x).
@@ -32,6 +41,9 @@ struct RowKernels {
   /// out = x * factor; may be in place.
   void (*scale)(const float* x, float factor, std::int64_t count, float* out);
   void (*to_bf16)(const float* x, std::int64_t count, std::uint16_t* out);
+  /// x = the nearest bf16.
+  void (*round_to_bf16)(float* x, std::int64_t count);
+  void (*from_bf16)(const std::uint16_t* x, std::int64_t count, float* out);
   /// out = round(x / s) + 128 with the least s that fits; returns s.
   float (*to_uint8)(const float* x, std::int64_t count, std::uint8_t* out);
   /// out = (sums - offsets) * scales * factor; may be in place.

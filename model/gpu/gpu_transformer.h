@@ -98,6 +98,7 @@ class GpuTransformer final : public Network {
   at::Tensor to_device(const at::Tensor& tensor) const;
   /// hidden [rows, dim] -> [rows, num_tokens, padded].
   at::Tensor padded_logits(const at::Tensor& hidden) const;
+  void append_top_tokens(const at::Tensor& hidden, const Scored& block) const;  // hidden [length, dim]
 
   ModelConfig config_;
   NetworkShape shape_;

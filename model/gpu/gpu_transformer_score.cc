@@ -12,6 +12,7 @@
 namespace unroll {
 namespace {
 
+constexpr std::int64_t kTopRows = 128;          // whose logits exist in fp32 at a time
 constexpr std::int64_t kLogitBytes = 64 << 20;  // logits that exist at a time: little more than a GPU's cache
 
 std::int64_t rows_at_a_time(const at::Tensor& logits_weight) {
@@ -50,7 +51,7 @@ std::function<void()> GpuTransformer::score(const at::Tensor& hidden, std::vecto
   }
   auto here = at::empty(found.sizes(), at::TensorOptions(at::kFloat).pinned_memory(device().is_cuda()));
   here.copy_(found, true);
-  return [here, length, blocks = std::move(blocks), wait = machine_->mark()] {
+  return [this, hidden, here, length, blocks = std::move(blocks), wait = machine_->mark()] {
     wait();
     const auto append = [&](std::int64_t index, std::size_t block, std::vector<float>& to) {
       const auto* from = here[index].const_data_ptr<float>() + static_cast<std::int64_t>(block) * length;
@@ -59,8 +60,16 @@ std::function<void()> GpuTransformer::score(const at::Tensor& hidden, std::vecto
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       append(0, i, *blocks[i].logprobs);
       if (blocks[i].entropy) append(1, i, *blocks[i].entropy);
+      if (blocks[i].top_k > 0) append_top_tokens(hidden[static_cast<std::int64_t>(i)], blocks[i]);
     }
   };
+}
+
+void GpuTransformer::append_top_tokens(const at::Tensor& hidden, const Scored& block) const {
+  for (const auto& rows : hidden.split(kTopRows)) {
+    const auto logits = padded_logits(rows).narrow(1, 0, config_.num_tokens).to(at::kFloat);
+    append_top(at::log_softmax(logits, -1), block.top_k, *block.top_ids, *block.top_logprobs);
+  }
 }
 
 at::Tensor GpuTransformer::logits(const at::Tensor& hidden) {

@@ -11,6 +11,7 @@
 #include "model/hash.h"
 #include "model/load_transformer.h"
 #include "model/plain_network.h"
+#include "model/pretrained/packed_pretrained.h"
 
 namespace unroll {
 namespace {
@@ -30,30 +31,23 @@ class WeightsReader {
       : checkpoint_(checkpoint), config_(checkpoint.config()), device_(device), dtype_(dtype) {}
 
   PretrainedWeights read() {
+    auto weights = without_layers();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(config_.layers); ++i)
+      weights.layers.push_back(layer(i));
+    return weights;
+  }
+  PretrainedWeights without_layers() {
     PretrainedWeights weights;
     const auto embedding = checkpoint_.tensor("model.embed_tokens.weight");
     weights.embedding = embedding.to(device_, type());
-    for (std::int64_t i = 0; i < config_.layers; ++i)
-      weights.layers.push_back(layer("model.layers." + std::to_string(i) + "."));
     weights.norm = vector("model.norm.weight");
     weights.output = !config_.tied      ? matrix("lm_head.weight")
                      : dtype_ == "int8" ? rounded_to_int8(embedding).to(device_)
                                         : weights.embedding;
     return weights;
   }
-
- private:
-  at::ScalarType type() const { return dtype_ == "bf16" ? at::kBFloat16 : at::kFloat; }
-  at::Tensor vector(const std::string& name) { return checkpoint_.tensor(name).to(device_); }
-  at::Tensor matrix(const std::string& name) {
-    auto stored = checkpoint_.tensor(name);
-    if (dtype_ == "int8") stored = rounded_to_int8(stored);
-    return stored.to(device_, type());
-  }
-  PretrainedLinear linear(const std::string& name, bool bias) {
-    return {matrix(name + ".weight"), bias ? vector(name + ".bias") : at::Tensor()};
-  }
-  PretrainedLayer layer(const std::string& prefix) {
+  PretrainedLayer layer(std::size_t index) {
+    const auto prefix = "model.layers." + std::to_string(index) + ".";
     PretrainedLayer layer;
     const auto attention = prefix + "self_attn.", feed_forward = prefix + "mlp.";
     layer.attention_norm = vector(prefix + "input_layernorm.weight");
@@ -72,6 +66,17 @@ class WeightsReader {
     return layer;
   }
 
+ private:
+  at::ScalarType type() const { return dtype_ == "bf16" ? at::kBFloat16 : at::kFloat; }
+  at::Tensor vector(const std::string& name) { return checkpoint_.tensor(name).to(device_); }
+  at::Tensor matrix(const std::string& name) {
+    auto stored = checkpoint_.tensor(name);
+    if (dtype_ == "int8") stored = rounded_to_int8(stored);
+    return stored.to(device_, type());
+  }
+  PretrainedLinear linear(const std::string& name, bool bias) {
+    return {matrix(name + ".weight"), bias ? vector(name + ".bias") : at::Tensor()};
+  }
   PretrainedCheckpoint& checkpoint_;
   const PretrainedConfig& config_;
   const at::Device device_;
@@ -84,32 +89,65 @@ std::string dtype_of(const ModelOptions& options, at::Device device) {
   return choose_dtype(options);
 }
 
+PretrainedCheckpoint open(const std::filesystem::path& path, const ModelOptions& options) {
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  PretrainedCheckpoint checkpoint(path, options.settings);
+  if (!checkpoint.config().bos && !checkpoint.config().eos)
+    throw std::runtime_error(path.string() +
+                             ": names neither bos_token_id nor eos_token_id; add the one that a text begins "
+                             "after to config.json");
+  return checkpoint;
+}
+
+at::ScalarType memory_type(const std::string& dtype) {
+  return dtype == "fp32" ? at::kFloat : at::kBFloat16;
+}
+
+std::uint64_t fingerprint(PretrainedCheckpoint& checkpoint, const std::string& dtype) {
+  Hash hash;
+  const auto of_checkpoint = checkpoint.fingerprint();
+  hash.add(&of_checkpoint, sizeof of_checkpoint);
+  hash.add(dtype.data(), dtype.size());
+  return hash.value();
+}
+
+/// Null if the CPU does not compute in `dtype`.
+std::unique_ptr<Network> packed_network(PretrainedCheckpoint& checkpoint, const std::string& dtype) {
+  const auto arithmetic = arithmetic_of(dtype);
+  if (!cpu_supports(arithmetic)) return nullptr;
+  WeightsReader weights(checkpoint, at::kCPU, dtype == "bf16" ? dtype : "fp32");
+  const PretrainedTransformer definition(checkpoint.config(), weights.without_layers(), memory_type(dtype));
+  return std::make_unique<PackedPretrained>(definition, arithmetic,
+                                            [&](std::size_t index) { return weights.layer(index); });
+}
+
 }  // namespace
 
 LoadedPretrained load_pretrained(const std::filesystem::path& path, const ModelOptions& options) {
   const auto device = choose_device(options.device);
   const auto dtype = dtype_of(options, device);
-  if (options.threads > 0) at::set_num_threads(options.threads);
-  PretrainedCheckpoint checkpoint(path, options.settings);
-  const auto& config = checkpoint.config();
-  if (!config.bos && !config.eos)
-    throw std::runtime_error(path.string() +
-                             ": names neither bos_token_id nor eos_token_id; add the one that a text begins "
-                             "after to config.json");
+  auto checkpoint = open(path, options);
   auto weights = WeightsReader(checkpoint, device, dtype).read();
-  Hash hash;
-  const auto of_checkpoint = checkpoint.fingerprint();
-  hash.add(&of_checkpoint, sizeof of_checkpoint);
-  hash.add(dtype.data(), dtype.size());
-  return {{config, std::move(weights), dtype == "fp32" ? at::kFloat : at::kBFloat16},
+  return {{checkpoint.config(), std::move(weights), memory_type(dtype)},
           dtype,
           checkpoint.parameters(),
-          hash.value()};
+          fingerprint(checkpoint, dtype)};
 }
 
 LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const ModelOptions& options) {
-  auto loaded = load_pretrained(path, options);
   LoadedNetwork network;
+  if (choose_device(options.device).is_cpu()) {
+    auto checkpoint = open(path, options);
+    // Weights of 8 bits and fewer lose little more by int8.
+    network.dtype = choose_dtype(options, checkpoint.stored_type().starts_with("Q"));
+    network.network = packed_network(checkpoint, network.dtype);
+    if (network.network) {
+      network.parameters = checkpoint.parameters();
+      network.fingerprint = fingerprint(checkpoint, network.dtype);
+      return network;
+    }
+  }
+  auto loaded = load_pretrained(path, options);
   network.dtype = loaded.dtype;
   network.parameters = loaded.parameters;
   network.fingerprint = loaded.fingerprint;

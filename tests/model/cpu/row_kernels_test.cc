@@ -1,6 +1,8 @@
 // The row loops of each instruction set that this CPU has, against the same in double precision.
 #include "model/cpu/row_kernels.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -56,6 +58,71 @@ TEST_P(RowKernelsTest, LayerNorm) {
     for (const auto value : x) variance += (value - mean) * (value - mean) / static_cast<double>(count);
     for (std::size_t i = 0; i < x.size(); ++i)
       EXPECT_NEAR(out[i], (x[i] - mean) / std::sqrt(variance + 1e-5) * gamma[i] + beta[i], 2e-5) << count;
+  }
+}
+
+TEST_P(RowKernelsTest, RmsNorm) {
+  for (const auto count : counts) {
+    const auto x = random_row(count), gamma = random_row(count + 1);
+    std::vector<float> out(x.size());
+    kernels.rms_norm(x.data(), gamma.data(), 1e-3F, count, out.data());
+    double squares = 0;
+    for (const auto value : x) squares += value * value / static_cast<double>(count);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      EXPECT_NEAR(out[i], x[i] / std::sqrt(squares + 1e-3) * gamma[i], 2e-5) << count;
+  }
+}
+
+TEST_P(RowKernelsTest, SiluGate) {
+  for (const auto count : counts) {
+    const auto values = random_row(count);
+    auto gates = random_row(count + 1, 20);
+    gates[0] = 300;  // whose exponential is no float
+    std::vector<float> out(values.size());
+    kernels.silu_gate(values.data(), gates.data(), count, out.data());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double wanted = values[i] * gates[i] / (1 + std::exp(-static_cast<double>(gates[i])));
+      EXPECT_NEAR(out[i], wanted, 1e-6 + 1e-6 * std::abs(wanted)) << gates[i];
+    }
+    if (gates.size() > 1) continue;
+    const float minus = -300, zero = 0;
+    kernels.silu_gate(values.data(), &minus, 1, out.data());
+    EXPECT_NEAR(out[0], 0, 1e-6);
+    kernels.silu_gate(values.data(), &zero, 1, out.data());
+    EXPECT_EQ(out[0], 0);
+  }
+}
+
+TEST_P(RowKernelsTest, HadamardIsThatMatrix) {
+  for (const auto count : counts) {
+    const auto x = random_row(count);
+    const auto padded = (count + kHadamard - 1) / kHadamard * kHadamard;
+    std::vector<float> out(static_cast<std::size_t>(padded)), again(out.size());
+    kernels.hadamard(x.data(), count, out.data());
+    for (std::int64_t i = 0; i < padded; ++i) {
+      double wanted = 0;
+      const auto block = i / kHadamard * kHadamard;
+      for (std::int64_t j = block; j < std::min(count, block + kHadamard); ++j)
+        wanted += (std::popcount(static_cast<std::uint64_t>((i - block) & (j - block))) % 2 ? -1 : 1) *
+                  static_cast<double>(x[static_cast<std::size_t>(j)]) / 8;
+      EXPECT_NEAR(out[static_cast<std::size_t>(i)], wanted, 1e-5) << count;
+    }
+    kernels.hadamard(out.data(), padded, again.data());
+    for (std::size_t i = 0; i < again.size(); ++i)
+      EXPECT_NEAR(again[i], i < x.size() ? x[i] : 0, 1e-5) << count;
+  }
+}
+
+TEST_P(RowKernelsTest, Bf16AndBack) {
+  for (const auto count : counts) {
+    auto x = random_row(count);
+    std::vector<std::uint16_t> bits(x.size());
+    std::vector<float> back(x.size());
+    kernels.to_bf16(x.data(), count, bits.data());
+    kernels.from_bf16(bits.data(), count, back.data());
+    for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(back[i], from_bf16(bits[i]));
+    kernels.round_to_bf16(x.data(), count);
+    EXPECT_EQ(x, back);
   }
 }
 

@@ -1,0 +1,42 @@
+// The last product of a network, logits, and what is asked of them: log-probabilities, entropies, the most
+// probable tokens. A tile's logits are looked at while they are in the cache; all of a row never exist,
+// however large the vocabulary is.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "model/cpu/packed_matrix.h"
+#include "model/network.h"
+
+namespace unroll {
+
+/// One thread at a time.
+class PackedLogits {
+ public:
+  /// weight [num_tokens, dim].
+  PackedLogits(const at::Tensor& weight, Arithmetic arithmetic);
+  /// Appends what the blocks ask for. `rows`: of the first block's positions, then of the next one's.
+  void score(const Activations& rows, std::span<const Scored> blocks, Machine& machine);
+  /// fp32 [rows, num_tokens]
+  at::Tensor all(const Activations& rows, Machine& machine) const;
+
+ private:
+  /// seen(row, first token, logits) for all logits, a tile at a time, from several threads.
+  template <typename Seen>
+  void each(const Activations& rows, Machine& machine, const Seen& seen) const;
+  struct Distribution {
+    double log_sum;  // of exp(logit)
+    float entropy;
+  };
+  Distribution distribution(std::size_t row) const;  // by sums_
+
+  PackedMatrix weight_;
+  std::vector<SoftmaxSums> sums_;  // [rows, groups of the weight's columns]
+};
+
+}  // namespace unroll

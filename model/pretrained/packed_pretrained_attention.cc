@@ -1,0 +1,143 @@
+// What PackedPretrained does of attention around TileAttention: one pass over all positions that a block sees
+// normalises queries and keys, remembers keys and values, turns queries and keys by their place, and puts all
+// where TileAttention reads it.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+#include <ATen/ATen.h>
+
+#include "model/cpu/floats_of.h"
+#include "model/pretrained/packed_pretrained.h"
+
+namespace unroll {
+
+/// A layer's memory, [2 (k, v), batch, positions, kv_dim] in fp32 or bf16, by rows. Rows may be read and
+/// written from different threads.
+class PackedPretrained::Memory {
+ public:
+  Memory(const at::Tensor& tensor, const RowKernels& kernels) : kernels_(kernels) {
+    if (!tensor.defined()) return;
+    data_ = tensor.data_ptr();
+    batch_ = tensor.size(1);
+    positions_ = tensor.size(2);
+    columns_ = tensor.size(3);
+    bytes_ = static_cast<std::int64_t>(tensor.element_size());
+  }
+
+  std::int64_t positions() const { return positions_; }
+  /// A position's key and its value, [2 * kv_dim].
+  void read(std::int64_t document, std::int64_t position, float* kv) const {
+    for (std::int64_t plane = 0; plane < 2; ++plane, kv += columns_) {
+      const auto* row = at(plane, document, position);
+      if (is_bf16()) {
+        kernels_.from_bf16(reinterpret_cast<const std::uint16_t*>(row), columns_, kv);
+      } else {
+        std::copy_n(reinterpret_cast<const float*>(row), columns_, kv);
+      }
+    }
+  }
+  void write(std::int64_t document, std::int64_t position, const float* kv) {
+    for (std::int64_t plane = 0; plane < 2; ++plane, kv += columns_) {
+      auto* row = at(plane, document, position);
+      if (is_bf16()) {
+        kernels_.to_bf16(kv, columns_, reinterpret_cast<std::uint16_t*>(row));
+      } else {
+        std::copy_n(kv, columns_, reinterpret_cast<float*>(row));
+      }
+    }
+  }
+
+ private:
+  bool is_bf16() const { return bytes_ == 2; }
+  std::byte* at(std::int64_t plane, std::int64_t document, std::int64_t position) const {
+    const auto row = (plane * batch_ + document) * positions_ + position;
+    return static_cast<std::byte*>(data_) + row * columns_ * bytes_;
+  }
+
+  const RowKernels& kernels_;
+  void* data_ = nullptr;
+  std::int64_t batch_ = 0, positions_ = 0, columns_ = 0, bytes_ = 0;
+};
+
+namespace {
+
+/// Which of the positions that a full block sees are remembered: the first ones, and the latest.
+struct Remembered {
+  std::int64_t sinks, dropped;
+  /// Where, or -1.
+  std::int64_t place(std::int64_t position) const {
+    if (position < sinks) return position;
+    return position < sinks + dropped ? -1 : position - dropped;
+  }
+};
+
+}  // namespace
+
+at::Tensor PackedPretrained::set_keys(const Layer& layer, Shape shape, const at::Tensor& past) {
+  const auto dim = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads,
+             kv = config_.kv_dim();
+  const auto& kernels = machine_.kernels;
+  const bool full = shape.length == config_.block_width, bf16 = shape_.memory_type == at::kBFloat16;
+  const Memory before(past, kernels);
+  const auto first = before.positions(), seen = first + shape.length;
+  const auto kept = std::min(seen, config_.memory_positions());
+  const auto memory = full ? at::empty({2, shape.batch, kept, kv}, shape_.memory_type) : at::Tensor();
+  Memory after(memory, kernels);
+  const Remembered remembered{config_.attention_sinks, seen - kept};
+
+  const bool mixed = attention_arithmetic_ == Arithmetic::kInt8;
+  queries_.resize(attention_arithmetic_, shape.batch * heads, shape.length, dim);
+  keys_.resize(attention_arithmetic_, shape.batch * kv_heads, seen, dim, kernels);
+  const Rows entry{entry_.data<float>(), layer.entry.padded_outputs()};
+  const auto *bias = floats_or_null(layer.entry_bias), *q_norm = floats_or_null(layer.q_norm),
+             *k_norm = floats_or_null(layer.k_norm), *cosine = const_data(cosine_), *sine = const_data(sine_);
+  machine_.parallel(shape.batch * seen, kv * 2 * kScatterCost, [&](std::int64_t i, Buffer& room) {
+    const auto document = i / seen, position = i % seen;
+    const auto turn = [&](float* head, const float* norm) {
+      if (norm) kernels.rms_norm(head, norm, config_.rms_eps, dim, head);
+      kernels.rotate(head, cosine + position * dim, sine + position * dim, dim);
+      if (mixed) kernels.hadamard(head, dim, head);
+    };
+    auto* keys = room.resize<float>(2 * kv);
+    auto* values = keys + kv;
+    if (position < first) {
+      before.read(document, position, keys);
+    } else {
+      auto* row = entry[document * shape.length + position - first];
+      if (bias) kernels.add(row, bias, heads * dim + 2 * kv);
+      for (std::int64_t head = 0; head < heads; ++head) {
+        turn(row + head * dim, q_norm);
+        queries_.set(document * heads + head, position - first, row + head * dim, kernels);
+      }
+      std::copy_n(row + heads * dim, 2 * kv, keys);
+      for (std::int64_t head = 0; k_norm && head < kv_heads; ++head)
+        kernels.rms_norm(keys + head * dim, k_norm, config_.rms_eps, dim, keys + head * dim);
+      if (bf16) kernels.round_to_bf16(keys, 2 * kv);
+    }
+    const auto place = full ? remembered.place(position) : -1;
+    if (place >= 0) after.write(document, place, keys);
+    for (std::int64_t head = 0; head < kv_heads; ++head) {
+      turn(keys + head * dim, nullptr);
+      keys_.set(document * kv_heads + head, position, keys + head * dim, values + head * dim, kernels);
+    }
+  });
+  return memory;
+}
+
+at::Tensor PackedPretrained::attend(const Layer& layer, Shape shape, const at::Tensor& past) {
+  const auto dim = config_.hidden_size, inner = config_.inner_dim();
+  activate({x_.data<float>(), dim}, shape.rows(), dim, layer.attention_norm);
+  multiply(activations_, layer.entry, machine_,
+           entry_.resize<float>(round_up(shape.rows(), kTile) * layer.entry.padded_outputs()));
+  auto memory = set_keys(layer, shape, past);
+  const Rows joined{joined_.resize<float>(shape.rows() * inner), inner};
+  TileAttention(queries_, keys_, shape.batch, 1 / std::sqrt(static_cast<double>(config_.head_dim)),
+                keys_.positions() - shape.length)
+      .run({joined.data, shape.length * inner, inner, config_.head_dim}, machine_);
+  activate(joined, shape.rows(), inner);
+  add_product(activations_, layer.out, layer.out_bias);
+  return memory;
+}
+
+}  // namespace unroll
