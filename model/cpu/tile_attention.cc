@@ -11,6 +11,7 @@ namespace unroll {
 namespace {
 
 constexpr std::int64_t kChunk = 4 * kTile;  // keys whose scores exist at a time
+constexpr std::int64_t kStep = 16;          // keys that the last product of a tile may end after
 
 /// Of queries and keys, and of values.
 std::int64_t key_bytes(Arithmetic arithmetic) {
@@ -156,8 +157,9 @@ void TileAttention::multiply_keys(std::int64_t head, std::int64_t first, std::in
   const auto keys = (head / shared_by_ * keys_.stride_ + begin) * dim;
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (std::int64_t panel = 0; panel < width; panel += kTile)
-      at::native::cpublas::brgemm(kTile, kTile, dim, dim, kTile, kChunk, false, a + queries,
-                                  b + keys + panel * dim, c + panel, keys_.arithmetic_ != Arithmetic::kFp32);
+      at::native::cpublas::brgemm(kTile, std::min(kTile, width - panel), dim, dim, kTile, kChunk, false,
+                                  a + queries, b + keys + panel * dim, c + panel,
+                                  keys_.arithmetic_ != Arithmetic::kFp32);
   };
   switch (keys_.arithmetic_) {
     case Arithmetic::kFp32:
@@ -178,7 +180,7 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
   const auto dim = keys_.dim_head_, first = item.tile * kTile;
   const auto head = item.document * heads_ + item.head, shared = head / shared_by_;
   const auto end = std::min(visible(first + kTile - 1), begin + kChunk);
-  const auto width = round_up(end - begin, kTile);
+  const auto width = round_up(end - begin, kStep);
   const auto* values = keys_.values_.data<Number>() + shared * keys_.stride_ * dim;
   multiply_keys(head, first, begin, width, room);
   auto* probabilities = reinterpret_cast<Number*>(room.probabilities);
