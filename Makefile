@@ -18,7 +18,7 @@ SCENARIOS ?=
 UNROLL_WERROR ?= OFF
 TIDY_PARTS ?= base protocol model tokenizer engine daemon client config training
 # tidy-changed: at most so many files, of so many commits, the newest first.
-TIDY_FILES ?= 12
+TIDY_FILES ?= 6
 TIDY_COMMITS ?= 30
 # A file for ctest's report in JUnit's format.
 TEST_REPORT ?=
