@@ -56,8 +56,8 @@ void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail(errno);
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(errno);
   ::close(std::exchange(descriptor_, -1));
-  // The rename itself is on disk once the folder is; file systems that cannot sync a folder have nothing to
-  // sync.
+  // The rename is on disk once the folder is synced. File systems that cannot sync a folder do not need
+  // it.
   const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return;
   ::fsync(folder);

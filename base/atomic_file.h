@@ -1,4 +1,4 @@
-// A file that appears whole or not at all: written beside its place under another name, synced, renamed.
+// Writes a file atomically: data go to a temporary file in the same folder, which is synced and renamed.
 #pragma once
 
 #include <cstddef>
@@ -9,17 +9,17 @@
 
 namespace unroll {
 
-/// Not for sharing between threads. Everything throws std::runtime_error that names the file and the cause.
+/// Not thread-safe. Every function throws std::runtime_error, which names the file and the cause.
 class AtomicFile {
  public:
-  explicit AtomicFile(std::filesystem::path target, mode_t mode = 0666);  ///< Less the umask.
+  explicit AtomicFile(std::filesystem::path target, mode_t mode = 0666);  ///< `mode` is subject to the umask.
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
-  ~AtomicFile();  ///< Without commit(): the target stays as it was and nothing else is left.
+  ~AtomicFile();  ///< Without commit(): leaves the target unchanged and removes the temporary file.
 
   void write(const void* data, std::size_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  /// After this the target is the new file, also after a loss of power.
+  /// Makes the target the new file. When this returns, the change survives a power loss.
   void commit();
 
  private:

@@ -59,7 +59,7 @@ std::optional<std::string> base64_decode(std::string_view text) {
       bytes += static_cast<char>(group >> bits & 0xff);
     }
   }
-  // Bits that no byte uses must be zero, so that each text has one meaning.
+  // Unused bits must be zero, so that each byte string has one encoding.
   if ((group & ((1u << bits) - 1)) != 0) return std::nullopt;
   return bytes;
 }

@@ -1,4 +1,4 @@
-// Base64 as RFC 4648 defines it, with padding.
+// Base64 (RFC 4648) with padding.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 namespace unroll {
 
 std::string base64_encode(std::string_view bytes);
-/// Padding is required, nothing else is skipped; nullopt where the text is not base64.
+/// Returns nullopt if the text is not base64. Padding is required; whitespace is not skipped.
 std::optional<std::string> base64_decode(std::string_view text);
 
 }  // namespace unroll

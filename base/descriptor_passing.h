@@ -1,4 +1,4 @@
-// Descriptors that travel with bytes over a Unix socket (SCM_RIGHTS, unix(7)).
+// Passes file descriptors over Unix sockets (SCM_RIGHTS, unix(7)).
 #pragma once
 
 #include <cstddef>
@@ -12,21 +12,21 @@
 
 namespace unroll {
 
-/// The most descriptors that one message of ours carries.
+/// The maximum number of descriptors in one message.
 inline constexpr std::size_t kMaxPassedDescriptors = 8;
 
-/// One sendmsg() with `flags` and without SIGPIPE: the descriptors go with the first of `bytes`, which may be
-/// sent in part. Returns what sendmsg() does. At most kMaxPassedDescriptors; none: an ordinary send.
+/// One sendmsg() with `flags` and without SIGPIPE, and its result. The descriptors (0 to
+/// kMaxPassedDescriptors) are sent with the first byte; `bytes` may be sent in part.
 ssize_t send_with_descriptors(int socket, std::string_view bytes, std::span<const int> descriptors,
                               int flags = 0);
 
 struct ReceivedDescriptors {
-  std::vector<UniqueFd> descriptors;  ///< Closed on exec.
-  bool cut = false;  ///< More came than kMaxPassedDescriptors, or than this process may open.
+  std::vector<UniqueFd> descriptors;  ///< With close-on-exec set.
+  bool cut = false;  ///< Some were dropped: more than kMaxPassedDescriptors, or than this process may open.
 };
 
-/// One recvmsg() with `flags`: bytes into `buffer`, descriptors appended to `received`. Returns what
-/// recvmsg() does.
+/// One recvmsg() with `flags`: writes bytes to `buffer` and appends descriptors to `received`. Returns what
+/// recvmsg() returns.
 ssize_t receive_with_descriptors(int socket, std::span<char> buffer, int flags,
                                  ReceivedDescriptors& received);
 

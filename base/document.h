@@ -1,4 +1,4 @@
-// What engine, protocol and clients say of a document: its id, status and outputs.
+// A document's id, status and outputs, as engine, protocol and clients exchange them.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct PluginRequest {
 };
 
 struct Output {
-  std::uint64_t sequence = 0;  ///< From 0, over all plugins of the document.
+  std::uint64_t sequence = 0;  ///< From 0, counted over all plugins of the document.
   std::string plugin;
   std::string json;  ///< Compact JSON text.
 };
@@ -32,13 +32,13 @@ struct DocumentStatus {
   std::uint32_t owner = 0;
   int priority = 0;
   DocumentPhase phase = DocumentPhase::kOpen;
-  std::uint64_t bytes = 0;  ///< Bytes of the tokens that went through the model.
+  std::uint64_t bytes = 0;  ///< Bytes of the tokens that the model has processed.
   std::optional<std::uint64_t> total_bytes;
   std::uint64_t tokens = 0;
   std::uint64_t outputs = 0;
   double tokens_per_second = 0;
   std::optional<ErrorCode> error_code;
-  std::string error;   ///< Of a failed document.
+  std::string error;   ///< Set if the document failed.
   std::string source;  ///< As in the request.
 };
 

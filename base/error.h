@@ -1,5 +1,5 @@
-// The one error type that crosses the engine's border. Codes are those of JSON-RPC 2.0 and, from -32000 down,
-// ours; docs/protocol.md holds the same table.
+// The only error type that leaves the engine. Codes are those of JSON-RPC 2.0 and, from -32000 down, unroll's
+// own; docs/protocol.md holds the same table.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ enum class ErrorCode : int {
   kMethodNotFound = -32601,
   kInvalidParams = -32602,
   kInternal = -32603,
-  kDocumentUnknown = -32000,  ///< No such document, or it belongs to somebody else.
+  kDocumentUnknown = -32000,  ///< No such document, or it belongs to another user.
   kDocumentState = -32001,    ///< Not possible now: appended after the end, resumed while open, ...
   kPluginUnknown = -32002,
   kPluginFailed = -32003,
-  kLimit = -32004,  ///< A limit on line, document, documents or memory; the text names it and its number.
+  kLimit = -32004,  ///< A limit was exceeded; the text names it and its value.
   kCancelled = -32005,
   kDeadline = -32006,
   kSource = -32007,   ///< The document's bytes could not be read.
@@ -27,7 +27,7 @@ enum class ErrorCode : int {
   kModel = -32009,    ///< The model could not be loaded or failed on a block.
   kShuttingDown = -32010,
   kPermission = -32011,
-  kPeerGone = -32012,  ///< The client went away before the document's end.
+  kPeerGone = -32012,  ///< The client disconnected before the document's end.
 };
 
 /// what() says what happened, to which document or file, and what to do.
@@ -37,13 +37,13 @@ class Error : public std::runtime_error {
   ErrorCode code;
 };
 
-/// The journal's disk is full: what failed works again when there is room.
+/// The journal's disk is full. The failed operation can be retried when there is space.
 class NoRoomError : public Error {
  public:
   explicit NoRoomError(const std::string& text) : Error(ErrorCode::kJournal, text) {}
 };
 
-/// A limit of the configuration was reached: "WHAT (KEY is VALUE); ADVICE", and the two of them for programs.
+/// A limit of the configuration was reached. what() is "WHAT (KEY is VALUE); ADVICE".
 class LimitError : public Error {
  public:
   LimitError(const std::string& what, std::string_view key, std::uint64_t value, const std::string& advice)

@@ -19,9 +19,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the format is little-endian, and so is this code");
 
 constexpr std::string_view kMagic = "GGUF";
-constexpr std::uint64_t kMaxEntries = 1 << 16;  // keys, and tensors: hundreds of times what models have
-constexpr std::uint64_t kMaxNameBytes = 65535;  // the specification's, of keys
-constexpr std::uint32_t kMaxDimensions = 4;     // ggml's
+constexpr std::uint64_t kMaxEntries = 1 << 16;  // of keys, and of tensors; models have hundreds
+constexpr std::uint64_t kMaxNameBytes = 65535;  // the specification's limit for keys
+constexpr std::uint32_t kMaxDimensions = 4;     // as in ggml
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr std::uint64_t kMaxAlignment = 1 << 20;
 constexpr const char* kAlignmentKey = "general.alignment";
@@ -46,7 +46,7 @@ enum ValueType : std::uint32_t {
 };
 constexpr std::array<std::uint64_t, kValueTypes> kValueBytes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
-/// Every type that ggml has given a number, so that whatever else a file holds can be named.
+/// All types that ggml has numbered, so that errors can name those that cannot be decoded.
 constexpr std::array kTypes{
     GgufType{0, "F32", 1, 4},         GgufType{1, "F16", 1, 2},         GgufType{2, "Q4_0", 32, 18},
     GgufType{3, "Q4_1", 32, 20},      GgufType{6, "Q5_0", 32, 22},      GgufType{7, "Q5_1", 32, 24},
@@ -69,7 +69,7 @@ T read(const char* bytes) {
   return value;
 }
 
-/// Calls `with` with the number at `bytes`, in its own type; false if the type is no number's.
+/// Calls `with` with the number at `bytes`, in its own type; false if the type is not a number.
 template <typename With>
 bool with_number(std::uint32_t type, const char* bytes, With with) {
   switch (type) {
@@ -115,7 +115,7 @@ std::uint64_t padding(std::uint64_t position, std::uint64_t alignment) {
 
 }  // namespace
 
-/// Reads the file from its beginning; what it takes is there.
+/// Reads the file from its beginning and checks that each item lies within the file.
 class GgufFile::Parser {
  public:
   explicit Parser(GgufFile& file) : file_(file), data_(file.map_->data()), size_(file.map_->size()) {}
@@ -216,7 +216,7 @@ class GgufFile::Parser {
     std::uint64_t values = 1;
     for (std::uint32_t i = 0; i < dimensions; ++i) {
       const auto dimension = number<std::uint64_t>("a tensor's shape");
-      // No file is as large as 2^56 bytes, so the products of what follows are in range.
+      // No file is as large as 2^56 bytes, so the products below do not overflow.
       if (dimension == 0 || __builtin_mul_overflow(values, dimension, &values) || values >> 56)
         fail_tensor(tensor.name, "has an impossible shape");
       tensor.shape.insert(tensor.shape.begin(), static_cast<std::int64_t>(dimension));
@@ -243,11 +243,11 @@ class GgufFile::Parser {
     const auto result = static_cast<std::uint64_t>(*given);
     if (!std::has_single_bit(result) || result > kMaxAlignment)
       fail("has the " + std::string(kAlignmentKey) + " " + std::to_string(*given) +
-           ", which is no power of two from 1 to " + std::to_string(kMaxAlignment));
+           ", which is not a power of two from 1 to " + std::to_string(kMaxAlignment));
     return result;
   }
 
-  /// Gives every tensor its bytes; no two share any.
+  /// Sets every tensor's data; refuses tensors that overlap.
   void place(const std::vector<Extent>& extents) {
     const auto alignment = this->alignment();
     const auto begin = position_ + padding(position_, alignment);

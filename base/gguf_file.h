@@ -1,6 +1,6 @@
 // The GGUF format (ggml's docs/gguf.md), versions 2 and 3, little-endian: a header, key-value metadata,
-// descriptions of tensors, then their data. Read by memory map: every count, length, offset and alignment is
-// checked against the file first. What the keys mean and how quantised types are decoded is not known here.
+// descriptions of tensors, then their data. The file is memory-mapped; every count, length, offset and
+// alignment is checked against it first. This file neither interprets keys nor decodes quantised types.
 #pragma once
 
 #include <cstddef>
@@ -46,19 +46,19 @@ class GgufFile {
 
   const std::filesystem::path& path() const { return path_; }
 
-  // Metadata. An absent key gives nothing; a value of another kind than asked for is an error.
+  // Metadata. Returns nullopt for an absent key; throws if the value is of another kind.
   bool has(std::string_view key) const { return values_.contains(key); }
   std::optional<std::int64_t> integer(std::string_view key) const;  ///< Of any integer type.
   std::optional<double> number(std::string_view key) const;         ///< Of any integer or float type.
   std::optional<bool> boolean(std::string_view key) const;
-  /// Strings are views into the map. GGUF promises UTF-8, but nothing checks that here.
+  /// Strings are views into the map. GGUF requires UTF-8; this is not checked.
   std::optional<std::string_view> string(std::string_view key) const;
   std::optional<std::vector<std::string_view>> strings(std::string_view key) const;
   std::optional<std::vector<std::int64_t>> integers(std::string_view key) const;
   std::optional<std::vector<float>> numbers(std::string_view key) const;
 
   std::span<const GgufTensor> tensors() const { return tensors_; }  ///< In the order of the file.
-  /// Null if there is none of that name.
+  /// Null if there is no tensor of that name.
   const GgufTensor* find_tensor(std::string_view name) const;
 
   /// An error about this file: "FILE: PROBLEM".
@@ -68,7 +68,7 @@ class GgufFile {
   struct Value {
     std::uint32_t type;  // of the value; of the elements if it is an array
     bool array;
-    std::uint64_t count;          // of elements; 1 for what is no array
+    std::uint64_t count;          // of elements; 1 if not an array
     std::span<const char> bytes;  // of all elements
   };
   class Parser;
@@ -83,8 +83,8 @@ class GgufFile {
   std::map<std::string_view, std::size_t> places_;  // in tensors_
 };
 
-/// The GGUF file that a model's path stands for: the path itself if it is a file; in a folder without
-/// safetensors, the only one that is named *.gguf. Nothing if there is none; std::runtime_error if there are
+/// The GGUF file of a model path: the path itself if it is a file; in a folder without safetensors, its only
+/// *.gguf file. Returns nullopt if there is none. Throws std::runtime_error if there are
 /// several.
 std::optional<std::filesystem::path> find_gguf(const std::filesystem::path& model);
 

@@ -1,4 +1,4 @@
-// A whole file as memory.
+// Maps a whole file into memory.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,11 @@
 
 namespace unroll {
 
-/// Mapped copy-on-write: a write to the memory never reaches the file. If another process shortens the file
-/// meanwhile, an access beyond its new end raises SIGBUS.
+/// Mapped copy-on-write: a write to the memory never reaches the file. If another process truncates the file,
+/// an access beyond its new end raises SIGBUS.
 class MappedFile {
  public:
-  /// Throws std::runtime_error that names the file.
+  /// Throws std::runtime_error, which names the file.
   explicit MappedFile(const std::filesystem::path& file);
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -1,12 +1,12 @@
-// Where unroll lies: the folder that has bin/, lib/ and libexec/, installed or as built.
+// The install prefix: the folder that holds bin/, lib/ and libexec/, in an installation or a build tree.
 #pragma once
 
 #include <filesystem>
 
 namespace unroll {
 
-/// Of the program that runs: PREFIX/bin/PROGRAM or PREFIX/libexec/unroll/PROGRAM. Throws
-/// std::filesystem::filesystem_error where there is no /proc.
+/// The prefix of the running program: PREFIX/bin/PROGRAM or PREFIX/libexec/unroll/PROGRAM. Throws
+/// std::filesystem::filesystem_error if /proc is not mounted.
 inline std::filesystem::path program_prefix() {
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const bool private_program = folder.parent_path().filename() == "libexec";

@@ -1,13 +1,13 @@
-// Ctrl-C and SIGTERM for commands that end in good order.
+// Lets commands stop cleanly on Ctrl-C and SIGTERM.
 #pragma once
 
 #include <atomic>
 
 namespace unroll {
 
-/// From now on the first signal only sets stop_signal(); a second one ends the process at once.
+/// Installs handlers: the first signal only sets stop_signal(); a second one ends the process at once.
 void stop_at_signals();
-/// The signal that came; 0: none yet.
+/// The signal received; 0 if none yet.
 const std::atomic<int>& stop_signal();
 
 }  // namespace unroll

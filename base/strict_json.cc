@@ -16,7 +16,7 @@ std::string shortened(std::string text) {
   return text.substr(0, end) + "...";
 }
 
-/// What the parser has open, innermost last.
+/// The objects and arrays that the parser has not closed yet, innermost last.
 class Guard {
  public:
   explicit Guard(const JsonLimits& limits) : limits_(limits) {}
@@ -76,7 +76,7 @@ nlohmann::json parse_strict_json(std::string_view text, const JsonLimits& limits
   try {
     return nlohmann::json::parse(text, std::ref(guard), true, limits.comments);
   } catch (const nlohmann::json::parse_error& error) {
-    // The library's own text quotes the input, which may be a document.
+    // The library's own message quotes the input, which may be a document.
     throw JsonError("not valid JSON: an error at byte " + std::to_string(error.byte));
   } catch (const nlohmann::json::exception&) {
     throw JsonError("not valid JSON: a number is out of range");

@@ -7,8 +7,8 @@
 namespace unroll {
 namespace {
 
-/// All of `text` is a character without its last bytes: with the least or with the greatest that may follow,
-/// it is one.
+/// Whether `text` is a character without its last bytes: completed by the least or the greatest continuation
+/// byte, it is valid.
 bool is_cut(std::string_view text) {
   constexpr std::array<std::string_view, 2> kRests{"\x80\x80\x80", "\xBF\xBF\xBF"};
   return text.size() < 4 && std::ranges::any_of(kRests, [&](std::string_view rest) {

@@ -1,4 +1,4 @@
-// UTF-8 as RFC 3629 defines it, read one character at a time from any bytes.
+// Decodes UTF-8 (RFC 3629) one character at a time from arbitrary bytes.
 #pragma once
 
 #include <cstddef>
@@ -6,17 +6,17 @@
 
 namespace unroll {
 
-/// Bytes of the valid character that `bytes` begin with, 1 to 4; 0 where they begin with none (a stray or cut
-/// sequence, an overlong form, a surrogate, something past U+10FFFF, or nothing at all).
+/// Length in bytes (1 to 4) of the valid character at the start of `bytes`; 0 if there is none (a stray or
+/// cut sequence, an overlong form, a surrogate, a code point above U+10FFFF, or no bytes).
 std::size_t utf8_character_length(std::string_view bytes);
 
 inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  ///< U+FFFD in UTF-8.
 
 struct Utf8 {
-  char32_t code = 0;      ///< U+FFFD where the bytes are no character.
-  std::size_t bytes = 1;  ///< Taken: 1 where they are none.
+  char32_t code = 0;      ///< U+FFFD if not valid.
+  std::size_t bytes = 1;  ///< Bytes consumed; 1 if not valid.
   bool valid = false;
-  bool cut_off = false;  ///< Not valid only because `text` ends inside the character.
+  bool cut_off = false;  ///< Not valid only because `text` ends within the character.
 };
 
 /// The first character of `text`, which must not be empty. Surrogates and overlong forms are not valid.

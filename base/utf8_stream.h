@@ -1,4 +1,4 @@
-// UTF-8 out of bytes that come a few at a time.
+// Turns a stream of bytes into valid UTF-8.
 #pragma once
 
 #include <string>
@@ -6,14 +6,14 @@
 
 namespace unroll {
 
-/// Never gives a part of a character, and nothing that is not UTF-8. One thread.
+/// Returns only whole characters and only valid UTF-8. Not thread-safe.
 class Utf8Stream {
  public:
-  /// The characters that these bytes complete; U+FFFD for each byte that belongs to none.
+  /// Returns the characters that these bytes complete; U+FFFD for each byte that belongs to none.
   std::string append(std::string_view bytes);
 
  private:
-  std::string pending_;  ///< A character's first bytes.
+  std::string pending_;  ///< The first bytes of an incomplete character.
 };
 
 }  // namespace unroll

@@ -22,7 +22,7 @@ using nlohmann::ordered_json;
   throw Error(ErrorCode::kInvalidParams, text);
 }
 
-/// Levenshtein's distance.
+/// Levenshtein distance.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -135,7 +135,7 @@ Config load_config(const std::filesystem::path& file) {
   if (!stream) refuse(name + "cannot be opened; check its path and its rights");
   Config config;
   try {
-    // Comments are allowed, so that a file can say why.
+    // Comments are allowed, so that a file can give reasons.
     const std::string text(std::istreambuf_iterator<char>(stream), {});
     apply_config(parse_strict_json(text, {.comments = true}), config);
   } catch (const JsonError& error) {

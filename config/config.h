@@ -1,6 +1,6 @@
-// config/: the daemon's configuration as data: one table of keys with type, default, unit and description.
-// Defaults, checks, `unrolld --print-config` and docs/configuration.md all follow from it. Everything here
-// may be called from any thread; errors are Error(kInvalidParams) that name the file and the key.
+// config/: the daemon's configuration: one table of keys with type, default, unit and description.
+// Defaults, checks, `unrolld --print-config` and docs/configuration.md are derived from it. All functions are
+// thread-safe. Errors are Error(kInvalidParams), which names the file and the key.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace unroll {
 
 inline constexpr std::string_view kSystemSocketPath = "/run/unroll/unroll.sock";
 
-/// What the keys of the table set. An empty path stands for a default that the machine decides: see
+/// The values of the table's keys. An empty path stands for a default that depends on the machine: see
 /// resolve_defaults().
 struct Config {
   std::string socket_path;
@@ -70,28 +70,28 @@ struct Config {
 };
 
 struct ConfigKey {
-  std::string_view name;  ///< "section.key", as nested objects in JSON; "key" at the top.
+  std::string_view name;  ///< "section.key" (nested objects in JSON), or "key" at the top level.
   std::variant<std::string Config::*, std::int64_t Config::*> member;
-  std::string_view unit;         ///< Empty where there is none.
-  std::string_view description;  ///< One sentence or two, Markdown.
-  std::int64_t minimum = 0;      ///< Of an integer.
+  std::string_view unit;         ///< Empty if there is none.
+  std::string_view description;  ///< One or two sentences, Markdown.
+  std::int64_t minimum = 0;      ///< For integers.
   std::int64_t maximum = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::string_view> choices = {};  ///< Of a string; empty: any.
+  std::vector<std::string_view> choices = {};  ///< For strings; empty: any.
 };
 
-/// The table, in the order in which it is printed.
+/// The table, in the order of printing.
 std::span<const ConfigKey> config_keys();
 
-/// Reads `json` over `config`. An unknown key is an error that names it and the nearest known one.
+/// Sets in `config` what `json` contains. An unknown key is an error; it names the nearest known key.
 void apply_config(const nlohmann::json& json, Config& config);
-/// As apply_config for a file, over the defaults; errors name the file.
+/// Applies a file to the defaults; errors name the file.
 Config load_config(const std::filesystem::path& file);
-/// Checks one value as if it came from a file; for command lines. `name` as in the table.
+/// Sets one value, checked as if it came from a file; for command lines. `name` as in the table.
 void set_config_value(std::string_view name, const std::string& value, Config& config);
 
-/// The whole configuration as JSON text, indented: a file that load_config() takes.
+/// The whole configuration as indented JSON, which load_config() accepts.
 std::string print_config(const Config& config);
-/// docs/configuration.md.
+/// Returns the text of docs/configuration.md.
 std::string describe_config();
 
 /// Replaces each empty path with its default: socket, model folder and journal. The plugins' folder stays
@@ -105,10 +105,10 @@ std::filesystem::path default_model_directory();
 /// unroll.journal in $STATE_DIRECTORY (systemd's), else in $XDG_STATE_HOME/unroll, else in
 /// ~/.local/state/unroll.
 std::filesystem::path default_journal_path();
-/// Where the measured speeds of arithmetics are kept for those who read with this journal, beside it; empty
-/// for one in memory.
+/// The file beside this journal that keeps the measured speeds of arithmetics; empty if the journal is in
+/// memory.
 std::filesystem::path arithmetic_file(const std::filesystem::path& journal);
-/// $XDG_RUNTIME_DIR/unroll/unroll.sock for a user, kSystemSocketPath for root or where that is not set.
+/// $XDG_RUNTIME_DIR/unroll/unroll.sock; kSystemSocketPath for root or if the variable is not set.
 std::filesystem::path default_socket_path();
 
 }  // namespace unroll

@@ -10,7 +10,7 @@ namespace unroll {
 namespace fs = std::filesystem;
 namespace {
 
-/// An environment variable, empty where it is not set.
+/// An environment variable, empty if it is not set.
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -29,7 +29,7 @@ fs::path default_model_directory() {
 
 fs::path default_journal_path() {
   constexpr const char* kFile = "unroll.journal";
-  // systemd gives a list where several are configured; the first is ours.
+  // systemd gives a list if several are configured; the first is ours.
   if (const std::string list = environment("STATE_DIRECTORY"); !list.empty()) {
     return fs::path(list.substr(0, list.find(':'))) / kFile;
   }

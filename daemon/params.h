@@ -19,7 +19,7 @@ class Params {
          std::initializer_list<std::string_view> known);
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
-  /// Null where it is missing.
+  /// Null if it is missing.
   const nlohmann::json* find(std::string_view name) const;
   std::string string(std::string_view name) const;
   std::optional<std::string> optional_string(std::string_view name) const;

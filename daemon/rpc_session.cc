@@ -285,7 +285,7 @@ void RpcSession::shut_down() {
                             {"error", error_to_json(ErrorCode::kShuttingDown,
                                                     "the daemon stopped before the end of document " + id +
                                                         "; it is committed: when the daemon is back, resume "
-                                                        "it, or attach to it where it is a file")}}));
+                                                        "it, or attach to it if it is a file")}}));
   }
   documents_.clear();
   stopping_ = true;

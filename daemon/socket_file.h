@@ -11,12 +11,12 @@
 
 namespace unroll {
 
-/// A listening Unix socket. Its file, where we made it, is removed with it.
+/// A listening Unix socket. Its file, if we made it, is removed with it.
 class SocketFile {
  public:
   /// The first socket that systemd hands over (LISTEN_FDS), or one at config.socket_path: its folder is made
   /// with mode 0700, a stale socket is replaced. Throws Error(kInvalidParams) that names the path (too long,
-  /// no socket but something else, no right) or Error(kDocumentState) where another daemon listens there.
+  /// no socket but something else, no right) or Error(kDocumentState) if another daemon listens there.
   static SocketFile open(const Config& config);
   SocketFile(SocketFile&& other) noexcept
       : fd_(std::move(other.fd_)),

@@ -21,12 +21,12 @@ struct FileLocation {
   std::string path;
   std::uint64_t device = 0, inode = 0;
   std::int64_t birth = 0;        ///< Nanoseconds since 1970.
-  std::uint32_t generation = 0;  ///< 0 where the file system keeps none.
+  std::uint32_t generation = 0;  ///< 0 if the file system keeps none.
 
-  /// Of an open file. Nullopt where it cannot be opened again: it has no name any more, this process may not
+  /// Of an open file. Nullopt if it cannot be opened again: it has no name any more, this process may not
   /// open it, or its file system does not know when it was made.
   static std::optional<FileLocation> of(int fd);
-  /// For reading. Throws Error: kSource where the file is gone or another one has its name, kLimit where this
+  /// For reading. Throws Error: kSource if the file is gone or another one has its name, kLimit where this
   /// process has too many files open.
   UniqueFd open() const;
 };

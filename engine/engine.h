@@ -36,7 +36,7 @@ struct DocumentRequest {
   std::uint32_t owner = 0;             ///< The peer's uid; others see nothing of the document.
   int priority = 0;  ///< -10 to 10; each step up is a 1.25 times larger share of its owner's turns.
   std::optional<std::chrono::milliseconds> deadline;  ///< From open to done.
-  std::optional<std::uint64_t> total_bytes;           ///< Where known: for progress.
+  std::optional<std::uint64_t> total_bytes;           ///< If known: for progress.
   /// Blocks are read when they are full, and what is left after so long without new bytes, too: for documents
   /// that grow slowly, whose readers want to hear of them. Changes no token's numbers, only when they come.
   std::optional<std::chrono::milliseconds> flush_after;
@@ -148,7 +148,7 @@ class Engine {
   void cancel(const DocumentId& id, const Error& reason);
 
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
-  /// Where a document that waits to be resumed goes on. Throws Error (unknown, open here, ended).
+  /// If a document that waits to be resumed goes on. Throws Error (unknown, open here, ended).
   Opened resume_point(const DocumentId& id) const;
   std::vector<DocumentStatus> list(const ListRequest& request) const;  ///< Newest first.
   /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.

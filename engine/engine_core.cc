@@ -374,7 +374,7 @@ std::vector<DocumentStatus> EngineCore::list(const ListRequest& request) const {
 }
 
 std::vector<Output> EngineCore::outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const {
-  status(id);  // throws where there is no such document
+  status(id);  // throws if there is no such document
   return journal_.outputs(id, from, limit);
 }
 

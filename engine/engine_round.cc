@@ -199,7 +199,7 @@ EngineCore::Filled EngineCore::fill(OpenDocument& document) {
   return flush && reader.unread_tokens() > 0 ? Filled::kBlock : Filled::kWaits;
 }
 
-/// The next bytes, or the end, from the inbox to the tokenizer. False where there is neither.
+/// The next bytes, or the end, from the inbox to the tokenizer. False if there is neither.
 bool EngineCore::take_bytes(OpenDocument& document) {
   auto& reader = *document.reader;
   std::string bytes;

@@ -17,7 +17,7 @@ class Timers {
   std::optional<TimePoint> first() const {
     return entries_.empty() ? std::nullopt : std::optional(entries_.begin()->first.first);
   }
-  /// Takes out one whose time has come; null where there is none.
+  /// Takes out one whose time has come; null if there is none.
   OpenDocument* take_due(TimePoint now) {
     if (entries_.empty() || entries_.begin()->first.first > now) return nullptr;
     return entries_.extract(entries_.begin()).mapped();

@@ -22,7 +22,7 @@
 namespace unroll {
 namespace {
 
-/// A library where its instances run: loaded into this process, or by workers.
+/// A library, loaded in this process or in workers.
 struct Home {
   std::shared_ptr<const PluginLibrary> library;
   std::shared_ptr<WorkerPool> workers;
@@ -41,7 +41,7 @@ void log_to_stderr(int level, std::string_view plugin, std::string_view text) {
                static_cast<int>(text.size()), text.data());
 }
 
-/// What one instance may say: a plugin that logs each line it reads must not fill the disk.
+/// Limits one instance's log, so that a plugin that logs each line it reads does not fill the disk.
 PluginLogFunction limited(PluginLogFunction log) {
   if (!log) return log;
   constexpr int kMaxLines = 1000;
@@ -49,7 +49,8 @@ PluginLogFunction limited(PluginLogFunction log) {
   return [log = std::move(log), lines](int level, std::string_view plugin, std::string_view text) {
     const int line = ++*lines;
     if (line <= kMaxLines) log(level, plugin, text);
-    if (line == kMaxLines) log(2, plugin, "it logs too much; more of it for this document is left out");
+    if (line == kMaxLines)
+      log(2, plugin, "it logs too much; its further lines for this document are dropped");
   };
 }
 
@@ -57,7 +58,7 @@ PluginLogFunction limited(PluginLogFunction log) {
 
 struct PluginRegistry::Impl {
   mutable std::shared_mutex mutex;
-  std::map<std::string, Entry, std::less<>> entries;  // only ever added to, so that find()'s pointers stay
+  std::map<std::string, Entry, std::less<>> entries;  // never erased, so that find()'s pointers stay valid
   PluginLogFunction log = log_to_stderr;
   PluginOptions options;
   std::shared_ptr<const PluginVocabulary> vocabulary;
@@ -94,7 +95,7 @@ bool PluginRegistry::Impl::in_worker(const std::filesystem::path& file) const {
   return options.workers && (file.extension() == ".py" || std::ranges::none_of(options.in_process, named));
 }
 
-/// Workers are started, not waited for: several libraries' start side by side.
+/// Starts workers without waiting, so that those of several libraries start in parallel.
 Home PluginRegistry::Impl::open(const std::filesystem::path& given) const {
   const auto file = std::filesystem::absolute(given);
   if (!in_worker(file)) return {std::make_shared<const PluginLibrary>(file), nullptr};
@@ -211,8 +212,7 @@ std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, st
     if (it == impl_->entries.end()) {
       std::string known;
       for (const auto& [other, _] : impl_->entries) known += (known.empty() ? "" : ", ") + other;
-      throw PluginError(UNROLL_ERROR_OPTIONS, "plugin " + printable(name, 64) +
-                                                  ": there is none of that name (loaded: " +
+      throw PluginError(UNROLL_ERROR_OPTIONS, "plugin " + printable(name, 64) + ": no such plugin (loaded: " +
                                                   (known.empty() ? "none" : known) + ")");
     }
     entry = &it->second;
@@ -225,7 +225,7 @@ std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, st
     throw PluginError(UNROLL_ERROR_OPTIONS,
                       "plugin " + entry->info.name + ": its options must be a JSON object");
   }
-  // The one place that decides where an instance runs.
+  // The only place that decides where an instance runs.
   if (entry->home.workers) {
     return create_in_worker(entry->home.workers, entry->info.name, options, std::move(emit), std::move(log));
   }

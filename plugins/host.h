@@ -1,6 +1,6 @@
 // plugins/: the C ABI (include/unroll/plugin.h), its C++ wrapper, the host that loads libraries and calls
-// them, and the built-in plugins. The engine sees plugins through this header only; where an instance runs
-// (in this process, in a worker of its own) is decided behind it.
+// them, and the built-in plugins. The engine uses plugins only through this header, which hides whether an
+// instance runs in this process or in a worker.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@
 
 namespace unroll {
 
-/// A plugin that cannot be loaded, refuses its options, or failed on a block; the text names the plugin.
+/// A plugin cannot be loaded, refused its options, or failed on a block. The text names the plugin.
 class PluginError : public std::runtime_error {
  public:
   PluginError(unroll_status status, const std::string& text) : std::runtime_error(text), status(status) {}
@@ -30,33 +30,33 @@ struct PluginInfo {
   std::string name, version, description;
   std::uint32_t wants = 0;  ///< UNROLL_WANT_*
   int top_k = 0;
-  std::string options = {};       ///< JSON Schema of its options as text; empty where it tells none.
-  std::uint32_t permissions = 0;  ///< That its manifest asks for: kMay... in plugins/worker/wire.h.
+  std::string options = {};       ///< JSON Schema of its options as text; empty if it has none.
+  std::uint32_t permissions = 0;  ///< From its manifest: kMay... in plugins/worker/wire.h.
   std::filesystem::path library = {};
 };
 
 /// Where instances run, and within what limits.
 struct PluginOptions {
-  /// Each library in processes of its own, where what it does wrong fails one document and nothing else.
+  /// Run each library in processes of its own, in which a fault fails only one document.
   bool workers = false;
-  /// File names of libraries that are trusted with this process all the same; "*": all.
+  /// File names of trusted libraries that run in this process even so; "*": all.
   std::vector<std::string> in_process = {};
   std::filesystem::path worker_program =
       {};                          ///< Empty: ../libexec/unroll/unroll-plugin-worker beside the binary.
   std::string python = "python3";  ///< For plugins in Python.
-  /// A file that workers cannot read (but those that may write), nor those that its name begins: a journal.
+  /// The journal: workers cannot read it or files whose names begin with its name, unless they may write.
   std::filesystem::path hidden = {};
-  /// Hears of each worker that is lost: the plugin, why in a word ("crashed", "killed", "too_much"), and how,
-  /// without what the worker said itself. From any thread.
+  /// Called for each lost worker: the plugin, the reason ("crashed", "killed", "too_much") and a text without
+  /// the worker's own output. From any thread.
   std::function<void(std::string_view plugin, std::string_view reason, std::string_view text)> lost = {};
-  std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< Of one worker; 0: no limit.
-  std::chrono::milliseconds deadline{10'000};           ///< Of one call of a plugin's function.
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< Per worker; 0: no limit.
+  std::chrono::milliseconds deadline{10'000};           ///< For one call of a plugin's function.
 };
 
-/// One plugin at work on one document. One thread at a time. Every call throws PluginError.
+/// A plugin's instance for one document. One thread at a time. Every call throws PluginError.
 ///
-/// process() and finish() can be begun and ended apart, so that nobody has to wait for a slow plugin: what a
-/// call emits, and how it fails, comes with its end(). Between the two nothing but wait() may be called.
+/// process() and finish() can be split into begin_...() and end(), so that the caller need not block on a
+/// slow plugin. end() emits the call's outputs and throws its error. In between only wait() may be called.
 class PluginInstance {
  public:
   virtual ~PluginInstance() = default;
@@ -64,7 +64,7 @@ class PluginInstance {
   /// `block` is borrowed until this returns.
   virtual void begin_process(const unroll_block& block) = 0;
   virtual void begin_finish(std::uint64_t tokens, std::uint64_t bytes) = 0;
-  /// Whether end() need not wait any more, after so long at most.
+  /// Waits up to `time`; returns whether end() will not block.
   virtual bool wait(std::chrono::milliseconds time) = 0;
   virtual void end() = 0;
   virtual std::vector<std::byte> save() = 0;
@@ -80,36 +80,36 @@ class PluginInstance {
   }
 };
 
-/// Takes an output: compact JSON text, checked to be one JSON value. Called from inside end().
+/// Receives an output: compact JSON text, checked to be one JSON value. Called from end().
 using EmitFunction = std::function<void(std::string json)>;
 
-/// Takes a line of a plugin's log; level 0 debug, 1 info, 2 warning, 3 error. From any thread.
+/// Receives a log line of a plugin; level 0 debug, 1 info, 2 warning, 3 error. Called from any thread.
 using PluginLogFunction = std::function<void(int level, std::string_view plugin, std::string_view text)>;
 
-/// Of plugins' processes, since their libraries were loaded.
+/// Counts of worker processes since their libraries were loaded.
 struct WorkerCounts {
   std::uint64_t started = 0;
   std::uint64_t lost = 0;  ///< Crashed, hung or took too much memory.
 };
 
-/// The libraries that were loaded; they stay loaded while the registry or an instance lives. Safe to share.
+/// Loaded libraries; they stay loaded while the registry or an instance exists. Thread-safe.
 class PluginRegistry {
  public:
   explicit PluginRegistry(PluginOptions options = {});
   virtual ~PluginRegistry();
-  /// What the model's ids stand for, by id; for instances created from now on.
+  /// Sets the bytes of each token id, for instances created from now on.
   void set_vocabulary(const std::vector<std::string>& tokens);
-  /// Where instances created from now on log to. Without it warnings and errors go to stderr.
+  /// Sets the log of instances created from now on. The default writes warnings and errors to stderr.
   void set_log(PluginLogFunction log);
-  /// Loads one library; what it may is said by NAME.manifest.json beside it. Throws PluginError (no such
-  /// file, not a shared library, no entry symbol, other ABI version, an invalid name, a name that is taken).
+  /// Loads one library. NAME.manifest.json beside it grants permissions. Throws PluginError (no such file,
+  /// not a shared library, no entry symbol, other ABI version, invalid or duplicate plugin name).
   void load_library(const std::filesystem::path& file);
-  /// Loads every *.so of a folder in order of name, and with workers every *.py; a missing folder is no
-  /// error. Returns the errors, one each.
+  /// Loads every *.so of a folder in order of name, and with workers every *.py. A missing folder is not an
+  /// error. Returns the errors of the libraries that failed.
   std::vector<std::string> load_directory(const std::filesystem::path& directory);
   std::vector<PluginInfo> plugins() const;
   WorkerCounts worker_counts() const;
-  /// Null where there is none of that name.
+  /// Null if no plugin has that name.
   const PluginInfo* find(std::string_view name) const;
   /// `options`: a JSON object as text. Throws PluginError.
   virtual std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
@@ -120,8 +120,8 @@ class PluginRegistry {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Where the built-in plugins lie: $UNROLL_PLUGIN_PATH, else beside the binary (build tree), else the install
-/// folder.
+/// The folder of the built-in plugins: $UNROLL_PLUGIN_PATH, else beside the binary (build tree), else in the
+/// installation.
 std::filesystem::path default_plugin_directory();
 
 }  // namespace unroll

@@ -32,7 +32,7 @@ class InProcessInstance final : public PluginInstance {
       call("create",
            [&] { return plugin_.table.create(&host_, options.data(), options.size(), &instance_); });
     } catch (...) {
-      destroy();  // it may have succeeded and done something that is not allowed
+      destroy();  // create may have succeeded and done something that is not allowed
       throw;
     }
   }
@@ -104,7 +104,7 @@ class InProcessInstance final : public PluginInstance {
     }
   }
 
-  /// The call is made at once; what came of it is kept for end().
+  /// Makes the call at once and keeps its result for end().
   template <class F>
   void begin(const char* function, F body) {
     emitted_bytes_ = 0;
@@ -116,7 +116,7 @@ class InProcessInstance final : public PluginInstance {
     }
   }
 
-  /// Calls into the library and turns every way of failing into an exception. A failed instance stays failed.
+  /// Calls the library and converts every failure to an exception. A failed instance stays failed.
   template <class F>
   void call(const char* function, F body) {
     error_text_.clear();
@@ -142,7 +142,7 @@ class InProcessInstance final : public PluginInstance {
     if (fault_.empty()) fault_ = text;
   }
 
-  /// The block with only what this plugin wants in it: what others want must not change what it sees.
+  /// The block with only the fields that this plugin wants, independent of other plugins' wants.
   unroll_block own_view(const unroll_block& block) {
     unroll_block own = block;
     own.size = sizeof own;
@@ -175,7 +175,7 @@ class InProcessInstance final : public PluginInstance {
     }
   }
 
-  // The host's functions, called by the plugin. Nothing may be thrown through its frames.
+  // The host's functions, called by the plugin. They must not throw through its frames.
   static InProcessInstance& self(const unroll_host* host) {
     return *static_cast<InProcessInstance*>(host->data);
   }
@@ -189,7 +189,7 @@ class InProcessInstance final : public PluginInstance {
         me.set_fault("it emitted more than the " + std::to_string(kMaxEmittedBytes) +
                      " bytes that one call may");
       } else if (!me.fault_.empty()) {
-        return UNROLL_ERROR_INTERNAL;  // it has failed: no more is looked at
+        return UNROLL_ERROR_INTERNAL;  // it has failed already
       } else if (auto why = output_fault({json, json == nullptr ? 0 : bytes}); !why.empty()) {
         me.set_fault("it emitted " + why);
       } else {
@@ -206,7 +206,7 @@ class InProcessInstance final : public PluginInstance {
     if (text == nullptr) return;
     try {
       self(host).error_text_ = printable({text, bytes}, kMaxErrorBytes);
-    } catch (...) {  // out of memory: the status alone has to do
+    } catch (...) {  // out of memory: the status alone must do
     }
   }
   static void on_log(const unroll_host* host, std::int32_t level, const char* text,
@@ -214,7 +214,7 @@ class InProcessInstance final : public PluginInstance {
     if (text == nullptr) return;
     try {
       self(host).log_line(level, printable({text, bytes}, kMaxErrorBytes));
-    } catch (...) {  // a line of log is not worth a document
+    } catch (...) {  // do not fail the document for a log line
     }
   }
   static unroll_status on_write(const unroll_host* host, const void* data, std::size_t bytes) noexcept {
@@ -255,19 +255,19 @@ class InProcessInstance final : public PluginInstance {
   const PluginLibrary::Plugin& plugin_;  // library_'s
   EmitFunction emit_;
   PluginLogFunction log_;
-  std::shared_ptr<const PluginVocabulary> vocabulary_;  // null where there is none
+  std::shared_ptr<const PluginVocabulary> vocabulary_;  // null if there is none
   unroll_host host_{};
   void* instance_ = nullptr;
   bool created_ = false;
   Stage stage_ = Stage::kFresh;
   bool may_emit_ = false;
   std::vector<std::byte>* saving_ = nullptr;
-  std::string error_text_;            // what the plugin said through host->error
-  std::string fault_;                 // what the host saw it do wrong, whatever status it returns
-  std::exception_ptr own_failure_;    // what our own side threw while the plugin was calling it
-  std::vector<std::string> outputs_;  // of the call that was begun
+  std::string error_text_;            // from host->error
+  std::string fault_;                 // a violation that the host detected, whatever status is returned
+  std::exception_ptr own_failure_;    // thrown by a host function while the plugin called it
+  std::vector<std::string> outputs_;  // of the current call
   std::size_t emitted_bytes_ = 0;
-  std::exception_ptr failure_;  // of the call that was begun
+  std::exception_ptr failure_;  // of the current call
   std::vector<std::int32_t> top_ids_;
   std::vector<float> top_logprobs_;
 };

@@ -1,4 +1,4 @@
-// An instance that runs in this process: its library's functions are called directly.
+// Plugin instances in this process: the library's functions are called directly.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@ namespace unroll {
 
 class PluginVocabulary;
 
-inline constexpr std::size_t kMaxStateBytes = 64u << 20;    ///< Of what one save() writes.
-inline constexpr std::size_t kMaxEmittedBytes = 64u << 20;  ///< Of what one process() or finish() emits.
+inline constexpr std::size_t kMaxStateBytes = 64u << 20;    ///< Written by one save().
+inline constexpr std::size_t kMaxEmittedBytes = 64u << 20;  ///< Emitted by one process() or finish().
 
 /// `plugin` is one of `library`'s. `options`: a JSON object as text. `vocabulary` may be null. Throws
 /// PluginError.
@@ -24,10 +24,10 @@ std::unique_ptr<PluginInstance> create_in_process(std::shared_ptr<const PluginLi
                                                   std::shared_ptr<const PluginVocabulary> vocabulary);
 
 enum class InstanceStage { kFresh, kRunning, kFinished, kFailed };
-/// For either kind of instance: throws PluginError where `function` is not called in its order.
+/// For both kinds of instances: throws PluginError if `function` is called out of order (`right` is false).
 void expect_order(bool right, const PluginInfo& info, const char* function, InstanceStage stage);
 
-/// What a plugin's status means where it did not say more.
+/// The text for a status if the plugin gave no reason.
 std::string status_text(unroll_status status);
 
 }  // namespace unroll

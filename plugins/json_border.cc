@@ -43,8 +43,8 @@ std::string output_fault(std::string_view json) {
     return "an output of " + std::to_string(json.size()) + " bytes; " + std::to_string(kMaxOutputBytes) +
            " are allowed";
   }
-  // nlohmann_json skips a byte order mark, which has no place inside a stream, and takes a NUL for the end:
-  // what is behind it, line ends and all, would go out unseen.
+  // nlohmann_json skips a byte order mark, which is not allowed inside a stream, and stops at a NUL: what
+  // follows, including newlines, would be sent unchecked.
   if (json.starts_with("\xEF\xBB\xBF") || json.find('\0') != std::string_view::npos ||
       !nlohmann::json::accept(json)) {
     return "an output that is not exactly one JSON value in UTF-8";
@@ -70,7 +70,7 @@ std::string printable(std::string_view text, std::size_t limit) {
   std::string clean(text.substr(0, limit));
   std::replace_if(
       clean.begin(), clean.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
-  // dump() replaces what is not UTF-8 by U+FFFD; parsing takes the quotes and escapes away again.
+  // dump() replaces invalid UTF-8 with U+FFFD; the quotes and escapes are then removed.
   const auto quoted = nlohmann::json(clean).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return nlohmann::json::parse(quoted).get<std::string>();
 }

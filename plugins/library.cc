@@ -10,7 +10,7 @@
 namespace unroll {
 namespace {
 
-// The fields that every plugin of ABI 1 has; those behind are read where the plugin's `size` reaches them.
+// The fields that every plugin of ABI 1 has; later fields are read only if the plugin's `size` includes them.
 constexpr std::size_t kLeastLibrarySize = sizeof(unroll_plugin_library);
 constexpr std::size_t kLeastPluginSize = offsetof(unroll_plugin, destroy) + sizeof(unroll_plugin::destroy);
 constexpr std::uint32_t kKnownWants =
@@ -73,12 +73,12 @@ void check_functions(const unroll_plugin& table, const std::string& name, const 
     if (!present) fail(file, "plugin " + name + " has no function `" + function + "`; it is required");
   }
   if ((table.save == nullptr) != (table.load == nullptr)) {
-    fail(file, "plugin " + name +
-                   " has only one of `save` and `load`; give both, or neither where it keeps no state");
+    fail(file,
+         "plugin " + name + " has only one of `save` and `load`; give both, or neither if it keeps no state");
   }
 }
 
-/// Of the plugin's options; empty where it tells none.
+/// The JSON Schema of the plugin's options; empty if it has none.
 std::string options_schema(const unroll_plugin& table) {
   const auto* options = table.extension == nullptr
                             ? nullptr
@@ -115,7 +115,7 @@ PluginLibrary::Plugin checked(const unroll_plugin* raw, const std::filesystem::p
 void check_plugin_info(const PluginInfo& info, const std::filesystem::path& file) {
   if (!is_name(info.name)) {
     fail(file, "a plugin is named \"" + printable(info.name, kMaxName) +
-                   "\"; a name is a small letter, then up to 31 of a-z, 0-9 and -");
+                   "\"; a name is a lower-case letter, then up to 31 of a-z, 0-9 and -");
   }
   if ((info.wants & ~kKnownWants) != 0) {
     fail(file, "plugin " + info.name + " wants something that this program does not know (wants " +
@@ -133,7 +133,7 @@ void PluginLibrary::Close::operator()(void* handle) const {
 
 PluginLibrary::PluginLibrary(const std::filesystem::path& given) {
   const auto file =
-      std::filesystem::absolute(given);  // a bare name would be searched for in the linker's path
+      std::filesystem::absolute(given);  // the dynamic linker would search its path for a bare name
   check_file(file);
   handle_.reset(::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL));
   if (!handle_) {

@@ -1,5 +1,5 @@
-// One shared library of plugins: opened, its entry and tables checked and copied. Nothing is called yet but a
-// plugin's `extension`.
+// A shared library of plugins: opens it, checks and copies its entry and tables. Of the plugins' functions
+// only `extension` is called.
 #pragma once
 
 #include <filesystem>
@@ -15,12 +15,12 @@ namespace unroll {
 inline constexpr std::size_t kMaxPluginsInLibrary = 64;
 inline constexpr int kMaxTopK = 64;
 
-/// Stays mapped while this lives.
+/// The library stays mapped while this object exists.
 class PluginLibrary {
  public:
   struct Plugin {
     PluginInfo info;
-    unroll_plugin table;  ///< As much as the plugin knows of it; the rest is zero.
+    unroll_plugin table;  ///< Fields that the plugin's `size` does not include are zero.
   };
 
   /// Throws PluginError whose text begins with "plugin library FILE: ".
@@ -35,11 +35,11 @@ class PluginLibrary {
   std::vector<Plugin> plugins_;
 };
 
-/// What a library in a worker says of a plugin must keep to the same rules. Throws PluginError as above.
+/// Checks what a worker reports of a plugin by the same rules. Throws PluginError as above.
 void check_plugin_info(const PluginInfo& info, const std::filesystem::path& file);
 
-/// Valid UTF-8 of at most `limit` bytes, without line ends or other control characters: fit for an error or a
-/// log.
+/// Makes text safe for an error or a log: valid UTF-8 of at most `limit` bytes without newlines or other
+/// control characters.
 std::string printable(std::string_view text, std::size_t limit);
 
 }  // namespace unroll

@@ -39,14 +39,14 @@ PluginManifest read_manifest(const std::filesystem::path& library, PluginManifes
       if (!value.is_boolean()) fail("\"" + key + "\" must be true or false");
       if (value.get<bool>()) manifest.permissions |= bit;
     } else if (key == "memory_bytes" || key == "deadline_ms") {
-      if (!value.is_number_unsigned() || value == 0) fail("\"" + key + "\" must be a whole number from 1 on");
+      if (!value.is_number_unsigned() || value == 0) fail("\"" + key + "\" must be a positive integer");
       const auto number = value.get<std::uint64_t>();
       if (number > std::uint64_t{1} << 50) fail("\"" + key + "\" is too large");
       if (key == "memory_bytes") manifest.memory_bytes = number;
       if (key == "deadline_ms") manifest.deadline = std::chrono::milliseconds(number);
     } else {
       fail("\"" + printable(key, 64) +
-           "\" is not known; there are network, files, processes, memory_bytes, deadline_ms");
+           "\" is not known; the keys are network, files, processes, memory_bytes, deadline_ms");
     }
   }
   return manifest;

@@ -1,4 +1,4 @@
-// NAME.manifest.json beside a plugin's library: what its workers may beyond computing.
+// NAME.manifest.json beside a plugin's library: permissions and limits of its workers.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@ struct PluginManifest {
   std::chrono::milliseconds deadline{0};
 };
 
-/// `defaults` where there is no manifest, or it does not say. Throws PluginError that names file and key.
+/// What the manifest, if any, does not set is taken from `defaults`. Throws PluginError with file and key.
 PluginManifest read_manifest(const std::filesystem::path& library, PluginManifest defaults);
 
 }  // namespace unroll

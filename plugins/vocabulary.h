@@ -1,5 +1,5 @@
-// What the model's token ids stand for, for plugins that ask (UNROLL_EXTENSION_VOCABULARY): one copy, in
-// memory that workers share. Immutable; safe to share between threads.
+// The bytes of the model's token ids, for plugins that ask (UNROLL_EXTENSION_VOCABULARY): one copy, in memory
+// shared with workers. Immutable and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ namespace unroll {
 class PluginVocabulary {
  public:
   explicit PluginVocabulary(const std::vector<std::string>& tokens);
-  /// As a worker gets it. Throws wire::Error where it is not one.
+  /// In a worker: maps the host's memory. Throws wire::Error if its content is invalid.
   PluginVocabulary(UniqueFd memory, std::uint64_t count);
 
   std::int32_t count() const { return count_; }
-  /// The bytes of a token, NULL data where there is no such id.
+  /// The bytes of a token; null data if there is no such id.
   std::string_view token(std::int32_t id) const;
   int descriptor() const { return memory_.descriptor(); }
 

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The request's id, out of a line that ends in what is no JSON any more.
+/// Reads the request's id from a line whose end is not valid JSON.
 class IdFinder : public nlohmann::json_sax<json> {
  public:
   json id;
@@ -42,7 +42,7 @@ class IdFinder : public nlohmann::json_sax<json> {
     if (depth_ == 1 && at_id_) found_ = value;
     return true;
   }
-  /// What follows the value is right: it was read to its end.
+  /// Whether a valid separator follows the value, so that it was read to its end.
   void keep() {
     if (!found_.is_null()) id = std::exchange(found_, json());
   }
@@ -67,7 +67,7 @@ bool is_low(unsigned code) {
   return code >= 0xDC00 && code < 0xE000;
 }
 
-/// Makes U+FFFD of each half of a surrogate pair that stands alone; the first one's place, if there is any.
+/// Replaces each unpaired surrogate escape with U+FFFD. Returns the first one's position, if any.
 std::optional<std::size_t> mend_surrogates(std::string& line) {
   std::optional<std::size_t> first;
   for (std::size_t at = 0; at < line.size();) {

@@ -1,4 +1,4 @@
-// A line that is no JSON, and what can still be said of it.
+// Recovers what it can from a line that is not valid JSON, for a useful error response.
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@
 
 namespace unroll {
 
-/// Whose request it is, and whether half of a character, as some programs write it, is what is wrong.
+/// The request's id, and an error if the cause is an unpaired UTF-16 surrogate, which some programs write.
 struct BrokenLine {
-  nlohmann::json id;  ///< Null if it is not known.
+  nlohmann::json id;  ///< Null if it cannot be read.
   std::optional<Error> surrogate;
 };
 

@@ -14,43 +14,43 @@ using nlohmann::json;
 
 constexpr std::array kErrors = {
     ErrorEntry{ErrorCode::kParse, "parse", 400, "The line is not JSON.",
-               "Send one JSON object a line, in UTF-8."},
-    ErrorEntry{ErrorCode::kInvalidRequest, "invalid_request", 400, "JSON, but no JSON-RPC 2.0 request.",
+               "Send one JSON object per line, in UTF-8."},
+    ErrorEntry{ErrorCode::kInvalidRequest, "invalid_request", 400, "JSON, but not a JSON-RPC 2.0 request.",
                "Send {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":...,\"params\":{...}}."},
     ErrorEntry{ErrorCode::kMethodNotFound, "method_not_found", 404, "There is no such method.",
                "See the list of methods in docs/protocol.md."},
     ErrorEntry{ErrorCode::kInvalidParams, "invalid_params", 400,
                "A parameter is missing, unknown or of another type.",
                "Correct the parameter that the message names."},
-    ErrorEntry{ErrorCode::kInternal, "internal", 500, "The daemon failed in a way that it does not know.",
-               "Look into the daemon's log and report it."},
+    ErrorEntry{ErrorCode::kInternal, "internal", 500, "Internal error.",
+               "Look in the daemon's log and report the error."},
     ErrorEntry{ErrorCode::kDocumentUnknown, "document_unknown", 404,
                "There is no such document, or it belongs to another user.", "List yours with document.list."},
-    ErrorEntry{ErrorCode::kDocumentState, "document_state", 409, "The document is not in a state for that.",
-               "Look at document.status; a document that has ended takes no more bytes."},
+    ErrorEntry{ErrorCode::kDocumentState, "document_state", 409, "Not possible in the document's state.",
+               "Check document.status; a document that has ended accepts no more bytes."},
     ErrorEntry{ErrorCode::kPluginUnknown, "plugin_unknown", 404, "No plugin of that name is loaded.",
-               "server.info lists the plugins; `unroll plugin list` as well."},
+               "List the plugins with server.info or `unroll plugin list`."},
     ErrorEntry{ErrorCode::kPluginFailed, "plugin_failed", 422,
                "A plugin refused its options or failed on a block.",
-               "Read its message; other plugins and documents are not touched."},
-    ErrorEntry{ErrorCode::kLimit, "limit", 413, "A limit of the daemon's was reached; the message names it.",
+               "Read its message; other documents are not affected."},
+    ErrorEntry{ErrorCode::kLimit, "limit", 413, "A limit of the daemon was reached; the message names it.",
                "Send less, or raise the limit in the daemon's configuration."},
     ErrorEntry{ErrorCode::kCancelled, "cancelled", 409, "The document was cancelled.",
-               "Open it again with resume to go on."},
-    ErrorEntry{ErrorCode::kDeadline, "deadline", 408, "The document was not done within its deadline.",
+               "To continue, open it again with resume."},
+    ErrorEntry{ErrorCode::kDeadline, "deadline", 408, "The document's deadline expired.",
                "Give a longer deadline_ms, or resume the document."},
     ErrorEntry{ErrorCode::kSource, "source", 422, "The document's bytes could not be read.",
                "Check the file or pipe whose descriptor was sent."},
     ErrorEntry{ErrorCode::kJournal, "journal", 507, "The journal could not be written.",
-               "Free space on its disk, check its rights, then resume the document."},
+               "Free space on its disk, check its permissions, then resume the document."},
     ErrorEntry{ErrorCode::kModel, "model", 500, "The model failed on a block.",
-               "Look into the daemon's log; check the checkpoint with `unroll model info`."},
+               "Look in the daemon's log; check the checkpoint with `unroll model info`."},
     ErrorEntry{ErrorCode::kShuttingDown, "shutting_down", 503,
-               "The daemon is stopping and takes no new documents.",
-               "Try again when it is back; resume what was open."},
-    ErrorEntry{ErrorCode::kPermission, "permission", 403, "That is not allowed to this user.",
+               "The daemon is stopping and accepts no new documents.",
+               "Try again when the daemon has restarted; resume open documents."},
+    ErrorEntry{ErrorCode::kPermission, "permission", 403, "This user is not allowed to do that.",
                "Ask the administrator, or connect as another user."},
-    ErrorEntry{ErrorCode::kPeerGone, "peer_gone", 499, "The client went away before the document's end.",
+    ErrorEntry{ErrorCode::kPeerGone, "peer_gone", 499, "The client disconnected before the document's end.",
                "Resume the document and send the rest."},
 };
 
@@ -58,10 +58,10 @@ constexpr std::array kErrors = {
   throw Error(code, text);
 }
 
-/// Takes the request apart; `id` is filled in as soon as it is known to be one.
+/// Reads the request's fields; `id` is set as soon as it is known to be valid.
 Request read_request(json message, json& id) {
   if (message.is_array()) {
-    refuse(ErrorCode::kInvalidRequest, "batches are not supported; send the requests one a line");
+    refuse(ErrorCode::kInvalidRequest, "batches are not supported; send one request per line");
   }
   if (!message.is_object()) refuse(ErrorCode::kInvalidRequest, "the line is not a JSON object");
   Request request;
@@ -115,7 +115,7 @@ const ErrorEntry& error_entry(ErrorCode code) {
 
 json error_to_json(ErrorCode code, std::string_view text) {
   const ErrorEntry& entry = error_entry(code);
-  // It may quote what the peer sent, which may fill a line by itself.
+  // The text may quote the peer's input, which may be as long as a line.
   std::string message(text.substr(0, kMaxErrorBytes));
   if (message.size() < text.size()) message += "...";
   return {{"code", static_cast<int>(code)},
@@ -143,8 +143,8 @@ Error error_from_json(const json& error) {
 
 json parse_json(std::string_view text, std::size_t most_values) {
   try {
-    // Both limits hold while parsing: what recurses over a value later is not given a deeper one, and many
-    // values are refused before they are made.
+    // Both limits are checked while parsing: later recursion over a value is bounded, and too many values are
+    // refused before they are allocated.
     return parse_strict_json(text, {.depth = kMaxJsonDepth, .values = most_values});
   } catch (const JsonError& error) {
     throw Error(ErrorCode::kParse, std::string(error.what()) + "; send one JSON object per line, in UTF-8");
@@ -293,12 +293,12 @@ json summary_to_json(const DocumentStatus& status) {
 void check_socket_path(const std::filesystem::path& path) {
   const std::string text = path.string();
   if (text.empty())
-    throw Error(ErrorCode::kInvalidParams, "the socket's path is empty; name one with --socket");
+    throw Error(ErrorCode::kInvalidParams, "the socket's path is empty; give one with --socket");
   if (text.size() > kMaxSocketPathBytes) {
     throw Error(ErrorCode::kInvalidParams,
                 "the socket's path '" + text + "' has " + std::to_string(text.size()) +
-                    " bytes, a Unix socket takes at most " + std::to_string(kMaxSocketPathBytes) +
-                    "; name a shorter one with --socket");
+                    " bytes; a Unix socket's path has at most " + std::to_string(kMaxSocketPathBytes) +
+                    "; give a shorter one with --socket");
   }
 }
 

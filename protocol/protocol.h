@@ -1,7 +1,7 @@
-// daemon/: unrolld, the process that holds the model. Listens on a Unix socket, speaks JSON-RPC 2.0 (one
-// object a line) and HTTP/1.1 there, and hands documents to the engine within limits. This header is the
-// protocol itself, without sockets: what the daemon and its clients share. docs/protocol.md describes it for
-// people. Everything here is pure and may be called from any thread.
+// protocol/: the messages that unrolld and its clients exchange over a Unix socket, without the sockets:
+// JSON-RPC 2.0, one object per line. (HTTP/1.1, which the daemon also speaks, uses the same JSON values.)
+// docs/protocol.md describes the protocol for users.
+// All functions are thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -22,21 +22,21 @@
 namespace unroll {
 
 inline constexpr int kProtocolVersion = 1;
-/// A line of JSON-RPC, its newline not counted, in either direction. A longer one is answered with kLimit and
-/// the connection is closed.
+/// Limit on a line of JSON-RPC without its newline, in either direction. The daemon answers a longer line
+/// with kLimit and closes the connection.
 inline constexpr std::size_t kMaxLineBytes = 8u << 20;
-/// Arrays and objects inside each other in one line.
+/// Nesting of arrays and objects in one line.
 inline constexpr int kMaxJsonDepth = 64;
-/// Values in one line: far more than any request has, and few enough to be parsed in a moment.
+/// Values in one line: far more than any request needs, and few enough to parse quickly.
 inline constexpr std::size_t kMaxJsonValues = 10'000;
-/// The text of an error; a longer one is cut.
+/// An error's text; longer text is cut.
 inline constexpr std::size_t kMaxErrorBytes = 4096;
-/// A document's name: that of a file with its folders fits.
+/// A document's name; long enough for a file's path.
 inline constexpr std::size_t kMaxNameBytes = 4096;
-/// What a client puts into one document.append at most, so that the line stays under kMaxLineBytes as base64,
-/// too.
+/// Maximum data that a client sends in one document.append, so that the line stays below kMaxLineBytes even
+/// in base64.
 inline constexpr std::size_t kMaxAppendBytes = 4u << 20;
-/// Longest path of a Unix socket: sockaddr_un's 108 bytes less the NUL.
+/// Longest path of a Unix socket: sockaddr_un's 108 bytes minus the NUL.
 inline constexpr std::size_t kMaxSocketPathBytes = 107;
 
 namespace method {
@@ -51,11 +51,11 @@ inline constexpr std::string_view kInfo = "server.info";
 inline constexpr std::string_view kStats = "server.stats";
 inline constexpr std::string_view kReload = "server.reload";
 inline constexpr std::string_view kPing = "server.ping";
-inline constexpr std::string_view kDiscover = "rpc.discover";  ///< OpenRPC's name for it.
+inline constexpr std::string_view kDiscover = "rpc.discover";  ///< As in OpenRPC.
 }  // namespace method
 
-/// Notifications from the daemon. For one document: any number of kOutput (in order of sequence) and
-/// kProgress, then one kDone or kFailed, which is the last.
+/// Notifications from the daemon. For each document: any number of kOutput (in order of sequence) and
+/// kProgress, then exactly one kDone or kFailed, which is the last.
 namespace notification {
 inline constexpr std::string_view kOutput = "document.output";      ///< {document, plugin, sequence, data}
 inline constexpr std::string_view kProgress = "document.progress";  ///< {document, bytes, total_bytes?,
@@ -67,26 +67,26 @@ inline constexpr std::string_view kFailed = "document.failed";  ///< {document, 
 // --- Errors
 // ----------------------------------------------------------------------------------------------------------
 
-/// A row of the table of errors in docs/protocol.md.
+/// A row of the error table in docs/protocol.md.
 struct ErrorEntry {
   ErrorCode code;
   std::string_view name;     ///< For programs: "document_unknown".
-  int http_status;           ///< What the HTTP side answers where nothing was sent yet.
+  int http_status;           ///< Sent over HTTP if the response has not started.
   std::string_view meaning;  ///< For people.
   std::string_view advice;   ///< What to do about it.
 };
 
 std::span<const ErrorEntry> error_table();
-/// The row of a code; that of kInternal for one that is not in the table.
+/// The row of a code; kInternal's row if the code is not in the table.
 const ErrorEntry& error_entry(ErrorCode code);
 /// {code, message, data: {name, advice}}, as in a response and in document.failed.
 nlohmann::json error_to_json(ErrorCode code, std::string_view text);
-/// The same; of a LimitError `data` has {limit, value}, too.
+/// As above; for a LimitError, `data` also has {limit, value}.
 nlohmann::json error_to_json(const Error& error);
-/// The Error that such an object stands for.
+/// The inverse of error_to_json().
 Error error_from_json(const nlohmann::json& error);
 
-// --- Lines: what a peer sends
+// --- Lines that a client sends
 // ----------------------------------------------------------------------------------------
 
 struct Request {
@@ -96,25 +96,25 @@ struct Request {
   nlohmann::json params = nlohmann::json::object();  ///< Always an object.
 };
 
-/// A line that is no request; `id` is that of the request where it could be read, else null.
+/// A line that is not a valid request; `id` is the request's if it could be read, else null.
 struct BadRequest {
   nlohmann::json id;
   Error error;
 };
 
-/// One line, without its newline. Never throws for what a peer can send.
+/// Parses one line, without its newline. Does not throw, whatever the peer sends.
 std::variant<Request, BadRequest> parse_request(std::string_view line);
 
-/// JSON text with at most kMaxJsonDepth levels and so many values. Throws Error(kParse).
+/// Parses JSON with at most kMaxJsonDepth levels and `most_values` values. Throws Error(kParse).
 nlohmann::json parse_json(std::string_view text,
                           std::size_t most_values = std::numeric_limits<std::size_t>::max());
 
-// --- Lines: what a client receives
+// --- Lines that a client receives
 // -----------------------------------------------------------------------------------
 
 struct Response {
   nlohmann::json id;
-  nlohmann::json result;  ///< Null where there is an error.
+  nlohmann::json result;  ///< Null if there is an error.
   std::optional<Error> error;
 };
 
@@ -123,7 +123,7 @@ struct Notification {
   nlohmann::json params;
 };
 
-/// One line from the daemon, without its newline. Throws Error(kParse) where it is neither.
+/// Parses one line from the daemon, without its newline. Throws Error(kParse) if it is neither.
 std::variant<Response, Notification> parse_message(std::string_view line);
 
 // --- Writing lines: each ends with its newline
@@ -133,20 +133,20 @@ std::string request_line(const nlohmann::json& id, std::string_view method, cons
 std::string result_line(const nlohmann::json& id, const nlohmann::json& result);
 std::string error_line(const nlohmann::json& id, const Error& error);
 std::string notification_line(std::string_view method, const nlohmann::json& params);
-/// document.output; the output's JSON text goes in as it is.
+/// document.output; the output's JSON text is inserted unchanged.
 std::string output_line(const DocumentId& id, const Output& output);
 std::string progress_line(const DocumentStatus& status);
-/// document.done or document.failed, as the phase says.
+/// document.done or document.failed, depending on the phase.
 std::string finished_line(const DocumentStatus& status);
-/// Compact text; bytes that are not UTF-8 become U+FFFD, so that it never fails.
+/// Compact JSON. Does not fail: bytes that are not UTF-8 become U+FFFD.
 std::string dump_json(const nlohmann::json& json);
 
 // --- Values
 // ----------------------------------------------------------------------------------------------------------
 
 /// {document, name, priority, phase: "open"|"done"|"failed", bytes, total_bytes?, tokens, outputs,
-/// tokens_per_second, error?}: the answer of document.status, and each element of document.list's {documents:
-/// [...]}.
+/// tokens_per_second, error?}: the result of document.status, and each element of document.list's
+/// {documents: [...]}.
 nlohmann::json status_to_json(const DocumentStatus& status);
 DocumentStatus status_from_json(const nlohmann::json& json);
 /// {document, bytes, total_bytes?, tokens, tokens_per_second}: document.progress's parameters.
@@ -154,10 +154,10 @@ nlohmann::json progress_to_json(const DocumentStatus& status);
 /// {tokens, bytes, outputs, tokens_per_second}: document.done's summary.
 nlohmann::json summary_to_json(const DocumentStatus& status);
 
-// --- Where the socket is
+// --- The socket's path
 // ---------------------------------------------------------------------------------------------
 
-/// Throws Error(kInvalidParams) where the path is empty or longer than kMaxSocketPathBytes.
+/// Throws Error(kInvalidParams) if the path is empty or longer than kMaxSocketPathBytes.
 void check_socket_path(const std::filesystem::path& path);
 
 }  // namespace unroll

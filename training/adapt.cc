@@ -29,7 +29,7 @@ struct Learned {
   at::Tensor parameter, mean_square;
 };
 
-/// What a document leaves from block to block.
+/// The state carried from block to block of a document.
 struct Document {
   Recurrence recurrence;
   std::optional<DocumentCache> cache;
@@ -58,7 +58,7 @@ struct Adapter::Impl {
     return document;
   }
 
-  /// One block, scored and then learned from -> its nats.
+  /// Scores one block, then learns from it. Returns its nats.
   double read_block(std::span<const std::int32_t> tokens, Document& document) {
     const BlockRecurrentTransformer model(config, cast_for_products(parameters, options.dtype));
     std::vector<std::int64_t> inputs{document.last_token};
@@ -92,18 +92,17 @@ struct Adapter::Impl {
     }
     if (!std::isfinite(nats))
       throw std::runtime_error(
-          "the model learned until its numbers were not finite any more; lower --learning-rate");
+          "adapting diverged: the model's numbers are no longer finite; lower --learning-rate");
     return nats;
   }
 
   void step() {
     const at::NoGradGuard no_grad;
     ++steps;
-    const double seen =
-        1 - std::pow(kMeanSquareDecay, steps);  // a mean over few steps is no smaller for that
+    const double seen = 1 - std::pow(kMeanSquareDecay, steps);  // bias correction for the first steps
     for (auto& [parameter, mean_square] : learned) {
       const auto gradient = parameter.grad();
-      if (!gradient.defined()) continue;  // the initial state, behind a document's first block
+      if (!gradient.defined()) continue;  // the initial state, after a document's first block
       mean_square.mul_(kMeanSquareDecay).addcmul_(gradient, gradient, 1 - kMeanSquareDecay);
       parameter.addcdiv_(gradient, (mean_square / seen).sqrt_().add_(kEpsilon), -options.learning_rate);
       parameter.mutable_grad().reset();

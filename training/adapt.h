@@ -1,5 +1,5 @@
 // Learning while reading (dynamic evaluation: Krause, Kahembwe, Murray & Renals 2018, arXiv 1709.07432): each
-// block is scored with what was learned from those before it, and then learned from by one step.
+// block is scored by the model as adapted to the blocks before it, then the model learns from it by one step.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +12,22 @@
 namespace unroll {
 
 struct AdaptOptions {
-  double learning_rate = 5e-4;  ///< Of a step that is divided by each gradient's running root mean square.
+  double learning_rate = 5e-4;  ///< Steps are divided by each gradient's running root mean square.
   std::string dtype = "fp32";   ///< Of the matrix products: fp32 or bf16. The weights are fp32.
 };
 
-/// One thread.
+/// Not thread-safe.
 class Adapter {
  public:
-  /// Throws std::runtime_error that names the file and what is wrong.
+  /// Throws std::runtime_error, which names the file and the problem.
   Adapter(const std::filesystem::path& model_directory, const AdaptOptions& options);
   ~Adapter();
-  /// A document from its start, with what was learned from those before. Its figures are those of evaluate():
-  /// the document's cache counts, and no block is scored with what was learned from itself. `go_on` is told
-  /// of each block's end; false ends the reading there. Throws std::runtime_error.
+  /// Reads a document from its start, adapted to the earlier documents. The figures are defined as in
+  /// evaluate(): the document's cache counts, and each block is scored before learning from it. `go_on` is
+  /// called after each block; false ends reading there. Throws std::runtime_error.
   EvalResult read(const std::filesystem::path& file,
                   const std::function<bool(std::uint64_t bytes)>& go_on = {});
-  /// Writes a model's folder with what was learned so far, its numbers in the type that they were stored in.
+  /// Writes a model folder with the adapted weights, in the type in which the original was stored.
   void save(const std::filesystem::path& directory) const;
 
  private:

@@ -55,7 +55,7 @@ EvalResult evaluate(const std::filesystem::path& model_directory, const std::fil
 
 BenchResult bench(const std::filesystem::path& model_directory, const ModelOptions& options, int batch,
                   double seconds) {
-  if (batch < 1) throw std::runtime_error("--batch takes 1 or more");
+  if (batch < 1) throw std::runtime_error("--batch must be at least 1");
   const auto model = load_block_model(model_directory, options);
   const auto& info = model->info();
   std::vector<std::int32_t> ids;

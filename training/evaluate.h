@@ -16,12 +16,12 @@ struct EvalResult {
   double bits_per_byte = 0;
   double tokens_per_second = 0;
 
-  /// The last two, from the others and the time that they took.
+  /// Computes the last two fields from the others and the time taken.
   void set_rates(double seconds);
 };
 
-/// Streams the file through the model from its first byte, states and memories kept throughout.
-/// `reset_tokens` > 0 forgets them every so many tokens, to tell what they are worth. Throws
+/// Streams the file through the model from its first byte, keeping states and memories. `reset_tokens` > 0
+/// resets them after each so many tokens, to measure their effect. Throws
 /// std::runtime_error.
 EvalResult evaluate(const std::filesystem::path& model_directory, const std::filesystem::path& file,
                     const ModelOptions& options, std::uint64_t reset_tokens = 0,
@@ -34,7 +34,7 @@ struct BenchResult {
   int batch = 1;
 };
 
-/// Runs full blocks of `batch` documents through the model for about `seconds` after one warm-up block.
+/// Runs full blocks of `batch` documents through the model for about `seconds`, after one warm-up block.
 BenchResult bench(const std::filesystem::path& model_directory, const ModelOptions& options, int batch = 1,
                   double seconds = 5);
 

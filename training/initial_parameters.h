@@ -1,4 +1,4 @@
-// What training begins with where no checkpoint is given.
+// The initial parameters of training without a checkpoint.
 #pragma once
 
 #include "model/config.h"
@@ -6,10 +6,10 @@
 
 namespace unroll {
 
-/// The reference's initialisation, but for what small models learn faster from: small embeddings, residual
-/// branches that begin at zero, and normalised attention that can be sharp: with qk_scale 8 it is
-/// q_scale * k_scale / sqrt(dim_head) = 8 with 64-wide heads, which is the scale that the reference means and
-/// does not use. Drawn from LibTorch's default generator.
+/// The reference's initialisation with changes that make small models learn faster: small embeddings,
+/// residual branches that start at zero, and sharper normalised attention (with qk_scale 8,
+/// q_scale * k_scale / sqrt(dim_head) = 8 for 64-wide heads: the scale that the reference intends but does
+/// not use). Drawn from LibTorch's default generator.
 TensorMap initial_parameters(const ModelConfig& config, double qk_scale);
 
 }  // namespace unroll

@@ -87,7 +87,7 @@ void Lanes::restore(const nlohmann::json& position) {
   if (position.at("pieces").get<std::size_t>() != pieces_.size() ||
       position.at("lanes").size() != lanes_.size()) {
     throw std::runtime_error(
-        "the checkpoint was made with other data or another number of lanes; train into a new folder");
+        "the checkpoint was made with other data or another number of lanes; use a new folder with --out");
   }
   epoch_ = position.at("epoch");
   shuffle();

@@ -1,4 +1,4 @@
-// Lanes: how documents come into a batch, side by side, each row going on where it was.
+// Lanes: the rows of a batch. Each lane reads documents one after the other, and continues in the next batch.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,15 @@
 
 namespace unroll {
 
-/// How often documents come up: {"log-", 3} shows those whose file name begins so three times an epoch.
+/// Repetition of documents: {"log-", 3} shows those whose file names begin with "log-" three times per epoch.
 using Repeats = std::vector<std::pair<std::string, int>>;
 
-/// A rectangle of tokens for one block: row i goes on where row i of the block before ended, or begins a
+/// The tokens of one block: row i continues row i of the previous block, or begins a
 /// document.
 struct LaneBlock {
   std::vector<std::int64_t> inputs;   ///< [lanes, block_width]
-  std::vector<std::int64_t> targets;  ///< [lanes, block_width]; ignore_index behind a document's end
-  std::vector<bool> begins;  ///< [lanes] a document begins here: forget the lane's memories and states
+  std::vector<std::int64_t> targets;  ///< [lanes, block_width]; ignore_index after a document's end
+  std::vector<bool> begins;  ///< [lanes] a document begins here: reset the lane's memories and states
 };
 
 /// Shuffled pieces of documents in `lanes` parallel rows. What comes next depends on the arguments and on how

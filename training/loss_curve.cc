@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kFile = "loss.csv";
 constexpr const char* kHeader = "step,tokens,loss,learning_rate,validation_loss\n";
 
-/// The shortest digits that give the same number again.
+/// The shortest digits that round-trip.
 std::string exact(double number) {
   std::array<char, 32> text{};
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
@@ -39,7 +39,7 @@ std::optional<double> number_in(const std::map<std::string, std::string>& cells,
   return std::stod(found->second);
 }
 
-/// By the header's names, so that curves of earlier versions are read, too.
+/// Columns are found by the header's names, so that curves of earlier versions can be read.
 std::vector<LossRow> read_rows(const fs::path& file, std::int64_t last) {
   std::vector<LossRow> rows;
   std::ifstream in(file);

@@ -1,4 +1,4 @@
-// The loss curve: loss.csv, and loss.html to look at it.
+// The loss curve: loss.csv, and loss.html to view it.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace unroll {
 
-/// After a step (0: before the first). Losses in nats per token.
+/// The losses after a step (0: before the first), in nats per token.
 struct LossRow {
   std::int64_t step = 0, tokens = 0;
   std::optional<double> loss;
@@ -20,8 +20,8 @@ struct LossRow {
 
 class LossCurve {
  public:
-  /// Keeps what `folder` has up to step `last`: what a killed run did after its last checkpoint is done
-  /// again.
+  /// Keeps the rows in `folder` up to step `last`: steps that a killed run made after its last checkpoint are
+  /// repeated.
   LossCurve(const std::filesystem::path& folder, std::int64_t last);
   void add(const LossRow& row);
   /// Writes the page.
@@ -35,7 +35,7 @@ class LossCurve {
   std::ofstream csv_;
 };
 
-/// The page: stands alone, fetches nothing. `steps`: where the run is to end.
+/// The self-contained HTML page. `steps`: the run's planned number of steps.
 std::string loss_page(const std::string& title, const std::vector<LossRow>& rows, std::int64_t steps);
 
 }  // namespace unroll

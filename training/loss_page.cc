@@ -1,4 +1,4 @@
-// The loss curve as a page: an SVG that needs no script, and a few lines of script to read values off it.
+// The loss curve as an HTML page: an SVG, and a short script to read values from it.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMostPoints = 800;
 constexpr double kWidth = 960, kHeight = 440, kLeft = 56, kRight = 16, kTop = 16, kBottom = 40;
-constexpr double kSmoothing = 0.05;  // of the run's points, the reach of the smoothed line
+constexpr double kSmoothing = 0.05;  // time constant of the smoothed line, as a share of the points
 
 constexpr const char* kHead = R"(<!doctype html>
 <html lang=en>
@@ -75,7 +75,7 @@ std::string digits(double number, int places) {
   return text.data();
 }
 
-/// As many rows as a screen shows: means of the steps between. Validated steps stay as they are.
+/// Reduces the rows to what a screen can show, by means over steps. Validated steps are kept unchanged.
 std::vector<LossRow> thinned(const std::vector<LossRow>& rows) {
   const auto stride = std::max<std::size_t>(1, rows.size() / kMostPoints);
   std::vector<LossRow> result;
@@ -95,7 +95,7 @@ std::vector<LossRow> thinned(const std::vector<LossRow>& rows) {
   return result;
 }
 
-/// An exponential mean whose weights add up to one from the first point on.
+/// A bias-corrected exponential mean.
 std::vector<LossRow> smoothed(std::vector<LossRow> rows) {
   const auto keep = 1 - 1 / std::max(1.0, kSmoothing * static_cast<double>(rows.size()));
   double sum = 0, weight = 0;
@@ -108,7 +108,7 @@ std::vector<LossRow> smoothed(std::vector<LossRow> rows) {
   return rows;
 }
 
-/// 1, 2 or 5 times a power of ten, so that about `count` steps of it make `range`.
+/// A tick distance of 1, 2 or 5 times a power of ten, for about `count` ticks in `range`.
 double nice_step(double range, double count) {
   const double rough = range / count, power = std::pow(10, std::floor(std::log10(rough)));
   for (const double factor : {1, 2, 5}) {
@@ -117,7 +117,7 @@ double nice_step(double range, double count) {
   return 10 * power;
 }
 
-/// Where steps and losses are on the picture.
+/// Maps steps and losses to coordinates.
 struct Scale {
   double first = 0, last = 1, low = 0, high = 1;
   double x(double step) const { return kLeft + (step - first) / (last - first) * (kWidth - kLeft - kRight); }

@@ -12,14 +12,14 @@
 namespace unroll {
 namespace {
 
-/// Gradients of what is before a block; undefined ones are zero.
+/// Gradients of the state before a block; undefined ones are zero.
 struct RecurrenceGradients {
   std::vector<at::Tensor> memories, states;
-  /// Of blocks in routed memory, which later blocks all read: they add up until the block's own turn comes.
+  /// Of blocks in routed memory, which all later blocks read: accumulated until the block is processed.
   std::map<const void*, std::pair<at::Tensor, at::Tensor>> routed;  // of kv and routes, by identity()
 };
 
-/// Copies of a block that differ in what they are visible to are one.
+/// Copies of a block that differ only in visibility have the same identity.
 const void* identity(const RoutedBlock& block) {
   return block.kv.const_data_ptr();
 }
@@ -28,7 +28,7 @@ at::Tensor leaf(const at::Tensor& tensor) {
   return tensor.detach().requires_grad_();
 }
 
-/// The same values, as beginnings of a graph.
+/// The same values as leaves of a graph.
 Recurrence leaves(const Recurrence& recurrence) {
   auto result = recurrence;
   for (auto& memory : result.memories) memory = leaf(memory);
@@ -69,7 +69,7 @@ double replay_backward(const BlockRecurrentTransformer& model, std::span<const a
     if (callbacks.before_block) callbacks.before_block(index, before);
   };
   recurrence = recurrence.detached();
-  std::vector<Recurrence> before;  // each block, as the block before left it
+  std::vector<Recurrence> before;  // the state before each block
   {
     const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -79,7 +79,7 @@ double replay_backward(const BlockRecurrentTransformer& model, std::span<const a
     }
   }
   double total = 0;
-  RecurrenceGradients asked;  // of what the block at hand leaves
+  RecurrenceGradients asked;  // of the state after the current block
   for (std::size_t i = blocks.size(); i-- > 0;) {
     const auto start = leaves(before[i]);
     auto next = start;
@@ -96,7 +96,7 @@ double replay_backward(const BlockRecurrentTransformer& model, std::span<const a
     for (std::size_t j = 0; j < asked.states.size(); ++j) roots.add(next.states[j], asked.states[j]);
     const auto& after = i + 1 < blocks.size() ? before[i + 1].routed : recurrence.routed;
     if (!after.empty() && !next.routed.empty()) {
-      // A block that is not full leaves nothing there: the last is another's.
+      // A partial block adds no routed block: the last one belongs to another block.
       const bool left =
           start.routed.empty() || identity(*next.routed.back()) != identity(*start.routed.back());
       const auto own =

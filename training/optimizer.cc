@@ -14,7 +14,7 @@ namespace {
 constexpr double kBeta1 = 0.9;
 constexpr double kBeta2 = 0.95;
 constexpr double kEpsilon = 1e-8;
-// Muon's: momentum, and how far an update moves a number, root mean square, in learning rates.
+// Muon's momentum, and the root mean square of an update in learning rates.
 constexpr double kMomentum = 0.95;
 constexpr double kUpdateSize = 0.2;
 }  // namespace
@@ -22,7 +22,7 @@ constexpr double kUpdateSize = 0.2;
 OptimizerKind optimizer_kind(const std::string& name) {
   if (name == "adamw") return OptimizerKind::kAdamW;
   if (name == "muon") return OptimizerKind::kMuon;
-  throw std::runtime_error("--optimizer takes adamw or muon");
+  throw std::runtime_error("--optimizer must be adamw or muon");
 }
 
 Optimizer::Optimizer(const TensorMap& parameters, double weight_decay, OptimizerKind kind, bool bf16)
@@ -49,7 +49,7 @@ void Optimizer::step(double learning_rate, double clip_norm) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> gradients;
   const auto take = [&](at::Tensor& parameter) {
-    // A parameter that this step did not touch (the initial state, once every row is past its first block).
+    // A parameter without a gradient in this step (the initial state, if no row is in its first block).
     if (!parameter.grad().defined()) parameter.mutable_grad() = at::zeros_like(parameter);
     gradients.push_back(parameter.grad());
   };
@@ -71,8 +71,8 @@ void Optimizer::step_adamw(Group& group, double learning_rate, const at::Tensor&
   for (auto& parameter : group.parameters) parameter.mutable_grad().reset();
 }
 
-/// An update is as long as AdamW's are (Liu et al. 2025, arXiv 2502.16982, section 2.2), so that one learning
-/// rate and one decay fit both.
+/// Updates have the scale of AdamW's (Liu et al. 2025, arXiv 2502.16982, section 2.2), so that the same
+/// learning rate and decay suit both.
 void Optimizer::step_muon(Matrix& matrix, double learning_rate, double scale) const {
   const auto gradient = matrix.parameter.grad() / scale;
   matrix.momentum.mul_(kMomentum).add_(gradient);
@@ -84,7 +84,7 @@ void Optimizer::step_muon(Matrix& matrix, double learning_rate, double scale) co
 }
 
 at::Tensor orthogonalized(const at::Tensor& matrix, bool bf16) {
-  constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315;  // Jordan et al.: the steepest at zero
+  constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315;  // Jordan et al.: maximal slope at zero
   constexpr int kSteps = 5;
   const bool tall = matrix.size(0) > matrix.size(1);
   auto x = tall ? matrix.t() : matrix;
@@ -112,8 +112,7 @@ TensorMap Optimizer::moments() const {
 void Optimizer::restore(const TensorMap& moments, std::int64_t steps) {
   const auto copy = [&](const std::string& kind, const std::string& name, at::Tensor& to) {
     const auto found = moments.find(kind + name);
-    if (found == moments.end())
-      throw std::runtime_error("the checkpoint's optimizer knows nothing of " + name);
+    if (found == moments.end()) throw std::runtime_error("the checkpoint's optimizer state lacks " + name);
     to.copy_(found->second);
   };
   for (auto& group : groups_) {

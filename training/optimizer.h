@@ -47,15 +47,15 @@ class Optimizer {
   bool bf16_;
 };
 
-/// The nearest matrix whose rows (or columns, if there are fewer) are orthogonal and of unit length, roughly:
-/// five steps of a Newton-Schulz iteration whose singular values end between 0.7 and 1.2.
+/// Approximates the nearest matrix whose rows (or columns, if there are fewer) are orthonormal, by five steps
+/// of a Newton-Schulz iteration; the singular values end between 0.7 and 1.2.
 at::Tensor orthogonalized(const at::Tensor& matrix, bool bf16);
 
-/// The exponential moving average of the parameters over the steps (Polyak & Juditsky 1992; with the decay of
-/// early steps held down, so that it forgets what they began from).
+/// The exponential moving average of the parameters over the steps (Polyak & Juditsky 1992). The decay of
+/// early steps is lower, so that the initial values have no effect.
 class WeightAverage {
  public:
-  /// Begins as `weights`, a copy.
+  /// Starts as a copy of `weights`.
   WeightAverage(const TensorMap& weights, double decay);
   /// Call after each step; steps count from 1.
   void update(const TensorMap& parameters, std::int64_t step);

@@ -13,8 +13,8 @@ RunFolder::RunFolder(const fs::path& out, bool leads) : out_(out), leads_(leads)
   if (!std::ofstream(file, std::ios::app)) throw std::runtime_error("cannot write " + file.string());
   lock_ = boost::interprocess::file_lock(file.c_str());
   if (!lock_.try_lock()) {
-    throw std::runtime_error("another unroll train is at work in " + out.string() +
-                             "; wait for it, or name another folder with --out");
+    throw std::runtime_error("another unroll train is running in " + out.string() +
+                             "; wait for it, or give another folder with --out");
   }
   remove_half_written();
 }
@@ -41,8 +41,8 @@ TokenFile RunFolder::open_tokens(const fs::path& source, const fs::path& vocabul
   }
   const auto done = prepare_tokens(source, vocabulary, file, callbacks.preparing);
   if (done.skipped > 0 && callbacks.note) {
-    callbacks.note("passed over " + std::to_string(done.skipped) + " compressed files below " +
-                   source.string() + "; decompress them to train on them");
+    callbacks.note("skipped " + std::to_string(done.skipped) + " compressed files below " + source.string() +
+                   "; decompress them to train on them");
   }
   return TokenFile(file, vocabulary);
 }

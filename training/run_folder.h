@@ -1,4 +1,4 @@
-// The folder of a run: who may write there, what is there already, the text that the run reads.
+// The folder of a training run: its lock, its existing contents, and the text that the run reads.
 #pragma once
 
 #include <filesystem>
@@ -13,17 +13,17 @@ namespace unroll {
 
 class RunFolder {
  public:
-  /// Makes the folder where it is none, and keeps others out while this lives: two runs in one folder would
-  /// destroy both. Removes what a killed run left half written. Throws std::runtime_error. Of the processes
-  /// that share a run one `leads` and does all that; the others read what it has made.
+  /// Creates the folder if it does not exist, and locks it while this object exists. Removes incomplete files
+  /// of a killed run. Throws std::runtime_error. Of the processes that share a run, one `leads` and does all
+  /// this; the others read its files.
   RunFolder(const std::filesystem::path& out, bool leads);
 
   std::filesystem::path trainer() const { return out_ / "trainer"; }
   std::filesystem::path state_file() const { return trainer() / "checkpoint.safetensors"; }
   bool resumes() const { return std::filesystem::exists(state_file()); }
 
-  /// A file of prepared tokens as it is; anything else by way of trainer/`name`. A run goes on with the text
-  /// that it began with, though logs grow.
+  /// Opens a file of prepared tokens directly, anything else after preparing it as trainer/`name`. A resumed
+  /// run uses the text that it began with, even if the files have changed.
   TokenFile open_tokens(const std::filesystem::path& source, const std::filesystem::path& vocabulary,
                         const std::string& name, const TrainCallbacks& callbacks) const;
 

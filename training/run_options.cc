@@ -5,18 +5,18 @@
 namespace unroll {
 namespace {
 
-/// Below these, what makes the run; below "may change", what only steers it.
+/// "fixed" options define the run; those under "may change" only control it.
 constexpr const char* kFixed = "fixed";
 constexpr const char* kMayChange = "may change";
 
-/// "--lanes (was 4, is 8), --data" of what differs.
+/// Lists the differences: "--lanes (was 4, is 8), --data".
 std::string differences(const nlohmann::json& before, const nlohmann::json& now) {
   std::string text;
   for (const auto& [name, value] : now.items()) {
     const auto old = before.value(name, nlohmann::json());
     if (old.is_null() || old == value) continue;
     text += (text.empty() ? "" : ", ") + name;
-    // Hashes and whole shapes tell nobody anything.
+    // Hashes and whole shapes are not informative.
     if (value.is_number()) text += " (was " + old.dump() + ", is " + value.dump() + ")";
   }
   return text;
@@ -68,10 +68,10 @@ std::string check_record(const TrainOptions& options, const nlohmann::json& befo
   const auto fixed = differences(before.at(kFixed), now.at(kFixed));
   if (!fixed.empty()) {
     throw std::runtime_error(out + " holds a run with other options: " + fixed +
-                             "; go on with those it was started with, or name another folder with --out");
+                             "; use the options that it was started with, or give another folder with --out");
   }
   const auto changed = differences(before.at(kMayChange), now.at(kMayChange));
-  return changed.empty() ? "" : out + " goes on with other options than before: " + changed;
+  return changed.empty() ? "" : out + " continues with changed options: " + changed;
 }
 
 }  // namespace unroll

@@ -1,4 +1,4 @@
-// How many steps, and how far each goes.
+// The number of steps and the learning rate of each.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@
 
 namespace unroll {
 
-/// Of the step that follows `step` steps: linear warm-up, then a cosine down to the final rate.
+/// The learning rate after `step` steps: linear warm-up, then cosine decay to the final rate.
 double learning_rate_after(const TrainOptions& options, std::int64_t step);
 
-/// For fine-tuning on so many tokens: some passes over them, but never so few that nothing is learned nor so
-/// many that it takes hours.
+/// The steps for fine-tuning on this many tokens: some passes over them, with a minimum to learn something
+/// and a maximum for the time.
 std::int64_t fine_tuning_steps(const TrainOptions& options, std::uint64_t tokens);
 
 }  // namespace unroll

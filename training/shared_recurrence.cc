@@ -18,7 +18,7 @@ Recurrence gather_lanes(WorkerGroup& group, const Recurrence& own) {
   for (const auto& memory : own.memories) all.memories.push_back(group.gather(memory, 1));
   for (const auto& state : own.states) all.states.push_back(group.gather(state, 0));
   if (own.memories.empty()) return all;
-  // Undefined says that all are visible, which may be so in one process and not in another.
+  // Undefined means that all are visible; processes may differ in this.
   const auto& memory = own.memories.front();
   const auto mine = own.memories_visible.defined()
                         ? own.memories_visible

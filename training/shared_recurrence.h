@@ -1,5 +1,5 @@
-// The carried recurrence of a run that several processes share: all lanes' in checkpoints, its own in each
-// process.
+// The recurrence of a run that several processes share: checkpoints hold that of all lanes, each process that
+// of its own.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace unroll {
 
-/// `count` lanes from `first` on. Not of routed memory.
+/// `count` lanes from `first` on. Does not support routed memory.
 Recurrence lanes_of(const Recurrence& all, std::int64_t first, std::int64_t count);
 
 /// All processes' lanes in order of rank, for the leader. Collective.

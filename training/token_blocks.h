@@ -1,4 +1,4 @@
-// A file as blocks of tokens.
+// Reads a file as blocks of tokens.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace unroll {
 
-/// Calls `take` with each block of `width` tokens, the last one shorter, and with where it ends (byte of the
-/// file); false ends the reading there. Never holds the file whole. Returns the bytes that were read. Throws
+/// Calls `take` with each block of `width` tokens (the last may be shorter) and the file offset of its end;
+/// if it returns false, reading ends. Does not hold the whole file. Returns the number of bytes read. Throws
 /// std::runtime_error.
 std::uint64_t for_each_block(
     const std::filesystem::path& file, std::shared_ptr<const Vocabulary> vocabulary, std::size_t width,

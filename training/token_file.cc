@@ -25,7 +25,7 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeadBytes = 16, kTailBytes = 16;
 constexpr std::int32_t kMaxPieces = 65536;
 
-/// How compressed files begin (gzip, xz, zstd, bzip2), and the system's journal.
+/// Magic numbers of compressed files (gzip, xz, zstd, bzip2) and of systemd's journal.
 constexpr std::array<std::string_view, 5> kNotText{"\x1F\x8B",
                                                    "\xFD"
                                                    "7zXZ",
@@ -60,7 +60,7 @@ bool is_text(const fs::path& file) {
 std::vector<fs::path> files_of(const fs::path& source) {
   if (fs::is_regular_file(source)) return {source};
   if (!fs::is_directory(source))
-    throw std::runtime_error(source.string() + " is neither a folder nor a file; name one with text to read");
+    throw std::runtime_error(source.string() + " is neither a folder nor a file; give one with text to read");
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(source)) {
     if (entry.is_regular_file()) files.push_back(entry.path());
@@ -70,7 +70,7 @@ std::vector<fs::path> files_of(const fs::path& source) {
   return files;
 }
 
-/// Writes tokens as they come and remembers what the index will say.
+/// Writes tokens as they arrive and collects the index.
 class Writer {
  public:
   Writer(const fs::path& out, std::string source, std::string vocabulary)
@@ -120,7 +120,7 @@ class Writer {
 };
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& problem) {
-  throw std::runtime_error(file.string() + ": " + problem + "; make it anew with unroll prepare");
+  throw std::runtime_error(file.string() + ": " + problem + "; create it again with unroll prepare");
 }
 
 }  // namespace
@@ -131,7 +131,7 @@ bool is_token_file(const fs::path& file) {
 
 TokenFile::TokenFile(const fs::path& file, const fs::path& vocabulary) {
   namespace ip = boost::interprocess;
-  if (!is_token_file(file)) refuse(file, "is no file of prepared tokens");
+  if (!is_token_file(file)) refuse(file, "is not a file of prepared tokens");
   if (fs::file_size(file) < kHeadBytes + kTailBytes) refuse(file, "is cut short");
   try {
     const auto region =
@@ -148,7 +148,7 @@ void TokenFile::read_index(const fs::path& file, const fs::path& vocabulary) {
   std::uint32_t version = 0;
   std::memcpy(&version, bytes_.data() + kMagic.size(), sizeof(version));
   if (version != kVersion) {
-    refuse(file, "has the version " + std::to_string(version) + " of the format, and this program reads " +
+    refuse(file, "has version " + std::to_string(version) + " of the format; this program reads version " +
                      std::to_string(kVersion));
   }
   std::array<std::uint64_t, 2> tail{};
@@ -157,7 +157,7 @@ void TokenFile::read_index(const fs::path& file, const fs::path& vocabulary) {
   const auto between = bytes_.size() - kHeadBytes - kTailBytes;
   const auto* const index = bytes_.data() + kHeadBytes + between - std::min(length, between);
   if (length > between || ::XXH3_64bits(index, length) != index_hash)
-    refuse(file, "is damaged or cut short (its index is not whole)");
+    refuse(file, "is damaged or cut short (its index is incomplete)");
   const auto json = nlohmann::json::parse(index, index + length);
   source_ = json.at("source");
   hash_ = json.at("hash");
@@ -167,7 +167,7 @@ void TokenFile::read_index(const fs::path& file, const fs::path& vocabulary) {
   const auto* data = bytes_.data() + kHeadBytes;
   const auto size = between - length;
   if (size != tokens_ * sizeof(std::uint16_t) || hexadecimal(::XXH3_64bits(data, size)) != hash_)
-    refuse(file, "is damaged (its tokens are not those that were written)");
+    refuse(file, "is damaged (the checksum of its tokens is wrong)");
   const auto* token = reinterpret_cast<const std::uint16_t*>(data);
   for (const auto& [name, count] :
        json.at("documents").get<std::vector<std::pair<std::string, std::size_t>>>()) {
@@ -180,7 +180,7 @@ PrepareProgress prepare_tokens(const fs::path& source, const fs::path& vocabular
                                const std::function<void(const PrepareProgress&)>& progress) {
   const auto loaded = Vocabulary::load(vocabulary);
   if (loaded->size() > kMaxPieces)
-    throw std::runtime_error(vocabulary.string() + ": training takes vocabularies of at most 65,536 pieces");
+    throw std::runtime_error(vocabulary.string() + ": training supports vocabularies of up to 65,536 pieces");
   const auto files = files_of(source);
   PrepareProgress done;
   for (const auto& file : files) done.total_bytes += fs::file_size(file);

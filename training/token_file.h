@@ -1,4 +1,4 @@
-// Prepared data: the tokens of many documents in one file, mapped into memory and never read whole.
+// Prepared data: the tokens of many documents in one file, which is memory-mapped.
 //
 // The file, little-endian: "unrolltk", uint32 version, uint32 0; the tokens, uint16 each; the index (JSON:
 // `source`, `vocabulary`, `tokens`, `hash` of the tokens, `documents` [[name, tokens] ...]); uint64 length of
@@ -21,16 +21,16 @@ struct TokenDocument {
   std::span<const std::uint16_t> tokens;
 };
 
-/// A file opened for reading. A copy shares the map, which lives as long as the last of them.
+/// A file opened for reading. Copies share the map, which exists as long as the last of them.
 class TokenFile {
  public:
-  /// Checks all of it. Throws std::runtime_error that names the file where it is none, damaged, of another
-  /// version or made with another vocabulary.
+  /// Checks the whole file. Throws std::runtime_error, which names the file, if it is not such a file,
+  /// damaged, of another version or made with another vocabulary.
   TokenFile(const std::filesystem::path& file, const std::filesystem::path& vocabulary);
   const std::vector<TokenDocument>& documents() const { return documents_; }
   std::uint64_t tokens() const { return tokens_; }
   const std::string& source() const { return source_; }  ///< The folder or file that it was made from.
-  const std::string& hash() const { return hash_; }      ///< Of the tokens: other data, another hash.
+  const std::string& hash() const { return hash_; }      ///< Of the tokens.
 
  private:
   void read_index(const std::filesystem::path& file, const std::filesystem::path& vocabulary);
@@ -42,16 +42,16 @@ class TokenFile {
   std::string source_, hash_;
 };
 
-/// Whether the file begins as one of prepared tokens does.
+/// Whether the file has the magic number of prepared tokens.
 bool is_token_file(const std::filesystem::path& file);
 
 struct PrepareProgress {
   std::uint64_t bytes = 0, total_bytes = 0, tokens = 0;
-  std::size_t documents = 0, skipped = 0;  ///< Skipped: compressed files, which are no text.
+  std::size_t documents = 0, skipped = 0;  ///< Skipped: compressed files.
 };
 
-/// Tokenizes a file, or every regular file below a folder in order of path, into `out`, which appears whole
-/// or not at all. Memory stays constant. Throws std::runtime_error where there is nothing to read.
+/// Tokenizes a file, or every regular file below a folder in order of path, to `out`, which is written
+/// atomically. Uses constant memory. Throws std::runtime_error if there is nothing to read.
 PrepareProgress prepare_tokens(const std::filesystem::path& source, const std::filesystem::path& vocabulary,
                                const std::filesystem::path& out,
                                const std::function<void(const PrepareProgress&)>& progress = {});

@@ -41,14 +41,14 @@ TrainerState begin(const TrainOptions& options) {
   return state;
 }
 
-/// Where the run in options.out stopped.
+/// The state in which the run in options.out stopped.
 TrainerState resume(const TrainOptions& options, const fs::path& file) {
   auto state = load_state(file);
   for (const auto& [name, shape] : expected_parameters(options.config)) {
     const auto found = state.parameters.find(name);
     if (found == state.parameters.end() || found->second.sizes() != at::IntArrayRef(shape)) {
       throw std::runtime_error(options.out.string() + " holds a run of a model of another shape (" + name +
-                               "); go on with its own --config, or name another folder with --out");
+                               "); use its own --config, or give another folder with --out");
     }
   }
   return state;
@@ -103,13 +103,13 @@ class Trainer {
       go_on = agreed(!leads() || callbacks_.step(report));
       if (!go_on || last || out_of_patience() || state_.step % options_.checkpoint_steps == 0) save();
     }
-    if (group_) group_->barrier();  // the others' way to each other goes with the leader
+    if (group_) group_->barrier();  // the leader hosts the others' connections until they end
     return result();
   }
 
  private:
   bool leads() const { return !group_ || group_->leads(); }
-  /// The leader's word for all.
+  /// Broadcasts the leader's value.
   bool agreed(bool value) { return group_ ? group_->broadcast(value ? 1 : 0) > 0 : value; }
 
   bool out_of_patience() const {
@@ -131,7 +131,7 @@ class Trainer {
     std::int64_t tokens = 0;
   };
 
-  /// The lanes of this process; tokens count in all.
+  /// Takes blocks for this process's lanes; counts the tokens of all.
   TrainingBlocks take_blocks() {
     const std::vector<std::int64_t> shape{options_.lanes, options_.config.block_width};
     TrainingBlocks blocks;
@@ -148,7 +148,7 @@ class Trainer {
     return blocks;
   }
 
-  /// One back-propagation, through a few blocks; its gradients are added to those of the step.
+  /// One back-propagation through a few blocks; adds to the gradients of the step.
   Pass back_propagate() {
     drop_at_random();
     const auto blocks = take_blocks();
@@ -159,7 +159,7 @@ class Trainer {
     return {(group_ ? group_->sum(nats) : nats) / static_cast<double>(blocks.tokens), blocks.tokens};
   }
 
-  /// Gradients of all processes.
+  /// Sums the gradients of all processes.
   void share_gradients() {
     std::vector<at::Tensor> gradients;
     for (auto& [name, tensor] : state_.parameters) {
@@ -171,7 +171,7 @@ class Trainer {
     group_->sum(gradients);
   }
 
-  /// The definition, for options that have no fast form, or a CPU that has none.
+  /// By autograd, for options or CPUs that the fast step does not support.
   double autograd(const TrainingBlocks& blocks) {
     const BlockRecurrentTransformer model(options_.config,
                                           cast_for_products(state_.parameters, options_.dtype));
@@ -211,7 +211,7 @@ class Trainer {
     }
     report.learning_rate = learning_rate_after(options_, state_.step);
     if (!std::isfinite(report.loss))
-      throw std::runtime_error("the loss is not finite any more; lower --learning-rate");
+      throw std::runtime_error("the loss is no longer finite; lower --learning-rate");
     if (fast_) {
       for (const auto& [name, gradient] : fast_->gradients())
         state_.parameters.at(name).mutable_grad() = gradient;
@@ -231,7 +231,7 @@ class Trainer {
 
   const TensorMap& weights() const { return average_ ? average_->weights() : state_.parameters; }
 
-  /// A new best is the model from now on.
+  /// Saves the model if its validation loss is a new best.
   double validate() {
     auto loss = leads() ? validation_->loss(weights()) : 0;
     if (group_) loss = group_->broadcast(loss);
@@ -254,7 +254,7 @@ class Trainer {
                   fs::copy_options::overwrite_existing);
   }
 
-  /// The state comes last: whatever a crash leaves half done before it is done again.
+  /// Writes the state last: after a crash, earlier incomplete work is repeated.
   void save() {
     const auto own = state_.recurrence;
     if (group_) state_.recurrence = gather_lanes(*group_, own);
@@ -275,7 +275,7 @@ class Trainer {
     TrainResult result;
     result.step = state_.step;
     result.steps = options_.steps;
-    if (!leads()) return result;  // one process tells the user
+    if (!leads()) return result;  // only one process reports
     result.ended_early = out_of_patience();
     if (validation_) {
       result.first_bits_per_byte = validation_->bits_per_byte(*state_.validation.first);
@@ -301,25 +301,25 @@ class Trainer {
 
 void check(const TrainOptions& options) {
   if (options.dtype != "auto" && options.dtype != "fp32" && options.dtype != "bf16")
-    throw std::runtime_error("--dtype takes auto, fp32 or bf16 in training");
+    throw std::runtime_error("--dtype must be auto, fp32 or bf16 in training");
   optimizer_kind(options.optimizer);
   if (options.lanes < 1 || options.blocks_per_step < 1 || options.accumulate < 1 ||
       options.piece_blocks < 1 || options.checkpoint_steps < 1 || options.validation_steps < 1)
     throw std::runtime_error(
         "--lanes, --blocks-per-step, --accumulate, --piece-blocks, --checkpoint-steps and "
-        "--validation-steps take 1 or more");
+        "--validation-steps must be at least 1");
   if (options.average_decay < 0 || options.average_decay >= 1)
-    throw std::runtime_error("--ema takes 0 or more, and less than 1");
+    throw std::runtime_error("--ema must be at least 0 and less than 1");
   if (options.hold_out < 0 || options.hold_out >= 1)
-    throw std::runtime_error("--hold-out takes a share from 0 to below 1");
+    throw std::runtime_error("--hold-out must be at least 0 and less than 1");
   if (options.patience > 0 && options.validation.empty() && options.hold_out == 0)
-    throw std::runtime_error("--patience needs something to validate on: --validation or --hold-out");
+    throw std::runtime_error("--patience needs text to validate on: --validation or --hold-out");
   std::error_code none;
   if (!options.from.empty() && fs::equivalent(options.from, options.out, none))
-    throw std::runtime_error("--from and --out are one folder; name another one with --out");
+    throw std::runtime_error("--from and --out are the same folder; give another one with --out");
 }
 
-/// A run goes on in the numbers that it began with.
+/// A resumed run continues with its original number type.
 std::string choose_dtype(const nlohmann::json& record, WorkerGroup* group) {
   const auto recorded = recorded_dtype(record);
   if (!recorded.empty()) return recorded;
@@ -327,13 +327,13 @@ std::string choose_dtype(const nlohmann::json& record, WorkerGroup* group) {
   return (group ? group->broadcast(bf16 ? 1 : 0) > 0 : bf16) ? "bf16" : "fp32";
 }
 
-/// What a run of several processes cannot do.
+/// Refuses options that a run of several processes does not support.
 void check_shared(const TrainOptions& options, int processes) {
   if (options.lanes % processes != 0)
     throw std::runtime_error("--lanes " + std::to_string(options.lanes) + " cannot be shared by " +
-                             std::to_string(processes) + " processes; take a multiple of their number");
+                             std::to_string(processes) + " processes; use a multiple of their number");
   if (options.config.routed_memory_layer > 0)
-    throw std::runtime_error("a model with routed memory trains in one process alone; unset MASTER_ADDR");
+    throw std::runtime_error("a model with routed memory can train only in one process; unset MASTER_ADDR");
 }
 
 }  // namespace
@@ -343,7 +343,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   const auto group = WorkerGroup::from_environment();
   if (group) check_shared(options, group->size());
-  // The leader makes the folder and reads the text; then the others find it there.
+  // The leader creates the folder and prepares the text before the others open it.
   const bool leads = !group || group->leads();
   if (!leads) group->barrier();
   const RunFolder folder(options.out, leads);

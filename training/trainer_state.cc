@@ -57,7 +57,7 @@ void set_position(const json& position, TrainerState& state) {
   }
 }
 
-/// Those whose names begin so, without that beginning.
+/// The tensors whose names have this prefix, without it.
 TensorMap take(const TensorMap& tensors, std::string_view prefix) {
   TensorMap taken;
   for (const auto& [name, tensor] : tensors) {
@@ -127,7 +127,7 @@ TrainerState load_state(const std::filesystem::path& file) {
   const auto saved = read_safetensors(file);
   const auto found = saved.find(kPosition);
   if (found == saved.end())
-    throw std::runtime_error(file.string() + " is no trainer's checkpoint; name another folder with --out");
+    throw std::runtime_error(file.string() + " is not a trainer checkpoint; give another folder with --out");
   const auto text = found->second.contiguous();
   const auto* begin = text.const_data_ptr<std::uint8_t>();
   TrainerState state;
@@ -135,7 +135,7 @@ TrainerState load_state(const std::filesystem::path& file) {
     set_position(json::parse(begin, begin + text.numel()), state);
   } catch (const json::exception& error) {
     throw std::runtime_error(file.string() + " is damaged (" + error.what() +
-                             "); name another folder with --out");
+                             "); give another folder with --out");
   }
   state.parameters = take(saved, kParameters);
   state.average = take(saved, kAverage);

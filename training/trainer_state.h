@@ -1,4 +1,4 @@
-// All that a run needs to go on exactly where it was: trainer/checkpoint.safetensors.
+// The state for resuming a run exactly: trainer/checkpoint.safetensors.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +24,16 @@ struct TrainerState {
   nlohmann::json lanes;  ///< Lanes::position()
   std::mt19937_64 random;
   ValidationRecord validation;
-  nlohmann::json options;  ///< record_of() in run_options.h; null in checkpoints of old.
+  nlohmann::json options;  ///< record_of() in run_options.h; null in old checkpoints.
   TensorMap parameters;
-  TensorMap average;  ///< WeightAverage::weights(); empty without.
+  TensorMap average;  ///< WeightAverage::weights(); empty if there is none.
   TensorMap moments;  ///< Optimizer::moments()
   Recurrence recurrence;
 };
 
-/// One file, replaced at once: a crash leaves the one before or the new one.
+/// Replaces the file atomically: a crash leaves the old one or the new one.
 void save_state(const std::filesystem::path& file, const TrainerState& state);
-/// Tensors in memory of their own. Throws std::runtime_error that names the file.
+/// The tensors own their memory. Throws std::runtime_error, which names the file.
 TrainerState load_state(const std::filesystem::path& file);
 
 }  // namespace unroll

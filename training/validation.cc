@@ -16,9 +16,9 @@
 namespace unroll {
 namespace {
 
-constexpr std::size_t kMostHeldOut = 65536;  // tokens, of all documents together
+constexpr std::size_t kMostHeldOut = 65536;  // tokens of all documents
 
-/// In the form that is fastest on this CPU.
+/// The network in the fastest form for this CPU.
 std::unique_ptr<Network> make_network(const ModelConfig& config, const TensorMap& parameters,
                                       const std::string& dtype) {
   const auto arithmetic = dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
@@ -57,7 +57,7 @@ Validation::Validation(std::vector<TokenDocument> documents, const Vocabulary& v
     for (const auto token : document.tokens) bytes_ += static_cast<double>(vocabulary.bytes(token).size());
   }
   if (tokens_ == 0)
-    throw std::runtime_error("there is nothing to validate on; name more with --validation or --hold-out");
+    throw std::runtime_error("there is nothing to validate on; give more with --validation or --hold-out");
 }
 
 double Validation::loss(const TensorMap& parameters) const {

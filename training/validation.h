@@ -1,4 +1,4 @@
-// Validation while training: how well the weights predict text that is not trained on.
+// Validation during training: how well the weights predict text that is not trained on.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +12,22 @@
 
 namespace unroll {
 
-/// The parameters as matrix products take them; gradients flow back through the casts.
+/// The parameters cast for matrix products; gradients flow back through the casts.
 TensorMap cast_for_products(TensorMap parameters, const std::string& dtype);
 
-/// The ends of documents, for validation, and the rest, for training.
+/// The ends of documents for validation, and the rest for training.
 struct Parts {
   std::vector<TokenDocument> training, validation;
 };
-/// Holds out the last `share` of each document, but of all together no more than reading takes a moment.
+/// Holds out the last `share` of each document, up to a total that can be read quickly.
 Parts hold_out(const std::vector<TokenDocument>& documents, double share);
 
 class Validation {
  public:
-  /// Throws std::runtime_error where there is nothing to validate on.
+  /// Throws std::runtime_error if there is nothing to validate on.
   Validation(std::vector<TokenDocument> documents, const Vocabulary& vocabulary, ModelConfig config,
              std::string dtype);
-  /// Nats per token: each document from its first token, states and memories kept throughout.
+  /// Nats per token. Each document is read from its first token, keeping states and memories.
   double loss(const TensorMap& parameters) const;
   double bits_per_byte(double loss) const;
 

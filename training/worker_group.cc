@@ -11,7 +11,7 @@
 
 #include <ATen/ATen.h>
 
-// The wheel's library has Gloo; its headers ask.
+// The wheel's library has Gloo; its headers require this macro.
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -19,7 +19,7 @@
 namespace unroll {
 namespace {
 
-constexpr auto kTimeout = std::chrono::minutes(30);  // a validation, in which the others wait, is shorter
+constexpr auto kTimeout = std::chrono::minutes(30);  // longer than a validation, during which the others wait
 constexpr auto kJoinTimeout = std::chrono::minutes(5);
 constexpr int kDefaultPort = 29500;  // torchrun's
 
@@ -42,7 +42,7 @@ std::optional<int> number_in(const char* name) {
   return value;
 }
 
-/// What c10d throws says where in its source.
+/// Removes the source location from c10d's messages.
 template <typename Call>
 auto explained(const char* what, Call&& call) {
   try {
@@ -55,7 +55,7 @@ auto explained(const char* what, Call&& call) {
 }
 
 constexpr const char* kLost =
-    "lost the other training processes; start all of them again to go on from the checkpoint";
+    "lost the other training processes; restart all of them to continue from the checkpoint";
 
 }  // namespace
 
@@ -101,7 +101,7 @@ std::unique_ptr<WorkerGroup> WorkerGroup::from_environment() {
 void WorkerGroup::sum(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> flat;
   for (const auto& tensor : tensors) flat.push_back(tensor.flatten());
-  std::vector<at::Tensor> all{at::cat(flat)};  // one message, not one for each parameter
+  std::vector<at::Tensor> all{at::cat(flat)};  // one message for all parameters
   explained(kLost, [&] { connection_->group->allreduce(all)->wait(); });
   std::int64_t at = 0;
   for (const auto& tensor : tensors) {

@@ -1,6 +1,6 @@
 // Training processes that share a run: each takes some of the lanes, and gradients are summed over all
 // (LibTorch's c10d with Gloo). torchrun, mpirun, Slurm or a shell starts them, each with the same command;
-// the environment says who is who.
+// the environment gives each its rank.
 #pragma once
 
 #include <cstdint>
@@ -11,28 +11,28 @@
 
 namespace unroll {
 
-/// Calls are collective: each process makes the same ones in the same order. All throw std::runtime_error if
-/// another process is gone.
+/// Calls are collective: each process must make the same ones in the same order. All throw std::runtime_error
+/// if another process is gone.
 class WorkerGroup {
  public:
-  /// By MASTER_ADDR, MASTER_PORT, and RANK and WORLD_SIZE (or Open MPI's or Slurm's names for them): returns
-  /// once all processes are there. Null without MASTER_ADDR, or if there is one process alone. Throws
+  /// Uses MASTER_ADDR, MASTER_PORT, and RANK and WORLD_SIZE (or Open MPI's or Slurm's names for them).
+  /// Returns when all processes have joined; null without MASTER_ADDR or with only one process. Throws
   /// std::runtime_error.
   static std::unique_ptr<WorkerGroup> from_environment();
   ~WorkerGroup();
 
   int rank() const { return rank_; }
   int size() const { return size_; }
-  bool leads() const { return rank_ == 0; }  ///< Who writes, validates and reports.
+  bool leads() const { return rank_ == 0; }  ///< The leader writes, validates and reports.
 
-  /// Sums contiguous fp32 tensors over all processes, in place; the same bits for each.
+  /// Sums contiguous fp32 tensors over all processes in place; bitwise equal in all of them.
   void sum(const std::vector<at::Tensor>& tensors);
   double sum(double value);
-  /// The leader's.
+  /// Returns the leader's value.
   double broadcast(double value);
   void barrier();
-  /// The processes' tensors, of equal shapes, joined along `dimension` in order of rank; for the leader
-  /// alone.
+  /// The processes' tensors, of equal shapes, concatenated along `dimension` in order of rank; only for the
+  /// leader.
   at::Tensor gather(const at::Tensor& tensor, std::int64_t dimension);
 
  private:

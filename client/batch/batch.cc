@@ -21,7 +21,7 @@ constexpr const char* kUnfinished = ".part";
 constexpr const char* kStateFolder = ".unroll";
 constexpr const char* kJournal = "journal";
 
-/// Thrown where the batch is to stop. What is being read can be resumed.
+/// Thrown to stop the batch. Open documents can be resumed.
 class Stopped : public CommandError {
  public:
   Stopped() : CommandError("the batch was stopped") {}
@@ -59,7 +59,7 @@ bool same_time(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/// An open regular file, and what was in it then.
+/// An open regular file and the hash of its content.
 struct OpenFile {
   UniqueFd file;
   struct stat status;
@@ -67,7 +67,7 @@ struct OpenFile {
 };
 
 OpenFile open_file(const std::string& name) {
-  // Not to wait for a writer where it has become a named pipe since it was listed.
+  // O_NONBLOCK: do not wait for a writer if it has become a named pipe since it was listed.
   UniqueFd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) throw CommandError(system_message("cannot be read", errno));
   const struct stat status = look_at(file.get(), name);
@@ -75,7 +75,7 @@ OpenFile open_file(const std::string& name) {
   return {std::move(file), status};
 }
 
-/// On the disk, then in its place.
+/// Syncs the file and renames it to its final name.
 void publish(const fs::path& unfinished, const fs::path& result) {
   const auto sync = [](const fs::path& path) {
     const UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -125,7 +125,7 @@ BatchSummary Batch::run(const std::atomic<int>& stop) {
   return summary_;
 }
 
-/// Nothing is left to go on with: what the journal of this process's engine holds is in the results, too.
+/// Deletes the journal of this process's engine: all its outputs are in the results.
 void Batch::forget_journal() {
   std::error_code ignored;
   for (const char* suffix : {"", "-wal", "-shm"}) {
@@ -179,7 +179,7 @@ Batch::Outcome Batch::read(std::size_t job, Reader& reader, const BatchFile& fil
   return outcome;
 }
 
-/// Whether another file with the same content has a result already.
+/// Copies the result of another file with the same content; false if there is none.
 bool Batch::copy_result(const BatchFile& file, const ResultKey& key) {
   const fs::path result = result_of(file.path);
   for (const fs::path& other : state_->complete_with(key)) {
@@ -194,7 +194,7 @@ bool Batch::copy_result(const BatchFile& file, const ResultKey& key) {
   return false;
 }
 
-/// Writes the whole result, whatever an earlier run wrote of it: the document's earlier outputs come again.
+/// Writes the whole result, also if an earlier run wrote part of it: the earlier outputs are delivered again.
 Batch::Outcome Batch::read_to(const fs::path& result, std::size_t job, Reader& reader, Source source,
                               const BatchFile& file, const ResultKey& key) {
   ReadRequest request;

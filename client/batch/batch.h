@@ -1,6 +1,6 @@
-// Reads the files of a folder, several at a time. A result is written under another name and renamed when it
-// is complete; what is known of each file is kept beside the results, so that a batch that was interrupted,
-// at whatever moment, goes on in the middle of its files.
+// Reads the files of a folder, several at a time. Each result is written to a temporary name and renamed when
+// complete. The state of each file is stored beside the results, so that an interrupted batch resumes in the
+// middle of its files.
 #pragma once
 
 #include <atomic>
@@ -25,10 +25,10 @@ struct BatchOptions {
 };
 
 struct BatchSummary {
-  std::size_t read = 0;     ///< From their beginnings.
-  std::size_t resumed = 0;  ///< From where an earlier run was interrupted.
+  std::size_t read = 0;     ///< From the beginning.
+  std::size_t resumed = 0;  ///< From the point at which an earlier run was interrupted.
   std::size_t copied = 0;   ///< From the result of another file with the same content.
-  std::size_t skipped = 0;  ///< Their results were there.
+  std::size_t skipped = 0;  ///< The result existed.
   std::size_t failed = 0;
   std::size_t left = 0;                 ///< Not done when the batch was stopped.
   std::uint64_t bytes = 0, tokens = 0;  ///< Read in this run.
@@ -37,9 +37,9 @@ struct BatchSummary {
 
 class Batch {
  public:
-  /// Makes the folder of results, locks it, and gets the reader ready. Throws CommandError.
+  /// Creates and locks the result folder, and makes the reader. Throws CommandError.
   explicit Batch(BatchOptions options);
-  /// Reads until all is done, or `stop` is not 0. Call once.
+  /// Reads until all files are done, or `stop` is not 0. Call once.
   BatchSummary run(const std::atomic<int>& stop);
 
  private:
@@ -67,7 +67,7 @@ class Batch {
   const std::atomic<int>* stop_ = nullptr;
   std::atomic<std::size_t> next_{0};
   std::mutex mutex_;
-  BatchSummary summary_;  ///< Under the mutex.
+  BatchSummary summary_;  ///< Guarded by mutex_.
 };
 
 }  // namespace unroll

@@ -71,7 +71,7 @@ std::string BatchProgress::whole_name() const {
 std::string BatchProgress::whole(std::size_t width, std::size_t name_columns) const {
   std::uint64_t bytes = done_.bytes, read = bytes_read_, tokens = tokens_read_;
   for (const auto& [job, running] : running_) {
-    // Of a compressed file the document's length says nothing about how far it is.
+    // For a compressed file, the document's offset says nothing about the progress in the file.
     if (running.now.total_bytes) bytes += std::min(running.now.bytes, running.size);
     read += running.now.bytes - std::min(running.first.bytes, running.now.bytes);
     tokens += running.now.tokens - std::min(running.first.tokens, running.now.tokens);

@@ -1,5 +1,5 @@
-// A batch's progress on standard error: one line for the whole and one for each file that is being read,
-// drawn again in their place. Nothing but messages where standard error is no terminal.
+// A batch's progress on standard error: one line for the total and one for each file that is being read,
+// redrawn in place. If standard error is not a terminal, only messages are written.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@ struct BatchTotals {
   std::uint64_t bytes = 0;
 };
 
-/// Any thread.
+/// Thread-safe.
 class BatchProgress {
  public:
   explicit BatchProgress(BatchTotals totals);
@@ -25,12 +25,12 @@ class BatchProgress {
   BatchProgress(const BatchProgress&) = delete;
   BatchProgress& operator=(const BatchProgress&) = delete;
 
-  /// The file that a job reads: its size, how far it is, and where it was when this run began with it.
+  /// Progress of the file that a job reads: its size, and its state at the start of this run and now.
   void update(std::size_t job, const std::string& name, std::uint64_t size, const ReadProgress& first,
               const ReadProgress& now);
-  /// The job is done with its file, however.
+  /// The job has ended its file, whatever the outcome.
   void finish(std::size_t job, std::uint64_t size);
-  /// A line for people above the progress.
+  /// Writes a line above the progress.
   void message(const std::string& text);
   /// As message(), on a terminal only.
   void note(const std::string& text);

@@ -1,5 +1,5 @@
 // What a batch knows about its files from earlier runs: an SQLite file (WAL, synchronous=FULL) beside the
-// results. Any thread may call; everything throws CommandError that names the file.
+// results. Thread-safe. Every function throws CommandError, which names the file.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ struct sqlite3;
 
 namespace unroll {
 
-/// What a result is made from: where these are the same, its bytes are.
+/// Identifies a result: two results with equal keys have the same bytes.
 struct ResultKey {
   std::string content;  ///< content_hash()
   std::string plugins;  ///< With their options.
@@ -27,7 +27,7 @@ class BatchState {
  public:
   struct Entry {
     ResultKey key;
-    DocumentId document;  ///< That is or was being read for it; may be empty for a complete one.
+    DocumentId document;  ///< The engine's id; may be empty if complete.
     bool complete = false;
   };
 
@@ -38,7 +38,7 @@ class BatchState {
   BatchState& operator=(const BatchState&) = delete;
 
   std::optional<Entry> find(const std::filesystem::path& path) const;
-  /// Files with a complete result of that key.
+  /// Paths of the files with a complete result for that key.
   std::vector<std::filesystem::path> complete_with(const ResultKey& key) const;
   void put(const std::filesystem::path& path, const Entry& entry);
   void forget(const std::filesystem::path& path);

@@ -1,4 +1,4 @@
-// How a command ends that cannot do its work.
+// The error of a command that fails.
 #pragma once
 
 #include <stdexcept>
@@ -9,7 +9,7 @@ namespace unroll {
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 
-/// what() says what happened, to which file, and what to do; main() prints it behind "unroll: ".
+/// what() says what happened, to which file, and what to do; main() prints it after "unroll: ".
 class CommandError : public std::runtime_error {
  public:
   explicit CommandError(const std::string& text, int exit_code = kExitFailed)
@@ -17,7 +17,7 @@ class CommandError : public std::runtime_error {
   int exit_code;
 };
 
-/// "cannot read FILE: No such file or directory", from errno's number.
+/// "cannot read FILE: No such file or directory": `what` and the message of the errno `error`.
 std::string system_message(const std::string& what, int error);
 
 }  // namespace unroll

@@ -73,7 +73,7 @@ int CommandLine::finish(int exit_code) {
 
 std::string CommandLine::usage_problem(int argc, const char* const* argv,
                                        const CLI::ParseError& error) const {
-  // The command as far as it was understood, and the word behind it.
+  // The command as far as it was recognised, and the word after it.
   const CLI::App* command = &app_;
   std::string path = "unroll";
   int words = 1;

@@ -1,4 +1,4 @@
-// The tree of commands: parsed by CLI11, and the one source of --help, completions and man pages.
+// The command tree: parsed by CLI11; --help, completions and man pages are generated from it.
 #pragma once
 
 #include <functional>
@@ -21,9 +21,9 @@ class CommandLine {
 
   CLI::App& app() { return app_; }
   const EmbeddedReaderFactory& embedded_reader() const { return embedded_reader_; }
-  /// What the command does once the command line is understood; its result is the exit code.
+  /// Sets the command's action, called after parsing; its result is the exit code.
   void on(CLI::App* command, std::function<int()> action);
-  /// What is done where the first word is none of this tree's, which another program may know.
+  /// Sets the action for a first word that is not in this tree: another program may have the command.
   void otherwise(std::function<int()> action) { otherwise_ = std::move(action); }
   /// Parses and runs. Writes help and errors; never throws.
   int run(int argc, const char* const* argv);
@@ -32,7 +32,7 @@ class CommandLine {
   std::string usage_problem(int argc, const char* const* argv, const CLI::ParseError& error) const;
   int run_action();
   bool begins_with_ours(int argc, const char* const* argv) const;
-  /// The exit code; another where what was printed did not get out.
+  /// Flushes standard output. Returns `exit_code`, or kExitFailed if the output could not be written.
   static int finish(int exit_code);
 
   CLI::App app_;
@@ -44,17 +44,17 @@ class CommandLine {
 void add_model_flags(CLI::App& command, SharedOptions& options);
 void add_reader_flags(CommandLine& line, CLI::App& command, SharedOptions& options);
 void add_socket_flag(CLI::App& command, SharedOptions& options);
-/// --format with these values, the first by default, and --out. "text|json"
+/// --format and --out. `formats`: the values of --format, as "text|json"; the first is the default.
 void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats);
 
-/// An option that may be given several times, with one value each: what follows that is the next argument.
+/// An option that may be given several times, with one value each time.
 CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std::vector<std::string>& values,
                                  const std::string& description, const std::string& type_name);
 
 /// --alert-rate of the plugin anomaly.
 void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 
-/// A check for one of a few values, which leaves them to the option's type_name().
+/// Checks that the value is one of `values`. Adds nothing to the help: the option's type_name() lists them.
 CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.

@@ -1,4 +1,4 @@
-// The tree of commands as plain data, for what is generated from it: completions and man pages.
+// The command tree as plain data, from which completions and man pages are generated.
 #pragma once
 
 #include <string>
@@ -11,10 +11,10 @@ class App;
 namespace unroll {
 
 struct OptionEntry {
-  std::vector<std::string> names;  ///< {"--help", "-h"}, long ones first; of a positional: {"FILE"}.
+  std::vector<std::string> names;  ///< {"--help", "-h"}, long names first; for a positional: {"FILE"}.
   std::string description;
-  std::string value;                 ///< "DIR", "text|json"; empty for a flag and for a positional.
-  std::vector<std::string> choices;  ///< {"text", "json"} where the value is one of a few.
+  std::string value;                 ///< "DIR", "text|json"; empty for a flag or a positional.
+  std::vector<std::string> choices;  ///< {"text", "json"} if the values are enumerated.
   std::string default_value;
   bool required = false;
   bool repeated = false;
@@ -29,7 +29,7 @@ struct CommandEntry {
 
 CommandEntry command_tree(const CLI::App& app);
 
-/// The command that the words name below `root` ({"plugin", "check"}); null where there is none.
+/// Finds the command below `root` by its words ({"plugin", "check"}); null if there is none.
 const CommandEntry* find_command(const CommandEntry& root, const std::vector<std::string>& words);
 
 std::string join(const std::vector<std::string>& words, const std::string& separator);

@@ -1,11 +1,11 @@
-// Which commands a program has.
+// The commands of each program.
 #pragma once
 
 #include "client/cli/command_line.h"
 
 namespace unroll {
 
-/// What `unroll` does by itself: LibTorch is not needed unless a document is to be read without a daemon.
+/// The commands of `unroll`, which does not link LibTorch.
 inline void add_client_commands(CommandLine& line) {
   add_read_commands(line);
   add_batch_command(line);
@@ -14,7 +14,7 @@ inline void add_client_commands(CommandLine& line) {
   add_plugin_commands(line);
 }
 
-/// All there are: what `unroll-local` does.
+/// All commands: those of `unroll-local`.
 inline void add_all_commands(CommandLine& line) {
   add_client_commands(line);
   add_model_commands(line);

@@ -23,7 +23,7 @@ std::string words_of(const CommandEntry& command) {
   return join({command.path.begin() + 1, command.path.end()}, " ");
 }
 
-/// In single quotes of a shell.
+/// Quotes for a shell in single quotes.
 std::string quoted(const std::string& text) {
   std::string result = "'";
   for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -41,14 +41,14 @@ bool names_folders(const OptionEntry& entry) {
 
 // --- bash
 
-/// Sets `candidates` for the word behind an option that takes a value.
+/// Sets `candidates` for the word after an option that takes a value.
 std::string bash_values(const CommandEntry& command) {
   std::string text;
   for (const OptionEntry& option : command.options) {
     if (option.value.empty()) continue;
     std::vector<std::string> patterns;
     for (const std::string& name : option.names) patterns.push_back(quoted(words_of(command) + ":" + name));
-    std::string action = "return";  // A number or a name that we cannot know.
+    std::string action = "return";  // A number or name that cannot be completed.
     if (!option.choices.empty()) {
       action = "COMPREPLY=($(compgen -W " + quoted(join(option.choices, " ")) + " -- \"$word\")); return";
     } else if (names_files(option)) {
@@ -177,7 +177,7 @@ std::string zsh_script(const CommandEntry& root) {
 
 // --- fish
 
-/// True where the words up to here are just those of the command.
+/// True if the words so far are exactly those of the command.
 std::string fish_condition(const CommandEntry& command) {
   std::string condition;
   for (std::size_t i = 1; i < command.path.size(); ++i) {

@@ -1,5 +1,5 @@
-// `unroll`: what is asked of a daemon. Where the network is wanted in this process, `unroll-local`, which has
-// all commands, takes its place: to load LibTorch takes a third of a second, and a hundred megabytes.
+// `unroll`: the commands that use a daemon. If the model must run in this process, `unroll-local`, which has
+// all commands, replaces it: loading LibTorch takes a third of a second and a hundred megabytes.
 #include <cstdlib>
 
 #include "client/cli/commands.h"
@@ -9,10 +9,10 @@
 namespace unroll {
 namespace {
 
-/// By default the threads of LibTorch's OpenMP spin while they wait for each other, and beside any other busy
-/// process that takes nearly all of the machine's time: 100 to 950 tokens a second were measured instead of
-/// 15,600. A thread that sleeps at once, though, is late for the next loop: spinning for a tenth of a
-/// millisecond first is worth 2 to 3 %. It is read when the library is loaded. What the user chose stays.
+/// Sets how long OpenMP's threads spin. By default they spin while they wait for each other; beside another
+/// busy process this takes nearly all CPU time: 100 to 950 tokens per second were measured instead of 15,600.
+/// A thread that sleeps at once is late for the next loop: spinning for 0.1 ms first gains 2 to 3 %. The
+/// variable is read when the library is loaded. A value set by the user is kept.
 void spin_only_briefly() {
   constexpr auto kPolicy = "OMP_WAIT_POLICY";
   if (std::getenv(kPolicy) == nullptr && ::setenv(kPolicy, "passive", 0) == 0)

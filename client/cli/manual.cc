@@ -7,7 +7,7 @@
 namespace unroll {
 namespace {
 
-/// Text in which roff sees no command of its own.
+/// Escapes text for roff.
 std::string roff(const std::string& text) {
   std::string result;
   for (const char c : text) {
@@ -28,7 +28,7 @@ std::string upper(std::string text) {
   return text;
 }
 
-/// "an example" lines are indented in the footer and stay as they are; the rest is filled.
+/// Indented lines of the footer are examples and stay unchanged; other lines are filled.
 std::string paragraphs(const std::string& text) {
   std::string result;
   std::istringstream stream(text);

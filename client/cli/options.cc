@@ -28,12 +28,12 @@ void check_model(const fs::path& folder) {
   }
 }
 
-/// A user's own daemon keeps it there, too.
+/// The same file as that of the user's own daemon.
 fs::path speeds_file() {
   try {
     return arithmetic_file(default_journal_path());
   } catch (const Error&) {
-    return {};  // no folder for state: each command measures for itself
+    return {};  // no state folder: each command measures again
   }
 }
 

@@ -1,4 +1,4 @@
-// The programs that unroll comes with and nobody starts by hand, in libexec/unroll/.
+// Runs unroll's internal programs in libexec/unroll/, which users do not start themselves.
 #pragma once
 
 #include <string>
@@ -6,11 +6,11 @@
 
 namespace unroll {
 
-/// Puts the program in this process's place. `arguments`: all of them, the name that it goes by first. Throws
-/// CommandError where it cannot be run.
+/// Replaces this process with the program (execv). `arguments`: with argv[0]. Throws CommandError if it
+/// cannot be run.
 [[noreturn]] void become_program(const std::string& name, std::vector<std::string> arguments);
 
-/// What this process was started with.
+/// This process's own arguments, with argv[0].
 std::vector<std::string> own_arguments();
 
 }  // namespace unroll

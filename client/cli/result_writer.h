@@ -1,4 +1,4 @@
-// Where results go: standard output, or the file of --out.
+// Writes results to standard output or to the file of --out.
 #pragma once
 
 #include <filesystem>
@@ -10,15 +10,15 @@
 
 namespace unroll {
 
-/// Buffered; one thread. Throws CommandError where a write fails (a full disk), and names the file.
+/// Buffered; not thread-safe. Throws CommandError, which names the file, if a write fails (a full disk).
 class ResultWriter {
  public:
-  /// An empty path: standard output. A file is made anew.
+  /// An empty path: standard output. An existing file is overwritten.
   explicit ResultWriter(const std::filesystem::path& file);
   void write(std::string_view text);
-  /// Ends a line: what a pipe's reader is waiting for goes out at once when results come slowly.
+  /// Ends a line. Flushes if results come slowly, so that a pipe's reader gets them without delay.
   void end_line();
-  /// Must be called at the end; the destructor throws nothing and so reports nothing.
+  /// Must be called at the end: the destructor does not report errors.
   void flush();
   const Terminal& terminal() const { return terminal_; }
 

@@ -10,7 +10,7 @@
 namespace unroll {
 namespace {
 
-/// NO_COLOR counts where it is set to anything but nothing (no-color.org).
+/// NO_COLOR counts if it is set and not empty (no-color.org).
 bool colour_wanted() {
   const char* no_color = std::getenv("NO_COLOR");
   return no_color == nullptr || *no_color == '\0';
@@ -43,7 +43,7 @@ Terminal terminal_of(int descriptor) {
 }
 
 std::string heated(const Terminal& terminal, double heat, std::string_view text) {
-  // Of the 256 colours: green, yellow-green, yellow, orange, red. Readable on light and dark grounds.
+  // Of the 256 colours: green, yellow-green, yellow, orange, red. Readable on light and dark backgrounds.
   constexpr std::array<std::string_view, 6> kRamp = {"38;5;35",  "38;5;70",  "38;5;142",
                                                      "38;5;172", "38;5;166", "1;38;5;160"};
   const auto step = static_cast<std::size_t>(std::clamp(heat, 0.0, 1.0) * (kRamp.size() - 1) + 0.5);

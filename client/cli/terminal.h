@@ -1,4 +1,4 @@
-// What is known about the terminal, if it is one, and the colours for it.
+// Properties of a terminal, and colours for it.
 #pragma once
 
 #include <cstddef>
@@ -9,16 +9,16 @@ namespace unroll {
 
 struct Terminal {
   bool present = false;  ///< The descriptor is a terminal.
-  bool moves = false;    ///< It is, and knows how to move the cursor: TERM is not "dumb".
-  bool colour = false;   ///< It is, NO_COLOR is not set, and TERM is not "dumb".
+  bool moves = false;    ///< It can move the cursor: TERM is not "dumb".
+  bool colour = false;   ///< NO_COLOR is not set and TERM is not "dumb".
   std::size_t width =
-      80;  ///< Columns, 40 to 160; 80 where it is no terminal, so that files do not depend on a window.
+      80;  ///< Columns, 40 to 160; 80 if not a terminal, so that files do not depend on a window.
   std::size_t height = 24;  ///< Lines.
 };
 
 Terminal terminal_of(int descriptor);
 
-/// `text` coloured from calm to hot by `heat`, 0 to 1; as it is where the terminal has no colour.
+/// `text` coloured from calm to hot by `heat` (0 to 1); unchanged if the terminal has no colour.
 std::string heated(const Terminal& terminal, double heat, std::string_view text);
 std::string bold(const Terminal& terminal, std::string_view text);
 std::string dim(const Terminal& terminal, std::string_view text);

@@ -22,8 +22,8 @@ std::string one_line(std::string_view text) {
     }
     if (space) line += ' ';
     space = false;
-    // Besides the controls, the marks that turn the direction of writing could make a line show what it is
-    // not.
+    // Besides control characters: marks that change the writing direction could make a line appear as
+    // another.
     const bool turns = (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
     const bool shown = character.valid && code >= ' ' && (code < 0x7F || code >= 0xA0) && !turns;
     line += shown ? bytes : kReplacement;

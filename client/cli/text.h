@@ -1,7 +1,7 @@
 // client/: `unroll`, the command line. Reads one document at a time through a Reader (over the daemon's
-// socket, or with an engine in this process) and turns the plugins' outputs into text, JSON or a page. All
-// formatting is done here, so that the same bytes come out whoever did the reading. This header: text for
-// people, without a terminal in it.
+// socket, or with an engine in this process) and formats the plugins' outputs as text, JSON or HTML. All
+// formatting is done in client/, so that the output does not depend on the reader. This header: functions for
+// readable text.
 #pragma once
 
 #include <cstddef>
@@ -11,18 +11,18 @@
 
 namespace unroll {
 
-/// One line that is safe to show on a terminal: runs of white space become one space, control characters and
-/// bytes that are not UTF-8 become U+FFFD. A document must not be able to move the reader's cursor.
+/// One line that is safe to show on a terminal: runs of white space become one space; control characters and
+/// bytes that are not UTF-8 become U+FFFD, so that a document cannot move the cursor.
 std::string one_line(std::string_view text);
 
-/// Columns that UTF-8 text takes, one a character. (Wide characters count as one: the tables may shift,
-/// nothing else.)
+/// Columns that UTF-8 text takes, one per character. (Wide characters count as one; they can only shift
+/// tables.)
 std::size_t columns(std::string_view text);
 
-/// The first `width` columns, the last of them an ellipsis where something was cut off.
+/// The first `width` columns; the last is an ellipsis if the text was longer.
 std::string cut(std::string_view text, std::size_t width);
 
-/// Lines of at most `width` columns, broken at spaces, each behind `indent` spaces and ended by a newline.
+/// Lines of at most `width` columns, broken at spaces, each with `indent` leading spaces and a newline.
 std::string wrap(std::string_view text, std::size_t width, std::size_t indent = 0);
 
 /// 35149 -> "35,149".
@@ -34,10 +34,10 @@ std::string readable_bytes(double bytes);
 /// 75 -> "1:15", 3675 -> "1:01:15".
 std::string readable_seconds(double seconds);
 
-/// With `digits` digits behind the point.
+/// With `digits` decimals.
 std::string fixed(double number, int digits);
 
-/// Text aligned in a field of `width` columns; what is longer stays as it is.
+/// Text aligned in a field of `width` columns; longer text is unchanged.
 std::string left(std::string_view text, std::size_t width);
 std::string right(std::string_view text, std::size_t width);
 

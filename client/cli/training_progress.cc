@@ -36,7 +36,7 @@ TrainingProgress::TrainingProgress() : terminal_(terminal_of(STDERR_FILENO)), st
 
 void TrainingProgress::update(const TrainProgress& progress) {
   if (progress.validation_loss) validation_loss_ = *progress.validation_loss;
-  if (first_step_ == 0) {  // The time of what was before is none of this step's: data was read.
+  if (first_step_ == 0) {  // The time before the first step does not count: data was read.
     first_step_ = progress.step;
     started_ = now();
   }

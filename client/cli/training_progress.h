@@ -1,4 +1,4 @@
-// Training on a terminal: one line on standard error that is drawn over and over.
+// Training progress on a terminal: one line on standard error, redrawn in place.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 namespace unroll {
 
 /// "step 120 of 500  [=====>     ]  24 %  loss 2.3101  validation 2.2050  2,310 tokens/s  3:20 left", cut to
-/// `width` columns; without the time where it is not known yet.
+/// `width` columns; without the remaining time if it is not known yet.
 std::string training_text(const TrainProgress& progress, double validation_loss, double seconds_a_step,
                           std::size_t width);
 
-/// Draws only where standard error is a terminal. One thread.
+/// Draws only if standard error is a terminal. Not thread-safe.
 class TrainingProgress {
  public:
   TrainingProgress();

@@ -32,7 +32,7 @@ void write_result(const AdaptCommand& command, const std::string& file, const Ev
     line.update(figures_of(result));
     writer.write(to_line(line));
   } else {
-    writer.write(one_line(file) + ": " + told(result));
+    writer.write(one_line(file) + ": " + describe(result));
   }
   writer.end_line();
   writer.flush();
@@ -62,7 +62,7 @@ int adapt(const AdaptCommand& command) {
     throw CommandError("a model cannot be adapted in place; name another folder than " + model.string() +
                        " with --out");
   }
-  for (const auto& file : command.files) Source::open(file);  // a wrong name is told before hours of reading
+  for (const auto& file : command.files) Source::open(file);  // report a wrong name before hours of reading
   Adapter adapter(model, command.options);
   stop_at_signals();
   ResultWriter writer({});

@@ -1,4 +1,4 @@
-// documents, cancel, attach, status, reload: what only a daemon can answer.
+// documents, cancel, attach, status, reload: commands that need a daemon.
 #include <iostream>
 #include <memory>
 
@@ -94,7 +94,7 @@ int documents(const DaemonOptions& options) {
   return 0;
 }
 
-/// As DaemonConnection::call; says where documents are listed in the words of the command line.
+/// As DaemonConnection::call(); errors name the command that lists documents instead of the method.
 void call_for(DaemonConnection& daemon, std::string_view method, const std::string& document, json params) {
   params["document"] = document;
   try {

@@ -1,5 +1,5 @@
-// embed: a document's vectors, printed or written as an index; with --query, the segments of indexes that
-// are nearest to a few words.
+// embed: prints a document's vectors or writes them as an index; with --query, finds the segments of indexes
+// that are nearest to a text.
 #include <memory>
 
 #include <sys/mman.h>
@@ -31,7 +31,7 @@ bool is_binary(const std::string& format) {
   return format == "npy" || format == "safetensors" || format == "f32";
 }
 
-/// Without the type of numbers: vectors of either can be compared.
+/// The model without its number type: vectors of different types can be compared.
 std::string checkpoint_of(Reader& reader) {
   const std::string model = reader.model();
   return model.substr(0, model.find(','));
@@ -41,7 +41,7 @@ EmbedIndex embedded_index(Reader& reader, Source& source, int segment_tokens) {
   EmbedIndex index;
   index.model = checkpoint_of(reader);
   EmbedIndexView view(index);
-  ResultWriter nothing{fs::path()};  // only for the look at the terminal
+  ResultWriter nothing{fs::path()};  // only to query the terminal
   read_document(reader, source, {{"embed", {{"segment_tokens", segment_tokens}}}}, nothing,
                 [&](const std::string&, const json& data) { view.output(data); });
   return index;
@@ -75,7 +75,7 @@ int write_vectors(const EmbedOptions& options) {
   return 0;
 }
 
-// --- Looking for segments
+// --- Searching for segments
 
 Source source_of_text(const std::string& text) {
   UniqueFd file(::memfd_create("query", MFD_CLOEXEC));
@@ -94,7 +94,7 @@ std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, cons
       throw CommandError(file + " was made with another model (" + index.model + ", not " + model +
                          "); name that model with --model, or make the index again");
     }
-    // The document may have moved together with its index.
+    // The document may have been moved together with its index.
     const fs::path beside = fs::path(file).parent_path() / fs::path(index.file).filename();
     std::error_code ignored;
     if (!fs::exists(index.file, ignored) && fs::exists(beside, ignored)) index.file = beside.string();
@@ -103,7 +103,7 @@ std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, cons
   return indexes;
 }
 
-/// A file may say that it is of this model, and not be.
+/// Checks the vectors' length: a file may name this model wrongly.
 void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<std::string>& files,
                       std::size_t dim) {
   for (std::size_t i = 0; i < indexes.size(); ++i) {
@@ -113,7 +113,7 @@ void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<
   }
 }
 
-/// A segment's first words, on a line; nothing where the document is not at hand any more.
+/// A segment's first words on one line; empty if the document cannot be read.
 std::string beginning(const EmbedIndex& index, std::uint64_t start, std::uint64_t end) {
   constexpr std::uint64_t kMostBytes = 400;
   constexpr std::size_t kMostColumns = 200;

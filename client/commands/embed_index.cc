@@ -32,7 +32,7 @@ std::string_view bytes_of(const std::vector<float>& numbers) {
   return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)};
 }
 
-/// NumPy's format, version 1.0: a head that is a Python dictionary, filled up to 64 bytes.
+/// NumPy's format, version 1.0: the header is a Python dictionary, padded to a multiple of 64 bytes.
 std::string npy_head(std::size_t rows, std::size_t columns) {
   std::string dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) +
                            ", " + std::to_string(columns) + "), }";

@@ -1,5 +1,5 @@
-// A document's vectors as other programs read them: .npy, safetensors, or bare numbers; and what
-// `unroll embed --query` looks through.
+// A document's vectors as files for other programs (.npy, safetensors, raw numbers) and for
+// `unroll embed --query`.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@
 
 namespace unroll {
 
-/// Vectors of one document and what they are of. 4 bytes a number in memory, so that it grows with the
-/// document: 3 KB for each segment of the model that comes with unroll.
+/// The vectors of one document. Takes 4 bytes per number in memory and grows with the document: 3 KB for each
+/// segment with the model that comes with unroll.
 struct EmbedIndex {
-  std::string model;  ///< The checkpoint that made it; only vectors of one checkpoint can be compared.
-  std::string file;   ///< The document: an absolute path, or what else it is called.
+  std::string model;  ///< The checkpoint; only vectors of the same checkpoint can be compared.
+  std::string file;   ///< The document: an absolute path or another name.
   std::size_t dim = 0;
   std::vector<float> segments;        ///< [segments, dim], each of unit length.
   std::vector<std::int64_t> offsets;  ///< [segments, 2] bytes of the document.
@@ -24,7 +24,7 @@ struct EmbedIndex {
   std::size_t size() const { return offsets.size() / 2; }
 };
 
-/// Takes outputs of the embed plugin.
+/// Collects outputs of the embed plugin.
 class EmbedIndexView : public View {
  public:
   explicit EmbedIndexView(EmbedIndex& index) : index_(index) {}
@@ -34,19 +34,19 @@ class EmbedIndexView : public View {
   EmbedIndex& index_;
 };
 
-/// `format`: npy ([segments, dim]), f32 (the same numbers without a head) or safetensors (all of it). The
-/// file is there whole or not at all. Throws std::runtime_error that names it.
+/// `format`: npy ([segments, dim]), f32 (the same numbers without a header) or safetensors (all fields). The
+/// file is written atomically. Throws std::runtime_error, which names it.
 void write_embed_index(const EmbedIndex& index, const std::string& format, const std::filesystem::path& file);
 
-/// What write_embed_index() wrote as safetensors. Throws CommandError that names the file.
+/// Reads what write_embed_index() wrote as safetensors. Throws CommandError, which names the file.
 EmbedIndex read_embed_index(const std::filesystem::path& file);
 
 struct EmbedHit {
   std::size_t index = 0, segment = 0;
-  double score = 0;  ///< The cosine of the angle to the query.
+  double score = 0;  ///< Cosine similarity to the query.
 };
 
-/// The `count` segments nearest to the vector, best first; of equal ones the first.
+/// The `count` segments nearest to the vector, best first; ties keep their order.
 std::vector<EmbedHit> nearest_segments(const std::vector<EmbedIndex>& indexes,
                                        const std::vector<float>& query, std::size_t count);
 

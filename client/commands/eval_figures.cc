@@ -12,7 +12,7 @@ nlohmann::ordered_json figures_of(const EvalResult& result) {
           {"tokens_per_second", result.tokens_per_second}};
 }
 
-std::string told(const EvalResult& result) {
+std::string describe(const EvalResult& result) {
   return with_thousands(result.bytes) + " bytes, " + with_thousands(result.tokens) +
          " tokens: " + fixed(result.bits_per_byte, 4) + " bits per byte, " +
          fixed(result.tokens_per_second, 0) + " tokens/s";

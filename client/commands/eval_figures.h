@@ -1,4 +1,4 @@
-// What `unroll eval` and `unroll adapt` tell of a document.
+// The figures that `unroll eval` and `unroll adapt` print for a document.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace unroll {
 
 nlohmann::ordered_json figures_of(const EvalResult& result);
-/// The same for people, without a line end.
-std::string told(const EvalResult& result);
+/// The same as text, without a newline.
+std::string describe(const EvalResult& result);
 
 }  // namespace unroll

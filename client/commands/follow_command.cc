@@ -1,4 +1,4 @@
-// follow: like tail -F, into a document that never ends and that outlives the command.
+// follow: like tail -F, into an endless document that outlives the command.
 #include <atomic>
 #include <chrono>
 #include <iostream>
@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::uint64_t kKeepOutputs = 10'000;      // ours are printed long before
-constexpr std::chrono::seconds kBetweenRecords{1};  // each is a write to the disk
+constexpr std::uint64_t kKeepOutputs = 10'000;      // far more than are pending
+constexpr std::chrono::seconds kBetweenRecords{1};  // each is a disk write
 
 struct FollowOptions {
   SharedOptions shared;
@@ -40,7 +40,7 @@ struct FollowOptions {
   bool reads_journal() const { return whole_journal || !units.empty(); }
 };
 
-struct Stopped {};  // ends Reader::read() in good order
+struct Stopped {};  // thrown to end Reader::read() cleanly
 
 void note(const std::string& text) {
   std::cerr << "unroll: " + one_line(text) + "\n";
@@ -53,7 +53,7 @@ std::string name_of(const FollowOptions& options) {
   return name;
 }
 
-/// All that would make it another document.
+/// Everything that identifies the document.
 std::string key_of(const FollowOptions& options, const std::vector<PluginRequest>& plugins) {
   json key = {{"units", options.units}, {"journal", options.reads_journal()}};
   if (!options.file.empty()) key["file"] = fs::absolute(options.file).lexically_normal();
@@ -152,7 +152,7 @@ class Following {
   }
 
   void opened(const DocumentId& id, FollowedPump& pump) {
-    if (id == document_) return;  // a daemon that came back
+    if (id == document_) return;  // resumed after the daemon returned
     document_ = id;
     if (id == before_.document) return;
     if (!before_.document.empty()) {

@@ -1,4 +1,4 @@
-// generate: writes on where a document ends.
+// generate: continues a document.
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -28,7 +28,7 @@ struct GenerateOptions {
   bool without_cache = false;
 };
 
-/// What is written on: the file, then the prompt.
+/// The text to continue: the file, then the prompt.
 class Beginning {
  public:
   Beginning(Continuation& continuation, std::shared_ptr<const Vocabulary> vocabulary)
@@ -68,7 +68,7 @@ class Beginning {
   std::uint64_t tokens_ = 0;
 };
 
-/// What is written must not be able to move the reader's cursor.
+/// Removes characters that could move the terminal's cursor.
 std::string for_terminal(const std::string& text) {
   std::string safe;
   for (const char c : text) {
@@ -78,7 +78,7 @@ std::string for_terminal(const std::string& text) {
   return safe;
 }
 
-/// Pieces of the vocabulary that stand for no bytes (the begin of a document, ...) are never drawn.
+/// Tokens without bytes (begin of document, ...) are never drawn.
 std::vector<std::int32_t> silent_tokens(const Vocabulary& vocabulary) {
   std::vector<std::int32_t> silent;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {

@@ -31,7 +31,7 @@ ordered_json plugin_object(const PluginInfo& plugin) {
   for (const auto& [bit, name] : kWants) {
     if ((plugin.wants & bit) != 0) wants.push_back(name);
   }
-  auto options = ordered_json::parse(plugin.options, nullptr, false);  // null where it tells none
+  auto options = ordered_json::parse(plugin.options, nullptr, false);  // discarded if it has no schema
   return {{"name", plugin.name},
           {"version", plugin.version},
           {"description", plugin.description},
@@ -71,7 +71,7 @@ struct CheckOptions {
   unsigned timeout = 60;
 };
 
-/// The program that checks takes this one's place: its report and exit status are the command's.
+/// Replaces this process with the checking program: its report and exit status are the command's.
 int check_plugin(const CheckOptions& options) {
   const bool colour = options.format == "text" && terminal_of(STDOUT_FILENO).colour;
   become_program(
@@ -90,7 +90,7 @@ bool is_plugin_name(const std::string& name) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
 }
 
-/// "word-count" as WordCount.
+/// "word-count" to "WordCount".
 std::string class_name(const std::string& name) {
   std::string result;
   bool capital = true;

@@ -1,5 +1,5 @@
-// score, anomaly, summarize: a built-in plugin each, with a view of its own. run: any plugin, its
-// outputs as they are.
+// score, anomaly, summarize: one built-in plugin each, with its own view. run: any plugin, its outputs
+// unchanged.
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -24,7 +24,7 @@ struct ReadOptions {
   std::string granularity;
   int top = 10;
   std::optional<double> alert_rate;
-  std::string session;  // the text before the word that names one; empty: none
+  std::string session;  // the text before a session's name; empty: no sessions
   int words = 120;
   bool running = false;
 };
@@ -57,7 +57,7 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, int& value,
 int score(const ReadOptions& options) {
   const std::string& format = options.shared.format;
   json plugin_options = {{"top", options.top}};
-  // What nobody will see is not asked for; what a form needs, is.
+  // Ask only for the outputs that the format needs.
   std::string granularity = options.granularity;
   if (granularity.empty()) granularity = format == "ndjson" ? "paragraph" : "document";
   if (format == "html") granularity = "token";

@@ -24,13 +24,13 @@ std::int32_t Sampler::draw(std::span<const float> logprobs) {
 
   double total = 0;
   for (const auto& [weight, id] : candidates) total += weight;
-  // std::uniform_real_distribution may give other numbers elsewhere.
+  // std::uniform_real_distribution is not the same in all implementations.
   double left = total * static_cast<double>(random_() >> 11U) * 0x1p-53;
   for (const auto& [weight, id] : candidates) {
     if (left < weight) return id;
     left -= weight;
   }
-  return first.second;  // where rounding leaves a rest
+  return first.second;  // if rounding leaves a remainder
 }
 
 void Sampler::keep_top(std::vector<Candidate>& candidates) const {

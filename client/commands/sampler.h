@@ -1,4 +1,4 @@
-// Draws a token from a distribution.
+// Samples a token from a distribution.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,17 @@ namespace unroll {
 
 struct SamplerOptions {
   double temperature = 1;  ///< Divides the log-probabilities; 0: always the most probable token.
-  std::int64_t top_k = 0;  ///< Only the so many most probable; 0: all.
-  double top_p = 1;  ///< Only the most probable that together have so much; the one that reaches it counts.
-  std::uint64_t seed = 1;  ///< The same draws for the same distributions, on every machine.
+  std::int64_t top_k = 0;  ///< Only this many most probable tokens; 0: all.
+  double top_p = 1;        ///< Only the most probable tokens up to this total, with the one that reaches it.
+  std::uint64_t seed = 1;  ///< Equal seeds and distributions give equal draws on every machine.
 };
 
-/// One thread.
+/// Not thread-safe.
 class Sampler {
  public:
   explicit Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {}
-  /// `logprobs` [num_tokens] in nats; minus infinity is never drawn. Equal ones rank by token. Throws
-  /// std::runtime_error where nothing can be drawn.
+  /// `logprobs` [num_tokens] in nats; minus infinity is never drawn. Ties are ranked by token id. Throws
+  /// std::runtime_error if there is nothing to draw.
   std::int32_t draw(std::span<const float> logprobs);
 
  private:

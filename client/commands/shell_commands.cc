@@ -1,4 +1,4 @@
-// completion, man: made from the tree of commands itself.
+// completion, man: generated from the command tree.
 #include <filesystem>
 #include <iostream>
 #include <memory>

@@ -1,4 +1,4 @@
-// top: the daemon at work, drawn anew every second; a line of JSON each time, for scripts.
+// top: the daemon's load, redrawn every second; for scripts one line of JSON each time.
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -30,13 +30,13 @@ struct TopOptions {
 
 constexpr std::size_t kRatesKept = 60;
 constexpr std::int64_t kDocumentsAsked = 1000;
-// The second screen of a terminal, on which nothing scrolls and behind which the first one is as it was.
+// The terminal's alternate screen, which does not scroll and leaves the main screen unchanged.
 constexpr std::string_view kEnter = "\x1b[?1049h\x1b[?25l", kLeave = "\x1b[?25h\x1b[?1049l";
 constexpr std::string_view kHome = "\x1b[H", kClearRest = "\x1b[J", kClearLine = "\x1b[K";
 
-/// What two looks at the counters tell.
+/// Rates from two samples of the counters.
 struct Rates {
-  double tokens = 0, bytes = 0, model = 0, plugins = 0, journal = 0;  ///< A second; seconds of a second.
+  double tokens = 0, bytes = 0, model = 0, plugins = 0, journal = 0;  ///< Per second; shares of the time.
 };
 
 Rates rates_between(const json& before, const json& now) {
@@ -49,7 +49,7 @@ Rates rates_between(const json& before, const json& now) {
           rate("journal_seconds")};
 }
 
-/// The last so many rates, the newest at the right, as high as the highest of them.
+/// A graph of the last rates, the newest at the right, scaled to the highest.
 std::string sparkline(const std::deque<double>& rates) {
   constexpr std::array kSteps = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const double highest = std::max(1.0, *std::ranges::max_element(rates));
@@ -101,7 +101,7 @@ std::string document_line(const DocumentStatus& status, std::size_t width) {
              width);
 }
 
-/// As many lines as the terminal has, each cut to its width.
+/// Cuts the text to the terminal's lines and columns.
 std::string screen(const Terminal& terminal, std::vector<std::string> lines, const json& documents) {
   lines.push_back(std::string());
   for (auto& line : lines) line = cut(line, terminal.width);
@@ -125,13 +125,13 @@ std::string screen(const Terminal& terminal, std::vector<std::string> lines, con
   return text;
 }
 
-/// True where the user wants to stop; a signal cuts the wait short.
+/// Waits. Returns true if the user wants to stop; a signal ends the wait.
 bool wait(double seconds) {
   ::poll(nullptr, 0, static_cast<int>(seconds * 1000));
   return stop_signal() != 0;
 }
 
-/// Leaves the second screen however the command ends.
+/// Leaves the alternate screen however the command ends.
 class SecondScreen {
  public:
   explicit SecondScreen(bool there) : there_(there) {

@@ -1,4 +1,4 @@
-// prepare, train: the command lines of training/ that make something.
+// prepare, train: the commands of training/ that write files.
 #include <iostream>
 #include <map>
 #include <memory>
@@ -23,7 +23,7 @@ struct TrainCommand {
   fs::path config;
   std::vector<std::string> repeats;
   std::int64_t report_steps = 10;
-  std::map<std::string, CLI::Option*> given;  ///< To tell what the user said from what is a default.
+  std::map<std::string, CLI::Option*> given;  ///< To distinguish given options from defaults.
 };
 
 std::pair<std::string, int> parse_repeat(const std::string& text) {
@@ -43,7 +43,7 @@ std::string base_name(const fs::path& path) {
   return fs::absolute(path / ".").lexically_normal().parent_path().filename().string();
 }
 
-/// What fits a trained model and little text, where nothing else was asked for. (docs/training.md has the
+/// Sets defaults for fine-tuning: a trained model and little text. (docs/training.md has the
 /// measurements.)
 void set_fine_tuning_defaults(TrainCommand& command) {
   TrainOptions& options = command.options;
@@ -138,7 +138,7 @@ int run_train(TrainCommand& command) {
   return 0;
 }
 
-/// Names what the run is made of; the rest is in add_train_numbers().
+/// Adds the options for inputs and outputs; the others are in add_train_numbers().
 void add_train_paths(CLI::App& train, TrainCommand& command) {
   TrainOptions& options = command.options;
   train

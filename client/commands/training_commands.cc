@@ -1,4 +1,4 @@
-// eval, bench: the command lines of training/ that measure.
+// eval, bench: the commands of training/ that measure.
 #include <memory>
 
 #include "client/cli/command_line.h"
@@ -20,7 +20,7 @@ struct MeasureOptions {
 };
 
 int run_eval(const MeasureOptions& options) {
-  const Source source = Source::open(options.file.string());  // For its errors and its size.
+  const Source source = Source::open(options.file.string());  // for its errors and its size
   Progress bar(source.name());
   const EvalResult result =
       evaluate(model_folder(options.shared.model), options.file, model_options(options.shared),
@@ -32,7 +32,7 @@ int run_eval(const MeasureOptions& options) {
   if (options.shared.format == "json") {
     writer.write(to_line(figures_of(result)));
   } else {
-    writer.write(told(result));
+    writer.write(describe(result));
   }
   writer.end_line();
   writer.flush();

@@ -38,7 +38,7 @@ std::optional<Generation> look(int folder, const char* path, int flags) {
   return found;
 }
 
-/// What log rotation puts behind a name: .1, .old, -20260131. Not everything: mail.err is no earlier mail.
+/// Suffixes that log rotation appends: .1, .old, -20260131. Not any suffix: mail.err is not an earlier mail.
 bool is_rotation(std::string_view ending) {
   constexpr std::array<std::string_view, 4> kWords = {"old", "bak", "prev", "save"};
   if (ending.size() < 2 || (ending[0] != '.' && ending[0] != '-')) return false;
@@ -47,7 +47,7 @@ bool is_rotation(std::string_view ending) {
   return std::find(kWords.begin(), kWords.end(), ending) != kWords.end();
 }
 
-/// FILE.1; or for a.log also a.1.log.
+/// FILE.1; for a.log also a.1.log.
 bool is_earlier_generation(const std::string& name, const fs::path& of) {
   if (std::any_of(kCompressed.begin(), kCompressed.end(),
                   [&](std::string_view ending) { return name.ends_with(ending); }))
@@ -59,7 +59,7 @@ bool is_earlier_generation(const std::string& name, const fs::path& of) {
   return is_rotation(std::string_view(name).substr(stem.size(), length));
 }
 
-/// FILE.2 is older than FILE.1: for files that were made in the same moment, as far as clocks can tell.
+/// FILE.2 is older than FILE.1: orders files with equal creation times.
 long age_of(const fs::path& path) {
   const std::string number = path.extension().string().erase(0, 1);
   const bool numeric = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
@@ -78,7 +78,7 @@ void add_siblings(const fs::path& file, std::vector<Generation>& found) {
 std::vector<Generation> list(const fs::path& file) {
   std::vector<Generation> found;
   add_siblings(file, found);
-  // A link's earlier generations are beside what it leads to.
+  // A symbolic link's earlier generations are beside its target.
   std::error_code failed;
   if (fs::is_symlink(file, failed)) add_siblings(fs::canonical(file, failed), found);
   const auto order = [](const Generation& generation) {
@@ -96,7 +96,7 @@ std::vector<Generation> list(const fs::path& file) {
 }  // namespace
 
 bool FileIdentity::operator==(const FileIdentity& other) const {
-  // A device may have another number after a restart of the machine; inodes are used again, births are not.
+  // A device number may change at a reboot. Inodes are reused; creation times are not.
   if (born != 0 && other.born != 0) return inode == other.inode && born == other.born;
   return inode == other.inode && device == other.device;
 }
@@ -110,7 +110,7 @@ std::optional<Generation> generation_of(int file) {
 }
 
 std::vector<Generation> generations_of(const fs::path& file) {
-  // A listing that a rotation changes under way may lack a file.
+  // A rotation during the listing may hide a file.
   constexpr int kTries = 10;
   std::vector<Generation> found = list(file);
   for (int i = 1; i < kTries; ++i) {

@@ -1,4 +1,4 @@
-// A file that is rotated, and what became of its earlier generations.
+// A rotated file and its earlier generations.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace unroll {
 
-/// Which file it is, whatever its name is now.
+/// Identifies a file independently of its name.
 struct FileIdentity {
   std::uint64_t device = 0, inode = 0;
-  std::uint64_t born = 0;  ///< In nanoseconds; 0 where the file system does not know.
+  std::uint64_t born = 0;  ///< In nanoseconds; 0 if the file system does not know.
 
   bool operator==(const FileIdentity& other) const;
 };
@@ -27,12 +27,12 @@ struct Generation {
   std::uint64_t modified = 0;  ///< In nanoseconds.
 };
 
-/// nullopt where nothing is there, or no regular file.
+/// nullopt if there is no regular file at `path`.
 std::optional<Generation> generation_at(const std::filesystem::path& path);
 std::optional<Generation> generation_of(int file);
 
-/// FILE's siblings as rotation names them (FILE.1, FILE-20260131, FILE.old), oldest first, and last FILE
-/// itself where it is there; compressed ones cannot be gone on with and are left out.
+/// FILE's siblings as rotation names them (FILE.1, FILE-20260131, FILE.old), oldest first, then FILE itself
+/// if it exists. Compressed files cannot be resumed and are left out.
 std::vector<Generation> generations_of(const std::filesystem::path& file);
 
 }  // namespace unroll

@@ -1,4 +1,4 @@
-// What `unroll follow` knows of an earlier run: a small file for each thing that is followed.
+// The saved state of `unroll follow`: a small file for each followed source.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +15,21 @@ namespace unroll {
 
 struct FollowState {
   std::string document;                             ///< The engine's id; empty before there is one.
-  std::uint64_t next_output = 0;                    ///< Sequence number of the first that was not printed.
-  std::uint64_t bytes = 0;                          ///< Of the document, that had been read by then.
-  nlohmann::json pieces = nlohmann::json::array();  ///< FollowedPump's.
-  nlohmann::json printed;  ///< PrintedLines': how far the file is written that the output goes to.
+  std::uint64_t next_output = 0;                    ///< Sequence number of the first output not yet printed.
+  std::uint64_t bytes = 0;                          ///< Of the document, read by then.
+  nlohmann::json pieces = nlohmann::json::array();  ///< Of FollowedPump.
+  nlohmann::json printed;  ///< Of PrintedLines: how much was written to the output file.
 };
 
-/// Any thread. Owns the file and a lock on it, so that nothing is followed twice at once.
+/// Thread-safe. Owns the file and a lock on it, so that no source is followed twice at once.
 class FollowMemory {
  public:
-  /// `what`: all that makes it another thing to follow. Makes the folder. Throws CommandError.
+  /// `what`: everything that identifies the source. Creates the folder. Throws CommandError.
   FollowMemory(const std::filesystem::path& folder, const std::string& name, const std::string& what);
   FollowState state() const;
-  /// Saves what `change` has changed, at once and whole.
+  /// Applies `change` and saves the state atomically.
   void update(const std::function<void(FollowState&)>& change);
-  /// Where a process without a daemon keeps the document.
+  /// The journal that keeps the document if there is no daemon.
   std::filesystem::path journal() const { return file_.string() + ".journal"; }
 
  private:
@@ -41,7 +41,7 @@ class FollowMemory {
   FollowState state_;
 };
 
-/// Beside the daemon's journal of this user.
+/// The folder of this user's daemon's journal.
 std::filesystem::path default_follow_folder();
 
 }  // namespace unroll

@@ -20,10 +20,10 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kKeptPieces = 64;
-// What inotify does not tell: other machines' writes to a network file system, a folder that is missing.
+// Polls for what inotify does not report: remote writes to a network file system, a missing folder.
 constexpr int kLookAnywayMs = 1000;
 
-/// Up to `bytes.size()` bytes at that place; 0 at the file's end.
+/// Reads up to `bytes.size()` bytes at that offset; 0 at the file's end.
 std::size_t read_at(int file, std::uint64_t offset, std::span<char> bytes, const fs::path& path) {
   for (;;) {
     const ssize_t got = ::pread(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -75,7 +75,7 @@ std::uint64_t FollowPump::begin(std::uint64_t from) {
 
 void FollowPump::run(int pipe, int stop) {
   for (;;) {
-    watch();  // before the look at the file, so that no change is missed
+    watch();  // before checking the file, so that no change is missed
     Step step = copy(pipe);
     if (step == Step::kReaderGone) return;
     if (step == Step::kNothing) step = move_on();
@@ -83,7 +83,7 @@ void FollowPump::run(int pipe, int stop) {
   }
 }
 
-/// What the file has, up to the piece's end.
+/// Copies the file's bytes up to the piece's end.
 FollowPump::Step FollowPump::copy(int pipe) {
   if (!file_) return Step::kNothing;
   Step step = Step::kNothing;
@@ -102,9 +102,9 @@ FollowPump::Step FollowPump::copy(int pipe) {
   }
 }
 
-/// At the end of what the file has: whether there is more to read elsewhere.
+/// At the file's end: checks whether there is more to read in another file.
 FollowPump::Step FollowPump::move_on() {
-  if (!is_last()) {  // pieces that were read once already
+  if (!is_last()) {  // pieces that were read before
     const std::uint64_t missing = piece_end() - position_;
     if (missing > 0) lose(missing);
     open_piece(index_ + 1, position_);
@@ -122,14 +122,14 @@ FollowPump::Step FollowPump::move_on() {
 
 FollowPump::Step FollowPump::move_to_newer() {
   const auto newer = newer_generation();
-  // Programs go on writing to the old file until they are told of the new one, whose first byte says that
-  // they were.
+  // Programs write to the old file until they are told to reopen. The first byte in the new file shows that
+  // they did.
   if (!newer || (file_ && newer->size == 0)) return Step::kNothing;
-  if (file_ && !std::exchange(drained_, true)) return Step::kMoved;  // once more, for what came meanwhile
+  if (file_ && !std::exchange(drained_, true)) return Step::kMoved;  // once more, for bytes written meanwhile
   return start_piece(*newer, offset_in(*newer)) ? Step::kMoved : Step::kNothing;
 }
 
-/// The generation behind the one that was read last: several rotations may have gone by.
+/// The generation after the one that was read last: there may have been several rotations.
 std::optional<Generation> FollowPump::newer_generation() const {
   std::vector<Generation> all = generations_of(path_);
   const auto is_last_read = [&](const Generation& generation) {
@@ -139,7 +139,7 @@ std::optional<Generation> FollowPump::newer_generation() const {
   for (auto other = last == all.end() ? all.begin() : last; other != all.end(); ++other) {
     if (other->path == path_) return std::move(*other);
     if (pieces_.empty() || other->size == 0) continue;
-    // Where that one is gone, births tell; without them only FILE itself is certain to be newer.
+    // If that one is gone, creation times decide; without them only FILE itself is certain to be newer.
     const bool newer = last != all.end() ||
                        (pieces_.back().file.born != 0 && other->identity.born >= pieces_.back().file.born);
     const bool known = std::any_of(pieces_.begin(), pieces_.end(),
@@ -149,7 +149,7 @@ std::optional<Generation> FollowPump::newer_generation() const {
   return std::nullopt;
 }
 
-/// Where a file goes on that was read before and has its old name again.
+/// The offset at which to continue in a file that was read before and has its old name again.
 std::uint64_t FollowPump::offset_in(const Generation& generation) const {
   for (std::size_t i = pieces_.size(); i-- > 0;) {
     if (!(pieces_[i].file == generation.identity)) continue;
@@ -172,7 +172,7 @@ bool FollowPump::start_piece(const Generation& generation, std::uint64_t offset)
   return true;
 }
 
-/// Goes on in a piece that is known; without a file, and with a note, where its bytes are gone.
+/// Continues in a known piece; if its bytes are gone, without a file and with a note.
 bool FollowPump::open_piece(std::size_t index, std::uint64_t from) {
   index_ = index;
   position_ = from;
@@ -194,7 +194,7 @@ bool FollowPump::open_piece(std::size_t index, std::uint64_t from) {
   return false;
 }
 
-/// The document goes on without bytes that it should have; known ones move what comes behind them.
+/// The document continues without some of its bytes; if their number is known, later pieces are moved.
 void FollowPump::lose(std::uint64_t known_bytes) {
   const std::string what = known_bytes > 0 ? std::to_string(known_bytes) + " bytes" : "the last bytes";
   hooks_.note(what + " written to " + path_.string() +
@@ -218,7 +218,7 @@ bool FollowPump::open_file(const Generation& generation) {
   return true;
 }
 
-/// The same file was truncated and read again from its start.
+/// The same file was truncated: reads it again from its start.
 bool FollowPump::is_overwritten(std::size_t index) const {
   return std::any_of(pieces_.begin() + static_cast<std::ptrdiff_t>(index) + 1, pieces_.end(),
                      [&](const FilePiece& later) {
@@ -239,7 +239,7 @@ void FollowPump::watch() {
   ::inotify_add_watch(inotify_.get(), ("/proc/self/fd/" + std::to_string(file_.get())).c_str(), kGrown);
 }
 
-/// Until something may have changed; false where it is time to stop.
+/// Waits until something may have changed; false to stop.
 bool FollowPump::wait(int pipe, int stop) {
   std::array<pollfd, 3> waited = {pollfd{inotify_.get(), POLLIN, 0}, pollfd{stop, POLLIN, 0},
                                   pollfd{pipe, 0, 0}};

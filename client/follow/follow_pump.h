@@ -1,4 +1,4 @@
-// A growing file as one endless document, across rotation by rename or by copy and truncation.
+// Follows a growing file as one endless document, across rotation by rename or by copy and truncation.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace unroll {
 
-/// From byte `document` of the document on: the bytes of a file from `offset` on. Negative where the document
-/// was begun anew in the middle of the file.
+/// From byte `document` on, the document holds the file's bytes from `offset` on. `offset` can be negative if
+/// the document was restarted in the middle of the file.
 struct FilePiece {
   std::int64_t document = 0;
   FileIdentity file;
@@ -26,8 +26,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FilePiece, document, file, offset)
 
 class FollowPump : public FollowedPump {
  public:
-  /// `pieces`: as they were last remembered; empty the first time. `at_end`: the first time, what the file
-  /// holds already is not read.
+  /// `pieces`: as last saved; empty the first time. `at_end`: the first time, skip what the file already
+  /// holds.
   FollowPump(const std::filesystem::path& file, const nlohmann::json& pieces, bool at_end, Hooks hooks);
 
   void begin_anew(std::uint64_t offset) override;
@@ -56,14 +56,14 @@ class FollowPump : public FollowedPump {
   const std::filesystem::path path_;
   const bool at_end_;
   const Hooks hooks_;
-  std::mutex pieces_mutex_;  ///< For those who change the pieces, and for text().
+  std::mutex pieces_mutex_;  ///< Held to change pieces_, and in text().
   std::vector<FilePiece> pieces_;
   std::size_t index_ = 0;  ///< The piece that is being read.
   UniqueFd file_;
   std::uint64_t position_ = 0;  ///< In the document.
   std::uint64_t offset_ = 0;    ///< In the file.
-  bool drained_ = false;        ///< The file was read to its end after a newer one had been seen.
-  bool refused_ = false;        ///< It was said that the file cannot be opened.
+  bool drained_ = false;        ///< The file was read to its end after a newer one had appeared.
+  bool refused_ = false;        ///< The note that the file cannot be opened was given.
   UniqueFd inotify_;
   RecentText recent_;
 };

@@ -1,4 +1,4 @@
-// What `unroll follow` asks of whoever makes its endless document.
+// The interface of the pumps that make an endless document for `unroll follow`.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,12 @@
 
 namespace unroll {
 
-/// The last bytes of the document, to show an odd line. Any thread.
+/// The last bytes of the document, to show an odd line. Thread-safe.
 class RecentText {
  public:
-  /// What begins at `offset` of the document; forgets the rest where it does not follow on.
+  /// Adds the bytes at `offset` of the document; drops the earlier bytes if they are not contiguous.
   void add(std::uint64_t offset, std::string_view bytes);
-  /// Bytes [begin, end), or nothing where they are not all here.
+  /// Bytes [begin, end); empty if not all of them are kept.
   std::string text(std::uint64_t begin, std::uint64_t end) const;
 
  private:
@@ -28,19 +28,19 @@ class RecentText {
   std::deque<char> bytes_;
 };
 
-/// Knows where each part of the document came from: its pieces, which outlive the process as JSON.
+/// Knows the origin of each part of the document: its pieces, which are saved as JSON.
 class FollowedPump : public Pump {
  public:
   struct Hooks {
-    /// New pieces, told before any of their bytes goes out, so that a document's every byte can be found
-    /// again.
+    /// Called with new pieces before any of their bytes is written, so that every byte of a document can be
+    /// located.
     std::function<void(const nlohmann::json& pieces)> remember;
-    std::function<void(const std::string& text)> note;  ///< For people.
+    std::function<void(const std::string& text)> note;  ///< Messages for the user.
   };
 
-  /// Before begin(): a new document, whose first byte is the earlier one's byte `offset`.
+  /// Before begin(): starts a new document, whose first byte is the earlier document's byte `offset`.
   virtual void begin_anew(std::uint64_t offset) = 0;
-  /// Bytes [begin, end) of the document; empty where they cannot be found any more. Any thread.
+  /// Bytes [begin, end) of the document; empty if they are gone. Thread-safe.
   virtual std::string text(std::uint64_t begin, std::uint64_t end) = 0;
 };
 

@@ -23,7 +23,7 @@ std::string full_name(const std::string& unit) {
   return unit.find('.') == std::string::npos ? unit + ".service" : unit;
 }
 
-/// On one line.
+/// Escapes newlines.
 std::string escaped(std::string_view message) {
   std::string line;
   for (const char c : message.substr(0, kLongestMessage)) {
@@ -56,7 +56,7 @@ JournaldLines::JournaldLines(const JournaldOptions& options) {
   check(::sd_journal_seek_head(journal), "read");
 }
 
-/// What a unit wrote, and what the service manager (of the system, of a user) says about it.
+/// Matches what a unit wrote and what the service manager (of the system or a user) logged about it.
 void JournaldLines::add_matches(const std::vector<std::string>& units) {
   for (const std::string& unit : units) {
     const std::string name = full_name(unit);
@@ -75,7 +75,7 @@ void JournaldLines::add_matches(const std::vector<std::string>& units) {
 
 void JournaldLines::go_to_end() {
   check(::sd_journal_seek_tail(journal_.get()), "read");
-  // Behind the last entry, so that the next step gives one that is written from now on.
+  // After the last entry, so that the next step returns one that is written from now on.
   check(::sd_journal_previous(journal_.get()), "read");
 }
 

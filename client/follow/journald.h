@@ -17,19 +17,19 @@ struct JournaldOptions {
   std::filesystem::path directory;  ///< Empty: this machine's journal.
 };
 
-/// One thread. A line is "IDENTIFIER[PID]: MESSAGE": without the time, which would make no two lines alike; a
-/// message's own line ends are written as \n.
+/// Not thread-safe. A line is "IDENTIFIER[PID]: MESSAGE", without the time, which would make every line
+/// different. Newlines within a message are written as \n.
 class JournaldLines {
  public:
   explicit JournaldLines(const JournaldOptions& options);  ///< At the first entry. Throws CommandError.
   void go_to_end();
-  /// The next line is that of the entry at `cursor`; false where it is gone, and the next one there is
-  /// follows.
+  /// Moves to the entry at `cursor`, which next() will return. Returns false if it is gone; next() then
+  /// returns the entry after it.
   bool go_to(const std::string& cursor);
-  /// With its line end; nullopt where there is none yet.
+  /// The next line with its newline; nullopt if there is none yet.
   std::optional<std::string> next();
-  std::string cursor() const;  ///< Of the entry that next() gave.
-  /// To wait for: readable (for a descriptor's events) when process_changes() has something to do.
+  std::string cursor() const;  ///< Of the entry that next() returned.
+  /// To poll: readable when process_changes() has something to do.
   int descriptor() const;
   void process_changes();
 
@@ -42,7 +42,7 @@ class JournaldLines {
     void operator()(sd_journal* journal) const;
   };
   std::unique_ptr<sd_journal, Close> journal_;
-  bool at_entry_ = false;  ///< go_to() stands on the entry that next() is to give.
+  bool at_entry_ = false;  ///< The current entry is the one that next() returns.
 };
 
 }  // namespace unroll

@@ -12,10 +12,10 @@
 namespace unroll {
 namespace {
 
-// So much is formatted again at most to find a place; so many of them are kept.
+// At most this much is formatted again to find an offset; this many pieces are kept.
 constexpr std::int64_t kPieceBytes = 256 * 1024;
 constexpr std::size_t kKeptPieces = 64;
-// Files that appear in the journal's folder are found by inotify; this is for file systems without.
+// inotify finds new files in the journal's folder; this is for file systems without it.
 constexpr int kLookAnywayMs = 1000;
 
 }  // namespace
@@ -64,7 +64,7 @@ void JournaldPump::run(int pipe, int stop) {
   }
 }
 
-/// False where the pipe's reader is gone.
+/// False if the pipe's reader is gone.
 bool JournaldPump::copy(int pipe) {
   while (const auto line = lines_.next()) {
     const std::size_t skipped = std::min<std::uint64_t>(skip_, line->size());
@@ -79,7 +79,7 @@ bool JournaldPump::copy(int pipe) {
   return true;
 }
 
-/// At the beginning of a line: remembers its place where the last such place is far back.
+/// At the beginning of a line: saves its offset if the last saved one is far back.
 void JournaldPump::start_piece() {
   const auto document = static_cast<std::int64_t>(position_);
   const std::lock_guard lock(pieces_mutex_);
@@ -89,7 +89,7 @@ void JournaldPump::start_piece() {
   hooks_.remember(pieces_);
 }
 
-/// Until something may have changed; false where it is time to stop.
+/// Waits until something may have changed; false to stop.
 bool JournaldPump::wait(int pipe, int stop) {
   std::array<pollfd, 3> waited = {pollfd{lines_.descriptor(), POLLIN, 0}, pollfd{stop, POLLIN, 0},
                                   pollfd{pipe, 0, 0}};
@@ -101,7 +101,7 @@ bool JournaldPump::wait(int pipe, int stop) {
 
 std::string JournaldPump::text(std::uint64_t begin, std::uint64_t end) {
   if (std::string recent = recent_.text(begin, end); !recent.empty() || begin == end) return recent;
-  // A line from before this process: formatted once more.
+  // A line from before this process started: format it again.
   const JournaldPiece piece = piece_before(begin);
   JournaldLines lines(options_);
   if (piece.document > static_cast<std::int64_t>(begin) || !lines.go_to(piece.cursor)) return "";

@@ -1,4 +1,4 @@
-// systemd's journal as one endless document.
+// Follows systemd's journal as one endless document.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace unroll {
 
-/// The line of the entry at `cursor` begins at byte `document`. Negative where the document was begun anew
-/// behind it.
+/// The line of the entry at `cursor` begins at byte `document`. Negative if the document was restarted after
+/// it.
 struct JournaldPiece {
   std::int64_t document = 0;
   std::string cursor;
@@ -23,7 +23,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(JournaldPiece, document, cursor)
 
 class JournaldPump : public FollowedPump {
  public:
-  /// As FollowPump's. Throws CommandError.
+  /// As in FollowPump. Throws CommandError.
   JournaldPump(JournaldOptions options, const nlohmann::json& pieces, bool at_end, Hooks hooks);
 
   void begin_anew(std::uint64_t offset) override;
@@ -44,7 +44,7 @@ class JournaldPump : public FollowedPump {
   mutable std::mutex pieces_mutex_;
   std::vector<JournaldPiece> pieces_;
   std::uint64_t position_ = 0;  ///< In the document.
-  std::uint64_t skip_ = 0;      ///< Bytes of the next lines that lie before it.
+  std::uint64_t skip_ = 0;      ///< Bytes of the next lines that come before position_.
   RecentText recent_;
 };
 

@@ -50,12 +50,12 @@ void PrintedLines::line(std::string_view text) {
   whole += '\n';
   const std::size_t common = std::min(whole.size(), printed_.size());
   if (whole.compare(0, common, printed_, 0, common) != 0) {
-    printed_.clear();  // somebody else's lines
+    printed_.clear();  // lines of another program
     writer_.write(whole);
     return;
   }
   printed_.erase(0, common);
-  writer_.write(std::string_view(whole).substr(common));  // a line that was cut off is completed
+  writer_.write(std::string_view(whole).substr(common));  // completes a line that was cut off
 }
 
 nlohmann::json PrintedLines::record() {

@@ -1,5 +1,5 @@
-// Lines to standard output that a process which is killed and started again prints once, where it can be
-// known.
+// Prints lines to standard output. A process that was killed and restarted does not repeat lines, if it can
+// know them.
 #pragma once
 
 #include <string>
@@ -11,22 +11,22 @@
 
 namespace unroll {
 
-/// One thread. Where standard output is a regular file, it holds what was printed: lines behind the place
-/// that was recorded last come again and are compared instead of written. Nothing can be known of a pipe or a
-/// terminal: what was not recorded is printed again.
+/// Not thread-safe. If standard output is a regular file, lines after the last recorded position are compared
+/// with the file instead of written when they come again. A pipe or a terminal cannot be read back: lines
+/// that were not recorded are printed again.
 class PrintedLines {
  public:
-  /// `recorded`: what record() gave an earlier process, or null.
+  /// `recorded`: what record() returned in an earlier process, or null.
   explicit PrintedLines(const nlohmann::json& recorded);
   void line(std::string_view text);
   void flush() { writer_.flush(); }
-  /// All of it is out now; what the file's size says of it.
+  /// Flushes, and returns the file's size for the next process.
   nlohmann::json record();
   const Terminal& terminal() const { return writer_.terminal(); }
 
  private:
   ResultWriter writer_;
-  std::string printed_;  ///< The file's bytes behind the recorded place, as long as lines are like them.
+  std::string printed_;  ///< The file's bytes after the recorded position, while lines still match them.
 };
 
 }  // namespace unroll

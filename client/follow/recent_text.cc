@@ -3,7 +3,7 @@
 namespace unroll {
 namespace {
 
-// More than lies between the pump and the model: the pipe, the reader's buffer, the engine's.
+// More than the buffers between pump and model hold: the pipe's, the reader's, the engine's.
 constexpr std::size_t kKeptBytes = 2 << 20;
 
 }  // namespace

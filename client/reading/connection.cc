@@ -115,8 +115,8 @@ nlohmann::json DaemonConnection::call(std::string_view method, const nlohmann::j
   for (;;) {
     auto message = parse_message(receive_line());
     if (auto* response = std::get_if<Response>(&message)) {
-      // An error without an id is about a line that the daemon could not read: ours, as no other is under
-      // way.
+      // An error without an id is about a line that the daemon could not parse: this one, as no other request
+      // is pending.
       if (response->error) throw *response->error;
       if (response->id == id) return std::move(response->result);
     } else {

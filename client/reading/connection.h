@@ -14,32 +14,32 @@
 
 namespace unroll {
 
-/// The daemon went away: it was stopped, or died.
+/// The daemon closed the connection: it was stopped or crashed.
 class DaemonGone : public CommandError {
  public:
   using CommandError::CommandError;
 };
 
-/// One thread. Every call throws DaemonGone where the daemon goes away.
+/// Not thread-safe. Every call throws DaemonGone if the daemon closes the connection.
 class DaemonConnection {
  public:
-  /// Nullopt where nobody listens (no socket, a stale one, no right to it); `why` then says so.
+  /// Nullopt if no daemon listens (no socket, a stale one, no permission); `why` then gives the reason.
   static std::optional<DaemonConnection> open(const std::filesystem::path& socket, std::string& why);
 
-  /// Sends a request and waits for its response; notifications that come before it wait for next().
-  /// `descriptor` is passed along with the line. Throws Error where the daemon answers with one.
+  /// Sends a request and waits for its response; earlier notifications are queued for next(). `descriptor` is
+  /// passed with the line. Throws Error if the daemon answers with an error.
   nlohmann::json call(std::string_view method, const nlohmann::json& params, int descriptor = -1);
   /// The next notification; waits for it.
   Notification next();
 
-  // For those who wait for other things meanwhile.
-  /// Sends a request whose response next_message() will give.
+  // For callers that also wait for other events.
+  /// Sends a request; next_message() will return the response.
   void post(std::string_view method, const nlohmann::json& params);
-  int descriptor() const { return socket_.get(); }  ///< To poll, where has_message() is false.
-  /// There is a message that next_message() need not wait for. Receives what has come.
+  int descriptor() const { return socket_.get(); }  ///< To poll, if has_message() is false.
+  /// Whether next_message() will not block. Receives what has arrived.
   bool has_message();
   std::variant<Response, Notification> next_message();
-  /// Drops the notifications that came so far.
+  /// Drops the queued notifications.
   void forget_notifications() { waiting_.clear(); }
   const std::filesystem::path& socket() const { return path_; }
 
@@ -48,7 +48,7 @@ class DaemonConnection {
       : path_(std::move(path)), socket_(std::move(socket)) {}
   void send(std::string_view line, int descriptor);
   std::string receive_line();
-  /// False where nothing has come and `flags` say not to wait.
+  /// False if nothing has arrived and `flags` contain MSG_DONTWAIT.
   bool receive_more(int flags);
   bool has_line();
   [[noreturn]] void gone(const std::string& how) const;
@@ -56,16 +56,16 @@ class DaemonConnection {
   std::filesystem::path path_;
   UniqueFd socket_;
   std::string received_;
-  std::size_t taken_ = 0;     ///< Lines before this were given out.
-  std::size_t searched_ = 0;  ///< From taken_ up to here there is no newline.
+  std::size_t taken_ = 0;     ///< Lines before this were returned.
+  std::size_t searched_ = 0;  ///< There is no newline from taken_ to here.
   std::deque<Notification> waiting_;
   int next_id_ = 1;
 };
 
-/// The daemon of --socket; else the one that listens where daemons do by default. Nullopt where there is none
-/// and `socket` is empty; else throws CommandError that says what to do.
+/// The daemon at `socket`, or if that is empty, at the default sockets; nullopt if none listens there. Throws
+/// CommandError with advice if none listens at a given `socket`.
 std::optional<DaemonConnection> find_daemon(const std::filesystem::path& socket);
-/// As find_daemon, but throws CommandError where there is none at all.
+/// As find_daemon(), but throws CommandError if there is none.
 DaemonConnection require_daemon(const std::filesystem::path& socket);
 
 }  // namespace unroll

@@ -18,7 +18,7 @@ void DocumentBytes::go_to(std::uint64_t offset) {
 
 std::optional<std::string> DocumentBytes::next(std::size_t limit) {
   if (position_ >= end() && !ended_) {
-    // Kept bytes are dropped by the half, so that each is moved about once.
+    // Kept bytes are dropped half at a time, so that each byte is moved about once.
     if (bytes_.size() >= 2 * kept_limit_) {
       const std::size_t dropped = bytes_.size() - std::min(kept_limit_, bytes_.size());
       bytes_.erase(0, dropped);

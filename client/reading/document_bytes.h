@@ -1,4 +1,4 @@
-// A source's bytes by their place in the document, and a little back again.
+// A source's bytes by document offset, with the last bytes kept for sending again.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +9,16 @@
 
 namespace unroll {
 
-/// What whoever reads the document had accepted and lost before it was safe must be given once more: so the
-/// last bytes are kept, as many as asked for.
+/// A reader may accept bytes and lose them before they are committed. They must then be sent again, so the
+/// last bytes are kept.
 class DocumentBytes {
  public:
   DocumentBytes(Source& source, std::size_t kept) : source_(source), kept_limit_(kept) {}
-  /// Goes on at that offset of the document. Throws CommandError where it lies too far back.
+  /// Continues at that offset of the document. Throws CommandError if it is too far back.
   void go_to(std::uint64_t offset);
-  /// next() will not wait, without a look at the source's descriptor.
+  /// Whether next() will not block. Does not poll the source's descriptor.
   bool ready() const { return position_ < end() || ended_; }
-  /// The next bytes, at most `limit`; none where more must be waited for, nullopt at the document's end.
+  /// The next bytes, at most `limit`; empty if there are none yet, nullopt at the document's end.
   std::optional<std::string> next(std::size_t limit);
 
  private:
@@ -27,9 +27,9 @@ class DocumentBytes {
   Source& source_;
   std::size_t kept_limit_;
   bool begun_ = false, ended_ = false;
-  std::string bytes_;           ///< The last that were read.
-  std::uint64_t begin_ = 0;     ///< Where in the document they begin.
-  std::uint64_t position_ = 0;  ///< Where next() goes on.
+  std::string bytes_;           ///< The last bytes read.
+  std::uint64_t begin_ = 0;     ///< Document offset of bytes_.
+  std::uint64_t position_ = 0;  ///< Document offset of next().
 };
 
 }  // namespace unroll

@@ -2,17 +2,17 @@
 
 namespace unroll {
 
-void ProgressTeller::tell(const ReadProgress& progress) {
+void ProgressReporter::report(const ReadProgress& progress) {
   last_ = progress;
-  told_ = std::chrono::steady_clock::now();
+  reported_ = std::chrono::steady_clock::now();
   if (events_.progress) events_.progress(last_);
 }
 
-void ProgressTeller::beat() {
-  if (std::chrono::steady_clock::now() - told_ >= std::chrono::milliseconds(kHeartbeatMs)) tell(last_);
+void ProgressReporter::beat() {
+  if (std::chrono::steady_clock::now() - reported_ >= std::chrono::milliseconds(kHeartbeatMs)) report(last_);
 }
 
-void ProgressTeller::end(const ReadProgress& all) {
+void ProgressReporter::end(const ReadProgress& all) {
   if (events_.ended) events_.ended(all);
 }
 
@@ -26,7 +26,7 @@ bool DocumentFollower::take(const Notification& message) {
   const nlohmann::json& params = message.params;
   if (params.value("document", "") != document_) return false;
   if (message.method == notification::kOutput) {
-    // Others come where the document was attached to anew: they come again.
+    // Earlier outputs are delivered again after attaching again.
     if (params.at("sequence") != next_) return false;
     const std::uint64_t sequence = next_++;
     if (sequence >= from_)
@@ -35,7 +35,7 @@ bool DocumentFollower::take(const Notification& message) {
     ReadProgress progress{params.value("bytes", std::uint64_t{0}), std::nullopt,
                           params.value("tokens", std::uint64_t{0}), params.value("tokens_per_second", 0.0)};
     if (params.contains("total_bytes")) progress.total_bytes = params["total_bytes"].get<std::uint64_t>();
-    progress_.tell(progress);
+    progress_.report(progress);
   } else if (message.method == notification::kFailed) {
     throw error_from_json(params.at("error"));
   } else if (message.method == notification::kDone) {

@@ -1,4 +1,4 @@
-// What is told of one document, as a Reader's events.
+// Turns the daemon's notifications about one document into a Reader's events.
 #pragma once
 
 #include <algorithm>
@@ -12,11 +12,11 @@ namespace unroll {
 
 inline constexpr int kHeartbeatMs = 250;
 
-/// Calls ReadEvents::progress when there is something new, and again every kHeartbeatMs.
-class ProgressTeller {
+/// Calls ReadEvents::progress when the progress changes, and at least every kHeartbeatMs.
+class ProgressReporter {
  public:
-  explicit ProgressTeller(const ReadEvents& events) : events_(events) {}
-  void tell(const ReadProgress& progress);
+  explicit ProgressReporter(const ReadEvents& events) : events_(events) {}
+  void report(const ReadProgress& progress);
   /// To be called at least every kHeartbeatMs.
   void beat();
   void end(const ReadProgress& all);
@@ -25,30 +25,30 @@ class ProgressTeller {
  private:
   const ReadEvents& events_;
   ReadProgress last_;
-  std::chrono::steady_clock::time_point told_;
+  std::chrono::steady_clock::time_point reported_;
 };
 
-/// Takes a document's notifications as they come from one subscription after another.
+/// Handles a document's notifications over successive subscriptions.
 class DocumentFollower {
  public:
   explicit DocumentFollower(const ReadEvents& events) : events_(events), progress_(events) {}
-  /// The daemon's next output is number `next`; those before `from` are not told.
+  /// The daemon's next output is number `next`; those before `from` are not delivered.
   void start(const DocumentId& document, std::uint64_t next, std::uint64_t from);
-  /// True where the document is done. Throws Error where it failed.
+  /// Returns true when the document is done. Throws Error if it failed.
   bool take(const Notification& message);
   const DocumentId& document() const { return document_; }
-  std::uint64_t first_untold() const { return std::max(next_, from_); }
-  ProgressTeller& progress() { return progress_; }
+  std::uint64_t first_undelivered() const { return std::max(next_, from_); }
+  ProgressReporter& progress() { return progress_; }
 
  private:
   const ReadEvents& events_;
-  ProgressTeller progress_;
+  ProgressReporter progress_;
   DocumentId document_;
   std::uint64_t next_ = 0, from_ = 0;
 };
 
-/// Waits until the document, to which the connection is attached from output number `from` on, is done.
-/// Throws Error where it fails, CommandError where the daemon goes away.
+/// Waits until the document is done. The connection is attached to it from output number `from` on.
+/// Throws Error if the document fails, CommandError if the daemon disconnects.
 void follow_document(DaemonConnection& connection, const DocumentId& document, std::uint64_t from,
                      const ReadEvents& events);
 

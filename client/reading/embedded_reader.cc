@@ -1,5 +1,5 @@
-// Reads a document with an engine in this process. Three sides meet here: the engine's thread, which leaves
-// what it has in an Inbox; the source, which is read only while the engine has room; and the caller's events.
+// Reads a document with an engine in this process. It connects the engine's thread, which puts its events
+// into an Inbox; the source, which is read only while the engine has room; and the caller's events.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -28,7 +28,7 @@ ReadProgress progress_of(const DocumentStatus& status) {
   return {status.bytes, status.total_bytes, status.tokens, status.tokens_per_second};
 }
 
-/// What the engine's thread has for the caller's. Signals descriptor() when there is something.
+/// Passes events from the engine's thread to the caller's. Signals descriptor() when there is something.
 class Inbox : public DocumentListener {
  public:
   struct Contents {
@@ -81,7 +81,7 @@ class Inbox : public DocumentListener {
   Contents contents_;
 };
 
-/// One document on its way through the engine.
+/// One document while it is read.
 class EmbeddedReading {
  public:
   EmbeddedReading(Engine& engine, Source& source, const ReadRequest& request, const ReadEvents& events)
@@ -95,12 +95,12 @@ class EmbeddedReading {
 
   void run() {
     const std::optional<DocumentStatus> before = known();
-    if (before && before->phase == DocumentPhase::kDone) return tell_again(*before);
+    if (before && before->phase == DocumentPhase::kDone) return deliver_again(*before);
     open(before);
     try {
       if (events_.opened) events_.opened(opened_.id);
-      tell_outputs_before(opened_.id, opened_.next_sequence);
-      progress_.tell(progress_of(engine_.status(opened_.id)));
+      deliver_outputs_before(opened_.id, opened_.next_sequence);
+      progress_.report(progress_of(engine_.status(opened_.id)));
       bytes_.go_to(opened_.resume_bytes);
       while (!serve_inbox()) {
         if (wait()) feed();
@@ -122,9 +122,9 @@ class EmbeddedReading {
     }
   }
 
-  void tell_again(const DocumentStatus& done) {
+  void deliver_again(const DocumentStatus& done) {
     if (events_.opened) events_.opened(done.id);
-    tell_outputs_before(done.id, done.outputs);
+    deliver_outputs_before(done.id, done.outputs);
     progress_.end(progress_of(done));
   }
 
@@ -143,7 +143,7 @@ class EmbeddedReading {
         from_ = request_.from;
         return;
       } catch (const Error& error) {
-        // One that failed by itself cannot go on.
+        // A document that failed by itself cannot be resumed.
         if (error.code != ErrorCode::kDocumentState || before->phase == DocumentPhase::kOpen) throw;
       }
       request.resume.reset();
@@ -151,22 +151,22 @@ class EmbeddedReading {
     opened_ = engine_.open(std::move(request), inbox_);
   }
 
-  /// Committed outputs of a resumed document, which nobody will tell by themselves.
-  void tell_outputs_before(const DocumentId& id, std::uint64_t end) const {
+  /// Delivers the committed outputs of a resumed document, which the engine does not send again.
+  void deliver_outputs_before(const DocumentId& id, std::uint64_t end) const {
     std::vector<Output> outputs;
     for (std::uint64_t next = request_.from; next < end; next += outputs.size()) {
       outputs = engine_.outputs(id, next, std::min<std::uint64_t>(kOutputsAtOnce, end - next));
       if (outputs.empty())
         throw CommandError("the journal lacks outputs of document " + id + "; read it anew");
-      for (const Output& output : outputs) tell(output);
+      for (const Output& output : outputs) deliver(output);
     }
   }
 
-  void tell(const Output& output) const {
+  void deliver(const Output& output) const {
     if (output.sequence < from_) return;
     events_.output(output.sequence, output.plugin, nlohmann::json::parse(output.json));
   }
-  /// It must not look like the document's end. It can be resumed, as soon as it has failed.
+  /// Fails the document instead of ending it, so that it can be resumed.
   void cancel(const std::string& why) {
     engine_.cancel(opened_.id, Error(ErrorCode::kSource, why));
     while (!inbox_->take().finished) {
@@ -175,13 +175,13 @@ class EmbeddedReading {
     }
   }
 
-  /// True when the document is done. Throws where it failed.
+  /// Returns true when the document is done. Throws if it failed.
   bool serve_inbox() {
     Inbox::Contents contents = inbox_->take();
     over_ = contents.finished.has_value();
     room_ = room_ || contents.room;
-    for (const Output& output : contents.outputs) tell(output);
-    if (contents.progress) progress_.tell(*contents.progress);
+    for (const Output& output : contents.outputs) deliver(output);
+    if (contents.progress) progress_.report(*contents.progress);
     progress_.beat();
     if (!contents.finished) return false;
     if (contents.finished->phase == DocumentPhase::kDone) {
@@ -191,7 +191,7 @@ class EmbeddedReading {
     throw Error(contents.finished->error_code.value_or(ErrorCode::kInternal), contents.finished->error);
   }
 
-  /// Waits a little for the inbox or the source; true where there are bytes and the engine has room for them.
+  /// Waits briefly for the inbox or the source; true if there are bytes and the engine has room for them.
   bool wait() const {
     const bool hungry = room_ && !ended_;
     if (hungry && bytes_.ready()) return true;
@@ -213,7 +213,7 @@ class EmbeddedReading {
         engine_.append(opened_.id, *std::move(bytes), [inbox = inbox_] { inbox->set_room(); });
       }
     } catch (const Error& error) {
-      // The document has failed meanwhile: the inbox will hold the reason, which is the one to report.
+      // The document has failed meanwhile: the inbox will hold the reason to report.
       if (error.code != ErrorCode::kDocumentState) throw;
       ended_ = true;
     }
@@ -226,11 +226,11 @@ class EmbeddedReading {
   std::shared_ptr<Inbox> inbox_;
   DocumentBytes bytes_;
   Opened opened_;
-  std::uint64_t from_ = 0;  ///< First output to tell of.
-  ProgressTeller progress_;
+  std::uint64_t from_ = 0;  ///< First output to deliver.
+  ProgressReporter progress_;
   bool room_ = false;
   bool ended_ = false;
-  bool over_ = false;  ///< The document is done, or has failed.
+  bool over_ = false;  ///< The document is done or has failed.
 };
 
 class EmbeddedReader : public Reader {
@@ -268,9 +268,9 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
   EngineOptions engine;
   engine.journal = journal;
   if (journal.empty()) {
-    engine.commit_blocks = 1;  // costs nothing in memory, and what a block gave is told at once
+    engine.commit_blocks = 1;  // free in memory, and outputs are delivered after each block
   } else {
-    // Whoever gave a journal may come back for a document after a long while.
+    // With a journal, a document may be resumed after a long time.
     engine.keep_finished = std::chrono::hours(24 * 365);
   }
   return std::make_unique<EmbeddedReader>(std::make_shared<Engine>(

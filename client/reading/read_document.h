@@ -1,4 +1,4 @@
-// One document from a Reader into a View.
+// Reads one document with a Reader into a View.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace unroll {
 
 using OutputFunction = std::function<void(const std::string& plugin, const nlohmann::json& data)>;
 
-/// Reads with the progress bar, which makes way for what `output` writes to a terminal.
+/// Reads with a progress bar, which is hidden while `output` writes to a terminal.
 void read_document(Reader& reader, Source& source, const std::vector<PluginRequest>& plugins,
                    ResultWriter& writer, const OutputFunction& output);
 

@@ -8,13 +8,13 @@
 namespace unroll {
 namespace {
 
-/// A wish that only a model in this process can meet.
+/// Whether the options need a model in this process.
 bool asks_for_own_model(const SharedOptions& options) {
   return !options.model.empty() || !options.device.empty() || !options.dtype.empty();
 }
 
-/// The daemon has its model already: where another is asked for, say so instead of reading with the wrong
-/// one.
+/// The daemon has its own model: if another one is asked for, this is an error, so that the wrong model is
+/// not used.
 void check_daemon_model(DaemonConnection& connection, const SharedOptions& options) {
   if (!asks_for_own_model(options)) return;
   const nlohmann::json info = connection.call(method::kInfo, nlohmann::json::object());
@@ -27,7 +27,7 @@ void check_daemon_model(DaemonConnection& connection, const SharedOptions& optio
                        " out, or read in this process with --embedded");
   };
   const std::filesystem::path folder =
-      options.model / "";  // so that "a/b" and "a/b/" have the same last part
+      options.model / "";  // so that "a/b" and "a/b/" have the same file name
   check("--model", options.model.empty() ? "" : folder.parent_path().filename().string(), "name");
   check("--device", options.device, "device");
   check("--dtype", options.dtype, "dtype");

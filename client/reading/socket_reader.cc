@@ -1,6 +1,6 @@
-// Reads a document with the daemon: its descriptor goes there, or where it has none that can go, its bytes;
-// its outputs come back. A daemon that goes away is waited for, and the document goes on where it was
-// committed.
+// Reads a document with the daemon: sends its descriptor, or its bytes if the descriptor cannot be sent, and
+// receives its outputs. If the daemon disconnects, waits for it to return and resumes the document from its
+// last commit.
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -23,15 +23,15 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-/// One append is under way at a time: its line fits the socket's buffer, and sending it never waits.
+/// One append is pending at a time: its line fits the socket's buffer, so sending never blocks.
 constexpr std::size_t kAppendBytes = 64 * 1024;
-/// More than lies between what the daemon took and what it committed: its buffer of a document, and the
-/// blocks of one commit.
+/// More than the daemon can have accepted but not committed: its input buffer of a document, and the blocks
+/// of one commit.
 constexpr std::size_t kKeptBytes = std::size_t{4} << 20;
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::chrono::milliseconds kFirstPause{50}, kLongestPause{2000};
 
-/// One document on its way through the daemon, over as many connections as it takes.
+/// One document while it is read, over one or more connections.
 class SocketReading {
  public:
   SocketReading(std::optional<DaemonConnection>& connection, const std::filesystem::path& socket,
@@ -51,16 +51,16 @@ class SocketReading {
       wait_for_daemon();
       if (follower_.document().empty()) continue;
       resume_ = follower_.document();
-      from_ = follower_.first_untold();
+      from_ = follower_.first_undelivered();
     }
   }
 
  private:
-  /// The document's bytes: on their way from here, from the descriptor that the daemon has, or from there
-  /// alone.
+  /// Who reads the document's bytes: this client, the daemon from the descriptor it was sent, or the daemon
+  /// by itself.
   enum class Input { kBytes, kDescriptor, kElsewhere };
 
-  /// True when the document is done; false where that is to be tried again.
+  /// Returns true when the document is done; false to try again.
   bool try_to_end() {
     try {
       if (!connection_) connect();
@@ -82,8 +82,8 @@ class SocketReading {
     return false;
   }
 
-  /// The daemon is being stopped; or it found out just now that the client that this document had before is
-  /// gone.
+  /// Whether the error is temporary: the daemon is stopping, or it has just noticed that the document's
+  /// earlier client is gone.
   bool may_pass(ErrorCode code) const {
     return code == ErrorCode::kShuttingDown || (code == ErrorCode::kPeerGone && input_ == Input::kElsewhere);
   }
@@ -114,19 +114,19 @@ class SocketReading {
     if (!connection_) throw DaemonGone(why + "; restart the daemon, and run the command again");
   }
 
-  /// The document must not look as if it ended here. It can be resumed.
+  /// Cancels the document instead of ending it, so that it can be resumed.
   void cancel() noexcept {
     if (!connection_ || follower_.document().empty() || input_ == Input::kElsewhere) return;
     try {
       connection_->call(method::kCancel, {{"document", follower_.document()}});
-      // Only then can it be resumed.
+      // It can be resumed only after that.
       for (bool over = false; !over;) {
         const Notification message = connection_->next();
         over = message.params.value("document", "") == follower_.document() &&
                (message.method == notification::kFailed || message.method == notification::kDone);
       }
     } catch (const std::exception&) {
-      connection_.reset();  // which ends it, too
+      connection_.reset();  // also ends the document
     }
   }
 
@@ -138,8 +138,8 @@ class SocketReading {
         return begin(connection_->call(method::kOpen, open_parameters(before->id), handed_over()), *before);
       } catch (const Error& error) {
         if (error.code != ErrorCode::kDocumentState) throw;
-        // Somebody reads it: the daemon by itself, or for a client that is gone. One that failed by itself
-        // cannot go on.
+        // The daemon is reading it, by itself or for a client that is gone. A document that failed by itself
+        // cannot be resumed.
         if (before->phase == DocumentPhase::kOpen) return attach(before->id);
       }
     }
@@ -186,7 +186,7 @@ class SocketReading {
       follower_.start(id, next, from_);
     }
     announce(id);
-    if (before) follower_.progress().tell({before->bytes, before->total_bytes, before->tokens, 0});
+    if (before) follower_.progress().report({before->bytes, before->total_bytes, before->tokens, 0});
     if (input_ == Input::kBytes) bytes_.go_to(opened.at("resume_bytes").get<std::uint64_t>());
   }
 
@@ -197,10 +197,10 @@ class SocketReading {
     announce(id);
   }
 
-  /// Earlier outputs, then the new ones.
+  /// Subscribes to earlier outputs, then new ones.
   void subscribe(const DocumentId& id) {
     connection_->call(method::kAttach, {{"document", id}, {"from", from_}});
-    connection_->forget_notifications();  // of the subscription that this one takes the place of
+    connection_->forget_notifications();  // of the subscription that this one replaces
     follower_.start(id, from_, from_);
   }
 
@@ -210,13 +210,13 @@ class SocketReading {
     if (events_.opened) events_.opened(id);
   }
 
-  /// True when the document is done. Throws Error where it failed.
+  /// Returns true when the document is done. Throws Error if it failed.
   bool serve_messages() {
     while (connection_->has_message()) {
       const auto message = connection_->next_message();
       if (const auto* response = std::get_if<Response>(&message)) {
-        // Of an append: there is room again. Where the document has failed meanwhile, a notification says
-        // why.
+        // The response to an append: there is room again. If the document has failed meanwhile, a
+        // notification gives the reason.
         if (response->error && response->error->code != ErrorCode::kDocumentState) throw *response->error;
         room_ = true;
         ended_ = ended_ || response->error;
@@ -229,7 +229,7 @@ class SocketReading {
     return false;
   }
 
-  /// Waits a little for the daemon or the source; true where there are bytes and the daemon has room for
+  /// Waits briefly for the daemon or the source; true if there are bytes and the daemon has room for
   /// them.
   bool wait() const {
     const bool hungry = room_ && !ended_;
@@ -259,7 +259,7 @@ class SocketReading {
   const ReadRequest& request_;
   const ReadEvents& events_;
   std::optional<DocumentId> resume_;
-  std::uint64_t from_;  ///< First output to tell of.
+  std::uint64_t from_;  ///< First output to deliver.
   DocumentBytes bytes_;
   DocumentFollower follower_;
   DocumentId announced_;
@@ -287,7 +287,7 @@ class SocketReader : public Reader {
 
  private:
   std::filesystem::path socket_;
-  std::optional<DaemonConnection> connection_;  ///< None: it is made when it is needed.
+  std::optional<DaemonConnection> connection_;  ///< Opened when needed.
 };
 
 }  // namespace

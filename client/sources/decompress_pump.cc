@@ -15,17 +15,17 @@
 
 namespace unroll {
 
-/// One of the libraries, at the beginning of a file.
+/// A decompression library's stream.
 class DecompressPump::Decoder {
  public:
   struct Step {
     std::size_t taken = 0, made = 0;
   };
   virtual ~Decoder() = default;
-  /// Goes on with `input`, of which there is no more to come where it is empty. A step that neither takes nor
-  /// makes anything wants more input. Throws std::runtime_error where the bytes are damaged.
+  /// Decompresses `input`; an empty input is the end. A step that neither consumes nor produces anything
+  /// needs more input. Throws std::runtime_error if the bytes are damaged.
   virtual Step step(std::string_view input, std::vector<char>& output) = 0;
-  /// The file may end here.
+  /// Whether the file may end here.
   virtual bool complete() const = 0;
 };
 
@@ -34,7 +34,7 @@ namespace {
 constexpr std::size_t kChunkBytes = 64 * 1024;
 constexpr std::uint64_t kXzMemory = std::uint64_t{256} << 20;  // xz -9 takes 65 MiB
 
-/// zlib checks sum and length of each member.
+/// zlib checks the checksum and length of each member.
 class GzipDecoder : public DecompressPump::Decoder {
  public:
   GzipDecoder() {
@@ -43,7 +43,7 @@ class GzipDecoder : public DecompressPump::Decoder {
   ~GzipDecoder() override { ::inflateEnd(&stream_); }
 
   Step step(std::string_view input, std::vector<char>& output) override {
-    // Tapes fill up the last block with zeros.
+    // Tape archives pad the last block with zeros.
     if (between_ && any_ && !input.empty() && input.front() == '\0')
       return {std::min(input.find_first_not_of('\0'), input.size()), 0};
     if (input.empty() && between_) return {};
@@ -63,7 +63,7 @@ class GzipDecoder : public DecompressPump::Decoder {
 
  private:
   z_stream stream_{};
-  bool between_ = false, any_ = false;  ///< Behind a member; one was read.
+  bool between_ = false, any_ = false;  ///< After a member; at least one was read.
 };
 
 class XzDecoder : public DecompressPump::Decoder {

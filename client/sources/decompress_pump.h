@@ -1,4 +1,4 @@
-// What is in a file that is compressed with gzip, xz or zstd, several members one behind another included.
+// Decompresses a gzip, xz or zstd file, including files of several members.
 #pragma once
 
 #include <memory>
@@ -11,17 +11,17 @@ namespace unroll {
 
 enum class Compression { kGzip, kXz, kZstd };
 
-/// By the file's bytes at `offset`; nullopt for one that is not compressed, or cannot be read at a position.
+/// Detected from the file's bytes at `offset`; nullopt if not compressed or not seekable.
 std::optional<Compression> compression_of(int file, std::uint64_t offset);
 
-/// Constant memory. A file that is damaged or cut off is an error, also where its check sum alone says so.
+/// Uses constant memory. A damaged or truncated file is an error, also if only its checksum shows it.
 class DecompressPump : public Pump {
  public:
-  /// The compressed bytes are [begin, end) of `file`; `name`: for errors.
+  /// The compressed bytes are [begin, end) of `file`; `name` is used in errors.
   DecompressPump(std::string name, UniqueFd file, std::uint64_t begin, std::uint64_t end,
                  Compression compression);
   ~DecompressPump() override;
-  std::uint64_t begin(std::uint64_t) override { return 0; }  // no format here can be entered in the middle
+  std::uint64_t begin(std::uint64_t) override { return 0; }  // decompression cannot start in the middle
   void run(int pipe, int stop) override;
 
   class Decoder;

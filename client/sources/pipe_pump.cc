@@ -22,7 +22,7 @@ void PipePump::run(int pipe, int stop) {
     if (waited[0].revents == 0) continue;
     const ssize_t got = ::read(source_.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    // A terminal whose other side is closed gives EIO, which is its end.
+    // A terminal whose other side is closed returns EIO: its end.
     if (got < 0 && errno != EIO) throw CommandError(system_message("cannot read " + name_, errno));
     if (got <= 0 || !write_to_pipe(pipe, {buffer.data(), static_cast<std::size_t>(got)})) return;
   }

@@ -1,4 +1,4 @@
-// Copies a descriptor that another process cannot read from (a terminal, a socket).
+// Copies a descriptor that another process cannot read from (a terminal, a socket) to a pipe.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@ namespace unroll {
 
 class PipePump : public Pump {
  public:
-  /// `name`: for errors.
+  /// `name` is used in errors.
   PipePump(std::string name, UniqueFd source) : name_(std::move(name)), source_(std::move(source)) {}
-  std::uint64_t begin(std::uint64_t) override { return 0; }  // what was there before cannot be read again
+  std::uint64_t begin(std::uint64_t) override { return 0; }  // earlier bytes cannot be read again
   void run(int pipe, int stop) override;
 
  private:

@@ -13,7 +13,7 @@
 namespace unroll {
 namespace {
 
-/// A write into a pipe that nobody reads is to fail, not to end the process.
+/// A write to a pipe without a reader must fail, not end the process (SIGPIPE).
 void block_sigpipe() {
   sigset_t set;
   ::sigemptyset(&set);
@@ -43,7 +43,7 @@ PumpThread::PumpThread(std::unique_ptr<Pump> pump)
 }
 
 PumpThread::~PumpThread() {
-  read_end_.reset();  // wakes a pump that writes
+  read_end_.reset();  // wakes a pump that is blocked in write()
   ::eventfd_write(stop_.get(), 1);
   if (thread_.joinable()) thread_.join();
 }
@@ -61,7 +61,7 @@ void PumpThread::run() {
   } catch (...) {
     error_ = std::current_exception();
   }
-  write_end_.reset();  // the reader looks for the error behind the end
+  write_end_.reset();  // the reader checks for an error after the end
 }
 
 void PumpThread::check_end() {

@@ -1,4 +1,4 @@
-// What makes a document's bytes while they are read, where they do not simply lie in a file.
+// Pumps: produce a document's bytes if they are not simply in a file.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace unroll {
 
-/// Makes a document's bytes on a thread of its own: decompresses, follows a log, copies a terminal.
+/// Produces a document's bytes on a thread of its own: decompresses, follows a log, copies a terminal.
 class Pump {
  public:
   virtual ~Pump() = default;
-  /// Where run() will begin: a document offset, `from` or before it. Called once, before run(). Throws
-  /// CommandError.
+  /// Returns the document offset at which run() will begin, at or before `from`. Called once, before run().
+  /// Throws CommandError.
   virtual std::uint64_t begin(std::uint64_t from) = 0;
-  /// Writes the document's bytes from there into `pipe` until its end, or until `stop` becomes readable or
-  /// the pipe's reader is gone. Throws CommandError: the document fails with it.
+  /// Writes the document's bytes from there to `pipe` until the document's end, until `stop` is readable, or
+  /// until the pipe's reader is gone. Throws CommandError: the document then fails with it.
   virtual void run(int pipe, int stop) = 0;
 };
 
-/// For run(): writes all of it; false where the pipe's reader is gone, which is the time to return.
+/// For run(): writes all bytes. Returns false if the pipe's reader is gone; run() must then return.
 bool write_to_pipe(int pipe, std::string_view bytes);
 
-/// A pump at work, and the end of its pipe to read from.
+/// A running pump and the read end of its pipe.
 class PumpThread {
  public:
   explicit PumpThread(std::unique_ptr<Pump> pump);
@@ -38,7 +38,7 @@ class PumpThread {
   std::uint64_t begin(std::uint64_t from);
   bool begun() const { return thread_.joinable() || ended_; }
   int descriptor() const { return read_end_.get(); }
-  /// Behind the pipe's last byte: returns where the document ended there, and throws what the pump threw.
+  /// Call after the pipe's last byte: returns if the document ended there; rethrows what the pump threw.
   void check_end();
 
  private:
@@ -46,7 +46,7 @@ class PumpThread {
 
   std::unique_ptr<Pump> pump_;
   UniqueFd read_end_, write_end_, stop_;
-  std::exception_ptr error_;  ///< The thread's, until it is joined.
+  std::exception_ptr error_;  ///< Written by the thread; read after joining it.
   bool ended_ = false;
   std::thread thread_;
 };

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kCopyBytes = 256 * 1024;
 
 int open_file(const std::string& path) {
-  // Without O_NONBLOCK the open of a named pipe waits for its writer, which is what a reader of one wants.
+  // Without O_NONBLOCK, so that opening a named pipe waits for its writer.
   return ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
 }
 
@@ -44,7 +44,7 @@ void write_all(int descriptor, std::string_view bytes) {
   }
 }
 
-/// A file without a name, so that nothing is left behind however this process ends.
+/// A file without a name, so that nothing is left over, however this process ends.
 UniqueFd temporary_file() {
   std::error_code ignored;
   std::string path = (std::filesystem::temp_directory_path(ignored) / "unroll-XXXXXX").string();
@@ -115,7 +115,7 @@ void Source::look_at_file() {
     const off_t position = ::lseek(descriptor_.get(), 0, SEEK_CUR);
     base_ = position > 0 ? static_cast<std::uint64_t>(position) : 0;
     const auto size = static_cast<std::uint64_t>(status.st_size);
-    // Files of /proc say that they have no bytes, and have some.
+    // Files in /proc have size 0 but are not empty.
     if (size > 0) total_bytes_ = size - std::min(size, base_);
   }
   handed_over_as_is_ = (regular_ && base_ == 0 && total_bytes_) || S_ISFIFO(status.st_mode);

@@ -8,12 +8,12 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// Just {"line":...,"start":...,"end":...,"score":...}, and "alert" where it is one: the form that scripts
-/// rely on.
+/// Only {"line":...,"start":...,"end":...,"score":...}, and "alert" if it is one: scripts rely on this
+/// form.
 std::string line_object(const json& line) {
   ordered_json ordered;
   for (const char* key : {"line", "start", "end"}) ordered[key] = whole(line, key);
-  number(line, "score");  // There, and a number.
+  number(line, "score");  // checks that it is a number
   ordered["score"] = line["score"];
   if (is_alert(line)) ordered["alert"] = true;
   return to_line(ordered);
@@ -25,7 +25,7 @@ std::string session_object(const json& session) {
       in_order(session, {"type", "session", "lines", "first_line", "last_line", "start", "end", "score"}));
 }
 
-/// Lines have no type.
+/// Outputs for lines have no type.
 bool is_line(const json& output) {
   return !output.is_object() || !output.contains("type");
 }
@@ -49,7 +49,7 @@ class AnomalyLines : public View {
   ResultWriter& writer_;
 };
 
-/// {"lines":[...],"top":[...]}, written as it grows; with sessions also "top_sessions".
+/// {"lines":[...],"top":[...]}, written incrementally; with sessions also "top_sessions".
 class AnomalyObject : public View {
  public:
   explicit AnomalyObject(ResultWriter& writer) : writer_(writer) {}
@@ -120,7 +120,7 @@ class AnomalyTable : public View {
     writer_.write("\n");
   }
 
-  /// The score, the redder the higher it is among those shown, best first.
+  /// The score, coloured by its rank among those shown, best first.
   std::string score_among(const json& top, const json& one) const {
     const double highest = number(top.front(), "score"), lowest = number(top.back(), "score");
     const double score = number(one, "score");
@@ -129,7 +129,7 @@ class AnomalyTable : public View {
   }
 
   ResultWriter& writer_;
-  std::string between_;  // score and text, where there is no alert
+  std::string between_;  // what separates score and text if there is no alert
 };
 
 }  // namespace

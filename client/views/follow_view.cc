@@ -21,7 +21,7 @@ void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
     line["data"] = data;
     return lines_.line(to_line(line));
   }
-  if (!data.contains("line")) return;  // the document's own, at its end
+  if (!data.contains("line")) return;  // the document's summary, at its end
   const double score = number(data, "score");
   if (options_.alerts ? is_alert(data) : score >= options_.threshold) odd_line(data, score);
 }

@@ -1,4 +1,4 @@
-// What is printed of a document that is followed.
+// Prints the outputs of a followed document.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,13 @@
 namespace unroll {
 
 struct FollowViewOptions {
-  std::string format;    ///< "text": odd lines, of the anomaly plugin. "ndjson": every output.
-  std::string name;      ///< Of what is followed.
-  double threshold = 5;  ///< Least score of an odd line.
-  bool alerts = false;   ///< Odd are the lines that the plugin marked, instead.
+  std::string format;    ///< "text": odd lines of the anomaly plugin. "ndjson": every output.
+  std::string name;      ///< Of the followed source.
+  double threshold = 5;  ///< Minimum score of an odd line.
+  bool alerts = false;   ///< Print the lines that the plugin marked as alerts instead.
 };
 
-/// One thread; borrows the pump for the lines' text.
+/// Not thread-safe. Borrows the pump for the lines' text.
 class FollowView {
  public:
   FollowView(FollowViewOptions options, FollowedPump& pump, const nlohmann::json& recorded)

@@ -1,7 +1,7 @@
-// The heat map: a page that stands alone. The text lies in it as text, in sections of whole lines; each
-// section carries its tokens' lengths and surprisals in two attributes, three characters a token, and a
-// script colours it when it comes into view, so that a browser can hold a book. Written as the outputs come,
-// in constant memory; the figures, known only at the end, are put on top by the style sheet.
+// The heat map: a self-contained HTML page. It holds the text as text, in sections of whole lines; each
+// section has its tokens' lengths and surprisals in two attributes, three characters per token, and a script
+// colours it when it comes into view, so that a browser can show a book. Written as outputs arrive, in
+// constant memory; the figures, known only at the end, are moved to the top by the style sheet.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -19,10 +19,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kSectionBytes = 4 * 1024;  ///< A section ends with the first line past so many bytes,
-constexpr std::size_t kLongSectionBytes = 32 * 1024;  ///< or in the middle of a line past so many.
+constexpr std::size_t kSectionBytes = 4 * 1024;       ///< A section ends with the first line past this size,
+constexpr std::size_t kLongSectionBytes = 32 * 1024;  ///< or in the middle of a line past this one.
 
-/// Text as HTML shows it, and how many UTF-16 units a script will count in it.
+/// Text escaped for HTML, and the number of UTF-16 units that a script counts in it.
 struct Shown {
   std::string html;
   std::size_t units = 0;
@@ -31,7 +31,7 @@ struct Shown {
 void show_character(std::string_view bytes, const Utf8& character, Shown& shown) {
   const char32_t code = character.code;
   const bool control = (code < ' ' && code != '\n' && code != '\t') || (code >= 0x7F && code < 0xA0);
-  if (code == '\r') return;  // The HTML parser would turn it into a line feed.
+  if (code == '\r') return;  // The HTML parser would replace it with a line feed.
   if (code == '&') {
     shown.html += "&amp;";
   } else if (code == '<') {
@@ -54,7 +54,7 @@ Shown show(std::string_view text) {
   return shown;
 }
 
-// The digits of heat_map_script.h: printable, and nothing that HTML reads in a quoted attribute.
+// The digits of heat_map_script.h: printable, and not special in a quoted HTML attribute.
 constexpr std::size_t kBase = 79;
 char digit(std::size_t value) {
   return static_cast<char>('0' + value);
@@ -65,7 +65,7 @@ std::string length_digits(std::size_t length) {
   return digits + digit(length % (kBase - 1));
 }
 
-/// In hundredths of a bit; 62.4 bits and more are one.
+/// In hundredths of a bit; values from 62.4 bits up are the same.
 std::string surprisal_digits(double nats) {
   constexpr double kMost = kBase * kBase - 1;
   const auto hundredths = std::lround(std::clamp(nats / std::numbers::ln2 * 100, 0.0, kMost));
@@ -73,7 +73,7 @@ std::string surprisal_digits(double nats) {
   return {digit(number / kBase), digit(number % kBase)};
 }
 
-/// The text ends inside a character: the next token brings the rest of it.
+/// Whether the text ends inside a character, which the next token completes.
 bool ends_inside_character(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
     const std::string_view tail = text.substr(text.size() - back);
@@ -173,7 +173,7 @@ class HeatMap : public View {
     writer_.write("</ol></details>\n");
   }
 
-  /// A byte's place in the page's text, in UTF-16 units.
+  /// A byte's offset in the page's text, in UTF-16 units.
   std::uint64_t unit_of(std::uint64_t byte) const {
     const auto after =
         std::upper_bound(sections_.begin(), sections_.end(), byte,
@@ -185,7 +185,7 @@ class HeatMap : public View {
 
   struct Section {
     std::uint64_t start = 0,
-                  unit = 0;  ///< Its first byte in the document, and the place of that in the page.
+                  unit = 0;  ///< Offsets of its first byte in the document and in the page.
   };
 
   ResultWriter& writer_;
@@ -197,7 +197,7 @@ class HeatMap : public View {
   std::string lengths_, bits_;
   std::size_t section_bytes_ = 0, section_units_ = 0;
   std::uint64_t section_start_ = 0;
-  std::uint64_t units_ = 0;  ///< Of all sections before.
+  std::uint64_t units_ = 0;  ///< Of all earlier sections.
   std::vector<Section> sections_;
 };
 

@@ -1,4 +1,4 @@
-// Plugins' outputs as they are, one object a line.
+// Plugins' outputs unchanged, one object per line.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace unroll {
 
-/// {"file":...,"plugin":...,"data":...}; without "file" where it is empty.
+/// {"file":...,"plugin":...,"data":...}; without "file" if it is empty.
 inline void write_output_line(ResultWriter& writer, const std::string& file, const std::string& plugin,
                               const nlohmann::json& data) {
   nlohmann::ordered_json line;

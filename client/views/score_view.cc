@@ -1,4 +1,4 @@
-// Scores: how surprising a document is, and where.
+// Views of the score plugin: how surprising a document is, and where.
 #include <algorithm>
 #include <numbers>
 
@@ -38,7 +38,7 @@ ordered_json output_in_order(const json& output) {
   return passage_in_order(output);
 }
 
-/// An output a line, the document's figures last.
+/// One output per line, the document's figures last.
 class ScoreLines : public View {
  public:
   explicit ScoreLines(ResultWriter& writer) : writer_(writer) {}
@@ -51,7 +51,7 @@ class ScoreLines : public View {
   ResultWriter& writer_;
 };
 
-/// One object, written as it grows: {"passages":[...], "tokens":..., "bytes":..., ...}. Without passages
+/// One object, written incrementally: {"passages":[...], "tokens":..., "bytes":..., ...}. Without passages
 /// (granularity "document") only the figures.
 class ScoreObject : public View {
  public:
@@ -114,7 +114,7 @@ class ScoreTable : public View {
   ResultWriter& writer_;
 };
 
-/// All passages, too, as they come.
+/// All passages as they arrive, then the table.
 class PassageTable : public View {
  public:
   PassageTable(ResultWriter& writer, Source& source) : writer_(writer), source_(source), table_(writer) {}

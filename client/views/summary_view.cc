@@ -1,4 +1,4 @@
-// Summaries and vectors.
+// Views of summaries and vectors.
 #include "client/cli/text.h"
 #include "client/views/view.h"
 
@@ -17,8 +17,8 @@ ordered_json summary_in_order(const json& summary) {
   return ordered;
 }
 
-/// text: wrapped; on a terminal each sentence for itself, behind the byte that it begins at. Of summaries
-/// while the document is read, text and ndjson show each, json the last alone.
+/// text: wrapped; on a terminal each sentence on its own line, after its byte offset. Of intermediate
+/// summaries, text and ndjson show each, json only the last.
 class SummaryView : public View {
  public:
   SummaryView(std::string format, ResultWriter& writer) : format_(std::move(format)), writer_(writer) {}
@@ -76,7 +76,7 @@ class EmbedLines : public View {
   ResultWriter& writer_;
 };
 
-/// {"segments":[...],"dim":...,"vector":[...]}, written as it grows.
+/// {"segments":[...],"dim":...,"vector":[...]}, written incrementally.
 class EmbedObject : public View {
  public:
   explicit EmbedObject(ResultWriter& writer) : writer_(writer) {}

@@ -1,5 +1,5 @@
-// Views: what a plugin's outputs look like to the user. Each writes as the outputs come, in constant memory,
-// and knows the forms that scripts rely on.
+// Views: format a plugin's outputs for the user. Each writes as outputs arrive, in constant memory. Scripts
+// rely on the JSON formats.
 #pragma once
 
 #include <initializer_list>
@@ -13,43 +13,43 @@
 
 namespace unroll {
 
-/// One thread. Borrows the writer (and the source) that it was made with.
+/// Not thread-safe. Borrows the writer (and the source) given at construction.
 class View {
  public:
   virtual ~View() = default;
-  /// The next output. Throws CommandError where it is not what the plugin is documented to emit.
+  /// Takes the next output. Throws CommandError if it is not of the plugin's documented form.
   virtual void output(const nlohmann::json& data) = 0;
 };
 
-/// text: figures and the most surprising passages. json: one object. ndjson: an output a line.
+/// text: figures and the most surprising passages. json: one object. ndjson: one output per line.
 std::unique_ptr<View> make_score_view(const std::string& format, ResultWriter& writer);
-/// For people: a line for each passage (or token), with its text; then as text of make_score_view().
+/// One line for each passage (or token), with its text; then the text of make_score_view().
 std::unique_ptr<View> make_passage_table(ResultWriter& writer, Source& source);
-/// A page that stands alone: each token in the colour of its surprisal. Needs granularity "token".
+/// A self-contained HTML page: each token is coloured by its surprisal. Needs granularity "token".
 std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source);
-/// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score},
-/// alert where it is one, a line.
+/// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score}
+/// per line, with `alert` if it is one.
 std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer);
 /// Whether the plugin anomaly marked the line as an alert.
 bool is_alert(const nlohmann::json& line);
 std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer);
-/// A summary's sentences for a terminal, each behind the byte that it begins at.
+/// A summary's sentences for a terminal, each preceded by its byte offset.
 std::string summary_rows(const Terminal& terminal, const nlohmann::json& sentences);
-/// json: one object with all segments. ndjson: an output a line.
+/// json: one object with all segments. ndjson: one output per line.
 std::unique_ptr<View> make_embed_view(const std::string& format, ResultWriter& writer);
 
-// --- What the views share
+// --- Helpers of the views
 
-/// The object with the named keys first (those that it has), then the rest in order of name: the daemon may
-/// order keys in another way than the plugin did.
+/// The object with the named keys first (if present), then the rest sorted by name: the daemon may have
+/// reordered the plugin's keys.
 nlohmann::ordered_json in_order(const nlohmann::json& object, std::initializer_list<const char*> keys);
 /// Compact; never fails.
 std::string to_line(const nlohmann::ordered_json& json);
 /// The type of an output. Throws CommandError.
 std::string type_of(const nlohmann::json& output);
-/// A number of an output; 0 where it is null (a document without bytes has no bits per byte).
+/// A number of an output; 0 if it is null (an empty document has no bits per byte).
 double number(const nlohmann::json& output, const char* key);
-/// The same as text, with so many digits; a dash for null, which an empty document's figures are.
+/// The same as text, with `digits` decimals; a dash for null.
 std::string figure(const nlohmann::json& output, const char* key, int digits);
 std::uint64_t whole(const nlohmann::json& output, const char* key);
 std::string text_of(const nlohmann::json& output, const char* key);

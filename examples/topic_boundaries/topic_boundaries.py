@@ -45,7 +45,7 @@ class Topics(Plugin):
         self.window = options.pop("window", 128)  # tokens on each side
         self.threshold = options.pop("threshold", 1.5)  # standard deviations
         for key in options:
-            raise OptionsError(f'option "{key}" is unknown; there are "window" and "threshold"')
+            raise OptionsError(f'option "{key}" is unknown; the options are "window" and "threshold"')
         if type(self.window) is not int or not 8 <= self.window <= 4096:
             raise OptionsError(f'option "window" is {self.window!r}; it must be a whole number of tokens, 8 to 4096')
         if not isinstance(self.threshold, (int, float)) or not -10 <= self.threshold <= 100:

@@ -1,5 +1,5 @@
-// What is known of each of many things, by its hash, in a table of constant size: it forgets those that are
-// least likely to come again.
+// A table of constant size from hashes to values. When full, it drops the entry that is least likely to
+// recur.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace unroll::builtin {
 
-/// Value has `std::uint32_t count`, how often its thing came, and visit(archive). The table is saved after
+/// Value has `std::uint32_t count`, the number of occurrences, and visit(archive). The table is saved after
 /// every block.
 template <class Value, std::size_t kMost>
 class AgingTable {
@@ -24,7 +24,7 @@ class AgingTable {
     const auto known = by_hash_.find(hash);
     return known == by_hash_.end() ? nullptr : &entries_[known->second].value;
   }
-  /// To be updated: an empty one where it is new. Valid until the next touch().
+  /// The value to update; a default one if it is new. Valid until the next touch().
   Value& touch(std::uint64_t hash) {
     ++clock_;
     auto [known, is_new] = by_hash_.try_emplace(hash, entries_.size());
@@ -46,18 +46,18 @@ class AgingTable {
  private:
   struct Entry {
     std::uint64_t hash = 0;
-    std::uint32_t last = 0;  // when it came last, by clock_
+    std::uint32_t last = 0;  // last occurrence, by clock_
     Value value;
     void visit(auto& archive) { archive(hash, last, value); }
   };
 
-  /// The one that has been away longest for how often it came: things that each come once push out one
-  /// another, not what recurs.
+  /// The entry that has been absent longest relative to its count: entries that occur once replace each
+  /// other, not recurring ones.
   std::size_t replace_one_by(std::uint64_t hash) {
     std::size_t oldest = 0;
     double longest = -1;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      const std::uint32_t away = clock_ - entries_[i].last;  // also when the clock has wrapped around
+      const std::uint32_t away = clock_ - entries_[i].last;  // correct also if the clock has wrapped
       const double longer = static_cast<double>(away) / std::max(1u, entries_[i].value.count);
       if (longer > longest) {
         longest = longer;

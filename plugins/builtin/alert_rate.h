@@ -1,4 +1,4 @@
-// Which scores of an endless stream are alerts, when about so many in a thousand shall be.
+// Decides which scores of an endless stream are alerts, for a given rate of alerts.
 #pragma once
 
 #include <algorithm>
@@ -11,25 +11,25 @@
 
 namespace unroll::builtin {
 
-/// The threshold is a quantile of the scores lately (a histogram that forgets), steered by an allowance: each
-/// line earns `share` of an alert, each alert spends one. Who has spent more than was earned needs a higher
-/// score, who has earned more a lower one. The allowance is bounded on both sides: in any stretch of n lines
-/// of any stream there are at most share * n + 2 * kMostAllowance + 1 alerts, and a burst neither goes on
-/// forever nor silences what comes long after it.
+/// The threshold is a quantile of recent scores (a histogram with decay), controlled by an allowance: each
+/// line adds `share` to it, each alert subtracts 1. A negative allowance raises the threshold, a positive one
+/// lowers it. The allowance is bounded on both sides: any n consecutive lines of any stream have at most
+/// share * n + 2 * kMostAllowance + 1 alerts, and a burst neither lasts forever nor suppresses much later
+/// alerts.
 class AlertRate {
  public:
   static constexpr double kMostAllowance = 4;
-  static constexpr std::uint32_t kWarmUp = 200;  ///< Lines without alerts: what is usual is not known yet.
+  static constexpr std::uint32_t kWarmUp = 200;  ///< First lines, without alerts: the usual is not known yet.
 
   explicit AlertRate(double share = 0) : share_(share) {}
 
-  /// Whether this score is an alert; then learns it.
+  /// Returns whether this score is an alert, then adds it to the histogram.
   bool alerts(double score) {
     const bool warm = lines_ >= kWarmUp;
     const bool alert = warm && allowance_ > 1 - kMostAllowance && above(score) < wanted() * weight_;
     if (warm) allowance_ = std::min(kMostAllowance, allowance_ + share_ - (alert ? 1 : 0));
     lines_ = std::min(lines_ + 1, kWarmUp);
-    // A burst is one event more than many lines: those that the allowance kept silent count for little.
+    // A burst is one event rather than many lines: scores that the allowance suppressed count little.
     learn(score, allowance_ < -kMostAllowance / 2 ? kBurstWeight : 1.0);
     return alert;
   }
@@ -46,11 +46,11 @@ class AlertRate {
   static constexpr double kLowest = -4, kBinWidth = 0.125;  // scores up to 28; all above are alike
   static constexpr double kBurstWeight = 0.125;
 
-  /// The share of scores above the threshold. One alert too many or too few changes it by a fourth.
+  /// The share of scores above the threshold. Each alert too many or too few changes it by a fourth.
   double wanted() const { return std::min(0.9, share_ * std::exp(allowance_ / kMostAllowance)); }
 
   static double place(double score) { return std::clamp((score - kLowest) / kBinWidth, 0.0, kBins - 0.001); }
-  /// The weight of higher scores; of its own bin's, those in the part above it.
+  /// The weight of higher scores; of its own bin, the part above it.
   double above(double score) const {
     const double at = place(score);
     const auto bin = static_cast<std::size_t>(at);
@@ -69,7 +69,7 @@ class AlertRate {
   double share_;
   std::uint32_t lines_ = 0;  // up to kWarmUp
   double allowance_ = 0;     // alerts
-  double weight_ = 0;        // of all that is in the histogram
+  double weight_ = 0;        // total weight of the histogram
   std::array<double, kBins> histogram_{};
 };
 

@@ -1,7 +1,7 @@
-// anomaly: how odd each line of a log is, given the lines before it. Online and without labels; see
-// line_model.h. Options: `top`, how many of the oddest lines the end names; `top_window`, the same after
-// every so many lines; `alert_rate`, about how many lines in a thousand are marked as alerts; `session`, the
-// text before the word that lines of one session share: sessions are ranked, too (session_model.h).
+// anomaly: how odd each line of a log is, given the lines before it; online and without labels (see
+// line_model.h). Options: `top`, the number of oddest lines listed at the end; `top_window`, also list them
+// after each so many lines; `alert_rate`, alerts per thousand lines; `session`, the text before the word that
+// names a line's session: sessions are then ranked as well (session_model.h).
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -25,15 +25,15 @@ namespace {
 
 constexpr std::string_view kTag = "unroll anomaly 4";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
-constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // in a thousand lines
-constexpr std::size_t kKeptText = 512;                         // of a line, for its shape and to be shown
-constexpr std::size_t kMaxMark = 64;                           // before the word that names a session
+constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
+constexpr std::size_t kKeptText = 512;                         // bytes of a line, for its shape and outputs
+constexpr std::size_t kMaxMark = 64;                           // bytes of the option `session`
 
-/// A line as it is being read.
+/// A line while it is read.
 struct Line {
-  std::uint64_t begin = 0, end = 0;  // end: without the line end
+  std::uint64_t begin = 0, end = 0;  // end: without the newline
   std::uint64_t bytes = 0, tokens = 0;
-  double nats = 0, highest = 0;  // of all tokens, of one
+  double nats = 0, highest = 0;  // sum over tokens, highest of one
   std::string text;              // its first kKeptText bytes
 
   void add_token(double token_nats) {
@@ -56,7 +56,7 @@ struct Odd {
   void visit(auto& archive) { archive(rank, line, start, end, alert, text); }
 };
 
-/// A session that has been closed.
+/// A closed session.
 struct OddSession {
   double rank = 0;  // the score
   std::uint64_t lines = 0, first_line = 0, last_line = 0, start = 0, end = 0;
@@ -137,7 +137,7 @@ class Anomaly {
 
  private:
   struct State {
-    std::uint64_t lines = 0, alerts = 0, sessions = 0;  // lines that have ended, sessions closed
+    std::uint64_t lines = 0, alerts = 0, sessions = 0;  // complete lines, alerts, closed sessions
     Line line;
     LineModel model;
     AlertRate alert_rate;

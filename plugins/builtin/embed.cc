@@ -1,7 +1,7 @@
-// embed: a vector for each segment of the document and one for all of it, of unit length, in two parts. The
-// first is the mean of the model's hidden states over the tokens: what kind of text it is, what it is about.
-// (A state is that from which its token is predicted: what the model knows on arriving there.) The second is
-// the words: what a few words, whose states say little yet, are found by. docs/embed.md has the measurements.
+// embed: a vector of unit length for each segment of the document and one for the whole, in two parts. The
+// first part is the mean of the model's hidden states over the tokens; it represents kind of text and topic.
+// (A token's state is the one that it is predicted from.) The second part represents the words, by which
+// short queries, whose states say little, are found. docs/embed.md has the measurements.
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kTag = "unroll embed 2";
 constexpr std::int64_t kMaxSegmentTokens = 1 << 16;
 constexpr std::size_t kWordDim = 512;
-// The states' share: of long texts the most, of a few words little.
+// The states' share: large for long texts, small for a few words.
 constexpr double kStatesWeight = 1.4, kFewTokens = 64;
 
 std::vector<double> unit(std::vector<double> vector) {
@@ -36,7 +36,7 @@ void add_to(std::vector<double>& sum, const std::vector<double>& more) {
   for (std::size_t d = 0; d < sum.size(); ++d) sum[d] += more[d];
 }
 
-/// `words`: of unit length, or zero.
+/// `words`: of unit length or zero.
 std::vector<double> joined(std::vector<double> states, const std::vector<double>& words,
                            std::uint64_t tokens) {
   const auto n = static_cast<double>(tokens);

@@ -16,7 +16,7 @@ namespace unroll::builtin {
 
 inline constexpr std::size_t kMaxShownText = 300;  ///< Bytes of a passage's text in an output.
 
-/// At most `limit` bytes from the front, never cutting a UTF-8 sequence that is whole in `text`.
+/// The first `limit` bytes or fewer, without cutting a UTF-8 sequence that is whole in `text`.
 inline std::string_view cut_utf8(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return text;
   const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80; };
@@ -25,7 +25,7 @@ inline std::string_view cut_utf8(std::string_view text, std::size_t limit) {
   return text.substr(0, continues(end) ? limit : end);
 }
 
-/// A surprisal that is not a number would spoil every sum behind it: better to fail at once.
+/// Fails if a surprisal is not a finite number: it would invalidate every later sum.
 inline double nats_of(float logprob, const plugin::Block& block) {
   if (!std::isfinite(logprob)) {
     throw plugin::Error("block " + std::to_string(block.index()) +
@@ -34,7 +34,7 @@ inline double nats_of(float logprob, const plugin::Block& block) {
   return logprob < 0 ? -static_cast<double>(logprob) : 0.0;
 }
 
-/// Objects and arrays are opened and closed by hand; commas come by themselves.
+/// The caller opens and closes objects and arrays; commas are added automatically.
 class JsonText {
  public:
   JsonText& open(char bracket) {
@@ -48,7 +48,7 @@ class JsonText {
     first_ = false;
     return *this;
   }
-  JsonText& key(std::string_view name) {  // plain ASCII, ours
+  JsonText& key(std::string_view name) {  // plain ASCII, not escaped
     separate();
     out_.push_back('"');
     out_ += name;

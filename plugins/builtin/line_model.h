@@ -1,6 +1,6 @@
-// How odd a line is, given the lines before it: its surprisal against what lines of its shape, and all lines,
-// have usually had, how rare it is here that a shape is new, and how much worse than usual the line says
-// that it is. Constant memory; the same lines give the same scores.
+// How odd a line is, given the lines before it: its surprisal compared with earlier lines of its shape and
+// with all lines, how rare a new shape is, and how much the line's severity exceeds the usual. Constant
+// memory; the same lines give the same scores.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace unroll::builtin {
 
-/// A line's surprisal in nats: of all its tokens, the mean of them, and the highest.
+/// A line's surprisal in nats: the sum over its tokens, their mean, and the highest.
 struct LineSurprisal {
   double sum = 0, mean = 0, highest = 0;
 };
@@ -24,7 +24,7 @@ struct LineSurprisal {
 inline constexpr std::size_t kFeatures = 3;
 using Features = std::array<double, kFeatures>;
 
-/// What lines have usually been.
+/// Running statistics of lines.
 struct LineStatistics {
   std::uint32_t count = 0;
   std::array<Running, kFeatures> features;
@@ -38,21 +38,21 @@ struct LineStatistics {
     for (auto& feature : features) archive(feature);
   }
 };
-/// Of each shape; 40 bytes each.
+/// Statistics of one shape; 40 bytes.
 using ShapeTable = AgingTable<LineStatistics, 2048>;
 
 class LineModel {
  public:
-  /// Scores the line against those before it, then learns it. Higher is odder; about 0 is usual, above 5
-  /// rare. `severity`: line_severity().
+  /// Scores the line against those before it, then adds it to the statistics. Higher is odder; about 0 is
+  /// usual, above 5 rare. `severity`: line_severity().
   double score(const LineShape& shape, const LineSurprisal& surprisal, int severity) {
-    // Logarithms: surprisal is skewed, and a factor matters more than a difference.
+    // Logarithms, because surprisal is skewed: factors matter more than differences.
     const Features x = {std::log1p(surprisal.sum), std::log1p(surprisal.mean), std::log1p(surprisal.highest)};
     const auto* whole = shapes_.find(shape.whole);
     const auto* head = shapes_.find(shape.head);
     const double deviation =
         above_usual(deviation_from(x, {&lines_})) + above_usual(deviation_from(x, {&lines_, head, whole}));
-    // In a shape that is well known surprisal says how its numbers vary, seldom that something is wrong.
+    // In a well-known shape, surprisal reflects how its numbers vary, and rarely a problem.
     const double known = whole == nullptr ? 0.0 : whole->count;
     const double trust = std::max(kLeastTrust, kShrink / (kShrink + known));
     const double novelty = new_whole_.bonus(whole == nullptr) + new_head_.bonus(head == nullptr);
@@ -72,13 +72,13 @@ class LineModel {
 
  private:
   static constexpr std::uint32_t kLinesHorizon = 2000, kShapeHorizon = 200;
-  static constexpr double kColdLines = 32;  // so many lines until scores count half
-  static constexpr double kShrink = 4;      // a shape's own statistics weigh as its lines against so many
+  static constexpr double kColdLines = 32;  // lines until scores count half
+  static constexpr double kShrink = 4;      // weight of the coarser statistics, in lines of the shape
   static constexpr double kLeastDeviation = 0.1;
   // Chosen by measurement: docs/anomaly.md.
   static constexpr double kLeastTrust = 0.25, kEachSeverity = 2.5;
 
-  /// How often something is new, lately; and what it is worth, in nats, that something is.
+  /// The recent rate of novelty, and the value of a novelty in nats.
   struct NewRate {
     double rate = 1;
     std::uint32_t count = 0;
@@ -93,10 +93,10 @@ class LineModel {
     void visit(auto& archive) { archive(rate, count); }
   };
 
-  /// How bad lines say that they are, in the mean; and what it is worth that one is worse.
+  /// The mean severity of lines, and the value of a higher one.
   struct UsualSeverity {
     double mean = 0;
-    std::uint32_t count = 32;  // as if so many routine lines had come
+    std::uint32_t count = 32;  // as if there had been this many routine lines
     double bonus(int severity) const { return kEachSeverity * std::max(0.0, severity - mean); }
     void update(int severity) {
       count = std::min(count + 1, kLinesHorizon);
@@ -105,13 +105,13 @@ class LineModel {
     void visit(auto& archive) { archive(mean, count); }
   };
 
-  /// What is less surprising than usual is routine, whatever else it is: nearly 0.
+  /// Maps values below the usual to nearly 0: less surprising than usual is routine.
   static double above_usual(double deviations) {
     return deviations > 20 ? deviations : std::log1p(std::exp(2 * deviations)) / 2;
   }
 
-  /// In mean deviations, averaged over the features. Each level's statistics are drawn towards the coarser
-  /// before it.
+  /// In mean deviations, averaged over the features. Each level's statistics are shrunk towards the coarser
+  /// level before it.
   static double deviation_from(const Features& x, std::initializer_list<const LineStatistics*> levels) {
     double total = 0;
     for (std::size_t f = 0; f < kFeatures; ++f) {

@@ -1,4 +1,4 @@
-// How bad a line of a log says that it is: by the level its program wrote (FATAL, WARN, [error]), else by its
+// The severity of a log line: from the level that its program wrote (FATAL, WARN, [error]), else from its
 // words.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace unroll::builtin {
 
-/// 0: routine or nothing said, 1: a warning, 2: an error, 3: the end of something.
+/// 0: routine or unknown, 1: warning, 2: error, 3: fatal.
 inline constexpr int kWorstSeverity = 3;
 
 namespace severity {
@@ -24,7 +24,7 @@ inline constexpr std::array<std::string_view, 2> kWarningLevels = {"WARN", "WARN
 inline constexpr std::array<std::string_view, 4> kErrorLevels = {"ERROR", "ERR", "FAILURE", "FAILED"};
 inline constexpr std::array<std::string_view, 8> kFatalLevels = {"FATAL", "SEVERE",    "CRITICAL", "CRIT",
                                                                  "EMERG", "EMERGENCY", "ALERT",    "PANIC"};
-// Beginnings of words, in any case.
+// Prefixes of words, case-insensitive.
 inline constexpr std::array<std::string_view, 1> kWarningWords = {"warn"};
 inline constexpr std::array<std::string_view, 25> kErrorWords = {
     "error",      "fail",   "exception", "denied",      "refused",       "invalid",       "corrupt",
@@ -53,7 +53,7 @@ inline int of_word(std::string_view lower) {
   return begins(kWarningWords) ? 1 : 0;
 }
 
-/// Whether a word between these two characters stands like a level: a field of capitals, or in brackets.
+/// Whether a word between these two characters is written like a level: a field of capitals, or in brackets.
 inline bool is_field(std::string_view word, char before, char after) {
   if ((before == '[' && after == ']') || (before == '<' && after == '>')) return true;
   return std::all_of(word.begin(), word.end(), is_upper) &&
@@ -77,7 +77,7 @@ inline int line_severity(std::string_view line) {
     for (char& c : upper) c = is_upper(c) ? c : static_cast<char>(c - 'a' + 'A');
     for (char& c : lower) c = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
     const char before = i == 0 ? ' ' : line[i - 1], after = end == line.size() ? ' ' : line[end];
-    // The program knows better than its words: "INFO ... parity error corrected".
+    // The level takes precedence over words: "INFO ... parity error corrected".
     if (const auto level = severity::of_level(upper); level && severity::is_field(word, before, after))
       return *level;
     worst = std::max(worst, severity::of_word(lower));

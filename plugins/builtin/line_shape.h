@@ -1,6 +1,6 @@
-// What stays the same in the lines that one log statement writes: the line with its words that have a digit
-// in them (times, addresses, numbers, names of hosts and files) all made one. Two lines of one shape hash
-// alike; so do, as a coarser kind, two that begin with the same words.
+// A line's shape: what stays the same in the lines of one log statement. All words that contain a digit
+// (times, addresses, numbers, names of hosts and files) count as equal. Lines of the same shape have the same
+// hash; a second, coarser hash is the same for lines that begin with the same words.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace unroll::builtin {
 
 struct LineShape {
   std::uint64_t whole = 0;
-  std::uint64_t head = 0;  ///< Of what stands before the kHeadWords-th space.
+  std::uint64_t head = 0;  ///< Hash of the part before the kHeadWords-th space.
 };
 inline constexpr int kHeadWords = 4;
 
@@ -27,7 +27,7 @@ class ShapeHash {
   std::uint64_t value_ = 0xCBF29CE484222325ull;
 };
 
-/// Words end at white space, brackets, quotes, '=' and the like, so that a line of JSON has a shape, too.
+/// Words end at white space, brackets, quotes, '=' and the like, so that lines of JSON have shapes as well.
 inline LineShape line_shape(std::string_view line) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto space = [](char c) { return c == ' ' || c == '\t'; };

@@ -1,5 +1,5 @@
-// The sessions of a log that may still go on: a bounded number; who needs room takes the one that has been
-// silent longest.
+// The open sessions of a log. Their number is bounded: if there is no room, the one that has been silent
+// longest is closed.
 #pragma once
 
 #include <algorithm>
@@ -23,13 +23,13 @@ class OpenSessions {
   bool has_room_for(std::string_view key) const {
     return sessions_.size() < kMost || by_key_.contains(std::string(key));
   }
-  /// A fresh one where none of this key is open. Valid until the next call.
+  /// A new session if none with this key is open. Valid until the next call.
   Session& of(std::string_view key) {
     const auto [known, is_new] = by_key_.try_emplace(std::string(key), sessions_.size());
     if (is_new) sessions_.emplace_back().key = key;
     return sessions_[known->second];
   }
-  /// There is one.
+  /// There must be one.
   Session take_longest_silent() {
     const auto longest = std::min_element(sessions_.begin(), sessions_.end(), ended_before);
     by_key_.erase(longest->key);
@@ -40,7 +40,7 @@ class OpenSessions {
       by_key_[longest->key] = static_cast<std::size_t>(longest - sessions_.begin());
     return taken;
   }
-  /// All of them, in the order of their last lines.
+  /// All sessions, in the order of their last lines.
   std::vector<Session> take_all() {
     by_key_.clear();
     auto taken = std::exchange(sessions_, {});

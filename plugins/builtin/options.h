@@ -1,5 +1,5 @@
-// A document's options for a built-in plugin: every key is asked for by name, and one that nobody asked for
-// is an error.
+// A document's options for a built-in plugin. Each known key is read by name; keys that were not read are
+// errors.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ class Options {
     const auto* value = take(key);
     if (value == nullptr) return fallback;
     const bool whole = value->is_number_integer();
-    // Compared as unsigned first: a number beyond int64 must not wrap around into the range.
+    // Compared as unsigned first, so that a number beyond int64 does not wrap around into the range.
     const bool huge =
         value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(most);
     if (!whole || huge || value->get<std::int64_t>() < least || value->get<std::int64_t>() > most) {
@@ -36,7 +36,7 @@ class Options {
     return value->get<std::int64_t>();
   }
 
-  /// Nothing where the key was not given.
+  /// Nullopt if the key was not given.
   std::optional<double> number(const std::string& key, double least, double most) {
     const auto* value = take(key);
     if (value == nullptr) return std::nullopt;
@@ -48,7 +48,7 @@ class Options {
     return value->get<double>();
   }
 
-  /// Empty where the key was not given.
+  /// Empty if the key was not given.
   std::string text(const std::string& key, std::size_t most_bytes) {
     const auto* value = take(key);
     if (value == nullptr) return {};
@@ -72,13 +72,13 @@ class Options {
     throw plugin::OptionsError("option \"" + key + "\" is " + shown(*value) + "; it must be one of " + list);
   }
 
-  /// To be called last: throws where a key was given that none of the calls above asked for.
+  /// Call last: throws if a key was given that none of the calls above read.
   void done() const {
     std::string list;
     for (const auto& key : asked_) list += (list.empty() ? "\"" : ", \"") + key + "\"";
     for (const auto& [key, value] : json_.items()) {
       if (!asked_.contains(key)) {
-        throw plugin::OptionsError("option " + shown(key) + " is unknown; there are " + list);
+        throw plugin::OptionsError("option " + shown(key) + " is unknown; the options are " + list);
       }
     }
   }

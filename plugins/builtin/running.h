@@ -1,4 +1,4 @@
-// What a stream of numbers has usually been.
+// Running statistics of a stream of numbers.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +7,11 @@
 
 namespace unroll::builtin {
 
-/// Mean and mean deviation with exponential forgetting; an outlier moves them only so far.
+/// Mean and mean deviation with exponential decay; the effect of an outlier is bounded.
 struct Running {
   float mean = 0, deviation = 0;
 
-  /// `count`: values before this one.
+  /// `count`: number of values before this one.
   void update(double x, std::uint32_t count, std::uint32_t horizon) {
     constexpr double kClip = 4;
     constexpr std::uint32_t kTrusted = 8;

@@ -1,9 +1,9 @@
 // score: how surprising each token, line, sentence, paragraph and the whole document were to the model.
 //
-// A document is cut into passages: lines; sentences, which end at a blank line, too; or paragraphs, which end
-// behind a blank line; 64 KB end any. A token belongs to the passage that its first byte lies in. `start` and
-// `end` leave out the line end (of sentences and paragraphs: the whitespace around), but its tokens and bytes
-// count in nats and in bits per byte, so that the passages add up to the document. Passages of nothing but
+// A document is cut into passages: lines; sentences, which also end at a blank line; or paragraphs, which end
+// after a blank line. 64 KB end any passage. A token belongs to the passage that contains its first byte.
+// `start` and `end` exclude the newline (for sentences and paragraphs: the whitespace around), but its tokens
+// and bytes count in nats and bits per byte, so that the passages add up to the document. Passages of only
 // whitespace count in the document only.
 #include <cmath>
 #include <cstdint>
@@ -25,15 +25,15 @@ namespace {
 
 constexpr std::string_view kTag = "unroll score 2";
 constexpr std::uint64_t kMaxPassageBytes = 64 * 1024;
-constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter ones are noise in a ranking by bits per byte
+constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter passages are noise in a ranking by bits per byte
 constexpr std::int64_t kMaxTop = 1000;
 
 double bits_per_byte(double nats, std::uint64_t bytes) {
   return bytes == 0 ? 0.0 : nats / std::numbers::ln2 / static_cast<double>(bytes);
 }
 
-/// A passage as it is being read. Its text is the line without its end, or the paragraph without whitespace
-/// around it.
+/// A passage while it is read. Its text is the line without its newline, or the paragraph without the
+/// whitespace around it.
 struct Passage {
   std::uint64_t begin = 0, bytes = 0, tokens = 0;
   double nats = 0;
@@ -42,13 +42,13 @@ struct Passage {
   bool text_begun = false, blank = true;
   std::string text;  // from text_begin on, its first kKeptText bytes
 
-  /// `gap`: whitespace behind it.
+  /// `gap`: the whitespace after it.
   void append(const Passage& gap);
   void visit(auto& archive) {
     archive(begin, bytes, tokens, nats, line, text_begin, text_end, text_begun, blank, text);
   }
 };
-constexpr std::size_t kKeptText = kMaxShownText + 4;  // enough to see whether a UTF-8 sequence is cut
+constexpr std::size_t kKeptText = kMaxShownText + 4;  // enough to detect whether a UTF-8 sequence is cut
 
 void Passage::append(const Passage& gap) {
   bytes += gap.bytes;
@@ -97,7 +97,7 @@ class Score {
     const auto logprobs = block.logprobs();
     for (std::size_t i = 0; i < block.size(); ++i) {
       const auto bytes = block.text(i);
-      if (!bytes.empty()) end_long_passage(bytes[0], offsets[i]);  // the token's nats go where it begins
+      if (!bytes.empty()) end_long_passage(bytes[0], offsets[i]);  // its nats count where it begins
       const double nats = nats_of(logprobs[i], block);
       state_.nats += nats;
       ++state_.tokens;
@@ -126,14 +126,14 @@ class Score {
 
  private:
   struct State {
-    std::string granularity;  // a state fits only the options that it was made with
+    std::string granularity;  // a state is valid only for the options that it was made with
     std::uint64_t tokens = 0;
     double nats = 0;
     std::uint64_t line = 1;  // of the next byte
     bool line_blank = true;  // so far
     Passage passage;
-    Passage gap;           // whitespace behind a sentence, while it is open which side it belongs to
-    SentenceEnd sentence;  // both for sentences only
+    Passage gap;           // whitespace after a sentence, while its side is undecided
+    SentenceEnd sentence;  // this and gap: for sentences only
     TopList<Ranked> top;
 
     void visit(auto& archive) {
@@ -145,10 +145,10 @@ class Score {
     for (std::size_t i = 0; i < bytes.size(); ++i) take_byte(bytes[i], offset + i);
   }
 
-  /// Where `c` is one byte too many.
+  /// Ends the passage if `c` would exceed its maximum length.
   void end_long_passage(char c, std::uint64_t offset) {
     const auto bytes = state_.passage.bytes + state_.gap.bytes;
-    const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // no cut inside a UTF-8 sequence
+    const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // do not cut a UTF-8 sequence
     if (bytes < kMaxPassageBytes || (continues && bytes < kMaxPassageBytes + 3)) return;
     close_gap();
     state_.sentence.reset();
@@ -189,14 +189,14 @@ class Score {
     if (gap.text.size() < kKeptText) gap.text.push_back(c);
   }
 
-  /// The gap was one between sentences and belongs to the one behind.
+  /// The gap was between sentences and belongs to the following one.
   void begin_sentence() {
     Passage gap = std::exchange(state_.gap, Passage{});
     close_passage(gap.begin);
     gap.text.clear();
     state_.passage = std::move(gap);
   }
-  /// The gap belongs to what is before it.
+  /// The gap belongs to the sentence before it.
   void close_gap() {
     if (state_.gap.bytes > 0 || state_.gap.tokens > 0)
       state_.passage.append(std::exchange(state_.gap, Passage{}));
@@ -252,7 +252,7 @@ class Score {
     if (state_.tokens > 0 && end.bytes > 0) {
       json.field("bits_per_byte", bits_per_byte(state_.nats, end.bytes));
       json.field("perplexity", std::exp(state_.nats / tokens));
-    } else {  // nothing was predicted: 0 and 1 would be the best of all
+    } else {  // nothing was predicted: 0 and 1 would be the best possible figures
       json.key("bits_per_byte").null().key("perplexity").null();
     }
     json.key("surprising").open('[');

@@ -1,4 +1,4 @@
-// Where one sentence ends and the next begins, a byte at a time: at .!? and whitespace before a beginning.
+// Finds sentence boundaries, one byte at a time: at .!? and whitespace before a beginning.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,13 @@
 
 namespace unroll::builtin {
 
-/// Of each byte says which sentence it belongs to. Whitespace behind a stop belongs to a gap, whose side is
-/// known only when the byte behind it comes.
+/// Decides for each byte which sentence it belongs to. Whitespace after a stop belongs to a gap, whose side
+/// is decided by the byte after it.
 class SentenceEnd {
  public:
   enum class Place { kInside, kGap, kBegins };
 
-  /// Whether the next byte, were it whitespace, would belong to a gap.
+  /// Whether the next byte would belong to a gap if it were whitespace.
   bool stopped() const { return stopped_; }
 
   Place take(char c) {
@@ -29,12 +29,12 @@ class SentenceEnd {
     tail_.push_back(c);
     return begins ? Place::kBegins : Place::kInside;
   }
-  /// The sentence ends here, whatever comes.
+  /// The sentence ends here, whatever follows.
   void reset() { *this = {}; }
   void visit(auto& archive) { archive(stopped_, in_gap_, tail_); }
 
  private:
-  static constexpr std::size_t kTail = 12;  ///< The longest abbreviation and what stands around it.
+  static constexpr std::size_t kTail = 12;  ///< The longest abbreviation and the characters around it.
 
   /// A stop counts until something other than a closing quote or bracket follows.
   void note_stop(char c) {

@@ -1,6 +1,6 @@
 // Cuts a stream of tokens into sentences: at .!? before whitespace and a beginning, at blank lines, at list
-// items and headings. A token belongs to the sentence its first byte lies in; the whitespace between belongs
-// to the one behind.
+// items and headings. A token belongs to the sentence that contains its first byte; whitespace between
+// sentences belongs to the following one.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ struct TokenSums {
     fit(other.hidden.size());
     for (std::size_t d = 0; d < other.hidden.size(); ++d) hidden[d] += other.hidden[d];
   }
-  /// A state of another model's may have been loaded: its rows cannot be gone on with.
+  /// A state of another model may have been loaded; its rows cannot be used.
   void fit(std::size_t dim) {
     if (hidden.size() != dim) hidden.assign(dim, 0.0f);
   }
@@ -44,13 +44,13 @@ struct TokenSums {
 struct Sentence {
   std::uint64_t start = 0, end = 0;  // bytes of the document, without the whitespace around it
   bool opens_paragraph = false;
-  std::string text;  // raw; of a sentence that was too long, nothing
+  std::string text;  // raw; empty if the sentence was too long
   TokenSums sums;
 };
 
 class SentenceStream {
  public:
-  static constexpr std::size_t kMaxBytes = 2048;  ///< A longer sentence is none.
+  static constexpr std::size_t kMaxBytes = 2048;  ///< Longer sentences are ignored.
 
   /// Takes the next token; calls take(Sentence) for each sentence that it ends.
   template <class Take>
@@ -125,7 +125,7 @@ class SentenceStream {
     return !ends_in_abbreviation(text);
   }
 
-  /// Whether what the line has so far is the mark of a list item: "-", "*", "+", "2.", "10)".
+  /// Whether the line so far is the mark of a list item: "-", "*", "+", "2.", "10)".
   bool after_marker() const {
     if (line_start_ >= text_.size() || bytes_ > kMaxBytes) return false;
     auto line = std::string_view(text_).substr(line_start_);
@@ -137,7 +137,7 @@ class SentenceStream {
            number.find_first_not_of("0123456789") == std::string_view::npos;
   }
 
-  /// What stood before the mark is a sentence of its own; the mark itself is nobody's.
+  /// The text before the mark is a sentence of its own; the mark belongs to no sentence.
   template <class Take>
   void begin_item(Take& take) {
     text_.resize(line_start_);
@@ -177,14 +177,14 @@ class SentenceStream {
 
   std::string text_;  // of the sentence so far, from its first byte that is not whitespace
   std::uint64_t text_begin_ = 0;
-  std::uint64_t bytes_ = 0;       // of it; more than kMaxBytes: text_ was given up
+  std::uint64_t bytes_ = 0;       // its length; above kMaxBytes, text_ is no longer kept
   bool stopped_ = false;          // .!? and perhaps closing quotes were last
   bool in_gap_ = false;           // and whitespace since
   bool blank_line_ = true;        // nothing but whitespace in this line so far
   bool paragraph_ = true;         // the next sentence is a paragraph's first
   bool heading_ = false;          // in a line that began with #
-  std::uint64_t line_start_ = 0;  // where in text_ this line begins; kNoLine: before it
-  TokenSums sums_, gap_;          // gap_: of tokens that begin in the whitespace behind a stop
+  std::uint64_t line_start_ = 0;  // offset of this line in text_; kNoLine: before it
+  TokenSums sums_, gap_;          // gap_: of tokens that begin in the whitespace after a stop
 };
 
 }  // namespace unroll::builtin

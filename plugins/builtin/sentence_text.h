@@ -1,4 +1,4 @@
-// What a sentence's text tells about it: its words, and whether it is prose that could stand in a summary.
+// Properties of a sentence's text: its words, and whether it is prose that fits into a summary.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,7 @@ inline bool is_beyond_ascii(char c) {
   return static_cast<unsigned char>(c) >= 0x80;
 }
 
-/// Whitespace at the ends gone, each run of it inside one space.
+/// Removes whitespace at the ends and replaces each run inside with one space.
 inline std::string normalised(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -49,7 +49,7 @@ inline std::size_t word_count(std::string_view text) {
   return text.empty() ? 0 : 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' '));
 }
 
-/// Hashes of the words that carry meaning (4 letters or more, without case), sorted, each once.
+/// Hashes of the content words (4 letters or more, case-insensitive), sorted, without duplicates.
 inline std::vector<std::uint32_t> content_words(std::string_view text) {
   constexpr std::size_t kLeastLetters = 4;
   std::vector<std::uint32_t> words;
@@ -76,7 +76,7 @@ inline std::vector<std::uint32_t> content_words(std::string_view text) {
   return words;
 }
 
-/// The part of the shorter list that the other has, too, 0 to 1.
+/// The share of the shorter list that is also in the other, 0 to 1.
 inline double word_overlap(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b) {
   std::vector<std::uint32_t> both;
   std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
@@ -84,8 +84,8 @@ inline double word_overlap(const std::vector<std::uint32_t>& a, const std::vecto
   return shorter == 0 ? 0.0 : static_cast<double>(both.size()) / static_cast<double>(shorter);
 }
 
-/// Whether text that stops at a full stop goes on all the same: "Mr.", "e.g.", an initial. `text` ends at the
-/// stop.
+/// Whether the full stop at the end of `text` does not end a sentence: "Mr.", "e.g.", an
+/// initial.
 inline bool ends_in_abbreviation(std::string_view text) {
   if (text.empty() || text.back() != '.') return false;
   text.remove_suffix(1);
@@ -101,7 +101,7 @@ inline bool ends_in_abbreviation(std::string_view text) {
   return initial || std::find(kAbbreviations.begin(), kAbbreviations.end(), word) != kAbbreviations.end();
 }
 
-/// The part of the text that stands in double quotation marks, straight or curly, 0 to 1.
+/// The share of the text in double quotation marks, straight or curly, 0 to 1.
 inline double quoted_share(std::string_view text) {
   std::size_t quoted = 0;
   bool inside = false;
@@ -119,7 +119,7 @@ inline double quoted_share(std::string_view text) {
   return text.empty() ? 0.0 : static_cast<double>(quoted) / static_cast<double>(text.size());
 }
 
-/// Prose with a beginning and an end: no heading, table, code, shouting or rule. `text` is normalised.
+/// Whether it is a complete prose sentence: no heading, table, code, capitals or rule. `text` is normalised.
 inline bool is_prose(std::string_view text) {
   const auto words = word_count(text);
   if (words < kLeastWords || words > kMostWords) return false;

@@ -1,5 +1,5 @@
-// Which session a line belongs to: the word that follows a given text, as the block of "blk_1608" or the
-// process of "sshd[24200]:".
+// The session that a line belongs to: the word that follows a given text, such as the block in "blk_1608" or
+// the process in "sshd[24200]:".
 #pragma once
 
 #include <algorithm>
@@ -9,10 +9,10 @@
 
 namespace unroll::builtin {
 
-inline constexpr std::size_t kMostSessionKey = 64;  ///< Bytes; of a longer word its beginning counts.
+inline constexpr std::size_t kMostSessionKey = 64;  ///< Bytes; longer words are cut.
 
-/// The word behind the first `mark` that a word follows; empty where the line has none. Words are letters,
-/// digits, '_', '-' and '.', but do not end in '.'.
+/// The word after the first `mark` that is followed by a word; empty if there is none. Words consist of
+/// letters, digits, '_', '-' and '.', but do not end in '.'.
 inline std::string_view session_key(std::string_view line, std::string_view mark) {
   const auto in_word = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
@@ -28,7 +28,7 @@ inline std::string_view session_key(std::string_view line, std::string_view mark
   return {};
 }
 
-/// The line without the key, wherever it stands: what remains has one shape in all sessions.
+/// The line with all occurrences of the key removed, so that its shape is the same in all sessions.
 inline std::string without_key(std::string_view line, std::string_view key) {
   std::string rest;
   for (std::size_t i = 0; i < line.size();) {

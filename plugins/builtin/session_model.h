@@ -1,6 +1,6 @@
-// How odd a session is, given those before it: a session is the lines of one request, process or block, known
-// by the shapes of its lines. Two parts, in nats: the most unlikely of how often it has each shape, among
-// sessions that begin as it does, and half the most unlikely of its steps from line to line. Constant memory.
+// How odd a session is, given those before it. A session is the lines of one request, process or block; its
+// lines are represented by their shapes. The score has two parts, in nats: the least likely count of a shape,
+// among sessions that begin with the same shape, and half the least likely step between consecutive lines.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace unroll::builtin {
 struct Session {
   std::string key;
   std::uint64_t lines = 0, first_line = 0, last_line = 0;
-  std::uint64_t start = 0, end = 0;  ///< Bytes: of its first line's begin, its last line's end.
+  std::uint64_t start = 0, end = 0;  ///< Bytes: begin of its first line, end of its last.
   std::uint64_t first_shape = 0, last_shape = 0;
   double unlikeliest_step = 0;  ///< In nats.
 
@@ -29,7 +29,7 @@ struct Session {
     std::uint32_t count = 0;
     void visit(auto& archive) { archive(shape, count); }
   };
-  static constexpr std::size_t kMostShapes = 24;  ///< Shapes beyond these are not counted.
+  static constexpr std::size_t kMostShapes = 24;  ///< Further shapes are not counted.
   std::vector<ShapeCount> shapes;
 
   void visit(auto& archive) {
@@ -39,7 +39,7 @@ struct Session {
 
 class SessionModel {
  public:
-  /// The session's next line has this shape.
+  /// Adds the session's next line, which has this shape.
   void add(Session& session, std::uint64_t shape) {
     if (session.lines++ == 0) session.first_shape = shape;
     step(session, shape);
@@ -52,7 +52,7 @@ class SessionModel {
     }
   }
 
-  /// The session's score, where no line of it follows; then learns it. About 2 is usual, above 10 rare.
+  /// The score of a closed session; then adds it to the statistics. About 2 is usual, above 10 rare.
   double close(Session& session) {
     step(session, kEnd);
     const double odd = kStepWeight * session.unlikeliest_step + unlikeliest_count(session);
@@ -70,15 +70,15 @@ class SessionModel {
   static constexpr std::uint64_t kEnd = 0;
   static constexpr std::uint32_t kMostCount = 255, kMostCounted = 1'000'000'000;
   static constexpr double kMostStepsKnown = 1000;
-  static constexpr double kColdSessions = 16;              // so many until scores count half
-  static constexpr double kStepWeight = 0.5;               // lines that come in any order: docs/anomaly.md
-  static constexpr double kStepPrior = 0.1, kPrior = 0.5;  // of each step, of each count
+  static constexpr double kColdSessions = 16;              // sessions until scores count half
+  static constexpr double kStepWeight = 0.5;               // below 1 for lines in any order: docs/anomaly.md
+  static constexpr double kStepPrior = 0.1, kPrior = 0.5;  // for each step, for each count
 
   struct Count {
     std::uint32_t count = 0;
     void visit(auto& archive) { archive(count); }
   };
-  /// Sessions that begin with one shape, and the shapes that they have had.
+  /// Statistics of the sessions that begin with one shape.
   struct Kind {
     std::uint32_t count = 0;
     std::vector<std::uint64_t> shapes;
@@ -145,7 +145,7 @@ class SessionModel {
   }
 
   double sessions_ = 0;
-  double steps_known_ = 0;  // shapes that a step has gone out from
+  double steps_known_ = 0;  // shapes from which a step has been seen
   AgingTable<Count, 8192> counts_;
   AgingTable<Kind, 256> kinds_;
 };

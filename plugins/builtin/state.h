@@ -1,6 +1,6 @@
-// A plugin's state as bytes: a tag that names plugin and version, then the fields in order, as this machine
-// holds them (a journal does not move between machines). Each state has one function `visit(archive)` for
-// both directions.
+// A plugin's state as bytes: a tag with the plugin's name and version, then the fields in order, in native
+// byte order (a journal is not moved between machines). Each state has one function `visit(archive)` for
+// reading and writing.
 #pragma once
 
 #include <cmath>
@@ -51,7 +51,7 @@ class StateWriter {
   std::string out_;
 };
 
-/// Throws StateError where the bytes end early, go on behind the last field, or carry another tag.
+/// Throws StateError if the bytes end early, continue after the last field, or have another tag.
 class StateReader {
  public:
   static constexpr bool kReads = true;
@@ -65,7 +65,7 @@ class StateReader {
   void operator()(T& value) {
     const auto from = take(sizeof value);
     std::memcpy(&value, from.data(), sizeof value);
-    if constexpr (std::is_floating_point_v<T>) {  // none is ever saved, and sorting would not survive one
+    if constexpr (std::is_floating_point_v<T>) {  // others are never saved and would break sorting
       if (!std::isfinite(value)) fail("the saved state is damaged");
     }
   }
@@ -90,7 +90,7 @@ class StateReader {
   template <class... T>
   requires(sizeof...(T) > 1) void operator()(T&... values) { ((*this)(values), ...); }
   void done() const {
-    if (!left_.empty()) fail("the saved state has bytes behind its end");
+    if (!left_.empty()) fail("the saved state has bytes after its end");
   }
   [[noreturn]] static void fail(const std::string& text) { throw plugin::StateError(text); }
 
@@ -120,7 +120,7 @@ std::string save_state(const State& state, std::string_view tag) {
 template <class State>
 void load_state(State& state, std::span<const std::byte> bytes, std::string_view tag) {
   StateReader reader(bytes, tag);
-  State fresh = state;  // taken over only when all of it was read
+  State fresh = state;  // assigned only after all of it was read
   reader(fresh);
   reader.done();
   state = std::move(fresh);

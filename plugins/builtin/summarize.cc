@@ -1,10 +1,10 @@
-// summarize: the sentences that stand for the document, within a budget of words, in the document's order.
+// summarize: selects representative sentences within a budget of words, in the document's order.
 //
-// While the document goes by, each sentence of prose gets a worth (whether its words are those that come
-// again and again, how surprising it was to the model, where it stands); the best of each stretch of the
-// document are kept, however long it is. At the end those worth most by the words of the whole are chosen,
-// each against repeating what is chosen already, by words and by hidden states. Options: `words`, the budget;
-// `every`, also a summary of what there was so far after every so many bytes.
+// During reading, each prose sentence gets a score (the frequency of its words, its surprisal, its position);
+// the best sentences of each stretch of the document are kept as candidates, in constant memory. At the end
+// the candidates that best cover the document's words are chosen, with a penalty for repeating chosen ones in
+// words or hidden states. Options: `words`, the budget; `every`, also give a summary of the text so far after
+// each so many bytes.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -112,7 +112,7 @@ class Summarize {
  private:
   struct State {
     SentenceStream stream;
-    Spread sentences;  // of the means of prose sentences' hidden states
+    Spread sentences;  // of the prose sentences' mean hidden states
     WordCounts words;
     Running surprisal, commonness;
     std::uint32_t seen = 0;  // prose sentences
@@ -164,13 +164,13 @@ class Summarize {
     host_.emit(json.close(']').field("words", words).close('}').text());
   }
 
-  /// In usual deviations.
+  /// In mean deviations.
   double against(const Running& usual, double x, double least) const {
     return state_.seen == 0 ? 0.0 : std::clamp((x - usual.mean) / (usual.deviation + least), -3.0, 3.0);
   }
 
-  /// Without its words. What surprises most is garbled, or a detail; documents say early what they are about;
-  /// a story is told by its narrator more than by what is said in it.
+  /// The part of the score that does not depend on words. The most surprising sentences are garbled or
+  /// details; documents state their topic early; narration matters more than dialogue.
   static double own_worth(const Sentence& sentence, double surprising) {
     const double early = kEarly * std::exp(-static_cast<double>(sentence.start) / 4096);
     return early + (sentence.opens_paragraph ? kOpening : 0.0) - kSurprising * surprising -

@@ -1,6 +1,6 @@
-// Which of the candidates make the summary, within a budget of words: those with the words that the document
-// uses most, where a word counts half each time the summary has it already (after SumBasic, Nenkova and
-// Vanderwende 2005), and unlike each other (maximal marginal relevance, Carbonell and Goldstein 1998).
+// Chooses the summary's sentences within a budget of words: those with the document's most frequent words (a
+// word counts half for each time it is in the summary already; after SumBasic, Nenkova and Vanderwende 2005),
+// and unlike each other (maximal marginal relevance, Carbonell and Goldstein 1998).
 #pragma once
 
 #include <algorithm>
@@ -20,8 +20,8 @@
 namespace unroll::builtin {
 
 struct Candidate {
-  double rank = 0;  ///< Its worth as it went by.
-  double own = 0;   ///< The part of it that does not change with what comes behind.
+  double rank = 0;  ///< Its score when it was read.
+  double own = 0;   ///< The part of the score that does not depend on later text.
   std::uint64_t start = 0, end = 0;
   std::string text;                 ///< The document's own bytes.
   std::vector<std::uint16_t> mean;  ///< [dim] of its tokens' hidden states, in half_precision().
@@ -29,7 +29,7 @@ struct Candidate {
   void visit(auto& archive) { archive(rank, own, start, end, text, mean); }
 };
 
-/// As bfloat16: candidates are most of the state, which is saved after every block.
+/// Converts to bfloat16: candidates are most of the state, which is saved after every block.
 inline std::vector<std::uint16_t> half_precision(std::span<const float> row) {
   std::vector<std::uint16_t> out;
   for (const float x : row) out.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16));
@@ -41,7 +41,7 @@ inline std::vector<float> full_precision(std::span<const std::uint16_t> row) {
   return out;
 }
 
-/// Mean and spread of vectors, by dimension.
+/// Mean and standard deviation of vectors, per dimension.
 struct Spread {
   std::uint64_t count = 0;
   std::vector<double> sum, squares;  // [dim]
@@ -57,7 +57,7 @@ struct Spread {
       squares[d] += static_cast<double>(row[d]) * row[d];
     }
   }
-  /// What sets this one apart: without the common mean, every dimension at the same scale, of unit length.
+  /// The vector minus the mean, with every dimension at the same scale, of unit length.
   std::vector<double> standardised(std::span<const float> row) const {
     std::vector<double> out(row.size(), 0.0);
     double length = 0;
@@ -93,7 +93,7 @@ inline Scale scale_of(const std::vector<double>& values) {
   return {mean, std::sqrt(variance)};
 }
 
-/// How much of what the document is about a sentence of these words would add to those chosen already.
+/// How much of the document's topic a sentence of these words would add to the chosen ones.
 class Coverage {
  public:
   explicit Coverage(const WordCounts& counts) : counts_(counts) {}
@@ -116,13 +116,13 @@ class Coverage {
 
 }  // namespace choice
 
-/// Indices into `candidates` (which are in document order), ascending. `sentences`: the spread of all their
-/// means.
+/// Ascending indices into `candidates`, which are in document order. `sentences`: statistics of all prose
+/// sentences' means.
 inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& candidates,
                                                  const Spread& sentences, const WordCounts& counts,
                                                  std::size_t budget) {
   constexpr double kMostOverlap = 0.6;  // of words with one that is chosen
-  constexpr double kRedundancy = 1.0;   // what full likeness to a chosen one costs, in standard deviations
+  constexpr double kRedundancy = 1.0;   // penalty for being equal to a chosen one, in standard deviations
   std::vector<std::vector<double>> directions;
   std::vector<std::vector<std::uint32_t>> words;
   std::vector<std::size_t> lengths;

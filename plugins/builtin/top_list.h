@@ -1,4 +1,4 @@
-// The `capacity` highest of a stream, whatever its length. Equal scores keep the one that came first.
+// The `capacity` highest elements of a stream. Of equal ones, the first is kept.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// In how many sentences of an endless document each word has been, about, in constant memory.
+// Approximate number of sentences that contain each word, for endless documents, in constant memory.
 #pragma once
 
 #include <array>
@@ -12,17 +12,17 @@ namespace unroll::builtin {
 
 class WordCounts {
  public:
-  /// As if each sentence had so many words more that were nowhere else, so that short ones do not win.
+  /// Added to each sentence's number of words, as words that occur nowhere else, against short sentences.
   static constexpr double kMore = 3;
 
-  /// `words`: the hashes of a sentence's words, each once.
+  /// `words`: the hashes of a sentence's words, without duplicates.
   void add(const std::vector<std::uint32_t>& words) {
     for (const auto word : words) {
       if (++counts_[word % kSlots] == std::numeric_limits<std::uint16_t>::max()) halve();
     }
   }
   double count(std::uint32_t word) const { return counts_[word % kSlots]; }
-  /// How much a sentence of these words is about what the document is about: the mean logarithm of their
+  /// How well a sentence of these words represents the document: the mean logarithm of their
   /// counts.
   double commonness(const std::vector<std::uint32_t>& words) const {
     double sum = 0;
@@ -34,7 +34,7 @@ class WordCounts {
   }
 
  private:
-  static constexpr std::size_t kSlots = 4093;  // words that share one are rare enough
+  static constexpr std::size_t kSlots = 4093;  // collisions are rare enough
   void halve() {
     for (auto& count : counts_) count = static_cast<std::uint16_t>(count / 2);
   }

@@ -1,5 +1,5 @@
-// The words of a text as a vector: each a sign at one of a few hundred places, both by its hash (feature
-// hashing, Weinberger et al. 2009), so that texts with the same words have vectors of the same direction.
+// The words of a text as a vector: each word's hash selects one of a few hundred dimensions and a sign
+// (feature hashing, Weinberger et al. 2009), so that texts with the same words have similar vectors.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace unroll::builtin {
 
-/// Takes a stream of bytes apart into words of 4 letters or more, without case: their hashes.
+/// Splits a stream of bytes into words of 4 letters or more, case-insensitive, and hashes them.
 class WordStream {
  public:
   void take(std::string_view bytes) {
@@ -27,7 +27,7 @@ class WordStream {
       ++letters_;
     }
   }
-  /// The words since the last call; one that is not at its end is cut.
+  /// The hashes of the words since the last call; an incomplete word is cut.
   std::vector<std::uint32_t> end() {
     end_word();
     std::vector<std::uint32_t> words;
@@ -51,7 +51,7 @@ class WordStream {
   std::vector<std::uint32_t> words_;
 };
 
-/// A word that comes n times weighs 1 + ln n. Not of unit length.
+/// A word that occurs n times has weight 1 + ln n. Not of unit length.
 inline std::vector<double> word_vector(std::vector<std::uint32_t> words, std::size_t dim) {
   std::vector<double> vector(dim, 0.0);
   std::sort(words.begin(), words.end());

@@ -23,13 +23,13 @@ constexpr std::size_t kProse = 1;  // index of the document
 
 }  // namespace
 
-/// The checks of one plugin. Made anew, in a process of its own, for each of them.
+/// The checks of one plugin. Constructed for each check, in a process of its own.
 class PluginCheck {
  public:
   PluginCheck(const PluginRegistry& registry, PluginInfo info, Say say)
       : registry_(registry), info_(std::move(info)), say_(std::move(say)) {
     for (const auto kind : kSyntheticKinds) {
-      // One alternative more than is wanted: the plugin must get its own number of them.
+      // One alternative more than wanted: the plugin must get its own number of them.
       documents_.push_back({std::string(name_of(kind)), SyntheticDocument(kind, kSeed, info_.top_k + 1)});
     }
   }
@@ -51,7 +51,7 @@ class PluginCheck {
     using std::runtime_error::runtime_error;
   };
 
-  /// What each document gives, which the other checks compare with.
+  /// Reads each document for the outputs that the other checks compare with.
   void read_each() {
     for (const auto& document : documents_) {
       CheckedReading reading(registry_, info_.name, document);
@@ -67,7 +67,7 @@ class PluginCheck {
     const auto why = difference(expected_[document], found, skipped);
     if (!why.empty()) throw Failure("document \"" + documents_[document].name + "\", " + how + ": " + why);
   }
-  /// Each document once more, by `read`.
+  /// Reads each document again with `read` and compares the outputs.
   void compare_each(const std::string& how, const std::function<void(CheckedReading&)>& read) {
     if (expected_.empty()) read_each();
     for (std::size_t d = 0; d < documents_.size(); ++d) {
@@ -95,7 +95,7 @@ class PluginCheck {
       say_(Result::kNote, "it is refused by another status than UNROLL_ERROR_OPTIONS");
       return "it is refused";
     }
-    say_(Result::kNote, "it is taken: whoever misspells one will not notice");
+    say_(Result::kNote, "it is accepted: a misspelled option goes unnoticed");
     return "it does no harm";
   }
 
@@ -125,18 +125,18 @@ class PluginCheck {
       }
       reading.finish();
     });
-    return "it reads blocks only while it is called, and writes into none";
+    return "it reads blocks only during calls, and does not write to them";
   }
 
   std::string borrows_guarded() {
-    compare_each("its blocks read-only, and out of reach after each call", [](CheckedReading& reading) {
+    compare_each("its blocks read-only, and inaccessible after each call", [](CheckedReading& reading) {
       while (!reading.at_end()) reading.process_guarded();
       reading.finish();
     });
-    return "the same, where the kernel watches";
+    return "the same, with protected memory";
   }
 
-  /// Outputs may depend on where blocks end; that they may end anywhere is the host's.
+  /// Outputs may depend on block boundaries; the host may choose any.
   std::string takes_any_blocks() {
     for (const auto& document : documents_) {
       const auto& whole = document.content.whole();
@@ -170,7 +170,7 @@ class PluginCheck {
         points.push_back({reading.save(), reading.outputs().size()});
         if (reading.save() != points.back().state) {
           throw Failure("document \"" + documents_[d].name +
-                        "\": two calls of save in a row give other bytes");
+                        "\": two calls of save in a row give different bytes");
         }
       }
       compare(d, reading.finish(), "saved after each block");
@@ -191,7 +191,7 @@ class PluginCheck {
                 point.outputs);
       }
     }
-    if (other_bytes) say_(Result::kNote, "what it saves right after load are not the bytes that it loaded");
+    if (other_bytes) say_(Result::kNote, "the state saved right after load differs from the state loaded");
     return "stopped at any of " + std::to_string(count) +
            " block boundaries and resumed, it gives the same bytes";
   }
@@ -208,7 +208,7 @@ class PluginCheck {
     return "resumed before every block, it gives the same bytes";
   }
 
-  /// Loads the state and reads on. Whether it was taken; an error is an answer like another.
+  /// Loads the state and continues reading. Returns whether it was accepted; an error is a valid result.
   bool takes(const State& state, std::size_t document, std::size_t block) const {
     CheckedReading reading(registry_, info_.name, documents_[document], block);
     bool taken = false;
@@ -247,13 +247,13 @@ class PluginCheck {
       ++tried;
     }
     if (cut_and_taken > 0 || noise_taken) {
-      say_(Result::kNote, noise_taken ? "it takes random bytes for a state; let a state begin with a tag"
-                                      : "it takes a state that was cut off; let a state tell its length");
+      say_(Result::kNote, noise_taken ? "it accepts random bytes as a state; begin the state with a tag"
+                                      : "it accepts a truncated state; store the length in the state");
     }
     return std::to_string(tried) + " that were cut, overwritten or random did no harm";
   }
 
-  /// Of the same documents as ever, two at a time, block by block in turns.
+  /// Reads the same documents two at a time, interleaved block by block.
   std::string interleaves() {
     for (std::size_t d = 0; d < documents_.size(); ++d) {
       const std::size_t other = (d + 1) % documents_.size();
@@ -263,11 +263,11 @@ class PluginCheck {
         if (!first.at_end()) first.process();
         if (!second.at_end()) second.process();
       }
-      const std::string how = "read in turns with another one";
+      const std::string how = "interleaved with another one";
       compare(other, second.finish(), how);
       compare(d, first.finish(), how);
     }
-    return "two documents block by block in turns give the same bytes";
+    return "two documents, interleaved block by block, give the same bytes";
   }
 
   std::string reads_on_threads() {
@@ -289,16 +289,16 @@ class PluginCheck {
   }
 
   std::string destroys_early() {
-    compare_each("with others given up", [this](CheckedReading& reading) {
-      CheckedReading given_up(registry_, info_.name, reading.document());
-      if (!given_up.at_end()) given_up.process();
+    compare_each("with others abandoned", [this](CheckedReading& reading) {
+      CheckedReading abandoned(registry_, info_.name, reading.document());
+      if (!abandoned.at_end()) abandoned.process();
       reading.read_to_end();
     });
     const PluginLibrary library(info_.library);
     if (const auto used = used_while_destroyed(own(library)); !used.empty()) {
       throw Failure("it calls the host's " + used + " while it is destroyed; emit from process and finish");
     }
-    return "a document can be given up in the middle";
+    return "a document can be abandoned in the middle";
   }
 
   const PluginLibrary::Plugin& own(const PluginLibrary& library) const {
@@ -312,20 +312,20 @@ class PluginCheck {
     now_in("extension");
     if (table.extension == nullptr) return "it has none";
     if (table.extension("unroll.no-such-extension/1") != nullptr) {
-      throw Failure("its function extension answers for a name that it cannot know; let it return NULL");
+      throw Failure("its function extension does not return NULL for an unknown name");
     }
     const auto* options = static_cast<const unroll_options*>(table.extension(UNROLL_EXTENSION_OPTIONS));
     if (options != nullptr && (options->size < sizeof(unroll_options) || options->schema == nullptr)) {
       throw Failure("its unroll_options has a size of less than sizeof(unroll_options), or no schema");
     }
-    return options != nullptr ? "it has options, and none that it cannot know"
-                              : "it has none that it cannot know";
+    return options != nullptr ? "it has unroll.options/1, and NULL for unknown names"
+                              : "it returns NULL for unknown names";
   }
 
-  std::string tells_options() {
-    if (info_.options.empty()) return "it tells none";
+  std::string describes_options() {
+    if (info_.options.empty()) return "it has none";
     const auto schema = nlohmann::json::parse(info_.options, nullptr, false);
-    if (!schema.is_object()) throw Failure("its schema is no JSON object");
+    if (!schema.is_object()) throw Failure("its schema is not a JSON object");
     const auto properties = schema.value("properties", nlohmann::json::object());
     std::size_t tried = 0;
     for (const auto& [key, property] : properties.items()) {
@@ -333,30 +333,30 @@ class PluginCheck {
       instance(nlohmann::json{{key, property["default"]}}.dump());
       ++tried;
     }
-    return "a JSON Schema of " + std::to_string(properties.size()) + " options, of which " +
-           std::to_string(tried) + " tell a default that it takes";
+    return "a JSON Schema of " + std::to_string(properties.size()) + " options; it accepts the " +
+           std::to_string(tried) + " defaults given there";
   }
 
-  /// malloc's count of bytes in use: exact, as long as there is one thread and no sanitizer.
+  /// Checks malloc's count of bytes in use, which is exact with one thread and without sanitizers.
   std::string leaks_nothing() {
     constexpr int kDocuments = 10;
-    constexpr std::size_t kLeast = 16;  // what one allocation takes
+    constexpr std::size_t kLeast = 16;  // bytes of the smallest allocation
     const auto in_use_after_reading = [&] {
       for (int i = 0; i < kDocuments; ++i)
         CheckedReading(registry_, info_.name, documents_[kProse]).read_to_end();
       const auto now = ::mallinfo2();
       return now.uordblks + now.hblkhd;
     };
-    in_use_after_reading();  // what is made once stays
+    in_use_after_reading();  // one-time allocations stay
     const std::size_t first = in_use_after_reading(), second = in_use_after_reading(),
                       third = in_use_after_reading();
     if (second >= first + kDocuments * kLeast && third >= second + kDocuments * kLeast) {
-      // The lesser growth: a chunk that malloc keeps for itself may be counted in the other.
+      // The smaller growth: the other may include a chunk that malloc keeps for itself.
       const std::size_t grown = std::min(second - first, third - second);
       throw Failure("each document leaves about " + std::to_string(grown / kDocuments) +
                     " bytes that are never freed; build it with -fsanitize=address to see where");
     }
-    return "no bytes are left behind after " + std::to_string(4 * kDocuments) + " documents";
+    return "no bytes are leaked after " + std::to_string(4 * kDocuments) + " documents";
   }
 
   std::string takes_time() {
@@ -375,7 +375,7 @@ class PluginCheck {
       return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
     };
     return "process takes " + micros(total / static_cast<int>(std::max<std::size_t>(blocks, 1))) +
-           " microseconds a block, " + micros(longest) + " at most";
+           " microseconds per block, at most " + micros(longest);
   }
 
   const PluginRegistry& registry_;
@@ -392,7 +392,7 @@ std::span<const Check> PluginCheck::checks() {
       {.name = "create", .body = &C::creates, .alone = true},
       {.name = "unknown option", .body = &C::refuses_options},
       {.name = "extensions", .body = &C::answers_for_extensions, .looks_inside = true},
-      {.name = "option schema", .body = &C::tells_options},
+      {.name = "option schema", .body = &C::describes_options},
       {.name = "outputs", .body = &C::reads, .alone = true},
       {.name = "repeat", .body = &C::repeats},
       {.name = "memory", .body = &C::borrows, .looks_inside = true},

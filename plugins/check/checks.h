@@ -1,4 +1,4 @@
-// What `unroll plugin check` tries with one plugin.
+// The checks that `unroll plugin check` runs on one plugin.
 #pragma once
 
 #include <span>
@@ -13,15 +13,15 @@ class PluginCheck;
 
 struct Check {
   const char* name;
-  std::string (PluginCheck::*body)();  ///< Returns what is well, or throws.
-  bool alone = false;                  ///< The others mean nothing where this fails.
-  bool looks_inside = false;           ///< Only where the plugin runs in this process: not in Python.
+  std::string (PluginCheck::*body)();  ///< Returns the text of the result, or throws.
+  bool alone = false;                  ///< Skip the other checks if this fails.
+  bool looks_inside = false;           ///< Only for plugins in this process, not in Python.
   Ending ending = Ending::kAtOnce;
 };
 
 std::span<const Check> all_checks();
 
-/// Throws what `body` throws. In a process of its own: see isolated().
+/// Runs the check in this process; call it through isolated(). Throws what `body` throws.
 void run_check(const Check& check, const PluginRegistry& registry, const PluginInfo& info, const Say& say);
 
 }  // namespace unroll::check

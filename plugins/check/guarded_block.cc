@@ -15,7 +15,7 @@
 namespace unroll::check {
 namespace {
 
-// All blocks lie in one range of addresses, taken once, so that a fault is known to be theirs.
+// All blocks lie in one address range, reserved once, so that their faults can be recognised.
 constexpr std::size_t kRange = std::size_t{1} << 34;
 constexpr std::size_t kAlignment = 64;
 char* range = nullptr;
@@ -27,7 +27,7 @@ struct sigaction before;
 void on_fault(int signal, siginfo_t* info, void*) {
   const auto* at = static_cast<const char*>(info->si_addr);
   if (at < range || at >= range + kRange) {
-    ::sigaction(signal, &before, nullptr);  // not ours: it faults again, and ends as it would have
+    ::sigaction(signal, &before, nullptr);  // not a block: it faults again, with the former handler
     return;
   }
   const bool lent = at >= lent_begin && at < lent_end;

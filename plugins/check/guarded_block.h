@@ -1,4 +1,4 @@
-// A block in memory that may be read while it is lent and not touched at all afterwards, as a worker's is.
+// A block in protected memory: read-only while it is lent, inaccessible afterwards, as in a worker.
 #pragma once
 
 #include <array>
@@ -8,16 +8,16 @@
 
 namespace unroll::check {
 
-/// Whoever writes into it, or reads it when it is not lent, ends this process; progress() says which.
+/// A write, or a read while it is not lent, ends this process; progress() records which it was.
 class GuardedBlock {
  public:
   explicit GuardedBlock(SyntheticBlock block);
   GuardedBlock(const GuardedBlock&) = delete;
   GuardedBlock& operator=(const GuardedBlock&) = delete;
-  /// The addresses stay taken: nothing else will ever lie where a plugin may still look.
+  /// The addresses stay reserved, so that a late read by a plugin cannot hit other memory.
   ~GuardedBlock() { take_back(); }
 
-  /// Borrowed until take_back().
+  /// Makes the block readable until take_back().
   const unroll_block& lend();
   void take_back();
 

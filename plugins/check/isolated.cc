@@ -21,8 +21,8 @@
 namespace unroll::check {
 namespace {
 
-constexpr std::size_t kKeptErrors = 16 * 1024;  // of what the child writes to stderr
-constexpr int kDone = 0;                        // a child's own exit; a sanitizer's is another
+constexpr std::size_t kKeptErrors = 16 * 1024;  // bytes of the child's stderr
+constexpr int kDone = 0;                        // a normal exit; sanitizers exit with another status
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -54,7 +54,7 @@ void write_line(int descriptor, Result result, const std::string& text) {
 [[noreturn]] void run_child(Pipe& lines, Pipe& errors, Ending ending,
                             const std::function<void(const Say&)>& body) {
   ::dup2(errors.ends[1], STDERR_FILENO);
-  ::dup2(errors.ends[1], STDOUT_FILENO);  // the report is no place for what a plugin prints
+  ::dup2(errors.ends[1], STDOUT_FILENO);  // keeps what a plugin prints out of the report
   errors.close_end(0);
   errors.close_end(1);
   lines.close_end(0);
@@ -66,12 +66,12 @@ void write_line(int descriptor, Result result, const std::string& text) {
   } catch (const std::exception& e) {
     write_line(out, Result::kFailed, e.what());
   }
-  write_line(out, Result::kOk, "");  // it came to its end
+  write_line(out, Result::kOk, "");  // marks the end
   if (ending == Ending::kExit) std::exit(kDone);
   ::_exit(kDone);
 }
 
-/// Reads both pipes to their ends. False where the deadline came first.
+/// Reads both pipes to their ends. Returns false if the deadline expires first.
 bool read_all(Pipe& lines, Pipe& errors, std::chrono::steady_clock::time_point deadline, std::string& said,
               std::string& wrote) {
   while (lines.ends[0] >= 0 || errors.ends[0] >= 0) {
@@ -101,7 +101,7 @@ std::string place() {
   return text;
 }
 
-/// Of a sanitizer's report: what it is, and the first frames.
+/// The error and the first frames of a sanitizer's report.
 std::string sanitizer_report(const std::string& wrote) {
   std::string report;
   std::size_t frames = 0;

@@ -1,6 +1,6 @@
 // unroll-plugin-check [--format text|coloured|json] [--timeout SECONDS] [--python PROGRAM] FILE: what `unroll
-// plugin check` runs. A program of its own, so that what a library does meets glibc's malloc and nothing
-// else.
+// plugin check` runs. A separate program, so that a library runs with glibc's malloc and without other
+// code.
 #include <charconv>
 #include <cstdlib>
 #include <exception>
@@ -53,10 +53,10 @@ Arguments parse(const std::vector<std::string>& words) {
   return arguments;
 }
 
-/// The name of AddressSanitizer's runtime where the library was built with it: it must be there first.
+/// The name of AddressSanitizer's runtime if the library was built with it: it must be loaded first.
 std::optional<std::string> needed_sanitizer(const fs::path& file) {
   constexpr std::string_view kName = "libasan.so.";
-  if (!fs::is_regular_file(file)) return std::nullopt;  // told by the check
+  if (!fs::is_regular_file(file)) return std::nullopt;  // the check reports this
   std::ifstream in(file, std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(in)), {});
   const auto at = bytes.find(kName);
@@ -64,8 +64,8 @@ std::optional<std::string> needed_sanitizer(const fs::path& file) {
   return std::string(bytes.c_str() + at);
 }
 
-/// Starts this program again, once: with the sanitizer that the library needs, and without malloc's thread
-/// caches, whose chunks would be counted as in use when leaks are looked for.
+/// Restarts this program once: with the sanitizer that the library needs, and without malloc's thread caches,
+/// whose chunks would count as leaked.
 void start_again(const fs::path& file, char** argv) {
   if (kHasSanitizer || std::getenv("GLIBC_TUNABLES") != nullptr) return;
   ::setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);

@@ -17,7 +17,7 @@ bool in_python(const std::filesystem::path& file) {
   return file.extension() == ".py";
 }
 
-/// Holds the plugins of `file`: a library's in this process, those in Python in a worker of the host's.
+/// Loads the plugins of `file`: a library's in this process, those in Python in a worker.
 class Loaded {
  public:
   Loaded(const std::filesystem::path& file, const std::string& python)
@@ -30,7 +30,7 @@ class Loaded {
     for (std::size_t id = 0; id < kVocabulary; ++id) vocabulary.push_back(" token" + std::to_string(id));
     registry_.set_vocabulary(vocabulary);
     registry_.load_library(file);
-    // It stays, so that a sanitizer's report can name what is in it.
+    // It stays loaded, so that a sanitizer's report can name its functions.
     if (!in_python(file)) ::dlopen(std::filesystem::absolute(file).c_str(), RTLD_NOW | RTLD_NODELETE);
   }
   const PluginRegistry& registry() const { return registry_; }
@@ -39,7 +39,7 @@ class Loaded {
   PluginRegistry registry_;
 };
 
-/// The names of its plugins; none where it cannot be loaded.
+/// The names of its plugins; empty if it cannot be loaded.
 std::vector<std::string> check_library(const std::filesystem::path& file, const CheckOptions& options,
                                        Report& report) {
   auto lines = isolated(options.timeout, Ending::kAtOnce, [&](const Say& say) {

@@ -1,5 +1,5 @@
-// plugins/check/: `unroll plugin check`. Tries every promise of plugin.h on synthetic documents, without a
-// model; each check in a process of its own.
+// plugins/check/: `unroll plugin check`. Checks the rules of plugin.h on synthetic documents, without a
+// model; each check runs in a process of its own.
 #pragma once
 
 #include <chrono>
@@ -11,11 +11,11 @@
 namespace unroll {
 
 struct CheckOptions {
-  std::chrono::milliseconds timeout{60'000};  ///< Of one check.
+  std::chrono::milliseconds timeout{60'000};  ///< For one check.
   std::string python = "python3";             ///< For plugins in Python.
 };
 
-/// Whether all passed. The caller has one thread: this forks.
+/// Returns whether all checks passed. Forks; the caller must have only one thread.
 bool check_plugin_library(const std::filesystem::path& file, const CheckOptions& options,
                           check::Report& report);
 

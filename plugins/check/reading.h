@@ -1,5 +1,5 @@
-// What plugin_check.cc is made of: one plugin reading one synthetic document, and whether it said the same
-// twice.
+// Building blocks of the checks: reads one synthetic document with one plugin, and compares
+// outputs.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct Document {
   SyntheticDocument content;
 };
 
-/// One instance at work on one document, from a block on. Not moved: the instance emits into it.
+/// One instance reading one document, from a given block on. Not movable: the instance emits into it.
 class CheckedReading {
  public:
   CheckedReading(const PluginRegistry& registry, const std::string& plugin, const Document& document,
@@ -40,14 +40,14 @@ class CheckedReading {
   ~CheckedReading() { now_in("destroy", document_.name); }
 
   bool at_end() const { return next_ == content().block_count(); }
-  /// The block stays as it is until this ends, so that only poison() tells who reads it too late.
+  /// The block stays unchanged while this object exists; use poison() to detect late reads.
   SyntheticBlock& process() {
     auto& block = kept_.emplace_back(content().block(next_));
     now_in("process", document_.name, next_++);
     instance_->process(block.view());
     return block;
   }
-  /// The block's memory is read-only meanwhile, and out of reach afterwards.
+  /// The block's memory is read-only during the call and inaccessible afterwards.
   void process_guarded() {
     auto& block = guarded_.emplace_back(content().block(next_));
     now_in("process", document_.name, next_++);
@@ -72,7 +72,7 @@ class CheckedReading {
     instance_->load(state);
     std::fill(state.begin(), state.end(), std::byte{0xA5});  // borrowed only
   }
-  /// As if the process had ended here: a new instance goes on from this one's state.
+  /// As after a restart of the process: a new instance continues from this one's state.
   void hand_over() {
     auto state = save();
     replace_instance();
@@ -102,7 +102,7 @@ class CheckedReading {
   std::unique_ptr<PluginInstance> instance_;
 };
 
-/// Why `found` is not `expected`, whose first `skipped` are not looked at; empty where it is.
+/// How `found` differs from `expected` without its first `skipped` outputs; empty if it does not.
 inline std::string difference(const Outputs& expected, const Outputs& found, std::size_t skipped = 0) {
   constexpr std::size_t kShown = 120;  // bytes of an output
   const std::size_t count = expected.size() - skipped;

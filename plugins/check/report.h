@@ -1,4 +1,4 @@
-// The report of `unroll plugin check`: a line a check and the verdict for people, or one JSON object.
+// The report of `unroll plugin check`: one line per check and a verdict as text, or one JSON object.
 #pragma once
 
 #include <ostream>
@@ -32,7 +32,7 @@ class Report {
     result.resize(kResultWidth, ' ');
     out_ << coloured(kColours[kind], result) << subject_ << ": " << check << ": " << line.text << std::endl;
   }
-  /// Ends the report. Whether all passed.
+  /// Ends the report. Returns whether all checks passed.
   bool verdict() {
     const auto [ok, notes, failed] = counts_;
     if (format_ == ReportFormat::kJson) {

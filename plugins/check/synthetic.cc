@@ -9,7 +9,7 @@
 namespace unroll {
 namespace {
 
-/// std's distributions differ between libraries; these do not.
+/// The standard library's distributions differ between implementations; these do not.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : engine_(seed) {}
@@ -83,7 +83,7 @@ std::string log(Random& random, std::size_t bytes) {
                                                  : random.one_in(20) ? "\n\n"
                                                                      : "\n");
   }
-  text.pop_back();  // a log's last line has often not ended
+  text.pop_back();  // a log's last line often has no newline
   return text;
 }
 
@@ -146,7 +146,7 @@ SyntheticBlock tokenized(std::string text, Random& random, std::int32_t top_k) {
   return whole;
 }
 
-/// About fifty blocks whatever the document's length: what tries every boundary has to end some time.
+/// About fifty blocks for any document length, so that checks of every boundary are fast enough.
 std::vector<std::size_t> random_cuts(std::size_t tokens, Random& random) {
   const std::size_t longest = std::max<std::size_t>(2, tokens / 20);
   std::vector<std::size_t> cuts;
@@ -195,7 +195,7 @@ SyntheticBlock SyntheticBlock::slice(std::uint64_t at, std::size_t first, std::s
 void SyntheticBlock::poison() {
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   std::fill(tokens.begin(), tokens.end(), -1);
-  std::fill(offsets.begin(), offsets.end(), 0);  // a length by these is 0: no reading beyond the buffers
+  std::fill(offsets.begin(), offsets.end(), 0);  // lengths become 0: no reads beyond the buffers
   for (auto* floats : {&logprobs, &entropy, &hidden, &top_logprobs}) {
     std::fill(floats->begin(), floats->end(), kNone);
   }

@@ -1,5 +1,5 @@
-// Documents that no model has read, for trying plugins: text made from a seed, cut into tokens and blocks,
-// with numbers such as a model gives. The same seed gives the same document on every machine.
+// Synthetic documents for checking plugins without a model: text made from a seed, cut into tokens and
+// blocks, with plausible numbers. The same seed gives the same document on every machine.
 #pragma once
 
 #include <array>
@@ -13,9 +13,9 @@
 
 namespace unroll {
 
-inline constexpr std::size_t kVocabulary = 4096;  ///< Token ids are below it.
+inline constexpr std::size_t kVocabulary = 4096;  ///< Token ids are below this.
 
-/// Tokens in a row with all that a plugin may want of them, in buffers of their own.
+/// Consecutive tokens with all data that a plugin may want, in separate buffers.
 struct SyntheticBlock {
   std::uint64_t index = 0, first_token = 0;
   std::int32_t dim = 0, top_k = 0;
@@ -28,10 +28,10 @@ struct SyntheticBlock {
   std::vector<float> top_logprobs;
 
   std::size_t length() const { return tokens.size(); }
-  /// Borrows everything: valid while this lives, is not moved, and view() is not called again.
+  /// A view, valid until this object is moved or destroyed, or view() is called again.
   unroll_block view();
   SyntheticBlock slice(std::uint64_t index, std::size_t first, std::size_t length) const;
-  /// Overwrites every buffer, so that who kept a pointer into one reads nonsense.
+  /// Overwrites every buffer, so that a kept pointer reads wrong data.
   void poison();
   bool same_data(const SyntheticBlock& other) const;
 
@@ -52,9 +52,9 @@ class SyntheticDocument {
   static constexpr std::int32_t kDefaultDim = 8, kDefaultTopK = 5;
 
   SyntheticDocument(SyntheticKind kind, std::uint64_t seed, std::int32_t top_k = kDefaultTopK);
-  /// Of the given text. Tokens do not respect UTF-8, a few have no bytes, blocks have from 1 token on.
+  /// From the given text. Tokens may split UTF-8 sequences, a few have no bytes, blocks have 1 token or more.
   SyntheticDocument(std::string text, std::uint64_t seed, std::int32_t top_k = kDefaultTopK);
-  /// Of tokens made by hand; `cuts`: the index of each block's first token, the first of them 0.
+  /// From given tokens; `cuts`: the index of each block's first token, beginning with 0.
   SyntheticDocument(SyntheticBlock whole, std::vector<std::size_t> cuts);
 
   const std::string& text() const { return whole_.text; }

@@ -6,7 +6,7 @@
 namespace unroll::check {
 namespace {
 
-/// Takes whatever it is given, and notes what comes too late.
+/// A host that accepts every call and records those that come during destroy.
 struct WatchingHost {
   WatchingHost() {
     host.size = sizeof host;
@@ -39,7 +39,7 @@ std::string used_while_destroyed(const PluginLibrary::Plugin& plugin) {
   void* instance = nullptr;
   now_in("create");
   if (plugin.table.create(&watching.host, "{}", 2, &instance) != UNROLL_OK)
-    return {};  // told by another check
+    return {};  // another check reports this
   now_in("process", "prose");
   plugin.table.process(instance, &view);
   now_in("destroy", "prose");

@@ -1,4 +1,4 @@
-// What a plugin asks of the host while it is being destroyed, when nobody listens any more.
+// Finds calls of host functions that a plugin makes in destroy, where they are not allowed.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace unroll::check {
 
-/// Makes an instance, gives it a block, destroys it. The host's functions that it then called and may not, by
-/// name; empty where there are none.
+/// Creates an instance, passes it a block, destroys it. Returns the names of the forbidden host functions
+/// that it called in destroy; empty if none.
 std::string used_while_destroyed(const PluginLibrary::Plugin& plugin);
 
 }  // namespace unroll::check

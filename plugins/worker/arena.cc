@@ -24,7 +24,7 @@ std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-/// Rows of floats in the CPU's memory, each `stride` behind the one before.
+/// Rows of floats in the CPU's memory, `stride` apart.
 struct Rows {
   const float* data;
   std::size_t rows, columns, stride;
@@ -45,8 +45,8 @@ Rows rows_of(const unroll_tensor& t) {
           t.strides != nullptr ? static_cast<std::size_t>(t.strides[0]) : columns};
 }
 
-/// Calls visit(name, source, rows, bytes of a row, bytes between two rows' begins) for each array wanted: the
-/// one list of them, for measuring and for copying.
+/// Calls visit(name, source, rows, bytes per row, stride in bytes) for each wanted array, for measuring and
+/// for copying.
 template <class Visit>
 void for_each_array(const unroll_block& block, std::uint32_t wants, int top_k, Visit visit) {
   const auto flat = [&](const char* name, const auto* data, std::size_t count) {
@@ -63,7 +63,7 @@ void for_each_array(const unroll_block& block, std::uint32_t wants, int top_k, V
           rows.stride * sizeof(float));
   }
   if ((wants & UNROLL_WANT_TOP_K) && block.top_ids != nullptr) {
-    // Others may have asked for more alternatives than this one.
+    // Other plugins may have asked for more alternatives than this one.
     const auto kept = static_cast<std::size_t>(std::min(block.top_k, top_k));
     const auto there = static_cast<std::size_t>(block.top_k);
     visit("top_ids", static_cast<const void*>(block.top_ids), block.length, kept * sizeof(std::int32_t),
@@ -79,7 +79,7 @@ SharedMemory::SharedMemory(std::size_t bytes)
     : descriptor_(::memfd_create("unroll", MFD_CLOEXEC | MFD_ALLOW_SEALING)), size_(bytes) {
   if (!descriptor_) fail("memfd_create");
   if (::ftruncate(descriptor_.get(), static_cast<off_t>(bytes)) != 0) fail("ftruncate");
-  map(PROT_READ | PROT_WRITE);  // before the seal: this mapping alone goes on writing
+  map(PROT_READ | PROT_WRITE);  // before sealing: only this mapping stays writable
   if (::fcntl(descriptor_.get(), F_ADD_SEALS,
               F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0) {
     const int error = errno;
@@ -94,7 +94,7 @@ SharedMemory::SharedMemory(UniqueFd descriptor, std::size_t bytes)
   struct stat status {};
   if (::fstat(descriptor_.get(), &status) != 0 || static_cast<std::size_t>(status.st_size) < bytes ||
       bytes == 0) {
-    throw wire::Error("shared memory that is shorter than the " + std::to_string(bytes) + " bytes claimed");
+    throw wire::Error("shared memory that is shorter than the " + std::to_string(bytes) + " bytes declared");
   }
   map(PROT_READ);
 }
@@ -149,13 +149,13 @@ nlohmann::json write_block(const unroll_block& block, std::uint32_t wants, int t
 
 ArenaBlock::ArenaBlock(const wire::Frame& frame, const SharedMemory& arena) {
   const auto& at = frame.head.at("at");
-  // `what` of `count` elements; NULL where it is not there.
+  // `what` with `count` elements; NULL if it is absent.
   const auto place = [&]<class T>(const char* what, std::size_t count, const T*& pointer) {
     const auto it = at.find(what);
     if (it == at.end()) return;
     const auto offset = it->get<std::uint64_t>();
     if (offset % alignof(T) != 0 || offset > arena.size() || count > (arena.size() - offset) / sizeof(T)) {
-      throw wire::Error(std::string("a block whose ") + what + " does not lie in the arena");
+      throw wire::Error(std::string("a block whose ") + what + " exceeds the arena");
     }
     pointer = reinterpret_cast<const T*>(arena.data() + offset);
   };
@@ -165,7 +165,7 @@ ArenaBlock::ArenaBlock(const wire::Frame& frame, const SharedMemory& arena) {
   block_.length = frame.number("length");
   block_.text_bytes = frame.number("text_bytes");
   const auto top_k = frame.number("top_k"), dim = frame.number("dim");
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 24;  // of anything that is multiplied below
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 24;  // of each factor below
   if (block_.length > kMost || top_k > kMost || dim > kMost) throw wire::Error("a block that is too long");
   block_.top_k = static_cast<std::int32_t>(top_k);
   place("tokens", block_.length, block_.tokens);

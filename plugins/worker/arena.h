@@ -1,4 +1,4 @@
-// Memory that host and worker share: the host writes, the worker can only read. And where a block's arrays
+// Memory shared by host and worker, which only the host can write, and the layout of a block's arrays
 // lie in it.
 #pragma once
 
@@ -15,13 +15,13 @@
 
 namespace unroll {
 
-/// A memfd and its mapping. The host's is writable; sealed, so that nobody who gets the descriptor can change
-/// or cut it.
+/// A memfd and its mapping, which is writable in the host. It is sealed: other holders of the descriptor
+/// cannot write or truncate it.
 class SharedMemory {
  public:
-  /// The host's end. Throws std::system_error.
+  /// In the host. Throws std::system_error.
   explicit SharedMemory(std::size_t bytes);
-  /// The worker's end, read-only. Throws wire::Error where the file is shorter than that.
+  /// In the worker, read-only. Throws wire::Error if the file is shorter than `bytes`.
   SharedMemory(UniqueFd descriptor, std::size_t bytes);
   SharedMemory(SharedMemory&& other) noexcept;
   SharedMemory& operator=(SharedMemory&&) = delete;
@@ -39,14 +39,14 @@ class SharedMemory {
   std::size_t size_;
 };
 
-/// How many bytes write_block() needs for what a plugin wants (UNROLL_WANT_*) of this block.
+/// The bytes that write_block() needs for the fields of this block that a plugin wants (UNROLL_WANT_*).
 std::size_t block_bytes(const unroll_block& block, std::uint32_t wants, int top_k);
-/// Copies it there; the frame "process", but for "instance". Throws PluginError where the hidden states are
-/// not rows of floats in the CPU's memory.
+/// Copies them to `arena`. Returns the "process" frame without "instance". Throws PluginError if the hidden
+/// states are not rows of floats in the CPU's memory.
 nlohmann::json write_block(const unroll_block& block, std::uint32_t wants, int top_k,
                            const SharedMemory& arena);
 
-/// The block of a "process" frame, as it lies in the arena. Throws wire::Error where it does not lie inside.
+/// The block of a "process" frame, in the arena. Throws wire::Error if it exceeds the arena.
 class ArenaBlock {
  public:
   ArenaBlock(const wire::Frame& frame, const SharedMemory& arena);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Grants what the rules handle below one path after another. Landlock has no rule that takes away.
+/// Grants access to one path after another: Landlock has no rules that deny.
 class Rules {
  public:
   explicit Rules(std::uint64_t handled) : handled_(handled) {
@@ -25,20 +25,20 @@ class Rules {
   }
   explicit operator bool() const { return static_cast<bool>(rules_); }
 
-  /// Not what a symbolic link leads to, which has a place of its own. One that cannot be opened could not be
-  /// read anyway.
+  /// Symbolic links are skipped: their targets are granted where they are. Paths that cannot be opened could
+  /// not be read anyway.
   void grant(const fs::path& path) {
     const unroll::UniqueFd fd(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return;
     std::error_code error;
-    // Moving is a matter of folders alone.
+    // The right to move files applies to folders only.
     const auto access = fs::is_directory(path, error) ? handled_ : handled_ & LANDLOCK_ACCESS_FS_READ_FILE;
     landlock_path_beneath_attr rule{};
     rule.allowed_access = access;
     rule.parent_fd = fd.get();
     ::syscall(SYS_landlock_add_rule, rules_.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
   }
-  /// What lies beside `hidden`, and beside each folder that it lies in.
+  /// Grants what is beside `hidden` and beside each folder above it.
   void grant_all_but(const fs::path& hidden) {
     std::error_code error;
     std::string name = hidden.filename();
@@ -63,7 +63,7 @@ class Rules {
 
 int unroll_landlock_enter(const fs::path& hidden, bool writes) {
   const auto version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  // The first version lets nobody move a file from folder to folder.
+  // Landlock's first version always denies moving files between folders.
   if (version < (writes ? 2 : 1)) return 0;
   Rules rules(writes ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_REFER
                      : LANDLOCK_ACCESS_FS_READ_FILE);

@@ -1,13 +1,13 @@
-// What of the file system a worker does not see, by Landlock (landlock(7)).
+// Hides files from a worker with Landlock (landlock(7)).
 #pragma once
 
 #include <filesystem>
 
-/// From now on this thread, and those that it starts, can open any file to read it but `hidden` and what lies
-/// beside it with a name that begins as its does; empty: any. `writes`: it may write any file, the hidden one
-/// too, since it must be able to write beside it. Neither way can it look into a process that has not entered
-/// the same: not into the memory of the one that started it.
+/// Restricts this thread and those that it starts: they can read any file except `hidden` and files beside it
+/// whose names begin with its name (empty: any file). `writes`: they may write any file, including the hidden
+/// one, because they must be able to write beside it. In either case they cannot access processes outside
+/// this restriction, such as the memory of the process that started them.
 ///
-/// What comes into the folders above the hidden file later cannot be opened either. Returns 0 or an errno;
-/// 0 and nothing done where the kernel has no Landlock.
+/// Files created later in the folders above the hidden file cannot be opened either. Returns 0 or an errno;
+/// returns 0 without effect if the kernel has no Landlock.
 int unroll_landlock_enter(const std::filesystem::path& hidden, bool writes);

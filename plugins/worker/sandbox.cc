@@ -32,12 +32,12 @@ constexpr std::uint32_t kNetwork = 1, kFiles = 2, kProcesses = 4;  // as in wire
 constexpr rlim_t kOpenFiles = 256;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kLimitsMemory = false;  // a sanitizer's shadow alone is terabytes of address space
+constexpr bool kLimitsMemory = false;  // a sanitizer's shadow takes terabytes of address space
 #else
 constexpr bool kLimitsMemory = true;
 #endif
 
-// What computing takes: memory, threads, time, signals to itself, reading files, and what is open already.
+// Needed for computation: memory, threads, time, signals to itself, reading files, open descriptors.
 constexpr std::array kAllowed = {SCMP_SYS(read),
                                  SCMP_SYS(write),
                                  SCMP_SYS(readv),
@@ -195,7 +195,7 @@ constexpr std::array kProcessCalls = {SCMP_SYS(fork),
                                       SCMP_SYS(pidfd_open),
                                       SCMP_SYS(pidfd_send_signal)};
 
-/// A filter that refuses what no rule names; the first rule that cannot be added is remembered.
+/// A filter that refuses calls without a rule; keeps the error of the first rule that cannot be added.
 class Filter {
  public:
   Filter() : context_(::seccomp_init(SCMP_ACT_ERRNO(EPERM)), &::seccomp_release) {
@@ -214,7 +214,7 @@ class Filter {
   int load() {
     if (error_ != 0) return error_;
     ::seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_TSYNC, 1);
-    ::seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a search tree: the list is long
+    ::seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a binary tree, as the list is long
     return -::seccomp_load(context_.get());
   }
 
@@ -224,7 +224,7 @@ class Filter {
 };
 
 void add_files(Filter& filter) {
-  filter.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2));  // its flags lie in memory: callers fall back
+  filter.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2));  // its flags are in memory: callers fall back
   const auto open = [&](int call, unsigned flags) {
     filter.add(SCMP_ACT_ALLOW, call,
                SCMP_CMP64(flags, SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
@@ -239,7 +239,7 @@ void add_files(Filter& filter) {
 
 void add_processes(Filter& filter) {
   const auto self = static_cast<scmp_datum_t>(::getpid());
-  filter.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));  // its flags lie in memory: glibc falls back to clone
+  filter.add(SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3));  // its flags are in memory: glibc falls back to clone
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
   filter.add(SCMP_ACT_TRAP, SCMP_SYS(clone), SCMP_A0_64(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
   for (const int call : {SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(execve), SCMP_SYS(execveat)}) {
@@ -258,13 +258,13 @@ int load_filter(std::uint32_t permissions) {
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(prctl), SCMP_A0_64(SCMP_CMP_EQ, option));
   }
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), SCMP_A0_64(SCMP_CMP_EQ, 0));
-  // Not those that have signals sent to other processes (F_SETOWN, F_SETSIG).
+  // Not those that send signals to other processes (F_SETOWN, F_SETSIG).
   for (const scmp_datum_t command :
        {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK,
         F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS, F_GET_SEALS, F_GETPIPE_SZ, F_SETPIPE_SZ}) {
     filter.add(SCMP_ACT_ALLOW, SCMP_SYS(fcntl), SCMP_A1_64(SCMP_CMP_EQ, command));
   }
-  // Not of datagrams, which can be sent to anybody's socket without connecting to it.
+  // No datagram sockets, which can send to any socket without connecting to it.
   constexpr scmp_datum_t kTypes = 0xf;  // without SOCK_CLOEXEC and SOCK_NONBLOCK
   filter.add(SCMP_ACT_ALLOW, SCMP_SYS(socketpair), SCMP_A1_64(SCMP_CMP_MASKED_EQ, kTypes, SOCK_STREAM));
   for (const scmp_datum_t request : {TCGETS, FIOCLEX, FIONCLEX, FIONBIO, FIONREAD, TIOCGWINSZ}) {
@@ -286,24 +286,24 @@ int load_filter(std::uint32_t permissions) {
   return filter.load();
 }
 
-/// The kernel refused to start a process. Nothing here that is not safe in a signal's handler.
-void tell_and_die(int signal, siginfo_t* information, void*) {
-  const auto tell = [](const char* text) {
+/// The kernel refused to start a process. Async-signal-safe.
+void print_and_die(int signal, siginfo_t* information, void*) {
+  const auto print = [](const char* text) {
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
   };
-  tell("the plugin tried to start a process (");
+  print("the plugin tried to start a process (");
   switch (information->si_syscall) {
     case SYS_execve:
     case SYS_execveat:
-      tell("exec");
+      print("exec");
       break;
     case SYS_clone:
-      tell("clone");
+      print("clone");
       break;
     default:
-      tell("fork");
+      print("fork");
   }
-  tell("), which it may not; \"processes\": true in its manifest permits it\n");
+  print("), which is not permitted; \"processes\": true in its manifest permits it\n");
   struct sigaction usual {};
   usual.sa_handler = SIG_DFL;
   ::sigaction(signal, &usual, nullptr);
@@ -322,8 +322,8 @@ int set_limit(decltype(RLIMIT_DATA) resource, rlim_t value) {
   return ::setrlimit(resource, &limit) == 0 ? 0 : errno;
 }
 
-/// If memory runs out, the kernel ends a worker before anything else: its document fails, and the daemon goes
-/// on. Before the process is undumpable, as its own files in /proc are root's from then on.
+/// Makes the kernel kill workers first if memory runs out: their documents fail, and the daemon continues.
+/// Must run before the process is undumpable, because its files in /proc then belong to root.
 void offer_to_oom_killer() {
   const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
@@ -335,12 +335,12 @@ void offer_to_oom_killer() {
 }  // namespace
 
 int unroll_sandbox_enter(std::uint32_t permissions, std::uint64_t memory_bytes) {
-  // The host ends a worker; what is sent to a whole service or terminal is not meant for it.
+  // The host ends workers; signals to a whole service or terminal are ignored.
   std::signal(SIGTERM, SIG_IGN);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
   struct sigaction refused {};
-  refused.sa_sigaction = &tell_and_die;
+  refused.sa_sigaction = &print_and_die;
   refused.sa_flags = SA_SIGINFO | SA_NODEFER;
   if (::sigaction(SIGSYS, &refused, nullptr) != 0) return errno;
   if (kLimitsMemory && memory_bytes != 0) {

@@ -89,7 +89,7 @@ pid_t spawn_here(const std::vector<std::string>& command, const std::vector<std:
   ::sigfillset(&all);
   ::posix_spawnattr_setsigmask(&attributes.raw, &none);
   ::posix_spawnattr_setsigdefault(&attributes.raw, &all);
-  ::posix_spawnattr_setpgroup(&attributes.raw, 0);  // the terminal's Ctrl-C is not for it
+  ::posix_spawnattr_setpgroup(&attributes.raw, 0);  // does not receive the terminal's Ctrl-C
   ::posix_spawnattr_setflags(&attributes.raw,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   pid_t pid = -1;

@@ -1,4 +1,4 @@
-// Starts programs that die with this process.
+// Starts child processes that are killed when this process ends.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace unroll {
 
-/// Starts `command` (found as a shell finds it) with /dev/null, `output`, `output` and `socket` as
-/// descriptors 0 to 3, no others, in a process group of its own. Throws std::system_error.
+/// Starts `command` (searched in PATH) with /dev/null, `output`, `output` and `socket` as descriptors 0 to 3
+/// and no others, in a process group of its own. Throws std::system_error.
 ///
-/// Whatever the calling thread, a thread starts it that lives as long as this process: the kernel kills what
-/// asked to die with its parent when the parent's *thread* ends.
+/// The start happens on a thread that exists as long as this process, because the kernel delivers
+/// PR_SET_PDEATHSIG when the parent's *thread* ends.
 pid_t spawn(const std::vector<std::string>& command, const std::vector<std::string>& environment, int output,
             int socket);
 

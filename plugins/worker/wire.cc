@@ -9,7 +9,7 @@
 namespace unroll::wire {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "headers are copied as they lie in memory");
+static_assert(std::endian::native == std::endian::little, "headers are copied in native byte order");
 
 struct Header {
   std::uint32_t magic, json_bytes;
@@ -18,7 +18,7 @@ struct Header {
 static_assert(sizeof(Header) == kHeaderBytes);
 
 constexpr std::size_t kShownBytes = 16;
-constexpr int kMaxHeadDepth = 16;  // arrays and objects inside one another: dump() recurses over them
+constexpr int kMaxHeadDepth = 16;  // nesting of arrays and objects: dump() recurses over them
 
 const nlohmann::json& field(const nlohmann::json& head, const char* key) {
   const auto it = head.find(key);
@@ -30,13 +30,13 @@ const nlohmann::json& field(const nlohmann::json& head, const char* key) {
 
 std::uint64_t Frame::number(const char* key) const {
   const auto& value = field(head, key);
-  if (!value.is_number_unsigned()) throw Error(std::string("a frame whose \"") + key + "\" is no number");
+  if (!value.is_number_unsigned()) throw Error(std::string("a frame whose \"") + key + "\" is not a number");
   return value.get<std::uint64_t>();
 }
 
 const std::string& Frame::text(const char* key) const {
   const auto& value = field(head, key);
-  if (!value.is_string()) throw Error(std::string("a frame whose \"") + key + "\" is no text");
+  if (!value.is_string()) throw Error(std::string("a frame whose \"") + key + "\" is not a string");
   return value.get_ref<const std::string&>();
 }
 
@@ -56,7 +56,7 @@ std::string encode(const nlohmann::json& head, std::string_view data) {
 std::optional<Frame> FrameReader::next() {
   const auto rest = std::string_view(bytes_).substr(begin_);
   if (rest.empty()) return std::nullopt;
-  // What cannot become a frame is refused at its first byte, not when a header's worth of it has come.
+  // Invalid bytes are refused at the first one, before a whole header has arrived.
   constexpr std::string_view kMagicBytes = "UPRL";
   if (!kMagicBytes.starts_with(rest.substr(0, kMagicBytes.size()))) {
     throw Error("a frame that begins with \"" + printable(rest, kShownBytes) + "\" instead of UPRL");
@@ -65,7 +65,7 @@ std::optional<Frame> FrameReader::next() {
   Header header;
   std::memcpy(&header, rest.data(), sizeof header);
   if (header.json_bytes > kMaxJsonBytes || header.data_bytes > kMaxDataBytes) {
-    throw Error("a frame that claims " + std::to_string(header.json_bytes) + " and " +
+    throw Error("a frame that declares " + std::to_string(header.json_bytes) + " and " +
                 std::to_string(header.data_bytes) + " bytes");
   }
   const std::size_t whole = kHeaderBytes + header.json_bytes + header.data_bytes;
@@ -76,7 +76,7 @@ std::optional<Frame> FrameReader::next() {
   } catch (const JsonError& error) {
     throw Error(std::string("a frame whose head is ") + error.what());
   }
-  if (!frame.head.is_object()) throw Error("a frame whose head is no JSON object");
+  if (!frame.head.is_object()) throw Error("a frame whose head is not a JSON object");
   frame.type = frame.text("type");
   frame.data = rest.substr(kHeaderBytes + header.json_bytes, header.data_bytes);
   begin_ += whole;

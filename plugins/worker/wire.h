@@ -1,9 +1,9 @@
 // plugins/worker/: plugins in processes of their own. This header: the frames that host and worker exchange
-// over a socket, for both ends. Each end takes the other's bytes for what they are: every length is checked
-// before it is believed.
+// over a socket, for both ends. Neither end trusts the other: every length is checked before it is
+// used.
 //
 // A frame is 16 bytes of header (magic, bytes of JSON, bytes of data; little-endian), a JSON object with
-// "type", then raw data. plugins/python is the same wire's other end for plugins in Python.
+// "type", then raw data. plugins/python implements the worker's end for plugins in Python.
 #pragma once
 
 #include <cstddef>
@@ -22,13 +22,13 @@ namespace unroll::wire {
 inline constexpr std::uint32_t kMagic = 0x4c525055;  // "UPRL"
 inline constexpr std::size_t kHeaderBytes = 16;
 inline constexpr std::size_t kMaxJsonBytes = 16u << 20;
-inline constexpr std::size_t kMaxDataBytes = kMaxStateBytes;  // the largest of what is sent
-inline constexpr int kWorkerDescriptor = 3;                   // of the worker's end
+inline constexpr std::size_t kMaxDataBytes = kMaxStateBytes;  // states are the largest data
+inline constexpr int kWorkerDescriptor = 3;                   // the socket in the worker
 
 /// Bits of --permissions.
 inline constexpr std::uint32_t kMayUseNetwork = 1, kMayWriteFiles = 2, kMayStartProcesses = 4;
 
-/// The other end sent what is no frame; the text says what it was.
+/// The other end sent an invalid frame; the text describes it.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -38,14 +38,14 @@ struct Frame {
   nlohmann::json head;
   std::string data;
 
-  /// A field of `head`; throws Error where it is missing or not of that kind.
+  /// A field of `head`; throws Error if it is missing or of another type.
   std::uint64_t number(const char* key) const;
   const std::string& text(const char* key) const;
 };
 
 std::string encode(const nlohmann::json& head, std::string_view data = {});
 
-/// Puts frames together from bytes as they come; holds no more than came.
+/// Assembles frames from received bytes; buffers no more than was received.
 class FrameReader {
  public:
   void append(std::string_view bytes) { bytes_.append(bytes); }
@@ -55,7 +55,7 @@ class FrameReader {
 
  private:
   std::string bytes_;
-  std::size_t begin_ = 0;  // of what next() has not taken
+  std::size_t begin_ = 0;  // of the bytes that next() has not consumed
 };
 
 }  // namespace unroll::wire

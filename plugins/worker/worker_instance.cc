@@ -15,25 +15,25 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxErrorBytes = 4096;
-constexpr int kTriesAfterOutside = 5;  // somebody who kills a worker does not mean the document
+constexpr int kTriesAfterOutside = 5;  // retries if workers are killed from outside
 constexpr int kWarning = 2;
 
-/// What is asked of the plugin: the function, the last of the steps that lead there, and what came of it so
+/// A call in progress: the function, the last of its steps, and the results so
 /// far.
 struct Call {
   enum class Step { kWorker, kHello, kCreate, kLoad, kItself };
 
   std::string function;
-  nlohmann::json frame;  // of kItself; null where creating or loading is all
+  nlohmann::json frame;  // for kItself; null if the call only creates or loads
   std::shared_ptr<const SharedMemory> arena;
   Clock::time_point begun = Clock::now(), deadline{};
   Step step = Step::kWorker;
   std::unique_ptr<Worker> worker;
-  std::uint64_t calls_before = 0;  // of the worker's
+  std::uint64_t calls_before = 0;  // the worker's calls before this one
   int tries = 0;
   std::vector<std::string> outputs;
   std::size_t emitted_bytes = 0;
-  std::string fault;  // what the host saw it do wrong
+  std::string fault;  // a violation that the host detected
   bool over = false;
   std::exception_ptr failure;
 };
@@ -64,11 +64,11 @@ class WorkerInstance final : public PluginInstance {
       begin("create", nullptr);
       end();
     } catch (...) {
-      let_go();
+      release();
       throw;
     }
   }
-  ~WorkerInstance() override { let_go(); }
+  ~WorkerInstance() override { release(); }
   WorkerInstance(const WorkerInstance&) = delete;
   WorkerInstance& operator=(const WorkerInstance&) = delete;
 
@@ -143,7 +143,7 @@ class WorkerInstance final : public PluginInstance {
     call.function = function;
     try {
       call.worker = pool_->take(home_, call.begun, call.begun);
-      if (block != nullptr) {  // which is borrowed: copied now, whether there is a worker or not
+      if (block != nullptr) {  // borrowed: copy it now, with or without a worker
         call.arena = pool_->take_arena(block_bytes(*block, info_.wants, info_.top_k), call.worker.get());
         frame = write_block(*block, info_.wants, info_.top_k, *call.arena);
       }
@@ -154,7 +154,7 @@ class WorkerInstance final : public PluginInstance {
     }
   }
 
-  /// One step, or false where nothing came until then.
+  /// Makes one step; false if nothing arrived until then.
   bool advance(Clock::time_point until) {
     Call& call = *call_;
     try {
@@ -187,7 +187,7 @@ class WorkerInstance final : public PluginInstance {
     }
   }
 
-  // --- what is sent
+  // --- sending
 
   void enter() {
     Call& call = *call_;
@@ -238,7 +238,7 @@ class WorkerInstance final : public PluginInstance {
     call_->worker->process.send(wire::encode(frame, data));
   }
 
-  // --- what comes
+  // --- receiving
 
   void take(const wire::Frame& frame) {
     Call& call = *call_;
@@ -279,7 +279,7 @@ class WorkerInstance final : public PluginInstance {
     call.worker->process.check_memory(step_name());
     if (status != UNROLL_OK) {
       const auto said = printable(frame.text("error"), kMaxErrorBytes);
-      if (call.step == Step::kCreate) std::erase(call.worker->instances, home_.instance);  // there is none
+      if (call.step == Step::kCreate) std::erase(call.worker->instances, home_.instance);  // not created
       throw error(status, (said.empty() ? status_text(status) : said) + call.worker->process.memory_words());
     }
     if (!call.fault.empty()) throw error(UNROLL_ERROR_INTERNAL, call.fault);
@@ -291,7 +291,7 @@ class WorkerInstance final : public PluginInstance {
     send_itself();
   }
 
-  // --- how it ends
+  // --- ending
 
   void close(std::exception_ptr failure) {
     Call& call = *call_;
@@ -307,7 +307,7 @@ class WorkerInstance final : public PluginInstance {
     if (call.failure) pool_->forget(std::exchange(home_, {}));
   }
 
-  /// Inside a handler: a worker that is lost is replaced where there is hope; else the call has failed.
+  /// Called in an exception handler: replaces a lost worker if a retry makes sense; else the call fails.
   void give_up() {
     Call& call = *call_;
     try {
@@ -322,7 +322,7 @@ class WorkerInstance final : public PluginInstance {
       lose(lost);
     } catch (const PluginError& failure) {
       close(std::make_exception_ptr(error(failure.status, failure.what())));
-    } catch (const std::exception& failure) {  // our own: no memory to share, no descriptor
+    } catch (const std::exception& failure) {  // in the host: no shared memory, no descriptor
       close(std::make_exception_ptr(error(UNROLL_ERROR_INTERNAL, failure.what())));
     }
   }
@@ -330,7 +330,7 @@ class WorkerInstance final : public PluginInstance {
   void lose(const WorkerLost& lost) {
     Call& call = *call_;
     pool_->drop(std::move(call.worker));
-    if (const auto& tell = pool_->spec().lost) tell(info_.name, reason_of(lost.cause), lost.what());
+    if (const auto& report = pool_->spec().lost) report(info_.name, reason_of(lost.cause), lost.what());
     home_ = {};
     call.outputs.clear();
     call.emitted_bytes = 0;
@@ -345,7 +345,7 @@ class WorkerInstance final : public PluginInstance {
           error(UNROLL_ERROR_INTERNAL, std::string("its worker ") + lost.what() + lost.last_words)));
     }
     if (log_ && !pool_->spec().lost)
-      log_(kWarning, info_.name, std::string("its worker ") + lost.what() + "; tried again in a new one");
+      log_(kWarning, info_.name, std::string("its worker ") + lost.what() + "; retrying in a new one");
     try {
       call.worker = pool_->take_new();
       enter();
@@ -354,9 +354,9 @@ class WorkerInstance final : public PluginInstance {
     }
   }
 
-  void let_go() noexcept {
+  void release() noexcept {
     if (call_ && call_->worker) {
-      pool_->drop(std::move(call_->worker));  // in the middle of a call: nobody will wait for it
+      pool_->drop(std::move(call_->worker));  // in the middle of a call
     } else {
       pool_->forget(home_);
     }
@@ -370,9 +370,9 @@ class WorkerInstance final : public PluginInstance {
   EmitFunction emit_;
   PluginLogFunction log_;
   Stage stage_ = Stage::kFresh;
-  std::optional<std::string> state_;  // after the last call that succeeded; none: it keeps none, or is new
+  std::optional<std::string> state_;  // after the last successful call; nullopt: stateless or new
   WorkerHome home_;
-  std::optional<Call> call_;  // that was begun
+  std::optional<Call> call_;  // in progress
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// An instance that runs in the workers of its library.
+// Plugin instances in worker processes.
 #pragma once
 
 #include <memory>

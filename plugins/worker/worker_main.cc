@@ -1,5 +1,5 @@
-// unroll-plugin-worker: holds one plugin library and runs its instances for the host at the other end of
-// descriptor 3. Started by worker_process.cc; what it may do is decided by sandbox.cc, before it loads the
+// unroll-plugin-worker: loads one plugin library and runs its instances for the host at the other end of
+// descriptor 3. Started by worker_process.cc; sandbox.cc restricts it before it loads the
 // library.
 #include <algorithm>
 #include <csignal>
@@ -25,7 +25,7 @@
 #include "plugins/worker/wire.h"
 
 #ifdef __SANITIZE_ADDRESS__
-// The check for leaks at the end starts a process, which a worker may not.
+// LeakSanitizer starts a process at the end, which a worker may not.
 extern "C" const char* __asan_default_options() {
   return "detect_leaks=0";
 }
@@ -34,7 +34,7 @@ extern "C" const char* __asan_default_options() {
 namespace unroll {
 namespace {
 
-// --- last words: for a signal's handler, which may not allocate
+// --- last output, from a signal handler: must not allocate
 
 struct {
   char plugin[64] = "";
@@ -44,44 +44,44 @@ struct {
   std::uint64_t memory_limit = 0;
 } now;
 
-void tell(const char* text) {
+void print(const char* text) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, std::strlen(text));
 }
 
-/// A pointer that malloc did not give is the usual end of a plugin that leaks.
-void tell_memory() {
+/// A plugin that leaks usually ends with a null pointer from malloc.
+void print_memory() {
   const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
   char text[128] = "";
   if (file < 0 || ::read(file, text, sizeof text - 1) <= 0) return;
   char* end = text;
   ::strtoull(text, &end, 10);
   const auto held = ::strtoull(end, nullptr, 10) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  if (now.memory_limit != 0 && held > now.memory_limit / 10 * 8) tell("; its memory is at its limit");
+  if (now.memory_limit != 0 && held > now.memory_limit / 10 * 8) print("; its memory is at its limit");
 }
 
 void last_words(int signal, siginfo_t* information, void*) {
-  tell("plugin ");
-  tell(now.plugin);
+  print("plugin ");
+  print(now.plugin);
   const char* name = ::sigdescr_np(signal);
-  tell(": ");
-  tell(name == nullptr ? "signal" : name);
-  tell(" in its function ");
-  tell(now.function);
+  print(": ");
+  print(name == nullptr ? "signal" : name);
+  print(" in its function ");
+  print(now.function);
   const auto* at = static_cast<const std::byte*>(information->si_addr);
   const bool fault = signal == SIGSEGV || signal == SIGBUS;
   if (fault && now.arena != nullptr && at >= now.arena && at < now.arena + now.arena_bytes) {
-    tell("; it wrote to a block, which is borrowed and read-only");
+    print("; it wrote to a block, which is borrowed and read-only");
   }
-  tell_memory();
-  tell("\n");
+  print_memory();
+  print("\n");
   struct sigaction usual {};
   usual.sa_handler = SIG_DFL;
   ::sigaction(signal, &usual, nullptr);
-  ::raise(signal);  // blocked here; taken when this returns
+  ::raise(signal);  // blocked here; delivered when this returns
 }
 
 void install_last_words() {
-  static std::vector<std::byte> stack(64 * 1024);  // the usual one may be what ran out
+  static std::vector<std::byte> stack(64 * 1024);  // the normal stack may have overflowed
   const stack_t alternate{stack.data(), 0, stack.size()};
   ::sigaltstack(&alternate, nullptr);
   struct sigaction action {};
@@ -94,7 +94,7 @@ void install_last_words() {
 
 class Socket {
  public:
-  /// Sent with the next flush(): outputs come by the thousand.
+  /// Queues a frame for the next flush(), because there can be thousands of outputs.
   void put(const nlohmann::json& head, std::string_view data = {}) {
     constexpr std::size_t kEnough = 256 * 1024;
     outgoing_ += wire::encode(head, data);
@@ -104,19 +104,19 @@ class Socket {
     for (std::string_view rest = outgoing_; !rest.empty();) {
       const auto sent = ::send(wire::kWorkerDescriptor, rest.data(), rest.size(), MSG_NOSIGNAL);
       if (sent < 0 && errno == EINTR) continue;
-      if (sent < 0) ::_exit(0);  // the host has gone
+      if (sent < 0) ::_exit(0);  // the host is gone
       rest.remove_prefix(static_cast<std::size_t>(sent));
     }
     outgoing_.clear();
   }
-  /// Ends the process where the host has closed its end.
+  /// Ends the process if the host has closed its end.
   wire::Frame next() {
     for (;;) {
       if (auto frame = reader_.next()) return std::move(*frame);
       receive();
     }
   }
-  /// That came with the frame which next() gave.
+  /// The descriptor that came with the frame from next().
   UniqueFd take_descriptor() {
     auto& descriptors = descriptors_.descriptors;
     if (descriptors.empty()) throw wire::Error("a frame without its descriptor");
@@ -171,7 +171,7 @@ class Worker {
       now.arena_bytes = arena_->size();
     } else if (frame.type == "destroy") {
       const auto it = instances_.find(frame.number("instance"));
-      if (it == instances_.end()) throw wire::Error("an instance that there is not");
+      if (it == instances_.end()) throw wire::Error("an unknown instance");
       note(it->second->info().name, "destroy");
       instances_.erase(it);
     } else if (frame.type == "create") {
@@ -195,7 +195,7 @@ class Worker {
     now.function = function;
   }
 
-  /// "done", with the instance's state or with what went wrong.
+  /// Sends "done" with the instance's state or with the error.
   template <class F>
   void answer(F&& body) {
     try {
@@ -221,7 +221,7 @@ class Worker {
     const auto& name = frame.text("plugin");
     const auto plugin = std::ranges::find_if(
         library_->plugins(), [&](const auto& candidate) { return candidate.info.name == name; });
-    if (plugin == library_->plugins().end()) throw wire::Error("a plugin that there is not: " + name);
+    if (plugin == library_->plugins().end()) throw wire::Error("an unknown plugin: " + name);
     note(name, "create");
     auto instance = create_in_process(
         library_, *plugin, frame.text("options"),
@@ -230,7 +230,7 @@ class Worker {
         },
         [this](int level, std::string_view, std::string_view text) {
           socket_.put({{"type", "log"}, {"level", std::clamp(level, 0, 3)}}, text);
-          socket_.flush();  // at once: the next thing may be a crash
+          socket_.flush();  // at once, because the plugin may crash next
         },
         vocabulary_);
     return *(instances_[frame.number("instance")] = std::move(instance));
@@ -242,7 +242,7 @@ class Worker {
     } else if (frame.type == "finish") {
       instance.finish(frame.number("tokens"), frame.number("bytes"));
     } else {
-      if (!arena_) throw wire::Error("a block before the arena that it lies in");
+      if (!arena_) throw wire::Error("a block before its arena");
       const ArenaBlock block(frame, *arena_);
       instance.process(block.view());
     }
@@ -264,15 +264,16 @@ int refuse(Socket& socket, const std::string& error) {
 
 int run(int argc, char** argv) {
   if (argc != 6 || std::strcmp(argv[2], "--permissions") != 0 || std::strcmp(argv[4], "--memory") != 0) {
-    tell("unroll-plugin-worker is started by unroll and unrolld, not by hand\n");
+    print("unroll-plugin-worker is started by unroll and unrolld, not by hand\n");
     return EXIT_FAILURE;
   }
   Socket socket;
   const auto permissions = static_cast<std::uint32_t>(std::strtoul(argv[3], nullptr, 10));
   now.memory_limit = std::strtoull(argv[5], nullptr, 10);
   if (const int error = unroll_sandbox_enter(permissions, now.memory_limit)) {
-    return refuse(socket, "plugin library " + std::string(argv[1]) + ": its worker cannot lock itself in (" +
-                              std::strerror(error) + "); a kernel with seccomp is needed");
+    return refuse(socket, "plugin library " + std::string(argv[1]) +
+                              ": its worker cannot enter its sandbox (" + std::strerror(error) +
+                              "); a kernel with seccomp is needed");
   }
   install_last_words();
   now.function = "none (it is being loaded)";
@@ -293,7 +294,7 @@ int main(int argc, char** argv) {
   try {
     return unroll::run(argc, argv);
   } catch (const std::exception& error) {
-    unroll::tell((std::string("unroll-plugin-worker: ") + error.what() + "\n").c_str());
+    unroll::print((std::string("unroll-plugin-worker: ") + error.what() + "\n").c_str());
     return EXIT_FAILURE;
   }
 }

@@ -12,10 +12,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPatience{50};  // with workers that are busy, before one more is started
+constexpr milliseconds kPatience{50};  // wait for a busy worker before starting another
 constexpr milliseconds kLongPatience{1000};
 constexpr std::size_t kLeastArena = 64 * 1024;
-// A worker that grows and grows is replaced between two calls, before it fails somebody's document.
+// A worker whose memory keeps growing is replaced between two calls, before it fails a document.
 constexpr std::uint64_t kOftenUsed = 64;
 
 [[noreturn]] void fail(const WorkerSpec& spec, const std::string& what) {
@@ -41,7 +41,7 @@ PluginInfo info_of(const nlohmann::json& said, const WorkerSpec& spec) {
 
 WorkerPool::WorkerPool(WorkerSpec spec) : spec_(std::move(spec)) {
   free_.push_back(start());
-  try {  // now, so that no document fails later for want of a descriptor
+  try {  // early, so that no document fails later for lack of a descriptor
     arenas_.push_back(std::make_shared<const SharedMemory>(kLeastArena));
   } catch (const std::system_error& error) {
     fail(spec_, error.what());
@@ -77,9 +77,9 @@ std::vector<PluginInfo> WorkerPool::greet() {
   } catch (const WorkerLost& lost) {
     fail(spec_, std::string("its worker ") + lost.what() + lost.last_words);
   } catch (const wire::Error& error) {
-    fail(spec_, std::string("its worker sent what is not of the protocol (") + error.what() + ")");
+    fail(spec_, std::string("its worker sent an invalid message (") + error.what() + ")");
   } catch (const nlohmann::json::exception& error) {
-    fail(spec_, std::string("its worker sent what is not of the protocol (") + error.what() + ")");
+    fail(spec_, std::string("its worker sent an invalid message (") + error.what() + ")");
   }
   return infos;
 }
@@ -87,7 +87,7 @@ std::vector<PluginInfo> WorkerPool::greet() {
 void WorkerPool::check_hello(const wire::Frame& frame) const {
   if (frame.type == "refused") throw PluginError(UNROLL_ERROR_INTERNAL, printable(frame.text("error"), 4096));
   if (frame.type != "hello" || frame.head.dump() != hello_) {
-    fail(spec_, "it has changed since it was loaded; start anew to load it");
+    fail(spec_, "it has changed since it was loaded; restart unroll to load it");
   }
 }
 
@@ -103,14 +103,14 @@ std::unique_ptr<Worker> WorkerPool::take(const WorkerHome& home, Clock::time_poi
   for (;;) {
     while (!free_.empty()) {
       auto it = std::ranges::find(free_, home.worker, [](const auto& worker) { return worker->serial; });
-      if (it == free_.end()) it = free_.end() - 1;  // the one used last: its caches are warm
+      if (it == free_.end()) it = free_.end() - 1;  // the most recently used: its caches are warm
       auto worker = std::move(*it);
       free_.erase(it);
       if (!worker->greeted || worker->process.is_quiet()) return taken(std::move(worker));
-      --alive_;  // it died while it stood idle; nobody needs to know
+      --alive_;  // it ended while idle, which is harmless
     }
-    // So long it waits for one that is busy before it starts another. All may be held by calls that are over
-    // and whose owner is who waits here: then one more than there should be gets it going.
+    // The time to wait for a busy worker before starting another. All workers may be held by finished calls
+    // of the waiting caller itself; one worker above the maximum resolves this.
     const milliseconds patience = alive_ == 0             ? milliseconds(0)
                                   : alive_ < kMaxWorkers  ? kPatience
                                   : alive_ == kMaxWorkers ? kLongPatience
@@ -135,7 +135,7 @@ std::unique_ptr<Worker> WorkerPool::taken(std::unique_ptr<Worker> worker) {
 void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
   const bool grown = worker->calls >= kOftenUsed && spec_.memory_bytes != 0 &&
                      worker->process.resident_bytes() > spec_.memory_bytes / 2;
-  if (grown) return let_go(std::move(worker));
+  if (grown) return retire(std::move(worker));
   bool surplus = false;
   {
     const std::lock_guard lock(mutex_);
@@ -146,17 +146,17 @@ void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
       free_.push_back(std::move(worker));
     }
   }
-  if (surplus) return let_go(std::move(worker));
+  if (surplus) return retire(std::move(worker));
   freed_.notify_one();
 }
 
 void WorkerPool::drop(std::unique_ptr<Worker> worker) {
-  let_go(std::move(worker));
+  retire(std::move(worker));
   const std::lock_guard lock(mutex_);
   ++lost_;
 }
 
-void WorkerPool::let_go(std::unique_ptr<Worker> worker) {
+void WorkerPool::retire(std::unique_ptr<Worker> worker) {
   {
     const std::lock_guard lock(mutex_);
     forgotten_.erase(worker->serial);
@@ -179,7 +179,7 @@ void WorkerPool::forget(const WorkerHome& home) {
   const std::lock_guard lock(mutex_);
   const auto free = std::ranges::find(free_, home.worker, [](const auto& worker) { return worker->serial; });
   if (free != free_.end()) return destroy(**free, home.instance);
-  const auto taken = forgotten_.find(home.worker);  // else it is gone, and the object with it
+  const auto taken = forgotten_.find(home.worker);  // else the worker and the object are gone
   if (taken != forgotten_.end()) taken->second.push_back(home.instance);
 }
 

@@ -1,6 +1,6 @@
-// The workers of one library. An instance takes one for a call and gives it back; the worker keeps the
-// instance's object, so that the next call finds it there, but the host holds its state as well: a worker is
-// a cache of instances and can be lost at any moment. Any thread.
+// The workers of one library. An instance takes a worker for one call and gives it back. The worker keeps the
+// instance's object for the next call, but the host holds its state as well: a worker is a cache of instances
+// and may be lost at any time. Thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 
 namespace unroll {
 
-/// A worker and what the host knows to be in it. Whoever took it from the pool alone uses it.
+/// A worker and the instances in it. Used only by the caller that took it from the pool.
 struct Worker {
   Worker(const WorkerSpec& spec, std::uint64_t serial) : process(spec), serial(serial) {}
 
@@ -30,15 +30,15 @@ struct Worker {
 
   WorkerProcess process;
   const std::uint64_t serial;
-  bool greeted = false;  ///< Its hello came.
+  bool greeted = false;  ///< Its hello frame was received.
   bool knows_vocabulary = false;
-  std::uint64_t calls = 0;                    ///< That it returned from.
-  std::list<std::uint64_t> instances;         ///< The one used longest ago first.
-  std::shared_ptr<const SharedMemory> arena;  ///< That it has mapped.
+  std::uint64_t calls = 0;                    ///< Completed calls.
+  std::list<std::uint64_t> instances;         ///< Least recently used first.
+  std::shared_ptr<const SharedMemory> arena;  ///< The arena that it has mapped.
 };
 
-/// Where an instance's object was left. Never used twice: what is there is what the host believes to be
-/// there.
+/// The location of an instance's object. Numbers are never reused, so that it cannot refer to another
+/// object.
 struct WorkerHome {
   std::uint64_t worker = 0, instance = 0;  // 0: nowhere
 };
@@ -48,38 +48,38 @@ class WorkerPool {
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMaxWorkers = 4;
   static constexpr std::size_t kMaxInstances = 64;       ///< In one worker.
-  static constexpr std::chrono::seconds kStartTime{30};  ///< One in Python may import a lot.
+  static constexpr std::chrono::seconds kStartTime{30};  ///< Long, because Python may import a lot.
 
-  /// Starts the first worker, without waiting for it. Throws PluginError.
+  /// Starts the first worker without waiting for it. Throws PluginError.
   explicit WorkerPool(WorkerSpec spec);
   const WorkerSpec& spec() const { return spec_; }
-  /// The first worker's hello: its plugins. Throws PluginError (refused, other ABI, not what a plugin may
-  /// be).
+  /// Waits for the first worker's hello and returns its plugins. Throws PluginError (refused, other ABI,
+  /// invalid plugin).
   std::vector<PluginInfo> greet();
-  /// A later worker's first frame. Throws PluginError where it is not the first worker's hello: the library
-  /// has changed.
+  /// Checks a later worker's first frame. Throws PluginError if it differs from the first worker's hello: the
+  /// library has changed.
   void check_hello(const wire::Frame& frame) const;
   struct Plugin {
     PluginInfo info;
     bool saves;
   };
-  /// One of those that greet() gave; lives as long as the pool.
+  /// A plugin returned by greet(); valid as long as the pool.
   const Plugin& plugin(const std::string& name) const { return plugins_.at(name); }
 
-  /// A worker for a call, the one at `home` where it can be; null where none was free until then. Who waits
-  /// since long (`since`) gets one more. Throws PluginError where none can be started.
+  /// A worker for a call, preferably the one at `home`; null if none was free until `until`. Starts another
+  /// one if the caller has waited long (from `since`). Throws PluginError if it cannot be started.
   std::unique_ptr<Worker> take(const WorkerHome& home, Clock::time_point since, Clock::time_point until);
-  /// One that has done nothing yet, in place of one that was dropped.
+  /// A new worker, to replace one that was dropped.
   std::unique_ptr<Worker> take_new();
   void give_back(std::unique_ptr<Worker> worker);
-  /// It is lost, or must be.
+  /// Ends a worker that is lost or must be killed.
   void drop(std::unique_ptr<Worker> worker);
-  /// The object there is not needed any more.
+  /// The object at `home` is no longer needed.
   void forget(const WorkerHome& home);
   std::uint64_t new_instance();
   WorkerCounts counts() const;
 
-  /// Memory for a block, best what this worker (may be null) has mapped.
+  /// Memory for a block, preferably the arena that this worker (may be null) has mapped.
   std::shared_ptr<const SharedMemory> take_arena(std::size_t bytes, const Worker* worker);
   void give_back(std::shared_ptr<const SharedMemory> arena);
 
@@ -88,12 +88,12 @@ class WorkerPool {
 
  private:
   std::unique_ptr<Worker> start();
-  void let_go(std::unique_ptr<Worker> worker);
+  void retire(std::unique_ptr<Worker> worker);
   std::unique_ptr<Worker> taken(std::unique_ptr<Worker> worker);
   static void destroy(Worker& worker, std::uint64_t instance);
 
   const WorkerSpec spec_;
-  std::string hello_;  // the first, as it came; set before anything else runs
+  std::string hello_;  // the first worker's, unparsed; set before anything else runs
   std::map<std::string, Plugin> plugins_;
 
   mutable std::mutex mutex_;
@@ -101,7 +101,7 @@ class WorkerPool {
   std::vector<std::unique_ptr<Worker>> free_;
   std::size_t alive_ = 0;  // free or taken
   std::uint64_t last_serial_ = 0, last_instance_ = 0, lost_ = 0;
-  std::map<std::uint64_t, std::vector<std::uint64_t>> forgotten_;  // of each worker that is taken
+  std::map<std::uint64_t, std::vector<std::uint64_t>> forgotten_;  // instances by worker, if it is taken
   std::vector<std::shared_ptr<const SharedMemory>> arenas_;        // free
   std::shared_ptr<const PluginVocabulary> vocabulary_;
 };

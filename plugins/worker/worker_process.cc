@@ -26,15 +26,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kKeptWords = 4096;  // of stdout and stderr
-constexpr std::size_t kShownWords = 512;  // of them, in an error
+constexpr std::size_t kKeptWords = 4096;  // bytes kept of stdout and stderr
+constexpr std::size_t kShownWords = 512;  // bytes of them in an error
 constexpr std::size_t kReadBytes = 64 * 1024;
-// The kernel refuses memory this part of the limit above it: who passes the limit slowly is found after a
+// The kernel's limit is this much above ours: a worker that exceeds ours slowly is detected after a
 // call.
 constexpr std::uint64_t kMargin = 4;
-constexpr std::chrono::milliseconds kLastMoment{200};  // between the end of its socket and its own
+constexpr std::chrono::milliseconds kLastMoment{200};  // between the end of its socket and its exit
 
-/// The variables that a worker sees of ours: what programs need to run, no secrets.
+/// The environment variables passed to a worker: what programs need to run, no secrets.
 std::vector<std::string> environment_of(const WorkerSpec& spec) {
   std::vector<std::string> list;
   for (const char* name : {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
@@ -47,11 +47,11 @@ std::vector<std::string> environment_of(const WorkerSpec& spec) {
   }
   list.push_back("PYTHONPATH=" + modules);
   list.push_back("PYTHONDONTWRITEBYTECODE=1");
-  list.push_back("PYTHONHASHSEED=0");  // the same output whenever a document is read again
-  list.push_back("PYTHONSAFEPATH=1");  // a module of the folder where the daemon was started is not meant
+  list.push_back("PYTHONHASHSEED=0");  // for reproducible outputs
+  list.push_back("PYTHONSAFEPATH=1");  // do not import modules from the daemon's working folder
   list.push_back("UNROLL_SANDBOX_HIDDEN=" + spec.hidden.string());
   list.push_back("UNROLL_SANDBOX_LIBRARY=" + (spec.root / "lib/unroll/libunroll_sandbox.so").string());
-  // The cores are the model's; a plugin that computes on many threads gains nothing beside it.
+  // The model uses all cores; a plugin with many threads would gain nothing.
   list.push_back("OMP_NUM_THREADS=1");
   list.push_back("OPENBLAS_NUM_THREADS=1");
   return list;
@@ -125,7 +125,7 @@ bool WorkerProcess::send_some() {
   const auto sent = send_with_descriptors(socket_.get(), std::string_view(piece.bytes).substr(piece.sent),
                                           {&piece.descriptor, with_descriptor ? std::size_t{1} : 0});
   if (sent < 0) {
-    if (errno != EAGAIN && errno != EINTR) outgoing_.clear();  // it has gone: receive() will see why
+    if (errno != EAGAIN && errno != EINTR) outgoing_.clear();  // it is gone: receive() will find out why
     return false;
   }
   piece.sent += static_cast<std::size_t>(sent);
@@ -180,7 +180,7 @@ std::optional<wire::Frame> WorkerProcess::receive(std::chrono::milliseconds time
 
 bool WorkerProcess::is_quiet() {
   pollfd polled{socket_.get(), POLLIN, 0};
-  read_words();  // its threads may have said something: that is no harm
+  read_words();  // output of its threads is harmless
   return reader_.empty() && ::poll(&polled, 1, 0) == 0;
 }
 
@@ -195,7 +195,7 @@ WorkerLost WorkerProcess::hang(const std::string& function) {
 WorkerLost WorkerProcess::garbage(const std::string& what, const std::string& function) {
   kill();
   return {WorkerLost::Cause::kItself,
-          "sent what is not of the protocol (" + what + ") in " + function + " and was killed", last_words()};
+          "sent an invalid message (" + what + ") in " + function + " and was killed", last_words()};
 }
 
 std::uint64_t WorkerProcess::resident_bytes() const {
@@ -231,11 +231,11 @@ std::string WorkerProcess::last_words() {
   while (!said_.empty() && (said_.back() == '\n' || said_.back() == ' ')) said_.pop_back();
   if (said_.empty()) return {};
   auto begin = said_.size() > kShownWords ? said_.size() - kShownWords : 0;
-  if (begin > 0) {  // from a line's begin, where there is one
+  if (begin > 0) {  // from the beginning of a line if possible
     const auto line = said_.find('\n', begin);
     if (line != std::string::npos) begin = line + 1;
   }
-  return "; its last words: " + printable(std::string_view(said_).substr(begin), kShownWords);
+  return "; its last output: " + printable(std::string_view(said_).substr(begin), kShownWords);
 }
 
 WorkerLost WorkerProcess::end(const std::string& function) {
@@ -258,8 +258,8 @@ WorkerLost WorkerProcess::end(const std::string& function) {
   } else {
     how = "ended with exit code " + std::to_string(WEXITSTATUS(status));
   }
-  // (How much it held cannot be asked any more: ru_maxrss begins with what this process held. A worker that
-  // dies near its limit says so itself.)
+  // (Its memory cannot be queried any more: ru_maxrss starts from this process's memory. A worker that
+  // crashes near its limit reports that itself.)
   return {cause, how + " in " + function, last_words()};
 }
 

@@ -1,4 +1,4 @@
-// One worker as the host sees it: started, spoken with, and how it ended, as text. One thread at a time.
+// One worker process: starts it, exchanges frames, and describes how it ended. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -19,56 +19,56 @@
 
 namespace unroll {
 
-/// How the workers of one library are started, and what they may.
+/// The command, permissions and limits of one library's workers.
 struct WorkerSpec {
   std::filesystem::path library;
-  std::filesystem::path root;  ///< What is installed: root/libexec, root/lib, root/share.
+  std::filesystem::path root;  ///< The install prefix: root/libexec, root/lib, root/share.
   std::vector<std::string> command;
   std::filesystem::path hidden;  ///< Absolute, without symbolic links, or empty: see PluginOptions.
   std::uint32_t permissions = 0;
   std::uint64_t memory_bytes = 0;
-  std::chrono::milliseconds deadline{0};  ///< Of one call.
+  std::chrono::milliseconds deadline{0};  ///< For one call.
   std::function<void(std::string_view plugin, std::string_view reason, std::string_view text)>
       lost;  ///< See PluginOptions.
 };
 
-/// The worker is of no more use. The text goes on behind "plugin NAME: its worker ".
+/// The worker is lost. The text continues "plugin NAME: its worker ".
 struct WorkerLost : std::runtime_error {
   enum class Cause {
-    kItself,   ///< A crash, an exit, garbage: it may be the worker's past, it may be the call.
-    kOutside,  ///< Killed by somebody else, and not for what it did.
-    kTooMuch,  ///< Time or memory.
+    kItself,   ///< A crash, an exit or an invalid frame: caused by this call or an earlier one.
+    kOutside,  ///< Killed from outside.
+    kTooMuch,  ///< Exceeded its time or memory limit.
   };
   WorkerLost(Cause cause, const std::string& text, std::string words)
       : std::runtime_error(text), cause(cause), last_words(std::move(words)) {}
   Cause cause;
-  std::string last_words;  ///< For behind it; may hold a document's text.
+  std::string last_words;  ///< To append to the text; may contain a document's text.
 };
 
 class WorkerProcess {
  public:
-  /// Starts it, without waiting for anything it does. Throws PluginError where it cannot be started.
+  /// Starts it without waiting. Throws PluginError if it cannot be started.
   explicit WorkerProcess(const WorkerSpec& spec);
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
   /// Kills it.
   ~WorkerProcess();
 
-  /// Takes a frame; sent while receive() waits, as the worker takes it.
+  /// Queues a frame, which receive() sends while it waits.
   void send(std::string frame, int descriptor = -1);
-  /// The next frame, or nullopt where none came in that time. `function`: which one of the plugin's is waited
-  /// for. Throws WorkerLost.
+  /// The next frame; nullopt if none arrived within `time`. `function`: the plugin's function that is being
+  /// called, for errors. Throws WorkerLost.
   std::optional<wire::Frame> receive(std::chrono::milliseconds time, const std::string& function);
-  /// Between two calls it says nothing and lives; anything else is of no more use.
+  /// Whether it is usable between two calls: it runs and has sent nothing.
   bool is_quiet();
-  /// Kill it. What there is to say of one that did not return in time, or that sent garbage.
+  /// Kill the worker because it did not return in time, or because it sent an invalid frame.
   WorkerLost hang(const std::string& function);
   WorkerLost garbage(const std::string& what, const std::string& function);
-  /// Throws WorkerLost where it holds more than it may.
+  /// Throws WorkerLost if it exceeds its memory limit.
   void check_memory(const std::string& function);
-  /// For the end of an error: that it is near its limit, where it is.
+  /// Text to append to an error if it is near its memory limit; else empty.
   std::string memory_words() const;
-  /// Memory of its own, now.
+  /// Its current private memory.
   std::uint64_t resident_bytes() const;
   pid_t pid() const { return pid_; }
 
@@ -76,23 +76,23 @@ class WorkerProcess {
   struct Piece {
     std::string bytes;
     std::size_t sent;
-    int descriptor;  // -1 none; goes with the first byte
+    int descriptor;  // -1: none; sent with the first byte
   };
 
-  bool send_some();   // false: the socket takes nothing now
-  bool read_some();   // false: the end
-  bool read_words();  // something came
+  bool send_some();   // false: the socket's buffer is full
+  bool read_some();   // false: end of file
+  bool read_words();  // true: received something
   WorkerLost end(const std::string& function);
   std::string last_words();
   void kill();
 
   std::uint64_t memory_limit_;
   std::chrono::milliseconds deadline_;
-  pid_t pid_ = -1;  // -1 when it was waited for
+  pid_t pid_ = -1;  // -1 after waitpid()
   UniqueFd socket_, words_, handle_, statistics_;
   std::deque<Piece> outgoing_;
   wire::FrameReader reader_;
-  std::string said_;  // the last of its stdout and stderr
+  std::string said_;  // the end of its stdout and stderr
 };
 
 }  // namespace unroll

@@ -69,8 +69,8 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
     {"hangs", R"({"x":1})", "did not return from process within 2000 ms"},
     {"starts-processes", "{}", "tried to start a process"},
     {"exits", "{}", "ended with exit code 0 in process"},
-    {"garbage", "{}", "sent what is not of the protocol"},
-    {"claims-much", "{}", "sent what is not of the protocol"},
+    {"garbage", "{}", "sent an invalid message"},
+    {"claims-much", "{}", "sent an invalid message"},
     {"throws", "{}", "an exception left its function process: no cheese"},
     {"writes-into-block", "{}", "it wrote to a block, which is borrowed and read-only"},
     {"floods", "{}", ""}  // it is too much, or on a busy machine too slow

@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
               "block 3"},
         Fault{"aborts_in_load", "bad: load: it was killed by signal 6 (Aborted) in load, document"},
         Fault{"leaks_little", "bad: leaks: each document leaves about 3"},  // 32, and what malloc keeps
-        Fault{"bad_schema", "bad: option schema: its schema is no JSON object"},
+        Fault{"bad_schema", "bad: option schema: its schema is not a JSON object"},
         Fault{"save_changes", "bad: save: "},
         Fault{"emits_in_destroy", "bad: destroy: it calls the host's emit while it is destroyed"},
         Fault{"no_state", "bad: load: "}, Fault{"shared_state", "bad: side by side: "},

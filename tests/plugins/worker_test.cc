@@ -95,7 +95,7 @@ TEST(BadPlugin, Crashes) {
   EXPECT_THAT(
       error_in_worker("crashes"),
       AllOf(HasSubstr("plugin crashes: its worker was killed by signal 11 (Segmentation fault) in process"),
-            HasSubstr("last words: plugin crashes: Segmentation fault in its function process")));
+            HasSubstr("last output: plugin crashes: Segmentation fault in its function process")));
 }
 
 TEST(BadPlugin, Hangs) {
@@ -165,7 +165,7 @@ TEST(BadPlugin, LogsMuch) {
 
 TEST(BadPlugin, SendsGarbage) {
   EXPECT_THAT(error_in_worker("garbage"),
-              AllOf(HasSubstr("sent what is not of the protocol"), HasSubstr("begins with \"hello, world")));
+              AllOf(HasSubstr("sent an invalid message"), HasSubstr("begins with \"hello, world")));
   EXPECT_THAT(error_in_worker("claims_much"), HasSubstr("claims 20 and 1099511627776 bytes"));
 }
 

@@ -47,7 +47,7 @@ TEST(Wire, GarbageIsAnErrorThatSaysWhatItWas) {
               HasSubstr("claims 4294967295"));
   EXPECT_THAT(error_of(std::string("UPRL\2\0\0\0\0\0\0\0\0\0\0\0[]", 18)), HasSubstr("no JSON object"));
   EXPECT_THAT(error_of(encode({{"kind", "done"}})), HasSubstr("without \"type\""));
-  EXPECT_THAT(error_of(encode({{"type", 7}})), HasSubstr("\"type\" is no text"));
+  EXPECT_THAT(error_of(encode({{"type", 7}})), HasSubstr("\"type\" is not a string"));
 }
 
 /// The host writes heads out again, which recurses: a deep one would run over its stack.

@@ -194,7 +194,7 @@ TEST_F(Training, BeginsFromAModelAndHoldsOutTheEndOfEachFile) {
     EXPECT_EQ(parts.training[i].tokens.size(), whole - whole / 4);
   }
   tuned.out = base.out;
-  EXPECT_THAT(error_of([&] { train_to(tuned, 1); }), HasSubstr("--from and --out are one folder"));
+  EXPECT_THAT(error_of([&] { train_to(tuned, 1); }), HasSubstr("--from and --out are the same folder"));
 }
 
 TEST(HoldOut, NeverMoreThanReadingTakesAMoment) {

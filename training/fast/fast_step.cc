@@ -15,13 +15,13 @@
 namespace unroll {
 namespace {
 
-/// What is before a block, and the keys and values that it leaves.
+/// The state before a block, and the block's keys and values.
 struct Link {
-  std::vector<at::Tensor> memories, d_memories;  // a layer: [2, lanes, positions, kv_dim]; or none
-  std::vector<std::int64_t> first_visible;       // a lane's first memory that counts
-  std::vector<Buffer> states, d_states;          // a cell: tiles of all lanes
-  std::vector<bool> initial;                     // lanes whose states are the initial ones
-  std::vector<at::Tensor> kv, d_kv;              // a layer: [2, lanes, block_width, kv_dim]
+  std::vector<at::Tensor> memories, d_memories;  // per layer: [2, lanes, positions, kv_dim], or undefined
+  std::vector<std::int64_t> first_visible;       // per lane: its first valid memory
+  std::vector<Buffer> states, d_states;          // per cell: tiles of all lanes
+  std::vector<bool> initial;                     // per lane: its states are the initial ones
+  std::vector<at::Tensor> kv, d_kv;              // per layer: [2, lanes, block_width, kv_dim]
 
   std::int64_t positions() const { return memories.empty() ? 0 : memories.front().size(2); }
 };
@@ -37,7 +37,7 @@ KeySegment segment_of(const at::Tensor& kv, const at::Tensor& d_kv) {
   return segment;
 }
 
-/// After a block: memories move as memory.h says, without compression.
+/// After a block: shifts memories as in memory.h, without compression.
 at::Tensor join_memory(const at::Tensor& past, const at::Tensor& block, std::int64_t most) {
   const auto all = at::cat({past, block}, 2);
   const auto length = std::min(most, all.size(2));
@@ -102,7 +102,7 @@ class Step final : public FastStep {
     for (std::size_t i = count; i-- > 0;) {
       auto& kept = kept_[replay ? 0 : i];
       if (replay) {
-        if (i + 1 < count) forward(i, blocks.inputs[i], kept);  // the last one's is still there
+        if (i + 1 < count) forward(i, blocks.inputs[i], kept);  // that of the last block is still kept
         head(i, kept);
       }
       backward(i, i + 1 < count, blocks.inputs[i], kept);
@@ -114,7 +114,7 @@ class Step final : public FastStep {
   void clear_gradients() override { gradients_.clear(); }
 
  private:
-  /// What the way back needs of a block.
+  /// What the backward pass needs of a block.
   struct Kept {
     std::vector<typename StepLayer<Number>::Kept> layers;
     std::vector<typename StepCell<Number>::Kept> cells;
@@ -137,7 +137,7 @@ class Step final : public FastStep {
     }
   }
 
-  /// The recurrence as the first link.
+  /// Copies the recurrence to the first link.
   void take(const Recurrence& recurrence) {
     auto& link = links_[0];
     const auto lanes = static_cast<std::size_t>(shape_.lanes);
@@ -146,7 +146,7 @@ class Step final : public FastStep {
     for (const auto& memory : recurrence.memories) link.memories.push_back(memory.detach().contiguous());
     link.first_visible.assign(lanes, 0);
     if (recurrence.memories_visible.defined()) {
-      // Documents begin after what they forget, so that what counts is the end of a lane's memories.
+      // A document's valid memories are the last ones of its lane.
       const auto hidden = recurrence.memories_visible.logical_not().sum(1).contiguous();
       std::copy_n(hidden.const_data_ptr<std::int64_t>(), lanes, link.first_visible.begin());
     }
@@ -183,7 +183,7 @@ class Step final : public FastStep {
     recurrence = std::move(next);
   }
 
-  /// Makes block `index` ready: lanes where a document begins forget.
+  /// Prepares block `index`: resets lanes in which a document begins.
   void open(std::size_t index, const at::Tensor& begins) {
     auto& link = links_[index];
     const auto* begin = begins.const_data_ptr<bool>();
@@ -254,7 +254,7 @@ class Step final : public FastStep {
     }
   }
 
-  /// Memories of the block after.
+  /// The memories of the next block.
   void link_next(const Link& link, Link& next) const {
     next.memories.clear();
     next.d_memories.clear();
@@ -275,7 +275,7 @@ class Step final : public FastStep {
     for (auto& first : next.first_visible) first = std::max<std::int64_t>(0, first - dropped);
   }
 
-  /// What later blocks ask of the memories that `next` has of this block and of those before it.
+  /// Adds later blocks' gradients of the memories in `next` that come from this block and earlier ones.
   void share_memory_gradients(Link& link, const Link& next) const {
     for (std::size_t i = 0; i < next.d_memories.size(); ++i) {
       const auto& d = next.d_memories[i];
@@ -312,7 +312,7 @@ class Step final : public FastStep {
     embed_back(tokens, d);
   }
 
-  /// States that are the initial ones end there.
+  /// Gradients of initial states end there.
   void states_back(Link& link, std::size_t cell, bool written, Kept& kept) {
     auto* d = link.d_states[cell].data<float>();
     cells_[cell]->prepare_back(link.states[cell].data<float>(), kept.cells[cell], shape_.lanes, written, d);
@@ -331,7 +331,7 @@ class Step final : public FastStep {
     machine_.parallel(shape_.tiles(), [&](std::int64_t tile, Room&) {
       tile_kernels<float>()->rows(d + tile * tile_size(), dim, kTileRows, dim, rows + tile * tile_size());
     });
-    // A token's rows are added in their order, each thread to features of its own.
+    // The rows of each token are added in order; each thread adds to features of its own.
     constexpr std::int64_t kFeatures = 64;
     machine_.parallel(round_up(dim, kFeatures) / kFeatures, [&](std::int64_t part, Room&) {
       const auto first = part * kFeatures, count = std::min(kFeatures, dim - first);
@@ -355,7 +355,7 @@ class Step final : public FastStep {
   std::vector<std::unique_ptr<StepLayer<Number>>> layers_;
   std::vector<std::unique_ptr<StepCell<Number>>> owned_cells_;
   std::vector<StepCell<Number>*> cells_;
-  std::vector<std::ptrdiff_t> cell_at_;  // a layer's cell, or -1
+  std::vector<std::ptrdiff_t> cell_at_;  // per layer: its cell, or -1
   std::vector<Link> links_;
   std::vector<Kept> kept_;
   LayerRoom<Number> room_;
@@ -370,7 +370,7 @@ bool FastStep::computes(const ModelConfig& config, const TensorMap& parameters, 
       config.dynamic_position_bias || config.use_compressed_mem || config.routed_memory_layer > 0 ||
       config.gate_residuals || config.dim_head % 2 != 0)
     return false;
-  // Norms have no biases, but a checkpoint of another program may.
+  // Norms have no biases, but a checkpoint of another program may have them.
   return std::ranges::all_of(parameters, [](const auto& parameter) {
     return BlockRecurrentTransformer::is_trainable(parameter.first) ||
            parameter.second.count_nonzero().template item<std::int64_t>() == 0;

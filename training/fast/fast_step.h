@@ -1,7 +1,7 @@
-// A training step made for the CPU, in the manner of llm.c: memory is reserved once and used again, what lies
-// between matrix products is fused into loops over tiles, and the way back is derived by hand. What it
-// computes is the loss and the gradients of BlockRecurrentTransformer, which stays the definition; products
-// multiply fp32 or bf16 and sum fp32, all else is fp32.
+// A training step for the CPU, similar to llm.c: memory is allocated once and reused, operations between
+// matrix products are fused into loops over tiles, and the backward pass is derived by hand. It computes the
+// loss and gradients of BlockRecurrentTransformer, which remains the definition. Matrix products multiply
+// fp32 or bf16 and accumulate in fp32; everything else is fp32.
 #pragma once
 
 #include <cstdint>
@@ -13,30 +13,30 @@
 
 namespace unroll {
 
-/// What a back-propagation goes through, a tensor a block.
+/// The blocks of one back-propagation, one tensor per block.
 struct TrainingBlocks {
   std::vector<at::Tensor> inputs, targets;  ///< int64 [lanes, block_width]
   std::vector<at::Tensor> begins;           ///< bool [lanes]
   std::int64_t tokens = 0;                  ///< Targets that are not ignored.
 };
 
-/// One thread at a time.
+/// Not thread-safe.
 class FastStep {
  public:
-  /// Whether it has every option of the model, and this CPU what it needs; else autograd is to be used.
+  /// Whether it supports the model's options and this CPU; if not, use autograd.
   static bool computes(const ModelConfig& config, const TensorMap& parameters, const std::string& dtype);
-  /// `parameters` are shared: contiguous fp32 whose memory stays where it is. dtype: fp32 or bf16.
+  /// `parameters` are shared: contiguous fp32 whose memory must not move. dtype: fp32 or bf16.
   static std::unique_ptr<FastStep> make(const ModelConfig& config, const TensorMap& parameters, int lanes,
                                         const std::string& dtype, int threads);
   virtual ~FastStep() = default;
 
-  /// After the parameters have changed: call before the next pass.
+  /// Call after the parameters have changed, before the next pass.
   virtual void refresh() = 0;
-  /// Adds the gradients of `weight` times the blocks' losses to gradients(). `recurrence` moves on; what is
-  /// before the first block gets no gradient. `replay`: keeps of each block what is before it alone, and
-  /// reads it again on the way back. Returns the sum of losses in nats.
+  /// Adds the gradients of `weight` times the blocks' losses to gradients(). Advances `recurrence`; no
+  /// gradient flows to the state before the first block. `replay`: keep only the state before each block, and
+  /// compute the block again in the backward pass. Returns the sum of losses in nats.
   virtual double pass(const TrainingBlocks& blocks, double weight, bool replay, Recurrence& recurrence) = 0;
-  /// By the parameters' names.
+  /// By parameter name.
   virtual const TensorMap& gradients() const = 0;
   virtual void clear_gradients() = 0;
 };

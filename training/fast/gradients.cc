@@ -12,7 +12,7 @@ Gradients::Gradients(const TensorMap& parameters) {
   for (const auto& [name, tensor] : parameters) {
     if (!BlockRecurrentTransformer::is_trainable(name)) continue;
     if (!tensor.is_contiguous() || tensor.scalar_type() != at::kFloat || !tensor.is_cpu())
-      throw std::logic_error(name + " is no contiguous fp32 tensor on the CPU");
+      throw std::logic_error(name + " is not a contiguous fp32 tensor on the CPU");
     auto& gradient = tensors_[name] = at::zeros_like(tensor.detach());
     places_[tensor.const_data_ptr()] = gradient.mutable_data_ptr<float>();
   }

@@ -1,4 +1,4 @@
-// Where a fast step puts its gradients: a tensor for each trainable parameter, reserved once.
+// The gradients of a fast step: one tensor for each trainable parameter, allocated once.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@ namespace unroll {
 
 class Gradients {
  public:
-  /// `parameters`: contiguous fp32 on the CPU, whose memory stays where it is.
+  /// `parameters`: contiguous fp32 on the CPU, whose memory must not move.
   explicit Gradients(const TensorMap& parameters);
   void clear();
   const TensorMap& tensors() const { return tensors_; }
@@ -22,7 +22,7 @@ class Gradients {
   Weight<Number> weight(const at::Tensor& parameter) const {
     return rows<Number>(parameter, 0, parameter.size(0));
   }
-  /// Some of a matrix's outputs.
+  /// A range of a matrix's outputs.
   template <typename Number>
   Weight<Number> rows(const at::Tensor& parameter, std::int64_t first, std::int64_t count) const {
     const auto in = parameter.size(1);
@@ -35,12 +35,12 @@ class Gradients {
   std::map<const void*, float*> places_;
 };
 
-/// Rotary tables feature after feature, [dim_head, stride], with room for a whole tile after the last
+/// Rotary tables by feature, [dim_head, stride], padded with a whole tile after the last
 /// position.
 class RotaryRows {
  public:
   explicit RotaryRows(const RotaryTables& tables);
-  /// Of the window's last positions.
+  /// The tables of the window's last positions.
   Rotation last(std::int64_t queries, std::int64_t keys) const;
 
  private:
@@ -48,12 +48,12 @@ class RotaryRows {
   std::int64_t width_;
 };
 
-/// A block of so many lanes, a lane's positions in tiles of its own.
+/// Divides a block of lanes into tiles; a tile holds positions of one lane.
 struct BlockShape {
   std::int64_t lanes, width;
   std::int64_t lane_tiles() const { return round_up(width, kTileRows) / kTileRows; }
   std::int64_t tiles() const { return lanes * lane_tiles(); }
-  /// Of a tile: its lane, its first position there, how many positions count.
+  /// A tile's lane, its first position there, and its number of valid positions.
   std::int64_t lane(std::int64_t tile) const { return tile / lane_tiles(); }
   std::int64_t first(std::int64_t tile) const { return tile % lane_tiles() * kTileRows; }
   std::int64_t count(std::int64_t tile) const {

@@ -9,7 +9,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kChunk = 256;  // keys whose scores exist at a time
+constexpr std::int64_t kChunk = 256;  // keys whose scores are held at a time
 constexpr std::int64_t kSeesAll = std::numeric_limits<std::int32_t>::min();
 
 std::int64_t tiles_of(std::int64_t positions) {
@@ -20,7 +20,7 @@ float power_factor(const AttentionCall& call) {
   return call.scale * std::numbers::log2e_v<float>;
 }
 
-/// What softmax kernels take for keys from `begin` on.
+/// The softmax kernels' parameter for keys from `begin` on.
 std::int64_t diagonal_of(const AttentionCall& call, std::int64_t tile, std::int64_t begin) {
   return call.causal ? begin - call.past - tile * kTileRows : kSeesAll;
 }
@@ -49,7 +49,7 @@ void StepAttention<Number>::each_key_tile(const AttentionCall& call, const Work&
   });
 }
 
-/// `raw`: the tile's keys as they are, [dim_head, 64].
+/// `raw`: the tile's unnormalised keys, [dim_head, 64].
 template <typename Number>
 void StepAttention<Number>::ready_key_tile(const AttentionCall& call, const KeyTile& tile, float* raw,
                                            float* out) {
@@ -264,7 +264,7 @@ void StepAttention<Number>::add_key_gradients(const AttentionCall& call) {
                               rotation.k_sine ? rotation.k_sine + tile.position : nullptr, rotation.stride,
                               dim, d, dx, dk_scale_.part(i));
     if (!segment->dk) return;
-    // Back to a row a position; fp32 whatever products multiply.
+    // Back to one row per position, in fp32 for any type of products.
     tile_kernels<float>()->rows(dx, dim, tile.count, dim, sum);
     add_rows(sum, segment->dk);
   });

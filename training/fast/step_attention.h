@@ -1,6 +1,6 @@
 // Attention of a training step and its derivative, in tiles of 64 queries and without a matrix of all scores
-// (Dao et al. 2022, arXiv 2205.14135). Scores stand key by key, scores[key * 64 + query]: then softmax goes
-// along vectors, and nothing between the products is transposed.
+// (Dao et al. 2022, arXiv 2205.14135). Scores are stored by key, scores[key * 64 + query], so that softmax
+// works along vectors and nothing between the products is transposed.
 #pragma once
 
 #include <array>
@@ -12,14 +12,14 @@
 namespace unroll {
 
 /// Keys and values before norm and rotation: [lanes, positions, kv_heads * dim_head] each. Gradients are
-/// added; null: not wanted.
+/// added; null if not needed.
 struct KeySegment {
   const float *k = nullptr, *v = nullptr;
   float *dk = nullptr, *dv = nullptr;
   std::int64_t positions = 0;
 };
 
-/// Tables [dim_head, stride], of the first query and of the first key on.
+/// Tables [dim_head, stride], starting at the first query and at the first key.
 struct Rotation {
   const float *q_cosine = nullptr, *q_sine = nullptr, *k_cosine = nullptr, *k_sine = nullptr;
   std::int64_t stride = 0;
@@ -27,25 +27,25 @@ struct Rotation {
 
 struct AttentionCall {
   std::int64_t lanes = 0, heads = 0, kv_heads = 0, dim_head = 0;
-  std::int64_t query_tiles = 0;  ///< A lane's.
+  std::int64_t query_tiles = 0;  ///< Per lane.
   float scale = 1;
-  Vector q_scale, k_scale;  ///< Of normalised queries and keys; without values: as they are.
-  Rotation rotation;        ///< Without tables: none.
-  /// Query i sees keys up to past + i, or all.
+  Vector q_scale, k_scale;  ///< Of normalised queries and keys; without values: not normalised.
+  Rotation rotation;        ///< Without tables: no rotation.
+  /// Query i attends to keys up to past + i, or to all.
   bool causal = false;
   std::int64_t past = 0;
-  std::span<const std::int64_t> first_visible;  ///< The first key that a lane sees; empty: all.
+  std::span<const std::int64_t> first_visible;  ///< Per lane, its first visible key; empty: all.
   std::array<KeySegment, 2> segments;           ///< In this order.
 
-  /// Head h of lane l's tile t begins at (l * query_tiles + t) * q_stride + h * dim_head * 64.
+  /// Head h of tile t in lane l begins at (l * query_tiles + t) * q_stride + h * dim_head * 64.
   const float* q = nullptr;
   float* dq = nullptr;
   std::int64_t q_stride = 0;
-  /// The same with out_stride and out_head features from head to head.
+  /// The same with out_stride, and out_head features between heads.
   float* out = nullptr;
   const float* d_out = nullptr;
   std::int64_t out_stride = 0, out_head = 0;
-  float* lse = nullptr;  ///< [tiles, heads, 64]: what backward() needs of forward().
+  float* lse = nullptr;  ///< [tiles, heads, 64]: log-sum-exp, passed from forward() to backward().
 
   std::int64_t keys() const { return segments[0].positions + segments[1].positions; }
 };
@@ -56,7 +56,7 @@ class StepAttention {
   explicit StepAttention(StepMachine<Number>& machine) : machine_(machine) {}
   /// q -> out, lse.
   void forward(const AttentionCall& call);
-  /// d_out -> dq, and what is added to the segments' and the scales' gradients.
+  /// d_out -> dq; adds to the gradients of segments and scales.
   void backward(const AttentionCall& call);
 
  private:
@@ -80,7 +80,7 @@ class StepAttention {
   void backward_tile(const AttentionCall& call, const Item& item, Room& room);
   void add_key_gradients(const AttentionCall& call);
 
-  /// Where head `head` of a lane stands in k_rows_ and v_rows_, and in k_turned_ and v_turned_.
+  /// Offset of head `head` of a lane in k_rows_ and v_rows_, and in k_turned_ and v_turned_.
   std::int64_t rows_at(const AttentionCall& call, std::int64_t lane, std::int64_t head) const {
     return (lane * call.kv_heads + head) * key_stride_ * depth_of<Number>(call.dim_head);
   }

@@ -123,7 +123,7 @@ void StepCell<Number>::prepare(const float* states, Kept& kept, std::int64_t lan
   });
 }
 
-/// Of the states to themselves, or to the block. The reference joins the two head by head.
+/// Attention of the states to themselves or to the block. The reference joins the two head by head.
 template <typename Number>
 AttentionCall StepCell<Number>::call(Kept& kept, std::int64_t lanes, bool cross, const KeySegment& keys) {
   AttentionCall call;

@@ -24,29 +24,29 @@ class StepCell {
     Buffer stats, entry, kv, d_kv, joined, self_lse, cross_lse, out, z;
     void resize(const StepCell& cell, std::int64_t lanes);
   };
-  std::int64_t tiles() const { return tiles_; }  ///< Of a lane's states.
+  std::int64_t tiles() const { return tiles_; }  ///< Of one lane's states.
   std::int64_t size() const { return tiles_ * dim_ * kTileRows; }
-  /// The lane's states as they are before a document's first block, into tiles [tiles(), dim, 64].
+  /// Writes a lane's initial states to tiles [tiles(), dim, 64].
   void set_initial(float* states) const;
   void set(const float* rows, float* states) const;        ///< [num_state_vectors, dim] -> tiles
-  void get(const float* states, float* rows) const;        ///< And back.
-  void add_initial_gradient(const float* d_states) const;  ///< A lane's.
+  void get(const float* states, float* rows) const;        ///< The inverse.
+  void add_initial_gradient(const float* d_states) const;  ///< Of one lane.
 
-  /// Keys and values of the states, and their queries. States: [lanes, tiles(), dim, 64].
+  /// Computes keys, values and queries of the states [lanes, tiles(), dim, 64].
   void prepare(const float* states, Kept& kept, std::int64_t lanes);
-  /// As who reads the states sees them, with gradients.
+  /// The states' keys and values for the layers that read them, with gradients.
   KeySegment segment(Kept& kept, std::int64_t lanes) const;
   const Vector& read_q_scale() const { return read_q_scale_; }
   const Vector& read_k_scale() const { return read_k_scale_; }
   float read_scale() const { return scale_; }
 
-  /// What the states become after a block of these keys and values.
+  /// The states after a block with these keys and values.
   void write(const float* states, Kept& kept, std::int64_t lanes, const KeySegment& block,
              StepAttention<Number>& attention, float* next);
-  /// d_next -> d_states, and what is added to the block's and the states' keys and values.
+  /// d_next -> d_states; adds to the gradients of the block's and the states' keys and values.
   void write_back(const float* states, Kept& kept, std::int64_t lanes, const KeySegment& block,
                   StepAttention<Number>& attention, const float* d_next, float* d_states);
-  /// The rest of the way back, once all readers are done; adds to d_states. `written`: write_back() was
+  /// The rest of the backward pass, after all readers; adds to d_states. `written`: write_back() was
   /// called.
   void prepare_back(const float* states, Kept& kept, std::int64_t lanes, bool written, float* d_states);
 
@@ -65,7 +65,7 @@ class StepCell {
   Vector self_q_scale_, self_k_scale_, cross_q_scale_, cross_k_scale_, read_q_scale_, read_k_scale_;
   Weight<Number> key_value_, self_q_, cross_q_, out_, gate_;
   Buffer place_tiles_;
-  // Of the way back.
+  // For the backward pass.
   Gathered<Number> d_z_, gate_in_, d_out_, joined_in_, d_kv_, d_self_, normed_;
   Buffer d_joined_, d_entry_, d_normed_;
   Partials gamma_part_, bias_part_, beta_part_;

@@ -8,12 +8,12 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kTokens = 512;     // whose logits are computed at a time
-constexpr std::int64_t kTilesAtOnce = 8;  // whose gradients of logits exist at a time
+constexpr std::int64_t kTokens = 512;     // vocabulary entries whose logits are computed at a time
+constexpr std::int64_t kTilesAtOnce = 8;  // tiles whose logit gradients are held at a time
 
 }  // namespace
 
-/// What is asked of a tile's positions.
+/// Targets and weights of a tile's positions.
 template <typename Number>
 struct StepHead<Number>::Columns {
   std::int64_t targets[kTileRows];  // -1: none

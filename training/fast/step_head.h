@@ -1,4 +1,4 @@
-// The fast training step's last norm, output projection and cross-entropy: logits exist for a few tiles of
+// The fast training step's last norm, output projection and cross-entropy. Logits are held for a few tiles of
 // positions at a time.
 #pragma once
 
@@ -17,7 +17,7 @@ class StepHead {
   StepHead(const LayerNorm& norm, const at::Tensor& to_logits, const Gradients& gradients,
            StepMachine<Number>& machine);
   void refresh() { to_logits_.refresh(machine_); }
-  /// x [tiles, dim, 64]; targets [lanes, width], `ignored` where there is none. d becomes the gradient of
+  /// x [tiles, dim, 64]; targets [lanes, width], `ignored` if there is none. d becomes the gradient of
   /// `weight` times the sum of losses. Returns that sum, in nats.
   double run(const float* x, const std::int64_t* targets, std::int64_t ignored, double weight,
              BlockShape shape, float* d);

@@ -5,7 +5,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kFeatures = 128;  // of the feed-forward's inner ones that are computed at a time
+constexpr std::int64_t kFeatures = 128;  // inner features of the feed-forward computed at a time
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// A layer of the fast training step: norm, attention over memories, block and states, feed-forward, and the
-// way back.
+// A layer of the fast training step: norm, attention over memories, block and states, feed-forward, and their
+// backward passes.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,20 @@
 
 namespace unroll {
 
-/// A block's keys and values: those that attention reads, and where they are written.
+/// A block's keys and values, for reading and for writing.
 struct BlockKeys {
   KeySegment segment;
   float *k_out = nullptr, *v_out = nullptr;
 };
 
-/// What a layer finds of earlier blocks, and what this one leaves there.
+/// A layer's memories of earlier blocks, and this block's keys and values.
 struct LayerPast {
   KeySegment memory;
   BlockKeys block;
-  std::span<const std::int64_t> first_visible;  ///< A lane's first memory that counts.
+  std::span<const std::int64_t> first_visible;  ///< Per lane, its first valid memory.
 };
 
-/// Room of layers that is used again by the next one.
+/// Scratch memory that the layers share, one after the other.
 template <typename Number>
 struct LayerRoom {
   Gathered<Number> d_out, d_values, d_gates, d_mid, d_entry, d_kv;  // left sides of gradients
@@ -46,7 +46,7 @@ class StepLayer {
   const std::vector<std::size_t>& reads() const { return reads_; }
   void refresh();
 
-  /// What the way back needs of a block.
+  /// What the backward pass needs of a block.
   struct Kept {
     Buffer x, stats, entry, joined, lse, mid, ff_stats, hidden;
     std::vector<Buffer> read_lse;
@@ -55,14 +55,14 @@ class StepLayer {
   using Cells = std::span<StepCell<Number>* const>;
   using CellsKept = std::span<typename StepCell<Number>::Kept* const>;
 
-  /// kept.x -> keys and values, into past.block.
+  /// Writes the keys and values of kept.x to past.block.
   void enter(Kept& kept, const LayerPast& past, BlockShape shape);
-  /// The rest: -> next [tiles, dim, 64]. Cells and what is kept of them: all of the network's.
+  /// The rest of the forward pass, to next [tiles, dim, 64]. `cells` and kept cells: the whole network's.
   void leave(Kept& kept, const LayerPast& past, BlockShape shape, Cells cells, CellsKept cells_kept,
              StepAttention<Number>& attention, float* next);
-  /// d [tiles, dim, 64]: from that of `next` to that of the middle of the layer; then what states and
-  /// past.block get of it, and the queries. enter_back() goes on to kept.x, once past.block has all of its
-  /// gradient.
+  /// d [tiles, dim, 64]: from the gradient of `next` to that of the middle of the layer; then adds to the
+  /// gradients of states, past.block and queries. enter_back() continues to kept.x, after past.block has its
+  /// whole gradient.
   void leave_back(Kept& kept, const LayerPast& past, BlockShape shape, Cells cells, CellsKept cells_kept,
                   StepAttention<Number>& attention, LayerRoom<Number>& room, float* d);
   void enter_back(Kept& kept, const LayerPast& past, BlockShape shape, LayerRoom<Number>& room, float* d);
@@ -80,7 +80,7 @@ class StepLayer {
   float scale_;
   std::vector<std::size_t> reads_;
   Vector gamma_, ff_gamma_, q_scale_, k_scale_;
-  std::vector<Weight<Number>> queries_;  // of the layer itself, then of each state that it reads
+  std::vector<Weight<Number>> queries_;  // of the layer, then of each state that it reads
   Weight<Number> key_value_, out_, ff_values_, ff_gates_, ff_out_;
   RotaryRows rotary_;
 };

@@ -9,8 +9,8 @@
 namespace unroll {
 namespace {
 
-// Of a weight's gradient: outputs that one product makes, and positions that it sums before the next panel
-// pushes them out of the cache.
+// For a weight's gradient: outputs of one product, and positions that it sums before the next panel evicts
+// them from the cache.
 constexpr std::int64_t kGradientOutputs = 128;
 constexpr std::int64_t kGradientPositions = 1024;
 

@@ -1,6 +1,6 @@
-// What the parts of a fast training step share: threads with room of their own, products, weights in the
-// forms that products want, and how gradients of weights and vectors come together. All sums are made in an
-// order that depends on shapes alone: the same step gives the same bits whatever the number of threads.
+// Shared by the parts of a fast training step: threads with scratch memory, products, weights in the layouts
+// of products, and the reduction of gradients. The order of all sums depends only on shapes, so the results
+// are bitwise equal for any number of threads.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace unroll {
 
-/// A thread's memory, kept from item to item. Slots are the caller's to number.
+/// A thread's scratch memory, kept between work items. The caller numbers the slots.
 class Room {
  public:
   template <typename T>
@@ -27,21 +27,21 @@ class Room {
   std::array<Buffer, 12> slots_;
 };
 
-/// c [m, 64 or less] = a [m, depth] times b, see TileKernels; added to what is there if `add`.
+/// c [m, 64 or less] = a [m, depth] times b (see TileKernels); with `add`, added to c.
 void multiply_tile(std::int64_t m, std::int64_t n, std::int64_t depth, const float* a, std::int64_t stride_a,
                    const float* b, float* c, std::int64_t stride_c, bool add);
 void multiply_tile(std::int64_t m, std::int64_t n, std::int64_t depth, const std::uint16_t* a,
                    std::int64_t stride_a, const std::uint16_t* b, float* c, std::int64_t stride_c, bool add);
-/// A thread that is done with products for now: AMX's registers are given back.
+/// Call when a thread has no more products for now: releases the AMX registers.
 void end_products(bool bf16);
 
-/// How many numbers a product's depth takes: of bf16 an even one.
+/// The padded depth of a product: even for bf16.
 template <typename Number>
 constexpr std::int64_t depth_of(std::int64_t depth) {
   return sizeof(Number) == 2 ? round_up(depth, 2) : depth;
 }
 
-/// The threads of a step and the loops for their CPU.
+/// The threads of a step and the kernels for this CPU.
 template <typename Number>
 class StepMachine {
  public:
@@ -54,7 +54,7 @@ class StepMachine {
   const TileKernels<Number>& kernels;
   const TileLoops& loops;
 
-  /// work(i, room) for 0 <= i < count, on all threads.
+  /// Calls work(i, room) for 0 <= i < count, on all threads.
   template <typename Work>
   void parallel(std::int64_t count, const Work& work) {
     pool_.run(count, [&](std::int64_t i, int thread) {
@@ -62,7 +62,7 @@ class StepMachine {
       end_products(sizeof(Number) == 2);
     });
   }
-  /// A tile as the right side of a product: of fp32 the tile itself.
+  /// A tile as the right side of a product; for fp32 the tile itself.
   const Number* right_side(const float* x, std::int64_t features, Room& room, std::size_t slot) const {
     if constexpr (std::is_same_v<Number, float>) {
       return x;
@@ -78,40 +78,40 @@ class StepMachine {
   std::vector<Room> rooms_;
 };
 
-/// A parameter that is no matrix of products, and where its gradient goes.
+/// A parameter that is not a matrix of products, and its gradient.
 struct Vector {
   const float* values = nullptr;
   float* gradient = nullptr;
   std::int64_t count = 0;
 };
 
-/// A matrix [out, in] as products take it.
+/// A matrix [out, in] in the layouts of products.
 template <typename Number>
 class Weight {
  public:
   Weight(const float* values, float* gradient, std::int64_t out, std::int64_t in);
   std::int64_t out() const { return out_; }
   std::int64_t in() const { return in_; }
-  /// After the values have changed.
+  /// Call after the values have changed.
   void refresh(StepMachine<Number>& machine);
-  /// x [in, 64], a right side -> y [count, 64], the outputs from `first` on.
+  /// x [in, 64] (right side) -> y [count, 64], the outputs from `first` on.
   void forward(const Number* x, std::int64_t first, std::int64_t count, float* y, bool add = false) const {
     multiply_tile(count, kTileRows, depth_of<Number>(in_), plain_ + first * plain_stride_, plain_stride_, x,
                   y, kTileRows, add);
   }
   void forward(const Number* x, float* y, bool add = false) const { forward(x, 0, out_, y, add); }
-  /// dy, the outputs from `first` on, [count, 64], a right side -> dx [in, 64].
+  /// dy [count, 64] (right side), of the outputs from `first` on -> dx [in, 64].
   void backward(const Number* dy, std::int64_t first, std::int64_t count, float* dx, bool add = false) const {
     multiply_tile(in_, kTileRows, depth_of<Number>(count), turned_ + first, turned_stride_, dy, dx, kTileRows,
                   add);
   }
   void backward(const Number* dy, float* dx, bool add = false) const { backward(dy, 0, out_, dx, add); }
-  /// Some of the inputs alone: dx [count, 64].
+  /// As above for a range of inputs: dx [count, 64].
   void backward_inputs(const Number* dy, std::int64_t first, std::int64_t count, float* dx) const {
     multiply_tile(count, kTileRows, depth_of<Number>(out_), turned_ + first * turned_stride_, turned_stride_,
                   dy, dx, kTileRows, false);
   }
-  /// dy [out, positions], a left side; x: panels of 64 inputs, each a right side of so many positions.
+  /// dy [out, positions] (left side); x: panels of 64 inputs, each a right side of as many positions.
   void add_gradient(const Number* dy, const Number* x, std::int64_t positions, StepMachine<Number>& machine);
 
  private:
@@ -133,7 +133,7 @@ class Gathered {
   }
   std::int64_t positions() const { return positions_; }
   const Number* data() const { return values_.template data<Number>(); }
-  /// As left side: features from `feature` on, of a tile.
+  /// As left side: a tile's features from `feature` on.
   Number* left(std::int64_t tile, std::int64_t feature = 0) {
     return values_.template data<Number>() + feature * positions_ + tile * kTileRows;
   }
@@ -148,7 +148,7 @@ class Gathered {
   std::int64_t positions_ = 0;
 };
 
-/// Gradients of a vector, one part an item of parallel work, added up in order.
+/// Gradients of a vector, one part per parallel work item, added up in order.
 class Partials {
  public:
   void resize(std::int64_t parts, std::int64_t count);

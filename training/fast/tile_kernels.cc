@@ -1,5 +1,5 @@
-// Compiled once for each instruction set, see CMakeLists.txt: UNROLL_TILE_KERNELS names the tables' end
-// there.
+// Compiled once for each instruction set (see CMakeLists.txt): UNROLL_TILE_KERNELS is the suffix of the
+// tables' names.
 #include "training/fast/tile_kernels.h"
 
 #include "model/cpu/lanes.h"
@@ -54,14 +54,14 @@ UNROLL_INLINE void store_pair(Floats first, Floats second, float* out) {
   store(first, out);
   store(second, out + kRow);
 }
-/// Where the pair that begins with row f, position c, stands. A pair of fp32 is two rows.
+/// Address of the pair that begins with row f, position c. For fp32 a pair is two rows.
 UNROLL_INLINE std::int64_t pair_at(std::int64_t f, std::int64_t c, const Half*) {
   return f * kRow + 2 * c;
 }
 UNROLL_INLINE std::int64_t pair_at(std::int64_t f, std::int64_t c, const float*) {
   return f * kRow + c;
 }
-/// The last row of an odd number: bf16 needs a second one, fp32 has no room for it.
+/// The last row of an odd number of rows: bf16 needs a second one, fp32 has no room for it.
 UNROLL_INLINE void store_last(Floats row, Half* out) {
   store_pair(row, Floats{}, out);
 }
@@ -136,7 +136,7 @@ void row_pairs(const float* x, std::int64_t features, std::int64_t panel_stride,
     for (int i = 0; i < kLanes; ++i)
       for (int c = 0; c < kRow; c += kLanes)
         store(f + i < features ? load(x + (f + i) * kRow + c) : Floats{}, narrow[i] + c);
-    for (std::int64_t c = 0; c < kRow; c += 2 * kLanes) {  // two positions are one number of 32 bits
+    for (std::int64_t c = 0; c < kRow; c += 2 * kLanes) {  // two positions are one 32-bit number
       Floats square[kLanes];
       for (int i = 0; i < kLanes; ++i) __builtin_memcpy(&square[i], narrow[i] + c, sizeof(Floats));
       transpose(square);
@@ -185,7 +185,7 @@ void tile(const float* x, std::int64_t features, std::int64_t count, std::int64_
   }
 }
 
-/// Of x: gelu(x) = x * cdf, and its derivative cdf + x * density.
+/// For x: gelu(x) = x * cdf, and its derivative cdf + x * density.
 struct Gelu {
   Floats cdf, density;
 };
@@ -250,7 +250,7 @@ void gelu_gate_back(const Number* values, const Number* gates, const float* d_ou
 }
 
 template <typename Number>
-constexpr int kTerms = sizeof(Number) == 2 ? 4 : 6;  // of the exponential: what the number can tell
+constexpr int kTerms = sizeof(Number) == 2 ? 4 : 6;  // of the exponential: enough for Number's precision
 
 template <typename Number>
 void softmax(float* scores, std::int64_t keys, float factor, std::int64_t diagonal, float* max, float* sum,
@@ -384,7 +384,7 @@ void layer_norm_back(const float* x, const float* stats, const float* gamma, con
     }
 }
 
-/// 1 / the length of each position's features.
+/// 1 / the norm of each position's features.
 UNROLL_INLINE Floats inverse_length(const float* x, std::int64_t features, int c) {
   Floats squares[2] = {};
   for (std::int64_t f = 0; f < features; ++f) {

@@ -11,11 +11,11 @@ constexpr std::size_t kWords = 2000;
 constexpr std::int64_t kShortestWord = 2, kLongestWord = 7;
 constexpr std::uint64_t kWordSeed = 20220311;
 
-/// Which split a word or a key is of: by its letters alone, so that no two draws can differ about it.
+/// The split that a word or key belongs to; depends only on its letters.
 Split split_of(const std::vector<std::int64_t>& letters) {
   std::uint64_t number = letters.size();
   for (const auto letter : letters) number = number * kLetters + static_cast<std::uint64_t>(letter);
-  // SplitMix64's last steps: near numbers fall apart.
+  // SplitMix64's finalizer, which separates neighbouring numbers.
   number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9u;
   number = (number ^ (number >> 27)) * 0x94d049bb133111ebu;
   return (number ^ (number >> 31)) % 4 == 0 ? Split::kTest : Split::kTraining;
@@ -76,7 +76,7 @@ Document Source::make(std::int64_t before, std::int64_t distance, int pairs) {
     tokens.push_back(value);
     keys.push_back(std::move(letters));
   }
-  // Counted from the first value, so that every document of a distance is as long.
+  // Counted from the first value, so that all documents of a distance have the same length.
   add_filler(tokens, distance - question - (pairs - 1) * pair);
   tokens.push_back(kAsked);
   const auto& letters = keys[static_cast<std::size_t>(asked)];

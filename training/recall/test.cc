@@ -29,7 +29,7 @@ void drop(Recurrence& recurrence, const std::vector<std::string>& dropped) {
   }
 }
 
-/// What the model says comes after each of the documents, int64 [documents].
+/// The model's answer for each document, int64 [documents].
 at::Tensor answers(Network& network, const at::Tensor& tokens, const std::vector<std::string>& dropped) {
   Recurrence recurrence;
   at::Tensor hidden;
@@ -49,7 +49,7 @@ TestResult test(const TestOptions& options, std::int64_t distance) {
   auto& network = *loaded.network;
   const auto width = network.shape().block_width;
   if (network.shape().num_tokens != kVocabulary)
-    throw std::runtime_error(options.model.string() + " is no model of this task: it has another vocabulary");
+    throw std::runtime_error(options.model.string() + " is not a model of this task: its vocabulary differs");
   Source source(Split::kTest, options.seed + static_cast<std::uint64_t>(distance));
   std::mt19937_64 random(options.seed);
   TestResult result{distance, 0, 0, 0};

@@ -1,4 +1,4 @@
-// How often a model's answer is right, for each distance, on words and keys that training had none of.
+// Measures a model's accuracy for each distance, on words and keys that are not in the training split.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace unroll::recall {
 struct TestOptions {
   std::filesystem::path model;
   std::vector<std::int64_t> distances;  ///< Tokens.
-  int documents = 200;                  ///< A distance.
-  int together = 20;                    ///< Documents that are read side by side.
+  int documents = 200;                  ///< Per distance.
+  int together = 20;                    ///< Documents per batch.
   int pairs = 1;
   /// Forgotten after each block, as a control: any of "memories", "states", "routed".
   std::vector<std::string> dropped;

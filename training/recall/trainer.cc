@@ -20,8 +20,8 @@ namespace {
 
 constexpr double kWeightDecay = 0.01;
 constexpr double kClipNorm = 1;
-constexpr double kForgetfulness = 0.95;  // of the running share of right answers
-constexpr double kShortShare = 0.25;     // of the steps, that are asked for shorter distances
+constexpr double kForgetfulness = 0.95;  // decay of the running accuracy
+constexpr double kShortShare = 0.25;     // share of the steps with shorter distances
 
 struct Batch {
   std::vector<at::Tensor> blocks;  ///< int64 [documents, length]
@@ -68,8 +68,8 @@ class Trainer {
     return std::uniform_int_distribution<std::int64_t>(least, most)(random_);
   }
 
-  /// Documents of one length, whose keys stand at different places of a block: what of the length is not in
-  /// front of a key is its distance.
+  /// Documents of one length, whose keys are at different offsets in a block; the part after a key is its
+  /// distance.
   Batch make_batch(std::int64_t length) {
     std::vector<at::Tensor> rows;
     std::vector<std::int64_t> answers;
@@ -81,7 +81,7 @@ class Trainer {
     }
     return {at::stack(rows).split(options_.config.block_width, 1), at::tensor(answers)};
   }
-  /// The least distance that there is.
+  /// The smallest possible distance.
   std::int64_t shortest() const { return kKeyLetters + 2 + (options_.pairs - 1) * (kKeyLetters + 3); }
 
   void step() {

@@ -1,8 +1,8 @@
 /* The plugin interface of unroll: one header, C11, nothing else to include or link. This is its manual.
  *
  * A plugin is a shared library that exports one symbol, `unroll_plugin_entry`: a table of plugins, each a
- * table of functions. For each document that asks for a plugin the host makes an instance, gives it the
- * document's blocks in order, each once, and writes down what it emits.
+ * table of functions. For each document that asks for a plugin, the host creates an instance, passes it the
+ * document's blocks in order, each once, and stores what it emits.
  *
  * ORDER OF CALLS
  *
@@ -25,9 +25,9 @@
  *
  * MEMORY
  *
- *   Whatever a pointer argument points at is borrowed until the call returns, in either direction; who keeps
- *   it copies it. Blocks are read-only. The `host` of create stays valid until destroy returns. What is said
- *   to have static lifetime stays valid while the library is loaded.
+ *   In either direction, memory behind a pointer argument is borrowed until the call returns: copy it to keep
+ *   it. Blocks are read-only. The `host` of create stays valid until destroy returns. Objects with static
+ *   lifetime stay valid while the library is loaded.
  *
  * UNITS
  *
@@ -36,32 +36,32 @@
  *
  * ERRORS
  *
- *   A function says why with host->error and returns a status. The document fails with that text; other
- *   documents go on. No C++ exception and no longjmp may cross: in the worker it is a failure like another.
+ *   A function gives the reason with host->error and returns a status. The document fails with that text;
+ *   others continue. No C++ exception or longjmp may leave a function; in a worker this fails the document.
  *
  * LIMITS (a plugin that exceeds one fails its document)
  *
- *   16 MiB for one output, nested 100 deep; 64 MiB for all outputs of one call; 64 MiB for a state; 4 KiB of
- *   an error's text or a line of log, the rest is cut off; 1000 lines of log for an instance, more are left
- *   out; a deadline for each call and a limit of memory for each process, both from the host's configuration.
+ *   16 MiB for one output, nested 100 deep; 64 MiB for all outputs of one call; 64 MiB for a state; 4 KiB for
+ *   an error's text or a log line (longer text is cut); 1000 log lines per instance (further lines are
+ *   dropped); a deadline for each call and a memory limit for each process, both set in the configuration.
  *
  * PROCESSES
  *
- *   A library runs in worker processes of its own, several of its instances in each: a crash costs the
- *   document whose call it was and no other. A worker may be ended between any two calls, and an instance go
- *   on in another one by create and load. Blocks lie in memory that is shared and read-only: writing to one
- * is a segmentation fault. A worker is locked in: no network, no files written, no processes started, unless
+ *   A library runs in worker processes of its own, several of its instances in each: a crash fails only the
+ *   document whose call it was. The host may end a worker between any two calls, and continue an instance in
+ *   another worker by create and load. Blocks are in shared, read-only memory: writing to one is a
+ *   segmentation fault. A worker is sandboxed: no network, no writing of files, no new processes, unless
  *   NAME.manifest.json beside NAME.so asks for it. An administrator can run a trusted library inside the
- *   daemon instead; a plugin need not know.
+ *   daemon instead; this makes no difference to a plugin.
  *
  * VERSIONS
  *
- *   Every struct that crosses begins with its size in bytes as its author knew it. Fields are only ever added
- *   at the end: read one that came later only where `size` reaches behind it, and never ask whether a size is
- *   equal to one's own. (unroll_tensor is fixed and has no size.) A meaning never changes under an old name.
- *   UNROLL_ABI_VERSION changes when these rules must be broken; a host refuses a library of another version.
- *   Bits of `wants` that a host does not know make it refuse the plugin: it needs a newer host.
- *   Abilities beyond the structs go by name, see "Extensions". */
+ *   Every struct begins with its size in bytes as known to the side that filled it in. Fields are only added
+ *   at the end: read a later field only if `size` includes it, and never test a size for equality. The
+ *   exception is unroll_tensor, which is fixed and has no size. The meaning of a name never changes.
+ *   UNROLL_ABI_VERSION changes if these rules must be broken; a host refuses a library of another version.
+ *   A host refuses a plugin with unknown bits in `wants`: the plugin needs a newer host.
+ *   Optional features beyond the structs are requested by name: see EXTENSIONS. */
 #ifndef UNROLL_PLUGIN_H
 #define UNROLL_PLUGIN_H
 
@@ -74,23 +74,23 @@ extern "C" {
 
 #define UNROLL_ABI_VERSION 1u
 
-/* What a function returns. A status that is none of these counts as UNROLL_ERROR_INTERNAL. */
+/* Returned by functions. Any other status counts as UNROLL_ERROR_INTERNAL. */
 typedef int32_t unroll_status;
 #define UNROLL_OK 0
-/* From create: the options are not understood. The user is told at once, nothing of the document is read. */
+/* From create: invalid options. The user gets the error at once, before the document is read. */
 #define UNROLL_ERROR_OPTIONS 1
-/* From load: these bytes are not a state of this version's. The document cannot be resumed and fails. */
+/* From load: the bytes are not a state of this version. The document cannot be resumed and fails. */
 #define UNROLL_ERROR_STATE 2
-/* Anything else. The document fails. */
+/* Any other error. The document fails. */
 #define UNROLL_ERROR_INTERNAL 3
 
-/* What a plugin wants of each block; what nobody wants is not computed. Log-probabilities always come. */
+/* The optional fields of a block that a plugin wants; others are not computed. logprobs is always set. */
 #define UNROLL_WANT_ENTROPY (1u << 0)
 #define UNROLL_WANT_HIDDEN (1u << 1)
 #define UNROLL_WANT_TEXT (1u << 2)
 #define UNROLL_WANT_TOP_K (1u << 3) /* how many: unroll_plugin.top_k */
 
-/* A tensor, laid out as DLPack's DLTensor (dmlc/dlpack 1.0, same field order): it can be handed on as one. */
+/* A tensor, with the layout of DLPack's DLTensor (dmlc/dlpack 1.0): it can be passed on as one. */
 typedef struct unroll_tensor {
   void* data;
   int32_t device_type; /* kDLCPU 1, kDLCUDA 2 */
@@ -100,13 +100,13 @@ typedef struct unroll_tensor {
   uint8_t dtype_bits;
   uint16_t dtype_lanes;
   int64_t* shape;
-  int64_t* strides; /* in elements; NULL where compact and row-major */
+  int64_t* strides; /* in elements; NULL if compact and row-major */
   uint64_t byte_offset;
 } unroll_tensor;
 
-/* A block of the document: `length` tokens in a row, at least one. Where blocks end may differ from one
- * reading to the next, and a token may end anywhere, also inside a UTF-8 sequence; a token may have no bytes.
- * Arrays that the plugin did not want are NULL. Borrowed, with all that it points at, until process returns.
+/* A block of the document: `length` consecutive tokens, at least one. Block boundaries may differ each time a
+ * document is read. A token may end anywhere, also inside a UTF-8 sequence, and may have no bytes. Arrays
+ * that the plugin did not want are NULL. Borrowed, with everything it points at, until process returns.
  */
 typedef struct unroll_block {
   size_t size;             /* sizeof(unroll_block) as the host knows it */
@@ -115,98 +115,98 @@ typedef struct unroll_block {
   size_t length;           /* tokens in this block */
   const int32_t* tokens;   /* [length] vocabulary ids */
   const uint64_t* offsets; /* [length + 1] bytes: token i is offsets[i] to offsets[i + 1] of the document */
-  const float* logprobs;   /* [length] nats: log p(token i | everything before it) */
-  const float* entropy;    /* [length] nats: of the distribution that token i was drawn from */
-  const unroll_tensor* hidden; /* [length, dim] the last layer's output where token i is predicted from */
-  const char* text;            /* the bytes offsets[0] up to offsets[length], any bytes, not ended by a NUL */
+  const float* logprobs;   /* [length] nats: log p(token i | all tokens before it) */
+  const float* entropy;    /* [length] nats: of the distribution that token i was predicted with */
+  const unroll_tensor* hidden; /* [length, dim] the last layer's output from which token i is predicted */
+  const char* text;            /* bytes offsets[0] to offsets[length]; arbitrary bytes without a final NUL */
   size_t text_bytes;
-  int32_t top_k;             /* how many alternatives there are for each token */
+  int32_t top_k;             /* number of alternatives for each token */
   const int32_t* top_ids;    /* [length, top_k] most probable first */
   const float* top_logprobs; /* [length, top_k] nats */
 } unroll_block;
 
-/* The whole document, when it has ended. */
+/* The totals of the document. */
 typedef struct unroll_document_end {
   size_t size;
   uint64_t tokens;
   uint64_t bytes;
 } unroll_document_end;
 
-/* What the host offers to one instance. */
+/* The host's functions for one instance. */
 typedef struct unroll_host unroll_host;
 struct unroll_host {
   size_t size;
-  void* data; /* the host's own */
-  /* Emits one output of the document, from process and finish only: a JSON text (UTF-8, one value, no newline
-   * needed). Copied. Not UNROLL_OK: it is no JSON, too large, or out of place, and the document has failed
-   * whatever is returned after that; return that status. The same document must give the same outputs each
-   * time: no clocks, no addresses, no random numbers. */
+  void* data; /* private to the host */
+  /* Emits one output, from process and finish only: JSON text (UTF-8, one value, no newline needed), which is
+   * copied. If it returns another status than UNROLL_OK, the output is not valid JSON, too large, or emitted
+   * from elsewhere, and the document has failed: return that status. The same document must always give the
+   * same outputs: do not emit times, addresses or random numbers. */
   unroll_status (*emit)(const unroll_host* host, const char* json, size_t bytes);
-  /* Says why the status about to be returned is not UNROLL_OK, from any call but destroy: UTF-8 text that
-   * tells the user what to do. The last one counts. Copied. */
+  /* Gives the reason for the status about to be returned, from any call but destroy: UTF-8 text that says
+   * what the user should do. The last text counts. Copied. */
   void (*error)(const unroll_host* host, const char* text, size_t bytes);
-  /* A line for the daemon's log, from any call; level 0 debug, 1 info, 2 warning, 3 error. Never the
-   * document's text. Copied. */
+  /* Writes a line to the daemon's log, from any call; level 0 debug, 1 info, 2 warning, 3 error. Never log
+   * the document's text. Copied. */
   void (*log)(const unroll_host* host, int32_t level, const char* text, size_t bytes);
-  /* An ability by name, from any call; NULL where this host lacks it: do without. Static lifetime. */
+  /* Returns an extension by name, from any call; NULL if this host does not have it. Static lifetime. */
   const void* (*extension)(const unroll_host* host, const char* name);
-  /* Takes bytes, inside save only: may be called several times, the pieces are put together. Copied. Not
-   * UNROLL_OK: they are too many; return that status. */
+  /* Appends bytes to the state, from save only; may be called several times. Copied. If it returns another
+   * status than UNROLL_OK, the state is too large: return that status. */
   unroll_status (*write)(const unroll_host* host, const void* data, size_t bytes);
 };
 
-/* EXTENSIONS: abilities beyond these structs, by name. A name ends in its version; under that name the struct
- * only grows. Each side asks the other and does without what it is not given; asking for a name that nobody
- * knows is no error. Names that begin with "unroll." are this project's. */
+/* EXTENSIONS: optional features beyond these structs, by name. A name ends in its version; the struct of a
+ * name only grows. Each side asks the other and must work without the extension; asking for an unknown name
+ * is not an error. Names that begin with "unroll." are reserved for this project. */
 
-/* Of the host, UNROLL_EXTENSION_VOCABULARY: what the ids in a block stand for. */
+/* Extension of the host, UNROLL_EXTENSION_VOCABULARY: the bytes of each token id. */
 #define UNROLL_EXTENSION_VOCABULARY "unroll.vocabulary/1"
 typedef struct unroll_vocabulary {
   size_t size;
-  /* How many ids there are: 0 up to count. */
+  /* The number of ids; ids are 0 to count - 1. */
   int32_t (*count)(const unroll_host* host);
-  /* The bytes that token `id` stands for, any bytes, not ended by a NUL; NULL where there is no such id.
-   * Borrowed until the instance is destroyed. */
+  /* The bytes of token `id`: arbitrary bytes without a final NUL; NULL if there is no such id. Borrowed until
+   * the instance is destroyed. */
   const char* (*token)(const unroll_host* host, int32_t id, size_t* bytes);
 } unroll_vocabulary;
 
-/* Of the plugin, UNROLL_EXTENSION_OPTIONS: what options it takes. */
+/* Extension of the plugin, UNROLL_EXTENSION_OPTIONS: a description of its options. */
 #define UNROLL_EXTENSION_OPTIONS "unroll.options/1"
 typedef struct unroll_options {
   size_t size;
-  /* A JSON Schema (UTF-8) of the options' object, shown by `unroll plugin list`. Static lifetime. */
+  /* A JSON Schema (UTF-8) of the options object, shown by `unroll plugin list`. Static lifetime. */
   const char* schema;
 } unroll_options;
 
-/* One plugin. Static lifetime, never changed. The functions that take an instance are given what create made.
+/* One plugin. Static lifetime; must not change. `instance` arguments are what create stored in *instance.
  */
 typedef struct unroll_plugin {
   size_t size;             /* sizeof(unroll_plugin) as the plugin knows it */
-  const char* name;        /* [a-z][a-z0-9-]{0,31}; what a document asks for */
+  const char* name;        /* [a-z][a-z0-9-]{0,31}; documents ask for it by this name */
   const char* version;     /* free text */
   const char* description; /* one line for people */
   uint32_t wants;          /* UNROLL_WANT_* */
   int32_t top_k;           /* with UNROLL_WANT_TOP_K, 1 to 64 */
-  /* Makes an instance for one document and stores it in *instance (NULL is as good as any). `options`: a JSON
-   * object (UTF-8, `bytes` long, not ended by a NUL, "{}" where none were given); refuse a key that is not
-   * known, so that who misspells one notices. May be slow; required. */
+  /* Creates an instance for one document and stores it in *instance (NULL is allowed). `options`: a JSON
+   * object (UTF-8, `bytes` long, no final NUL, "{}" if none were given). Refuse unknown keys, so that a
+   * misspelled option is noticed. May be slow. Required. */
   unroll_status (*create)(const unroll_host* host, const char* options, size_t bytes, void** instance);
-  /* The next block. It may emit any number of outputs, also none. What the instance keeps must not grow with
-   * the document: documents have no end in sight. Required. */
+  /* Takes the next block. May emit any number of outputs. The instance's memory must not grow with the
+   * document: documents can be endless. Required. */
   unroll_status (*process)(void* instance, const unroll_block* block);
-  /* The document has ended: emit what is left. Not called when it failed or was cancelled. Required. */
+  /* The document has ended: emit the rest. Not called if it failed or was cancelled. Required. */
   unroll_status (*finish)(void* instance, const unroll_document_end* end);
-  /* save hands the instance's whole state to host->write, in a form of the plugin's own that tells its
-   * version and length; it changes nothing, and twice in a row gives the same bytes. It may come after every
-   * block, so a state is best a few kilobytes. load gives such bytes to a new instance of the same options,
-   * which must go on to emit just what the old one would have; the bytes may come from another version of the
-   * plugin or be damaged, and must then be refused. Both NULL: nothing is kept from one block to the next. */
+  /* save writes the instance's whole state with host->write, in a format that contains its version and
+   * length. It must not change the state; two calls in a row give the same bytes. It may be called after
+   * every block, so a state should be a few kilobytes. load passes such bytes to a new instance with the same
+   * options, which must then emit what the old one would have. The bytes may come from another version of the
+   * plugin or be damaged; refuse them then. Both NULL: the plugin keeps no state between blocks. */
   unroll_status (*save)(void* instance);
   unroll_status (*load)(void* instance, const void* data, size_t bytes);
-  /* Frees the instance. Of the host's functions only log. Required. */
+  /* Frees the instance. May call only host->log. Required. */
   void (*destroy)(void* instance);
-  /* An ability by name, or NULL. Called on any thread, before any instance is there. May itself be NULL.
-   * Static lifetime. */
+  /* Returns an extension by name, or NULL. Called on any thread, before any instance exists. The function
+   * pointer may be NULL. Static lifetime. */
   const void* (*extension)(const char* name);
 } unroll_plugin;
 

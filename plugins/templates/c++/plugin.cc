@@ -1,4 +1,4 @@
-// @NAME@: counts the tokens of a document and sums up how surprising they were.
+// @NAME@: counts the tokens of a document and adds up their surprisal.
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -37,9 +37,9 @@ class @CLASS@ {
   }
 
  private:
-  /// All that is remembered from one block to the next; saved and loaded as it is.
+  /// The state kept between blocks; saved and loaded as it is.
   struct State {
-    char tag[9] = "@TAG@";  // of the plugin and its version
+    char tag[9] = "@TAG@";  // names the plugin and its version
     char reserved[7] = {};
     std::uint64_t tokens = 0;
     double nats = 0;
