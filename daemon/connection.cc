@@ -24,7 +24,7 @@ namespace {
 constexpr std::size_t kKeepCapacity = 64 * 1024;
 constexpr std::chrono::seconds kLinger{2};
 
-/// As recv(); descriptors that came along are dropped, or only looked at with MSG_PEEK: true if there were
+/// As recv(). Descriptors that came along are dropped (with MSG_PEEK: left there); sets whether there were
 /// any.
 ssize_t receive(Socket& socket, std::span<char> bytes, int flags, bool& descriptors) {
   iovec part{bytes.data(), bytes.size()};
@@ -40,7 +40,7 @@ ssize_t receive(Socket& socket, std::span<char> bytes, int flags, bool& descript
 
 void close_socket(ServerContext& context, Socket& socket) {
   if (!socket.is_open()) return;
-  // From now on nothing more comes: what is unread now is all.
+  // Nothing more can arrive from here on.
   ::shutdown(socket.native_handle(), SHUT_RDWR);
   int unread = 0;
   if (::ioctl(socket.native_handle(), SIOCINQ, &unread) == 0 && unread > 0)
@@ -108,7 +108,7 @@ void Connection::write_rest(std::size_t from) {
       socket_, asio::buffer(asio::buffer(writing_) + from),
       [self = shared_from_this(), from](const boost::system::error_code& error, std::size_t count) {
         if (error == asio::error::operation_aborted && self->is_open()) {
-          return self->write_rest(from + count);  // interrupt() meant the reader
+          return self->write_rest(from + count);  // interrupt() was for the reader
         }
         self->on_written(!error);
       });
@@ -175,7 +175,7 @@ asio::awaitable<Connection::Arrival> Connection::arrival(std::optional<std::chro
 asio::awaitable<void> Connection::wait_for_turn() {
   bool mine = false;
   context_.turns->ask(owner_, [weak = weak_from_this(), &mine] {
-    // The coroutine that waits keeps the connection, and its own frame with `mine`.
+    // The waiting coroutine keeps the connection and its own frame, with `mine`, alive.
     const auto self = weak.lock();
     if (!self) return;
     mine = true;

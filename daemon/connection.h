@@ -1,5 +1,5 @@
-// What JSON-RPC and HTTP connections have in common: a socket, who is at its other end, a bounded queue of
-// bytes to send, and an end that lets the peer read the last word.
+// The common base of JSON-RPC and HTTP connections: a socket, its peer's uid, a bounded queue of bytes to
+// send, and a close that lets the peer read the last bytes.
 #pragma once
 
 #include <chrono>
@@ -17,10 +17,10 @@
 
 namespace unroll {
 
-/// Closes a peer's socket. Descriptors that are still in it are closed by a process for that: it may wait.
+/// Closes a peer's socket. A separate process closes descriptors still in it, because that may block.
 void close_socket(ServerContext& context, Socket& socket);
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class Connection : public Subscription::Sink, public std::enable_shared_from_this<Connection> {
  public:
   Connection(ServerContext& context, Socket socket, std::uint32_t owner);
@@ -28,13 +28,13 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Serves the peer until either side is done; keeps itself alive meanwhile.
+  /// Serves the peer until either side closes; keeps itself alive until then.
   void start();
   std::uint32_t owner() const { return owner_; }
   bool has_room() const override { return outgoing_bytes() < limit_; }
-  /// The daemon stops: tells the peer of unfinished documents and closes once everything is sent.
+  /// The daemon stops: informs the peer of unfinished documents and closes after sending everything.
   virtual void shut_down() = 0;
-  /// Closes now.
+  /// Closes at once.
   void close();
   bool is_open() const { return socket_.is_open(); }
   /// Ends wait_for_signal().
@@ -42,29 +42,29 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
 
  protected:
   virtual boost::asio::awaitable<void> serve() = 0;
-  /// There is room again for what was held back.
+  /// Called when the send queue has room again.
   virtual void on_room() = 0;
-  /// The peer is gone, nothing can be sent any more. Called once.
+  /// Called once when the peer is gone and nothing can be sent any more.
   virtual void on_gone() = 0;
 
   void send(std::string_view bytes);
   std::size_t outgoing_bytes() const { return pending_.size() + writing_.size(); }
-  /// Sends what is queued, then ends the sending side and reads what the peer still sends, for a short while,
-  /// so that it can read our last word before it sees a broken connection.
+  /// Sends the queue, then shuts down sending and reads what the peer still sends, for a short time, so that
+  /// the peer can read the last bytes before it sees a broken connection.
   boost::asio::awaitable<void> finish();
   /// Suspends until signal() or close(); returns at once if a signal came since the last wait.
   boost::asio::awaitable<void> wait_for_signal();
-  /// Suspends until it is this connection's turn: before each piece of work that takes time.
+  /// Suspends until FairTurns schedules this connection; call it before each piece of work that takes time.
   boost::asio::awaitable<void> wait_for_turn();
 
   enum class Arrival { kBytes, kDescriptors, kTimeout, kInterrupted, kEnd };
-  /// Suspends until the peer sends something, then takes it: kBytes, arrived() has them until the next
-  /// suspension. Descriptors and the bytes that they came with are left where they are: arrived_bytes() of
-  /// them.
+  /// Suspends until the peer sends something. kBytes: the bytes were received, and arrived() is valid until
+  /// the next suspension. kDescriptors: the descriptors and arrived_bytes() bytes with them are left in the
+  /// socket.
   boost::asio::awaitable<Arrival> arrival(std::optional<std::chrono::milliseconds> time);
   std::string_view arrived() const { return {context_.scratch.data(), arrived_}; }
   std::size_t arrived_bytes() const { return arrived_; }
-  /// Ends arrival() with kInterrupted; what is being sent goes on.
+  /// Ends arrival() with kInterrupted; sending continues.
   void interrupt();
 
   const std::shared_ptr<ServerContext> shared_context_;

@@ -8,7 +8,7 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kParsers = 2;
-/// Documents that are being opened at once: each may wait for a plugin that takes its time.
+/// Documents that are opened at the same time: each may wait for a slow plugin.
 constexpr std::size_t kOpeners = 6;
 
 }  // namespace

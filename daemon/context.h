@@ -1,5 +1,5 @@
-// What the connections of one server share, used on the I/O thread only. They share its ownership, too: those
-// that are still open when the server stops are destroyed with the io_context, after the server.
+// The state that a server's connections share, for the I/O thread only. The connections also share its
+// ownership: those still open when the server stops are destroyed with the io_context, after the server.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ using Socket = boost::asio::local::stream_protocol::socket;
 class Connection;
 
 struct ServerContext : std::enable_shared_from_this<ServerContext> {
-  /// `events` outlives the engine, all of them outlive the context's use on the I/O thread.
+  /// `events` outlives the engine; all arguments outlive the context's use on the I/O thread.
   ServerContext(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events);
   Subscription::Surroundings surroundings() { return {io, engine, events, turns}; }
 
@@ -41,15 +41,15 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   const std::shared_ptr<FairTurns> turns;
   const std::shared_ptr<LineBudget> lines;
   SourceReaders sources;
-  FairPool parsers;                            ///< Of long lines; joined by the server.
+  FairPool parsers;                            ///< For long lines; joined by the server.
   FairPool openers;                            ///< See open_document.h; joined by the server.
-  std::function<void(Reloader::Done)> reload;  ///< Set by the server, as long as it lives.
-  /// Why the daemon takes no documents; null once the default plugins have read the built-in test line.
+  std::function<void(Reloader::Done)> reload;  ///< Set by the server while it exists.
+  /// Why the daemon accepts no documents; null after the self-test has passed.
   const char* not_ready = "starting";
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<const Connection*, std::weak_ptr<Connection>> connections;
-  std::unordered_multiset<std::uint32_t> greeting;  ///< Peers of connections whose first byte is awaited.
-  std::array<char, 64 * 1024> scratch = {};  ///< For one read at a time: nobody keeps it over a suspension.
+  std::unordered_multiset<std::uint32_t> greeting;  ///< Peers of connections that have sent nothing yet.
+  std::array<char, 64 * 1024> scratch = {};         ///< For one read; not valid after a suspension.
 };
 
 }  // namespace unroll

@@ -47,7 +47,7 @@ void DocumentFeed::next() {
       [self = shared_from_this()](SourceReader::Answer answer) { self->take(std::move(answer)); });
 }
 
-/// Too many of this user's descriptors are open just now, or of the machine's.
+/// Too many descriptors of this user or of the machine are open at the moment.
 void DocumentFeed::next_later() {
   const auto timer = std::make_shared<asio::steady_timer>(context_->io, kPause);
   timer->async_wait([self = shared_from_this(), timer](const boost::system::error_code& cancelled) {
@@ -74,7 +74,7 @@ void DocumentFeed::append(std::string bytes) {
       asio::post(self->context_->io, [self] { self->next(); });
     });
   } catch (const Error&) {
-    stop();  // it failed or was cancelled; its listener receives the reason
+    stop();  // the document failed or was cancelled; its listener receives the reason
   }
 }
 

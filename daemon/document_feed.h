@@ -1,4 +1,4 @@
-// Reads a document from a descriptor that a peer sent along, no faster than the engine takes it.
+// Reads a document from a descriptor that a peer sent, no faster than the engine accepts it.
 #pragma once
 
 #include <atomic>
@@ -12,19 +12,19 @@
 
 namespace unroll {
 
-/// What came with a line, or was opened again: a regular file, a pipe or a socket in a source reader.
+/// A regular file, a pipe or a socket in a source reader, sent with a line or opened again.
 struct DocumentSource {
   std::shared_ptr<ForeignSource> handle;
   bool is_file = false;
   std::optional<std::uint64_t> bytes;    ///< A regular file's length.
-  std::optional<FileLocation> location;  ///< Where a regular file can be opened again.
+  std::optional<FileLocation> location;  ///< For opening a regular file again.
 
-  /// Of a reader's answer to kTake or kOpen that opened something.
+  /// From a reader's successful answer to kTake or kOpen.
   static DocumentSource of(ServerContext& context, std::shared_ptr<SourceReader> reader,
                            const SourceReader::Answer& answer);
 };
 
-/// All on the I/O thread, but complete().
+/// For the I/O thread only, except complete().
 class DocumentFeed : public std::enable_shared_from_this<DocumentFeed> {
  public:
   /// Reads from byte `offset` of the document on: a file from there, of a pipe the bytes before are thrown
@@ -33,9 +33,9 @@ class DocumentFeed : public std::enable_shared_from_this<DocumentFeed> {
                                              std::uint64_t offset);
   DocumentFeed(ServerContext& context, DocumentSource source, DocumentId id, std::uint64_t offset);
 
-  /// Reads no more.
+  /// Stops reading.
   void stop() { source_.handle = nullptr; }
-  /// All bytes were handed to the engine. Any thread.
+  /// Whether the engine has all bytes. Thread-safe.
   bool complete() const { return complete_; }
 
  private:

@@ -15,7 +15,7 @@ std::string user(std::uint32_t owner) {
   return "user " + std::to_string(owner);
 }
 
-/// The log level depends on whose fault the error is.
+/// The log level depends on whether the client or the daemon caused the error.
 level::level_enum level_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::kCancelled:
@@ -40,7 +40,7 @@ void Events::document_failed(const DocumentStatus& status) {
   if (code == ErrorCode::kJournal) tell(level::err, "journal_error", "commit", status.error);
   std::string text =
       "document " + status.id + " of " + user(status.owner) + " failed (" + std::string(name) + ")";
-  // What a plugin says of its failure may quote the document.
+  // A plugin's error text may quote the document.
   if (code != ErrorCode::kPluginFailed) text += ": " + status.error;
   tell(level_of(code), "document_failed", name, text);
 }
@@ -60,9 +60,9 @@ void Events::worker_lost(std::string_view plugin, std::string_view reason, std::
 void Events::reader_lost(std::uint32_t owner) {
   tell(level::warn, "source_reader_lost", "no_answer",
        "a descriptor that " + user(owner) +
-           " sent does not answer (a file system that hangs?): the process that read from it was given up, "
+           " sent does not answer (a hung file system?): the process that read from it was abandoned, "
            "and "
-           "their documents that it read from have failed");
+           "and the documents that it read have failed");
 }
 
 void Events::journal_failed(const std::string& error) {
@@ -80,7 +80,7 @@ void Events::sandbox_weaker(std::string_view reason, std::string_view text) {
 
 void Events::not_reloaded(const Error& error) {
   tell(level::err, "not_reloaded", error_entry(error.code).name,
-       std::string("not reloaded, everything goes on as before: ") + error.what());
+       std::string("not reloaded, nothing has changed: ") + error.what());
 }
 
 Events::Counts Events::counts() const {
@@ -109,7 +109,7 @@ void Events::tell(level::level_enum level, std::string_view kind, std::string_vi
     unsaid = std::exchange(state.unsaid, 0);
   }
   if (unsaid > 0) {
-    spdlog::log(level, "{} (and {} more of this kind since the last such line)", text, unsaid);
+    spdlog::log(level, "{} ({} similar messages suppressed)", text, unsaid);
   } else {
     spdlog::log(level, "{}", text);
   }

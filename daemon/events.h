@@ -1,5 +1,5 @@
-// What an operator should hear of: each failed document, lost worker, refusal and so on is counted with its
-// reason for /metrics, and logged, but not so often that the log is all there is.
+// Events for the operator: failed documents, lost workers, refusals and so on. Each is counted by reason for
+// /metrics and logged, with a limit on the rate of log lines.
 #pragma once
 
 #include <array>
@@ -18,30 +18,30 @@
 
 namespace unroll {
 
-/// Any thread.
+/// Thread-safe.
 class Events {
  public:
   using Clock = std::chrono::steady_clock;
-  /// Of one kind: so many at once, and one more each time this has passed.
+  /// Rate limit of log lines of one kind: kBurst at once, then one per kBetween.
   static constexpr int kBurst = 10;
   static constexpr std::chrono::seconds kBetween{10};
 
   explicit Events(std::function<Clock::time_point()> now = Clock::now) : now_(std::move(now)) {}
 
-  /// A document that has ended as `status` says.
+  /// A document has ended; `status` is its final status.
   void document_failed(const DocumentStatus& status);
-  /// A limit was reached: `error` may be a LimitError, which names it.
+  /// A request was refused because of a limit; a LimitError names it.
   void refused(const Error& error, std::uint32_t owner);
-  /// `reason` is one word, `text` what happened, without anything that a document says.
+  /// `reason` is one word; `text` describes what happened, without text of a document.
   void worker_lost(std::string_view plugin, std::string_view reason, std::string_view text);
   void reader_lost(std::uint32_t owner);
-  /// A write of the journal failed; `error` names its file.
+  /// A write to the journal failed; `error` names the file.
   void journal_failed(const std::string& error);
   void not_accepted(std::string_view why);
   void sandbox_weaker(std::string_view reason, std::string_view text);
   void not_reloaded(const Error& error);
 
-  /// By kind and reason, since the start.
+  /// Counts by kind and reason since the start.
   using Counts = std::map<std::pair<std::string, std::string>, std::uint64_t>;
   Counts counts() const;
 
@@ -55,7 +55,7 @@ class Events {
             const std::string& text);
 
   const std::function<Clock::time_point()> now_;
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   Counts counts_;
   std::map<std::string, Kind, std::less<>> kinds_;
 };

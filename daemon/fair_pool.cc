@@ -32,7 +32,7 @@ void FairPool::join() {
   for (std::thread& thread : std::exchange(threads_, {})) thread.join();
 }
 
-/// The next owner after the last one who has a job waiting and may have one more at work.
+/// The next owner, after the last one served, with a waiting job and fewer than its maximum running.
 bool FairPool::take_locked(std::uint32_t& owner, Job& job) {
   auto entry = owners_.upper_bound(last_);
   for (std::size_t tried = 0; tried < owners_.size(); ++tried, ++entry) {
@@ -59,11 +59,11 @@ void FairPool::work() {
     }
     lock.unlock();
     job();
-    job = nullptr;  // what it holds may take its time, too
+    job = nullptr;  // destroying what it holds may be slow
     lock.lock();
     Owner& jobs = owners_.at(owner);
     if (--jobs.at_work == 0 && jobs.waiting.empty()) owners_.erase(owner);
-    changed_.notify_one();  // this owner may have one more at work
+    changed_.notify_one();  // this owner may run another job
   }
 }
 

@@ -1,5 +1,5 @@
-// Threads for work that takes its time, shared alike by users: each user has at most so many jobs at work,
-// the others of theirs wait, and users take turns.
+// A thread pool for slow work, shared fairly by users: each user has a limited number of running jobs, and
+// waiting jobs are scheduled round-robin over users.
 #pragma once
 
 #include <condition_variable>
@@ -19,14 +19,14 @@ class FairPool {
   using Job = std::function<void()>;
 
   FairPool(std::size_t threads, std::size_t most_per_owner);
-  /// As join().
+  /// Calls join().
   ~FairPool();
   FairPool(const FairPool&) = delete;
   FairPool& operator=(const FairPool&) = delete;
 
-  /// Any thread. `job` must not throw. After join() it is dropped.
+  /// Thread-safe. `job` must not throw. After join() it is dropped.
   void post(std::uint32_t owner, Job job);
-  /// Drops what waits and returns when what is at work is done.
+  /// Drops waiting jobs and returns when the running ones are done.
   void join();
 
  private:
@@ -39,10 +39,10 @@ class FairPool {
   bool take_locked(std::uint32_t& owner, Job& job);
 
   const std::size_t most_per_owner_;
-  std::mutex mutex_;  // guards what follows, but for threads_
+  std::mutex mutex_;  // guards the members below, except threads_
   std::condition_variable changed_;
-  std::map<std::uint32_t, Owner> owners_;  ///< Those with a job.
-  std::uint32_t last_ = 0;                 ///< Whose turn it was.
+  std::map<std::uint32_t, Owner> owners_;  ///< Users with a job.
+  std::uint32_t last_ = 0;                 ///< The user served last.
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

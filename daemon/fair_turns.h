@@ -1,5 +1,5 @@
-// Whose request the I/O thread carries out next: users take turns, so that one with hundreds of connections
-// full of requests delays another user by one request and no more.
+// Schedules requests on the I/O thread round-robin over users, so that a user with hundreds of busy
+// connections delays another user by at most one request.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@
 
 namespace unroll {
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class FairTurns : public std::enable_shared_from_this<FairTurns> {
  public:
   using Turn = std::function<void()>;
 
   explicit FairTurns(boost::asio::io_context& io) : io_(io) {}
 
-  /// `turn` runs later, never from inside: one millisecond's work at most, or a request.
+  /// Runs `turn` later, never from inside this call. It should take at most 1 ms, or be one request.
   void ask(std::uint32_t owner, Turn turn) {
     owners_[owner].push_back(std::move(turn));
     schedule();
@@ -48,8 +48,8 @@ class FairTurns : public std::enable_shared_from_this<FairTurns> {
   }
 
   boost::asio::io_context& io_;
-  std::map<std::uint32_t, std::deque<Turn>> owners_;  ///< Those who wait.
-  std::uint32_t last_ = 0;                            ///< Whose turn it was.
+  std::map<std::uint32_t, std::deque<Turn>> owners_;  ///< Users with waiting requests.
+  std::uint32_t last_ = 0;                            ///< The user served last.
   bool scheduled_ = false;
 };
 

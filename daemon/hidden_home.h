@@ -6,8 +6,8 @@
 
 namespace unroll {
 
-/// What to add to the error about a path that is not there; empty unless the path is in a home folder that
-/// ProtectHome= hides from this process.
+/// Text to append to the error about a missing path; empty unless ProtectHome= hides the path's home folder
+/// from this process.
 std::string hidden_home_advice(const std::filesystem::path& path);
 
 }  // namespace unroll

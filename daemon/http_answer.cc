@@ -13,11 +13,11 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr unsigned kTooLarge = 413, kTooManyRequests = 429, kClientClosed = 499, kUnavailable = 503;
-/// In seconds: what takes places is done in moments, or in hours.
+/// Seconds to wait before trying again.
 constexpr std::string_view kRetryAfter = "Retry-After: 5\r\n";
 
 std::string reason_of(unsigned status) {
-  if (status == kClientClosed) return "Client Closed Request";  // nginx's, which Beast does not know
+  if (status == kClientClosed) return "Client Closed Request";  // nginx's status, unknown to Beast
   const auto reason = http::obsolete_reason(http::int_to_status(status));
   return {reason.data(), reason.size()};
 }

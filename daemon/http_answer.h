@@ -1,4 +1,4 @@
-// The bytes of an HTTP/1.1 answer: whole, or line by line in chunks.
+// The bytes of an HTTP/1.1 response: whole, or line by line in chunks.
 #pragma once
 
 #include <optional>
@@ -9,25 +9,25 @@
 
 namespace unroll {
 
-/// How one request is answered.
+/// The form of the response to one request.
 struct HttpAnswer {
-  bool chunked = true;      ///< HTTP/1.0 has no chunks: there the end of the connection ends the answer.
-  bool keep_alive = false;  ///< The connection takes another request after this.
+  bool chunked = true;      ///< False for HTTP/1.0, where closing the connection ends the response.
+  bool keep_alive = false;  ///< The connection accepts another request after this one.
 
-  /// `fields`: further ones, each ended by CRLF.
+  /// `fields`: further header fields, each with CRLF.
   std::string whole(unsigned status, std::string_view content_type, std::string_view body,
                     std::string_view fields = {}) const;
-  /// {"error": ...} with the status that belongs to it, unless another one is given.
+  /// {"error": ...} with the error's status, unless another one is given.
   std::string error(const Error& error, std::optional<unsigned> status = {},
                     std::string_view fields = {}) const;
-  /// Of an answer in lines.
+  /// For a response of lines.
   std::string head(std::string_view fields) const;
   std::string line(std::string_view text) const;
   std::string end() const;
 };
 
-/// 413 for what is too long by itself, 429 for what one user or connection has too much of, 503 for what all
-/// have; else that of the error's row in error_table().
+/// 413 for a document or request that is too long, 429 for a limit per user or connection, 503 for a limit
+/// over all users; else the status in error_table().
 unsigned http_status(const Error& error);
 
 }  // namespace unroll

@@ -55,7 +55,7 @@ std::optional<json> as_boolean(const std::string& text) {
   return std::nullopt;
 }
 
-/// The types that a plugin declares for an option; none if it declares nothing.
+/// The types that a plugin declares for an option; empty if it declares none.
 std::vector<std::string> declared_types(const json& schema, const std::string& name) {
   if (!schema.is_object() || !schema.contains("properties")) return {};
   const json& properties = schema["properties"];
@@ -74,7 +74,7 @@ std::vector<std::string> declared_types(const json& schema, const std::string& n
   return types;
 }
 
-/// What does not suit its declared type stays text: the plugin says what it takes.
+/// A value that does not fit its declared type stays text: the plugin's error explains it.
 json to_value(const std::string& text, const std::vector<std::string>& types) {
   const auto may_be = [&](std::string_view type) {
     return types.empty() || std::ranges::find(types, type) != types.end();

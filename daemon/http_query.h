@@ -1,4 +1,4 @@
-// A request's target taken apart: percent-decoded path, and the query as a plugin's options.
+// Parses a request's target: percent-decoded path, and the query as a plugin's options.
 #pragma once
 
 #include <optional>
@@ -13,16 +13,16 @@ namespace unroll {
 
 struct Target {
   std::string path;
-  /// ?top=5&session: names with their values, in order; a name without "=" has none.
+  /// ?top=5&session: names and values in order; a name without "=" has no value.
   std::vector<std::pair<std::string, std::optional<std::string>>> query;
 };
 
-/// Throws Error(kInvalidParams) for a broken percent-escape, a name given twice, or bytes that are not UTF-8.
+/// Throws Error(kInvalidParams) for an invalid percent-escape, a duplicate name, or invalid UTF-8.
 Target parse_target(std::string_view target);
 
-/// The query as a plugin's options. `schema` is the JSON Schema in which the plugin declares them (may be
-/// empty): a value becomes what its declared type is, text if that is a string. Of an option that is not
-/// declared, `true`, `false` and what JSON writes as a number are those, all else is text.
+/// The query as a plugin's options. `schema` is the plugin's JSON Schema (may be empty): a value is converted
+/// to its declared type. Without a declaration, `true`, `false` and JSON numbers are converted; everything
+/// else is text.
 nlohmann::json options_of(const Target& target, std::string_view schema);
 
 }  // namespace unroll

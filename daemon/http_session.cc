@@ -22,15 +22,15 @@ namespace {
 
 constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
 constexpr std::size_t kBufferBytes = 64 * 1024;
-/// Silence after which the answer begins, and goes on with a line of progress: clients and proxies give up a
-/// server that says nothing for a few seconds.
+/// After this long without output, the response begins or a progress line is sent: clients and proxies time
+/// out if a server is silent for long.
 constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
 constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405;
 constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
     "; there are PUT or POST /v1/PLUGIN, GET /v1/documents, GET /healthz, GET /readyz and GET /metrics";
 
-/// The request's body is not the document itself, but a form of it.
+/// The request's body is not the document itself but an encoding of it.
 struct EncodedBody : Error {
   explicit EncodedBody(const std::string& text) : Error(ErrorCode::kInvalidRequest, text) {}
 };
@@ -44,7 +44,7 @@ asio::awaitable<void> HttpSession::serve() {
   bool more = true;
   while (more && is_open() && !stopping_) {
     begin_request();
-    // Two statements: of `if (co_await a()) co_await b();` GCC 12 with -O3 makes an illegal instruction.
+    // Two statements: GCC 12 with -O3 compiles `if (co_await a()) co_await b();` to an illegal instruction.
     const bool found = co_await read_header();
     if (!found) break;
     co_await wait_for_turn();
@@ -63,7 +63,7 @@ void HttpSession::begin_request() {
   answer_ = {};
 }
 
-/// Parses once, with more of the peer's bytes if it takes them. An end within the request is partial_message.
+/// Parses once, with more of the peer's bytes if it needs them. An end within the request is partial_message.
 asio::awaitable<boost::system::error_code> HttpSession::parse_more(bool body) {
   boost::system::error_code error = http::error::need_more;
   while (error == http::error::need_more) {
@@ -85,7 +85,7 @@ asio::awaitable<boost::system::error_code> HttpSession::parse_more(bool body) {
       }
       case Arrival::kInterrupted:
         co_return asio::error::operation_aborted;
-      case Arrival::kDescriptors:  // which HTTP has no use for
+      case Arrival::kDescriptors:  // not used by HTTP
       case Arrival::kTimeout:
         close();
         co_return asio::error::timed_out;
@@ -101,7 +101,7 @@ asio::awaitable<bool> HttpSession::read_header() {
   const auto& request = parser_->get();
   if (!error) {
     answer_.chunked = request.version() >= 11;
-    // Whoever stands between could see another end of a request whose encoding is not understood here.
+    // A proxy could see another end of a request whose encoding is not understood here.
     const auto transfer = request[http::field::transfer_encoding];
     const bool plain = transfer.empty() || boost::beast::iequals(transfer, "chunked");
     answer_.keep_alive = answer_.chunked && plain && parser_->keep_alive();
@@ -143,7 +143,7 @@ asio::awaitable<void> HttpSession::route() {
   }
 }
 
-/// Everything that is not a document to be read.
+/// Handles all requests except documents.
 void HttpSession::answer_get(const Target& target) {
   constexpr std::string_view kText = "text/plain; charset=utf-8";
   const std::string& path = target.path;
@@ -153,7 +153,7 @@ void HttpSession::answer_get(const Target& target) {
         {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
   }
   if (!require_method(path, http::verb::get)) return;
-  if (!parser_->is_done()) answer_.keep_alive = false;  // a body, which nobody reads
+  if (!parser_->is_done()) answer_.keep_alive = false;  // the body is not read
   if (path == "/metrics") {
     send(answer_.whole(200, "text/plain; version=0.0.4", metrics_text(context_)));
   } else if (path == "/v1/documents") {
@@ -182,14 +182,14 @@ std::optional<std::uint64_t> HttpSession::content_length() const {
   return length ? std::optional<std::uint64_t>(*length) : std::nullopt;
 }
 
-/// JSON Schema; empty if there is no such plugin, or it declares nothing.
+/// The plugin's JSON Schema; empty if there is no such plugin or it has none.
 std::string HttpSession::options_schema(const std::string& plugin) const {
   const Revision revision = context_.engine.revision();
   const PluginInfo* info = revision.plugins->find(plugin);
   return info == nullptr ? "" : info->options;
 }
 
-/// The body must be the document's bytes as they are.
+/// The body must be the document's bytes, not encoded.
 void HttpSession::check_body_form() const {
   const auto& request = parser_->get();
   if (!request.chunked() && !content_length()) {
@@ -244,7 +244,7 @@ asio::awaitable<void> HttpSession::open(std::string plugin, json options) {
   document_->progress.total_bytes = content_length();
   document_->subscription = subscription;
   subscription->start(opened.id, opened.next_sequence);
-  if (!is_open()) on_gone();  // the peer went away meanwhile
+  if (!is_open()) on_gone();  // the peer has disconnected meanwhile
 }
 
 asio::awaitable<void> HttpSession::read_body() {
@@ -264,8 +264,8 @@ asio::awaitable<void> HttpSession::read_body() {
                                              std::to_string(context_.config.max_document_bytes) +
                                              " bytes (limits.document_bytes)")
           : error == http::error::partial_message
-              ? Error(ErrorCode::kPeerGone, "the client of " + document + " went away before its end")
-              : Error(ErrorCode::kInvalidRequest, "the request's body is broken (" + error.message() + ")"));
+              ? Error(ErrorCode::kPeerGone, "the client of " + document + " disconnected before its end")
+              : Error(ErrorCode::kInvalidRequest, "the request's body is invalid (" + error.message() + ")"));
     }
     bytes.resize(bytes.size() - parser_->get().body().size);
     if (!bytes.empty()) co_await append(std::move(bytes));
@@ -274,11 +274,11 @@ asio::awaitable<void> HttpSession::read_body() {
   try {
     context_.engine.end(document_->id);
   } catch (const Error&) {
-    // It failed meanwhile: on_finished() tells why.
+    // It failed meanwhile: on_finished() gives the reason.
   }
 }
 
-/// Returns when the engine has room for more, or when the document is over.
+/// Returns when the engine has room for more, or when the document has ended.
 asio::awaitable<void> HttpSession::append(std::string bytes) {
   document_->has_room = false;
   try {
@@ -292,7 +292,7 @@ asio::awaitable<void> HttpSession::append(std::string bytes) {
       });
     });
   } catch (const Error&) {
-    // It failed: on_finished() tells why, and ends the wait.
+    // It failed: on_finished() gives the reason and ends the wait.
   }
   while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();
 }
@@ -301,7 +301,7 @@ void HttpSession::cancel_document(const Error& reason) {
   context_.engine.cancel(document_->id, reason);
 }
 
-/// Begins the answer, and says something now and then, while there is nothing to say.
+/// Begins the response and sends progress lines while there is no output.
 void HttpSession::keep_awake() {
   awake_.expires_after(document_->answering ? kSilence : kFirstSilence);
   awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
@@ -314,14 +314,14 @@ void HttpSession::keep_awake() {
   });
 }
 
-/// Over HTTP nobody can attach: what is read for a peer that has gone is read for nobody.
+/// HTTP clients cannot attach again, so reading stops when the peer is gone.
 void HttpSession::watch_for_hangup() {
   if (std::exchange(watching_, true)) return;
   socket_.async_wait(Socket::wait_error,
                      [self = shared_from_this(), this](const boost::system::error_code& error) {
                        watching_ = false;
                        if (!error) return close();
-                       if (is_open() && document_) watch_for_hangup();  // interrupt() meant the reader
+                       if (is_open() && document_) watch_for_hangup();  // interrupt() was for the reader
                      });
 }
 
@@ -372,12 +372,12 @@ void HttpSession::on_gone() {
   document_->finished = true;
   document_->subscription->detach();
   cancel_document(
-      {ErrorCode::kPeerGone, "the client of document " + document_->id + " went away before its end"});
+      {ErrorCode::kPeerGone, "the client of document " + document_->id + " disconnected before its end"});
 }
 
 void HttpSession::shut_down() {
   stopping_ = true;
-  if (!document_) return close();  // it has not asked for anything that takes time
+  if (!document_) return close();  // no request is in progress
   document_->subscription->pump_all();
   document_->subscription->detach();
   if (document_->finished) return;

@@ -1,5 +1,5 @@
-// An HTTP/1.1 connection: requests and their answers, one after the other. A thin translation of the protocol
-// for curl and for Prometheus. docs/protocol.md lists the paths.
+// An HTTP/1.1 connection: requests and responses, one after the other. A thin layer over the protocol for
+// curl and Prometheus. docs/protocol.md lists the paths.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@
 
 namespace unroll {
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class HttpSession : public Connection {
  public:
   HttpSession(ServerContext& context, Socket socket, std::uint32_t owner);
@@ -29,15 +29,15 @@ class HttpSession : public Connection {
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
-  /// A document that is read and answered.
+  /// The document that the current request sends.
   struct Document {
     DocumentId id;
     std::shared_ptr<Subscription> subscription;
-    DocumentStatus progress;  ///< The last that was heard.
-    bool answering = false;   ///< The head of its answer is sent: it goes on line by line.
-    bool silent = true;       ///< No line since the last look.
+    DocumentStatus progress;  ///< The latest.
+    bool answering = false;   ///< The header of the response was sent; lines follow.
+    bool silent = true;       ///< No line since the last check.
     bool finished = false;
-    bool has_room = true;  ///< In the engine.
+    bool has_room = true;  ///< The engine accepts more bytes.
   };
 
   boost::asio::awaitable<void> serve() override;
@@ -45,7 +45,7 @@ class HttpSession : public Connection {
   void on_gone() override;
 
   void begin_request();
-  /// False if there was no request: an error was answered, or there is nobody to answer.
+  /// False if there was no valid request: an error was sent, or the peer is gone.
   boost::asio::awaitable<bool> read_header();
   boost::asio::awaitable<boost::system::error_code> parse_more(bool body);
   boost::asio::awaitable<void> route();

@@ -14,7 +14,7 @@ LineBudget::Share LineBudget::ask(std::uint32_t owner, const std::shared_ptr<Con
   return {};
 }
 
-/// Signals every waiting connection. If it signalled one and that one had closed, the share would be lost.
+/// Signals every waiting connection: a single one might have closed, and the share would be lost.
 void LineBudget::give_back(std::uint32_t owner) {
   const auto entry = owners_.find(owner);
   const auto waiting = std::move(entry->second.waiting);

@@ -1,5 +1,5 @@
-// Memory for lines that are being received: a connection whose line is long takes a share of its user's, and
-// waits for one, without being read from, while there is none.
+// Limits the memory for incomplete lines: a connection with a long line takes a share of its user's budget.
+// If there is none, nothing is read from the connection until one is free.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@ namespace unroll {
 
 class Connection;
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class LineBudget : public std::enable_shared_from_this<LineBudget> {
  public:
   explicit LineBudget(std::size_t shares_per_owner) : shares_(shares_per_owner) {}
 
-  /// Given back with this.
+  /// A share, which is returned on destruction.
   class Share {
    public:
     Share() = default;
@@ -41,7 +41,7 @@ class LineBudget : public std::enable_shared_from_this<LineBudget> {
     std::uint32_t owner_ = 0;
   };
 
-  /// Empty if there is no share now: `connection` is signalled (Connection::signal()) when to ask again.
+  /// Empty if no share is free; Connection::signal() is then called when to try again.
   Share ask(std::uint32_t owner, const std::shared_ptr<Connection>& connection);
 
  private:
@@ -52,7 +52,7 @@ class LineBudget : public std::enable_shared_from_this<LineBudget> {
   void give_back(std::uint32_t owner);
 
   const std::size_t shares_;
-  std::map<std::uint32_t, Owner> owners_;  ///< Those who have a share.
+  std::map<std::uint32_t, Owner> owners_;  ///< Users with a share.
 };
 
 }  // namespace unroll

@@ -35,13 +35,12 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
   }
 }
 
-/// Without Landlock workers could read the journal and the daemon's memory: somebody should know.
+/// Warns if there is no Landlock: workers can then read the journal and the daemon's memory.
 void check_sandbox(Events& events) {
   if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1) return;
-  events.sandbox_weaker(
-      "no_landlock",
-      "this kernel has no Landlock, or the service may not use it: plugins' workers can read "
-      "whatever the daemon's user may, the journal included");
+  events.sandbox_weaker("no_landlock",
+                        "this kernel has no Landlock, or the service may not use it: plugin workers can read "
+                        "every file that the daemon's user can read, including the journal");
 }
 
 std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const Vocabulary& vocabulary,

@@ -1,4 +1,4 @@
-// What the configuration names, loaded and tested: the model, its vocabulary, the plugins.
+// Loads and tests a revision: the model, its vocabulary and the plugins that the configuration names.
 #pragma once
 
 #include "config/config.h"
@@ -7,10 +7,9 @@
 
 namespace unroll {
 
-/// Throws Error(kModel) that names the folder and says how to choose another, or Error(kPluginFailed) if a
-/// default plugin cannot be loaded or the revision fails its self_test(). Any other plugin that cannot be
-/// loaded is left out and named in the log. `events` outlives the revision: its plugins report the workers
-/// that they lose.
+/// Throws Error(kModel), which names the folder and says how to choose another one, or Error(kPluginFailed)
+/// if a default plugin cannot be loaded or self_test() fails. Other plugins that cannot be loaded are left
+/// out and logged. `events` must outlive the revision: its plugins report lost workers there.
 Revision load_revision(const Config& config, Events& events);
 
 }  // namespace unroll

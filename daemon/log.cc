@@ -16,8 +16,8 @@
 namespace unroll {
 namespace {
 
-/// A character of more than one byte that should not be shown: C1 controls, and what turns the direction of
-/// writing or ends a line.
+/// Whether a character of several bytes must not be shown: C1 controls, and characters that change the
+/// writing direction or end a line.
 bool is_hidden(std::string_view character) {
   constexpr std::string_view kC1 = "\xC2";
   if (character.size() == 2)
@@ -39,7 +39,7 @@ class SafeMessage : public spdlog::custom_flag_formatter {
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<SafeMessage>(); }
 };
 
-/// Standard error is journald's: $JOURNAL_STREAM names its device and inode (systemd.exec(5)).
+/// Whether standard error goes to journald: $JOURNAL_STREAM has its device and inode (systemd.exec(5)).
 bool logs_to_journald() {
   const char* stream = std::getenv("JOURNAL_STREAM");
   struct stat status {};

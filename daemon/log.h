@@ -6,13 +6,13 @@
 
 namespace unroll {
 
-/// One line that moves no cursor: what others chose (names of files, texts of plugins) could else forge lines
-/// of the log, or speak to the terminal that shows it. Control characters, line ends, marks that turn the
-/// direction of writing, and bytes that are not UTF-8 become U+FFFD.
+/// Makes text safe for one log line. File names and plugin texts could otherwise forge log lines or send
+/// escape sequences to a terminal. Control characters, newlines, marks that change the writing direction, and
+/// bytes that are not UTF-8 become U+FFFD.
 std::string log_text(std::string_view text);
 
-/// To journald with its priority as a field if it listens; else to stderr, for a person. Every message goes
-/// through log_text().
+/// Logs to journald, with the priority as a field, if it listens; else to stderr. Every message goes through
+/// log_text().
 void start_log(const std::string& level);
 
 }  // namespace unroll

@@ -10,7 +10,8 @@
 namespace unroll {
 namespace {
 
-/// Prometheus's names: a unit at the end, `_total` behind a counter's, `process_` for what every program has.
+/// Prometheus naming: a unit at the end, `_total` for counters, `process_` for metrics common to all
+/// programs.
 class Metrics {
  public:
   Metrics() { text_.precision(12); }
@@ -73,11 +74,11 @@ std::size_t open_files() {
   std::filesystem::directory_iterator files("/proc/self/fd", error);
   if (error) return 0;
   const auto count = std::distance(begin(files), end(files));
-  return static_cast<std::size_t>(count) - 1;  // the one that lists them
+  return static_cast<std::size_t>(count) - 1;  // without the one that lists them
 }
 
 void add_documents(Metrics& metrics, const EngineStats& stats) {
-  metrics.head("unroll_documents", "gauge", "Documents that are open, by what they are at.");
+  metrics.head("unroll_documents", "gauge", "Open documents by state.");
   metrics.sample("unroll_documents", stats.open_documents - stats.waiting_documents, "state", "reading");
   metrics.sample("unroll_documents", stats.waiting_documents, "state", "waiting_for_bytes");
   metrics.head("unroll_documents_finished_total", "counter", "Documents that have ended.");
@@ -98,7 +99,7 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
 
 void add_events(Metrics& metrics, const Events& events) {
   metrics.head("unroll_events_total", "counter",
-               "What went wrong: failed documents, lost workers, refusals and others, by reason.");
+               "Failed documents, lost workers, refusals and other events, by reason.");
   for (const auto& [name, count] : events.counts()) {
     metrics.sample("unroll_events_total{event=\"" + Metrics::escaped(name.first) + "\",reason=\"" +
                        Metrics::escaped(name.second) + "\"}",
@@ -108,14 +109,14 @@ void add_events(Metrics& metrics, const Events& events) {
 
 void add_times(Metrics& metrics, const EngineStats& stats) {
   metrics.histogram("unroll_block_duration_seconds",
-                    "How long a block's launch took, blocks of other documents in it included.", stats.block);
-  metrics.histogram("unroll_queue_wait_seconds", "How long a document waited for its turn, each block.",
+                    "Duration of a block's launch, including blocks of other documents.", stats.block);
+  metrics.histogram("unroll_queue_wait_seconds", "Time that a document waited to be scheduled, per block.",
                     stats.queue_wait);
-  metrics.histogram("unroll_journal_commit_duration_seconds", "How long a transaction of the journal took.",
+  metrics.histogram("unroll_journal_commit_duration_seconds", "Duration of a journal transaction.",
                     stats.commit);
   metrics.counter("unroll_model_seconds_total", "Time spent in the model.", stats.model_seconds);
   metrics.counter("unroll_plugin_seconds_total", "Time spent in plugins.", stats.plugin_seconds);
-  metrics.gauge("unroll_round_seconds", "How long the engine has been at its present round; 0: it waits.",
+  metrics.gauge("unroll_round_seconds", "Duration so far of the engine's current round; 0: it is idle.",
                 stats.round_seconds);
 }
 
@@ -134,23 +135,22 @@ std::string metrics_text(const ServerContext& context) {
                  1);
   add_documents(metrics, stats);
   add_times(metrics, stats);
-  metrics.counter("unroll_plugin_workers_started_total", "Processes of plugins that were started.",
-                  workers.started);
-  metrics.counter("unroll_plugin_workers_lost_total",
-                  "Processes of plugins that crashed, hung or were stopped.", workers.lost);
+  metrics.counter("unroll_plugin_workers_started_total", "Plugin workers started.", workers.started);
+  metrics.counter("unroll_plugin_workers_lost_total", "Plugin workers that crashed, hung or were killed.",
+                  workers.lost);
   add_events(metrics, context.events);
-  metrics.gauge("unroll_plugins", "Plugins that are loaded.", revision.plugins->plugins().size());
+  metrics.gauge("unroll_plugins", "Loaded plugins.", revision.plugins->plugins().size());
   metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", stats.journal_bytes);
   metrics.gauge("unroll_journal_blocked", "1: the journal's disk is full, and reading waits for room.",
                 stats.journal_blocked ? 1 : 0);
-  metrics.gauge("unroll_engine_stands_still", "1: the engine is at one block for longer than stall_ms.",
+  metrics.gauge("unroll_engine_stands_still", "1: one block has taken longer than stall_ms.",
                 engine_stands_still(context, stats) ? 1 : 0);
   metrics.counter("unroll_reloads_total", "Reloads of model and plugins.", stats.reloads);
-  metrics.gauge("unroll_revisions", "Models with their plugins that documents are being read with.",
+  metrics.gauge("unroll_revisions", "Revisions (model and plugins) in use by open or new documents.",
                 stats.revisions);
-  metrics.gauge("unroll_connections", "Connections that are open.", context.connections.size());
-  metrics.gauge("unroll_uptime_seconds", "Since the daemon started.", uptime_seconds(context));
-  metrics.counter("process_cpu_seconds_total", "Time on CPUs, in user and system mode.", cpu_seconds());
+  metrics.gauge("unroll_connections", "Open connections.", context.connections.size());
+  metrics.gauge("unroll_uptime_seconds", "Time since the daemon started.", uptime_seconds(context));
+  metrics.counter("process_cpu_seconds_total", "CPU time in user and system mode.", cpu_seconds());
   metrics.gauge("process_resident_memory_bytes", "Resident memory of the daemon.", resident_bytes());
   metrics.gauge("process_open_fds", "Open file descriptors of the daemon.", open_files());
   return metrics.text();

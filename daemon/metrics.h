@@ -1,4 +1,4 @@
-// What Prometheus reads at /metrics: its text format, version 0.0.4. On the I/O thread.
+// The metrics for /metrics, in Prometheus's text format, version 0.0.4. For the I/O thread only.
 #pragma once
 
 #include <string>

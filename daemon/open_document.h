@@ -1,5 +1,5 @@
-// Opening a document takes a commit and, for each plugin, an answer of its worker. The I/O thread waits for
-// neither, and no thread waits for the commit.
+// Opens documents without blocking the I/O thread. Opening needs a commit, for which no thread waits, and an
+// answer of each plugin's worker.
 #pragma once
 
 #include <exception>
@@ -15,7 +15,7 @@ namespace unroll {
 
 using OpenedFunction = std::function<void(std::exception_ptr, const Opened&)>;
 
-/// Engine::open() on one of the openers; `done` hears of what came of it on the I/O thread.
+/// Calls Engine::open() on one of the openers; `done` gets the result on the I/O thread.
 inline void open_document(ServerContext& context, DocumentRequest request,
                           std::shared_ptr<DocumentListener> listener, OpenedFunction done) {
   const auto owner = request.owner;

@@ -12,7 +12,7 @@ Params::Params(std::string_view method, const json& params, std::initializer_lis
     : method_(method), params_(params) {
   for (const auto& [name, value] : params.items()) {
     if (std::ranges::find(known, name) != known.end()) continue;
-    std::string text = std::string(method) + ": unknown parameter '" + name.substr(0, 100) + "'; it takes ";
+    std::string text = std::string(method) + ": unknown parameter '" + name.substr(0, 100) + "'; known: ";
     if (known.size() == 0) text += "none";
     for (const std::string_view& word : known) text.append(&word == known.begin() ? "" : ", ").append(word);
     throw Error(ErrorCode::kInvalidParams, text);

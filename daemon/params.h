@@ -1,5 +1,5 @@
-// Named parameters of one request, checked while they are taken. Every function throws Error(kInvalidParams)
-// that names the method and the parameter.
+// Named parameters of one request, checked on access. Every function throws Error(kInvalidParams), which
+// names the method and the parameter.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace unroll {
 
 class Params {
  public:
-  /// `params` is borrowed. Parameters that are not `known` are refused.
+  /// `params` is borrowed. Refuses parameters that are not `known`.
   Params(std::string_view method, const nlohmann::json& params,
          std::initializer_list<std::string_view> known);
 

@@ -11,7 +11,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::uint64_t kAllUids = 4'294'967'295;  // 32 bits without (uid_t)-1, which is no user
+constexpr std::uint64_t kAllUids = 4'294'967'295;  // 32 bits without (uid_t)-1, which is not a user
 
 /// The uid that stands for all users outside of the namespace (user_namespaces(7)).
 std::uint32_t read_overflow_uid() {
@@ -40,13 +40,13 @@ std::uint32_t peer_uid(int socket) {
   socklen_t size = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     throw Error(ErrorCode::kPermission,
-                "the kernel does not say which user connected: " + std::generic_category().message(errno));
+                "the kernel does not report the connecting user: " + std::generic_category().message(errno));
   }
   if (peer.uid == overflow_uid && !user_namespace_is_whole()) {
-    throw Error(
-        ErrorCode::kPermission,
-        "your user has no uid in the daemon's user namespace, so the daemon cannot tell you from other "
-        "users; run it without one (PrivateUsers=no)");
+    throw Error(ErrorCode::kPermission,
+                "your user has no uid in the daemon's user namespace, so the daemon cannot distinguish you "
+                "from other "
+                "users; run the daemon without a user namespace (PrivateUsers=no)");
   }
   return peer.uid;
 }

@@ -1,16 +1,16 @@
-// Which user is at the other end of a connection.
+// The user at the other end of a connection.
 #pragma once
 
 #include <cstdint>
 
 namespace unroll {
 
-/// The uid of the process that connected to this socket. Throws Error(kPermission) if that user has no uid of
-/// their own in the daemon's user namespace: the kernel names all such users by one uid, so they cannot be
-/// kept apart.
+/// The uid of the process that connected to this socket. Throws Error(kPermission) if that user has no uid in
+/// the daemon's user namespace: the kernel reports the same uid for all such users, so they cannot be
+/// distinguished.
 std::uint32_t peer_uid(int socket);
 
-/// The daemon's user namespace holds every uid of the machine.
+/// Whether the daemon's user namespace contains every uid of the machine.
 bool user_namespace_is_whole();
 
 }  // namespace unroll

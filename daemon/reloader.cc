@@ -11,7 +11,7 @@ namespace unroll {
 namespace asio = boost::asio;
 namespace {
 
-/// systemd tells a reload's end from what came before it by the time at its beginning.
+/// systemd needs the start time of a reload to match the end to it.
 void notify_reloading() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -44,7 +44,7 @@ std::optional<Error> Reloader::load_and_swap() {
     Revision revision = load_();
     const ModelInfo info = revision.model->info();
     engine_.reload(std::move(revision));
-    spdlog::info("reloaded: documents from now on are read with model {} ({}, {})", info.name, info.device,
+    spdlog::info("reloaded: new documents are read with model {} ({}, {})", info.name, info.device,
                  info.dtype);
     return std::nullopt;
   } catch (const Error& error) {

@@ -1,5 +1,5 @@
-// Another model and other plugins while documents are being read: loaded beside the I/O thread, one after the
-// other. Documents that are open keep what they were opened with.
+// Loads another model and other plugins on a thread of its own while documents are read; one reload at a
+// time. Open documents keep the revision that they were opened with.
 #pragma once
 
 #include <functional>
@@ -17,11 +17,11 @@ class Reloader {
  public:
   /// Reads the configuration again and loads what it names. Throws. Called on the reloader's thread.
   using Load = std::function<Revision()>;
-  /// Nullopt: new documents are read with what was loaded; else why nothing has changed. On the I/O thread.
+  /// Nullopt: the new revision is in use; else why nothing has changed. Called on the I/O thread.
   using Done = std::function<void(const std::optional<Error>&)>;
 
   Reloader(boost::asio::io_context& io, Engine& engine, Events& events, Load load);
-  /// Waits for the load that is under way; what it leads to is dropped.
+  /// Waits for the current load and drops its result.
   ~Reloader();
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;

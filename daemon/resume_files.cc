@@ -24,7 +24,7 @@ struct SavedSource {
   std::vector<PluginRequest> plugins;
 };
 
-/// Throws json::exception for what describe_source() did not write.
+/// Throws json::exception for text that describe_source() did not write.
 SavedSource read_source(const std::string& text) {
   const json value = json::parse(text);
   SavedSource source;
@@ -39,7 +39,7 @@ SavedSource read_source(const std::string& text) {
   return source;
 }
 
-/// Counts a document's failure, of which no connection may ever hear.
+/// Counts a document's failure, since there may be no connection to report it to.
 class Unheard : public DocumentListener {
  public:
   explicit Unheard(Events& events) : events_(events) {}
@@ -54,7 +54,7 @@ class Unheard : public DocumentListener {
   Events& events_;
 };
 
-/// One document on its way: located, opened, read. What goes wrong leaves it waiting for its client.
+/// Resumes one document: locates, opens and reads its file. On an error it waits for its client.
 class Resumption : public std::enable_shared_from_this<Resumption> {
  public:
   Resumption(ServerContext& context, DocumentStatus document, std::shared_ptr<void> until_done)
@@ -83,7 +83,7 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
     try {
       step();
     } catch (const std::exception& error) {
-      spdlog::warn("document {} waits to be resumed by its client: {}", document_.id, error.what());
+      spdlog::warn("document {} waits for its client to resume it: {}", document_.id, error.what());
     }
   }
 
@@ -130,7 +130,7 @@ std::string describe_source(const FileLocation& location, const std::vector<Plug
   for (const PluginRequest& plugin : plugins) {
     list.push_back({{"name", plugin.name}, {"options", plugin.options}});
   }
-  // A path may be any bytes, JSON only UTF-8.
+  // A path may be any bytes; JSON must be UTF-8.
   return dump_json({{"path", base64_encode(location.path)},
                     {"device", location.device},
                     {"inode", location.inode},
@@ -140,11 +140,11 @@ std::string describe_source(const FileLocation& location, const std::vector<Plug
 }
 
 void resume_files(ServerContext& context, std::function<void()> done) {
-  // Calls `done` with its last holder.
+  // Calls `done` when its last owner is destroyed.
   const std::shared_ptr<void> until_done(nullptr, [done = std::move(done)](void*) { done(); });
   std::vector<DocumentStatus> documents =
       context.engine.list({.limit = std::numeric_limits<std::int32_t>::max(), .open_only = true});
-  std::ranges::reverse(documents);  // oldest first, as they came
+  std::ranges::reverse(documents);  // oldest first
   for (DocumentStatus& document : documents) {
     if (document.phase != DocumentPhase::kOpen || document.source.empty()) continue;
     std::make_shared<Resumption>(context, std::move(document), until_done)->start();

@@ -1,5 +1,5 @@
-// Documents that are files go on by themselves when the daemon starts again. What it takes to find them lies
-// in the journal, as DocumentRequest::source.
+// Resumes documents that are files when the daemon restarts. Their locations are in the journal, as
+// DocumentRequest::source.
 #pragma once
 
 #include <functional>
@@ -10,13 +10,13 @@
 
 namespace unroll {
 
-/// For DocumentRequest::source: `location` is where the descriptor that the peer sent was opened, so nothing
-/// else will be read for it.
+/// The text for DocumentRequest::source. `location` is that of the descriptor that the peer sent, so no other
+/// file will be read.
 std::string describe_source(const FileLocation& location, const std::vector<PluginRequest>& plugins);
 
-/// Opens again, for the owner of each and with nobody listening, the documents that an earlier daemon left
-/// open and whose files are still what they were. The others wait for their clients, and the log says why.
-/// `done` is called when each of them is one or the other.
+/// Resumes the open documents of an earlier daemon whose files are unchanged, each for its owner and without
+/// a listener. The others wait for their clients; the log gives the reason. `done` is called when all
+/// documents are resumed or left waiting.
 void resume_files(ServerContext& context, std::function<void()> done);
 
 }  // namespace unroll

@@ -94,7 +94,7 @@ std::span<const RpcSession::Method> RpcSession::methods() {
 }
 
 void RpcSession::check_owner(const DocumentId& id) const {
-  // Another user's document and none at all must look the same.
+  // Another user's document and a missing one must give the same error.
   if (context_.engine.status(id).owner != owner_) {
     throw Error(ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours");
   }
@@ -107,7 +107,7 @@ void RpcSession::check_documents() const {
                    "wait until one is done, or open another connection");
 }
 
-/// Nullopt for a document that is being read or has ended for good.
+/// Nullopt for a document that is being read or cannot be resumed.
 std::optional<Opened> RpcSession::waits_for_resume(const DocumentId& id) const {
   try {
     return context_.engine.resume_point(id);
@@ -117,7 +117,7 @@ std::optional<Opened> RpcSession::waits_for_resume(const DocumentId& id) const {
   }
 }
 
-/// What came with the line, which is the only one to have it.
+/// Takes the descriptor that came with the line.
 DocumentSource RpcSession::claim_source() {
   Attachment came = std::exchange(attachment_, {});
   if (came.error) std::rethrow_exception(came.error);
@@ -159,7 +159,7 @@ std::optional<json> RpcSession::open(const Request& request) {
   if (has_text) {
     opening_.push_back(answers);
   } else {
-    answering_ = true;  // what comes next on this connection is about this document
+    answering_ = true;  // later requests on this connection may refer to this document
   }
   open_document(
       context_, std::move(document), subscription,
@@ -182,7 +182,7 @@ std::optional<json> RpcSession::open(const Request& request) {
   return std::nullopt;
 }
 
-/// Answers those at the front whose documents have been accepted or refused.
+/// Answers requests at the front whose documents were accepted or refused.
 void RpcSession::answer_opened() {
   while (!opening_.empty() && *opening_.front()) {
     const auto answers = std::move(opening_.front());
@@ -192,7 +192,7 @@ void RpcSession::answer_opened() {
   signal();
 }
 
-/// The document is open; the peer may have gone away meanwhile, or the daemon may be stopping.
+/// The document is open; meanwhile the peer may have disconnected, or the daemon may be stopping.
 json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subscription, bool has_text,
                        std::optional<DocumentSource> source) {
   documents_[opened.id] = Document{subscription, nullptr, true, has_text};
@@ -228,7 +228,7 @@ void RpcSession::append_bytes(const DocumentId& id, std::string bytes, const Req
       if (const auto self = weak.lock()) self->release(ticket);
     });
   });
-  tickets_.insert(ticket);  // before the posted release can run: it is this thread's
+  tickets_.insert(ticket);  // before the posted release can run, on this thread
 }
 
 std::optional<json> RpcSession::append(const Request& request) {
@@ -242,7 +242,7 @@ std::optional<json> RpcSession::append(const Request& request) {
   }
   if (encoded) {
     text = base64_decode(*encoded);
-    if (!text) params.refuse("base64", "base64 with padding and nothing between");
+    if (!text) params.refuse("base64", "base64 with padding and without whitespace");
   }
   if (text->empty()) return json::object();
   append_bytes(id, *std::move(text), &request);

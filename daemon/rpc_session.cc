@@ -14,9 +14,9 @@ namespace unroll {
 namespace asio = boost::asio;
 namespace {
 
-/// A connection's own; a longer line takes a share of its user's.
+/// A connection's own buffer; a longer line takes a share of its user's budget.
 constexpr std::size_t kSmallLineBytes = 64 * 1024;
-/// What takes no longer to parse than to hand over.
+/// Lines up to this length are parsed faster than they could be handed to another thread.
 constexpr std::size_t kParsedAtOnceBytes = 4 * 1024;
 
 }  // namespace
@@ -41,7 +41,7 @@ asio::awaitable<void> RpcSession::serve() {
   co_await serve_half_closed();
 }
 
-/// The last that this connection hears.
+/// Sends the last message of this connection.
 asio::awaitable<void> RpcSession::refuse(const Error& error) {
   context_.events.refused(error, owner());
   send(error_line(nullptr, error));
@@ -49,7 +49,7 @@ asio::awaitable<void> RpcSession::refuse(const Error& error) {
   co_await finish();
 }
 
-/// The peer sends no more. It may still listen.
+/// The peer has shut down sending. It may still receive.
 asio::awaitable<void> RpcSession::serve_half_closed() {
   if (!is_open() || peer_hung_up()) co_return;
   if (stopping_) co_return co_await finish();
@@ -69,16 +69,16 @@ bool RpcSession::peer_hung_up() {
   return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/// How long the peer may say nothing: in the middle of a line, or with nothing here to hear of.
+/// How long the peer may be silent: within a line, or without a document on this connection.
 std::optional<std::chrono::milliseconds> RpcSession::patience() const {
   if (!buffer_.empty()) return std::chrono::milliseconds(context_.config.request_timeout_ms);
   if (!documents_.empty() || !tickets_.empty()) return std::nullopt;
   return std::chrono::milliseconds(context_.config.idle_timeout_ms);
 }
 
-/// Receives once. False at the end.
+/// Receives once. Returns false at the end of the connection.
 asio::awaitable<bool> RpcSession::receive() {
-  if (buffer_.empty()) attachment_ = {};  // of no line: those before are handled
+  if (buffer_.empty()) attachment_ = {};  // earlier lines are handled
   switch (co_await arrival(patience())) {
     case Arrival::kBytes:
       buffer_ += arrived();
@@ -89,7 +89,7 @@ asio::awaitable<bool> RpcSession::receive() {
       co_return true;
     case Arrival::kTimeout:
       if (!buffer_.empty()) {
-        const LimitError error("a line was begun and nothing more of it came", "limits.request_timeout_ms",
+        const LimitError error("timeout while waiting for the rest of a line", "limits.request_timeout_ms",
                                static_cast<std::uint64_t>(context_.config.request_timeout_ms),
                                "end each line with a newline");
         co_await refuse(error);
@@ -101,8 +101,8 @@ asio::awaitable<bool> RpcSession::receive() {
   co_return false;
 }
 
-/// The descriptors are received by the process that holds this user's, and the bytes with them: here they
-/// could not even be closed without waiting for whatever is behind them.
+/// The source reader of this user receives the descriptors and the bytes with them: in this process even
+/// closing them could block.
 asio::awaitable<bool> RpcSession::receive_descriptors(std::size_t bytes) {
   source_wire::Request request;
   request.operation = source_wire::Operation::kTake;
@@ -145,7 +145,7 @@ void RpcSession::attach(const std::shared_ptr<SourceReader>& reader, const Sourc
   attachment_.source = attachment_.descriptors == 1 ? std::move(source) : std::nullopt;
 }
 
-/// A line that is long takes a share of what its user's lines may take, before it is received.
+/// A long line takes a share of its user's budget before it is received.
 bool RpcSession::has_share_of_memory() {
   if (buffer_.size() <= kSmallLineBytes || share_) return true;
   share_ = context_.lines->ask(owner(), shared_from_this());
@@ -179,14 +179,14 @@ asio::awaitable<void> RpcSession::handle(std::string line) {
   } else {
     const auto& request = std::get<Request>(parsed);
     const bool opens_text = request.method == method::kOpen && request.params.contains("text");
-    // Answers come in the order of the requests.
+    // Responses are sent in the order of the requests.
     while (is_open() && !opens_text && !opening_.empty()) co_await wait_for_signal();
     answer(request, [&] { return call(request); });
   }
   share_.reset();
 }
 
-/// A line that takes its time is parsed by another thread.
+/// Long lines are parsed by another thread.
 asio::awaitable<std::variant<Request, BadRequest>> RpcSession::parse(std::string line) {
   if (line.size() <= kParsedAtOnceBytes) co_return parse_request(line);
   parsed_.reset();
@@ -203,7 +203,7 @@ asio::awaitable<std::variant<Request, BadRequest>> RpcSession::parse(std::string
   co_return *std::exchange(parsed_, std::nullopt);
 }
 
-/// Nullopt: the answer comes later.
+/// Nullopt: the response is sent later.
 std::optional<nlohmann::json> RpcSession::call(const Request& request) {
   const auto known = methods();
   const auto method = std::ranges::find(known, request.method, &Method::name);
@@ -211,7 +211,7 @@ std::optional<nlohmann::json> RpcSession::call(const Request& request) {
     std::string names;
     for (const Method& entry : known) names.append(names.empty() ? "" : ", ").append(entry.name);
     throw Error(ErrorCode::kMethodNotFound,
-                "no method '" + request.method.substr(0, 100) + "'; there are " + names);
+                "no method '" + request.method.substr(0, 100) + "'; known: " + names);
   }
   return (this->*method->handler)(request);
 }
@@ -230,7 +230,7 @@ void RpcSession::on_progress(const DocumentStatus& status) {
 }
 
 void RpcSession::on_finished(const DocumentStatus& status) {
-  // Whoever waits for room in a document that is over waits for nothing.
+  // The document has ended: answer appends that wait for room.
   std::vector<std::shared_ptr<Ticket>> waiting;
   std::ranges::copy_if(tickets_, std::back_inserter(waiting),
                        [&](const auto& ticket) { return ticket->document == status.id; });
@@ -240,11 +240,11 @@ void RpcSession::on_finished(const DocumentStatus& status) {
     if (found->second.feed) found->second.feed->stop();
     documents_.erase(found);
   }
-  if (documents_.empty()) interrupt();  // patience() has an end again
+  if (documents_.empty()) interrupt();  // the timeout of patience() applies again
   signal();
 }
 
-/// A document's end takes it out of the map: iterate over copies.
+/// A document's end erases it from the map: iterate over copies.
 std::vector<std::shared_ptr<Subscription>> RpcSession::subscriptions() const {
   std::vector<std::shared_ptr<Subscription>> list;
   for (const auto& [id, document] : documents_) list.push_back(document.subscription);
@@ -255,7 +255,7 @@ void RpcSession::on_room() {
   for (const auto& subscription : subscriptions()) subscription->pump();
 }
 
-/// Documents whose bytes can no longer come fail; the others go on, and can be attached to.
+/// Documents that still need bytes from this peer fail; the others continue, and can be attached to.
 void RpcSession::abandon_unfinished() {
   for (auto& [id, document] : documents_) {
     const bool stream = !document.feed;
@@ -263,7 +263,7 @@ void RpcSession::abandon_unfinished() {
     if (document.feed) document.feed->stop();
     context_.engine.cancel(
         id, Error(ErrorCode::kPeerGone,
-                  "the client of document " + id + " went away before its end; resume it to go on"));
+                  "the client of document " + id + " disconnected before its end; resume it to continue"));
   }
 }
 
@@ -284,7 +284,7 @@ void RpcSession::shut_down() {
                            {{"document", id},
                             {"error", error_to_json(ErrorCode::kShuttingDown,
                                                     "the daemon stopped before the end of document " + id +
-                                                        "; it is committed: when the daemon is back, resume "
+                                                        "; it is committed: after the restart, resume "
                                                         "it, or attach to it if it is a file")}}));
   }
   documents_.clear();

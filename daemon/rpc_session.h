@@ -1,5 +1,5 @@
-// A JSON-RPC connection: lines with the descriptors that came along, the methods, and the documents that it
-// listens to. rpc_session.cc holds the connection, rpc_methods.cc the methods.
+// A JSON-RPC connection: lines with their descriptors, the methods, and the documents that it listens to.
+// rpc_session.cc implements the connection, rpc_methods.cc the methods.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@
 
 namespace unroll {
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class RpcSession : public Connection {
  public:
   using Connection::Connection;
@@ -34,26 +34,26 @@ class RpcSession : public Connection {
   void shut_down() override;
 
  private:
-  /// A document that this connection opened or attached to and whose end it has not told yet.
+  /// A document that this connection opened or attached to and whose end was not sent yet.
   struct Document {
     std::shared_ptr<Subscription> subscription;
-    std::shared_ptr<DocumentFeed> feed;  ///< Of an fd document.
-    bool owned = false;  ///< Opened here: fails with kPeerGone when the peer leaves before its end.
+    std::shared_ptr<DocumentFeed> feed;  ///< For a document opened with `fd`.
+    bool owned = false;  ///< Opened here: fails with kPeerGone if the peer disconnects before its end.
     bool ended = false;  ///< All its bytes were appended.
     bool input_complete() const { return ended || (feed && feed->complete()); }
   };
-  /// Bytes that the engine has taken and has no room behind yet.
+  /// An append after which the engine has no room yet.
   struct Ticket {
     DocumentId document;
     nlohmann::json request_id;
-    bool answer = false;  ///< The request waits for it.
+    bool answer = false;  ///< Whether to send a response then.
   };
   using Handler = std::optional<nlohmann::json> (RpcSession::*)(const Request& request);
   struct Method {
     std::string_view name;
     Handler handler;
   };
-  /// What came of the descriptors that came with bytes of this connection.
+  /// The descriptors that came with bytes of this connection.
   struct Attachment {
     std::uint32_t descriptors = 0;  ///< How many.
     std::optional<DocumentSource> source;
@@ -80,7 +80,7 @@ class RpcSession : public Connection {
   boost::asio::awaitable<std::variant<Request, BadRequest>> parse(std::string line);
   std::optional<nlohmann::json> call(const Request& request);
   void release(const std::shared_ptr<Ticket>& ticket);
-  /// Answers with what `make` returns (nullopt: not now) or throws.
+  /// Answers with the result of `make` (nullopt: later) or with the error that it throws.
   template <class Make>
   void answer(const Request& request, Make make) {
     try {
@@ -95,7 +95,7 @@ class RpcSession : public Connection {
       if (request.has_id) send(error_line(request.id, {ErrorCode::kInternal, error.what()}));
     }
   }
-  /// The same for what another thread was at meanwhile.
+  /// The same for a request that another thread has worked on.
   template <class Make>
   void answer_later(const Request& request, Make make) {
     answering_ = false;
@@ -130,18 +130,18 @@ class RpcSession : public Connection {
   void check_documents() const;
   std::optional<Opened> waits_for_resume(const DocumentId& id) const;
 
-  std::string buffer_;       ///< Received and not handled.
+  std::string buffer_;       ///< Received, not handled yet.
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
-  LineBudget::Share share_;  ///< Of its user's memory, for a line that is long.
+  LineBudget::Share share_;  ///< Of its user's budget, for a long line.
   bool too_long_ = false;
   bool stopping_ = false;
-  /// Documents with a text that are not accepted yet, in the order of their requests; each is what answers
-  /// its request, empty until it is known. One commit accepts many, so more of them are opened meanwhile.
+  /// Documents with `text` that are not accepted yet, in the order of their requests; each holds the
+  /// response, empty until known. One commit accepts many, so further ones are opened meanwhile.
   std::deque<std::shared_ptr<std::function<void()>>> opening_;
-  bool answering_ = false;                        ///< Another thread is at what was asked for last.
-  Attachment attachment_;                         ///< Of the line that is being received or handled.
-  std::optional<SourceReader::Answer> received_;  ///< By another process.
-  std::optional<std::variant<Request, BadRequest>> parsed_;  ///< By another thread.
+  bool answering_ = false;                                   ///< Another thread works on the last request.
+  Attachment attachment_;                                    ///< Of the line being received or handled.
+  std::optional<SourceReader::Answer> received_;             ///< From the source reader.
+  std::optional<std::variant<Request, BadRequest>> parsed_;  ///< From a parser thread.
   std::map<DocumentId, Document> documents_;
   std::unordered_set<std::shared_ptr<Ticket>> tickets_;
 };

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kLine =
     "2026-01-01 12:00:00 unroll: the quick brown fox jumps over the lazy dog.\n";
 
-/// Which plugins gave results, and how the document ended. Called on the engine's thread.
+/// Records which plugins gave results and how the document ended. Called on the engine's thread.
 class TestReader : public DocumentListener {
  public:
   void on_output(const DocumentId&, const Output& output) override { heard_.insert(output.plugin); }
@@ -21,7 +21,7 @@ class TestReader : public DocumentListener {
   void on_done(const DocumentStatus&) override { ended_.set_value(""); }
   void on_failed(const DocumentStatus& status) override { ended_.set_value(status.error); }
 
-  /// Waits for the document's end. Why it failed; empty if it did not.
+  /// Waits for the document's end. Returns why it failed; empty if it did not.
   std::string wait() { return ended_.get_future().get(); }
   /// After wait().
   bool heard(const std::string& plugin) const { return heard_.contains(plugin); }

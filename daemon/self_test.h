@@ -1,4 +1,4 @@
-// Readiness: a revision serves documents only after it has read one.
+// The self-test: a revision is used only after it has read a test document.
 #pragma once
 
 #include <array>
@@ -9,17 +9,16 @@
 
 namespace unroll {
 
-/// The plugins that come with unroll. The daemon does not start without those of them whose library is in its
-/// folder; any other plugin that cannot be loaded is left out.
+/// The plugins that come with unroll. If the library of one is in the plugin folder and cannot be loaded, the
+/// daemon does not start; other plugins that cannot be loaded are left out.
 inline constexpr std::array<std::string_view, 4> kDefaultPlugins = {"anomaly", "embed", "score", "summarize"};
 
-/// Loads every library of `folder`; a missing folder is no error. Returns the errors of plugins that were
-/// left out. Throws Error(kPluginFailed) if a default plugin is there and cannot be loaded.
+/// Loads every library of `folder`; a missing folder is not an error. Returns the errors of plugins that were
+/// left out. Throws Error(kPluginFailed) if a default plugin exists and cannot be loaded.
 std::vector<std::string> load_plugin_folder(const std::filesystem::path& folder, PluginRegistry& plugins);
 
-/// Reads a built-in line with the revision's model and its default plugins, through an engine of its own with
-/// a journal in memory. Returns when all of them have given their results; throws Error that says which part
-/// failed.
+/// Reads a built-in line with the revision's model and default plugins, in a separate engine with a journal
+/// in memory. Returns when all plugins have given results; throws Error, which names the part that failed.
 void self_test(const Revision& revision);
 
 }  // namespace unroll

@@ -31,17 +31,17 @@ constexpr std::chrono::milliseconds kTick{2000};
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr std::chrono::seconds kResumeTime{10};
 constexpr std::chrono::seconds kTeardownTime{10};  ///< After the drain.
-constexpr int kClosingPolls = 150;                 // 3 s: a little longer than a connection lingers
+constexpr int kClosingPolls = 150;                 // 3 s: slightly longer than a connection lingers
 constexpr std::chrono::milliseconds kAcceptPause{100};
 /// A refused connection has this long to send a first byte, which shows whether it speaks HTTP or JSON-RPC.
 constexpr std::chrono::milliseconds kRefusalTime{500};
 constexpr std::size_t kMostRefusing = 32;
-/// For root and the daemon's own user: enough for a reload, a health check and somebody who looks into it.
+/// Reserved for root and the daemon's user: enough for a reload, health checks and an administrator.
 constexpr std::int64_t kReservedConnections = 8;
-/// For the journal, plugins' workers, source readers, a model that is loaded.
+/// Reserved for the journal, plugin workers, source readers and loading a model.
 constexpr std::int64_t kOwnDescriptors = 200;
 
-/// As configured, but no more than there are descriptors for: beyond them root could not connect either.
+/// The configured number, limited by the available descriptors: without any, not even root could connect.
 std::int64_t most_connections(const Config& config) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -60,7 +60,7 @@ std::chrono::milliseconds watchdog_time() {
   return std::chrono::milliseconds(microseconds / 1000);
 }
 
-/// Whatever still waits then (a plugin in this process that never returns, a disk) must not keep the process.
+/// Ends the process even if something still blocks (an in-process plugin that never returns, a disk).
 void end_at_the_latest(std::chrono::milliseconds time) {
   std::thread([time] {
     std::this_thread::sleep_for(time);
@@ -76,11 +76,11 @@ bool begins_json(char first) {
 
 }  // namespace
 
-/// A connection whose first byte is awaited: counted meanwhile, and closed with this.
+/// A connection that has not sent its first byte: counted while this exists, and closed with it.
 struct Server::Greeted {
   Greeted(std::shared_ptr<ServerContext> shared, Socket accepted)
       : context(std::move(shared)), socket(std::move(accepted)) {
-    // A byte out of band could bring a descriptor that nobody sees: in line it is seen.
+    // An out-of-band byte could carry a descriptor unnoticed; in line it is noticed.
     const int on = 1;
     ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   }
@@ -127,7 +127,7 @@ Server::~Server() {
   context_->parsers.join();
   context_->openers.join();
   if (drainer_.joinable()) drainer_.join();
-  // Whatever still waits in the io_context must not find the engine or this any more.
+  // Handlers still queued in the io_context must not use the engine or this object.
   for (const auto& [key, weak] : std::exchange(context_->connections, {})) {
     if (const auto connection = weak.lock()) connection->close();
   }
@@ -136,8 +136,8 @@ Server::~Server() {
 bool Server::run() {
   wait_for_termination();
   wait_for_hangup();
-  // First the documents whose files go on by themselves, so that their clients find them open; but nobody
-  // waits longer for a file system that does not answer.
+  // First resume the documents that are files, so that their clients find them open; a file system that does
+  // not answer must not delay this for long.
   const auto opened = std::make_shared<asio::steady_timer>(io_, kResumeTime);
   opened->async_wait([this, opened](const boost::system::error_code&) { serve(); });
   resume_files(*context_, [this, weak = std::weak_ptr(opened)] {
@@ -155,7 +155,7 @@ void Server::serve() {
   asio::co_spawn(io_, accept(), asio::detached);
   spdlog::info("listening on {}", file_.description());
   if (!user_namespace_is_whole()) {
-    spdlog::warn("this user namespace does not hold all users: those outside of it are refused");
+    spdlog::warn("the daemon's user namespace does not contain all users: users outside of it are refused");
   }
   context_->not_ready = nullptr;
   ::sd_notify(0, "READY=1");
@@ -181,7 +181,7 @@ void Server::wait_for_termination() {
 void Server::wait_for_hangup() {
   hangup_.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;
-    reloader_.reload([](const std::optional<Error>&) {});  // the log tells
+    reloader_.reload([](const std::optional<Error>&) {});  // the result is logged
     wait_for_hangup();
   });
 }
@@ -193,7 +193,7 @@ asio::awaitable<void> Server::accept() {
     if (!error) {
       asio::co_spawn(io_, greet(std::make_shared<Greeted>(context_, std::move(socket))), asio::detached);
     } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
-      // Out of descriptors, most likely: without a pause this would spin.
+      // Most likely out of descriptors: without a pause this would spin.
       context_->events.not_accepted(error.message());
       asio::steady_timer pause(io_, kAcceptPause);
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -201,7 +201,7 @@ asio::awaitable<void> Server::accept() {
   }
 }
 
-/// Throws LimitError if those that are open, the newest one counted, are too many.
+/// Throws LimitError if too many connections are open, including the new one.
 void Server::check_connections(std::uint32_t owner) const {
   const auto check = [](std::size_t open, std::string_view key, std::int64_t value, std::int64_t reserved) {
     if (open > static_cast<std::uint64_t>(value - reserved)) {
@@ -220,7 +220,7 @@ void Server::check_connections(std::uint32_t owner) const {
         config.max_connections_per_user, 0);
 }
 
-/// What the peer says first, which stays there; 0 if it says nothing in that time.
+/// The peer's first byte, which stays in the socket; 0 if none arrives in time.
 asio::awaitable<char> Server::first_byte(Socket& socket, std::chrono::milliseconds time) {
   asio::steady_timer timer(io_, time);
   const auto waiting = std::make_shared<bool>(true);
@@ -236,7 +236,7 @@ asio::awaitable<char> Server::first_byte(Socket& socket, std::chrono::millisecon
   co_return first;
 }
 
-/// In HTTP to somebody who speaks that.
+/// Refuses in HTTP if the peer uses HTTP.
 asio::awaitable<void> Server::refuse(Socket& socket, std::uint32_t owner, const Error& refused) {
   context_->events.refused(refused, owner);
   char first = 0;
@@ -250,7 +250,7 @@ asio::awaitable<void> Server::refuse(Socket& socket, std::uint32_t owner, const 
   ::send(socket.native_handle(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/// Why this connection may not stay; null if it may. It is counted then.
+/// Why this connection is refused; null if it is accepted, and then counted.
 std::unique_ptr<const Error> Server::refusal(Greeted& peer) const {
   try {
     peer.count(peer_uid(peer.socket.native_handle()));
@@ -263,7 +263,7 @@ std::unique_ptr<const Error> Server::refusal(Greeted& peer) const {
   }
 }
 
-/// The first byte tells JSON-RPC from HTTP.
+/// The first byte distinguishes JSON-RPC from HTTP.
 asio::awaitable<void> Server::greet(std::shared_ptr<Greeted> peer) {
   const std::unique_ptr<const Error> refused = refusal(*peer);
   if (refused) {
@@ -284,7 +284,7 @@ asio::awaitable<void> Server::greet(std::shared_ptr<Greeted> peer) {
 
 void Server::begin_stop() {
   if (std::exchange(stopping_, true)) return;
-  spdlog::info("stopping: {} open documents may go on for {} ms", context_->engine.stats().open_documents,
+  spdlog::info("stopping: {} open documents may continue for {} ms", context_->engine.stats().open_documents,
                context_->config.drain_ms);
   context_->not_ready = "stopping";
   ::sd_notify(0, "STOPPING=1");
@@ -313,13 +313,13 @@ void Server::wait_for_connections(int polls) {
   closing_.async_wait([this, polls](const boost::system::error_code&) { wait_for_connections(polls - 1); });
 }
 
-/// A round is a launch of blocks at most. One that takes this long is stuck in a model or a plugin, however
-/// well this thread does: systemd should hear of it.
+/// A round is at most one launch of blocks. One that takes this long is stuck in the model or a plugin, even
+/// if this thread runs: systemd must not be told that all is well.
 bool Server::engine_goes_on(const EngineStats& stats) const {
   return watchdog_.count() == 0 || stats.round_seconds < std::chrono::duration<double>(watchdog_).count() / 2;
 }
 
-/// Every few seconds: the watchdog, systemctl's status line, and memory that nobody needs.
+/// Every few seconds: the watchdog, systemctl's status line, and freeing unused memory.
 void Server::tick() {
   const EngineStats stats = context_->engine.stats();
   const std::uint64_t tokens = stats.tokens - std::exchange(last_tokens_, stats.tokens);
@@ -329,8 +329,9 @@ void Server::tick() {
   if (engine_goes_on(stats)) ::sd_notify(0, "WATCHDOG=1");
   const bool still = engine_stands_still(*context_, stats) || !engine_goes_on(stats);
   if (still && !std::exchange(stands_still_, still))
-    spdlog::error("the engine has been at one block for {:.0f} s; systemd restarts the daemon if it stays so",
-                  stats.round_seconds);
+    spdlog::error(
+        "the engine has been at one block for {:.0f} s; systemd restarts the daemon if this continues",
+        stats.round_seconds);
   stands_still_ = still;
   context_->sources.tidy();
   if (!gave_back_ && context_->connections.empty() && stats.open_documents == 0) {

@@ -1,4 +1,4 @@
-// Accepts connections, heeds signals, tells systemd how things are, and stops in good order.
+// Accepts connections, handles signals, reports to systemd, and stops cleanly.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@
 namespace unroll {
 
 /// Used by one thread, the caller of run(). `io` and `events` outlive the engine, which outlives the server:
-/// its last callbacks are posted there and never run.
+/// the engine's last callbacks are posted to `io` and never run.
 class Server {
  public:
   Server(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events, SocketFile socket,
@@ -28,10 +28,10 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Serves until SIGTERM, SIGINT or stop(), then drains within config.drain_ms. True if no document was left
-  /// open.
+  /// Serves until SIGTERM, SIGINT or stop(), then drains within config.drain_ms. Returns true if no document
+  /// was left open.
   bool run();
-  /// As SIGTERM. Any thread.
+  /// Same as SIGTERM. Thread-safe.
   void stop();
 
  private:
@@ -60,13 +60,13 @@ class Server {
   boost::asio::steady_timer ticker_, closing_;
   const std::int64_t most_connections_;
   const std::chrono::milliseconds
-      watchdog_;  ///< systemd restarts us when it has not heard for so long; 0: never.
+      watchdog_;  ///< systemd restarts the daemon after this long without a notification; 0: never.
   const std::chrono::milliseconds tick_;
   bool stopping_ = false;
   bool drained_ = false;
-  std::size_t refusing_ = 0;  ///< Connections that are being sent the reason for their refusal.
+  std::size_t refusing_ = 0;  ///< Connections to which a refusal is being sent.
   bool stands_still_ = false;
-  bool gave_back_ = true;  ///< Nothing happened since memory was given back to the system.
+  bool gave_back_ = true;  ///< No activity since memory was returned to the system.
   std::uint64_t last_tokens_ = 0;
   std::thread drainer_;
 };

@@ -111,7 +111,7 @@ std::string ill_health(const ServerContext& context) {
   if (!engine_stands_still(context, stats)) return {};
   return "the engine has been at one block for " +
          std::to_string(static_cast<std::int64_t>(stats.round_seconds)) +
-         " s; the log says more, and systemd restarts the daemon if it stays so";
+         " s; the log says more, and systemd restarts the daemon if this continues";
 }
 
 std::string unreadiness(const ServerContext& context) {

@@ -1,4 +1,4 @@
-// What the daemon tells about itself, as JSON. On the I/O thread.
+// Information about the daemon as JSON. For the I/O thread only.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,14 @@ nlohmann::json model_to_json(const ModelInfo& model);
 double uptime_seconds(const ServerContext& context);
 std::uint64_t resident_bytes();  ///< Memory of this process.
 inline constexpr std::int64_t kDefaultListed = 1000;
-inline constexpr std::int64_t kMaxListed = 10'000;  ///< So that the answer is a line of few megabytes.
-/// {documents: [...]}, the first so many.
+inline constexpr std::int64_t kMaxListed = 10'000;  ///< Limits the response to a few megabytes.
+/// {documents: [...]}, the newest `limit`.
 nlohmann::json documents_to_json(const std::vector<DocumentStatus>& documents, std::int64_t limit);
-/// The engine has been at one launch of blocks for longer than stall_ms.
+/// Whether the engine's current launch of blocks has taken longer than stall_ms.
 bool engine_stands_still(const ServerContext& context, const EngineStats& stats);
-/// Why somebody should restart the daemon; empty if it is well.
+/// Why the daemon should be restarted; empty if it is healthy.
 std::string ill_health(const ServerContext& context);
-/// Why no new document should be sent here; empty if one can be.
+/// Why the daemon cannot accept documents; empty if it can.
 std::string unreadiness(const ServerContext& context);
 
 }  // namespace unroll

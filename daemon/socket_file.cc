@@ -21,7 +21,7 @@ namespace unroll {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kBacklog = 4096;  // the kernel cuts it to net.core.somaxconn
+constexpr int kBacklog = 4096;  // the kernel limits it to net.core.somaxconn
 constexpr std::chrono::seconds kLockTime{2};
 constexpr std::chrono::milliseconds kLockPause{20};
 
@@ -31,7 +31,7 @@ constexpr std::chrono::milliseconds kLockPause{20};
 
 [[noreturn]] void refuse_errno(const fs::path& path, const std::string& what, int error = errno) {
   refuse(path, what + ": " + std::generic_category().message(error) +
-                   "; name another with --socket or correct its rights");
+                   "; name another with --socket or correct its permissions");
 }
 
 sockaddr_un address_of(const fs::path& path) {
@@ -47,11 +47,11 @@ void make_folder(const fs::path& folder) {
   if (fs::is_directory(folder, error)) return;
   if (folder.has_parent_path()) fs::create_directories(folder.parent_path(), error);
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-    refuse_errno(folder, "this folder cannot be made");
+    refuse_errno(folder, "this folder cannot be created");
 }
 
-/// Two daemons that start at once must not both find the same socket stale. The lock is a file of its own
-/// that no other user may open, because any process that can open a file or folder can keep it locked.
+/// Prevents two daemons that start at once from both replacing the same stale socket. The lock is a separate
+/// file that no other user may open, because any process that can open a file or folder can lock it.
 UniqueFd lock(const fs::path& path) {
   const fs::path file = path.string() + ".lock";
   UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -70,16 +70,16 @@ UniqueFd lock(const fs::path& path) {
   return fd;
 }
 
-/// Removes a socket that nobody listens on; throws for anything else in the way.
+/// Removes a socket without a listener; throws if anything else is at the path.
 void clear_path(const fs::path& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return;
-    refuse_errno(path, "cannot be looked at");
+    refuse_errno(path, "cannot be examined");
   }
   if (S_ISDIR(info.st_mode)) refuse(path, "is a folder; name a file in it with --socket");
   if (!S_ISSOCK(info.st_mode))
-    refuse(path, "something that is not a socket is in the way; remove it or name another with --socket");
+    refuse(path, "a file that is not a socket is in the way; remove it or name another with --socket");
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const sockaddr_un address = address_of(path);
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
@@ -88,7 +88,7 @@ void clear_path(const fs::path& path) {
                 "socket '" + path.string() +
                     "': another daemon listens there; stop it or name another with --socket");
   }
-  if (errno != ECONNREFUSED) refuse_errno(path, "cannot be tried");
+  if (errno != ECONNREFUSED) refuse_errno(path, "cannot be connected to");
   if (::unlink(path.c_str()) != 0) refuse_errno(path, "a stale socket cannot be removed");
 }
 
@@ -114,7 +114,7 @@ SocketFile SocketFile::open(const Config& config) {
   }
   SocketFile socket;
   socket.fd_.reset(kFirst);
-  socket.description_ = "a socket of systemd's";
+  socket.description_ = "a socket from systemd";
   return socket;
 }
 
@@ -128,12 +128,12 @@ SocketFile SocketFile::create(const Config& config) {
   socket.description_ = path.string();
   socket.fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = address_of(path);
-  // Nobody may connect before the mode is right: the file is made without any.
+  // No client may connect before the mode is set: the file is created without permissions.
   const mode_t before = ::umask(0777);
   const int bound = ::bind(socket.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
   ::umask(before);
-  if (bound != 0) refuse_errno(path, "cannot be made", error);
+  if (bound != 0) refuse_errno(path, "cannot be created", error);
   socket.path_ = path;
   give_to_group(path, config.socket_group);
   if (::chmod(path.c_str(), static_cast<mode_t>(std::stoul(config.socket_mode, nullptr, 8))) != 0 ||

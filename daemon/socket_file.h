@@ -1,4 +1,4 @@
-// The listening socket: made at a path, or handed over by systemd.
+// The listening socket: created at a path, or passed by systemd.
 #pragma once
 
 #include <filesystem>
@@ -11,12 +11,12 @@
 
 namespace unroll {
 
-/// A listening Unix socket. Its file, if we made it, is removed with it.
+/// A listening Unix socket. Removes its file on destruction, if this object created it.
 class SocketFile {
  public:
-  /// The first socket that systemd hands over (LISTEN_FDS), or one at config.socket_path: its folder is made
-  /// with mode 0700, a stale socket is replaced. Throws Error(kInvalidParams) that names the path (too long,
-  /// no socket but something else, no right) or Error(kDocumentState) if another daemon listens there.
+  /// The first socket passed by systemd (LISTEN_FDS), or one at config.socket_path: creates its folder with
+  /// mode 0700 and replaces a stale socket. Throws Error(kInvalidParams), which names the path (too long, not
+  /// a socket, no permission), or Error(kDocumentState) if another daemon listens there.
   static SocketFile open(const Config& config);
   SocketFile(SocketFile&& other) noexcept
       : fd_(std::move(other.fd_)),
@@ -26,7 +26,7 @@ class SocketFile {
 
   int release() { return fd_.release(); }
   const std::string& description() const { return description_; }
-  /// Removes the file, so that new clients see that nobody listens.
+  /// Removes the file, so that new clients see that no daemon listens.
   void remove();
 
  private:
@@ -34,7 +34,7 @@ class SocketFile {
   static SocketFile create(const Config& config);
 
   UniqueFd fd_;
-  std::optional<std::filesystem::path> path_;  ///< Ours to remove.
+  std::optional<std::filesystem::path> path_;  ///< The file to remove.
   std::string description_;
 };
 

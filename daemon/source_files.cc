@@ -22,7 +22,7 @@ std::string path_of_descriptor(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
 
-/// Of a regular file; path and generation are left out. `path` may be empty: `fd` itself.
+/// The location of a regular file without path and generation. `path` may be empty: `fd` itself.
 std::optional<FileLocation> look_at(int fd, const char* path) {
   struct statx info {};
   if (::statx(fd, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_INO | STATX_BTIME, &info) !=
@@ -74,8 +74,8 @@ std::optional<FileLocation> FileLocation::of(int fd) {
 }
 
 UniqueFd FileLocation::open() const {
-  // First only its place in the file system: to open a device or a pipe that has come to lie there would do
-  // something by itself.
+  // First with O_PATH: opening a device or a pipe that is now at the path could have side
+  // effects.
   const UniqueFd place(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!place) refuse(path, errno);
   const auto refuse_another = [this] {
@@ -100,7 +100,7 @@ SourceFiles::FilePtr SourceFiles::add(UniqueFd fd) {
 std::shared_ptr<const UniqueFd> SourceFiles::open(const FilePtr& file) {
   const std::lock_guard lock(mutex_);
   if (!file->descriptor) file->descriptor = std::make_shared<const UniqueFd>(file->location.open());
-  auto descriptor = file->descriptor;  // before it may be closed for another one
+  auto descriptor = file->descriptor;  // before it may be closed to open another one
   used_locked(file);
   return descriptor;
 }
@@ -113,7 +113,7 @@ void SourceFiles::used_locked(const FilePtr& file) {
     const FilePtr oldest = recent_.back().lock();
     recent_.pop_back();
     if (!oldest) continue;
-    // Only now: it may have been renamed since, and while it is open its name can be asked for.
+    // Only now: it may have been renamed, and its current name is known while it is open.
     if (auto location = FileLocation::of(oldest->descriptor->get())) {
       oldest->location = *std::move(location);
       oldest->descriptor.reset();

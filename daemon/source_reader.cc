@@ -54,7 +54,7 @@ SourceReader::Answer lost_answer() {
 }  // namespace
 
 std::string SourceReader::Answer::why() const {
-  return lost ? "its file system or socket does not answer, and the process that read from it was given up"
+  return lost ? "its file system or socket does not answer, and the process that read from it was abandoned"
               : text;
 }
 
@@ -122,10 +122,10 @@ void SourceReader::close(std::uint64_t source) {
   ask(request, {}, -1, [](const Answer&) {});
 }
 
-/// False: the socket takes nothing now.
+/// False: the socket's buffer is full.
 bool SourceReader::send(const std::string& bytes, int descriptor) {
   const std::span<const int> descriptors(&descriptor, descriptor < 0 ? 0 : 1);
-  // Whatever else goes wrong ends the socket, which receive() sees, or leaves it without an answer.
+  // Other errors end the socket, which receive() notices, or lead to a timeout.
   return send_with_descriptors(control_.native_handle(), bytes, descriptors, MSG_DONTWAIT) >= 0 ||
          (errno != EAGAIN && errno != EINTR);
 }
@@ -154,7 +154,7 @@ void SourceReader::wait_for_answers() {
                       });
 }
 
-/// All that is there.
+/// Receives all available messages.
 void SourceReader::receive() {
   std::string message(kMaxMessage, '\0');
   while (!lost_) {
@@ -188,7 +188,7 @@ void SourceReader::take(std::string_view message) {
   done(std::move(answer));
 }
 
-/// While an answer is due.
+/// Runs while an answer is pending.
 void SourceReader::watch() {
   if (watching_ || lost_ || prompt_ == 0) return;
   watching_ = true;
@@ -197,7 +197,7 @@ void SourceReader::watch() {
     const auto self = weak.lock();
     if (!self || cancelled) return;
     self->watching_ = false;
-    self->receive();  // it may be us who was held up
+    self->receive();  // the delay may have been in this process
     if (self->lost_) return;
     if (self->prompt_ > 0 && Clock::now() >= self->progress_ + self->settings_.patience) return self->lose();
     self->watch();

@@ -1,6 +1,6 @@
-// A process that holds the descriptors which one user sent (source_reader_main.cc), as unrolld sees it. The
-// I/O thread asks, never waits, and gives up a reader that does not answer: its user's documents fail, nobody
-// else's.
+// unrolld's side of a source reader (source_reader_main.cc), the process that holds the descriptors that one
+// user sent. The I/O thread never blocks on it and abandons a reader that does not answer: only its user's
+// documents fail.
 #pragma once
 
 #include <chrono>
@@ -24,11 +24,11 @@
 
 namespace unroll {
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class SourceReader : public std::enable_shared_from_this<SourceReader> {
  public:
   struct Answer {
-    bool lost = false;  ///< There is no answer, and there will be none to anything else.
+    bool lost = false;  ///< The reader is lost: there is no answer, and there will be no others.
     source_wire::Reply reply;
     std::string path, text, data;
 
@@ -42,9 +42,9 @@ class SourceReader : public std::enable_shared_from_this<SourceReader> {
 
   struct Settings {
     std::uint64_t most_descriptors = 0;
-    std::chrono::milliseconds patience{0};  ///< With an answer; a pipe without bytes is another matter.
+    std::chrono::milliseconds patience{0};  ///< Timeout of answers, except while a pipe has no bytes.
   };
-  /// Called once when the process is killed, which may take its time to go: `lost` if it did not answer.
+  /// Called once when the process is killed, which may take long: `lost` if it did not answer.
   using OnEnd = std::function<void(pid_t, bool lost)>;
   /// Starts the process. Throws Error(kInternal).
   SourceReader(boost::asio::io_context& io, const Settings& settings, OnEnd on_end);
@@ -53,12 +53,12 @@ class SourceReader : public std::enable_shared_from_this<SourceReader> {
   SourceReader& operator=(const SourceReader&) = delete;
 
   void start();
-  /// `descriptor` goes along and stays the caller's. `done` is called later, never from inside.
+  /// Sends a request with `descriptor`, which the caller keeps. `done` is called later, never from inside.
   void ask(source_wire::Request request, std::string_view path, int descriptor, Done done);
-  /// Without an answer to hear of.
+  /// The same without an answer.
   void close(std::uint64_t source);
   bool lost() const { return lost_; }
-  /// Nothing is asked and nothing is open there.
+  /// Whether it has no pending requests and no open sources.
   bool idle() const { return pending_.empty() && sources_ == 0; }
   Clock::time_point last_used() const { return last_used_; }
 
@@ -69,7 +69,7 @@ class SourceReader : public std::enable_shared_from_this<SourceReader> {
   };
   struct Pending {
     Done done;
-    bool prompt;  ///< It waits for the reader alone, not for a writer.
+    bool prompt;  ///< The answer does not depend on a pipe's writer.
   };
 
   bool send(const std::string& bytes, int descriptor);
@@ -88,16 +88,16 @@ class SourceReader : public std::enable_shared_from_this<SourceReader> {
   boost::asio::steady_timer watch_;
   pid_t pid_ = -1;
   bool lost_ = false, watching_ = false;
-  std::size_t prompt_ = 0;   ///< Of pending_.
-  std::size_t sources_ = 0;  ///< Open there.
+  std::size_t prompt_ = 0;   ///< Number of prompt requests in pending_.
+  std::size_t sources_ = 0;  ///< Number of open sources.
   std::uint64_t last_ticket_ = 0;
   Clock::time_point last_used_ = Clock::now();
-  Clock::time_point progress_ = Clock::now();  ///< It answered, or had nothing to answer.
+  Clock::time_point progress_ = Clock::now();  ///< Last time that it answered or had no prompt request.
   std::map<std::uint64_t, Pending> pending_;
   std::deque<Message> waiting_;
 };
 
-/// One descriptor there; closed with this. Any thread may drop it.
+/// An open descriptor in a reader, closed on destruction. May be destroyed on any thread.
 class ForeignSource {
  public:
   ForeignSource(boost::asio::io_context& io, std::shared_ptr<SourceReader> reader, std::uint64_t id)
@@ -106,7 +106,7 @@ class ForeignSource {
   ForeignSource(const ForeignSource&) = delete;
   ForeignSource& operator=(const ForeignSource&) = delete;
 
-  /// Up to kChunkBytes from `offset` on (a file), or what comes next; no bytes at its end. The I/O thread.
+  /// Reads up to kChunkBytes: a file from `offset`, else the next bytes; empty at the end. I/O thread only.
   void read(std::uint64_t offset, SourceReader::Done done);
 
  private:

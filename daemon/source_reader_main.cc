@@ -1,7 +1,7 @@
-// unroll-source-reader: holds the descriptors that one user sent, so that unrolld never does. To look at,
-// read or close a descriptor may take forever if the file system behind it does not answer (FUSE, NFS), or if
-// it is a socket that lingers. A process in such a call cannot always be killed, and keeps whatever it has
-// open: so it is one that has nothing of anybody else's. unrolld starts it and speaks source_wire.h with it.
+// unroll-source-reader: holds the descriptors that one user sent, so that unrolld does not. Examining,
+// reading or closing a descriptor may block forever if its file system does not answer (FUSE, NFS) or if it
+// is a lingering socket. A process in such a call cannot always be killed and keeps its descriptors open, so
+// it must hold only one user's. unrolld starts it and communicates by source_wire.h.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -50,8 +50,8 @@ std::string reason(int error) {
   throw Error(ErrorCode::kSource, text);
 }
 
-/// A peer's end of a connection to unrolld. Held as a document's source, it would keep that connection open
-/// after the peer has gone: it could be the one that the document is opened on.
+/// Whether it is a peer's end of a connection to unrolld. As a document's source it would keep that
+/// connection, possibly the document's own, open after the peer is gone.
 bool is_end_of(int descriptor, int connection) {
   sockaddr_un ours{}, theirs{};
   socklen_t our_size = sizeof ours, their_size = sizeof theirs;
@@ -65,7 +65,7 @@ bool is_end_of(int descriptor, int connection) {
 struct stat check_source(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) != 0)
-    refuse("the descriptor cannot be looked at; send that of a file, a pipe or a socket");
+    refuse("the descriptor cannot be examined; send that of a file, a pipe or a socket");
   if (S_ISDIR(info.st_mode)) refuse("the descriptor is a folder; send that of a file in it");
   if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode) && !S_ISSOCK(info.st_mode))
     refuse("the descriptor is a device; send that of a file, a pipe or a socket");
@@ -89,7 +89,7 @@ class Reader {
     between_in_.reset(ends[1]);
   }
 
-  /// Until unrolld closes its end.
+  /// Serves until unrolld closes its end.
   void run() {
     while (poll_once()) {
     }
@@ -158,7 +158,7 @@ class Reader {
       case Operation::kClose:
         sources_.erase(request.source);
         return;
-      case Operation::kCloseConnection:  // it goes out of scope
+      case Operation::kCloseConnection:  // closed at the end of the scope
       case Operation::kRead:
         return;
     }
@@ -174,7 +174,7 @@ class Reader {
     keep(receive_with_descriptors(connection, answer.data, MSG_DONTWAIT, received), answer);
     auto& descriptors = received.descriptors;
     answer.reply.descriptors = static_cast<std::uint32_t>(descriptors.size());
-    if (received.cut && descriptors.empty()) throw Error(ErrorCode::kLimit, "no descriptor is left");
+    if (received.cut && descriptors.empty()) throw Error(ErrorCode::kLimit, "out of descriptors");
     if (received.cut || descriptors.size() > 1) ++answer.reply.descriptors;  // more than one, however many
     if (descriptors.size() != 1 || received.cut) return;
     if (is_end_of(descriptors.front().get(), connection)) {
@@ -188,7 +188,7 @@ class Reader {
     Source source;
     answer.reply.is_file = S_ISREG(info.st_mode) ? 1 : 0;
     if (S_ISREG(info.st_mode)) {
-      // Files of /proc and /sys say 0 and have bytes all the same.
+      // Files in /proc and /sys have size 0 but are not empty.
       answer.reply.file_bytes = static_cast<std::uint64_t>(std::max<off_t>(info.st_size, 0));
       if (auto location = FileLocation::of(fd.get())) {
         answer.reply.has_location = 1;
@@ -199,8 +199,7 @@ class Reader {
     } else {
       const auto streams =
           std::ranges::count_if(sources_, [](const auto& entry) { return !entry.second.file; });
-      if (static_cast<std::uint64_t>(streams) >= most_streams_)
-        throw Error(ErrorCode::kLimit, "as many as may be");
+      if (static_cast<std::uint64_t>(streams) >= most_streams_) throw Error(ErrorCode::kLimit, "the maximum");
       source.is_socket = S_ISSOCK(info.st_mode);
       source.stream = std::move(fd);
     }
@@ -237,7 +236,7 @@ class Reader {
     }
   }
 
-  /// Without waiting, and without O_NONBLOCK: the open file is the user's, too, who would find it set.
+  /// Reads without blocking and without O_NONBLOCK, which would also affect the user's own descriptor.
   void read_stream(Source& source) {
     Answer answer;
     answer.reply.ticket = *source.waiting;
@@ -277,12 +276,12 @@ class Reader {
     message.msg_iov = parts.data();
     message.msg_iovlen = parts.size();
     while (::sendmsg(source_wire::kControl, &message, MSG_NOSIGNAL) < 0) {
-      if (errno != EINTR) std::_Exit(0);  // unrolld has gone
+      if (errno != EINTR) std::_Exit(0);  // unrolld is gone
     }
   }
 
   const std::uint64_t most_streams_;
-  UniqueFd between_in_, between_out_;  ///< A pipe of its own: splice() reads another one without waiting.
+  UniqueFd between_in_, between_out_;  ///< Its own pipe: splice() can read another one without blocking.
   SourceFiles files_{kMostOpenFiles};
   std::map<std::uint64_t, Source> sources_;
   std::uint64_t last_ = 0;

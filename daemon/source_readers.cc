@@ -15,7 +15,7 @@ using source_wire::Operation;
 using source_wire::Request;
 
 constexpr std::chrono::seconds kKeepIdle{30};
-/// Closing waits for nothing that cannot be interrupted: what was never received has not been opened.
+/// Timeout for closing connections, which only blocks interruptibly: unreceived descriptors are not open.
 constexpr std::chrono::seconds kCloserPatience{2};
 constexpr std::uint32_t kNobody = ~std::uint32_t{0};  // no process has this uid
 
@@ -50,7 +50,7 @@ std::shared_ptr<SourceReader> SourceReaders::of(std::uint32_t owner) {
     throw Error(
         ErrorCode::kSource,
         "the file systems of descriptors that you sent before do not answer, and the processes that read "
-        "from them still hang; unmount those file systems, or send text or a stream");
+        "from them still hang; unmount these file systems, or send text or a stream");
   }
   reader = start(owner, on_lost_);
   return reader;
@@ -74,7 +74,7 @@ void SourceReaders::close_connection(int connection) {
   try {
     closer()->ask(request, {}, connection, [](const SourceReader::Answer&) {});
   } catch (const Error& error) {
-    spdlog::error("a connection is closed in place: {}", error.what());
+    spdlog::error("a connection is closed in the daemon itself: {}", error.what());
   }
 }
 

@@ -1,5 +1,5 @@
-// The source readers: one process for each user who sent a descriptor, and one that closes connections which
-// may still have descriptors in them.
+// The source readers: one process for each user who sent a descriptor, and one that closes connections that
+// may still contain descriptors.
 #pragma once
 
 #include <cstdint>
@@ -14,28 +14,28 @@
 
 namespace unroll {
 
-/// All on the I/O thread.
+/// For the I/O thread only.
 class SourceReaders {
  public:
-  /// Of one user: as many processes may hang in calls that nothing ends, then no more are started.
+  /// The maximum number of hung processes of one user; then no more are started.
   static constexpr std::size_t kMostLost = 2;
 
-  /// `on_lost` hears of each that is given up, with its user.
+  /// `on_lost` is called with the user of each abandoned reader.
   SourceReaders(boost::asio::io_context& io, const SourceReader::Settings& settings,
                 std::function<void(std::uint32_t owner)> on_lost);
 
-  /// This user's, started if there is none. Throws Error: kSource while kMostLost of theirs hang.
+  /// This user's reader, started if there is none. Throws Error(kSource) while kMostLost of them hang.
   std::shared_ptr<SourceReader> of(std::uint32_t owner);
   /// Receives up to `bytes` bytes from a connection and drops the descriptors among them.
   void discard(int connection, std::size_t bytes, SourceReader::Done done);
-  /// To be called before the last descriptor of a connection is closed, if anything was left unread in it:
-  /// descriptors in flight are closed with it, and that may wait.
+  /// Call this before closing the last descriptor of a connection with unread data: descriptors in flight are
+  /// closed with it, which may block.
   void close_connection(int connection);
-  /// From time to time: ends readers that nobody needs, and buries those that have ended.
+  /// Call regularly: ends unused readers, and reaps those that have ended.
   void tidy();
 
  private:
-  /// A process that was killed and may not have gone yet.
+  /// A process that was killed and may not have ended yet.
   struct Ending {
     std::uint32_t owner;
     pid_t process;

@@ -1,5 +1,5 @@
-// What unrolld and its source readers say to each other: one message of a SOCK_SEQPACKET socket each, a
-// struct with texts after it. Both ends are of one build, so the structs go as they are.
+// The protocol between unrolld and its source readers: each message of a SOCK_SEQPACKET socket is a struct
+// followed by texts. Both ends are from the same build, so structs are sent unconverted.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,11 @@
 
 namespace unroll::source_wire {
 
-inline constexpr std::size_t kChunkBytes = 64 * 1024;  ///< Of a document or of a connection, in one message.
+inline constexpr std::size_t kChunkBytes = 64 * 1024;  ///< Maximum data in one message.
 inline constexpr int kControl = 3;                     ///< The reader's descriptor of the socket.
 inline constexpr std::uint64_t kNextBytes =
     ~std::uint64_t{0};  ///< The offset of a read from a pipe or a socket.
-/// The reader's own: standard streams, control socket, its pipe, one file that is being looked at.
+/// The reader's own descriptors: standard streams, control socket, its pipe, one file being examined.
 inline constexpr std::uint64_t kOwnDescriptors = 16;
 
 enum class Operation : std::uint32_t {
@@ -41,7 +41,7 @@ struct Request {
 enum class Outcome : std::uint32_t {
   kDone,
   kFailed,   ///< The text says why.
-  kTooMany,  ///< No descriptor is left; the text says whose.
+  kTooMany,  ///< Out of descriptors; the text names the limit.
 };
 
 /// The texts follow in this order: path, text, data.

@@ -36,7 +36,7 @@ void Subscription::on_done(const DocumentStatus& status) {
   finish(status);
 }
 void Subscription::on_failed(const DocumentStatus& status) {
-  // Else it goes on, and another connection hears of it.
+  // Otherwise it continues, and another connection gets its events.
   if (status.error_code != ErrorCode::kDocumentState) surroundings_.events.document_failed(status);
   finish(status);
 }
@@ -91,7 +91,7 @@ void Subscription::pump_all() {
   }
 }
 
-/// True: there may be more.
+/// Returns true if there may be more.
 bool Subscription::pump_some(std::size_t most) {
   const std::shared_ptr<Sink> sink = sink_.lock();
   for (std::size_t done = 0; done < most; ++done) {
@@ -118,7 +118,7 @@ bool Subscription::deliver_next(Sink& sink) {
   if (end_) {
     lock.unlock();
     delivered_end_ = true;
-    sink.on_finished(*end_);  // set once, never again
+    sink.on_finished(*end_);  // not changed after it is set
     return false;
   }
   if (!progress_) return false;
@@ -138,7 +138,7 @@ bool Subscription::pull(Sink& sink) {
   try {
     outputs = surroundings_.engine.outputs(id_, next_sequence_, kPullOutputs);
   } catch (const Error&) {
-    // The document was forgotten meanwhile; what is left to tell is its end.
+    // The document was deleted meanwhile; only its end is left to deliver.
   }
   if (!outputs.empty()) {
     for (const Output& output : outputs) deliver(sink, output);
@@ -146,7 +146,7 @@ bool Subscription::pull(Sink& sink) {
   }
   const std::lock_guard lock(mutex_);
   if (next_sequence_ < sequence_end_ && !all_committed) {
-    // Told of after we asked: ask again. While the document goes on, the event that told it wakes us.
+    // Announced after the query: query again. While the document continues, its event wakes this.
     return end_.has_value();
   }
   lagging_ = false;

@@ -1,6 +1,6 @@
-// One document's way from the engine's thread to the I/O thread. What a reader does not take in time is
-// dropped here and pulled from the engine's journal later, so that a slow reader costs a bounded piece of
-// memory and no more, however many documents it listens to.
+// Passes one document's events from the engine's thread to the I/O thread. Outputs that a slow client does
+// not read in time are dropped here and read from the engine's journal later, so that a client uses bounded
+// memory, however many documents it listens to.
 #pragma once
 
 #include <atomic>
@@ -20,21 +20,21 @@ namespace unroll {
 
 class Subscription : public DocumentListener, public std::enable_shared_from_this<Subscription> {
  public:
-  /// Where the document's events go. Called on the I/O thread.
+  /// Receives the document's events, on the I/O thread.
   class Sink {
    public:
     virtual ~Sink() = default;
-    /// False: call pump() again when there is room.
+    /// Returns false if there is no room; call pump() when there is.
     virtual bool has_room() const = 0;
     virtual void on_output(const DocumentId& id, const Output& output) = 0;
     virtual void on_progress(const DocumentStatus& status) = 0;
     virtual void on_finished(const DocumentStatus& status) = 0;  ///< The last call.
   };
-  /// Bytes of outputs that wait, of all the subscriptions of one connection together.
+  /// Bytes of queued outputs, over all subscriptions of one connection.
   using QueuedBytes = std::shared_ptr<std::atomic<std::size_t>>;
 
-  /// What a subscription works with. `io` and `engine` outlive the I/O thread's use of it, and are not
-  /// touched after detach(); `events` outlives the engine.
+  /// The objects that a subscription uses. `io` and `engine` outlive its use on the I/O thread, and are not
+  /// used after detach(); `events` outlives the engine.
   struct Surroundings {
     boost::asio::io_context& io;
     Engine& engine;
@@ -53,14 +53,14 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   void on_failed(const DocumentStatus& status) override;
 
   // The I/O thread.
-  /// Which document it is, and the first sequence number that the sink shall see. Nothing is delivered
-  /// before.
+  /// Sets the document and the first sequence number to deliver. Nothing is delivered before this
+  /// call.
   void start(DocumentId id, std::uint64_t next_sequence);
-  /// Delivers while the sink has room, in its user's turns.
+  /// Delivers while the sink has room, scheduled by FairTurns.
   void pump();
   /// The same at once.
   void pump_all();
-  /// Nothing is delivered any more.
+  /// Stops delivery.
   void detach();
   bool finished() const { return delivered_end_; }
 
@@ -73,7 +73,7 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   void drop_queue_locked();
   void finish(const DocumentStatus& status);
   void deliver(Sink& sink, const Output& output);
-  /// False: nothing to do now.
+  /// Returns false if there is nothing to do now.
   bool deliver_next(Sink& sink);
   bool pull(Sink& sink);
   bool pump_some(std::size_t most);
@@ -87,11 +87,11 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   bool delivered_end_ = false;       // I/O thread
   bool has_turn_ = false;            // I/O thread
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::deque<Output> queue_;
   const QueuedBytes queued_;
-  bool lagging_ = false;            ///< Outputs were dropped: pull them.
-  std::uint64_t sequence_end_ = 0;  ///< One more than the last that the engine told of.
+  bool lagging_ = false;            ///< Outputs were dropped: read them from the journal.
+  std::uint64_t sequence_end_ = 0;  ///< One more than the last sequence number from the engine.
   std::optional<DocumentStatus> progress_, end_;
   bool woken_ = false;
   bool detached_ = false;

@@ -27,7 +27,7 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
-/// Command-line options that stand for a key of the configuration.
+/// Command-line options for keys of the configuration.
 struct Override {
   const char* option;
   const char* key;
@@ -47,7 +47,7 @@ struct CommandLine {
       {"--device", "model.device", "auto, cpu or cuda"},
       {"--dtype", "model.dtype", "auto, fp32, bf16 or int8"},
       {"--threads", "model.threads", "Threads of the model; 0: one for each core"},
-      {"--drain-ms", "drain_ms", "How long open documents may go on after SIGTERM"},
+      {"--drain-ms", "drain_ms", "How long open documents may continue after SIGTERM"},
       {"--log-level", "log_level", "trace, debug, info, warning, error or off"},
   };
 };
@@ -98,20 +98,20 @@ void make_journal_folder(const std::filesystem::path& journal) {
   std::filesystem::create_directories(journal.parent_path(), error);
   if (error) {
     throw Error(ErrorCode::kJournal, "the journal's folder '" + journal.parent_path().string() +
-                                         "' cannot be made: " + error.message() +
+                                         "' cannot be created: " + error.message() +
                                          hidden_home_advice(journal) + "; name another file with --journal");
   }
 }
 
-/// The configuration is read again at each reload; of what changed only the model's and the plugins' keys
-/// count.
+/// The configuration is read again at each reload; only changes to the keys of model and plugins
+/// apply.
 Revision reload(const CommandLine& line, Events& events) {
   Config config = read_config(line);
   resolve_defaults(config);
   return load_revision(config, events);
 }
 
-/// As many descriptors as this process may have: the soft limit is for programs that use select(2).
+/// Raises the limit on descriptors to the hard limit: the soft limit is for programs that use select(2).
 void raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -119,7 +119,7 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// What ends the daemon or has it reload waits until it can do so in order: for a server that hears of it.
+/// Blocks the signals that stop or reload the daemon until the server handles them.
 class HeldSignals {
  public:
   HeldSignals() {
@@ -137,15 +137,14 @@ class HeldSignals {
 };
 
 void serve(const CommandLine& line, const Config& config) {
-  // The journal is nobody else's to read.
+  // Other users must not read the journal.
   ::umask(0077);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size fails the write, as a full disk does
   raise_descriptor_limit();
-  auto held =
-      std::optional<HeldSignals>(std::in_place);  // threads that start meanwhile leave them to this one
+  auto held = std::optional<HeldSignals>(std::in_place);  // threads started meanwhile inherit the mask
   SocketFile socket =
-      SocketFile::open(config);  // first: fails fast, and clients may connect while the model loads
+      SocketFile::open(config);  // first: errors appear early, and clients can connect during loading
   Events events;
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
@@ -153,7 +152,7 @@ void serve(const CommandLine& line, const Config& config) {
     spdlog::info("loading the model in {}", config.model_directory);
     return load_revision(config, events);
   };
-  Engine engine(load, engine_options(config, events));  // the journal first: it fails in no time if it fails
+  Engine engine(load, engine_options(config, events));  // opens the journal first: its errors appear early
   const ModelInfo info = engine.revision().model->info();
   spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
   Server server(io, engine, config, events, std::move(socket), [&] { return reload(line, events); });

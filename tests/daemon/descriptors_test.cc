@@ -79,7 +79,7 @@ TEST_P(SilentFileSystem, HurtsItsOwnerAlone) {
   UniqueFd telling(ends[1]);
   const std::string line = open_line(), path = socket();
   const std::size_t logged = log().size();
-  const auto given_up = [&] { return log().find("was given up", logged) != std::string::npos; };
+  const auto abandoned = [&] { return log().find("was abandoned", logged) != std::string::npos; };
   const pid_t owner = ::fork();
   if (owner == 0) {
     char result = 'n';
@@ -100,11 +100,11 @@ TEST_P(SilentFileSystem, HurtsItsOwnerAlone) {
   ASSERT_EQ(::read(told.get(), &result, 1), 1);
   if (result == 'y') {
     // Until the daemon has given it up, and after that.
-    for (int tries = 0; tries < 6000 && !given_up(); ++tries) {
+    for (int tries = 0; tries < 6000 && !abandoned(); ++tries) {
       expect_all_well();
       ::poll(nullptr, 0, 20);
     }
-    EXPECT_TRUE(given_up()) << log();
+    EXPECT_TRUE(abandoned()) << log();
     write_file(*folder_ / "file", some_text(30));
     const UniqueFd file(::open((*folder_ / "file").c_str(), O_RDONLY | O_CLOEXEC));
     Peer peer(socket());
