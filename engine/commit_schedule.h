@@ -1,12 +1,12 @@
-// Which documents are committed next, and when: the engine commits many together, because each commit waits
-// for the disk and writes whole pages. One thread.
+// Decides which documents are committed next, and when. The engine commits many together, because each commit
+// waits for the disk and writes whole pages. Not thread-safe.
 //
-// - A document that was read from waits for the next commit of all: when it has read options.commit_blocks
-//   blocks, or options.commit_interval after the last one.
-// - A document that somebody waits for (it was opened, it has ended) is committed when nothing is left to
-//   read now. While the engine reads others it waits for company: at most kMostWait, and at most a quarter of
-//   the time that it has been open; one whose client waits to send bytes at most kClientWait.
-// - After a commit failed for want of disk space, everything waits for kRetry.
+// - Documents that were read from are committed together: when one has read options.commit_blocks blocks, or
+//   options.commit_interval after the last such commit.
+// - A document that a client waits for (it was opened, or has ended) is committed when there is nothing to
+//   read. While the engine reads others, it waits to share a commit: at most kMostWait, and at most a quarter
+//   of the time that it has been open; at most kClientWait if its client waits to send bytes.
+// - After a commit failed because the disk is full, all commits wait for kRetry.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ class CommitSchedule {
   CommitSchedule(const EngineOptions& options, TimePoint now)
       : options_(options), last_of_all_(now - options.commit_interval) {}
 
-  /// The journal does not know it yet. `client_waits`: its client sends bytes when it is accepted.
+  /// Opened, not in the journal yet. `client_waits`: its client sends bytes when it is accepted.
   void add_opened(OpenDocument& document, bool client_waits) {
     add_waiting(document, client_waits ? kClientWait : kMostWait);
   }
@@ -38,7 +38,7 @@ class CommitSchedule {
     const auto age = options_.now() - document.started;
     add_waiting(document, std::min<OpenDocument::TimePoint::duration>(kMostWait, age / 4));
   }
-  /// It was read from. `now`: its reader waits for just this.
+  /// It was read from. `now`: do not wait for other documents.
   void add_read(OpenDocument& document, bool now) {
     read_.insert(&document);
     all_is_due_ |= now || document.blocks_since_commit >= options_.commit_blocks;
@@ -51,9 +51,9 @@ class CommitSchedule {
     if (waiting_.empty()) group_due_.reset();
   }
 
-  /// The disk is full: nothing can be committed now, and nothing should be read.
+  /// Whether the disk is full: nothing can be committed, and nothing should be read.
   bool blocked() const { return retry_.has_value(); }
-  /// Takes those to commit now; each stays until it is removed. `idle`: nothing is left to read now.
+  /// The documents to commit now; each stays until it is removed. `idle`: there is nothing to read.
   Documents due(bool idle) {
     const auto now = options_.now();
     if (retry_ && now < *retry_) return {};
@@ -70,7 +70,7 @@ class CommitSchedule {
     if (!waiting_.empty() && (idle || now >= *group_due_)) return {waiting_.begin(), waiting_.end()};
     return {};
   }
-  /// All that can be committed; one whose plugins have not answered is between two states.
+  /// All that can be committed; a document whose plugins have not answered is between two states.
   Documents everything() const {
     std::set<OpenDocument*, ByNumber> all = waiting_;
     for (auto* document : read_) {
@@ -99,11 +99,11 @@ class CommitSchedule {
   }
 
   const EngineOptions& options_;
-  std::set<OpenDocument*, ByNumber> waiting_;  ///< Somebody waits for their commit.
-  std::optional<TimePoint> group_due_;         ///< Theirs.
+  std::set<OpenDocument*, ByNumber> waiting_;  ///< Clients wait for their commit.
+  std::optional<TimePoint> group_due_;         ///< When waiting_ is committed.
   std::set<OpenDocument*, ByNumber> read_;     ///< Read from since their last commit.
   bool all_is_due_ = false;
-  TimePoint last_of_all_;  ///< An interval ago at first: what comes first is committed at once.
+  TimePoint last_of_all_;  ///< Initially one interval ago: the first commit is immediate.
   std::optional<TimePoint> retry_;
 };
 

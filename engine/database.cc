@@ -29,12 +29,14 @@ void Database::fail(const std::string& doing) const {
   const int code = sqlite3_errcode(connection_.get()) & 0xff;
   const auto what = "the journal (" + name_ + ") could not be " + doing + ": ";
   if (is_out_of_room(connection_.get(), code)) {
-    throw NoRoomError(what + "the disk is full; free some space, and reading goes on");
+    throw NoRoomError(what + "the disk is full; free some space to continue");
   }
   const std::string advice =
-      code == SQLITE_BUSY ? "another process has it open: stop that one, or name another file with --journal"
-      : code == SQLITE_NOTADB ? "it is not a journal: name another file with --journal"
-                              : "check the folder's rights and the disk, or name another file with --journal";
+      code == SQLITE_BUSY
+          ? "another process has it open: stop that process, or name another file with --journal"
+      : code == SQLITE_NOTADB
+          ? "it is not a journal: name another file with --journal"
+          : "check the folder's permissions and the disk, or name another file with --journal";
   throw Error(ErrorCode::kJournal, what + sqlite3_errmsg(connection_.get()) + "; " + advice);
 }
 

@@ -1,5 +1,5 @@
-// An SQLite connection and its prepared statements. One thread at a time. Every function throws
-// Error(kJournal) that names the file; NoRoomError if the disk is full.
+// An SQLite connection and its prepared statements. Not thread-safe. Every function throws Error(kJournal),
+// which names the file; NoRoomError if the disk is full.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +20,16 @@ namespace unroll {
 
 class Database {
  public:
-  /// `name`: in errors. `disk`: the SQLite VFS that holds the file; empty: the system's.
+  /// `name` is used in errors. `disk`: the SQLite VFS that holds the file; empty: the default.
   Database(std::string name, const std::filesystem::path& file, const std::string& disk);
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
   void execute(const char* sql) const;
-  /// The same, and an error is not thrown.
+  /// The same, but ignores errors.
   void try_execute(const char* sql) const noexcept;
   class Statement;
-  /// `sql` is prepared once and kept. One use of it at a time.
+  /// `sql` is prepared once and cached. Only one use of it at a time.
   Statement prepare(std::string_view sql);
   /// The first column of the first row.
   std::int64_t number(std::string_view sql);
@@ -68,13 +68,13 @@ class Database::Statement {
     const void* data = blob.empty() ? static_cast<const void*>(&kEmpty) : blob.data();
     return check(sqlite3_bind_blob64(statement_, ++bound_, data, blob.size(), SQLITE_STATIC));
   }
-  /// True while there is a row.
+  /// Returns true while there is a row.
   bool step() {
     const int code = sqlite3_step(statement_);
     if (code != SQLITE_ROW && code != SQLITE_DONE) database_.fail("used");
     return code == SQLITE_ROW;
   }
-  /// Ready to be bound again.
+  /// Resets it for new bindings.
   void reset() {
     sqlite3_reset(statement_);
     bound_ = 0;

@@ -1,4 +1,4 @@
-// An open document: what the engine's thread knows of it, and what other threads may touch.
+// An open document: the engine thread's state of it, and the part that other threads may access.
 #pragma once
 
 #include <chrono>
@@ -19,20 +19,20 @@ namespace unroll {
 struct OpenDocument {
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  // Of the engine's thread.
+  // For the engine's thread only.
   std::unique_ptr<DocumentReader> reader;
   bool introduced = false;  ///< The engine's thread knows of it.
   TimePoint started, last_progress{};
-  std::uint64_t tokens_before = 0;  ///< Of the run that this one goes on from.
+  std::uint64_t tokens_before = 0;  ///< Read before it was resumed.
   int blocks_since_commit = 0, blocks_since_point = 0;
   double seconds_since_point = 0;  ///< Of the model, for these blocks: its share of each launch.
-  std::optional<Opening> opening;  ///< Of one that the journal does not know yet.
-  /// Called once: it is in the journal, or why it is not, and then it is closed.
+  std::optional<Opening> opening;  ///< Set until the document is in the journal.
+  /// Called once: the document is in the journal; or with the error, after which it is closed.
   AcceptFunction accepted;
   double pass = 0;                    ///< See fair_queue.h.
-  TimePoint queued_since{};           ///< Since when it waits to be scheduled.
+  TimePoint queued_since{};           ///< When it began to wait to be scheduled.
   bool awaiting_plugins = false;      ///< Its plugins have not answered yet.
-  std::optional<TimePoint> flush_at;  ///< When a block is read that is not full.
+  std::optional<TimePoint> flush_at;  ///< When a partial block is read.
   ResidentDocuments::Place residence;
 
   // Constant.
@@ -46,19 +46,19 @@ struct OpenDocument {
   DocumentStatus status;
   std::shared_ptr<DocumentListener> listener;
   std::deque<std::string> inbox;
-  std::size_t inbox_taken = 0;  ///< Bytes of the first piece.
+  std::size_t inbox_taken = 0;  ///< Consumed bytes of the first piece.
   std::size_t inbox_bytes = 0;
-  std::uint64_t received = 0;  ///< Bytes appended, those before a resume point included.
+  std::uint64_t received = 0;  ///< Bytes appended, including those before a resume point.
   bool ended = false;
   bool in_journal = false;
-  bool touched = false;                        ///< Waits for the engine's thread to look at it.
-  bool stalled = false;                        ///< Its writers wait for all documents' buffers.
-  std::vector<std::function<void()>> waiting;  ///< Writers to be called when there is room.
+  bool touched = false;                        ///< The engine's thread must process it.
+  bool stalled = false;                        ///< Its writers wait for room in the buffers of all documents.
+  std::vector<std::function<void()>> waiting;  ///< Callbacks of writers that wait for room.
   std::optional<Error> cancelled;
   std::optional<std::pair<std::uint64_t, std::shared_ptr<DocumentListener>>> attaching;
 };
 
-/// Until its end is committed, and when it is resumed, a document is open, whatever else its status says.
+/// A document is open until its end is committed, and while it is resumed, whatever its other fields are.
 DocumentStatus as_open(DocumentStatus status);
 
 /// In order of opening.

@@ -6,7 +6,7 @@
 namespace unroll {
 namespace {
 
-/// The part of a block from token `first` on as the C ABI shows it, with the arrays that it points to.
+/// The part of a block from token `first` on in the form of the C ABI, with the arrays that it points to.
 struct BlockView {
   BlockView(const BlockOutput& output, const std::deque<Token>& tokens, std::span<const std::int32_t> block,
             std::size_t first, std::uint64_t index, std::uint64_t first_token)
@@ -15,7 +15,7 @@ struct BlockView {
     offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length);
     const auto dim = output.hidden.size() / block.size();
     shape = {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(dim)};
-    // DLPack has no const; the header says that it is borrowed.
+    // DLPack has no const; the header declares it as borrowed.
     hidden.data = const_cast<float*>(output.hidden.data() + first * dim);
     hidden.device_type = 1;
     hidden.ndim = 2;
@@ -25,7 +25,7 @@ struct BlockView {
     hidden.shape = shape.data();
   }
 
-  /// What a plugin that wants `wants` sees.
+  /// The view for a plugin that wants `wants`.
   unroll_block show(std::uint32_t wants) const {
     unroll_block block{};
     block.size = sizeof block;
@@ -110,13 +110,13 @@ DocumentReader::Plugins DocumentReader::make_plugins() {
   return plugins;
 }
 
-/// Of both or, if it throws Error, of neither.
+/// Loads both or, if it throws Error, neither.
 void DocumentReader::load(Plugins plugins, const ResumePoint& point, const BlockModel& model) {
   ModelStatePtr state;
   try {
     if (!point.model_state.empty()) state = model.restore(point.model_state);
   } catch (const std::exception& error) {
-    throw Error(ErrorCode::kModel, std::string("the document cannot be resumed: ") + error.what());
+    throw Error(ErrorCode::kModel, std::string("the document cannot go on: ") + error.what());
   }
   std::size_t bytes = 0;
   try {
@@ -127,7 +127,7 @@ void DocumentReader::load(Plugins plugins, const ResumePoint& point, const Block
       bytes += saved->second.size();
     }
   } catch (const std::exception& error) {
-    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot be resumed: ") + error.what());
+    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot go on: ") + error.what());
   }
   plugins_ = std::move(plugins);
   state_ = std::move(state);
@@ -150,8 +150,8 @@ void DocumentReader::take(std::string_view bytes) {
   } else {
     tokenizer_.append(bytes, fresh);
   }
-  // After a restore the block's first segment comes again: tokens before the block are done, those that the
-  // plugins have seen are read once more without them.
+  // After a restore, the block's first segment is tokenized again: tokens before the block are dropped; those
+  // that the plugins have seen are read again without the plugins.
   for (const auto& token : fresh) {
     if (token.begin < block_begin_) continue;
     if (token.begin < position_.bytes) ++seen_;
@@ -173,11 +173,11 @@ BlockInput DocumentReader::next_block(std::size_t width) {
 }
 
 void DocumentReader::begin_block(BlockOutput output) {
-  // Of the right bytes there is always one more: a block that was shown whole does not come again.
+  // With the right bytes there is always at least one more token: a block seen whole is not repeated.
   if (seen_ >= block_ids_.size()) {
     throw Error(ErrorCode::kSource,
-                "its bytes are not those that were read before it was resumed; send the same ones, from "
-                "resume_bytes on, or open it anew");
+                "its bytes are not those that were read before it was resumed; send the same bytes, from "
+                "resume_bytes on, or open a new document");
   }
   BlockView view(output, tokens_, block_ids_, seen_, position_.blocks, position_.tokens);
   view.text = vocabulary_->decode(view.ids);  // exact: tokens are the document's bytes
@@ -204,7 +204,7 @@ void DocumentReader::end_call() {
   try {
     for (const auto& plugin : plugins_) plugin->end();
   } catch (...) {
-    // A block counts whole or not at all.
+    // Only whole blocks count.
     position_.sequence = sequence_before;
     outputs_.resize(outputs_before);
     throw;
@@ -235,7 +235,7 @@ void DocumentReader::committed(bool with_point) {
 
 void DocumentReader::roll_back() {
   position_ = committed_position_;
-  point_is_current_ = true;  // there is no other to save
+  point_is_current_ = true;  // there is no newer one to save
   outputs_.clear();
 }
 

@@ -1,4 +1,4 @@
-// One open document on its way through tokenizer, model and plugins. Used by the engine's thread alone.
+// Reads one open document through tokenizer, model and plugins. For the engine's thread only.
 #pragma once
 
 #include <algorithm>
@@ -15,11 +15,11 @@
 
 namespace unroll {
 
-/// Holds the tokens that wait, the recurrent state, the plugins at work, and what they emitted since the last
-/// commit. State and plugins can be evicted and restored while tokens go on waiting.
+/// Holds the waiting tokens, the recurrent state, the plugin instances, and their outputs since the last
+/// commit. State and plugins can be evicted and restored while tokens wait.
 class DocumentReader {
  public:
-  /// Makes the plugins' instances. Throws Error (unknown plugin, options refused).
+  /// Creates the plugin instances. Throws Error (unknown plugin, options refused).
   DocumentReader(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
                  std::vector<PluginRequest> plugins);
   /// Goes on from a commit: `status` says how far it is. Throws Error.
@@ -30,36 +30,36 @@ class DocumentReader {
   bool input_ended() const { return input_ended_; }
   /// Tokens that the plugins have not seen.
   std::size_t unread_tokens() const { return tokens_.size() - seen_; }
-  /// A block can be read: a full one, or after the end of the input what is left.
+  /// Whether a block can be read: a full one, or the rest after the end of the input.
   bool has_block(std::size_t width) const {
     return tokens_.size() >= width || (input_ended_ && unread_tokens() > 0);
   }
   bool is_exhausted() const { return input_ended_ && unread_tokens() == 0; }
 
-  /// The next block, of `width` tokens or, to be read before it is full, fewer. Valid until begin_block().
+  /// The next block, of `width` tokens, or fewer if read before it is full. Valid until begin_block().
   BlockInput next_block(std::size_t width);
-  /// Begins to show the plugins what they have not seen of the block that next_block() gave. A full block is
-  /// done with; a partial one is read once more when it is full: the state moves from full block to full
-  /// block. Throws PluginError.
+  /// Begins to call the plugins for the tokens of next_block() that they have not seen. A partial block is
+  /// read again when it is full, because the state advances only by full blocks. Throws
+  /// PluginError.
   void begin_block(BlockOutput output);
-  /// Begins, after the last block, to ask for the plugins' last outputs. Throws PluginError.
+  /// Begins to call the plugins' finish functions, after the last block. Throws PluginError.
   void begin_finish();
-  /// Waits for the plugins so long at most: true if end_call() will not wait for them.
+  /// Waits up to `time` for the plugins; true if end_call() will not block.
   bool wait(std::chrono::milliseconds time);
-  /// Ends what was begun: the document is past the block. Throws PluginError. Between begin and end there is
-  /// nothing to commit, and nothing can be evicted.
+  /// Ends the call and advances the document. Throws PluginError. Between begin and end the document can be
+  /// neither committed nor evicted.
   void end_call();
-  /// Drops what was begun, and all since the last commit: only the position and the sequence number of that
-  /// commit are left.
+  /// Drops the call in progress and everything since the last commit; keeps only the position and the
+  /// sequence number of that commit.
   void roll_back();
 
   /// Of the tokens that the plugins have seen.
   std::uint64_t bytes() const { return position_.bytes; }
   std::uint64_t tokens() const { return position_.tokens; }
-  /// Outputs so far, those not committed yet included. After a resume from a point before the last commit
-  /// the outputs that are committed already come again, and are dropped.
+  /// Number of outputs so far, including uncommitted ones. After a resume from a point before the last
+  /// commit, outputs that are already committed are emitted again and dropped.
   std::uint64_t sequence() const { return std::max(position_.sequence, committed_outputs_); }
-  /// What to commit now, to go on from here.
+  /// The resume point to commit now.
   ResumePoint resume_point() const;
   /// What was emitted is committed; `with_point`: so is where to go on.
   void committed(bool with_point);
@@ -68,13 +68,13 @@ class DocumentReader {
   const std::vector<Output>& uncommitted() const { return outputs_; }
   std::vector<Output> take_uncommitted() { return std::exchange(outputs_, {}); }
 
-  /// State and plugins are in memory.
+  /// Whether state and plugins are in memory.
   bool is_resident() const { return !plugins_.empty(); }
-  /// Drops both; what they are must be committed.
+  /// Drops both; they must be committed.
   void evict();
-  /// Restores both from what was committed. Throws Error, and it stays evicted.
+  /// Restores both from the last commit. If it throws Error, the document stays evicted.
   void restore(const ResumePoint& point, const BlockModel& model);
-  /// Bytes, about: of the state and what the plugins saved last.
+  /// Approximate bytes of the state and the plugins' last saved states.
   std::size_t resident_bytes() const;
 
  private:
@@ -103,10 +103,10 @@ class DocumentReader {
   std::vector<std::int32_t> block_ids_;
   std::size_t block_width_ = 0;
   ModelStatePtr state_;             ///< Before the block.
-  bool state_is_committed_ = true;  ///< Or there is none yet.
+  bool state_is_committed_ = true;  ///< Also true if there is none yet.
   std::uint64_t block_begin_ = 0;   ///< Bytes.
-  Position position_;               ///< Of what the plugins have seen.
-  Position committed_position_;     ///< Of what is committed.
+  Position position_;               ///< Up to which the plugins have seen the document.
+  Position committed_position_;     ///< Up to which it is committed.
   std::uint64_t committed_outputs_ = 0;
   bool point_is_current_ = true;
   std::optional<NextBlock> next_block_;

@@ -26,27 +26,27 @@
 
 namespace unroll {
 
-/// 48 bits of time, so that identifiers grow and the journal's index of them is written at its end, and 80
-/// random bits, in hex: it cannot be guessed by another peer.
+/// 48 bits of time, so that identifiers increase and the journal's index grows at its end, and 80 random
+/// bits, so that other users cannot guess it; in hex.
 DocumentId random_document_id();
 
 struct DocumentRequest {
   std::vector<PluginRequest> plugins;  ///< One or more, of different names.
   std::string name;                    ///< For people: shown in lists and errors.
-  std::uint32_t owner = 0;             ///< The peer's uid; others see nothing of the document.
-  int priority = 0;  ///< -10 to 10; each step up is a 1.25 times larger share of its owner's turns.
+  std::uint32_t owner = 0;             ///< The peer's uid; the document is invisible to other users.
+  int priority = 0;  ///< -10 to 10; each step multiplies its share of its owner's throughput by 1.25.
   std::optional<std::chrono::milliseconds> deadline;  ///< From open to done.
-  std::optional<std::uint64_t> total_bytes;           ///< If known: for progress.
-  /// Blocks are read when they are full, and what is left after so long without new bytes, too: for documents
-  /// that grow slowly, whose readers want to hear of them. Changes no token's numbers, only when they come.
+  std::optional<std::uint64_t> total_bytes;           ///< If known, for progress.
+  /// Also read a partial block after this long without new bytes, for documents that grow slowly. Does not
+  /// change the numbers of any token, only when they are delivered.
   std::optional<std::chrono::milliseconds> flush_after;
-  /// How many of the newest outputs the journal keeps while the document is open: for one without an end,
-  /// whose reader takes them as they come. Nullopt: all.
+  /// How many of the newest outputs the journal keeps while the document is open, for endless documents.
+  /// Nullopt: all.
   std::optional<std::uint64_t> keep_outputs;
-  /// Kept with the document for whoever feeds it: where its bytes can be read again. Not looked at here.
+  /// Stored with the document for the caller: where its bytes can be read again. The engine ignores it.
   std::string source;
-  std::optional<DocumentId> resume;  ///< Go on with this document where it was last committed.
-  /// The whole document, if it is at hand: open() appends it, from the resume point on, and ends it.
+  std::optional<DocumentId> resume;  ///< Resume this document from its last commit.
+  /// The whole document, if available: open() appends it, from the resume point on, and ends it.
   std::optional<std::string> text;
 };
 
@@ -56,40 +56,40 @@ struct Opened {
   std::uint64_t next_sequence = 0;  ///< Sequence number of the first output to come.
 };
 
-/// Hears, on the engine's thread or open()'s, what came of opening a document: an exception, or null.
+/// Receives the result of opening a document (an exception or null), on the engine's thread or open()'s.
 using AcceptFunction = std::function<void(std::exception_ptr failure, const Opened& opened)>;
 
 /// Which documents to list.
 struct ListRequest {
-  std::optional<std::uint32_t> owner = {};  ///< Nullopt: everybody's.
-  std::size_t limit = 1000;                 ///< The newest so many,
-  std::optional<DocumentId> before = {};    ///< of those that were opened before this one.
+  std::optional<std::uint32_t> owner = {};  ///< Nullopt: all users'.
+  std::size_t limit = 1000;                 ///< List at most this many, the newest ones
+  std::optional<DocumentId> before = {};    ///< that were opened before this one.
   bool open_only = false;
 };
 
-/// Hears of one document. Called on the engine's thread: hand over and return, never block. A listener that
-/// throws fails its document.
+/// Receives the events of one document on the engine's thread. It must not block. If it throws, its document
+/// fails.
 class DocumentListener {
  public:
   virtual ~DocumentListener() = default;
   virtual void on_output(const DocumentId& id, const Output& output) = 0;
-  virtual void on_progress(const DocumentStatus& status) = 0;  ///< At most a few times a second.
+  virtual void on_progress(const DocumentStatus& status) = 0;  ///< At most a few times per second.
   virtual void on_done(const DocumentStatus& status) = 0;      ///< The last call, or:
   virtual void on_failed(const DocumentStatus& status) = 0;    ///< the last call.
 };
 
 struct EngineOptions {
   std::filesystem::path journal{};     ///< SQLite file; empty: in memory (nothing outlives the process).
-  std::string journal_disk{};          ///< SQLite VFS that holds it; empty: the system's.
+  std::string journal_disk{};          ///< SQLite VFS that holds it; empty: the default.
   std::size_t max_documents = 10'000;  ///< Open at once.
   std::size_t max_documents_per_owner = 10'000;
   std::uint64_t max_document_bytes = 1ull << 40;
   std::size_t input_buffer_bytes = 256 * 1024;  ///< Per document; append's callback waits above it.
-  /// Accepted and not yet read, over all documents: append's callbacks wait above it, open() is refused.
+  /// Bytes accepted and not yet read, over all documents. Above it append() waits and open() is refused.
   std::uint64_t max_buffered_bytes = 1ull << 30;
   std::uint64_t max_buffered_bytes_per_owner = 1ull << 28;
-  /// Memory of open documents: states, buffers, bookkeeping. Above it those that were read the longest ago
-  /// are put away into the journal until their turn; open() is refused where that is not enough.
+  /// Memory of open documents: states, buffers, bookkeeping. Above it the least recently read documents are
+  /// evicted to the journal; if that is not enough, open() is refused.
   std::uint64_t max_memory_bytes = 4ull << 30;
   std::uint64_t max_memory_bytes_per_owner = 2ull << 30;
   std::size_t batch = 0;  ///< Blocks of different documents in one launch; 0: as the model likes.
@@ -98,16 +98,16 @@ struct EngineOptions {
   int commit_blocks = 16;
   std::chrono::milliseconds commit_interval{2000};
   std::chrono::hours keep_finished{24};      ///< How long outputs of finished documents can be attached to.
-  std::chrono::hours keep_waiting{24 * 30};  ///< How long a document that nobody resumes is kept.
-  /// Hears, on the engine's thread, when the journal cannot be written any more (why), and when it can again
-  /// (empty).
+  std::chrono::hours keep_waiting{24 * 30};  ///< How long a document that is not resumed is kept.
+  /// Called on the engine's thread when the journal can no longer be written (the reason), and when it can
+  /// again (an empty text).
   std::function<void(const std::string& error)> journal_trouble = {};
-  // A simulation has its own: what time it is, what a new document is called.
+  // Replaced by simulations: the clock, and the identifiers of new documents.
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   std::function<DocumentId()> new_id = random_document_id;
 };
 
-/// What documents are read with. A document keeps the revision that it was opened with, whatever comes after.
+/// Model, vocabulary and plugins. A document keeps the revision that it was opened with.
 struct Revision {
   std::shared_ptr<BlockModel> model;
   std::shared_ptr<const Vocabulary> vocabulary;
@@ -116,49 +116,49 @@ struct Revision {
 
 class Engine {
  public:
-  /// Throws Error(kJournal) where the journal cannot be opened, Error(kModel) where model and vocabulary do
-  /// not belong together.
+  /// Throws Error(kJournal) if the journal cannot be opened, Error(kModel) if model and vocabulary do not
+  /// match.
   Engine(Revision revision, EngineOptions options);
-  /// Opens the journal first, and then calls `load`, which may take its time. Throws what it throws.
+  /// Opens the journal first, then calls `load`, which may be slow. Throws what `load` throws.
   Engine(const std::function<Revision()>& load, EngineOptions options);
-  /// Commits what is open and stops.
+  /// Commits the open documents and stops.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// What new documents are read with.
+  /// The revision for new documents.
   Revision revision() const;
-  /// Reads those that are opened from now on with another one; the old one is let go with its last document.
-  /// Throws Error(kModel) as the constructor, and nothing has changed.
+  /// Sets the revision for new documents; the old revision is freed when its last document closes. Throws
+  /// Error(kModel) as the constructor, without changing anything.
   void reload(Revision revision);
 
   /// Throws Error (unknown plugin, bad options, limits, shutting down, full disk, unknown or open document to
   /// resume, text shorter than what was read). Waits until the document is in the journal.
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
-  /// The same, and does not wait: `accepted` is called with what came of it. If the journal refuses the
-  /// document, the listener hears on_failed, too.
+  /// The same without waiting: `accepted` is called with the result. If the journal refuses the document,
+  /// on_failed is called as well.
   void open(DocumentRequest request, std::shared_ptr<DocumentListener> listener, AcceptFunction accepted);
-  /// Takes the next bytes. `room` is called once (on any thread) when more may come: that is the
-  /// backpressure. Throws Error (unknown, ended, over the limit on a document's bytes: which fails the
-  /// document, too).
+  /// Appends bytes. `room` is called once, on any thread, when more may be appended; this is the
+  /// backpressure. Throws Error (unknown, ended, or above the limit on a document's bytes, which also fails
+  /// the document).
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
-  /// The document fails with `reason` within a block; what was emitted stays. No error if it is finished
-  /// already.
+  /// Fails the document with `reason` after at most one block; its outputs are kept. No effect if it is
+  /// finished.
   void cancel(const DocumentId& id, const Error& reason);
 
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
-  /// If a document that waits to be resumed goes on. Throws Error (unknown, open here, ended).
+  /// The point at which a waiting document would be resumed. Throws Error (unknown, open, ended).
   Opened resume_point(const DocumentId& id) const;
   std::vector<DocumentStatus> list(const ListRequest& request) const;  ///< Newest first.
-  /// Outputs of a document from a sequence number on, open or finished, at most `limit` of them.
+  /// At most `limit` outputs of an open or finished document, from a sequence number on.
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
-  /// Replays outputs from `from` on to the listener, then goes on live. An earlier listener hears on_failed
-  /// with kDocumentState, and no more.
+  /// Replays outputs from `from` on to the listener, then delivers new ones. An earlier listener gets
+  /// on_failed with kDocumentState and nothing more.
   void attach(const DocumentId& id, std::uint64_t from, std::shared_ptr<DocumentListener> listener);
   EngineStats stats() const;
-  /// No new documents; waits until the open ones are done, at most `time`; commits what is left. True if all
-  /// were done.
+  /// Refuses new documents, waits up to `time` until the open ones are done, and commits the rest. Returns
+  /// true if all were done.
   bool drain(std::chrono::milliseconds time);
 
  private:

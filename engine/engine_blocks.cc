@@ -1,4 +1,4 @@
-// Runs blocks through the model and shows them to the plugins. Everything here is done by the engine's
+// Runs blocks through the model and passes them to the plugins. Everything here runs on the engine's
 // thread.
 #include <algorithm>
 
@@ -8,7 +8,7 @@ namespace unroll {
 namespace {
 
 constexpr std::chrono::milliseconds kProgressInterval{250};
-/// Plugins that have not answered after so long are asked again later, and other documents go on.
+/// If plugins have not answered after this long, other documents continue, and they are polled later.
 constexpr std::chrono::milliseconds kPluginPatience{20};
 constexpr std::chrono::milliseconds kPollInterval{2};
 
@@ -31,7 +31,7 @@ bool EngineCore::attempt(OpenDocument& document, ErrorCode otherwise, Step step)
   return false;
 }
 
-/// Restores what was evicted. False: it failed.
+/// Restores evicted state. Returns false if the document failed.
 bool EngineCore::make_resident(OpenDocument& document) {
   if (document.residence) {
     resident_.use(document.residence);
@@ -93,7 +93,7 @@ void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
   }
 }
 
-/// Empty if the model failed, and the documents with it.
+/// Returns an empty result if the model failed, and fails the documents.
 std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Documents& batch,
                                                std::vector<BlockInput>& inputs) {
   const auto width = static_cast<std::size_t>(model.info().block_width);
@@ -122,14 +122,14 @@ std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Document
     for (auto* document : batch) document->seconds_since_point += share;
     return outputs;
   }
-  for (auto* document : batch) {  // which are gone after this
+  for (auto* document : batch) {  // invalid after this
     fail(*document, Error(ErrorCode::kModel,
                           "document " + document->status.id + ": the model failed on block: " + failure));
   }
   return outputs;
 }
 
-/// True if some have answered.
+/// Returns true if some have answered.
 bool EngineCore::poll_plugins() {
   if (awaiting_plugins_.empty() || options.now() < poll_at_) return false;
   poll_at_ = options.now() + kPollInterval;
@@ -194,7 +194,7 @@ void EngineCore::report_progress(OpenDocument& document) {
   if (listener) listener->on_progress(status);
 }
 
-/// As many as memory has room for; the others in the next round.
+/// As many as fit into memory; the others in the next round.
 void EngineCore::finish_exhausted() {
   bool took_memory = !awaiting_plugins_.empty();
   while (!exhausted_.empty() && !(took_memory && usage_.over_memory())) {

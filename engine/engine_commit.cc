@@ -1,5 +1,5 @@
-// Commits, and what follows from them: outputs are delivered, documents end, states are evicted. Everything
-// here is done by the engine's thread.
+// Commits and what follows from them: outputs are delivered, documents end, states are evicted. Everything
+// here runs on the engine's thread.
 #include <algorithm>
 
 #include "engine/engine_core.h"
@@ -22,15 +22,15 @@ void EngineCore::update_status(OpenDocument& document) {
       time.count() > 0 ? static_cast<double>(status.tokens - document.tokens_before) / time.count() : 0;
 }
 
-/// What was done up to the last whole block is committed with the failure, so that it can be resumed if that
-/// helps.
+/// The work up to the last whole block is committed with the failure, so that the document can be
+/// resumed.
 void EngineCore::fail(OpenDocument& document, const Error& error) {
   {
     const std::lock_guard lock(mutex_);
     if (document.status.phase != DocumentPhase::kOpen) return;
   }
   if (document.awaiting_plugins) {
-    // Its plugins are between two states: it ends as it was committed last.
+    // Its plugins are between two states: it ends in the state of its last commit.
     document.reader->roll_back();
     const std::lock_guard lock(mutex_);
     update_status(document);
@@ -46,7 +46,7 @@ void EngineCore::mark_failed(OpenDocument& document, const Error& error) {
   document.status.error = error.what();
 }
 
-/// No document has a block that could be read now.
+/// Whether no document has a block that could be read now.
 bool EngineCore::is_idle() const {
   return queue_.empty() && exhausted_.empty();
 }
@@ -55,7 +55,7 @@ void EngineCore::commit_due() {
   const auto documents = schedule_.due(is_idle());
   commit(documents);
   if (documents.empty() && !schedule_.blocked()) {
-    const std::lock_guard lock(mutex_);  // nothing is left to try with: the next document does
+    const std::lock_guard lock(mutex_);  // there is nothing to retry with; the next document will
     disk_is_full_.clear();
   }
 }
@@ -118,7 +118,7 @@ void EngineCore::commit(const Documents& documents, Points points) {
     failure = error;
   }
   {
-    const std::lock_guard lock(mutex_);  // before anybody hears of it
+    const std::lock_guard lock(mutex_);  // before listeners are called
     ++(failure ? stats_.journal_errors : stats_.commits);
     stats_.journal_blocked = disk_is_full;
     disk_is_full_ = disk_is_full ? failure->what() : "";
@@ -135,7 +135,7 @@ void EngineCore::commit(const Documents& documents, Points points) {
   }
 }
 
-/// Once each time that it changes.
+/// Calls the callback once for each change.
 void EngineCore::report_journal(const std::string& error) {
   if (error.empty() == journal_error_.empty()) return;
   journal_error_ = error;
@@ -157,8 +157,8 @@ void EngineCore::after_commit(OpenDocument& document, const Commit& commit) {
   if (document.status.phase != DocumentPhase::kOpen) close(document);
 }
 
-/// One that the journal does not know is refused. If the disk is full the others wait until it has room; one
-/// that has failed ends without its last outputs, and can be resumed from its last commit.
+/// Documents that are not in the journal are refused. If the disk is full, the others wait until it has
+/// space; a failed one ends without its last outputs, and can be resumed from its last commit.
 void EngineCore::after_failed_commit(OpenDocument& document, const Error& error, bool disk_is_full) {
   const Error named(error.code, "document " + document.status.id + ": " + error.what());
   if (document.opening) {
@@ -193,7 +193,7 @@ void EngineCore::deliver(OpenDocument& document, const std::vector<Output>& outp
   }
 }
 
-/// It has ended: its listener hears so, and it is open no more.
+/// The document has ended: notifies its listener and closes it.
 void EngineCore::close(OpenDocument& document) {
   queue_.remove(document);
   if (document.deadline) deadlines_.remove(*document.deadline, document);
@@ -226,7 +226,7 @@ void EngineCore::close(OpenDocument& document) {
     }
   }
   for (const auto& room : rooms) {
-    if (room) room();  // writers find out that it has ended
+    if (room) room();  // writers then notice that it has ended
   }
   if (!listener) return;
   if (status.phase == DocumentPhase::kDone) {
@@ -237,12 +237,12 @@ void EngineCore::close(OpenDocument& document) {
 }
 
 void EngineCore::charge_resident(OpenDocument& document) {
-  if (!journal_.durable()) return;  // its state is counted from open to end
+  if (!journal_.durable()) return;  // its state is charged from open to end
   resident_.charge(document.residence, document.reader->resident_bytes());
 }
 
-/// Evicts the documents that were used the longest ago, until memory is within its limits with some to spare:
-/// that takes one commit for many documents instead of one for each.
+/// Evicts the least recently used documents until memory is below its limits by a margin, so that one commit
+/// serves many documents.
 void EngineCore::evict_over_limit() {
   {
     const std::lock_guard lock(mutex_);
@@ -255,7 +255,7 @@ void EngineCore::evict_over_limit() {
   std::ranges::copy_if(chosen, std::back_inserter(behind),
                        [](const auto* document) { return !document->reader->point_is_current(); });
   if (!schedule_.blocked()) commit(behind, Points::kAll);
-  // The commit may have closed some of them, which are in no list any more.
+  // The commit may have closed some of them and removed them from the list.
   for (auto* document : resident_.to_evict([](const auto& document) {
          return !document.awaiting_plugins && document.reader->point_is_current();
        })) {
@@ -272,14 +272,14 @@ void EngineCore::evict(OpenDocument& document) {
   ++stats_.evictions;
 }
 
-/// A little of what the journal holds for long enough. Errors are counted; the next try is soon.
+/// Deletes some of the expired documents from the journal. Errors are counted and retried soon.
 void EngineCore::forget_expired() {
   if (options.now() < forget_at_) return;
   forget_at_ = options.now() +
                std::clamp<std::chrono::seconds>(options.keep_finished / 100, kForgetOften, kForgetSeldom);
   forget_failed_ = false;
   try {
-    const bool more = journal_.shrink();  // which opens the journal if its disk was full
+    const bool more = journal_.shrink();  // also opens the journal if its disk was full
     auto documents = journal_.expired(options.keep_finished, options.keep_waiting, kForgetAtOnce);
     {
       const std::lock_guard lock(mutex_);

@@ -94,11 +94,11 @@ Revision EngineCore::revision() const {
 void EngineCore::reload(Revision revision) {
   auto next = checked(std::move(revision));
   const std::lock_guard lock(mutex_);
-  revision_.swap(next);  // the old one may end behind the lock
+  revision_.swap(next);  // the old one may be destroyed after unlocking
   ++stats_.reloads;
 }
 
-/// A document that can go on, as it was committed.
+/// A document that can be resumed, as it was committed.
 DocumentStatus EngineCore::resumable(const DocumentId& id, std::uint32_t owner) const {
   auto status = journal_.find(id);
   if (!status || status->owner != owner) throw unknown(id);
@@ -109,7 +109,7 @@ DocumentStatus EngineCore::resumable(const DocumentId& id, std::uint32_t owner) 
   return as_open(*std::move(status));
 }
 
-/// A new document: it goes into the journal with its first commit.
+/// A new document: it is stored in the journal by its first commit.
 void EngineCore::begin(OpenDocument& document, DocumentRequest& request) {
   auto& status = document.status;
   status.id = options.new_id();
@@ -128,7 +128,7 @@ ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& re
   if (!std::ranges::equal(opening.plugins, request.plugins, same)) {
     throw Error(
         ErrorCode::kInvalidParams,
-        "document " + status.id + " was begun with other plugins or options; resume it with the same");
+        "document " + status.id + " was opened with other plugins or options; resume it with the same ones");
   }
   auto point = journal_.resume_point(status.id);
   const auto& model = *document.revision->model;
@@ -143,7 +143,7 @@ ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& re
   return point;
 }
 
-/// Of a document's state, for as long as it is open: what cannot be evicted into the journal.
+/// The bytes of a document's state that cannot be evicted while it is open.
 std::uint64_t EngineCore::fixed_bytes(const BlockModel& model) const {
   return journal_.durable() ? 0 : model.info().state_bytes;
 }
@@ -151,7 +151,7 @@ std::uint64_t EngineCore::fixed_bytes(const BlockModel& model) const {
 void EngineCore::reserve(const DocumentRequest& request, std::uint64_t fixed_bytes) {
   const std::lock_guard lock(mutex_);
   if (draining_)
-    throw Error(ErrorCode::kShuttingDown, "the daemon is stopping; try again when it runs again");
+    throw Error(ErrorCode::kShuttingDown, "the daemon is stopping; try again when it has restarted");
   if (!disk_is_full_.empty()) throw NoRoomError(disk_is_full_);
   if (request.resume && forgetting_.contains(*request.resume)) throw unknown(*request.resume);
   if (request.resume && (open_.contains(*request.resume) || resuming_.contains(*request.resume))) {
@@ -248,12 +248,12 @@ OpenDocumentPtr EngineCore::find_open(const DocumentId& id) const {
   return found == open_.end() ? nullptr : found->second;
 }
 
-/// Why a document that is not open here is not.
+/// The error for a document that is not open.
 Error EngineCore::not_open(const DocumentId& id) const {
   if (!journal_.find(id)) return unknown(id);
   return {ErrorCode::kDocumentState, "document " + id +
                                          " is not being read (it has ended, or waits to be resumed); "
-                                         "document.status tells more"};
+                                         "check document.status"};
 }
 
 void EngineCore::touch_locked(const OpenDocumentPtr& document) {
@@ -311,7 +311,7 @@ void EngineCore::cancel(const DocumentId& id, const Error& reason) {
     if (!document->cancelled) document->cancelled = reason;
     return;
   }
-  // One that waits to be resumed: nobody listens, the journal is all there is to it. Nobody resumes it
+  // A document that waits to be resumed exists only in the journal and has no listener. It cannot be resumed
   // meanwhile.
   if (!resuming_.insert(id).second) throw being_read(id);
   lock.unlock();
@@ -359,7 +359,7 @@ std::vector<DocumentStatus> EngineCore::list(const ListRequest& request) const {
     if (const auto document = find_open(status.id)) status = as_open(document->status);
   }
   if (request.before) return result;
-  // The newest may not be in the journal yet, or not when it was asked.
+  // The newest may not be in the journal yet, or not when it was queried.
   std::set<DocumentId> listed;
   for (const auto& status : result) listed.insert(status.id);
   std::map<std::uint64_t, DocumentStatus> newest;
@@ -392,7 +392,7 @@ void EngineCore::attach(const DocumentId& id, std::uint64_t from,
   if (!status) throw unknown(id);
   if (status->phase == DocumentPhase::kOpen) {
     throw Error(ErrorCode::kDocumentState,
-                "document " + id + " waits to be resumed; open it with 'resume' to go on");
+                "document " + id + " waits to be resumed; open it with 'resume' to continue");
   }
   const std::lock_guard lock(mutex_);
   replays_.push_back({*std::move(status), from, std::move(listener)});

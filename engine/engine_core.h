@@ -1,9 +1,9 @@
-// The engine without its thread: it puts the parts in sequence. What anyone may ask of it is in
-// engine_core.cc; one round of the work in engine_round.cc (which blocks are next), engine_blocks.cc (model
-// and plugins) and engine_commit.cc (commits, and what follows from them). The parts: FairQueue and Timers
-// (whose block is next), CommitSchedule (what is committed when), ResidentDocuments (what is in memory),
-// UsageByOwner (limits), DocumentReader (one document's state), Journal (the disk). Time, disk, model and
-// listeners come from outside, so that a simulation can drive rounds, crashes and faults from one seed.
+// The engine without its thread: it sequences the parts. engine_core.cc has the public functions; one round
+// of work is in engine_round.cc (choosing blocks), engine_blocks.cc (model and plugins) and engine_commit.cc
+// (commits and what follows). The parts: FairQueue and Timers (scheduling), CommitSchedule (when to commit),
+// ResidentDocuments (what is in memory), UsageByOwner (limits), DocumentReader (one document's state),
+// Journal (the disk). Time, disk, model and listeners are injected, so that a simulation can drive rounds,
+// crashes and faults from one seed.
 #pragma once
 
 #include <condition_variable>
@@ -33,10 +33,10 @@ class EngineCore {
   EngineCore(const std::function<Revision()>& load, EngineOptions options);
   EngineCore(Revision revision, EngineOptions options);
 
-  // Any thread; as Engine's.
+  // Any thread; as in Engine.
   Revision revision() const;
   void reload(Revision revision);
-  /// Does not wait: as Engine's open() with `accepted`, which is not called if this throws.
+  /// As Engine::open() with `accepted`, which is not called if this throws.
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
               AcceptFunction accepted = {});
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
@@ -49,19 +49,19 @@ class EngineCore {
   void attach(const DocumentId& id, std::uint64_t from, std::shared_ptr<DocumentListener> listener);
   EngineStats stats() const;
   bool drain(std::chrono::milliseconds time);
-  /// wait_for_work() returns false from now on.
+  /// Makes wait_for_work() return false.
   void stop();
 
   // The engine's thread.
-  /// Until round() has something to do, or stop(): then false.
+  /// Waits until round() has something to do; returns false after stop().
   bool wait_for_work();
-  /// When round() has something to do though nobody asks: a deadline, a commit that is due. Nullopt: not.
+  /// When round() has something to do without new events: a deadline or a due commit. Nullopt: never.
   std::optional<TimePoint> next_wake() const;
-  /// Something to do now.
+  /// Whether there is something to do now.
   bool has_work() const;
-  /// At most one launch of blocks, and what else is due.
+  /// At most one launch of blocks, and other due work.
   void round();
-  /// All that can be committed.
+  /// Commits all that can be committed.
   void commit_all();
 
   const EngineOptions options;
@@ -136,7 +136,7 @@ class EngineCore {
   void mark_failed(OpenDocument& document, const Error& error);
   bool is_idle() const;
   void commit_due();
-  /// Whose states to commit: of those that have read enough for it, or of all.
+  /// Which states to commit: of documents that have read enough blocks, or of all.
   enum class Points { kDue, kAll };
   Commit make_commit(OpenDocument& document, Points points);
   void commit(const Documents& documents, Points points = Points::kDue);
@@ -152,34 +152,34 @@ class EngineCore {
 
   Journal journal_;
   UsageByOwner usage_;
-  ResidentDocuments resident_;  ///< The engine's thread's; outlives the documents.
+  ResidentDocuments resident_;  ///< For the engine's thread; outlives the documents.
 
-  mutable std::mutex mutex_;  ///< Guards what follows, and the part of OpenDocument that says so.
+  mutable std::mutex mutex_;  ///< Guards the members below, and part of OpenDocument.
   std::condition_variable work_, idle_;
   std::unordered_map<DocumentId, OpenDocumentPtr> open_;
-  std::set<DocumentId> resuming_;    ///< Those that open() is busy with.
-  std::set<DocumentId> forgetting_;  ///< Those that the journal is about to forget.
+  std::set<DocumentId> resuming_;    ///< Being resumed by open().
+  std::set<DocumentId> forgetting_;  ///< Being deleted from the journal.
   std::vector<OpenDocumentPtr> touched_;
   std::vector<Replay> replays_;
-  std::shared_ptr<const Revision> revision_;  ///< That documents are opened with.
+  std::shared_ptr<const Revision> revision_;  ///< For new documents.
   EngineStats stats_;
-  std::string disk_is_full_;  ///< Why nothing can be committed now; empty: it can.
-  std::optional<std::chrono::steady_clock::time_point> round_began_;  ///< Nullopt: the thread waits.
+  std::string disk_is_full_;  ///< Why nothing can be committed; empty if it can.
+  std::optional<std::chrono::steady_clock::time_point> round_began_;  ///< Nullopt: the thread is idle.
   std::uint64_t next_number_ = 0;
   bool draining_ = false, stopping_ = false;
 
-  // The engine's thread's.
+  // For the engine's thread only.
   FairQueue queue_;
   Timers deadlines_, flushes_;
-  std::set<OpenDocument*, ByNumber> exhausted_;  ///< To be asked for their last outputs.
+  std::set<OpenDocument*, ByNumber> exhausted_;  ///< Read to the end; finish() is to be called.
   Documents awaiting_plugins_;                   ///< Whose plugins have not answered yet.
-  TimePoint poll_at_{};                          ///< When to look if they have.
+  TimePoint poll_at_{};                          ///< When to poll them.
   CommitSchedule schedule_;
   StateWrites state_writes_;
-  std::string journal_error_;  ///< Why its last write failed; empty: it did not.
-  bool forget_failed_;         ///< It is tried again soon.
-  TimePoint forget_at_;        ///< When to look for documents to forget.
-  /// What awaits its plugins cannot be evicted: blocks are read on when there is memory again.
+  std::string journal_error_;  ///< Why the last write failed; empty if it did not.
+  bool forget_failed_;         ///< Retry soon.
+  TimePoint forget_at_;        ///< When to check for expired documents.
+  /// Documents that await their plugins cannot be evicted: reading continues when there is memory again.
   bool memory_blocked_ = false;
   std::vector<OpenDocumentPtr> stalled_;
 };
@@ -197,7 +197,7 @@ class Finally {
   Call call_;
 };
 
-/// Adds the time until its end to a total of seconds.
+/// Adds its lifetime to a total of seconds.
 class Stopwatch {
  public:
   explicit Stopwatch(double& total) : total_(total) {}

@@ -1,4 +1,4 @@
-// One round: takes what arrived, chooses whose blocks are next. Everything here is done by the engine's
+// One round: handles arrivals and chooses the next blocks. Everything here runs on the engine's
 // thread.
 #include <algorithm>
 
@@ -7,13 +7,13 @@
 namespace unroll {
 namespace {
 
-/// So little at a time that the tokens of what is taken beyond a block stay few.
+/// Small, so that few tokens are made beyond a block.
 constexpr std::size_t kTokenizeBytes = 2048;
 constexpr std::size_t kReplayOutputs = 256;
 
 }  // namespace
 
-/// False when it is time to stop. Wakes for arrivals, requests, deadlines and due commits.
+/// Returns false to stop. Wakes for arrivals, requests, deadlines and due commits.
 bool EngineCore::wait_for_work() {
   std::unique_lock lock(mutex_);
   round_began_.reset();
@@ -54,7 +54,7 @@ void EngineCore::round() {
   serve_touched();
   expire_deadlines();
   wake_flushes();
-  if (poll_plugins()) commit_due();  // before those that have answered are at their next block
+  if (poll_plugins()) commit_due();  // before those that have answered begin their next block
   if (!schedule_.blocked()) {
     read_blocks(choose_batch());
     finish_exhausted();
@@ -91,15 +91,15 @@ void EngineCore::serve_touched() {
   for (auto& [listener, status] : replaced) {
     status.phase = DocumentPhase::kFailed;
     status.error_code = ErrorCode::kDocumentState;
-    status.error =
-        "document " + status.id + " is told to another connection now, which attached to it; attach again";
+    status.error = "document " + status.id +
+                   ": another connection has attached to it; attach again to receive its events";
     listener->on_failed(status);
   }
   for (const auto& request : replays) replay(request);
   for (const auto& [document, error] : failed) fail(*document, error);
 }
 
-/// Seen for the first time?
+/// Handles a document that is new to this thread.
 void EngineCore::introduce(OpenDocument& document) {
   if (std::exchange(document.introduced, true)) return;
   if (document.deadline) deadlines_.add(*document.deadline, document);
@@ -119,7 +119,7 @@ void EngineCore::attach_locked(OpenDocument& document, std::vector<Replay>& repl
   replays.push_back({as_open(document.status), from, std::move(listener)});
 }
 
-/// What is committed is what a listener may have heard: the journal has it all.
+/// Only committed outputs are delivered, so the journal has all of them.
 void EngineCore::replay(const Replay& replay) {
   const auto& [status, from, listener] = replay;
   try {
@@ -133,7 +133,7 @@ void EngineCore::replay(const Replay& replay) {
     if (status.phase == DocumentPhase::kFailed) listener->on_failed(status);
   } catch (const std::exception& error) {
     {
-      const std::lock_guard lock(mutex_);  // it misses outputs: it hears no more of the document
+      const std::lock_guard lock(mutex_);  // it has missed outputs: detach it
       const auto document = find_open(status.id);
       if (document && document->listener == listener) document->listener.reset();
     }
@@ -157,7 +157,7 @@ void EngineCore::wake_flushes() {
   while (auto* document = flushes_.take_due(options.now())) make_ready(*document);
 }
 
-/// One whose plugins have not answered gets its turn when they have.
+/// A document whose plugins have not answered is queued when they have.
 void EngineCore::make_ready(OpenDocument& document) {
   if (!document.awaiting_plugins) enqueue(document);
 }
@@ -188,7 +188,7 @@ EngineCore::Documents EngineCore::choose_batch() {
   return batch;
 }
 
-/// Tokenizes until a block is full or nothing is left to take.
+/// Tokenizes until a block is full or the inbox is empty.
 EngineCore::Filled EngineCore::fill(OpenDocument& document) {
   auto& reader = *document.reader;
   const auto width = static_cast<std::size_t>(document.revision->model->info().block_width);
@@ -199,7 +199,7 @@ EngineCore::Filled EngineCore::fill(OpenDocument& document) {
   return flush && reader.unread_tokens() > 0 ? Filled::kBlock : Filled::kWaits;
 }
 
-/// The next bytes, or the end, from the inbox to the tokenizer. False if there is neither.
+/// Passes the next bytes, or the end, from the inbox to the tokenizer. Returns false if there is neither.
 bool EngineCore::take_bytes(OpenDocument& document) {
   auto& reader = *document.reader;
   std::string bytes;
@@ -235,7 +235,7 @@ bool EngineCore::take_bytes(OpenDocument& document) {
   return true;
 }
 
-/// Those that waited for other documents' bytes to be read.
+/// Wakes writers that waited for room in the buffers of all documents.
 void EngineCore::release_stalled() {
   Rooms rooms;
   {

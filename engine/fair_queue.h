@@ -1,7 +1,7 @@
-// Whose turn it is: stride scheduling (Waldspurger & Weihl 1995), first among the owners of documents, then
-// among the documents of the one. A pass is the virtual time at which the next block is due; each block moves
-// it on by a stride, so that over time owners share the turns alike, whatever they have open, their documents
-// share theirs by weight, and none waits for ever. One thread.
+// Stride scheduling (Waldspurger & Weihl 1995) of blocks, first among owners, then among an owner's
+// documents. A pass is the virtual time at which the next block is due; each block advances it by a stride.
+// Owners share the throughput equally, however many documents they have; an owner's documents share by
+// weight; no document starves. Not thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class FairQueue {
   bool empty() const {
     return std::ranges::all_of(owners_, [](const auto& entry) { return entry.second.ready.empty(); });
   }
-  /// It may have a block now. One that was away gets no turns in arrears. False: it was in line already.
+  /// Queues a document that has a block. Idle documents accumulate no credit. Returns false if it was queued.
   bool add(OpenDocument& document) {
     Owner& owner = owner_of(document);
     if (owner.ready.contains(&document)) return false;
@@ -27,7 +27,7 @@ class FairQueue {
     document.pass = std::max(document.pass, owner.now);
     return owner.ready.insert(&document).second;
   }
-  /// Takes out the one whose turn is due the longest.
+  /// Removes and returns the document with the smallest pass.
   OpenDocument& next() {
     Owner* first = nullptr;
     for (auto& [id, owner] : owners_) {
@@ -36,7 +36,7 @@ class FairQueue {
     return *first->ready.extract(first->ready.begin()).value();
   }
   void remove(OpenDocument& document) { owner_of(document).ready.erase(&document); }
-  /// It has had its turn. Each step of priority makes its share of its owner's 1.25 times as large.
+  /// Charges it for a block. Each step of priority multiplies its share of its owner's throughput by 1.25.
   void charge(OpenDocument& document) {
     Owner& owner = owner_of(document);
     now_ = std::max(now_, owner.pass);
@@ -53,12 +53,12 @@ class FairQueue {
   };
   struct Owner {
     double pass = 0;
-    double now = 0;  ///< Virtual time among its documents: the pass of the last turn.
+    double now = 0;  ///< Virtual time among its documents: the pass of the last block.
     std::set<OpenDocument*, ByPass> ready;
   };
   Owner& owner_of(const OpenDocument& document) { return owners_[document.status.owner]; }
 
-  std::map<std::uint32_t, Owner> owners_;  ///< All that ever had a document: their passes go on.
+  std::map<std::uint32_t, Owner> owners_;  ///< All owners so far, since passes persist.
   double now_ = 0;                         ///< Virtual time among the owners.
 };
 

@@ -19,9 +19,9 @@ namespace {
 
 using journal::kFormat;
 
-/// That a document is charged with besides its outputs and states.
+/// Bytes charged to a document in addition to its outputs and states.
 constexpr std::int64_t kDocumentBytes = 512;
-/// Free pages are given back if there are so many, and more than a quarter of the file.
+/// Free pages are released if there are this many, and more than a quarter of the file.
 constexpr std::int64_t kFreePages = 1024;
 constexpr auto kShrink = "PRAGMA incremental_vacuum(4096)";
 
@@ -48,7 +48,7 @@ class Journal::Lock {
   Lock& operator=(const Lock&) = delete;
 
  private:
-  /// What documents say is their owners' alone; SQLite gives its other files the rights of the first.
+  /// Other users must not read the journal; SQLite gives its other files the mode of the first.
   static int create(const std::filesystem::path& journal, const std::string& file) {
     const int descriptor = ::open(file.c_str(), O_CREAT | O_CLOEXEC | O_RDWR, 0600);
     if (descriptor < 0) fail(journal, errno);
@@ -57,21 +57,22 @@ class Journal::Lock {
   [[noreturn]] static void fail(const std::filesystem::path& journal, int error) {
     const auto what = "the journal (" + journal.string() + ") could not be opened: ";
     if (error == ENOSPC || error == EDQUOT) {
-      throw NoRoomError(what + "the disk is full; free some space, and reading goes on");
+      throw NoRoomError(what + "the disk is full; free some space to continue");
     }
     if (error == EWOULDBLOCK) {
       throw Error(ErrorCode::kJournal, what +
-                                           "another process has it open: stop that one, or name another "
+                                           "another process has it open: stop that process, or name another "
                                            "file with --journal");
     }
-    throw Error(ErrorCode::kJournal, what + std::generic_category().message(error) +
-                                         "; check the folder's rights and the disk, or name another file "
-                                         "with --journal");
+    throw Error(ErrorCode::kJournal,
+                what + std::generic_category().message(error) +
+                    "; check the folder's permissions and the disk, or name another file "
+                    "with --journal");
   }
   int descriptor_;
 };
 
-/// One transaction: its destructor takes back what was not committed.
+/// One transaction; the destructor rolls it back if it was not committed.
 class Journal::Writing {
  public:
   explicit Writing(Database& database) : database_(database) { database_.execute("BEGIN IMMEDIATE"); }
@@ -116,7 +117,7 @@ class Journal::Writing {
   std::int64_t number_of(const DocumentId& id) {
     auto select = database_.prepare("SELECT number FROM documents WHERE id=?");
     if (!select.bind(id).step()) {
-      throw Error(ErrorCode::kJournal, "the journal does not hold document " + id + " any more");
+      throw Error(ErrorCode::kJournal, "the journal no longer contains document " + id);
     }
     return select.integer(0);
   }
@@ -156,7 +157,7 @@ class Journal::Writing {
     update.bind(kept).step();
   }
 
-  /// Returns by how many bytes the document's states have grown, as the next one does.
+  /// Returns by how many bytes the document's states have grown, as does the next function.
   std::int64_t write_point(std::int64_t number, const ResumePoint& point) {
     const auto [model_before, plugins_before] = state_bytes(number).value_or(std::pair(0, 0));
     auto model = model_before;
@@ -196,7 +197,7 @@ class Journal::Writing {
     return -bytes->first - bytes->second;
   }
 
-  /// Of the model's state and the plugins'; nullopt: it has no point.
+  /// Sizes of the model's state and the plugins'; nullopt if there is no resume point.
   std::optional<std::pair<std::int64_t, std::int64_t>> state_bytes(std::int64_t number) {
     auto select = database_.prepare("SELECT model_bytes, plugin_bytes FROM resume_points WHERE number=?");
     if (!select.bind(number).step()) return std::nullopt;
@@ -263,21 +264,21 @@ void Journal::open() {
   not_open_.reset();
 }
 
-/// Of a new file, or one of an earlier format.
+/// For a new file or an earlier format.
 void Journal::create_tables(Database& database) const {
   const auto format = database.number("PRAGMA user_version");
   if (format < 0 || format > kFormat) {
     throw Error(ErrorCode::kJournal, "the journal (" + name_ + ") has format " + std::to_string(format) +
-                                         ", this program knows " + std::to_string(kFormat) +
+                                         ", this program supports " + std::to_string(kFormat) +
                                          "; name another file with --journal");
   }
-  // Small pages: a commit writes whole ones, and few bytes of each are new.
+  // Small pages: a commit writes whole pages, of which few bytes are new.
   if (format == 0) database.execute("PRAGMA page_size=1024; PRAGMA auto_vacuum=INCREMENTAL");
   database.execute(
       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192; PRAGMA "
       "wal_autocheckpoint=8192");
-  // What an earlier process wrote and could not sync may be readable and yet not on the disk, and no later
-  // sync would put it there. Written and synced anew, it is.
+  // Pages that an earlier process wrote but could not sync may be readable without being on disk, and a later
+  // sync would not write them. So they are written and synced again.
   database.execute("PRAGMA wal_checkpoint(TRUNCATE)");
   if (format == kFormat) return;
   database.execute("BEGIN IMMEDIATE");

@@ -1,11 +1,11 @@
-// The journal: an SQLite file (WAL, synchronous=FULL) that holds, for every document, how far it was read,
-// a point to go on from, and its outputs. One commit() is one transaction: after a crash a document stands at
-// its last commit, outputs included. docs/engine.md describes the tables.
+// The journal: an SQLite file (WAL, synchronous=FULL) that holds, for every document, its progress, a resume
+// point and its outputs. One commit() is one transaction: after a crash a document and its outputs are in the
+// state of its last commit. docs/engine.md describes the tables.
 //
-// Any thread may call. Two connections: commit() and forget() wait for the disk on one, and what reads uses
-// the other and does not wait for them. Every function throws Error(kJournal) that names the file;
-// NoRoomError if its disk is full. A journal whose disk is full when it is opened opens itself when there is
-// room: until then every call fails so.
+// Thread-safe. Two connections: commit() and forget() wait for the disk on one; readers use the other and do
+// not wait for them. Every function throws Error(kJournal), which names the file; NoRoomError if its disk is
+// full. If the disk is full on opening, the journal opens later, when there is space; until then every call
+// throws NoRoomError.
 #pragma once
 
 #include <chrono>
@@ -25,32 +25,31 @@
 
 namespace unroll {
 
-/// Where a document goes on: what a new process needs besides the document's bytes. It may lie before what is
-/// committed: then what is read again emits outputs that the journal has already, which are dropped.
+/// A resume point: what a new process needs in addition to the document's bytes. It may be before the last
+/// commit: blocks read again then emit outputs that the journal already has, and these are dropped.
 struct ResumePoint {
   std::uint64_t segment_begin = 0;  ///< Bytes: read the document again from here.
-  std::uint64_t block_begin = 0;    ///< Bytes: tokens before it are done; those up to `bytes` were seen.
+  std::uint64_t block_begin = 0;    ///< Bytes: tokens before it are done; plugins saw those up to `bytes`.
   std::uint64_t blocks = 0;
   std::uint64_t bytes = 0, tokens = 0;  ///< That the plugins had seen.
   std::uint64_t sequence = 0;           ///< Of the next output.
   std::vector<std::byte> model_state;   ///< Empty: before the first block.
-  bool keeps_model_state =
-      false;  ///< In a commit: the one committed last stays, model_state is not looked at.
+  bool keeps_model_state = false;  ///< In a commit: keep the last committed state and ignore model_state.
   std::map<std::string, std::vector<std::byte>> plugin_states;  ///< By plugin name.
 };
 
-/// What a document was opened with.
+/// The parameters that a document was opened with.
 struct Opening {
   std::vector<PluginRequest> plugins;
   std::string checkpoint;  ///< ModelInfo::checkpoint.
 };
 
-/// What one document adds in a commit.
+/// One document's part of a commit.
 struct Commit {
   enum class Resume { kDrop, kKeep, kNew };
   DocumentStatus status;
-  std::optional<Opening> opening;  ///< Of a document that the journal does not know yet.
-  /// Where the document goes on: nowhere (its states are dropped), where it did before, or at `point`.
+  std::optional<Opening> opening;  ///< For a document that is not in the journal yet.
+  /// The resume point: none (the states are dropped), unchanged, or `point`.
   Resume resume = Resume::kDrop;
   ResumePoint point;
   std::vector<Output> outputs;      ///< New ones; a sequence number that is there already is an error.
@@ -66,9 +65,9 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// False in memory: nobody will ever resume, and states need not be saved.
+  /// False in memory: documents cannot be resumed later, and states need not be saved.
   bool durable() const { return durable_; }
-  /// False if its disk was full: commit(), forget() and shrink() try to open it.
+  /// False if its disk was full on opening: commit(), forget() and shrink() then try to open it.
   bool is_open() const;
   void commit(std::span<const Commit> commits);
   std::optional<DocumentStatus> find(const DocumentId& id) const;
@@ -78,17 +77,17 @@ class Journal {
   /// Its segment_begin alone.
   std::uint64_t resume_bytes(const DocumentId& id) const;
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
-  /// Of an owner's documents: outputs, states and bookkeeping, about.
+  /// Approximate bytes of an owner's documents: outputs, states and bookkeeping.
   std::uint64_t owner_bytes(std::uint32_t owner) const;
   /// Size of its files; 0 in memory.
   std::uint64_t file_bytes() const;
 
-  /// Documents that finished before `finished` ago, and open ones whose last commit was `waiting` ago; at
-  /// most `most`.
+  /// Deletes at most `most` documents that finished more than `finished` ago, or are open with a last commit
+  /// more than `waiting` ago.
   std::vector<DocumentId> expired(std::chrono::seconds finished, std::chrono::seconds waiting,
                                   std::size_t most) const;
   void forget(std::span<const DocumentId> documents);
-  /// Gives some of the free pages back to the file system if there are many. True if more are left.
+  /// Returns some free pages to the file system if there are many. Returns true if more are left.
   bool shrink();
 
  private:
@@ -109,7 +108,7 @@ class Journal {
   std::string name_;
   bool durable_;
   std::mutex write_mutex_;         ///< Taken before read_mutex_ if both are.
-  mutable std::mutex read_mutex_;  ///< In memory it guards the only connection, too.
+  mutable std::mutex read_mutex_;  ///< In memory it also guards the only connection.
   std::unique_ptr<Lock> lock_;
   std::unique_ptr<Database> writer_, reader_;  ///< The second is null in memory.
   std::optional<Error> not_open_;

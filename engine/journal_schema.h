@@ -1,12 +1,12 @@
-// The journal's tables, and how files of earlier formats become this one.
+// The journal's tables, and the migration from earlier formats.
 #pragma once
 
 namespace unroll::journal {
 
 constexpr int kFormat = 3;
 
-/// What is written with each commit is small and apart from what is large or constant, and every key grows
-/// with the number of documents: a commit of many short documents touches few pages.
+/// Columns that each commit writes are small and separate from large or constant ones, and keys increase with
+/// the number of documents, so that a commit of many short documents touches few pages.
 constexpr auto kSchema = R"(
 CREATE TABLE documents(
   number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner INTEGER NOT NULL, name TEXT NOT NULL,

@@ -8,7 +8,7 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kLengthBytes = 4, kShortest = 256;
-constexpr std::size_t kMostRatio = 1032;  ///< Of what deflate can make of a byte.
+constexpr std::size_t kMostRatio = 1032;  ///< Maximum expansion of deflate.
 
 const Bytef* as_bytes(const void* data) {
   return static_cast<const Bytef*>(data);

@@ -1,4 +1,4 @@
-// Text in fewer bytes, for the journal: outputs quote much of what they are about. Any thread.
+// Compressed text for the journal: outputs quote much of their document. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -10,9 +10,9 @@
 
 namespace unroll {
 
-/// Four bytes of length, the lowest first, and a zlib stream. Nullopt: it would not be much smaller.
+/// Four bytes of length (little-endian) and a zlib stream. Nullopt if it would not be much smaller.
 std::optional<std::vector<std::byte>> pack_text(std::string_view text);
-/// Nullopt: the bytes are not those of pack_text().
+/// Nullopt if the bytes are not from pack_text().
 std::optional<std::string> unpack_text(std::span<const std::byte> bytes);
 
 }  // namespace unroll

@@ -1,8 +1,8 @@
-// The documents whose state and plugins are in memory, in order of use, and the bytes that they are charged
-// with. One thread.
+// The documents whose state and plugins are in memory, in order of use, and the memory charged to them. Not
+// thread-safe.
 //
-// An entry belongs to its document: OpenDocument owns a Place, and a Place that is destroyed or reset takes
-// the entry and its charge away. So the list cannot hold a document that is gone.
+// An entry belongs to its document: OpenDocument owns a Place, which removes the entry and its charge when it
+// is destroyed or reset. So the list cannot contain a destroyed document.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ class ResidentDocuments {
   using Entries = std::list<Entry>;
 
  public:
-  /// `usage` is charged with what resident documents take; it must outlive this object, and this object all
+  /// `usage` is charged for resident documents. It must outlive this object, and this object all
   /// places.
   explicit ResidentDocuments(UsageByOwner& usage) : usage_(usage) {}
   ResidentDocuments(const ResidentDocuments&) = delete;
@@ -45,7 +45,7 @@ class ResidentDocuments {
       return *this;
     }
     explicit operator bool() const { return list_ != nullptr; }
-    /// That it is charged with.
+    /// The memory charged to it.
     std::size_t bytes() const { return list_ == nullptr ? 0 : entry_->bytes; }
     void reset() noexcept {
       if (auto* list = std::exchange(list_, nullptr)) list->remove(entry_);
@@ -58,20 +58,20 @@ class ResidentDocuments {
     Entries::iterator entry_;
   };
 
-  /// A place for a document that became resident: the most recently used one.
+  /// A place for a document that became resident, as the most recently used one.
   Place add(OpenDocument& document, std::uint32_t owner) {
     return {*this, entries_.insert(entries_.end(), {&document, owner, 0})};
   }
-  /// It is used now.
+  /// Marks it as most recently used.
   void use(Place& place) { entries_.splice(entries_.end(), entries_, place.entry_); }
-  /// It takes `bytes` of memory now. A document without a place takes none.
+  /// Sets its memory to `bytes`. No effect for a document without a place.
   void charge(Place& place, std::size_t bytes) {
     if (place) charge(*place.entry_, bytes);
   }
   std::size_t size() const { return entries_.size(); }
 
-  /// Those to evict until every owner, and all together, are within their limits with some to spare: the
-  /// least recently used first, if `can_go(document)`.
+  /// The documents to evict until every owner and the total are below their limits by a margin: the least
+  /// recently used first, if `can_go(document)`.
   template <class Predicate>
   std::vector<OpenDocument*> to_evict(Predicate can_go) const {
     std::vector<OpenDocument*> result;

@@ -1,4 +1,4 @@
-// What the engine counts, since it began. Seconds are of wall time.
+// The engine's counters since its start. Seconds are wall time.
 #pragma once
 
 #include <array>
@@ -10,12 +10,12 @@
 
 namespace unroll {
 
-/// How often something took how long, as Prometheus has it.
+/// A histogram of durations, as in Prometheus.
 struct Histogram {
-  /// Upper bounds in seconds; what took longer still is in `count` alone.
+  /// Upper bounds in seconds; longer durations are only in `count`.
   static constexpr std::array kBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                          0.25,  0.5,    1.0,   2.5,  5.0,   10.0};
-  std::array<std::uint64_t, kBounds.size()> buckets{};  ///< Each alone: not those below it, too.
+  std::array<std::uint64_t, kBounds.size()> buckets{};  ///< Not cumulative.
   std::uint64_t count = 0;
   double sum = 0;
 
@@ -32,7 +32,7 @@ struct Histogram {
 
 struct EngineStats {
   std::size_t open_documents = 0,
-              waiting_documents = 0;  ///< Waiting: open ones that have nothing to be read.
+              waiting_documents = 0;  ///< Waiting: open documents with nothing to read.
   std::uint64_t documents_done = 0, documents_failed = 0;
   std::map<ErrorCode, std::uint64_t> failed_by_reason;
   std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0, reloads = 0;
@@ -43,10 +43,10 @@ struct EngineStats {
   bool journal_blocked = false;      ///< The disk is full: nothing is read until it has room.
   std::uint64_t journal_bytes = 0;   ///< Size of its files.
   double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
-  /// A block's launch, blocks of other documents in it included; from when a block's document got in line to
-  /// its turn; a commit.
+  /// A block's launch, including blocks of other documents; a document's wait in the queue, per block; a
+  /// commit.
   Histogram block, queue_wait, commit;
-  /// How long the engine's thread has been at its present round; 0: it waits for work.
+  /// Duration so far of the engine thread's current round; 0 if it is idle.
   double round_seconds = 0;
 };
 

@@ -1,4 +1,4 @@
-// Documents that want to be looked at when a time has come. One thread.
+// Timers of documents. Not thread-safe.
 #pragma once
 
 #include <map>
@@ -17,7 +17,7 @@ class Timers {
   std::optional<TimePoint> first() const {
     return entries_.empty() ? std::nullopt : std::optional(entries_.begin()->first.first);
   }
-  /// Takes out one whose time has come; null if there is none.
+  /// Removes and returns a document whose time has come; null if there is none.
   OpenDocument* take_due(TimePoint now) {
     if (entries_.empty() || entries_.begin()->first.first > now) return nullptr;
     return entries_.extract(entries_.begin()).mapped();

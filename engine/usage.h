@@ -1,4 +1,4 @@
-// What open documents take, of each owner and of all, against the limits. Any thread.
+// Resource usage of open documents, per owner and in total, checked against the limits. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@ namespace unroll {
 
 struct Usage {
   std::size_t documents = 0;
-  std::uint64_t buffered = 0;  ///< Bytes accepted and not yet taken by the tokenizer.
-  std::uint64_t fixed = 0;     ///< Bytes of memory for as long as documents are open.
-  std::uint64_t resident = 0;  ///< Bytes of memory that are free again when documents are evicted.
+  std::uint64_t buffered = 0;  ///< Bytes accepted and not yet tokenized.
+  std::uint64_t fixed = 0;     ///< Bytes of memory used while documents are open.
+  std::uint64_t resident = 0;  ///< Bytes of memory freed when documents are evicted.
   std::uint64_t memory() const { return buffered + fixed + resident; }
 };
 
@@ -22,18 +22,18 @@ class UsageByOwner {
  public:
   explicit UsageByOwner(const EngineOptions& options) : options_(options) {}
 
-  /// One more document. `state_bytes`: what its state takes if it cannot be evicted; 0 if it can. Throws
-  /// Error(kLimit) that names the limit.
+  /// Adds a document. `state_bytes`: the size of its state if it cannot be evicted; 0 if it can. Throws
+  /// Error(kLimit), which names the limit.
   void open(std::uint32_t owner, std::uint64_t state_bytes);
-  /// One less, of the same.
+  /// Removes a document with the same arguments.
   void close(std::uint32_t owner, std::uint64_t state_bytes);
   void add_buffered(std::uint32_t owner, std::int64_t bytes);
   void add_resident(std::uint32_t owner, std::int64_t bytes);
-  /// Writers of this owner's documents have to wait for others' bytes to be read.
+  /// Whether writers of this owner's documents must wait for room in the buffers.
   bool buffers_full(std::uint32_t owner) const;
-  /// Something has to be evicted.
+  /// Whether documents must be evicted.
   bool over_memory() const;
-  /// Bytes of memory, of all and of one owner, above what leaves an eighth of the limit to spare.
+  /// Bytes of memory above seven eighths of the limit, in total and of one owner.
   struct Excess {
     std::uint64_t all, own;
   };
@@ -41,7 +41,7 @@ class UsageByOwner {
   Usage all() const;
 
  private:
-  /// An open document's bookkeeping, tokens that wait, and its plugins' objects, about.
+  /// Approximate size of an open document's bookkeeping, waiting tokens and plugin instances.
   static constexpr std::uint64_t kDocumentBytes = 16 * 1024;
   Usage of(std::uint32_t owner) const;  ///< With mutex_ held.
 
