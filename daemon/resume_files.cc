@@ -83,7 +83,7 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
     try {
       step();
     } catch (const std::exception& error) {
-      spdlog::warn("document {} waits for its client to resume it: {}", document_.id, error.what());
+      spdlog::warn("document {} waits to be resumed by its client: {}", document_.id, error.what());
     }
   }
 

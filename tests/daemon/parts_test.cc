@@ -143,7 +143,7 @@ TEST_F(LoggedEvents, AreAllCountedAndNotAllLogged) {
   EXPECT_EQ(events_.counts().at({"refused", "limits.connections"}), 1u);
   now_ += Events::kBetween;
   events_.document_failed(failed(ErrorCode::kModel, "the model failed"));
-  EXPECT_THAT(text_.str(), HasSubstr("and 990 more of this kind"));
+  EXPECT_THAT(text_.str(), HasSubstr("(990 similar messages suppressed)"));
 }
 
 TEST_F(LoggedEvents, OfTheJournalHaveAKindOfTheirOwn) {

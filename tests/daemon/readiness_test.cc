@@ -161,9 +161,9 @@ TEST_F(Readiness, UsersThatTheKernelDoesNotTellApartAreRefused) {
   if (!root) GTEST_SKIP() << "no user namespace may be made here: " << said;
   EXPECT_EQ(root->call("server.ping", json::object())["result"], json::object());
   for (const uid_t user : {1234U, 65534U}) {
-    EXPECT_THAT(answer_as(user, other_socket), HasSubstr("cannot tell you from other users"));
+    EXPECT_THAT(answer_as(user, other_socket), HasSubstr("cannot distinguish you from other users"));
   }
-  EXPECT_THAT(read_file(*folder_ / "namespace.log"), HasSubstr("does not hold all users"));
+  EXPECT_THAT(read_file(*folder_ / "namespace.log"), HasSubstr("does not contain all users"));
 }
 
 }  // namespace

@@ -160,7 +160,7 @@ TEST(BadPlugin, LogsMuch) {
   Workers chatty(test_library("logs_much"));
   EXPECT_EQ(read_error(chatty), "");
   ASSERT_EQ(chatty.log.size(), 1001u);
-  EXPECT_THAT(chatty.log.back(), HasSubstr("more of it for this document is left out"));
+  EXPECT_THAT(chatty.log.back(), HasSubstr("its further lines for this document are dropped"));
 }
 
 TEST(BadPlugin, SendsGarbage) {
@@ -286,7 +286,7 @@ TEST(WorkerPool, AWorkerKilledInACallIsReplaced) {
   ::kill(pid_of(workers.outputs[0]), SIGKILL);
   instance->end();
   EXPECT_EQ(json::parse(workers.outputs.at(1)).at("tokens"), 2);
-  EXPECT_THAT(workers.log, ElementsAre(HasSubstr("signal 9 (Killed) in process; tried again")));
+  EXPECT_THAT(workers.log, ElementsAre(HasSubstr("signal 9 (Killed) in process; retrying in a new one")));
 }
 
 TEST(WorkerPool, ACrashIsTriedOnceMoreInAFreshWorker) {

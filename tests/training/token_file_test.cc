@@ -80,7 +80,7 @@ TEST_F(Tokens, WhatIsNotPreparedOrNotWholeIsRefusedByName) {
   EXPECT_FALSE(is_token_file(folder / "data/b"));
   EXPECT_FALSE(is_token_file(folder / "data"));
   EXPECT_THAT(problem_with(folder / "data/b"),
-              AllOf(HasSubstr("data/b"), HasSubstr("no file of prepared tokens")));
+              AllOf(HasSubstr("data/b"), HasSubstr("not a file of prepared tokens")));
   for (std::size_t size = 8; size < whole.size(); size += 7) {
     write_file(file, whole.substr(0, size));
     EXPECT_THAT(problem_with(file), AllOf(HasSubstr(file.string()), HasSubstr("unroll prepare"))) << size;

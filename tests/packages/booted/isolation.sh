@@ -28,5 +28,5 @@ rm /tmp/alice.in
 with_settings 'PrivateUsers=yes'
 systemctl restart unrolld.service
 for user in alice bob; do
-  refused 'cannot tell you from other users' as "$user" unroll documents --socket "$socket"
+  refused 'cannot distinguish you from other users' as "$user" unroll documents --socket "$socket"
 done
