@@ -31,7 +31,7 @@ bool EngineCore::attempt(OpenDocument& document, ErrorCode otherwise, Step step)
   return false;
 }
 
-/// Restores evicted state. Returns false if the document failed.
+/// Restores what was evicted. False: it failed.
 bool EngineCore::make_resident(OpenDocument& document) {
   if (document.residence) {
     resident_.use(document.residence);

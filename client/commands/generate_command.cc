@@ -1,4 +1,4 @@
-// generate: continues a document.
+// generate: writes on where a document ends.
 #include <cmath>
 #include <limits>
 #include <memory>
