@@ -103,7 +103,7 @@ bool to_integer(std::uint32_t type, const char* bytes, std::int64_t& result) {
   with_number(type, bytes, [&](auto value) {
     if constexpr (std::is_integral_v<decltype(value)>) {
       integer = std::in_range<std::int64_t>(value);
-      if (integer) result = static_cast<std::int64_t>(value);
+      if (integer) result = static_cast<std::int64_t>(+value);
     }
   });
   return integer;

@@ -8,6 +8,9 @@
 #                      come and go between small states that stay; and is slower.
 # CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation, journal.
 # zlib, liblzma, libzstd  documents that are compressed (libarchive, one interface to all, checks no gzip sums).
+# Nettle 3.8           SHA-256 whose state can be saved: whether a resumed document's bytes are those of before.
+# libcurl 7.88         HTTP with proxies, redirections and resumed transfers: `unroll model fetch`.
+# libarchive 3.6       zip archives: Python wheels, in which models come.
 # xxHash 0.8           XXH3: whether a file's content is another than before.
 # GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.
 
@@ -39,6 +42,9 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
 pkg_check_modules(compression REQUIRED IMPORTED_TARGET zlib liblzma libzstd)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
+pkg_check_modules(nettle REQUIRED IMPORTED_TARGET nettle>=3.8)
+find_package(CURL 7.88 REQUIRED)
+find_package(LibArchive 3.6 REQUIRED)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp>=2.5)  # what a plugin's worker may ask of the kernel
 pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc>=5)

@@ -27,6 +27,7 @@ struct Config {
   std::string socket_group;
 
   std::string model_directory;
+  std::string model_settings;
   std::string device = "auto";
   std::string dtype = "auto";
   std::int64_t threads = 0;
@@ -94,13 +95,11 @@ std::string print_config(const Config& config);
 /// Returns the text of docs/configuration.md.
 std::string describe_config();
 
-/// Replaces each empty path with its default: socket, model folder and journal. The plugins' folder stays
-/// empty: its default is plugins/'s own.
+/// Replaces each empty path with its default: socket, model folder and journal; a model's name with its path.
+/// The plugins' folder stays empty: its default is plugins/'s own.
 void resolve_defaults(Config& config);
 
-/// $UNROLL_MODEL, else share/unroll/models/unroll-small beside the binary's folder (installed), else
-/// models/unroll-small of the clone that the build folder lies in; the first that exists, or the installed
-/// one where none does.
+/// $UNROLL_MODEL, a name or a path, else unroll-small of system_models_folder().
 std::filesystem::path default_model_directory();
 /// unroll.journal in $STATE_DIRECTORY (systemd's), else in $XDG_STATE_HOME/unroll, else in
 /// ~/.local/state/unroll.

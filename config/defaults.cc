@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/program_prefix.h"
 #include "config/config.h"
+#include "config/model_folders.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -19,12 +19,8 @@ std::string environment(const char* name) {
 }  // namespace
 
 fs::path default_model_directory() {
-  if (const std::string chosen = environment("UNROLL_MODEL"); !chosen.empty()) return chosen;
-  const fs::path prefix = program_prefix();
-  const fs::path installed = prefix / "share/unroll/models/unroll-small";
-  const fs::path built = prefix.parent_path() / "models/unroll-small";
-  std::error_code ignored;
-  return !fs::exists(installed, ignored) && fs::exists(built, ignored) ? built : installed;
+  if (const std::string chosen = environment("UNROLL_MODEL"); !chosen.empty()) return model_path(chosen);
+  return system_models_folder() / "unroll-small";
 }
 
 fs::path default_journal_path() {
@@ -55,7 +51,8 @@ fs::path default_socket_path() {
 
 void resolve_defaults(Config& config) {
   if (config.socket_path.empty()) config.socket_path = default_socket_path();
-  if (config.model_directory.empty()) config.model_directory = default_model_directory();
+  config.model_directory =
+      config.model_directory.empty() ? default_model_directory() : model_path(config.model_directory);
   if (config.journal_path.empty()) config.journal_path = default_journal_path();
 }
 

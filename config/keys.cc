@@ -15,8 +15,13 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"socket.group", &Config::socket_group, "",
                 "Group of the socket, by name. Empty: the daemon's own."},
       ConfigKey{"model.directory", &Config::model_directory, "",
-                "Folder of the checkpoint. Empty: `$UNROLL_MODEL`, otherwise the model that was installed "
-                "with the daemon."},
+                "Model to read with: an installed one's name, a checkpoint's folder or a GGUF file. Empty: "
+                "`$UNROLL_MODEL`, otherwise the model that was installed with the daemon."},
+      ConfigKey{
+          "model.settings", &Config::model_settings, "",
+          "How the model reads, over what its own configuration says: `KEY=VALUE`, separated by commas. "
+          "Keys are `block_width`, `memory_blocks`, `attention_sinks` and `document_cache_tokens`; "
+          "unroll's own models have the last one alone."},
       ConfigKey{"model.device",
                 &Config::device,
                 "",

@@ -18,9 +18,9 @@ namespace {
 
 /// Throws Error(kModel) that names the folder and says how to choose another.
 std::shared_ptr<BlockModel> load_model(const Config& config) {
-  const std::string advice = "; choose a checkpoint's folder with --model DIR or UNROLL_MODEL";
+  const std::string advice = "; choose one with --model NAME, --model PATH or UNROLL_MODEL";
   std::error_code ignored;
-  if (!std::filesystem::is_directory(config.model_directory, ignored)) {
+  if (!std::filesystem::exists(config.model_directory, ignored)) {
     throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" +
                                        hidden_home_advice(config.model_directory) + advice);
   }
@@ -28,6 +28,7 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
     return load_block_model(config.model_directory, {.device = config.device,
                                                      .dtype = config.dtype,
                                                      .threads = static_cast<int>(config.threads),
+                                                     .settings = parse_settings(config.model_settings),
                                                      .speeds_file = arithmetic_file(config.journal_path)});
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kModel,

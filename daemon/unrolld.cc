@@ -40,7 +40,8 @@ struct CommandLine {
   bool print_config = false;
   bool describe_config = false;
   std::vector<Override> overrides = {
-      {"--model", "model.directory", "The checkpoint's folder"},
+      {"--model", "model.directory", "The model: an installed one's name, a folder or a GGUF file"},
+      {"--set", "model.settings", "How the model reads: KEY=VALUE, separated by commas"},
       {"--socket", "socket.path", "The Unix socket to listen on"},
       {"--journal", "journal.path", "The journal's file; ':memory:' keeps nothing"},
       {"--plugins", "plugins.directory", "Folder whose plugins are loaded"},

@@ -124,7 +124,11 @@ CLI::Validator one_of(const std::vector<std::string>& values) {
 }
 
 void add_model_flags(CLI::App& command, SharedOptions& options) {
-  command.add_option("--model", options.model, "Folder of the checkpoint to read with")->type_name("DIR");
+  command
+      .add_option("--model", options.model,
+                  "Model to read with: an installed one's name, a folder, a GGUF file")
+      ->type_name("MODEL");
+  add_settings_flag(command, options);
   command.add_option("--device", options.device, "Device to compute on")
       ->type_name("auto|cpu|cuda")
       ->check(one_of({"auto", "cpu", "cuda"}));
@@ -141,6 +145,13 @@ void add_reader_flags(CommandLine& line, CLI::App& command, SharedOptions& optio
       ->excludes(command.get_option("--socket"));
   command.add_flag("--verbose", options.verbose,
                    "Print on standard error whether the daemon reads, and with which model");
+}
+
+void add_settings_flag(CLI::App& command, SharedOptions& options) {
+  add_repeated_option(
+      command, "--set", options.settings,
+      "Set how the model reads: block_width, memory_blocks, attention_sinks, document_cache_tokens",
+      "KEY=VALUE");
 }
 
 void add_socket_flag(CLI::App& command, SharedOptions& options) {

@@ -40,9 +40,11 @@ class CommandLine {
   std::function<int()> action_, otherwise_;
 };
 
-/// --model, --device, --dtype, and for what may be read by a daemon --socket, --embedded and --verbose.
+/// --model, --set, --device, --dtype, and for what may be read by a daemon --socket, --embedded and
+/// --verbose.
 void add_model_flags(CLI::App& command, SharedOptions& options);
 void add_reader_flags(CommandLine& line, CLI::App& command, SharedOptions& options);
+void add_settings_flag(CLI::App& command, SharedOptions& options);  ///< --set; by add_model_flags()
 void add_socket_flag(CLI::App& command, SharedOptions& options);
 /// --format and --out. `formats`: the values of --format, as "text|json"; the first is the default.
 void add_format_flags(CLI::App& command, SharedOptions& options, const std::string& formats);
@@ -58,18 +60,20 @@ void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.
-void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
-void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
-void add_batch_command(CommandLine& line);      ///< batch
-void add_follow_command(CommandLine& line);     ///< follow
-void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status, reload, top
-void add_top_command(CommandLine& line);        ///< top; by add_daemon_commands()
-void add_plugin_commands(CommandLine& line);    ///< plugin list|check|new
-void add_model_commands(CommandLine& line);     ///< model info|convert, logits
-void add_training_commands(CommandLine& line);  ///< prepare, train, eval, bench
-void add_train_commands(CommandLine& line);     ///< prepare, train; by add_training_commands()
-void add_adapt_command(CommandLine& line);      ///< adapt
-void add_generate_command(CommandLine& line);   ///< generate
-void add_shell_commands(CommandLine& line);     ///< completion, man
+void add_read_commands(CommandLine& line);    ///< score, anomaly, summarize, embed, run
+void add_embed_command(CommandLine& line);    ///< embed; by add_read_commands()
+void add_batch_command(CommandLine& line);    ///< batch
+void add_follow_command(CommandLine& line);   ///< follow
+void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, status, reload, top
+void add_top_command(CommandLine& line);      ///< top; by add_daemon_commands()
+void add_plugin_commands(CommandLine& line);  ///< plugin list|check|new
+void add_model_commands(CommandLine& line);   ///< model list|fetch|remove|info|convert, logits
+void add_installed_model_commands(CommandLine& line,
+                                  CLI::App& model);  ///< list|fetch|remove; by add_model_commands()
+void add_training_commands(CommandLine& line);       ///< prepare, train, eval, bench
+void add_train_commands(CommandLine& line);          ///< prepare, train; by add_training_commands()
+void add_adapt_command(CommandLine& line);           ///< adapt
+void add_generate_command(CommandLine& line);        ///< generate
+void add_shell_commands(CommandLine& line);          ///< completion, man
 
 }  // namespace unroll

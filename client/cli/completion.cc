@@ -32,7 +32,7 @@ std::string quoted(const std::string& text) {
 
 bool names_files(const OptionEntry& entry) {
   const std::string& kind = entry.value.empty() ? entry.names.front() : entry.value;
-  return kind == "FILE" || kind == "PATH" || kind == "DIR";
+  return kind == "FILE" || kind == "PATH" || kind == "DIR" || kind == "MODEL";
 }
 
 bool names_folders(const OptionEntry& entry) {

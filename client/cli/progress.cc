@@ -54,6 +54,17 @@ std::string progress_text(const std::string& name, const ReadProgress& progress,
   return cut(line, width);
 }
 
+std::string transfer_text(const std::string& name, std::uint64_t bytes, std::uint64_t total,
+                          double bytes_per_second, std::size_t width) {
+  const auto there = static_cast<double>(bytes), all = static_cast<double>(total);
+  std::string line = shown_name(name) + "  " + progress_bar(all > 0 ? std::min(1.0, there / all) : 0, width) +
+                     "  " + readable_bytes(there) + " of " + readable_bytes(all);
+  if (bytes_per_second > 0)
+    line += "  " + readable_bytes(bytes_per_second) + "/s  " +
+            readable_seconds((all - there) / bytes_per_second) + " left";
+  return cut(line, width);
+}
+
 std::string progress_bar(double share, std::size_t width) {
   return bar(share, width < kNarrow ? kNarrowBarColumns : kBarColumns) + right(fixed(100 * share, 0), 5) +
          " %";
@@ -73,10 +84,21 @@ void Progress::update(const ReadProgress& progress) {
   if (!terminal_.present || (!shown_ && !news)) return;
   const double seconds = now() - started_;
   const double rate = seconds > 0 ? static_cast<double>(progress.bytes) / seconds : 0;
+  draw(progress_text(name_, progress, rate, terminal_.width - 1));
+}
+
+void Progress::transferred(std::uint64_t bytes, std::uint64_t total) {
+  if (!first_bytes_) first_bytes_ = bytes;
+  if (!terminal_.present) return;
+  const double seconds = now() - started_;
+  const double rate = seconds > 0 ? static_cast<double>(bytes - std::min(bytes, *first_bytes_)) / seconds : 0;
+  draw(transfer_text(name_, bytes, total, rate, terminal_.width - 1));
+}
+
+void Progress::draw(const std::string& text) {
   // One column is left free: a full line would make some terminals wrap. Spaces cover what was there before,
   // which needs no escape codes.
-  const std::size_t width = terminal_.width - 1;
-  std::cerr << '\r' << left(progress_text(name_, progress, rate, width), width) << std::flush;
+  std::cerr << '\r' << left(text, terminal_.width - 1) << std::flush;
   shown_ = true;
 }
 

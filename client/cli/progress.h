@@ -1,6 +1,8 @@
 // The progress bar on standard error.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "client/cli/terminal.h"
@@ -13,6 +15,10 @@ namespace unroll {
 /// more.
 std::string progress_text(const std::string& name, const ReadProgress& progress, double bytes_per_second,
                           std::size_t width, std::size_t name_columns = 0);
+/// Of bytes that come over a network: "NAME  [=====>     ]  52 %  48.1 MiB of 88.6 MiB  9.1 MiB/s  0:04
+/// left".
+std::string transfer_text(const std::string& name, std::uint64_t bytes, std::uint64_t total,
+                          double bytes_per_second, std::size_t width);
 /// Its middle: "[=====>     ]  52 %", narrower on lines of few columns.
 std::string progress_bar(double share, std::size_t width);
 /// The columns that a name takes there by itself.
@@ -27,16 +33,21 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void update(const ReadProgress& progress);
+  /// Of so many bytes in all; the speed is of those that came since the first call.
+  void transferred(std::uint64_t bytes, std::uint64_t total);
   /// A line of its own, on a terminal only.
   void note(const std::string& text);
   /// Clears the line, so that something else can be written; the next update that has news draws it again.
   void hide();
 
  private:
+  void draw(const std::string& text);
+
   std::string name_;
   Terminal terminal_;
   double started_;
-  std::uint64_t tokens_ = 0;  ///< Of the last update.
+  std::uint64_t tokens_ = 0;                  ///< Of the last update.
+  std::optional<std::uint64_t> first_bytes_;  ///< Of transferred(): what was there already.
   bool shown_ = false;
 };
 

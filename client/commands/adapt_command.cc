@@ -83,7 +83,7 @@ void add_adapt_command(CommandLine& line) {
   app->add_option("FILE", command->files, "The documents, in the order to learn from them")
       ->required()
       ->type_name("");
-  app->add_option("--model", command->model, "Folder of the checkpoint to begin with")->type_name("DIR");
+  app->add_option("--model", command->model, "Folder of the checkpoint to begin with")->type_name("MODEL");
   app->add_option("--out", command->out, "Folder for the adapted model; without it, only figures are printed")
       ->type_name("DIR");
   app->add_option("--learning-rate", command->options.learning_rate, "How far each block moves the weights")

@@ -10,6 +10,7 @@
 #include "client/views/view.h"
 #include "model/checkpoint.h"
 #include "model/logits.h"
+#include "model/pretrained/checkpoint.h"
 #include "tokenizer/tokenizer.h"
 
 namespace unroll {
@@ -24,35 +25,47 @@ struct ModelCommandOptions {
   std::string dtype = "bf16";
 };
 
-/// The types of numbers that the checkpoint stores.
-ordered_json stored_types(const fs::path& folder) {
-  std::set<std::string> types;
-  for (const auto& [name, tensor] : read_safetensors(folder / "model.safetensors")) {
-    types.insert(c10::toString(tensor.scalar_type()));
+/// What the checkpoint's files say.
+struct Stored {
+  std::set<std::string> types;  ///< Of numbers.
+  ordered_json config;
+};
+
+Stored stored_in(const fs::path& path, const ModelSettings& settings) {
+  if (is_pretrained(path)) {
+    const PretrainedCheckpoint checkpoint(path, settings);
+    return {{checkpoint.stored_type()}, to_json(checkpoint.config())};
   }
-  return ordered_json(types);
+  Stored stored;
+  auto config = load_model_config(path / "config.json");
+  apply_settings(config, settings);
+  stored.config = to_json(config);
+  for (const auto& [name, tensor] : read_safetensors(path / "model.safetensors"))
+    stored.types.insert(c10::toString(tensor.scalar_type()));
+  return stored;
 }
 
 int show_model(const ModelCommandOptions& options) {
   const fs::path folder = model_folder(options.shared.model);
+  const ModelOptions how = model_options(options.shared);
   // Loaded as for reading: what this prints can be read with.
-  const std::unique_ptr<BlockModel> model = load_block_model(folder, model_options(options.shared));
+  const std::unique_ptr<BlockModel> model = load_block_model(folder, how);
+  const Stored stored = stored_in(folder, how.settings);
   const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
   const ModelInfo& info = model->info();
-  const ordered_json description = {
-      {"folder", folder.string()},
-      {"name", info.name},
-      {"parameters", info.parameters},
-      {"num_tokens", info.num_tokens},
-      {"vocabulary", vocabulary->size()},
-      {"dim", info.dim},
-      {"depth", info.depth},
-      {"block_width", info.block_width},
-      {"state_bytes", info.state_bytes},
-      {"stored", stored_types(folder)},
-      {"device", info.device},
-      {"dtype", info.dtype},
-      {"config", ordered_json(to_json(load_model_config(folder / "config.json")))}};
+  const ordered_json description = {{"folder", folder.string()},
+                                    {"name", info.name},
+                                    {"parameters", info.parameters},
+                                    {"num_tokens", info.num_tokens},
+                                    {"vocabulary", vocabulary->size()},
+                                    {"dim", info.dim},
+                                    {"depth", info.depth},
+                                    {"block_width", info.block_width},
+                                    {"state_bytes", info.state_bytes},
+                                    {"stored", stored.types},
+                                    {"device", info.device},
+                                    {"dtype", info.dtype},
+                                    {"config", stored.config}};
   ResultWriter writer(options.shared.out);
   if (options.shared.format == "json") {
     writer.write(to_line(description) + "\n");
@@ -78,6 +91,10 @@ int convert_model(const ModelCommandOptions& options) {
                        options.from.string());
   }
   const fs::path from = model_folder(options.from);
+  if (is_pretrained(from))
+    throw CommandError(from.string() +
+                       ": a pretrained checkpoint is read as it is; only unroll's own models are "
+                       "converted: choose the numbers to compute with by --dtype");
   const ModelConfig config = load_model_config(from / "config.json");
   save_checkpoint(options.to, config, load_parameters(from, config), options.dtype);
   for (const char* file : {"tokenizer.model", "README.md"}) {
@@ -100,11 +117,15 @@ int run_logits(const ModelCommandOptions& options) {
 void add_model(CommandLine& line) {
   CLI::App* model = line.app().add_subcommand("model", "Show or convert a model");
   model->require_subcommand(1);
+  add_installed_model_commands(line, *model);
   auto options = std::make_shared<ModelCommandOptions>();
   CLI::App* command =
       model->add_subcommand("info", "Show the parameters, dimensions and number types of a model");
   add_format_flags(*command, options->shared, "text|json");
   add_model_flags(*command, options->shared);
+  command->add_option("NAME", options->shared.model, "The same as --model")
+      ->type_name("")
+      ->excludes(command->get_option("--model"));
   line.on(command, [options] { return show_model(*options); });
 
   options = std::make_shared<ModelCommandOptions>();
@@ -122,7 +143,10 @@ void add_logits(CommandLine& line) {
   auto options = std::make_shared<ModelCommandOptions>();
   CLI::App* command =
       line.app().add_subcommand("logits", "Compute a model's logits, memories and states for given tokens");
-  command->add_option("--model", options->shared.model, "Folder of the checkpoint")->type_name("DIR");
+  command
+      ->add_option("--model", options->shared.model, "Model: an installed one's name, a folder, a GGUF file")
+      ->type_name("MODEL");
+  add_settings_flag(*command, options->shared);
   command->add_option("--tokens", options->tokens, "safetensors with tokens: int64 [batch, length]")
       ->required()
       ->type_name("FILE");

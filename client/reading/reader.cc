@@ -10,7 +10,8 @@ namespace {
 
 /// Whether the options need a model in this process.
 bool asks_for_own_model(const SharedOptions& options) {
-  return !options.model.empty() || !options.device.empty() || !options.dtype.empty();
+  return !options.model.empty() || !options.device.empty() || !options.dtype.empty() ||
+         !options.settings.empty();
 }
 
 /// The daemon has its own model: if another one is asked for, this is an error, so that the wrong model is
@@ -29,6 +30,9 @@ void check_daemon_model(DaemonConnection& connection, const SharedOptions& optio
   const std::filesystem::path folder =
       options.model / "";  // so that "a/b" and "a/b/" have the same file name
   check("--model", options.model.empty() ? "" : folder.parent_path().filename().string(), "name");
+  if (!options.settings.empty())
+    throw CommandError("the daemon on " + connection.socket().string() +
+                       " has its own settings; leave --set out, or read in this process with --embedded");
   check("--device", options.device, "device");
   check("--dtype", options.dtype, "dtype");
 }

