@@ -155,9 +155,72 @@ def model_state() -> dict[str, bytes]:
     }
 
 
+def gguf() -> dict[str, bytes]:
+    """A llama of one layer whose matrices are of all types in turn, and files that are no model."""
+    text = lambda value: struct.pack("<Q", len(value)) + value.encode()
+    integer = lambda key, value: text(key) + struct.pack("<II", 4, value)
+    string = lambda key, value: text(key) + struct.pack("<I", 8) + text(value)
+    kinds = {0: (1, 4), 1: (1, 2), 30: (1, 2), 8: (32, 34), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24),
+             12: (256, 144), 13: (256, 176), 14: (256, 210)}
+
+    def file(keys: list[bytes], tensors: dict[str, tuple[int, list[int]]], version: int = 3) -> bytes:
+        described, data = b"", b""
+        for name, (kind, shape) in tensors.items():
+            numbers, size = kinds[kind]
+            described += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
+            count = 1
+            for dimension in shape:
+                count *= dimension
+            data += bytes(count // numbers * size)
+            data += bytes(-len(data) % 32)
+        head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + b"".join(keys) + described
+        return head + bytes(-len(head) % 32) + data
+
+    def model(matrix: int, hidden: int, architecture: str = "llama") -> bytes:
+        keys = [string("general.architecture", architecture), integer(architecture + ".embedding_length", hidden),
+                integer(architecture + ".block_count", 1), integer(architecture + ".feed_forward_length", hidden),
+                integer(architecture + ".attention.head_count", 2),
+                integer(architecture + ".attention.head_count_kv", 1),
+                text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b"),
+                text(architecture + ".rope.freq_base") + struct.pack("<If", 6, 100.0)]
+        tensors = {"token_embd.weight": (1, [hidden, 2]), "output_norm.weight": (0, [hidden])}
+        for name, rows in (("attn_q", hidden), ("attn_k", hidden // 2), ("attn_v", hidden // 2),
+                           ("attn_output", hidden), ("ffn_gate", hidden), ("ffn_up", hidden), ("ffn_down", hidden)):
+            tensors[f"blk.0.{name}.weight"] = (matrix, [hidden, rows])
+        for name in ("attn_norm", "ffn_norm"):
+            tensors[f"blk.0.{name}.weight"] = (0, [hidden])
+        if architecture == "qwen3":
+            tensors |= {f"blk.0.attn_{name}_norm.weight": (0, [hidden // 2]) for name in "qk"}
+        return file(keys, tensors)
+
+    seeds = {f"type_{kind}": model(kind, 32 if numbers == 32 else 4) for kind, (numbers, _) in kinds.items()
+             if numbers <= 32}
+    wide = {f"type_{kind}": file([string("general.architecture", "llama")],
+                                 {"token_embd.weight": (1, [256, 2]), "wide": (kind, [256, 2])}) for kind in (12, 13, 14)}
+    return seeds | wide | {"qwen3": model(0, 4, "qwen3"), "empty": file([], {}, version=2)}
+
+
+def pretrained() -> dict[str, bytes]:
+    golden = HERE.parent / "model" / "pretrained" / "golden"
+    config = json.loads((golden / "llama" / "config.json").read_text())
+    header = (golden / "llama" / "model.safetensors").read_bytes()
+    names = json.loads(header[8:8 + struct.unpack("<Q", header[:8])[0]])
+    index = {"metadata": {}, "weight_map": {name: "a.safetensors" for name in names if name != "__metadata__"}}
+    old = {key: value for key, value in config.items() if key != "rope_parameters"}
+    scaling = {"type": "linear", "factor": 2.0}
+    seeds = {path.name: (path / "config.json").read_bytes() for path in sorted(golden.iterdir())}
+    return seeds | {
+        "index": json.dumps(index).encode(),
+        "old": json.dumps(old | {"rope_theta": 10000.0, "rope_scaling": scaling}).encode(),
+        "settings": json.dumps(config | {"unroll": {"block_width": 8, "memory_blocks": 2}}).encode(),
+        "window": json.dumps(config | {"model_type": "mistral", "sliding_window": 2048}).encode(),
+    }
+
+
 def main() -> None:
     makers = {"json_rpc": json_rpc, "http": http, "safetensors": safetensors, "config": config, "plugin_wire": wire,
-              "journal": journal, "model_state": model_state,
+              "journal": journal, "model_state": model_state, "gguf": gguf,
+              "pretrained": pretrained,
               "tokenizer_split": tokenizer_split}
     for target, make in makers.items():
         folder = HERE / "corpus" / target
