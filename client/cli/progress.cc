@@ -57,12 +57,16 @@ std::string progress_text(const std::string& name, const ReadProgress& progress,
 std::string transfer_text(const std::string& name, std::uint64_t bytes, std::uint64_t total,
                           double bytes_per_second, std::size_t width) {
   const auto there = static_cast<double>(bytes), all = static_cast<double>(total);
-  std::string line = shown_name(name) + "  " + progress_bar(all > 0 ? std::min(1.0, there / all) : 0, width) +
-                     "  " + readable_bytes(there) + " of " + readable_bytes(all);
+  std::string figures = "  " + readable_bytes(there) + " of " + readable_bytes(all);
   if (bytes_per_second > 0)
-    line += "  " + readable_bytes(bytes_per_second) + "/s  " +
-            readable_seconds((all - there) / bytes_per_second) + " left";
-  return cut(line, width);
+    figures += "  " + readable_bytes(bytes_per_second) + "/s  " +
+               readable_seconds((all - there) / bytes_per_second) + " left";
+  const double share = all > 0 ? std::min(1.0, there / all) : 0;
+  const auto with_bar = [&](std::size_t columns) {
+    return shown_name(name) + "  " + progress_bar(share, columns) + figures;
+  };
+  const auto wide = with_bar(width);
+  return cut(columns(wide) <= width ? wide : with_bar(0), width);
 }
 
 std::string progress_bar(double share, std::size_t width) {

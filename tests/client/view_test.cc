@@ -209,5 +209,15 @@ TEST(Progress, FitsAndSaysWhatIsKnown) {
   EXPECT_EQ(columns(progress_text(std::string(200, 'x'), half, 256, 60)), 60u);
 }
 
+TEST(Progress, ATransferShowsItsSpeed) {
+  constexpr std::uint64_t kMiB = 1 << 20;
+  EXPECT_EQ(transfer_text("model", 45 * kMiB, 90 * kMiB, 9 * kMiB, 120),
+            "model  [============>           ]   50 %  45.0 MiB of 90.0 MiB  9.0 MiB/s  0:05 left");
+  EXPECT_EQ(transfer_text("model", 45 * kMiB, 90 * kMiB, 9 * kMiB, 79),
+            "model  [===>  ]   50 %  45.0 MiB of 90.0 MiB  9.0 MiB/s  0:05 left");
+  EXPECT_EQ(transfer_text("model", 0, 90 * kMiB, 0, 79),
+            "model  [>                       ]    0 %  0 B of 90.0 MiB");
+}
+
 }  // namespace
 }  // namespace unroll
