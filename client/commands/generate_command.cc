@@ -1,4 +1,4 @@
-// generate: writes on where a document ends.
+// generate: continues a document.
 #include <cmath>
 #include <limits>
 #include <memory>
