@@ -82,7 +82,7 @@ at::Tensor PackedPretrained::set_keys(const Layer& layer, Shape shape, const at:
   const Memory before(past, kernels);
   const auto first = before.positions(), seen = first + shape.length;
   const auto kept = std::min(seen, config_.memory_positions());
-  const auto memory = full ? at::empty({2, shape.batch, kept, kv}, shape_.memory_type) : at::Tensor();
+  auto memory = full ? at::empty({2, shape.batch, kept, kv}, shape_.memory_type) : at::Tensor();
   Memory after(memory, kernels);
   const Remembered remembered{config_.attention_sinks, seen - kept};
 

@@ -17,6 +17,10 @@ struct Family {
   std::int64_t dim = 96, heads = 6, kv_heads = 2, head_dim = 16, inner = 200, vocabulary = 777, width = 24;
 };
 
+void PrintTo(const Family& family, std::ostream* out) {
+  *out << family.name;
+}
+
 PretrainedConfig config_of(const Family& family) {
   PretrainedConfig config;
   config.model_type = "llama";
