@@ -15,7 +15,7 @@ namespace unroll::bench {
 namespace {
 
 std::vector<std::int32_t> tokens_of(const std::filesystem::path& model, const std::string& text) {
-  StreamingTokenizer tokenizer(Vocabulary::load(model / "tokenizer.model"));
+  StreamingTokenizer tokenizer(Vocabulary::load(model));
   std::vector<Token> tokens;
   tokenizer.append(text, tokens);
   tokenizer.finish(tokens);

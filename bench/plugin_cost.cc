@@ -67,7 +67,7 @@ struct ShownBlock {
 /// The document's first blocks through the model, and how long each took.
 std::vector<ShownBlock> read(const std::filesystem::path& folder, const std::string& text, std::size_t blocks,
                              std::vector<double>& seconds) {
-  const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
+  const auto vocabulary = Vocabulary::load(folder);
   StreamingTokenizer tokenizer(vocabulary);
   std::vector<Token> tokens;
   tokenizer.append(text, tokens);

@@ -3,6 +3,8 @@
 # LibTorch 2.11        tensors, autograd, kernels. A user's own through CMAKE_PREFIX_PATH, else the PyPI wheel's.
 # nlohmann_json 3.11   JSON in the protocol, in configurations and in checkpoints.
 # SentencePiece 0.1.97 the vocabulary.                SQLite 3.40   the journal: durable, atomic commits.
+# ICU 72               pretrained vocabularies: their regular expressions (lookahead, Unicode's classes, and whether more
+#                      text could change a match) and normal form C.
 # Boost 1.74           Asio (sockets), Beast (HTTP).  spdlog 1.10   logging.
 # jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
 #                      come and go between small states that stay; and is slower.
@@ -40,6 +42,7 @@ find_package(CLI11 2.1 REQUIRED)
 find_package(SQLite3 3.40 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
+pkg_check_modules(icu REQUIRED IMPORTED_TARGET icu-i18n>=72 icu-uc>=72)
 pkg_check_modules(compression REQUIRED IMPORTED_TARGET zlib liblzma libzstd)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(nettle REQUIRED IMPORTED_TARGET nettle>=3.8)

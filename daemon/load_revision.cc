@@ -16,8 +16,8 @@
 namespace unroll {
 namespace {
 
-/// Throws Error(kModel) that names the folder and says how to choose another.
-std::shared_ptr<BlockModel> load_model(const Config& config) {
+/// Its vocabulary and its model. Throws Error(kModel) that names the folder and says how to choose another.
+void load_checkpoint(const Config& config, Revision& revision) {
   const std::string advice = "; choose one with --model NAME, --model PATH or UNROLL_MODEL";
   std::error_code ignored;
   if (!std::filesystem::exists(config.model_directory, ignored)) {
@@ -25,11 +25,14 @@ std::shared_ptr<BlockModel> load_model(const Config& config) {
                                        hidden_home_advice(config.model_directory) + advice);
   }
   try {
-    return load_block_model(config.model_directory, {.device = config.device,
-                                                     .dtype = config.dtype,
-                                                     .threads = static_cast<int>(config.threads),
-                                                     .settings = parse_settings(config.model_settings),
-                                                     .speeds_file = arithmetic_file(config.journal_path)});
+    revision.vocabulary = Vocabulary::load(config.model_directory);
+    revision.model =
+        load_block_model(config.model_directory, {.device = config.device,
+                                                  .dtype = config.dtype,
+                                                  .threads = static_cast<int>(config.threads),
+                                                  .settings = parse_settings(config.model_settings),
+                                                  .first_input = revision.vocabulary->first_input(),
+                                                  .speeds_file = arithmetic_file(config.journal_path)});
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kModel,
                 "the model in '" + config.model_directory + "' cannot be loaded: " + error.what() + advice);
@@ -80,8 +83,7 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
 
 Revision load_revision(const Config& config, Events& events) {
   Revision revision;
-  revision.model = load_model(config);
-  revision.vocabulary = Vocabulary::load(std::filesystem::path(config.model_directory) / "tokenizer.model");
+  load_checkpoint(config, revision);
   revision.plugins = load_plugins(config, *revision.vocabulary, events);
   self_test(revision);
   return revision;

@@ -55,7 +55,7 @@ struct BlockView {
   std::span<const std::int32_t> ids;
   const BlockOutput& output;
   std::vector<std::uint64_t> offsets;
-  std::string text;
+  std::string_view text;  // of the document: the tokens may stand for normalised text
   std::array<std::int64_t, 2> shape{};
   unroll_tensor hidden{};
 };
@@ -137,6 +137,7 @@ void DocumentReader::load(Plugins plugins, const ResumePoint& point, const Block
 void DocumentReader::resume(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model) {
   load(std::move(plugins_), point, model);
   tokenizer_ = StreamingTokenizer(vocabulary_, point.segment_begin);
+  text_begin_ = point.segment_begin;
   block_begin_ = point.block_begin;
   position_ = {point.bytes, point.tokens, point.blocks, point.sequence};
   committed_position_ = {status.bytes, status.tokens, point.blocks, status.outputs};
@@ -148,6 +149,7 @@ void DocumentReader::take(std::string_view bytes) {
   if (input_ended_) {
     tokenizer_.finish(fresh);
   } else {
+    text_ += bytes;
     tokenizer_.append(bytes, fresh);
   }
   // After a restore, the block's first segment is tokenized again: tokens before the block are dropped; those
@@ -180,7 +182,8 @@ void DocumentReader::begin_block(BlockOutput output) {
                 "resume_bytes on, or open a new document");
   }
   BlockView view(output, tokens_, block_ids_, seen_, position_.blocks, position_.tokens);
-  view.text = vocabulary_->decode(view.ids);  // exact: tokens are the document's bytes
+  view.text = std::string_view(text_).substr(view.offsets.front() - text_begin_,
+                                             view.offsets.back() - view.offsets.front());
   next_block_ = {view.offsets.back(), position_.tokens + view.ids.size(), std::move(output.next)};
   for (const auto& plugin : plugins_) plugin->begin_process(view.show(plugin->info().wants));
 }
@@ -220,6 +223,8 @@ void DocumentReader::end_call() {
   tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(seen_));
   seen_ = 0;
   block_begin_ = position_.bytes;
+  text_.erase(0, block_begin_ - text_begin_);
+  text_begin_ = block_begin_;
   state_ = std::move(next.state);
   state_is_committed_ = false;
 }

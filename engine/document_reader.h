@@ -99,7 +99,9 @@ class DocumentReader {
   Plugins plugins_;
   Wants wants_;
   std::deque<Token> tokens_;  ///< From the block's first one on.
-  std::size_t seen_ = 0;      ///< How many of them the plugins have seen.
+  std::string text_;          ///< The document's bytes from text_begin_, which is at or before the block, on.
+  std::uint64_t text_begin_ = 0;
+  std::size_t seen_ = 0;  ///< How many of them the plugins have seen.
   std::vector<std::int32_t> block_ids_;
   std::size_t block_width_ = 0;
   ModelStatePtr state_;             ///< Before the block.

@@ -23,6 +23,8 @@ Error being_read(const DocumentId& id) {
   return {ErrorCode::kDocumentState, "document " + id + " is being read already"};
 }
 
+constexpr std::int64_t kMostPadding = 1024;  // tokens of a model that its vocabulary lacks
+
 void check_plugins(const std::vector<PluginRequest>& plugins) {
   std::set<std::string> names;
   for (const auto& plugin : plugins) {
@@ -36,9 +38,9 @@ void check_plugins(const std::vector<PluginRequest>& plugins) {
 
 std::shared_ptr<const Revision> checked(Revision revision) {
   const auto tokens = revision.model->info().num_tokens;
-  if (revision.vocabulary->size() != tokens) {
-    throw Error(ErrorCode::kModel, "the model has " + std::to_string(tokens) +
-                                       " tokens, its tokenizer.model " +
+  // Pretrained models' embeddings are padded.
+  if (revision.vocabulary->size() > tokens || revision.vocabulary->size() + kMostPadding < tokens) {
+    throw Error(ErrorCode::kModel, "the model has " + std::to_string(tokens) + " tokens, its vocabulary " +
                                        std::to_string(revision.vocabulary->size()) +
                                        "; both must come from the same checkpoint");
   }

@@ -128,12 +128,14 @@ std::string model_name(const std::filesystem::path& model) {
 
 class TorchBlockModel final : public BlockModel {
  public:
-  TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint)
+  TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint,
+                  std::int32_t first_input)
       : network_(std::move(network)),
         info_(std::move(info)),
         launch_(network_->device().is_cpu() ? info_.batch : (info_.batch + 1) / 2),
         on_device_(room_for_states(network_->device())),
-        checkpoint_(checkpoint) {
+        checkpoint_(checkpoint),
+        first_input_(first_input) {
     const auto& shape = network_->shape();
     info_.state_bytes =
         BlockState(full_recurrence(shape), 0, new_cache(nullptr), checkpoint_).bytes() + shape.routed_bytes;
@@ -246,7 +248,7 @@ class TorchBlockModel final : public BlockModel {
     const auto* state = state_of(block);
     auto sequence = at::empty({static_cast<std::int64_t>(block.tokens.size()) + 1}, at::kLong);
     auto* ids = sequence.mutable_data_ptr<std::int64_t>();
-    *ids++ = state ? state->last_token : network_->shape().first_input;
+    *ids++ = state ? state->last_token : first_input_;
     for (const auto token : block.tokens) {
       if (token < 0 || token >= info_.num_tokens) {
         throw std::invalid_argument("token " + std::to_string(token) +
@@ -274,6 +276,7 @@ class TorchBlockModel final : public BlockModel {
   std::size_t launch_;
   std::optional<DeviceStates> on_device_;  // of a GPU
   std::uint64_t checkpoint_;               // of the parameters: states of others are refused
+  std::int32_t first_input_;
 };
 
 }  // namespace
@@ -300,7 +303,9 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
   std::array<char, 17> digits{};
   std::snprintf(digits.data(), digits.size(), "%016" PRIx64, loaded.fingerprint);
   info.checkpoint = digits.data();
-  return std::make_unique<TorchBlockModel>(std::move(loaded.network), std::move(info), loaded.fingerprint);
+  const auto first_input = options.first_input.value_or(loaded.network->shape().first_input);
+  return std::make_unique<TorchBlockModel>(std::move(loaded.network), std::move(info), loaded.fingerprint,
+                                           first_input);
 }
 
 }  // namespace unroll

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -85,6 +86,9 @@ struct ModelOptions {
   /// wrong, and for benchmarks.
   bool gpu_kernels = true, gpu_graphs = true;
   ModelSettings settings = {};
+  /// What a document's first token is predicted from: Vocabulary::first_input(). Absent: as the checkpoint
+  /// says.
+  std::optional<std::int32_t> first_input = {};
   /// Keeps what `auto` measured, so that later processes choose the same; empty: this process alone does.
   std::filesystem::path speeds_file = {};
 };

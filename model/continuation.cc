@@ -21,8 +21,8 @@ constexpr std::int64_t kLogitRows = 128;
 }  // namespace
 
 struct Continuation::Impl {
-  Impl(std::unique_ptr<TokenwiseNetwork> network, bool with_cache)
-      : network_(std::move(network)), last_token_(network_->shape().first_input) {
+  Impl(std::unique_ptr<TokenwiseNetwork> network, bool with_cache, std::optional<std::int32_t> first_input)
+      : network_(std::move(network)), last_token_(first_input.value_or(network_->shape().first_input)) {
     const auto& shape = network_->shape();
     if (with_cache && shape.document_cache_tokens > 0)
       cache_.emplace(shape.num_tokens, shape.document_cache_tokens);
@@ -92,7 +92,7 @@ struct Continuation::Impl {
 
 Continuation::Continuation(const std::filesystem::path& model, const ModelOptions& options, bool with_cache) {
   const c10::InferenceMode guard;
-  impl_ = std::make_unique<Impl>(load_tokenwise_network(model, options), with_cache);
+  impl_ = std::make_unique<Impl>(load_tokenwise_network(model, options), with_cache, options.first_input);
 }
 
 Continuation::~Continuation() = default;

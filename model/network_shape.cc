@@ -6,7 +6,7 @@
 namespace unroll {
 namespace {
 
-/// The tokenizer's kBeginOfDocument; model/ does not depend on tokenizer/.
+/// <s> in the vocabularies that this project trains.
 constexpr std::int32_t kBeginOfDocument = 1;
 
 }  // namespace

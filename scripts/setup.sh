@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config unzip
-  libboost-dev nlohmann-json3-dev libsentencepiece-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
+  libboost-dev nlohmann-json3-dev libsentencepiece-dev libicu-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
   zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev nettle-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev libcli11-dev)
 if [ "${1:-}" = --tests ]; then
   shift

@@ -33,7 +33,7 @@ struct Learned {
 struct Document {
   Recurrence recurrence;
   std::optional<DocumentCache> cache;
-  std::int32_t last_token = kBeginOfDocument;
+  std::int32_t last_token = 0;
 };
 
 }  // namespace
@@ -44,7 +44,7 @@ struct Adapter::Impl {
         directory(directory),
         config(load_model_config(directory / "config.json")),
         parameters(load_parameters(directory, config)),
-        vocabulary(Vocabulary::load(directory / "tokenizer.model")) {
+        vocabulary(Vocabulary::load(directory)) {
     for (auto& [name, tensor] : parameters) {
       if (!BlockRecurrentTransformer::is_trainable(name)) continue;
       learned.push_back({tensor.set_requires_grad(true), at::zeros_like(tensor.detach())});
@@ -53,6 +53,7 @@ struct Adapter::Impl {
 
   Document begin() const {
     Document document;
+    document.last_token = vocabulary->first_input();
     if (config.document_cache_tokens > 0)
       document.cache.emplace(config.num_tokens, config.document_cache_tokens);
     return document;

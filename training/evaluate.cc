@@ -46,7 +46,7 @@ EvalResult evaluate(const std::filesystem::path& model_directory, const std::fil
     if (progress) progress(end);
     return true;
   };
-  result.bytes = for_each_block(file, Vocabulary::load(model_directory / "tokenizer.model"),
+  result.bytes = for_each_block(file, Vocabulary::load(model_directory),
                                 static_cast<std::size_t>(model->info().block_width), run_block);
 
   result.set_rates(seconds_since(start));

@@ -8,17 +8,16 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tokenizer/tokenizer.h"
-
 namespace unroll {
 
 Lanes::Lanes(const std::vector<TokenDocument>& documents, const Repeats& repeats, int lanes,
              std::int64_t block_width, std::int64_t piece_blocks, std::int64_t ignore_index,
-             std::uint64_t seed)
+             std::uint64_t seed, std::int32_t first_input)
     : lanes_(static_cast<std::size_t>(lanes)),
       block_width_(block_width),
       ignore_index_(ignore_index),
-      seed_(seed) {
+      seed_(seed),
+      first_input_(first_input) {
   const auto piece_tokens = static_cast<std::size_t>(piece_blocks * block_width);
   for (const auto& document : documents) {
     const auto base = std::filesystem::path(document.name).filename().string();
@@ -68,8 +67,8 @@ LaneBlock Lanes::next() {
     auto index = row * static_cast<std::size_t>(block_width_);
     const auto end = std::min(piece.end, lane.position + static_cast<std::size_t>(block_width_));
     for (; lane.position < end; ++lane.position, ++index) {
-      // A piece from a document's middle begins with the token before it, a document with <s>.
-      block.inputs[index] = lane.position == 0 ? kBeginOfDocument : tokens[lane.position - 1];
+      // A piece from a document's middle begins with the token before it.
+      block.inputs[index] = lane.position == 0 ? first_input_ : tokens[lane.position - 1];
       block.targets[index] = tokens[lane.position];
     }
     lane.active = lane.position < piece.end;

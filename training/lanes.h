@@ -24,11 +24,13 @@ struct LaneBlock {
 };
 
 /// Shuffled pieces of documents in `lanes` parallel rows. What comes next depends on the arguments and on how
-/// many blocks were taken, nothing else; position() and restore() carry it over a restart.
+/// many blocks were taken, nothing else; position() and restore() carry it over a restart. A document's first
+/// token is predicted from `first_input`.
 class Lanes {
  public:
   Lanes(const std::vector<TokenDocument>& documents, const Repeats& repeats, int lanes,
-        std::int64_t block_width, std::int64_t piece_blocks, std::int64_t ignore_index, std::uint64_t seed);
+        std::int64_t block_width, std::int64_t piece_blocks, std::int64_t ignore_index, std::uint64_t seed,
+        std::int32_t first_input);
   LaneBlock next();
   std::int64_t pieces() const { return static_cast<std::int64_t>(pieces_.size()); }
   nlohmann::json position() const;
@@ -51,6 +53,7 @@ class Lanes {
   std::vector<Lane> lanes_;
   std::int64_t block_width_, ignore_index_;
   std::uint64_t seed_, epoch_ = 0;
+  std::int32_t first_input_;
   std::size_t next_in_order_ = 0;
 };
 

@@ -58,12 +58,12 @@ class Trainer {
  public:
   Trainer(const TrainOptions& options, const TrainCallbacks& callbacks, const RunFolder& folder,
           const std::vector<TokenDocument>& documents, std::unique_ptr<Validation> validation,
-          TrainerState state, WorkerGroup* group)
+          TrainerState state, std::int32_t first_input, WorkerGroup* group)
       : options_(options),
         callbacks_(callbacks),
         folder_(folder),
         lanes_(documents, options.repeats, options.lanes, options.config.block_width, options.piece_blocks,
-               options.config.ignore_index, options.seed),
+               options.config.ignore_index, options.seed, first_input),
         validation_(std::move(validation)),
         state_(std::move(state)),
         group_(group),
@@ -363,15 +363,15 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (leads && !changed.empty() && callbacks.note) callbacks.note(changed);
   state.options = record;
 
+  const auto vocabulary = Vocabulary::load(options.vocabulary);
   auto parts = hold_out(data.documents(), options.hold_out);
   if (validation_file) parts.validation = validation_file->documents();
   std::unique_ptr<Validation> validation;
   if (validation_file || options.hold_out > 0) {
-    validation = std::make_unique<Validation>(parts.validation, *Vocabulary::load(options.vocabulary),
-                                              options.config, options.dtype);
+    validation = std::make_unique<Validation>(parts.validation, *vocabulary, options.config, options.dtype);
   }
   return Trainer(options, callbacks, folder, parts.training, std::move(validation), std::move(state),
-                 group.get())
+                 vocabulary->first_input(), group.get())
       .run();
 }
 

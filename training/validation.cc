@@ -51,7 +51,10 @@ Parts hold_out(const std::vector<TokenDocument>& documents, double share) {
 
 Validation::Validation(std::vector<TokenDocument> documents, const Vocabulary& vocabulary, ModelConfig config,
                        std::string dtype)
-    : documents_(std::move(documents)), config_(std::move(config)), dtype_(std::move(dtype)) {
+    : documents_(std::move(documents)),
+      config_(std::move(config)),
+      dtype_(std::move(dtype)),
+      first_input_(vocabulary.first_input()) {
   for (const auto& document : documents_) {
     tokens_ += static_cast<double>(document.tokens.size());
     for (const auto token : document.tokens) bytes_ += static_cast<double>(vocabulary.bytes(token).size());
@@ -71,7 +74,7 @@ double Validation::loss(const TensorMap& parameters) const {
 double Validation::nats(Network& network, const TokenDocument& document) const {
   const auto width = static_cast<std::size_t>(config_.block_width);
   Recurrence recurrence;
-  std::int64_t before = kBeginOfDocument;
+  std::int64_t before = first_input_;
   std::vector<float> logprobs;
   for (std::size_t begin = 0; begin < document.tokens.size(); begin += width) {
     const auto block = document.tokens.subspan(begin, std::min(width, document.tokens.size() - begin));

@@ -37,6 +37,7 @@ class Validation {
   std::vector<TokenDocument> documents_;
   ModelConfig config_;
   std::string dtype_;
+  std::int32_t first_input_;
   double tokens_ = 0, bytes_ = 0;
 };
 

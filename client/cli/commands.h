@@ -21,6 +21,7 @@ inline void add_all_commands(CommandLine& line) {
   add_training_commands(line);
   add_adapt_command(line);
   add_generate_command(line);
+  add_tokenize_command(line);
   add_shell_commands(line);
 }
 

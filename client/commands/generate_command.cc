@@ -1,4 +1,5 @@
 // generate: continues a document.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -98,6 +99,10 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
     std::vector<float> logprobs(distribution.begin(), distribution.end());
     for (const auto id : silent)
       logprobs[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+    // A model may have more tokens than its vocabulary.
+    const auto known = std::min(logprobs.size(), static_cast<std::size_t>(vocabulary.size()));
+    std::fill(logprobs.begin() + static_cast<std::ptrdiff_t>(known), logprobs.end(),
+              -std::numeric_limits<float>::infinity());
     const auto id = sampler.draw(logprobs);
     const auto text = utf8.append(vocabulary.bytes(id));
     if (lines) {
@@ -116,8 +121,10 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
 
 int generate(const GenerateOptions& options) {
   const auto folder = model_folder(options.shared.model);
-  const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
-  Continuation continuation(folder, model_options(options.shared), !options.without_cache);
+  const auto vocabulary = Vocabulary::load(folder);
+  auto model = model_options(options.shared);
+  model.first_input = vocabulary->first_input();
+  Continuation continuation(folder, model, !options.without_cache);
   ResultWriter writer(options.shared.out);
   Beginning beginning(continuation, vocabulary);
   if (!options.file.empty()) {

@@ -51,7 +51,7 @@ int show_model(const ModelCommandOptions& options) {
   // Loaded as for reading: what this prints can be read with.
   const std::unique_ptr<BlockModel> model = load_block_model(folder, how);
   const Stored stored = stored_in(folder, how.settings);
-  const auto vocabulary = Vocabulary::load(folder / "tokenizer.model");
+  const auto vocabulary = Vocabulary::load(folder);
   const ModelInfo& info = model->info();
   const ordered_json description = {{"folder", folder.string()},
                                     {"name", info.name},

@@ -256,7 +256,7 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
                                              const std::filesystem::path& journal) {
   const auto model = model_folder(options.model);
   if (options.verbose) std::cerr << "unroll: reading in this process; loading " << model.string() << '\n';
-  auto vocabulary = Vocabulary::load(model / "tokenizer.model");
+  auto vocabulary = Vocabulary::load(model);
   PluginOptions workers;
   workers.workers = true;
   auto plugins = std::make_shared<PluginRegistry>(std::move(workers));
@@ -264,7 +264,9 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
   for (const std::string& problem : plugins->load_directory(default_plugin_directory())) {
     std::cerr << "unroll: " << one_line(problem) << '\n';
   }
-  std::shared_ptr<BlockModel> blocks = load_block_model(model, model_options(options));
+  auto loading = model_options(options);
+  loading.first_input = vocabulary->first_input();
+  std::shared_ptr<BlockModel> blocks = load_block_model(model, loading);
   EngineOptions engine;
   engine.journal = journal;
   if (journal.empty()) {

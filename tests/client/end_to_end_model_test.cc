@@ -6,6 +6,7 @@
 
 #include "model/safetensors.h"
 #include "tests/client/end_to_end.h"
+#include "tokenizer/tokenizer.h"
 
 namespace unroll::test {
 namespace {
@@ -47,6 +48,26 @@ TEST_F(Models, EvalAgreesWithScore) {
     EXPECT_NEAR(other, eval["bits_per_byte"].get<double>(), 0.5) << more[1];
   }
   EXPECT_THAT(unroll({"eval", path("book.txt"), "--model", model()}).out, HasSubstr("bits per byte"));
+}
+
+TEST_F(Models, TokenizeShowsTheTokensAndTheirBytes) {
+  const fs::path vocabulary = fs::path(model()) / "tokenizer.model";
+  const std::string text = prose(12);
+  std::vector<Token> tokens;
+  StreamingTokenizer tokenizer(Vocabulary::load(vocabulary));
+  tokenizer.append(text, tokens);
+  tokenizer.finish(tokens);
+  std::string lines;
+  for (const Token& token : tokens) {
+    lines += "{\"id\":" + std::to_string(token.id) + ",\"start\":" + std::to_string(token.begin) +
+             ",\"end\":" + std::to_string(token.begin + token.length) + "}\n";
+  }
+  for (const std::string& given : {model(), vocabulary.string()}) {
+    const Finished finished = unroll({"tokenize", path("book.txt"), "--model", given, "--format", "ndjson"});
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    EXPECT_EQ(finished.out, lines);
+  }
+  expect_failure(unroll({"tokenize", path("book.txt"), "--model", "/nowhere/m"}), "/nowhere/m", "--model");
 }
 
 TEST_F(Models, BenchTellsItsFigures) {

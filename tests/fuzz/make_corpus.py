@@ -141,6 +141,26 @@ def tokenizer_split() -> dict[str, bytes]:
     }
 
 
+def tokenizer_json() -> dict[str, bytes]:
+    level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+
+    def file(pre_tokenizer: object, **more: object) -> bytes:
+        tokens = [chr(byte) for byte in range(33, 127)] + ["Ġ", "Ċ", "Ġa", "ab", "abc"]
+        model = {"type": "BPE", "vocab": {token: i for i, token in enumerate(tokens)}, "merges": [["Ġ", "a"], ["a", "b"], "ab c"]}
+        return json.dumps({"model": model | more, "added_tokens": [{"id": len(tokens), "content": "</s>", "special": True}],
+                           "normalizer": {"type": "NFC"}, "pre_tokenizer": pre_tokenizer}, ensure_ascii=False).encode()
+
+    def split(pattern: str) -> dict[str, object]:
+        return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+    return {
+        "gpt2": file(level | {"use_regex": True}),
+        "qwen2": file({"type": "Sequence", "pretokenizers": [split(r"\p{L}+|\p{N}|\s*[\r\n]+|\s+(?!\S)|\s+"), level]}),
+        "smollm": file({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, level]}, ignore_merges=True),
+        "splits": file({"type": "Sequence", "pretokenizers": [split("[\r\n]"), split(r"\s?\p{L}+"), split(r"\s+$"), level]}, unk_token="a"),
+    }
+
+
 def model_state() -> dict[str, bytes]:
     """As model_state.cc takes it: places, widths (1 << n bytes) and numbers; or all that follows the tag."""
     change = lambda place, number: struct.pack("<IBI", place, 2, number)
@@ -220,7 +240,7 @@ def pretrained() -> dict[str, bytes]:
 def main() -> None:
     makers = {"json_rpc": json_rpc, "http": http, "safetensors": safetensors, "config": config, "plugin_wire": wire,
               "journal": journal, "model_state": model_state, "gguf": gguf,
-              "pretrained": pretrained,
+              "pretrained": pretrained, "tokenizer_json": tokenizer_json,
               "tokenizer_split": tokenizer_split}
     for target, make in makers.items():
         folder = HERE / "corpus" / target

@@ -13,7 +13,7 @@ namespace unroll {
 namespace {
 
 constexpr std::int64_t kIgnore = -100;
-constexpr std::int64_t kBegin = 1;
+constexpr std::int32_t kBegin = 7;
 
 /// Documents whose tokens tell which document and place they are: 1000 * (document + 1) + place.
 std::vector<TokenDocument> numbered_documents(const std::vector<std::size_t>& lengths) {
@@ -38,7 +38,7 @@ TEST(Lanes, EveryTokenOnceAnEpoch) {
   constexpr std::int64_t kWidth = 4;
   const auto documents = numbered_documents({1, 4, 5, 23, 0, 40, 7});
   // One lane takes pieces in order, so that epochs can be told apart.
-  Lanes lanes(documents, {}, 1, kWidth, 3, kIgnore, 9);
+  Lanes lanes(documents, {}, 1, kWidth, 3, kIgnore, 9, kBegin);
   const auto blocks_of = [](std::size_t tokens) { return (tokens + kWidth - 1) / kWidth; };
   std::size_t blocks = 0, total = 0;
   for (const auto& document : documents) {
@@ -69,7 +69,7 @@ TEST(Lanes, RowsGoOnAndTargetsAreInputsShiftedByOne) {
   constexpr std::int64_t kWidth = 4;
   constexpr int kLanes = 3;
   const auto documents = numbered_documents({1, 9, 5, 23, 40, 7});
-  Lanes lanes(documents, {}, kLanes, kWidth, 3, kIgnore, 4);
+  Lanes lanes(documents, {}, kLanes, kWidth, 3, kIgnore, 4, kBegin);
   EXPECT_EQ(lanes.pieces(), 1 + 1 + 1 + 2 + 4 + 1);
   std::vector<std::int64_t> last(kLanes, kIgnore);
   std::vector<bool> ended(kLanes, true);
@@ -114,7 +114,7 @@ TEST(Lanes, RepeatsCountByFileName) {
   auto documents = numbered_documents({5, 5, 5});
   documents[1].name = "text/log-1";
   documents[2].name = "log-folder/text";
-  Lanes lanes(documents, {{"log-", 3}}, 1, 8, 4, kIgnore, 1);
+  Lanes lanes(documents, {{"log-", 3}}, 1, 8, 4, kIgnore, 1, kBegin);
   ASSERT_EQ(lanes.pieces(), 5);
   std::map<std::int64_t, int> times;
   for (int i = 0; i < 5; ++i) ++times[lanes.next().targets[0]];
@@ -124,7 +124,7 @@ TEST(Lanes, RepeatsCountByFileName) {
 TEST(Lanes, PositionGoesOnWhereItWas) {
   const auto documents = numbered_documents({1, 9, 5, 23, 40, 7});
   const auto make = [&](int lanes, std::uint64_t seed) {
-    return Lanes(documents, {}, lanes, 4, 3, kIgnore, seed);
+    return Lanes(documents, {}, lanes, 4, 3, kIgnore, seed, kBegin);
   };
   for (const int taken : {0, 1, 5, 17, 40}) {
     auto lanes = make(3, 4);
@@ -136,12 +136,13 @@ TEST(Lanes, PositionGoesOnWhereItWas) {
   }
   EXPECT_THROW(make(2, 4).restore(make(3, 4).position()), std::runtime_error);
   const auto fewer = numbered_documents({1, 9});
-  EXPECT_THROW(Lanes(fewer, {}, 3, 4, 3, kIgnore, 4).restore(make(3, 4).position()), std::runtime_error);
+  EXPECT_THROW(Lanes(fewer, {}, 3, 4, 3, kIgnore, 4, kBegin).restore(make(3, 4).position()),
+               std::runtime_error);
   EXPECT_FALSE(same(make(3, 4).next(), make(3, 5).next())) << "the seed matters";
 }
 
 TEST(Lanes, NothingToTrainOn) {
-  EXPECT_THROW(Lanes(numbered_documents({0, 0}), {}, 1, 4, 1, kIgnore, 1), std::runtime_error);
+  EXPECT_THROW(Lanes(numbered_documents({0, 0}), {}, 1, 4, 1, kIgnore, 1, kBegin), std::runtime_error);
 }
 
 }  // namespace

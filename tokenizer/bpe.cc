@@ -1,0 +1,113 @@
+#include "tokenizer/bpe.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+#include <utility>
+
+namespace unroll {
+namespace {
+
+std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
+  return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32U) | static_cast<std::uint32_t>(right);
+}
+
+std::size_t hash(std::uint64_t pair) {
+  pair *= 0x9E3779B97F4A7C15U;  // 2^64 by the golden ratio: spreads the bits upwards
+  return static_cast<std::size_t>(pair >> 32U);
+}
+
+}  // namespace
+
+/// In a list from left to right. `id` -1: merged into the one before.
+struct Bpe::Symbol {
+  std::int32_t id;
+  std::uint32_t bytes;
+  std::int32_t before, after;  // -1: none
+};
+
+struct Bpe::Candidate {
+  std::uint32_t rank;
+  std::int32_t left;  // the place of its symbol
+  std::int32_t result;
+  bool operator>(const Candidate& other) const {
+    return std::pair(rank, left) > std::pair(other.rank, other.left);
+  }
+};
+
+Bpe::Scratch::Scratch() = default;
+Bpe::Scratch::Scratch(Scratch&&) noexcept = default;
+Bpe::Scratch::~Scratch() = default;
+
+Bpe::Bpe(std::span<const Merge> merges, const std::array<std::int32_t, 256>& byte_ids)
+    : table_(std::bit_ceil(2 * merges.size() + 2)), byte_ids_(byte_ids) {
+  std::uint32_t rank = 0;
+  for (const auto& merge : merges) {
+    const auto pair = pair_of(merge.left, merge.right);
+    auto at = hash(pair) & (table_.size() - 1);
+    while (table_[at].pair != kFree && table_[at].pair != pair) at = (at + 1) & (table_.size() - 1);
+    // Of a pair that is there twice the last counts, as in the `tokenizers` package.
+    table_[at] = {pair, rank++, merge.result};
+  }
+}
+
+const Bpe::Slot* Bpe::find(std::int32_t left, std::int32_t right) const {
+  const auto pair = pair_of(left, right);
+  for (auto at = hash(pair) & (table_.size() - 1); table_[at].pair != kFree;
+       at = (at + 1) & (table_.size() - 1)) {
+    if (table_[at].pair == pair) return &table_[at];
+  }
+  return nullptr;
+}
+
+void Bpe::add_candidate(Scratch& scratch, std::int32_t left) const {
+  if (left < 0) return;
+  const auto& symbol = scratch.symbols[static_cast<std::size_t>(left)];
+  if (symbol.after < 0) return;
+  const auto* merge = find(symbol.id, scratch.symbols[static_cast<std::size_t>(symbol.after)].id);
+  if (!merge) return;
+  scratch.heap.push_back({merge->rank, left, merge->result});
+  std::ranges::push_heap(scratch.heap, std::greater<>());
+}
+
+void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pieces) const {
+  auto& [symbols, heap] = scratch;
+  symbols.clear();
+  heap.clear();
+  std::uint32_t without = 0;  // bytes before the first that has a token
+  for (const auto byte : word) {
+    const auto id = byte_ids_[static_cast<unsigned char>(byte)];
+    const auto place = static_cast<std::int32_t>(symbols.size());
+    if (id >= 0) {
+      symbols.push_back({id, 1 + std::exchange(without, 0), place - 1, place + 1});
+    } else {
+      ++(symbols.empty() ? without : symbols.back().bytes);
+    }
+  }
+  if (symbols.empty()) return;
+  symbols.back().after = -1;
+  for (std::size_t i = 0; i < symbols.size(); ++i) add_candidate(scratch, static_cast<std::int32_t>(i));
+  while (!heap.empty()) {
+    std::ranges::pop_heap(heap, std::greater<>());
+    const auto candidate = heap.back();
+    heap.pop_back();
+    auto& left = symbols[static_cast<std::size_t>(candidate.left)];
+    if (left.id < 0 || left.after < 0) continue;
+    auto& right = symbols[static_cast<std::size_t>(left.after)];
+    const auto* merge = find(left.id, right.id);
+    if (!merge || merge->rank != candidate.rank) continue;  // one of the two has changed
+    left.id = candidate.result;
+    left.bytes += right.bytes;
+    left.after = right.after;
+    right.id = -1;
+    if (left.after >= 0) symbols[static_cast<std::size_t>(left.after)].before = candidate.left;
+    add_candidate(scratch, left.before);
+    add_candidate(scratch, candidate.left);
+  }
+  for (std::int32_t i = 0; i >= 0; i = symbols[static_cast<std::size_t>(i)].after) {
+    const auto& symbol = symbols[static_cast<std::size_t>(i)];
+    pieces.push_back({symbol.id, symbol.bytes});
+  }
+}
+
+}  // namespace unroll

@@ -1,0 +1,61 @@
+// Byte pair encoding: the merges that a vocabulary was trained with, carried out on one word.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace unroll {
+
+/// Two tokens that become one. The place in the list of all merges is its rank: the lowest comes first.
+struct Merge {
+  std::int32_t left, right, result;
+};
+
+/// A token and how many bytes of the word it takes.
+struct Piece {
+  std::int32_t id;
+  std::uint32_t bytes;
+};
+
+/// Immutable.
+class Bpe {
+ public:
+  /// `byte_ids`: the token of each byte; -1: it has none.
+  Bpe(std::span<const Merge> merges, const std::array<std::int32_t, 256>& byte_ids);
+
+  struct Symbol;
+  struct Candidate;
+  /// What encode() needs room for. One thread.
+  struct Scratch {
+    Scratch();
+    Scratch(Scratch&&) noexcept;
+    ~Scratch();
+    std::vector<Symbol> symbols;
+    std::vector<Candidate> heap;
+  };
+
+  /// Appends the word's tokens: of the pairs that can be merged always the one with the lowest rank is, the
+  /// leftmost first. A byte without a token is taken by the token beside it; a word of such bytes has none.
+  /// In O(n log n).
+  void encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pieces) const;
+
+ private:
+  struct Slot {
+    std::uint64_t pair = kFree;
+    std::uint32_t rank = 0;
+    std::int32_t result = 0;
+  };
+  static constexpr std::uint64_t kFree = ~std::uint64_t{0};
+
+  const Slot* find(std::int32_t left, std::int32_t right) const;
+  void add_candidate(Scratch& scratch, std::int32_t left) const;
+
+  std::vector<Slot> table_;  // open addressing; the size is a power of two
+  std::array<std::int32_t, 256> byte_ids_;
+};
+
+}  // namespace unroll

@@ -1,0 +1,65 @@
+// Byte-level BPE: GPT-2's kind of vocabulary, which Llama 3, Qwen and SmolLM use, too.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tokenizer/bpe.h"
+#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/word_cache.h"
+
+namespace unroll {
+
+/// What a file says that such a vocabulary is.
+struct BpeDescription {
+  std::vector<std::string> tokens;  ///< By id: the bytes; empty for control tokens.
+  std::vector<Merge> merges;
+  std::vector<Cut> cuts;
+  bool nfc = false;          ///< Text is brought into Unicode's normal form C first.
+  bool whole_words = false;  ///< A word that is a token becomes that, whatever the merges are.
+  /// Stands for each byte that has no token. Absent: the token beside it takes it.
+  std::optional<std::int32_t> unknown;
+  SpecialTokens special;
+};
+
+/// A segment is one word, or a few: text can be restarted from its end, and it has no more tokens than bytes.
+/// One that would be longer than kMaxSegmentBytes is cut there. Special tokens are never found in text: text
+/// is data.
+class BpeVocabulary : public Vocabulary {
+ public:
+  /// Throws std::runtime_error without the file's name.
+  explicit BpeVocabulary(BpeDescription description);
+  ~BpeVocabulary() override;
+  std::size_t tokenize(const UnreadBytes& unread, std::vector<Token>& out) const override;
+
+ private:
+  struct Encoder;
+  class Lease;
+  struct Segment;
+
+  bool encode_segment(Encoder& encoder, const UnreadBytes& unread, Segment& segment) const;
+  void encode_word(Encoder& encoder, std::string_view word) const;
+  void keep(WordCache::Entry& entry, std::string_view word, std::span<const Piece> pieces) const;
+  void end_segment(Encoder& encoder) const;
+  void emit(Encoder& encoder, const UnreadBytes& unread, const Segment& segment,
+            std::vector<Token>& out) const;
+  void emit_as_it_is(Encoder& encoder, std::string_view bytes, std::uint64_t begin,
+                     std::vector<Token>& out) const;
+
+  PreTokenizer pre_tokenizer_;
+  Bpe bpe_;
+  bool nfc_, has_all_bytes_;                                        // the latter: every byte has a token
+  std::unordered_map<std::string_view, std::int32_t> whole_words_;  // empty: they are merged like others
+
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Encoder>> idle_;  // as many as threads were at work at once
+};
+
+}  // namespace unroll
