@@ -166,7 +166,7 @@ TEST(BadPlugin, LogsMuch) {
 TEST(BadPlugin, SendsGarbage) {
   EXPECT_THAT(error_in_worker("garbage"),
               AllOf(HasSubstr("sent an invalid message"), HasSubstr("begins with \"hello, world")));
-  EXPECT_THAT(error_in_worker("claims_much"), HasSubstr("claims 20 and 1099511627776 bytes"));
+  EXPECT_THAT(error_in_worker("claims_much"), HasSubstr("declares 20 and 1099511627776 bytes"));
 }
 
 TEST(BadPlugin, IsGivenAStateThatIsNone) {
@@ -255,7 +255,7 @@ TEST(Sandbox, AManifestIsUnderstoodOrRefused) {
   EXPECT_THAT(error_with(R"({"netwrok": true})"),
               AllOf(HasSubstr("none.manifest.json"), HasSubstr("\"netwrok\"")));
   EXPECT_THAT(error_with(R"({"network": 1})"), HasSubstr("true or false"));
-  EXPECT_THAT(error_with(R"({"deadline_ms": -1})"), HasSubstr("\"deadline_ms\" must be a whole number"));
+  EXPECT_THAT(error_with(R"({"deadline_ms": -1})"), HasSubstr("\"deadline_ms\" must be a positive integer"));
   EXPECT_THAT(error_with("[]"), HasSubstr("one JSON object"));
 }
 

@@ -44,7 +44,7 @@ TEST(Wire, FramesComeInAnyPieces) {
 TEST(Wire, GarbageIsAnErrorThatSaysWhatItWas) {
   EXPECT_THAT(error_of("G"), HasSubstr("begins with \"G\""));
   EXPECT_THAT(error_of(std::string("UPRL\xff\xff\xff\xff\0\0\0\0\0\0\0\0", 16)),
-              HasSubstr("claims 4294967295"));
+              HasSubstr("declares 4294967295"));
   EXPECT_THAT(error_of(std::string("UPRL\2\0\0\0\0\0\0\0\0\0\0\0[]", 18)), HasSubstr("not a JSON object"));
   EXPECT_THAT(error_of(encode({{"kind", "done"}})), HasSubstr("without \"type\""));
   EXPECT_THAT(error_of(encode({{"type", 7}})), HasSubstr("\"type\" is not a string"));
