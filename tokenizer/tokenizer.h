@@ -39,7 +39,7 @@ struct UnreadBytes {
 class Vocabulary {
  public:
   /// `path`: tokenizer.model (SentencePiece), tokenizer.json (byte-level BPE), a .gguf file, or a
-  /// checkpoint's folder that has one of the first two; of both, tokenizer.model is taken. Throws
+  /// checkpoint's folder that has one of them: the first in this order is taken. Throws
   /// std::runtime_error that names the file, what is wrong with it, and what to do.
   static std::shared_ptr<const Vocabulary> load(const std::filesystem::path& path);
   virtual ~Vocabulary() = default;

@@ -1,5 +1,6 @@
 #include <stdexcept>
 
+#include "base/gguf_file.h"
 #include "tokenizer/gguf_vocabulary.h"
 #include "tokenizer/sentencepiece_vocabulary.h"
 #include "tokenizer/tokenizer.h"
@@ -12,7 +13,9 @@ namespace {
 std::filesystem::path file_of(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return path;
   const auto json = path / "tokenizer.json", model = path / "tokenizer.model";
-  return std::filesystem::exists(json) && !std::filesystem::exists(model) ? json : model;
+  if (std::filesystem::exists(model)) return model;
+  if (std::filesystem::exists(json)) return json;
+  return find_gguf(path).value_or(model);
 }
 
 }  // namespace

@@ -75,6 +75,12 @@ INSTANTIATE_TEST_SUITE_P(
 
 class GgufVocabulary : public testing::TestWithParam<const char*> {};
 
+TEST_P(GgufVocabulary, IsFoundInAFolderThatHoldsNothingElse) {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(kGolden / GetParam() / "vocabulary.gguf", folder / "model.gguf");
+  EXPECT_EQ(Vocabulary::load(folder.path())->tokens(), Vocabulary::load(folder / "model.gguf")->tokens());
+}
+
 TEST_P(GgufVocabulary, IsTheOneOfTheFolder) {
   const auto file = Vocabulary::load(kGolden / GetParam() / "vocabulary.gguf");
   const auto folder = Vocabulary::load(kGolden / GetParam());
