@@ -46,8 +46,8 @@ std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, c
 }  // namespace
 
 std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition) {
-  auto shape = shape_of(definition.config());
-  return std::make_unique<PlainNetwork<BlockRecurrentTransformer>>(std::move(definition), std::move(shape));
+  const auto shape = shape_of(definition.config());
+  return std::make_unique<PlainNetwork<BlockRecurrentTransformer>>(std::move(definition), shape);
 }
 
 LoadedNetwork load_network(const std::filesystem::path& model, const ModelOptions& options) {

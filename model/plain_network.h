@@ -16,8 +16,8 @@ namespace unroll {
 template <class Transformer>
 class PlainNetwork final : public Network {
  public:
-  PlainNetwork(Transformer definition, NetworkShape shape)
-      : definition_(std::move(definition)), shape_(std::move(shape)) {}
+  PlainNetwork(Transformer definition, const NetworkShape& shape)
+      : definition_(std::move(definition)), shape_(shape) {}
 
   const NetworkShape& shape() const override { return shape_; }
   at::Device device() const override { return definition_.device(); }

@@ -152,9 +152,9 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
   network.parameters = loaded.parameters;
   network.fingerprint = loaded.fingerprint;
   network.rows_are_independent = false;  // LibTorch's products cut sums by the number of rows
-  auto shape = loaded.transformer.shape();
+  const auto shape = loaded.transformer.shape();
   network.network =
-      std::make_unique<PlainNetwork<PretrainedTransformer>>(std::move(loaded.transformer), std::move(shape));
+      std::make_unique<PlainNetwork<PretrainedTransformer>>(std::move(loaded.transformer), shape);
   return network;
 }
 
