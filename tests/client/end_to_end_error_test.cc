@@ -75,7 +75,7 @@ TEST_F(Errors, UnknownPlugin) {
   expect_failure(embedded({"run", "--plugin", "nope", path("book.txt")}), "no plugin 'nope'",
                  "there are: anomaly");
   expect_failure(embedded({"run", "--plugin", R"(score:{"tpo":3})", path("book.txt")}), R"(option "tpo")",
-                 R"(there are "granularity")");
+                 R"(the options are "granularity")");
   expect_failure(unroll({"plugin", "list"}, {"", {{"UNROLL_PLUGIN_PATH", "/nowhere"}}}),
                  "no plugins in /nowhere", "UNROLL_PLUGIN_PATH");
 }
@@ -163,7 +163,7 @@ TEST_F(Errors, DaemonsSocketAndModel) {
   EXPECT_EQ(read_file(path("book.txt")), prose(12)) << "what is in the way is left alone";
   const Finished finished = daemon(
       {"--socket", path("s"), "--model", "/nowhere/model", "--log-level", "off", "--journal", ":memory:"});
-  expect_failure(finished, "'/nowhere/model'", "--model DIR");
+  expect_failure(finished, "'/nowhere/model'", "--model NAME");
   EXPECT_FALSE(fs::exists(path("s"))) << "a daemon that did not come up leaves no socket";
 }
 

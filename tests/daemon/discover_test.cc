@@ -75,7 +75,7 @@ TEST_F(Discover, NamesTheMethodsThatThereAre) {
   for (const json& entry : description_["methods"])
     names += (names.empty() ? "" : ", ") + entry["name"].get<std::string>();
   const auto answer = peer_->call("no.such", json::object());
-  EXPECT_THAT(answer["error"]["message"].get<std::string>(), HasSubstr("there are " + names));
+  EXPECT_THAT(answer["error"]["message"].get<std::string>(), HasSubstr("known: " + names));
 }
 
 TEST_F(Discover, NamesTheParametersThatThereAre) {
