@@ -95,7 +95,7 @@ TEST_F(Tokens, WhatIsNotPreparedOrNotWholeIsRefusedByName) {
   auto newer = whole;
   newer[8] = 2;
   write_file(file, newer);
-  EXPECT_THAT(problem_with(file), HasSubstr("the version 2"));
+  EXPECT_THAT(problem_with(file), HasSubstr("version 2 of the format"));
 }
 
 TEST_F(Tokens, OfAnotherVocabulary) {
