@@ -108,10 +108,10 @@ check-format: ## Say which C++ files are not formatted
 
 # clang does not know GCC's precompiled header, nor one of its warnings: it gets a list of commands of its own.
 define tidy
-scripts/setup.sh clang-tidy >/dev/null </dev/null
-mkdir -p build/tidy
+scripts/setup.sh clang-tidy >/dev/null </dev/null; \
+mkdir -p build/tidy; \
 sed -E 's| -Winvalid-pch -include [^ ]*cmake_pch\.hxx| -include ATen/ATen.h|; s/ -Werror//; s/ -Wno-restrict//' \
-  build/compile_commands.json >build/tidy/compile_commands.json
+  build/compile_commands.json >build/tidy/compile_commands.json; \
 xargs -r -n 1 -P $(TEST_JOBS) clang-tidy -p build/tidy --quiet
 endef
 
