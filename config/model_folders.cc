@@ -48,6 +48,7 @@ std::vector<InstalledModel> installed_models() {
   add_models(system_models_folder(), true, models);
   if (const auto folder = user_models_folder(); !folder.empty()) add_models(folder, false, models);
   std::vector<InstalledModel> list;
+  list.reserve(models.size());
   for (auto& [name, model] : models) list.push_back(std::move(model));
   return list;
 }
