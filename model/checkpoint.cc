@@ -11,12 +11,12 @@
 #include "base/atomic_file.h"
 #include "base/strict_json.h"
 #include "model/finite.h"
+#include "model/int8_rows.h"
 #include "model/problems.h"
 
 namespace unroll {
 namespace {
 
-constexpr double kInt8Max = 127;
 constexpr const char* kScaleSuffix = ".scale";
 
 using Shapes = std::map<std::string, std::vector<std::int64_t>>;
@@ -172,11 +172,9 @@ at::Tensor to_fp32(const std::string& name, const TensorMap& stored) {
 }
 
 void quantize(const std::string& name, const at::Tensor& tensor, TensorMap& stored) {
-  const auto weight = tensor.to(at::kFloat);
-  // A row of zeros has any scale but none that divides by zero.
-  const auto scale = weight.abs().amax(1).div(kInt8Max).clamp_min(1e-30);
-  stored[name] = weight.div(scale.unsqueeze(1)).round().clamp(-kInt8Max, kInt8Max).to(at::kChar);
-  stored[name + kScaleSuffix] = scale;
+  const auto rows = int8_rows(tensor.to(at::kFloat));
+  stored[name] = rows.numbers.to(at::kChar);
+  stored[name + kScaleSuffix] = rows.scale;
 }
 
 TensorMap convert(const TensorMap& parameters, const std::string& dtype) {

@@ -7,10 +7,11 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include "model/int8_rows.h"
+
 namespace unroll {
 namespace {
 
-constexpr double kInt8Max = 127;
 constexpr double kMoreThanTop = 9.0 / 8;  // CoLT5 lets coordinate descent spread over so many times more
 constexpr double kHidden = -1e9;          // a score that nothing is chosen with while anything else is left
 constexpr std::int64_t kScoreRows = 64;   // scores exist for so many positions at a time: [64, segments]

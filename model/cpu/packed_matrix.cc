@@ -9,11 +9,12 @@
 #include <ATen/native/CPUBlas.h>
 #include <sys/mman.h>
 
+#include "model/int8_rows.h"
+
 namespace unroll {
 namespace {
 
 constexpr std::int64_t kLine = 64;  // bytes of a cache line: rows begin on one, or reading them takes two
-constexpr float kInt8Max = 127;
 
 std::int64_t neighbours(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kFp32 ? 1 : arithmetic == Arithmetic::kBf16 ? 2 : 4;
@@ -136,8 +137,8 @@ PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arith
   if (arithmetic == Arithmetic::kBf16) type = at::kBFloat16;
   if (arithmetic == Arithmetic::kInt8) {
     type = at::kChar;
-    const auto scale = weight.abs().amax(1).div(kInt8Max).clamp_min(1e-30);
-    weight = weight.div(scale.unsqueeze(1)).round().clamp(-kInt8Max, kInt8Max);
+    const auto [numbers, scale] = int8_rows(weight);
+    weight = numbers;
     const auto offset = weight.sum(1).mul(kZeroPoint).to(at::kInt).contiguous();
     scales_.assign(scale.const_data_ptr<float>(), scale.const_data_ptr<float>() + scale.numel());
     offsets_.assign(offset.const_data_ptr<std::int32_t>(),

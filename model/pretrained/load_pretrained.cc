@@ -9,6 +9,7 @@
 #include <ATen/Parallel.h>
 
 #include "model/hash.h"
+#include "model/int8_rows.h"
 #include "model/load_transformer.h"
 #include "model/plain_network.h"
 #include "model/pretrained/packed_pretrained.h"
@@ -16,12 +17,10 @@
 namespace unroll {
 namespace {
 
-constexpr double kInt8Max = 127;
-
 /// Of a matrix whose products are computed in int8: each row as near as int8 and one scale come to it.
 at::Tensor rounded_to_int8(const at::Tensor& matrix) {
-  const auto scale = matrix.abs().amax(1, true).div(kInt8Max).clamp_min(1e-30);
-  return matrix.div(scale).round().mul(scale);
+  const auto rows = int8_rows(matrix);
+  return rows.numbers.mul(rows.scale.unsqueeze(1));
 }
 
 /// Takes a checkpoint's tensors, each once.
