@@ -1,9 +1,6 @@
 #include "model/block_model.h"
 
 #include <algorithm>
-#include <array>
-#include <cinttypes>
-#include <cstdio>
 #include <functional>
 #include <map>
 #include <optional>
@@ -16,6 +13,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
+#include "base/hex.h"
 #include "model/block_state.h"
 #include "model/device_states.h"
 #include "model/load_network.h"
@@ -300,9 +298,7 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
   if (shape.routed_blocks > 0 || (cpu && !loaded.rows_are_independent)) info.batch = 1;
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;
-  std::array<char, 17> digits{};
-  std::snprintf(digits.data(), digits.size(), "%016" PRIx64, loaded.fingerprint);
-  info.checkpoint = digits.data();
+  info.checkpoint = to_hex(loaded.fingerprint);
   const auto first_input = options.first_input.value_or(loaded.network->shape().first_input);
   return std::make_unique<TorchBlockModel>(std::move(loaded.network), std::move(info), loaded.fingerprint,
                                            first_input);

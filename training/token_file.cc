@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "base/atomic_file.h"
+#include "base/hex.h"
 #include "tokenizer/tokenizer.h"
 
 namespace unroll {
@@ -31,17 +32,11 @@ constexpr std::array<std::string_view, 5> kNotText{"\x1F\x8B",
                                                    "7zXZ",
                                                    "\x28\xB5\x2F\xFD", "BZh", "LPKSHHRH"};
 
-std::string hexadecimal(std::uint64_t number) {
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(number));
-  return text.data();
-}
-
 std::string hash_of_file(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
   if (!in) throw std::runtime_error("cannot read " + file.string());
-  return hexadecimal(::XXH3_64bits(bytes.data(), bytes.size()));
+  return to_hex(::XXH3_64bits(bytes.data(), bytes.size()));
 }
 
 std::string beginning_of(const fs::path& file, std::size_t size) {
@@ -102,7 +97,7 @@ class Writer {
 
   void commit() {
     index_["tokens"] = tokens_;
-    index_["hash"] = hexadecimal(::XXH3_64bits_digest(hash_.get()));
+    index_["hash"] = to_hex(::XXH3_64bits_digest(hash_.get()));
     // File names may be any bytes.
     const auto text = index_.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     const std::array<std::uint64_t, 2> tail{text.size(), ::XXH3_64bits(text.data(), text.size())};
@@ -166,7 +161,7 @@ void TokenFile::read_index(const fs::path& file, const fs::path& vocabulary) {
     refuse(file, "was made with another vocabulary than " + vocabulary.string());
   const auto* data = bytes_.data() + kHeadBytes;
   const auto size = between - length;
-  if (size != tokens_ * sizeof(std::uint16_t) || hexadecimal(::XXH3_64bits(data, size)) != hash_)
+  if (size != tokens_ * sizeof(std::uint16_t) || to_hex(::XXH3_64bits(data, size)) != hash_)
     refuse(file, "is damaged (the checksum of its tokens is wrong)");
   const auto* token = reinterpret_cast<const std::uint16_t*>(data);
   for (const auto& [name, count] :

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iomanip>
 #include <memory>
-#include <sstream>
 
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/hex.h"
 #include "client/cli/command_error.h"
 
 namespace unroll {
@@ -93,9 +92,7 @@ std::string content_hash(int file, std::uint64_t size, const std::string& name,
     done += static_cast<std::uint64_t>(got);
   }
   const XXH128_hash_t hash = ::XXH3_128bits_digest(state.get());
-  std::ostringstream text;
-  text << std::hex << std::setfill('0') << std::setw(16) << hash.high64 << std::setw(16) << hash.low64;
-  return text.str();
+  return to_hex(hash.high64) + to_hex(hash.low64);
 }
 
 }  // namespace unroll

@@ -1,10 +1,8 @@
 #include "client/follow/follow_memory.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <fstream>
 #include <system_error>
 
@@ -13,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
+#include "base/hex.h"
 #include "client/cli/command_error.h"
 #include "config/config.h"
 
@@ -28,9 +27,7 @@ namespace fs = std::filesystem;
 std::string digest(const std::string& text) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  std::array<char, 17> hex{};
-  std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash));
-  return hex.data();
+  return to_hex(hash);
 }
 
 std::string file_name(std::string name, const std::string& what) {
