@@ -4,6 +4,8 @@
 #include <set>
 #include <vector>
 
+#include "base/utf8.h"
+
 namespace unroll {
 namespace {
 
@@ -12,7 +14,7 @@ constexpr std::size_t kQuotedLength = 120;  // bytes
 std::string shortened(std::string text) {
   if (text.size() <= kQuotedLength) return text;
   auto end = kQuotedLength;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  while (end > 0 && continues_utf8(text[end])) --end;
   return text.substr(0, end) + "...";
 }
 

@@ -12,6 +12,11 @@ std::size_t utf8_character_length(std::string_view bytes);
 
 inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  ///< U+FFFD in UTF-8.
 
+/// Whether `byte` continues a character rather than beginning one.
+constexpr bool continues_utf8(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
 struct Utf8 {
   char32_t code = 0;      ///< U+FFFD if not valid.
   std::size_t bytes = 1;  ///< Bytes consumed; 1 if not valid.

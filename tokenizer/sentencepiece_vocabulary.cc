@@ -32,7 +32,7 @@ std::string piece_bytes(std::string_view piece) {
 std::size_t whole_characters(std::string_view head) {
   for (std::size_t back = 1; back < 4 && back <= head.size(); ++back) {
     const auto byte = static_cast<unsigned char>(head[head.size() - back]);
-    if ((byte & 0xC0) == 0x80) continue;
+    if (continues_utf8(static_cast<char>(byte))) continue;
     const std::size_t length = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
     return length > back ? head.size() - back : head.size();
   }

@@ -16,13 +16,17 @@ namespace unroll::builtin {
 
 inline constexpr std::size_t kMaxShownText = 300;  ///< Bytes of a passage's text in an output.
 
+/// Whether `byte` continues a UTF-8 sequence rather than beginning one.
+inline bool continues_utf8(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
 /// The first `limit` bytes or fewer, without cutting a UTF-8 sequence that is whole in `text`.
 inline std::string_view cut_utf8(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return text;
-  const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80; };
   std::size_t end = limit;
-  while (end > 0 && limit - end < 3 && continues(end)) --end;
-  return text.substr(0, continues(end) ? limit : end);
+  while (end > 0 && limit - end < 3 && continues_utf8(text[end])) --end;
+  return text.substr(0, continues_utf8(text[end]) ? limit : end);
 }
 
 /// Fails if a surprisal is not a finite number: it would invalidate every later sum.

@@ -148,7 +148,7 @@ class Score {
   /// Ends the passage if `c` would exceed its maximum length.
   void end_long_passage(char c, std::uint64_t offset) {
     const auto bytes = state_.passage.bytes + state_.gap.bytes;
-    const bool continues = (static_cast<unsigned char>(c) & 0xC0) == 0x80;  // do not cut a UTF-8 sequence
+    const bool continues = continues_utf8(c);  // do not cut a UTF-8 sequence
     if (bytes < kMaxPassageBytes || (continues && bytes < kMaxPassageBytes + 3)) return;
     close_gap();
     state_.sentence.reset();
