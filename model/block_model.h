@@ -1,6 +1,6 @@
 // model/: the block-recurrent transformer (Hutchins et al. 2022), pretrained transformers, their checkpoints,
 // and nothing else. This header is all that the rest of the project sees: it names no tensor type, so that
-// whoever schedules blocks builds without LibTorch and can be tested with another model behind the same
+// the scheduler of blocks builds without LibTorch and can be tested with another model that has the same
 // interface.
 #pragma once
 

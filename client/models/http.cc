@@ -168,15 +168,15 @@ void Http::download(const std::string& url, const fs::path& file, std::uint64_t 
         size += static_cast<std::uint64_t>(written);
         bytes.remove_prefix(static_cast<std::size_t>(written));
       }
-      if (Clock::now() - told < kProgressInterval) return;
-      told = Clock::now();
+      if (Clock::now() - reported < kProgressInterval) return;
+      reported = Clock::now();
       (*progress)(size, total);
     }
     fs::path path;
     UniqueFd descriptor;
     std::uint64_t size = 0, total = 0;
     const TransferProgress* progress = nullptr;
-    Clock::time_point told{};
+    Clock::time_point reported{};
   } to;
   to.path = file;
   to.descriptor.reset(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
