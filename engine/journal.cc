@@ -278,15 +278,17 @@ void Journal::create_tables(Database& database) const {
       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192; PRAGMA "
       "wal_autocheckpoint=8192");
   // Pages that an earlier process wrote but could not sync may be readable without being on disk, and a later
-  // sync would not write them. So they are written and synced again.
+  // sync would not write them. So they are written and synced again. SQLite does not sync the truncated log;
+  // a commit does. Otherwise a power cut could bring back an older log, which hides the pages.
   database.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (format == kFormat) return;
+  const auto set_format = "PRAGMA user_version=" + std::to_string(kFormat);
+  if (format == kFormat) return database.execute(set_format.c_str());
   database.execute("BEGIN IMMEDIATE");
   if (format == 1) database.execute(journal::kFromFormat1);
   if (format > 0) database.execute(journal::kBeginFromFormat2);
   database.execute(journal::kSchema);
   if (format > 0) database.execute(journal::kEndFromFormat2);
-  database.execute(("PRAGMA user_version=" + std::to_string(kFormat) + "; COMMIT").c_str());
+  database.execute((set_format + "; COMMIT").c_str());
   if (format > 0) database.try_execute("PRAGMA auto_vacuum=INCREMENTAL; VACUUM");  // or it never shrinks
 }
 

@@ -1,6 +1,9 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/journal.h"
 #include "tests/simulation/simulated_disk.h"
 #include "tests/simulation/simulator.h"
 
@@ -77,6 +80,44 @@ TEST(SimulatedDisk, AFullOneTakesWhatDoesNotGrow) {
   EXPECT_EQ(file.write("56", 2), SQLITE_OK);
   EXPECT_EQ(file.write("78", 3), SQLITE_FULL);
   EXPECT_EQ(file.read(4), "1256");
+}
+
+/// The commit of the document's output number `sequence`.
+void commit_output(Journal& journal, std::uint64_t sequence) {
+  Commit commit;
+  commit.status.id = "document";
+  commit.status.outputs = sequence + 1;
+  if (sequence == 0) commit.opening = Opening{{{"plugin"}}, "checkpoint"};
+  commit.outputs = {{sequence, "plugin", "{}"}};
+  journal.commit({&commit, 1});
+}
+
+/// What a commit that could not be synced left may be readable in the next process. Then it is there after a
+/// power cut, too.
+TEST(Journal, WhatWasReadOnceSurvivesAPowerCutAfterAFailedSync) {
+  constexpr auto kAll = std::numeric_limits<std::size_t>::max();
+  int read = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    SimulatedDisk disk("test disk", random);
+    {
+      Journal journal("journal", disk.name());
+      commit_output(journal, 0);
+      disk.faults.sync_error = 1;
+      EXPECT_THROW(commit_output(journal, 1), Error);
+      disk.kill();
+    }
+    disk.faults.sync_error = 0;
+    std::size_t outputs = 0;
+    {
+      const Journal journal("journal", disk.name());
+      outputs = journal.outputs("document", 0, kAll).size();
+      disk.cut_power();
+    }
+    if (outputs == 2) ++read;
+    EXPECT_GE(Journal("journal", disk.name()).outputs("document", 0, kAll).size(), outputs) << seed;
+  }
+  EXPECT_GT(read, 10);
 }
 
 TEST(Simulation, EqualSeedsGiveEqualRuns) {
