@@ -67,7 +67,8 @@ bool can_resume(const DocumentStatus& status) {
   const auto code = status.error_code.value_or(ErrorCode::kInternal);
   return status.phase == DocumentPhase::kFailed &&
          (code == ErrorCode::kPeerGone || code == ErrorCode::kSource || code == ErrorCode::kShuttingDown ||
-          code == ErrorCode::kDeadline || code == ErrorCode::kCancelled || code == ErrorCode::kJournal);
+          code == ErrorCode::kDeadline || code == ErrorCode::kCancelled || code == ErrorCode::kJournal ||
+          code == ErrorCode::kLimit);
 }
 
 DocumentReader::DocumentReader(std::shared_ptr<const Vocabulary> vocabulary,
@@ -134,7 +135,8 @@ void DocumentReader::load(Plugins plugins, const ResumePoint& point, const Block
   plugin_bytes_ = bytes;
 }
 
-void DocumentReader::resume(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model) {
+void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const DocumentStatus& status,
+                            const BlockModel& model) {
   load(std::move(plugins_), point, model);
   tokenizer_ = StreamingTokenizer(vocabulary_, point.segment_begin);
   text_begin_ = point.segment_begin;
@@ -142,9 +144,55 @@ void DocumentReader::resume(const ResumePoint& point, const DocumentStatus& stat
   position_ = {point.bytes, point.tokens, point.blocks, point.sequence};
   committed_position_ = {status.bytes, status.tokens, point.blocks, status.outputs};
   committed_outputs_ = status.outputs;
+  prefix_end_ = point.segment_begin;
+  if (prefix_end_ > 0) prefix_ = Sha256::load(point.prefix);
+  read_ = std::move(read);
+  if (prefix_ && !read_.sha256.empty() && read_.bytes > prefix_end_) {
+    check_ = prefix_;
+    unchecked_ = read_.bytes - prefix_end_;
+  }
+}
+
+std::uint64_t DocumentReader::segment_begin() const {
+  // A segment's tokens come all at once: if none waits, what comes next begins a segment.
+  return tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
+}
+
+void DocumentReader::advance_prefix() {
+  const auto end = segment_begin();
+  if (!prefix_ || end <= prefix_end_) return;
+  const auto count = static_cast<std::size_t>(end - prefix_end_);
+  prefix_->add(std::string_view(since_prefix_).substr(0, count));
+  since_prefix_.erase(0, count);
+  prefix_end_ = end;
+}
+
+PrefixDigest DocumentReader::read_prefix() const {
+  // After a roll-back, and until what was read before has come again, the digest of the last commit holds.
+  if (!prefix_ || position_.bytes <= read_.bytes) return read_;
+  auto digest = *prefix_;
+  digest.add(std::string_view(since_prefix_).substr(0, position_.bytes - prefix_end_));
+  return {position_.bytes, digest.digest()};
+}
+
+void DocumentReader::check(std::string_view bytes) {
+  if (!check_) return;
+  const auto count = std::min<std::uint64_t>(unchecked_, bytes.size());
+  check_->add(bytes.substr(0, static_cast<std::size_t>(count)));
+  unchecked_ -= count;
+  if (unchecked_ > 0) return;
+  if (check_->digest() != read_.sha256) throw other_bytes();
+  check_.reset();
+}
+
+Error DocumentReader::other_bytes() const {
+  return {ErrorCode::kSource, "its first " + std::to_string(read_.bytes) +
+                                  " bytes are not those that were read before it was resumed; resume it with "
+                                  "the same bytes, or open a new document"};
 }
 
 void DocumentReader::take(std::string_view bytes) {
+  check(bytes);
   std::vector<Token> fresh;
   if (input_ended_) {
     tokenizer_.finish(fresh);
@@ -159,9 +207,12 @@ void DocumentReader::take(std::string_view bytes) {
     if (token.begin < position_.bytes) ++seen_;
     tokens_.push_back(token);
   }
+  if (prefix_) since_prefix_ += bytes;
+  advance_prefix();
 }
 
 void DocumentReader::end_input() {
+  if (check_) throw other_bytes();
   input_ended_ = true;
   take({});
 }
@@ -227,9 +278,11 @@ void DocumentReader::end_call() {
   text_begin_ = block_begin_;
   state_ = std::move(next.state);
   state_is_committed_ = false;
+  advance_prefix();
 }
 
-void DocumentReader::committed(bool with_point) {
+void DocumentReader::committed(bool with_point, PrefixDigest read) {
+  read_ = std::move(read);
   committed_outputs_ = sequence();
   committed_position_ = position_;
   committed_position_.sequence = committed_outputs_;
@@ -246,8 +299,8 @@ void DocumentReader::roll_back() {
 
 ResumePoint DocumentReader::resume_point() const {
   ResumePoint point;
-  // A segment's tokens come all at once: where none waits, what comes next begins a segment.
-  point.segment_begin = tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
+  point.segment_begin = segment_begin();
+  if (prefix_) point.prefix = prefix_->save();
   point.block_begin = block_begin_;
   point.blocks = position_.blocks;
   point.bytes = position_.bytes;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/sha256.h"
 #include "engine/engine.h"
 #include "engine/journal.h"
 
@@ -22,9 +23,13 @@ class DocumentReader {
   /// Creates the plugin instances. Throws Error (unknown plugin, options refused).
   DocumentReader(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
                  std::vector<PluginRequest> plugins);
-  /// Goes on from a commit: `status` says how far it is. Throws Error.
-  void resume(const ResumePoint& point, const DocumentStatus& status, const BlockModel& model);
+  /// Goes on from a commit: `status` says how far it is, `read` what its bytes up to there were. Throws
+  /// Error.
+  void resume(const ResumePoint& point, PrefixDigest read, const DocumentStatus& status,
+              const BlockModel& model);
 
+  /// Both throw Error(kSource) if the bytes since resume() are not those that were read before. Nothing of
+  /// them was emitted then.
   void take(std::string_view bytes);
   void end_input();
   bool input_ended() const { return input_ended_; }
@@ -61,8 +66,12 @@ class DocumentReader {
   std::uint64_t sequence() const { return std::max(position_.sequence, committed_outputs_); }
   /// The resume point to commit now.
   ResumePoint resume_point() const;
-  /// What was emitted is committed; `with_point`: so is where to go on.
-  void committed(bool with_point);
+  /// By which the bytes that the plugins have seen are recognized when the document is resumed.
+  PrefixDigest read_prefix() const;
+  /// Bytes that were read before resume() are still to come: what is read of them may be another document's.
+  bool is_checking() const { return check_.has_value(); }
+  /// What was emitted is committed, with read_prefix(); `with_point`: so is where to go on.
+  void committed(bool with_point, PrefixDigest read);
   /// The point to go on from that was committed last is where the document is.
   bool point_is_current() const { return point_is_current_; }
   const std::vector<Output>& uncommitted() const { return outputs_; }
@@ -81,6 +90,11 @@ class DocumentReader {
   using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
   Plugins make_plugins();
   void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
+  /// From where the document's bytes are read again after a resume.
+  std::uint64_t segment_begin() const;
+  void advance_prefix();
+  void check(std::string_view bytes);
+  Error other_bytes() const;
 
   /// How far it is.
   struct Position {
@@ -112,6 +126,13 @@ class DocumentReader {
   std::uint64_t committed_outputs_ = 0;
   bool point_is_current_ = true;
   std::optional<NextBlock> next_block_;
+  /// Of the bytes before prefix_end_, where the first segment begins that is not done. Nullopt: not known.
+  std::optional<Sha256> prefix_ = Sha256();
+  std::uint64_t prefix_end_ = 0;
+  std::string since_prefix_;     ///< The bytes from there on.
+  PrefixDigest read_;            ///< As committed.
+  std::optional<Sha256> check_;  ///< Of what has come of the bytes that `read_` is about.
+  std::uint64_t unchecked_ = 0;  ///< How many of them are still to come.
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;
   std::vector<Output> outputs_;

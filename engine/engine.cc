@@ -54,6 +54,9 @@ void Engine::end(const DocumentId& id) {
 void Engine::cancel(const DocumentId& id, const Error& reason) {
   core_->cancel(id, reason);
 }
+void Engine::remove(const DocumentId& id) {
+  core_->remove(id);
+}
 DocumentStatus Engine::status(const DocumentId& id) const {
   return core_->status(id);
 }

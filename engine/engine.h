@@ -1,6 +1,6 @@
-// engine/: whose block is next, and what is safely done. FairQueue documents (bytes arriving in any pieces)
-// into blocks, runs them through the model and the plugins, and commits position, states and outputs together
-// in a journal. One thread of the engine's own runs model, plugins and journal; every public function may be
+// engine/: schedules blocks and commits results. Turns documents (bytes arriving in any pieces) into blocks,
+// runs them through the model and the plugins, and commits position, states and outputs together in a
+// journal. One thread of the engine's own runs model, plugins and journal; every public function may be
 // called from any thread.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,8 @@ struct Opened {
   DocumentId id;
   std::uint64_t resume_bytes = 0;   ///< Append the document's bytes from this offset on; 0 for a new one.
   std::uint64_t next_sequence = 0;  ///< Sequence number of the first output to come.
+  /// SHA-256 of the bytes before resume_bytes. Empty if there are none, or if an older program read them.
+  std::vector<std::byte> resume_sha256 = {};
 };
 
 /// Receives the result of opening a document (an exception or null), on the engine's thread or open()'s.
@@ -92,6 +95,9 @@ struct EngineOptions {
   /// evicted to the journal; if that is not enough, open() is refused.
   std::uint64_t max_memory_bytes = 4ull << 30;
   std::uint64_t max_memory_bytes_per_owner = 2ull << 30;
+  /// What an owner's documents take in the journal. Above it open() is refused, and those that are open fail
+  /// with their next commit.
+  std::uint64_t max_journal_bytes_per_owner = std::numeric_limits<std::uint64_t>::max();
   std::size_t batch = 0;  ///< Blocks of different documents in one launch; 0: as the model likes.
   /// Commit after so many blocks of a document, or after so long, whichever comes first. Its states are
   /// committed after so many blocks only: fewer are cheaper to read again than states are to write.
@@ -133,7 +139,7 @@ class Engine {
   void reload(Revision revision);
 
   /// Throws Error (unknown plugin, bad options, limits, shutting down, full disk, unknown or open document to
-  /// resume, text shorter than what was read). Waits until the document is in the journal.
+  /// resume, a text that begins with other bytes than were read). Waits until the document is in the journal.
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener);
   /// The same without waiting: `accepted` is called with the result. If the journal refuses the document,
   /// on_failed is called as well.
@@ -146,6 +152,8 @@ class Engine {
   /// Fails the document with `reason` after at most one block; its outputs are kept. No effect if it is
   /// finished.
   void cancel(const DocumentId& id, const Error& reason);
+  /// The journal forgets it, with its outputs. Throws Error (unknown, open here).
+  void remove(const DocumentId& id);
 
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
   /// The point at which a waiting document would be resumed. Throws Error (unknown, open, ended).

@@ -14,23 +14,6 @@ constexpr std::chrono::milliseconds kPollInterval{2};
 
 }  // namespace
 
-/// Takes one step of the document's work; a step that throws fails the document. False: it failed.
-template <class Step>
-bool EngineCore::attempt(OpenDocument& document, ErrorCode otherwise, Step step) {
-  const auto text = [&](const std::exception& error) {
-    return "document " + document.status.id + ": " + error.what();
-  };
-  try {
-    step();
-    return true;
-  } catch (const Error& error) {
-    fail(document, Error(error.code, text(error)));
-  } catch (const std::exception& error) {
-    fail(document, Error(otherwise, text(error)));
-  }
-  return false;
-}
-
 /// Restores what was evicted. False: it failed.
 bool EngineCore::make_resident(OpenDocument& document) {
   if (document.residence) {
@@ -61,35 +44,56 @@ void EngineCore::read_blocks_of(const Revision& revision, const Documents& batch
   std::vector<BlockInput> inputs;
   auto outputs = run_model(*revision.model, batch, inputs);
   if (outputs.empty()) return;
+  const auto patience = call_patience();
+  Documents called;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    call_plugins(*batch[i], [&](DocumentReader& reader) { reader.begin_block(std::move(outputs[i])); });
+    begin_call(*batch[i], called, [&](DocumentReader& reader) { reader.begin_block(std::move(outputs[i])); });
   }
+  end_calls(called, patience);
 }
 
-/// Most answer at once; for the others the documents that come after do not wait.
+/// Workers answer while the next blocks run, if there are any; and nobody waits for one that may hang.
+std::chrono::milliseconds EngineCore::call_patience() const {
+  return is_idle() && awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
+}
+
 template <class Begin>
-void EngineCore::call_plugins(OpenDocument& document, Begin begin) {
+void EngineCore::begin_call(OpenDocument& document, Documents& called, Begin begin) {
   queue_.remove(document);
-  bool answered = false;
   double seconds = 0;
   const bool begun = attempt(document, ErrorCode::kPluginFailed, [&] {
     const Stopwatch watch(seconds);
     begin(*document.reader);
-    answered =
-        document.reader->wait(awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0));
   });
   if (!begun) return;
   document.awaiting_plugins = true;
-  {
-    const std::lock_guard lock(mutex_);
-    stats_.plugin_seconds += seconds;
-  }
-  if (answered) {
-    end_call(document);
-  } else {
-    awaiting_plugins_.push_back(&document);
-    charge_resident(document);  // it holds the state after the block, too
-    poll_at_ = options.now() + kPollInterval;
+  called.push_back(&document);
+  const std::lock_guard lock(mutex_);
+  stats_.plugin_seconds += seconds;
+}
+
+/// Those that do not answer within `patience`, which they share, are asked again in a later round.
+void EngineCore::end_calls(const Documents& called, std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  for (auto* document : called) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    double seconds = 0;
+    bool answered = false;
+    {
+      const Stopwatch watch(seconds);
+      answered = document->reader->wait(std::max(left, std::chrono::milliseconds(0)));
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      stats_.plugin_seconds += seconds;
+    }
+    if (answered) {
+      end_call(*document);
+    } else {
+      awaiting_plugins_.push_back(document);
+      charge_resident(*document);  // it holds the state after the block, too
+      poll_at_ = options.now() + kPollInterval;
+    }
   }
 }
 
@@ -197,6 +201,9 @@ void EngineCore::report_progress(OpenDocument& document) {
 /// As many as fit into memory; the others in the next round.
 void EngineCore::finish_exhausted() {
   bool took_memory = !awaiting_plugins_.empty();
+  Documents called;
+  const auto patience =
+      queue_.empty() && awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
   while (!exhausted_.empty() && !(took_memory && usage_.over_memory())) {
     auto& document = **exhausted_.begin();
     exhausted_.erase(&document);
@@ -205,9 +212,10 @@ void EngineCore::finish_exhausted() {
       if (document.cancelled) continue;  // the next round fails it
     }
     if (make_resident(document))
-      call_plugins(document, [](DocumentReader& reader) { reader.begin_finish(); });
+      begin_call(document, called, [](DocumentReader& reader) { reader.begin_finish(); });
     took_memory = true;
   }
+  end_calls(called, patience);
 }
 
 }  // namespace unroll

@@ -1,6 +1,7 @@
 // Commits and what follows from them: outputs are delivered, documents end, states are evicted. Everything
 // here runs on the engine's thread.
 #include <algorithm>
+#include <map>
 
 #include "engine/engine_core.h"
 
@@ -64,6 +65,24 @@ void EngineCore::commit_all() {
   commit(schedule_.everything());
 }
 
+/// One that the journal does not know was checked when it was opened.
+void EngineCore::fail_over_journal_limit(const Documents& documents) {
+  std::map<std::uint32_t, bool> over;
+  for (auto* document : documents) {
+    const auto& status = document->status;
+    if (status.phase != DocumentPhase::kOpen || document->opening || document->awaiting_plugins) continue;
+    const auto [owner, is_new] = over.try_emplace(status.owner);
+    if (is_new) owner->second = takes_too_much_of_journal(status.owner);
+    if (owner->second) mark_failed(*document, too_much_in_journal(status.id));
+  }
+}
+
+/// It has read so much since its last point that writing another one is worth it.
+bool EngineCore::is_point_due(const OpenDocument& document) const {
+  return document.blocks_since_point >= options.commit_blocks &&
+         state_writes_.is_worth(document.revision->model->info().state_bytes, document.seconds_since_point);
+}
+
 /// What a document adds to the journal. A plugin that cannot save its state fails its document here.
 Commit EngineCore::make_commit(OpenDocument& document, Points points) {
   auto& reader = *document.reader;
@@ -71,10 +90,8 @@ Commit EngineCore::make_commit(OpenDocument& document, Points points) {
   commit.opening = document.opening;
   if (journal_.durable() && can_resume(document.status)) {
     commit.resume = Commit::Resume::kKeep;
-    const bool due =
-        points == Points::kAll || document.flush_after ||
-        (document.blocks_since_point >= options.commit_blocks &&
-         state_writes_.is_worth(document.revision->model->info().state_bytes, document.seconds_since_point));
+    const bool worth = document.flush_after || is_point_due(document);
+    const bool due = points == Points::kAll || (worth && !reader.is_checking());
     if (due && !reader.point_is_current()) {
       try {
         commit.point = reader.resume_point();
@@ -86,6 +103,7 @@ Commit EngineCore::make_commit(OpenDocument& document, Points points) {
       }
     }
   }
+  commit.read = reader.read_prefix();
   commit.outputs = reader.uncommitted();
   commit.status = document.status;
   commit.status.outputs = reader.sequence();
@@ -104,6 +122,7 @@ void EngineCore::commit(const Documents& documents, Points points) {
   bool disk_is_full = false;
   try {
     const Stopwatch watch(seconds);
+    fail_over_journal_limit(documents);
     for (auto* document : documents) commits.push_back(make_commit(*document, points));
     journal_.commit(commits);
     schedule_.disk_has_room();
@@ -150,7 +169,7 @@ void EngineCore::after_commit(OpenDocument& document, const Commit& commit) {
   }
   document.opening.reset();
   schedule_.remove(document);
-  document.reader->committed(commit.resume == Commit::Resume::kNew);
+  document.reader->committed(commit.resume == Commit::Resume::kNew, commit.read.value_or(PrefixDigest()));
   if (const auto accepted = std::exchange(document.accepted, {}))
     accepted(nullptr, {document.status.id, 0, 0});
   deliver(document, document.reader->take_uncommitted());

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "base/sha256.h"
 
 namespace unroll {
 namespace {
@@ -140,7 +141,7 @@ ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& re
                                        " cannot go on: it was read with another model; load that one, or "
                                        "read the document anew");
   }
-  document.reader->resume(point, status, model);
+  document.reader->resume(point, journal_.read_prefix(status.id), status, model);
   if (request.total_bytes) status.total_bytes = request.total_bytes;
   return point;
 }
@@ -190,6 +191,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   document->started = options.now();
   if (request.deadline) document->deadline = document->started + *request.deadline;
 
+  if (takes_too_much_of_journal(request.owner)) throw too_much_in_journal(request.resume.value_or(""));
   reserve(request, fixed);
   Opened opened;
   try {
@@ -205,7 +207,8 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
     document->received = point.segment_begin;
     document->tokens_before = point.tokens;
     opened = {document->status.id, point.segment_begin, document->status.outputs};
-    if (request.text) put_text(*document, *std::move(request.text));
+    if (const auto prefix = Sha256::load(point.prefix)) opened.resume_sha256 = prefix->digest();
+    if (request.text) put_text(*document, *std::move(request.text), opened);
     add_open(std::move(document), request);
   } catch (...) {
     unreserve(request, fixed);
@@ -216,12 +219,18 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
 }
 
 /// The document is nobody else's yet.
-void EngineCore::put_text(OpenDocument& document, std::string text) const {
-  if (text.size() < document.received) {
-    throw Error(ErrorCode::kSource, "document " + document.status.id +
-                                        ": the text is shorter than what was read before, " +
-                                        std::to_string(document.received) + " bytes; send the same text");
-  }
+void EngineCore::put_text(OpenDocument& document, std::string text, const Opened& opened) const {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorCode::kSource, "document " + opened.id + ": " + what +
+                                        "; resume it with the same text, or open a new document");
+  };
+  const auto before = std::to_string(opened.resume_bytes);
+  if (text.size() < opened.resume_bytes)
+    refuse("the text is shorter than the " + before + " bytes that were read before");
+  Sha256 prefix;
+  prefix.add(std::string_view(text).substr(0, opened.resume_bytes));
+  if (!opened.resume_sha256.empty() && prefix.digest() != opened.resume_sha256)
+    refuse("the first " + before + " bytes of the text are not those that were read before");
   if (text.size() > options.max_document_bytes) throw too_long(document.status.id);
   text.erase(0, document.received);
   document.received += text.size();
@@ -243,6 +252,17 @@ void EngineCore::add_open(OpenDocumentPtr document, const DocumentRequest& reque
 
 LimitError EngineCore::too_long(const DocumentId& id) const {
   return {"document " + id + " is too long", "limits.document_bytes", options.max_document_bytes, "split it"};
+}
+
+bool EngineCore::takes_too_much_of_journal(std::uint32_t owner) const {
+  return journal_.owner_bytes(owner) > options.max_journal_bytes_per_owner;
+}
+
+LimitError EngineCore::too_much_in_journal(const DocumentId& id) const {
+  const auto prefix = id.empty() ? std::string() : "document " + id + ": ";
+  return {prefix + "your documents take too much of the journal", "limits.journal_bytes_per_user",
+          options.max_journal_bytes_per_owner,
+          "delete some (document.delete, 'unroll delete'), or wait until finished ones are forgotten"};
 }
 
 OpenDocumentPtr EngineCore::find_open(const DocumentId& id) const {
@@ -333,6 +353,22 @@ void EngineCore::cancel(const DocumentId& id, const Error& reason) {
   journal_.commit({&commit, 1});
 }
 
+void EngineCore::remove(const DocumentId& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (find_open(id)) {
+      throw Error(ErrorCode::kDocumentState, "document " + id + " is being read; cancel it first");
+    }
+    if (!resuming_.insert(id).second) throw being_read(id);
+  }
+  const Finally done([&] {
+    const std::lock_guard lock(mutex_);
+    resuming_.erase(id);
+  });
+  if (!journal_.find(id)) throw unknown(id);
+  journal_.forget({&id, 1});
+}
+
 DocumentStatus EngineCore::status(const DocumentId& id) const {
   {
     const std::lock_guard lock(mutex_);
@@ -351,7 +387,8 @@ Opened EngineCore::resume_point(const DocumentId& id) const {
   const auto status = journal_.find(id);
   if (!status) throw unknown(id);
   if (!can_resume(*status)) throw Error(ErrorCode::kDocumentState, "document " + id + " has ended");
-  return {id, journal_.resume_bytes(id), status->outputs};
+  auto prefix = journal_.resume_prefix(id);
+  return {id, prefix.bytes, status->outputs, std::move(prefix.sha256)};
 }
 
 std::vector<DocumentStatus> EngineCore::list(const ListRequest& request) const {
@@ -403,10 +440,17 @@ void EngineCore::attach(const DocumentId& id, std::uint64_t from,
 
 EngineStats EngineCore::stats() const {
   const auto journal_bytes = journal_.file_bytes();
+  std::uint64_t largest_owner = 0;
+  try {
+    largest_owner = journal_.largest_owner_bytes();
+  } catch (const Error&) {
+    // The journal cannot be read; its commits fail, too, and are reported.
+  }
   const std::lock_guard lock(mutex_);
   auto stats = stats_;
   stats.open_documents = open_.size();
   stats.journal_bytes = journal_bytes;
+  stats.journal_largest_owner_bytes = largest_owner;
   const auto usage = usage_.all();
   stats.buffered_bytes = usage.buffered;
   stats.memory_bytes = usage.memory();

@@ -42,6 +42,7 @@ class EngineCore {
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
   void cancel(const DocumentId& id, const Error& reason);
+  void remove(const DocumentId& id);
   DocumentStatus status(const DocumentId& id) const;
   Opened resume_point(const DocumentId& id) const;
   std::vector<DocumentStatus> list(const ListRequest& request) const;
@@ -87,7 +88,9 @@ class EngineCore {
   DocumentStatus resumable(const DocumentId& id, std::uint32_t owner) const;
   void begin(OpenDocument& document, DocumentRequest& request);
   ResumePoint resume(OpenDocument& document, const DocumentRequest& request);
-  void put_text(OpenDocument& document, std::string text) const;
+  void put_text(OpenDocument& document, std::string text, const Opened& opened) const;
+  LimitError too_much_in_journal(const DocumentId& id) const;
+  bool takes_too_much_of_journal(std::uint32_t owner) const;
   std::uint64_t fixed_bytes(const BlockModel& model) const;
   void reserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
   void add_open(OpenDocumentPtr document, const DocumentRequest& request);
@@ -111,19 +114,23 @@ class EngineCore {
   void stop_flush_timer(OpenDocument& document);
   void release_stalled();
 
+  /// Takes one step of the document's work; a step that throws fails the document. False: it failed.
+  template <class Step>
+  bool attempt(OpenDocument& document, ErrorCode otherwise, Step step);
+
   // The engine's thread, engine_blocks.cc.
   double seconds_since(TimePoint begin) const {
     return std::chrono::duration<double>(options.now() - begin).count();
   }
-  template <class Step>
-  bool attempt(OpenDocument& document, ErrorCode otherwise, Step step);
   bool make_resident(OpenDocument& document);
   void read_blocks(Documents batch);
   void read_blocks_of(const Revision& revision, const Documents& batch);
   std::vector<BlockOutput> run_model(BlockModel& model, const Documents& batch,
                                      std::vector<BlockInput>& inputs);
+  std::chrono::milliseconds call_patience() const;
   template <class Begin>
-  void call_plugins(OpenDocument& document, Begin begin);
+  void begin_call(OpenDocument& document, Documents& called, Begin begin);
+  void end_calls(const Documents& called, std::chrono::milliseconds patience);
   bool poll_plugins();
   void end_call(OpenDocument& document);
   void after_block(OpenDocument& document);
@@ -138,6 +145,8 @@ class EngineCore {
   void commit_due();
   /// Which states to commit: of documents that have read enough blocks, or of all.
   enum class Points { kDue, kAll };
+  void fail_over_journal_limit(const Documents& documents);
+  bool is_point_due(const OpenDocument& document) const;
   Commit make_commit(OpenDocument& document, Points points);
   void commit(const Documents& documents, Points points = Points::kDue);
   void report_journal(const std::string& error);
@@ -183,6 +192,22 @@ class EngineCore {
   bool memory_blocked_ = false;
   std::vector<OpenDocumentPtr> stalled_;
 };
+
+template <class Step>
+bool EngineCore::attempt(OpenDocument& document, ErrorCode otherwise, Step step) {
+  const auto text = [&](const std::exception& error) {
+    return "document " + document.status.id + ": " + error.what();
+  };
+  try {
+    step();
+    return true;
+  } catch (const Error& error) {
+    fail(document, Error(error.code, text(error)));
+  } catch (const std::exception& error) {
+    fail(document, Error(otherwise, text(error)));
+  }
+  return false;
+}
 
 /// Calls what it is given when it goes.
 template <class Call>

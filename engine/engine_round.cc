@@ -166,13 +166,15 @@ void EngineCore::enqueue(OpenDocument& document) {
   if (queue_.add(document)) document.queued_since = std::chrono::steady_clock::now();
 }
 
-/// Of those that have a block, the ones whose turn is longest due.
+/// Of those that have a block, the ones that are due the longest.
 EngineCore::Documents EngineCore::choose_batch() {
   Documents batch;
   const auto size = options.batch > 0 ? options.batch : revision().model->info().batch;
   while (batch.size() < size && !queue_.empty() && !memory_blocked_) {
     auto& document = queue_.next();
-    switch (fill(document)) {
+    Filled filled{};
+    if (!attempt(document, ErrorCode::kInternal, [&] { filled = fill(document); })) continue;
+    switch (filled) {
       case Filled::kBlock:
         queue_.charge(document);
         batch.push_back(&document);

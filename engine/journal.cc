@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/sha256.h"
 #include "engine/database.h"
 #include "engine/journal_schema.h"
 #include "engine/packed_text.h"
@@ -94,7 +95,7 @@ class Journal::Writing {
     if (commit.resume == Commit::Resume::kNew) states = write_point(number, commit.point);
     kept += write_outputs(number, commit.outputs);
     if (commit.forget_before > 0) kept -= forget_outputs(number, commit.forget_before);
-    write_progress(number, commit.status, kept);
+    write_progress(number, commit, kept);
     charge(commit.status.owner, kept + states);
     return number;
   }
@@ -140,21 +141,34 @@ class Journal::Writing {
     return number;
   }
 
-  void write_progress(std::int64_t number, const DocumentStatus& status, std::int64_t kept) {
+  void write_progress(std::int64_t number, const Commit& commit, std::int64_t kept) {
+    const auto& status = commit.status;
     const auto now = static_cast<std::int64_t>(std::time(nullptr));
     auto update = database_.prepare(
-        "INSERT INTO progress VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(number) DO UPDATE SET"
+        "INSERT INTO progress VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(number) DO UPDATE SET"
         " phase=excluded.phase, bytes=excluded.bytes, total_bytes=excluded.total_bytes, "
         "tokens=excluded.tokens,"
         " outputs=excluded.outputs, error_code=excluded.error_code, error=excluded.error,"
-        " changed=excluded.changed, finished=excluded.finished, kept_bytes=kept_bytes+excluded.kept_bytes");
+        " changed=excluded.changed, finished=excluded.finished, kept_bytes=kept_bytes+excluded.kept_bytes,"
+        " digest_bytes=coalesce(excluded.digest_bytes, digest_bytes), digest=coalesce(excluded.digest, "
+        "digest)");
     update.bind(number).bind(static_cast<int>(status.phase)).bind(status.bytes);
     update.bind_optional(status.total_bytes).bind(status.tokens).bind(status.outputs);
     status.error_code ? update.bind(static_cast<int>(*status.error_code)) : update.bind_null();
     status.error.empty() ? update.bind_null() : update.bind(status.error);
     update.bind(now);
     status.phase == DocumentPhase::kOpen ? update.bind_null() : update.bind(now);
-    update.bind(kept).step();
+    update.bind(kept);
+    static const PrefixDigest kNone;  // of a document that nobody resumes
+    const auto* read = commit.resume == Commit::Resume::kDrop ? &kNone
+                       : commit.read                          ? &*commit.read
+                                                              : nullptr;
+    if (read != nullptr) {
+      update.bind(read->bytes).bind(read->sha256);
+    } else {
+      update.bind_null().bind_null();
+    }
+    update.step();
   }
 
   /// Returns by how many bytes the document's states have grown, as does the next function.
@@ -180,9 +194,11 @@ class Journal::Writing {
           .bind(state)
           .step();
     }
-    auto write = database_.prepare("INSERT OR REPLACE INTO resume_points VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    auto write =
+        database_.prepare("INSERT OR REPLACE INTO resume_points VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     write.bind(number).bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(point.bytes);
-    write.bind(point.tokens).bind(point.sequence).bind(model).bind(plugins).step();
+    write.bind(point.tokens).bind(point.sequence).bind(model).bind(plugins);
+    write.bind(point.prefix).step();
     return model + plugins - model_before - plugins_before;
   }
 
@@ -284,12 +300,17 @@ void Journal::create_tables(Database& database) const {
   const auto set_format = "PRAGMA user_version=" + std::to_string(kFormat);
   if (format == kFormat) return database.execute(set_format.c_str());
   database.execute("BEGIN IMMEDIATE");
-  if (format == 1) database.execute(journal::kFromFormat1);
-  if (format > 0) database.execute(journal::kBeginFromFormat2);
-  database.execute(journal::kSchema);
-  if (format > 0) database.execute(journal::kEndFromFormat2);
+  if (format == 3) {
+    database.execute(journal::kFromFormat3);
+  } else {
+    if (format == 1) database.execute(journal::kFromFormat1);
+    if (format > 0) database.execute(journal::kBeginFromFormat2);
+    database.execute(journal::kSchema);
+    if (format > 0) database.execute(journal::kEndFromFormat2);
+  }
   database.execute((set_format + "; COMMIT").c_str());
-  if (format > 0) database.try_execute("PRAGMA auto_vacuum=INCREMENTAL; VACUUM");  // or it never shrinks
+  if (format > 0 && format < 3)
+    database.try_execute("PRAGMA auto_vacuum=INCREMENTAL; VACUUM");  // or it never shrinks
 }
 
 bool Journal::is_open() const {
@@ -409,7 +430,7 @@ ResumePoint Journal::resume_point(const DocumentId& id) const {
   const std::lock_guard lock(read_mutex_);
   ResumePoint point;
   auto select = reader().prepare(
-      "SELECT segment_begin, block_begin, blocks, bytes, tokens, sequence, model_bytes, number"
+      "SELECT segment_begin, block_begin, blocks, bytes, tokens, sequence, model_bytes, number, prefix"
       " FROM resume_points JOIN documents USING(number) WHERE id=?");
   if (!select.bind(id).step()) return point;
   point.segment_begin = select.natural(0);
@@ -418,6 +439,7 @@ ResumePoint Journal::resume_point(const DocumentId& id) const {
   point.bytes = select.natural(3);
   point.tokens = select.natural(4);
   point.sequence = select.natural(5);
+  point.prefix = select.blob(8);
   const auto number = select.integer(7);
   if (select.integer(6) > 0) {
     auto state = reader().prepare("SELECT state FROM model_states WHERE number=?");
@@ -430,11 +452,21 @@ ResumePoint Journal::resume_point(const DocumentId& id) const {
   return point;
 }
 
-std::uint64_t Journal::resume_bytes(const DocumentId& id) const {
+PrefixDigest Journal::resume_prefix(const DocumentId& id) const {
+  const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare(
+      "SELECT segment_begin, prefix FROM resume_points JOIN documents USING(number) WHERE id=?");
+  if (!select.bind(id).step()) return {};
+  const auto prefix = Sha256::load(select.blob(1));
+  return {select.natural(0), prefix ? prefix->digest() : std::vector<std::byte>()};
+}
+
+PrefixDigest Journal::read_prefix(const DocumentId& id) const {
   const std::lock_guard lock(read_mutex_);
   auto select =
-      reader().prepare("SELECT segment_begin FROM resume_points JOIN documents USING(number) WHERE id=?");
-  return select.bind(id).step() ? select.natural(0) : 0;
+      reader().prepare("SELECT digest_bytes, digest FROM progress JOIN documents USING(number) WHERE id=?");
+  if (!select.bind(id).step()) return {};
+  return {select.natural(0), select.blob(1)};
 }
 
 std::vector<Output> Journal::outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const {
@@ -456,6 +488,12 @@ std::uint64_t Journal::owner_bytes(std::uint32_t owner) const {
   const std::lock_guard lock(read_mutex_);
   auto select = reader().prepare("SELECT bytes FROM owners WHERE owner=?");
   return select.bind(std::int64_t{owner}).step() ? select.natural(0) : 0;
+}
+
+std::uint64_t Journal::largest_owner_bytes() const {
+  const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare("SELECT coalesce(max(bytes), 0) FROM owners");
+  return select.step() ? select.natural(0) : 0;
 }
 
 std::uint64_t Journal::file_bytes() const {

@@ -36,6 +36,14 @@ struct ResumePoint {
   std::vector<std::byte> model_state;   ///< Empty: before the first block.
   bool keeps_model_state = false;  ///< In a commit: keep the last committed state and ignore model_state.
   std::map<std::string, std::vector<std::byte>> plugin_states;  ///< By plugin name.
+  /// Sha256::save() of the bytes before segment_begin; empty if an older program wrote the point.
+  std::vector<std::byte> prefix;
+};
+
+/// By which a document's first bytes are recognized. SHA-256; empty: not known.
+struct PrefixDigest {
+  std::uint64_t bytes = 0;
+  std::vector<std::byte> sha256;
 };
 
 /// The parameters that a document was opened with.
@@ -52,6 +60,8 @@ struct Commit {
   /// The resume point: none (the states are dropped), unchanged, or `point`.
   Resume resume = Resume::kDrop;
   ResumePoint point;
+  /// Of the bytes that the outputs so far are about, which may be more than the point's. Nullopt: as before.
+  std::optional<PrefixDigest> read;
   std::vector<Output> outputs;      ///< New ones; a sequence number that is there already is an error.
   std::uint64_t forget_before = 0;  ///< Outputs with smaller sequence numbers are deleted.
 };
@@ -74,11 +84,15 @@ class Journal {
   std::vector<DocumentStatus> list(const ListRequest& request) const;
   Opening opening(const DocumentId& id) const;
   ResumePoint resume_point(const DocumentId& id) const;
-  /// Its segment_begin alone.
-  std::uint64_t resume_bytes(const DocumentId& id) const;
+  /// Its segment_begin and the digest of the bytes before it.
+  PrefixDigest resume_prefix(const DocumentId& id) const;
+  /// Commit::read, as it was last committed.
+  PrefixDigest read_prefix(const DocumentId& id) const;
   std::vector<Output> outputs(const DocumentId& id, std::uint64_t from, std::size_t limit) const;
   /// Approximate bytes of an owner's documents: outputs, states and bookkeeping.
   std::uint64_t owner_bytes(std::uint32_t owner) const;
+  /// Of the owner that has the most.
+  std::uint64_t largest_owner_bytes() const;
   /// Size of its files; 0 in memory.
   std::uint64_t file_bytes() const;
 

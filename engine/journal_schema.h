@@ -3,7 +3,7 @@
 
 namespace unroll::journal {
 
-constexpr int kFormat = 3;
+constexpr int kFormat = 4;
 
 /// Columns that each commit writes are small and separate from large or constant ones, and keys increase with
 /// the number of documents, so that a commit of many short documents touches few pages.
@@ -15,12 +15,12 @@ CREATE INDEX documents_of_owner ON documents(owner, number);
 CREATE TABLE progress(
   number INTEGER PRIMARY KEY, phase INTEGER NOT NULL, bytes INTEGER NOT NULL, total_bytes INTEGER,
   tokens INTEGER NOT NULL, outputs INTEGER NOT NULL, error_code INTEGER, error TEXT, changed INTEGER NOT NULL,
-  finished INTEGER, kept_bytes INTEGER NOT NULL);
+  finished INTEGER, kept_bytes INTEGER NOT NULL, digest_bytes INTEGER, digest BLOB);
 CREATE INDEX progress_finished ON progress(finished);
 CREATE TABLE resume_points(
   number INTEGER PRIMARY KEY, segment_begin INTEGER NOT NULL, block_begin INTEGER NOT NULL,
   blocks INTEGER NOT NULL, bytes INTEGER NOT NULL, tokens INTEGER NOT NULL, sequence INTEGER NOT NULL,
-  model_bytes INTEGER NOT NULL, plugin_bytes INTEGER NOT NULL);
+  model_bytes INTEGER NOT NULL, plugin_bytes INTEGER NOT NULL, prefix BLOB NOT NULL);
 CREATE TABLE model_states(number INTEGER PRIMARY KEY, state BLOB NOT NULL);
 CREATE TABLE plugin_states(
   number INTEGER NOT NULL, plugin TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY(number, plugin)) WITHOUT ROWID;
@@ -36,6 +36,13 @@ ALTER TABLE documents ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE documents ADD COLUMN block_begin INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE documents ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
 UPDATE documents SET changed=unixepoch(), block_begin=bytes;
+)";
+
+/// From format 3, which knew no digests, to format 4.
+constexpr auto kFromFormat3 = R"(
+ALTER TABLE progress ADD COLUMN digest_bytes INTEGER;
+ALTER TABLE progress ADD COLUMN digest BLOB;
+ALTER TABLE resume_points ADD COLUMN prefix BLOB NOT NULL DEFAULT x'';
 )";
 
 /// Before kSchema, and after it: from format 2, which had all of a document in one row.
@@ -54,11 +61,11 @@ INSERT INTO model_states
   SELECT number, model_state FROM old_documents WHERE phase<>1 AND length(model_state)>0;
 INSERT INTO resume_points
   SELECT number, segment_begin, block_begin, blocks, bytes, tokens, outputs, coalesce(length(model_state), 0),
-    (SELECT coalesce(sum(length(state)), 0) FROM old_plugin_states WHERE document=id)
+    (SELECT coalesce(sum(length(state)), 0) FROM old_plugin_states WHERE document=id), x''
   FROM old_documents WHERE phase<>1;
 INSERT INTO progress
   SELECT number, phase, bytes, total_bytes, tokens, outputs, error_code, error, changed, finished,
-    (SELECT coalesce(sum(length(json)), 0) FROM old_outputs WHERE document=id)
+    (SELECT coalesce(sum(length(json)), 0) FROM old_outputs WHERE document=id), NULL, NULL
   FROM old_documents;
 INSERT INTO owners
   SELECT owner, sum(kept_bytes + coalesce(model_bytes + plugin_bytes, 0))

@@ -42,6 +42,8 @@ struct EngineStats {
   std::uint64_t journal_errors = 0;  ///< Commits and other writes of the engine's that failed.
   bool journal_blocked = false;      ///< The disk is full: nothing is read until it has room.
   std::uint64_t journal_bytes = 0;   ///< Size of its files.
+  /// What the documents of the owner that has the most are charged with; see max_journal_bytes_per_owner.
+  std::uint64_t journal_largest_owner_bytes = 0;
   double model_seconds = 0, plugin_seconds = 0, journal_seconds = 0;
   /// A block's launch, including blocks of other documents; a document's wait in the queue, per block; a
   /// commit.

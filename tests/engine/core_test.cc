@@ -269,6 +269,116 @@ TEST_F(Core, ResumedWithOtherBytesThanBeforeItFails) {
   EXPECT_THAT(failed.error, HasSubstr("are not those that were read before"));
 }
 
+/// Too short for a resume point: all of it is read again, and what it had emitted is not emitted twice.
+TEST_F(Core, OtherBytesThanThoseOfTheOutputsSoFarAreRefused) {
+  const TemporaryFolder folder;
+  const auto text = some_text(1500, 1), other = some_text(1500, 2);
+  start();
+  const auto expected = read(text);
+  for (const bool shorter : {false, true}) {
+    start({.journal = folder / (shorter ? "a" : "b")});
+    auto request = a_request();
+    const auto document = open_with(text.substr(0, 1000), request);
+    run_until_idle();
+    now_ += 2000ms;
+    core_->round();  // the outputs are committed, and no state
+    const auto before = document.recorder->outputs();
+    ASSERT_THAT(before, testing::Not(testing::IsEmpty()));
+    core_->cancel(document.id, Error(ErrorCode::kPeerGone, "gone"));
+    run_until_idle();
+    const auto read_bytes = document.recorder->wait().bytes;
+
+    request.resume = document.id;
+    const auto again = std::make_shared<Recorder>();
+    ASSERT_EQ(core_->open(request, again).resume_bytes, 0u);
+    // All before the last byte that was read is the same.
+    core_->append(document.id,
+                  shorter ? text.substr(0, read_bytes - 1) : text.substr(0, read_bytes - 1) + other, {});
+    core_->end(document.id);
+    run_until_idle();
+    const auto failed = again->wait();
+    EXPECT_EQ(failed.error_code, ErrorCode::kSource);
+    EXPECT_THAT(failed.error, HasSubstr(std::to_string(read_bytes) + " bytes are not those that were read"));
+    EXPECT_THAT(again->outputs(), testing::IsEmpty());
+    EXPECT_EQ(lines(core_->outputs(document.id, 0, 1 << 20)), lines(before));
+
+    const auto right = open(request);
+    core_->append(document.id, text, {});
+    core_->end(document.id);
+    run_until_idle();
+    EXPECT_EQ(right.recorder->wait().phase, DocumentPhase::kDone);
+    EXPECT_EQ(lines(core_->outputs(document.id, 0, 1 << 20)), expected);
+  }
+}
+
+/// It is interrupted again and again before it has come as far as it was once.
+TEST_F(Core, ADigestOutlivesResumesThatDoNotReachIt) {
+  const TemporaryFolder folder;
+  const auto text = some_text(3000, 1);
+  start({.journal = folder / "j"});
+  auto request = a_request();
+  const auto first = open_with(text.substr(0, 2500), request);
+  run_until_idle();
+  core_->cancel(first.id, Error(ErrorCode::kPeerGone, "gone"));
+  run_until_idle();
+  const auto read_bytes = first.recorder->wait().bytes;
+  request.resume = first.id;
+  const auto point = core_->resume_point(first.id).resume_bytes;
+  ASSERT_LT(point + 40, read_bytes);
+  for (int i = 0; i < 3; ++i) {
+    const auto again = open(request);
+    core_->append(first.id, text.substr(point, 20), {});
+    run_until_idle();
+    core_->cancel(first.id, Error(ErrorCode::kPeerGone, "gone"));
+    run_until_idle();
+    again.recorder->wait();
+  }
+  auto other = text.substr(point);
+  other[read_bytes - point - 1] ^= 1;
+  const auto again = open(request);
+  core_->append(first.id, other, {});
+  core_->end(first.id);
+  run_until_idle();
+  EXPECT_EQ(again.recorder->wait().error_code, ErrorCode::kSource);
+}
+
+TEST_F(Core, AnOwnerWhoTakesTooMuchOfTheJournalFailsAlone) {
+  constexpr std::uint64_t kLimit = 60'000;
+  const TemporaryFolder folder;
+  const auto text = some_text(150'000, 1);
+  start();
+  const auto expected = read(text);
+  start({.journal = folder / "j", .max_journal_bytes_per_owner = kLimit, .commit_blocks = 2});
+  auto other = a_request();
+  other.owner = 7;
+  const auto modest = open_with(some_text(500, 2), other);
+  const auto greedy = open_with(text);
+  run_until_idle();
+  const auto failed = greedy.recorder->wait();
+  EXPECT_EQ(failed.error_code, ErrorCode::kLimit);
+  EXPECT_THAT(failed.error,
+              testing::AllOf(HasSubstr(greedy.id), HasSubstr("limits.journal_bytes_per_user is 60000")));
+  EXPECT_LT(failed.bytes, text.size());
+  const auto stats = core_->stats();
+  EXPECT_GT(stats.journal_largest_owner_bytes, kLimit);
+  EXPECT_LT(stats.journal_largest_owner_bytes, kLimit + kLimit / 2) << "within a commit";
+  const auto error = error_of([&] { open(); });
+  EXPECT_EQ(error.code, ErrorCode::kLimit);
+  EXPECT_THAT(error.what(), HasSubstr("limits.journal_bytes_per_user"));
+
+  core_->append(modest.id, some_text(500, 3), {});
+  core_->end(modest.id);
+  run_until_idle();
+  EXPECT_EQ(modest.recorder->wait().phase, DocumentPhase::kDone) << "another owner's";
+  EXPECT_EQ(error_of([&] { core_->remove("nobody"); }).code, ErrorCode::kDocumentUnknown);
+  const auto reading = open(other);
+  EXPECT_EQ(error_of([&] { core_->remove(reading.id); }).code, ErrorCode::kDocumentState);
+
+  core_->remove(greedy.id);
+  EXPECT_EQ(error_of([&] { core_->status(greedy.id); }).code, ErrorCode::kDocumentUnknown);
+  EXPECT_THAT(read(some_text(500, 4)), testing::Not(testing::IsEmpty())) << "there is room again";
+}
+
 TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
   constexpr std::size_t kStateBytes = 100'000;
   constexpr int kDocuments = 60;

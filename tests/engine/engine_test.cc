@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/sha256.h"
 #include "tests/engine/testing.h"
 
 namespace unroll {
@@ -110,6 +111,14 @@ DocumentId read_until_killed(const std::filesystem::path& journal, const std::st
   return id;
 }
 
+/// Empty of no bytes, as Opened has it.
+std::vector<std::byte> digest_of(std::string_view bytes) {
+  if (bytes.empty()) return {};
+  Sha256 sha256;
+  sha256.add(bytes);
+  return sha256.digest();
+}
+
 TEST(Engine, AfterAKillAtAnyBlockTheOutputsAreThoseOfAnUndisturbedRun) {
   const auto text = some_text(4000, 5);
   const auto expected = read_alone(text);
@@ -122,6 +131,7 @@ TEST(Engine, AfterAKillAtAnyBlockTheOutputsAreThoseOfAnUndisturbedRun) {
     EXPECT_EQ(opened.id, id);
     // Committed behind the first block, in whose midst the document's first segment is, then every three.
     EXPECT_EQ(opened.resume_bytes > 0, fatal > 4) << fatal;
+    EXPECT_EQ(opened.resume_sha256, digest_of(std::string_view(text).substr(0, opened.resume_bytes)));
     feed(engine, id, std::string_view(text).substr(opened.resume_bytes), 77);
     ASSERT_EQ(recorder->wait().phase, DocumentPhase::kDone);
     EXPECT_EQ(recorder->outputs().front().sequence, opened.next_sequence);
@@ -160,6 +170,39 @@ TEST(Engine, StoppedAndResumedInTheSameJournal) {
   recorder->wait();
   EXPECT_EQ(lines(engine.outputs(id, 0, 1 << 20)), read_alone(text));
   EXPECT_EQ(error_of([&] { engine.open(a_request(id), nullptr); }).code, ErrorCode::kDocumentState) << "done";
+}
+
+TEST(Engine, ATextThatBeginsWithOtherBytesIsNotResumed) {
+  const TemporaryFolder folder;
+  const auto text = some_text(4000, 6);
+  DocumentId id;
+  for (int life = 0; life < 3; ++life) {  // the digest continues over restarts
+    auto engine = an_engine({.journal = folder / "j", .commit_blocks = 1});
+    const auto recorder = std::make_shared<Recorder>();
+    const auto opened = engine.open(life == 0 ? a_request() : a_request(id), recorder);
+    id = opened.id;
+    EXPECT_EQ(opened.resume_sha256, digest_of(std::string_view(text).substr(0, opened.resume_bytes)));
+    engine.append(id, text.substr(opened.resume_bytes, 1000), {});
+    recorder->wait_for_outputs(20);
+  }
+  auto engine = an_engine({.journal = folder / "j"});
+  const auto point = engine.resume_point(id);
+  ASSERT_GT(point.resume_bytes, 600u);
+  EXPECT_EQ(point.resume_sha256, digest_of(std::string_view(text).substr(0, point.resume_bytes)));
+  auto request = a_request(id);
+  auto other = text;
+  other[point.resume_bytes / 2] ^= 1;
+  for (const auto& wrong : {other, text.substr(0, point.resume_bytes - 1)}) {
+    request.text = wrong;
+    const auto error = error_of([&] { engine.open(request, nullptr); });
+    EXPECT_EQ(error.code, ErrorCode::kSource);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr(id), HasSubstr("resume it with the same text")));
+  }
+  request.text = text;
+  const auto recorder = std::make_shared<Recorder>();
+  engine.open(request, recorder);
+  recorder->wait();
+  EXPECT_EQ(lines(engine.outputs(id, 0, 1 << 20)), read_alone(text));
 }
 
 /// The model waits in its first block until the gate opens, so that all documents have their blocks ready.

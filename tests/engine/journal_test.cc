@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/sha256.h"
 #include "tests/engine/testing.h"
 
 namespace unroll {
@@ -45,6 +46,8 @@ Commit a_commit(const DocumentStatus& status, std::vector<Output> outputs, bool 
   if (open) {
     commit.resume = Commit::Resume::kNew;
     commit.point.segment_begin = 30;
+    commit.point.prefix = Sha256().save();
+    commit.read = {40, bytes_of("digest")};
     commit.point.block_begin = 35;
     commit.point.blocks = 2;
     commit.point.bytes = 40;
@@ -101,7 +104,11 @@ TEST(Journal, GivesBackWhatWasCommittedToAnotherProcessLater) {
   EXPECT_EQ(plugins[0].options.dump(), "{\"top\":3}");
   const auto point = journal.resume_point("a");
   EXPECT_EQ(point.segment_begin, 30u);
-  EXPECT_EQ(journal.resume_bytes("a"), 30u);
+  EXPECT_EQ(point.prefix, Sha256().save());
+  EXPECT_EQ(journal.resume_prefix("a").bytes, 30u);
+  EXPECT_EQ(journal.resume_prefix("a").sha256, Sha256().digest());
+  EXPECT_EQ(journal.read_prefix("a").bytes, 40u);
+  EXPECT_EQ(journal.read_prefix("a").sha256, bytes_of("digest"));
   EXPECT_EQ(point.block_begin, 35u);
   EXPECT_EQ(point.blocks, 2u);
   EXPECT_EQ(point.bytes, 40u);
@@ -146,7 +153,7 @@ TEST(Journal, ACommitCanLeaveAloneWhereTheDocumentGoesOn) {
   journal.commit({&second, 1});
   EXPECT_EQ(journal.find("a")->error, "peer gone");
   EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
-  EXPECT_EQ(journal.resume_bytes("a"), 30u);
+  EXPECT_EQ(journal.resume_prefix("a").bytes, 30u);
   auto third = a_commit(document, {});
   third.point = {};
   third.point.segment_begin = 35;
@@ -328,12 +335,61 @@ TEST(Journal, AFileOfFormat1IsTakenOver) {
     const auto point = journal.resume_point("a");
     EXPECT_EQ(point.segment_begin, 30u);
     EXPECT_EQ(point.block_begin, 40u);
+    EXPECT_THAT(point.prefix, IsEmpty());
+    EXPECT_THAT(journal.read_prefix("a").sha256, IsEmpty());
     EXPECT_THAT(point.model_state, SizeIs(2));
     EXPECT_EQ(journal.find("a")->source, "");
     EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(1));
     EXPECT_EQ(point.sequence, 1u);
     EXPECT_EQ(journal.owner_bytes(7), 3u);
   }
+}
+
+/// The columns of format 4 taken away again.
+TEST(Journal, AFileOfFormat3IsTakenOver) {
+  const TemporaryFolder folder;
+  {
+    Journal journal(folder / "j");
+    insert(journal, a_document("a"), {{"score", {}}});
+    const auto commit = a_commit(a_document("a"), {{0, "score", "1"}});
+    journal.commit({&commit, 1});
+  }
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open((folder / "j").c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(
+      sqlite3_exec(raw,
+                   "ALTER TABLE progress DROP COLUMN digest_bytes; ALTER TABLE progress DROP COLUMN digest;"
+                   "ALTER TABLE resume_points DROP COLUMN prefix; PRAGMA user_version=3",
+                   nullptr, nullptr, nullptr),
+      SQLITE_OK);
+  sqlite3_close(raw);
+  for (int life = 0; life < 2; ++life) {
+    Journal journal(folder / "j");
+    EXPECT_EQ(journal.resume_point("a").segment_begin, 30u);
+    EXPECT_EQ(journal.resume_point("a").model_state, bytes_of("state"));
+    EXPECT_THAT(journal.resume_prefix("a").sha256, IsEmpty());
+    EXPECT_THAT(journal.read_prefix("a").sha256, IsEmpty());
+    EXPECT_THAT(lines(journal.outputs("a", 0, 10)), ElementsAre("0 score 1"));
+  }
+  Journal journal(folder / "j");
+  const auto commit = a_commit(a_document("a"), {{1, "score", "2"}});
+  journal.commit({&commit, 1});
+  EXPECT_EQ(journal.read_prefix("a").sha256, bytes_of("digest"));
+}
+
+TEST(Journal, ACommitWithoutADigestKeepsItAndTheEndOfADocumentDropsIt) {
+  Journal journal({});
+  insert(journal, a_document("a"), {{"score", {}}});
+  auto commit = a_commit(a_document("a"), {});
+  journal.commit({&commit, 1});
+  commit.resume = Commit::Resume::kKeep;
+  commit.read.reset();
+  journal.commit({&commit, 1});
+  EXPECT_EQ(journal.read_prefix("a").sha256, bytes_of("digest"));
+  commit.resume = Commit::Resume::kDrop;
+  commit.read = {40, bytes_of("digest")};
+  journal.commit({&commit, 1});
+  EXPECT_THAT(journal.read_prefix("a").sha256, IsEmpty());
 }
 
 TEST(Journal, ALaterFormatIsRefused) {

@@ -1,6 +1,7 @@
 // A journal with damage in it: values of any kind in its columns, rows and tables gone, bytes of the file
 // changed. The engine opens it, tells of its documents and goes on with those that were open, or says in an
 // Error what is wrong.
+#include <algorithm>
 #include <array>
 
 #include <sqlite3.h>
@@ -35,6 +36,8 @@ constexpr std::array kColumns = {"documents.number",
                                  "progress.changed",
                                  "progress.finished",
                                  "progress.kept_bytes",
+                                 "progress.digest_bytes",
+                                 "progress.digest",
                                  "resume_points.number",
                                  "resume_points.segment_begin",
                                  "resume_points.block_begin",
@@ -44,6 +47,7 @@ constexpr std::array kColumns = {"documents.number",
                                  "resume_points.sequence",
                                  "resume_points.model_bytes",
                                  "resume_points.plugin_bytes",
+                                 "resume_points.prefix",
                                  "model_states.number",
                                  "model_states.state",
                                  "plugin_states.number",
@@ -138,7 +142,8 @@ void go_on(Engine& engine, const DocumentStatus& status) {
   request.owner = status.owner;
   request.resume = status.id;
   const auto opened = engine.open(request, nullptr);
-  engine.append(opened.id, some_text(1000), [] {});
+  const auto text = some_text(2000);
+  engine.append(opened.id, text.substr(std::min<std::uint64_t>(opened.resume_bytes, text.size())), [] {});
   engine.end(opened.id);
 }
 

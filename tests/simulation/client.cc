@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/sha256.h"
+
 namespace unroll::simulation {
 
 /// What is on its way from the engine to the client. The engine may hold it longer than the client does.
@@ -142,6 +144,10 @@ void Client::resume(EngineCore& core) {
     if (opened.next_sequence < heard_) violation("outputs that were told are not in the journal");
     if (opened.resume_bytes < safe_) violation("bytes that were said to be safe are wanted again");
     if (opened.resume_bytes > ever_sent_) violation("more bytes are said to be safe than were ever sent");
+    Sha256 prefix;
+    prefix.add(std::string_view(text_.bytes).substr(0, opened.resume_bytes));
+    if (opened.resume_bytes > 0 && opened.resume_sha256 != prefix.digest())
+      violation("the bytes before the resume point are known by another digest");
     safe_ = sent_ = opened.resume_bytes;
     try {
       catch_up(core, opened.next_sequence);
