@@ -73,6 +73,8 @@ asio::awaitable<boost::system::error_code> HttpSession::parse_more(bool body) {
     else
       error = http::error::need_more;
     if (error != http::error::need_more) break;
+    // What the parser leaves is incomplete: a header, a chunk's, or the fields after the last chunk.
+    if (buffer_.size() > kMaxHeaderBytes) co_return http::error::buffer_overflow;
     // A header must come soon; a body may grow as slowly as a log.
     std::optional<std::chrono::milliseconds> time;
     if (!body) time = std::chrono::milliseconds(context_.config.request_timeout_ms);
@@ -263,6 +265,12 @@ asio::awaitable<void> HttpSession::read_body() {
               ? Error(ErrorCode::kLimit, document + " is longer than the limit of " +
                                              std::to_string(context_.config.max_document_bytes) +
                                              " bytes (limits.document_bytes)")
+          : error == http::error::header_limit || error == http::error::buffer_overflow
+              ? Error(ErrorCode::kLimit,
+                      document +
+                          ": a chunk's extensions, or the fields after the last chunk, are "
+                          "longer than " +
+                          std::to_string(kMaxHeaderBytes) + " bytes; send fewer")
           : error == http::error::partial_message
               ? Error(ErrorCode::kPeerGone, "the client of " + document + " disconnected before its end")
               : Error(ErrorCode::kInvalidRequest, "the request's body is invalid (" + error.message() + ")"));
