@@ -96,7 +96,7 @@ int measure(Options options) {
       std::cout << fixed(now() - start, 0) << " s: " << open << " open, tokens of each " << share.least
                 << " to " << share.most << " (mean " << fixed(share.mean, 0) << "); resident "
                 << readable_bytes(static_cast<double>(memory_of(daemon.pid(), "VmRSS"))) << ", states of "
-                << stats["documents_in_memory"] << " in memory, " << stats["put_aways"] << " put away, "
+                << stats["documents_in_memory"] << " in memory, " << stats["evictions"] << " evictions, "
                 << open_files_of(daemon.pid()) << " open files" << std::endl;
     }
     ::usleep(200'000);

@@ -54,6 +54,7 @@ struct Config {
   std::int64_t max_buffered_bytes_per_user = std::int64_t{256} << 20;
   std::int64_t max_memory_bytes = std::int64_t{4} << 30;
   std::int64_t max_memory_bytes_per_user = std::int64_t{2} << 30;
+  std::int64_t max_journal_bytes_per_user = std::int64_t{32} << 30;
   std::int64_t max_connections = 512;
   std::int64_t max_connections_per_user = 256;
   std::int64_t max_descriptors_per_user = 1024;

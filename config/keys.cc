@@ -97,6 +97,13 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"limits.memory_bytes_per_user", &Config::max_memory_bytes_per_user, "bytes",
                 "The same, of one user's documents.", 1 << 20},
       ConfigKey{
+          "limits.journal_bytes_per_user", &Config::max_journal_bytes_per_user, "bytes",
+          "Outputs and saved states of one user's documents in the journal. Above it `document.open` is "
+          "refused, and the user's open documents fail with `limit` when they are committed next. Default: "
+          "the evicted states (2 MB) of 10,000 open documents, and half as much for outputs. Set it below "
+          "the free space of the journal's disk, divided by the number of users who may fill it.",
+          1 << 20},
+      ConfigKey{
           "limits.connections", &Config::max_connections, "connections",
           "Open connections of all users. A few of them (8, or a quarter of a small number) are reserved for "
           "root and for the daemon's own user, so that `unroll reload` and a health check always get in.",

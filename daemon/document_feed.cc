@@ -1,6 +1,7 @@
 #include "daemon/document_feed.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -11,6 +12,11 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kPause{100};
+
+std::string too_short(const Opened& opened) {
+  return "it is shorter than the " + std::to_string(opened.resume_bytes) +
+         " bytes that were read before; resume it with the same bytes, or open a new document";
+}
 
 }  // namespace
 
@@ -25,26 +31,31 @@ DocumentSource DocumentSource::of(ServerContext& context, std::shared_ptr<Source
 }
 
 std::shared_ptr<DocumentFeed> DocumentFeed::start(ServerContext& context, DocumentSource source,
-                                                  DocumentId id, std::uint64_t offset) {
-  if (source.is_file && offset > source.bytes.value_or(0)) {
-    throw Error(ErrorCode::kSource, "document " + id + ": the file is shorter than what was read before, " +
-                                        std::to_string(offset) + " bytes; send the same file");
-  }
-  auto feed = std::make_shared<DocumentFeed>(context, std::move(source), std::move(id), offset);
+                                                  const Opened& opened) {
+  if (source.is_file && opened.resume_bytes > source.bytes.value_or(0))
+    throw Error(ErrorCode::kSource, "document " + opened.id + ": " + too_short(opened));
+  auto feed = std::make_shared<DocumentFeed>(context, std::move(source), opened);
   feed->next();
   return feed;
 }
 
-DocumentFeed::DocumentFeed(ServerContext& context, DocumentSource source, DocumentId id, std::uint64_t offset)
-    : context_(context.shared_from_this()), source_(std::move(source)), id_(std::move(id)) {
-  (source_.is_file ? offset_ : skip_) = offset;
+DocumentFeed::DocumentFeed(ServerContext& context, DocumentSource source, const Opened& opened)
+    : context_(context.shared_from_this()), source_(std::move(source)), opened_(opened) {
+  // Nothing to compare the bytes before with: a pipe's are read all the same.
+  if (source_.is_file && opened_.resume_sha256.empty()) offset_ = opened_.resume_bytes;
 }
 
 void DocumentFeed::next() {
   if (!source_.handle) return;
-  source_.handle->read(
-      source_.is_file ? offset_ : source_wire::kNextBytes,
-      [self = shared_from_this()](SourceReader::Answer answer) { self->take(std::move(answer)); });
+  const auto offset = source_.is_file ? offset_ : source_wire::kNextBytes;
+  if (offset_ < opened_.resume_bytes) {
+    source_.handle->digest(
+        offset, opened_.resume_bytes - offset_,
+        [self = shared_from_this()](const SourceReader::Answer& answer) { self->check(answer); });
+  } else {
+    source_.handle->read(
+        offset, [self = shared_from_this()](SourceReader::Answer answer) { self->take(std::move(answer)); });
+  }
 }
 
 /// Too many descriptors of this user or of the machine are open at the moment.
@@ -55,22 +66,43 @@ void DocumentFeed::next_later() {
   });
 }
 
+/// False: it is stopped, it failed, or it tries again later.
+bool DocumentFeed::can_take(const SourceReader::Answer& answer) {
+  if (!source_.handle) return false;
+  if (answer.failed()) {
+    fail("it could not be read: " + answer.why() + "; check the file");
+    return false;
+  }
+  if (answer.reply.outcome != source_wire::Outcome::kTooMany) return true;
+  next_later();
+  return false;
+}
+
 void DocumentFeed::take(SourceReader::Answer answer) {
-  if (!source_.handle) return;
-  if (answer.failed()) return fail(answer.why());
-  if (answer.reply.outcome == source_wire::Outcome::kTooMany) return next_later();
+  if (!can_take(answer)) return;
   if (answer.data.empty()) return end();
   offset_ += answer.data.size();
-  const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(skip_, answer.data.size()));
-  skip_ -= skipped;
-  answer.data.erase(0, skipped);
-  if (answer.data.empty()) return next();
   append(std::move(answer.data));
+}
+
+/// Of bytes that were read before the document was resumed.
+void DocumentFeed::check(const SourceReader::Answer& answer) {
+  if (!can_take(answer)) return;
+  if (answer.reply.digested == 0) return fail(too_short(opened_));
+  offset_ += answer.reply.digested;
+  const auto digest = std::as_bytes(std::span(answer.data));
+  if (offset_ == opened_.resume_bytes && !opened_.resume_sha256.empty() &&
+      !std::ranges::equal(digest, opened_.resume_sha256)) {
+    return fail(
+        "its first " + std::to_string(offset_) +
+        " bytes are not those that were read before; resume it with the same bytes, or open a new document");
+  }
+  next();
 }
 
 void DocumentFeed::append(std::string bytes) {
   try {
-    context_->engine.append(id_, std::move(bytes), [self = shared_from_this()] {
+    context_->engine.append(opened_.id, std::move(bytes), [self = shared_from_this()] {
       asio::post(self->context_->io, [self] { self->next(); });
     });
   } catch (const Error&) {
@@ -82,7 +114,7 @@ void DocumentFeed::end() {
   stop();
   complete_ = true;
   try {
-    context_->engine.end(id_);
+    context_->engine.end(opened_.id);
   } catch (const Error&) {
     // As above.
   }
@@ -90,8 +122,7 @@ void DocumentFeed::end() {
 
 void DocumentFeed::fail(const std::string& reason) {
   stop();
-  context_->engine.cancel(id_, Error(ErrorCode::kSource, "document " + id_ + " could not be read: " + reason +
-                                                             "; check the file"));
+  context_->engine.cancel(opened_.id, Error(ErrorCode::kSource, "document " + opened_.id + ": " + reason));
 }
 
 }  // namespace unroll

@@ -27,11 +27,12 @@ struct DocumentSource {
 /// For the I/O thread only, except complete().
 class DocumentFeed : public std::enable_shared_from_this<DocumentFeed> {
  public:
-  /// Reads from byte `offset` of the document on: a file from there, of a pipe the bytes before are thrown
-  /// away. Failures to read fail the document with kSource. Throws Error(kSource) if a file is shorter.
-  static std::shared_ptr<DocumentFeed> start(ServerContext& context, DocumentSource source, DocumentId id,
-                                             std::uint64_t offset);
-  DocumentFeed(ServerContext& context, DocumentSource source, DocumentId id, std::uint64_t offset);
+  /// Reads the document's bytes from resume_bytes on, after a look at those before: if they are others than
+  /// were read before, or cannot be read, the document fails with kSource. Throws Error(kSource) if a file is
+  /// shorter.
+  static std::shared_ptr<DocumentFeed> start(ServerContext& context, DocumentSource source,
+                                             const Opened& opened);
+  DocumentFeed(ServerContext& context, DocumentSource source, const Opened& opened);
 
   /// Stops reading.
   void stop() { source_.handle = nullptr; }
@@ -41,16 +42,17 @@ class DocumentFeed : public std::enable_shared_from_this<DocumentFeed> {
  private:
   void next();
   void next_later();
+  bool can_take(const SourceReader::Answer& answer);
   void take(SourceReader::Answer answer);
+  void check(const SourceReader::Answer& answer);
   void append(std::string bytes);
   void end();
   void fail(const std::string& reason);
 
   const std::shared_ptr<ServerContext> context_;
   DocumentSource source_;
-  const DocumentId id_;
-  std::uint64_t offset_ = 0;  ///< Of the next read from a file.
-  std::uint64_t skip_ = 0;    ///< Bytes of a pipe that are still to be thrown away.
+  const Opened opened_;
+  std::uint64_t offset_ = 0;  ///< Of the document's next byte to read.
   std::atomic<bool> complete_{false};
 };
 

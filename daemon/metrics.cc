@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "daemon/server_info.h"
+#include "protocol/protocol.h"
 
 namespace unroll {
 namespace {
@@ -84,6 +85,12 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
   metrics.head("unroll_documents_finished_total", "counter", "Documents that have ended.");
   metrics.sample("unroll_documents_finished_total", stats.documents_done, "outcome", "done");
   metrics.sample("unroll_documents_finished_total", stats.documents_failed, "outcome", "failed");
+  metrics.head("unroll_documents_failed_total", "counter", "Documents that failed, by error.");
+  for (const ErrorEntry& error : error_table()) {
+    const auto count = stats.failed_by_reason.find(error.code);
+    metrics.sample("unroll_documents_failed_total", count == stats.failed_by_reason.end() ? 0 : count->second,
+                   "reason", error.name);
+  }
   metrics.counter("unroll_document_bytes_total", "Bytes of documents that went through the model.",
                   stats.bytes);
   metrics.counter("unroll_tokens_total", "Tokens that went through the model.", stats.tokens);
@@ -92,9 +99,9 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
   metrics.gauge("unroll_buffered_bytes", "Bytes of documents that wait to be read.", stats.buffered_bytes);
   metrics.gauge("unroll_document_memory_bytes", "Memory that open documents are counted with.",
                 stats.memory_bytes);
-  metrics.gauge("unroll_documents_in_memory", "Open documents whose state is not put away in the journal.",
+  metrics.gauge("unroll_documents_in_memory", "Open documents whose state is not evicted to the journal.",
                 stats.resident_documents);
-  metrics.counter("unroll_put_aways_total", "States that were put away in the journal.", stats.evictions);
+  metrics.counter("unroll_evictions_total", "States that were evicted to the journal.", stats.evictions);
 }
 
 void add_events(Metrics& metrics, const Events& events) {
@@ -141,6 +148,9 @@ std::string metrics_text(const ServerContext& context) {
   add_events(metrics, context.events);
   metrics.gauge("unroll_plugins", "Loaded plugins.", revision.plugins->plugins().size());
   metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", stats.journal_bytes);
+  metrics.gauge("unroll_journal_largest_user_bytes",
+                "What the documents of the user that has the most take in the journal.",
+                stats.journal_largest_owner_bytes);
   metrics.gauge("unroll_journal_blocked", "1: the journal's disk is full, and reading waits for room.",
                 stats.journal_blocked ? 1 : 0);
   metrics.gauge("unroll_engine_stands_still", "1: one block has taken longer than stall_ms.",

@@ -109,7 +109,7 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
   }
 
   void read(const Opened& opened) {
-    DocumentFeed::start(context_, std::move(source_), opened.id, opened.resume_bytes);
+    DocumentFeed::start(context_, std::move(source_), opened);
     spdlog::info("document {} goes on at byte {} of '{}'", document_.id, opened.resume_bytes,
                  saved_.location.path);
   }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "base/sha256.h"
 #include "daemon/open_document.h"
 #include "daemon/openrpc.h"
 #include "daemon/params.h"
@@ -74,6 +75,12 @@ DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   return request;
 }
 
+/// Where a document goes on, for document.open's answer and document.status.
+void add_resume_point(json& value, const Opened& point) {
+  value["resume_bytes"] = point.resume_bytes;
+  if (!point.resume_sha256.empty()) value["resume_sha256"] = digest_text(point.resume_sha256);
+}
+
 /// For its answer; the parameters may be a whole text.
 Request without_params(const Request& request) {
   return {request.id, request.has_id, request.method};
@@ -83,12 +90,13 @@ Request without_params(const Request& request) {
 
 std::span<const RpcSession::Method> RpcSession::methods() {
   static constexpr std::array kMethods = {
-      Method{method::kOpen, &RpcSession::open},     Method{method::kAppend, &RpcSession::append},
-      Method{method::kEnd, &RpcSession::end},       Method{method::kStatus, &RpcSession::status},
-      Method{method::kList, &RpcSession::list},     Method{method::kCancel, &RpcSession::cancel},
-      Method{method::kAttach, &RpcSession::attach}, Method{method::kInfo, &RpcSession::info},
-      Method{method::kStats, &RpcSession::stats},   Method{method::kReload, &RpcSession::reload},
-      Method{method::kPing, &RpcSession::ping},     Method{method::kDiscover, &RpcSession::discover},
+      Method{method::kOpen, &RpcSession::open},         Method{method::kAppend, &RpcSession::append},
+      Method{method::kEnd, &RpcSession::end},           Method{method::kStatus, &RpcSession::status},
+      Method{method::kList, &RpcSession::list},         Method{method::kCancel, &RpcSession::cancel},
+      Method{method::kDelete, &RpcSession::remove},     Method{method::kAttach, &RpcSession::attach},
+      Method{method::kInfo, &RpcSession::info},         Method{method::kStats, &RpcSession::stats},
+      Method{method::kReload, &RpcSession::reload},     Method{method::kPing, &RpcSession::ping},
+      Method{method::kDiscover, &RpcSession::discover},
   };
   return kMethods;
 }
@@ -197,21 +205,21 @@ json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subsc
                        std::optional<DocumentSource> source) {
   documents_[opened.id] = Document{subscription, nullptr, true, has_text};
   subscription->start(opened.id, opened.next_sequence);
-  if (source) start_input(opened.id, opened, *std::move(source));
+  if (source) start_input(opened, *std::move(source));
   if (!is_open()) on_gone();
   if (stopping_) asio::post(context_.io, [this, self = shared_from_this()] { shut_down(); });
-  return {{"document", opened.id},
-          {"resume_bytes", opened.resume_bytes},
-          {"next_sequence", opened.next_sequence}};
+  json answer = {{"document", opened.id}, {"next_sequence", opened.next_sequence}};
+  add_resume_point(answer, opened);
+  return answer;
 }
 
 /// Whatever goes wrong with the first bytes fails the document, which is open already: its listener hears of
 /// it.
-void RpcSession::start_input(const DocumentId& id, const Opened& opened, DocumentSource source) {
+void RpcSession::start_input(const Opened& opened, DocumentSource source) {
   try {
-    documents_[id].feed = DocumentFeed::start(context_, std::move(source), id, opened.resume_bytes);
+    documents_[opened.id].feed = DocumentFeed::start(context_, std::move(source), opened);
   } catch (const Error& error) {
-    context_.engine.cancel(id, error);
+    context_.engine.cancel(opened.id, error);
   }
 }
 
@@ -263,7 +271,7 @@ std::optional<json> RpcSession::status(const Request& request) {
   const DocumentId id = params.string("document");
   check_owner(id);
   json value = status_to_json(context_.engine.status(id));
-  if (const auto point = waits_for_resume(id)) value["resume_bytes"] = point->resume_bytes;
+  if (const auto point = waits_for_resume(id)) add_resume_point(value, *point);
   return value;
 }
 
@@ -280,6 +288,31 @@ std::optional<json> RpcSession::cancel(const Request& request) {
   check_owner(id);
   context_.engine.cancel(id, Error(ErrorCode::kCancelled, "document " + id + " was cancelled by its user"));
   return json::object();
+}
+
+std::optional<json> RpcSession::remove(const Request& request) {
+  const Params params(method::kDelete, request.params, {"document"});
+  const DocumentId id = params.string("document");
+  check_owner(id);
+  answering_ = true;  // the disk may take its time
+  context_.openers.post(owner_, [&io = context_.io, &engine = context_.engine, weak = weak_from_this(), this,
+                                 asked = without_params(request), id] {
+    std::exception_ptr failure;
+    try {
+      engine.remove(id);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    asio::post(io, [weak, this, asked, failure] {
+      const auto self = weak.lock();
+      if (!self) return;
+      answer_later(asked, [&] {
+        if (failure) std::rethrow_exception(failure);
+        return json::object();
+      });
+    });
+  });
+  return std::nullopt;
 }
 
 std::optional<json> RpcSession::attach(const Request& request) {

@@ -114,6 +114,7 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> status(const Request& request);
   std::optional<nlohmann::json> list(const Request& request);
   std::optional<nlohmann::json> cancel(const Request& request);
+  std::optional<nlohmann::json> remove(const Request& request);
   std::optional<nlohmann::json> attach(const Request& request);
   std::optional<nlohmann::json> info(const Request& request);
   std::optional<nlohmann::json> stats(const Request& request);
@@ -125,7 +126,7 @@ class RpcSession : public Connection {
   void answer_opened();
   DocumentSource claim_source();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
-  void start_input(const DocumentId& id, const Opened& opened, DocumentSource source);
+  void start_input(const Opened& opened, DocumentSource source);
   void check_owner(const DocumentId& id) const;
   void check_documents() const;
   std::optional<Opened> waits_for_resume(const DocumentId& id) const;

@@ -59,6 +59,7 @@ json server_info(const ServerContext& context) {
             {"buffered_bytes_per_user", config.max_buffered_bytes_per_user},
             {"memory_bytes", config.max_memory_bytes},
             {"memory_bytes_per_user", config.max_memory_bytes_per_user},
+            {"journal_bytes_per_user", config.max_journal_bytes_per_user},
             {"connections", config.max_connections},
             {"connections_per_user", config.max_connections_per_user},
             {"descriptors_per_user", config.max_descriptors_per_user},
@@ -83,7 +84,8 @@ json server_stats(const ServerContext& context) {
           {"buffered_bytes", stats.buffered_bytes},
           {"memory_bytes", stats.memory_bytes},
           {"documents_in_memory", stats.resident_documents},
-          {"put_aways", stats.evictions},
+          {"evictions", stats.evictions},
+          {"put_aways", stats.evictions},  // its former name: protocol 1 has it
           {"reloads", stats.reloads},
           {"revisions", stats.revisions},
           {"workers_started", workers.started},

@@ -1,5 +1,6 @@
 #include "daemon/source_reader.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -100,7 +101,8 @@ void SourceReader::ask(Request request, std::string_view path, int descriptor, D
     return;
   }
   request.ticket = ++last_ticket_;
-  const bool prompt = request.operation != Operation::kRead || request.offset != source_wire::kNextBytes;
+  const bool reads = request.operation == Operation::kRead || request.operation == Operation::kDigest;
+  const bool prompt = !reads || request.offset != source_wire::kNextBytes;
   if (prompt && prompt_++ == 0) progress_ = last_used_;
   pending_.emplace(request.ticket, Pending{std::move(done), prompt});
   std::string bytes(reinterpret_cast<const char*>(&request), sizeof request);
@@ -219,6 +221,15 @@ void SourceReader::lose() {
 
 ForeignSource::~ForeignSource() {
   asio::post(io_, [reader = std::move(reader_), id = id_] { reader->close(id); });
+}
+
+void ForeignSource::digest(std::uint64_t offset, std::uint64_t bytes, SourceReader::Done done) {
+  Request request;
+  request.operation = Operation::kDigest;
+  request.source = id_;
+  request.offset = offset;
+  request.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, source_wire::kDigestBytes));
+  reader_->ask(request, {}, -1, std::move(done));
 }
 
 void ForeignSource::read(std::uint64_t offset, SourceReader::Done done) {

@@ -108,6 +108,9 @@ class ForeignSource {
 
   /// Reads up to kChunkBytes: a file from `offset`, else the next bytes; empty at the end. I/O thread only.
   void read(std::uint64_t offset, SourceReader::Done done);
+  /// The same, and at most `bytes`: they stay in the reader, the answer says how many they were and has the
+  /// SHA-256 of all that were digested so far.
+  void digest(std::uint64_t offset, std::uint64_t bytes, SourceReader::Done done);
 
  private:
   boost::asio::io_context& io_;

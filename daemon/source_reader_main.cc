@@ -26,6 +26,7 @@
 
 #include "base/descriptor_passing.h"
 #include "base/error.h"
+#include "base/sha256.h"
 #include "base/unique_fd.h"
 #include "daemon/source_files.h"
 #include "daemon/source_wire.h"
@@ -100,7 +101,8 @@ class Reader {
     UniqueFd stream;  ///< A pipe or a socket; else `file`.
     SourceFiles::FilePtr file;
     bool is_socket = false;
-    std::optional<std::uint64_t> waiting;  ///< The ticket of a read that nothing was there for.
+    std::optional<Request> waiting;  ///< A kRead or kDigest that nothing was there for.
+    Sha256 digest;                   ///< Of what kDigest read.
   };
 
   bool poll_once() {
@@ -130,7 +132,8 @@ class Reader {
     path.erase(0, sizeof request);
     UniqueFd connection;
     if (!received.descriptors.empty()) connection = std::move(received.descriptors.front());
-    if (request.operation == Operation::kRead) return start_read(request), true;
+    if (request.operation == Operation::kRead || request.operation == Operation::kDigest)
+      return start_read(request), true;
     Answer answer;
     answer.reply.ticket = request.ticket;
     try {
@@ -160,6 +163,7 @@ class Reader {
         return;
       case Operation::kCloseConnection:  // closed at the end of the scope
       case Operation::kRead:
+      case Operation::kDigest:
         return;
     }
   }
@@ -212,14 +216,31 @@ class Reader {
     if (found == sources_.end()) return fail(request.ticket, "it is closed");
     Source& source = found->second;
     if (source.file) return read_file(source, request);
-    source.waiting = request.ticket;
+    source.waiting = request;
     read_stream(source);
   }
 
-  void read_file(const Source& source, const Request& request) {
+  static std::size_t most_bytes(const Request& request) {
+    return request.operation == Operation::kDigest
+               ? std::min<std::size_t>(request.bytes, source_wire::kDigestBytes)
+               : kChunkBytes;
+  }
+
+  /// `answer` has the bytes that were read.
+  static void finish_read(Source& source, const Request& request, Answer answer) {
+    if (request.operation == Operation::kDigest) {
+      answer.reply.digested = answer.data.size();
+      source.digest.add(answer.data);
+      const auto digest = source.digest.digest();
+      answer.data.assign(reinterpret_cast<const char*>(digest.data()), digest.size());
+    }
+    send(std::move(answer));
+  }
+
+  void read_file(Source& source, const Request& request) {
     Answer answer;
     answer.reply.ticket = request.ticket;
-    answer.data.resize(kChunkBytes);
+    answer.data.resize(most_bytes(request));
     try {
       const auto descriptor = files_.open(source.file);
       ssize_t count = -1;
@@ -229,7 +250,7 @@ class Reader {
       } while (count < 0 && errno == EINTR);
       if (count < 0) return fail(request.ticket, reason(errno));
       keep(count, answer);
-      send(std::move(answer));
+      finish_read(source, request, std::move(answer));
     } catch (const Error& error) {
       fail(request.ticket, error.what(),
            error.code == ErrorCode::kLimit ? Outcome::kTooMany : Outcome::kFailed);
@@ -238,22 +259,23 @@ class Reader {
 
   /// Reads without blocking and without O_NONBLOCK, which would also affect the user's own descriptor.
   void read_stream(Source& source) {
+    const Request request = *source.waiting;
     Answer answer;
-    answer.reply.ticket = *source.waiting;
-    answer.data.resize(kChunkBytes);
+    answer.reply.ticket = request.ticket;
+    answer.data.resize(most_bytes(request));
     ssize_t count = -1;
     if (source.is_socket) {
       count = ::recv(source.stream.get(), answer.data.data(), answer.data.size(), MSG_DONTWAIT);
     } else {
-      count =
-          ::splice(source.stream.get(), nullptr, between_in_.get(), nullptr, kChunkBytes, SPLICE_F_NONBLOCK);
+      count = ::splice(source.stream.get(), nullptr, between_in_.get(), nullptr,
+                       std::min(answer.data.size(), kChunkBytes), SPLICE_F_NONBLOCK);
       if (count > 0) count = ::read(between_out_.get(), answer.data.data(), static_cast<std::size_t>(count));
     }
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
     source.waiting.reset();
-    if (count < 0) return fail(answer.reply.ticket, reason(errno));
+    if (count < 0) return fail(request.ticket, reason(errno));
     keep(count, answer);
-    send(std::move(answer));
+    finish_read(source, request, std::move(answer));
   }
 
   void fail(std::uint64_t ticket, const std::string& why, Outcome outcome = Outcome::kFailed) {

@@ -46,6 +46,7 @@ inline constexpr std::string_view kEnd = "document.end";
 inline constexpr std::string_view kStatus = "document.status";
 inline constexpr std::string_view kList = "document.list";
 inline constexpr std::string_view kCancel = "document.cancel";
+inline constexpr std::string_view kDelete = "document.delete";
 inline constexpr std::string_view kAttach = "document.attach";
 inline constexpr std::string_view kInfo = "server.info";
 inline constexpr std::string_view kStats = "server.stats";

@@ -106,11 +106,11 @@ void call_for(DaemonConnection& daemon, std::string_view method, const std::stri
   }
 }
 
-int cancel(const DaemonOptions& options) {
+int for_each(const DaemonOptions& options, std::string_view method, const char* done) {
   DaemonConnection daemon = require_daemon(options.shared.socket);
   for (const std::string& document : options.documents) {
-    call_for(daemon, method::kCancel, document, json::object());
-    std::cout << "cancelled " << document << '\n';
+    call_for(daemon, method, document, json::object());
+    std::cout << done << ' ' << document << '\n';
   }
   return 0;
 }
@@ -147,13 +147,19 @@ void add_daemon_commands(CommandLine& line) {
   add_socket_flag(*command, options->shared);
   line.on(command, [options] { return documents(*options); });
 
-  options = std::make_shared<DaemonOptions>();
-  command = line.app().add_subcommand("cancel", "Cancel documents; their outputs so far are kept");
-  command->add_option("DOCUMENT", options->documents, "Documents, as 'unroll documents' lists them")
-      ->required()
-      ->type_name("");
-  add_socket_flag(*command, options->shared);
-  line.on(command, [options] { return cancel(*options); });
+  const auto add_for_each = [&](const char* name, const char* help, std::string_view method,
+                                const char* done) {
+    auto options = std::make_shared<DaemonOptions>();
+    CLI::App* command = line.app().add_subcommand(name, help);
+    command->add_option("DOCUMENT", options->documents, "Documents, as 'unroll documents' lists them")
+        ->required()
+        ->type_name("");
+    add_socket_flag(*command, options->shared);
+    line.on(command, [=] { return for_each(*options, method, done); });
+  };
+  add_for_each("cancel", "Cancel documents; their outputs so far are kept", method::kCancel, "cancelled");
+  add_for_each("delete", "Delete documents that are not being read, with their outputs", method::kDelete,
+               "deleted");
 
   options = std::make_shared<DaemonOptions>();
   command = line.app().add_subcommand(

@@ -120,6 +120,9 @@ TEST_F(Documents, AttachGivesTheOutputsAgain) {
   EXPECT_EQ(lines_of(read_by_daemon({"attach", id, "--from", "5"})), outputs);
   expect_failure(by_daemon({"attach", "nonsense"}), "'nonsense'", "'unroll documents'");
   expect_failure(by_daemon({"cancel", "nonsense"}), "'nonsense'", "'unroll documents'");
+  EXPECT_EQ(read_by_daemon({"delete", id}), "deleted " + id + "\n");
+  expect_failure(by_daemon({"attach", id}), id, "'unroll documents'");
+  expect_failure(by_daemon({"delete", id}), id, "'unroll documents'");
 }
 
 TEST_F(Documents, CancelEndsTheClientWithAnError) {

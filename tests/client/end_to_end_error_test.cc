@@ -108,8 +108,13 @@ TEST_F(Errors, DocumentWithoutTheRightToReadIt) {
 
 TEST_F(Errors, DaemonThatIsNotThere) {
   const std::string socket = path("no-socket");
-  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"score", path("book.txt")}, {"status"}, {"documents"}, {"cancel", "a"}, {"attach", "a"}}) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"score", path("book.txt")},
+                                             {"status"},
+                                             {"documents"},
+                                             {"cancel", "a"},
+                                             {"attach", "a"},
+                                             {"delete", "a"}}) {
     std::vector<std::string> arguments = command;
     arguments.insert(arguments.end(), {"--socket", socket});
     expect_failure(unroll(arguments), "no daemon socket at " + socket, "unrolld --socket " + socket);

@@ -112,6 +112,10 @@ TEST_F(Discover, DescribesTheResults) {
   expect_described("document.end", peer_->call("document.end", document));
   expect_described("document.attach", peer_->call("document.attach", document));
   expect_described("document.cancel", peer_->call("document.cancel", document));
+  const auto done =
+      peer_->call("document.open", {{"plugins", scored()}, {"text", "hello\n"}})["result"]["document"];
+  peer_->read_document(done);
+  expect_described("document.delete", peer_->call("document.delete", {{"document", done}}));
   for (const char* name :
        {"document.list", "server.info", "server.stats", "server.reload", "server.ping", "rpc.discover"}) {
     expect_described(name, peer_->call(name, json::object()));

@@ -170,16 +170,16 @@ TEST_F(Documents, ServerMethodsHaveEveryFieldOfTheManual) {
   EXPECT_THAT(keys(info["limits"]),
               ElementsAre("buffered_bytes", "buffered_bytes_per_user", "connections", "connections_per_user",
                           "descriptors_per_user", "document_bytes", "documents", "documents_per_connection",
-                          "documents_per_user", "line_bytes", "line_bytes_per_user", "memory_bytes",
-                          "memory_bytes_per_user"));
+                          "documents_per_user", "journal_bytes_per_user", "line_bytes", "line_bytes_per_user",
+                          "memory_bytes", "memory_bytes_per_user"));
   EXPECT_THAT(keys(info["model"]), ElementsAre("block_width", "checkpoint", "depth", "device", "dim", "dtype",
                                                "name", "num_tokens", "parameters", "state_bytes"));
   const auto before = peer.call("server.stats", json::object())["result"];
   EXPECT_THAT(keys(before),
               ElementsAre("blocks", "buffered_bytes", "bytes", "commits", "connections", "documents_done",
-                          "documents_failed", "documents_in_memory", "journal_seconds", "memory_bytes",
-                          "model_seconds", "open_documents", "outputs", "plugin_seconds", "put_aways",
-                          "reloads", "resident_bytes", "revisions", "tokens", "uptime_seconds",
+                          "documents_failed", "documents_in_memory", "evictions", "journal_seconds",
+                          "memory_bytes", "model_seconds", "open_documents", "outputs", "plugin_seconds",
+                          "put_aways", "reloads", "resident_bytes", "revisions", "tokens", "uptime_seconds",
                           "waiting_documents", "workers_lost", "workers_started"));
   const auto text = some_text(30);
   const auto read = read_text(text);

@@ -1,4 +1,9 @@
 // Documents that are files: read on by the next daemon, and many of them with few descriptors.
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
 #include <fcntl.h>
 
 #include "tests/daemon/daemon_case.h"
@@ -106,6 +111,74 @@ TEST_F(Files, ThatBecameShorterWait) {
   request["resume"] = id;
   peer.call("document.open", request, {open_text().get()});
   EXPECT_EQ(peer.read_document(id).end["params"]["error"]["data"]["name"], "source");
+}
+
+/// Written over in place: the same file by its inode, and not what was read.
+TEST_F(Files, WhoseBytesChangedAreRefusedAndGoOnWithTheirOwn) {
+  const auto text = some_text(2000);
+  write_file(path(), text);
+  const auto expected = read_text(text).outputs;
+  const auto id = killed_in_the_middle();
+  const auto put = [](std::size_t at, char byte) {
+    std::fstream file(path(), std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at)).put(byte);
+  };
+  put(5, text[5] == 'x' ? 'y' : 'x');
+  start();
+  Peer peer(socket());
+  peer.call("document.attach", {{"document", id}, {"from", 1 << 20}});
+  const auto failed = peer.read_document(id).end["params"]["error"];
+  EXPECT_EQ(failed["data"]["name"], "source") << failed;
+  EXPECT_THAT(failed["message"].get<std::string>(),
+              AllOf(HasSubstr(id.get<std::string>()), HasSubstr("are not those")));
+  const auto waiting = status(id);
+  ASSERT_TRUE(waiting.contains("resume_sha256")) << waiting;
+
+  put(5, text[5]);
+  auto request = file_request();
+  request["resume"] = id;
+  const auto opened = peer.call("document.open", request, {open_text().get()})["result"];
+  EXPECT_EQ(opened["resume_sha256"], waiting["resume_sha256"]);
+  EXPECT_EQ(peer.read_document(id).end["method"], "document.done");
+  EXPECT_EQ(attached(id), expected);
+}
+
+/// The bytes before the resume point come by the pipe, too, in pieces.
+TEST_F(Files, APipeWithOtherBytesIsRefused) {
+  ::signal(SIGPIPE, SIG_IGN);  // the daemon closes its end
+  const auto text = some_text(2000);
+  write_file(path(), text);
+  const auto expected = read_text(text).outputs;
+  const auto id = killed_in_the_middle();
+  std::filesystem::rename(path(), path() + ".1");
+  start();
+  auto request = file_request();
+  request["resume"] = id;
+  const auto read_pipe = [&](const std::string& bytes) {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    UniqueFd out(ends[0]), in(ends[1]);
+    Peer peer(socket());
+    const auto answer = peer.call("document.open", request, {out.get()});
+    EXPECT_TRUE(answer.contains("result")) << answer;
+    out.reset();
+    std::thread writer([&] {
+      for (std::size_t at = 0; at < bytes.size(); at += 1000) {
+        const auto piece = bytes.substr(at, 1000);
+        if (::write(in.get(), piece.data(), piece.size()) < 0) break;
+      }
+      in.reset();
+    });
+    auto end = peer.read_document(id).end;
+    writer.join();
+    return end;
+  };
+  auto other = text;
+  other[7] ^= 1;
+  EXPECT_EQ(read_pipe(other)["params"]["error"]["data"]["name"], "source");
+  EXPECT_EQ(read_pipe(text.substr(0, 20))["params"]["error"]["data"]["name"], "source") << "too short";
+  EXPECT_EQ(read_pipe(text)["method"], "document.done");
+  EXPECT_EQ(attached(id), expected);
 }
 
 TEST_F(Files, ThatWereCancelledStayCancelled) {

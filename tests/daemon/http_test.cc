@@ -201,6 +201,19 @@ TEST_F(Http, WhatIsWrongWithARequestIsSaid) {
 }
 
 /// What could be understood as two requests, or as one with another end, is not understood at all.
+/// They have no limit of their own in HTTP: without one here they fill the daemon's memory.
+TEST_F(Http, ChunkExtensionsAndTrailersWithoutEndAreRefused) {
+  const std::string head = "POST /v1/score HTTP/1.1\r\nHost: unroll\r\nTransfer-Encoding: chunked\r\n\r\n2";
+  const std::string endless(1 << 20, 'a');
+  for (const auto& body : {";" + endless, "\r\nab\r\n0\r\nX: " + endless, "\r\nab\r\n0\r\n" + [] {
+                             std::string fields;
+                             for (int i = 0; i < 20'000; ++i) fields += "X-" + std::to_string(i) + ": 1\r\n";
+                             return fields;
+                           }()}) {
+    expect_refused(head + body, 413, "limit", "longer than 16384 bytes");
+  }
+}
+
 TEST_F(Http, ARequestHiddenInAnotherIsNotAnswered) {
   const std::string put = "PUT /v1/score HTTP/1.1\r\nHost: u\r\n";
   const std::string hidden = "GET /v1/documents HTTP/1.1\r\nHost: u\r\n\r\n";
@@ -371,6 +384,8 @@ TEST_F(Http, ADocumentThatFailsLateSaysSoInItsLastLine) {
 TEST_F(Http, MetricsCountWhatWasDone) {
   const auto text = some_text(20);
   const auto outputs = read_text(text).outputs.size();
+  expect_refused("PUT /v1/score HTTP/1.1\r\nHost: u\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400,
+                 "invalid_request", "body");
   const auto answer = ask("GET /metrics HTTP/1.1\r\nHost: u\r\n\r\n");
   EXPECT_THAT(answer.fields.at("Content-Type"), StartsWith("text/plain; version=0.0.4"));
   std::map<std::string, double> values;
@@ -394,7 +409,10 @@ TEST_F(Http, MetricsCountWhatWasDone) {
     EXPECT_TRUE(values.emplace(name, value).second) << name;
   }
   EXPECT_EQ(values.at("unroll_documents_finished_total{outcome=\"done\"}"), 1);
-  EXPECT_EQ(values.at("unroll_documents_finished_total{outcome=\"failed\"}"), 0);
+  EXPECT_EQ(values.at("unroll_documents_finished_total{outcome=\"failed\"}"), 1);
+  EXPECT_EQ(values.at("unroll_documents_failed_total{reason=\"invalid_request\"}"), 1);
+  EXPECT_EQ(values.at("unroll_documents_failed_total{reason=\"plugin_failed\"}"), 0);
+  EXPECT_GT(values.at("unroll_journal_largest_user_bytes"), 0);
   EXPECT_EQ(values.at("unroll_documents{state=\"reading\"}"), 0);
   const double blocks = values.at("unroll_blocks_total");
   EXPECT_EQ(values.at("unroll_block_duration_seconds_count"), blocks);

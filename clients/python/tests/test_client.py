@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import signal
@@ -395,6 +396,40 @@ class ResumeTest(DaemonTest):
         self.assertGreater(client.status(document.id).resume_bytes or 0, 10)
         with self.assertRaisesRegex(errors.SourceError, "were read before"):
             list(client.resume(document.id, LINES, document.next_sequence, stream=[b"short"]))
+
+    def test_other_bytes_than_before_are_refused(self) -> None:
+        client, text = self.connect(), some_text(100)
+        document = client.open(LINES, stream=True)
+        document.append(text.encode())
+        while client.status(document.id).bytes < 1000:
+            time.sleep(0.01)
+        document.cancel()
+        with self.assertRaises(errors.DocumentCancelledError):
+            list(document)
+        status = client.status(document.id)
+        assert status.resume_bytes is not None
+        if status.resume_bytes > 0:
+            prefix = hashlib.sha256(text.encode()[: status.resume_bytes]).hexdigest()
+            self.assertEqual(status.resume_sha256, prefix)
+        other = "L" + text[1:]
+        sources: list[dict[str, Any]] = [{"text": other}, {"stream": [other.encode()]}]
+        for how in sources:
+            with self.subTest(how=list(how)), self.assertRaisesRegex(errors.SourceError, "not those"):
+                list(client.resume(document.id, LINES, **how))
+            while not client.status(document.id).must_be_resumed:  # a stream's document is cancelled meanwhile
+                time.sleep(0.01)
+        with client.resume(document.id, LINES, stream=in_pieces(text.encode(), 777)) as resumed:
+            list(resumed)
+        with client.attach(document.id) as whole:
+            self.assertEqual([output.data for output in whole.outputs()], self.expected(text))
+
+    def test_a_deleted_document_is_unknown(self) -> None:
+        client = self.connect()
+        document = client.open(LINES, text="It was a dark night.\n")
+        list(document)
+        client.delete(document.id)
+        with self.assertRaises(errors.DocumentUnknownError):
+            client.status(document.id)
 
 
 if __name__ == "__main__":

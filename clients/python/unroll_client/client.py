@@ -117,6 +117,10 @@ class Client:
     def cancel(self, document: str) -> None:
         self.call("document.cancel", {"document": document})
 
+    def delete(self, document: str) -> None:
+        """The daemon forgets a document that is not being read, and its outputs."""
+        self.call("document.delete", {"document": document})
+
     # One document through one plugin: an iterator over what it finds. Left early, the document is cancelled.
 
     def score(

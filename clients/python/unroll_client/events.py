@@ -78,6 +78,7 @@ class Status:
     total_bytes: int | None = None
     error: UnrollError | None = None
     resume_bytes: int | None = None
+    resume_sha256: str | None = None  # of the bytes before, in hexadecimal
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Status:
