@@ -151,6 +151,14 @@ tsan: ## Build and test with ThreadSanitizer in build-tsan/
 	@echo "make: running the tests"
 	@export OMP_NUM_THREADS=1; $(FIXED_ADDRESSES) ctest --output-on-failure --no-tests=error -j$(TEST_JOBS) --test-dir build-tsan
 
+.PHONY: nightly
+nightly: ## Sanitizers over all tests, the simulation under ASan (SOAK_SECONDS, an hour), fuzzing: many hours
+	@$(MAKE) asan
+	@$(MAKE) tsan
+	@echo "make: simulating under AddressSanitizer for $(SOAK_SECONDS) s"
+	@build-asan/bin/simulate --seconds $(SOAK_SECONDS)
+	@$(MAKE) fuzz
+
 .PHONY: fuzz
 fuzz: ## Fuzz what reads others' bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; FUZZ_TARGETS=...)
 	@echo "make: looking for what the build needs"
