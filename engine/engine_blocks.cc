@@ -44,17 +44,11 @@ void EngineCore::read_blocks_of(const Revision& revision, const Documents& batch
   std::vector<BlockInput> inputs;
   auto outputs = run_model(*revision.model, batch, inputs);
   if (outputs.empty()) return;
-  const auto patience = call_patience();
   Documents called;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     begin_call(*batch[i], called, [&](DocumentReader& reader) { reader.begin_block(std::move(outputs[i])); });
   }
-  end_calls(called, patience);
-}
-
-/// Workers answer while the next blocks run, if there are any; and nobody waits for one that may hang.
-std::chrono::milliseconds EngineCore::call_patience() const {
-  return is_idle() && awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
+  end_calls(called);
 }
 
 template <class Begin>
@@ -72,8 +66,10 @@ void EngineCore::begin_call(OpenDocument& document, Documents& called, Begin beg
   stats_.plugin_seconds += seconds;
 }
 
-/// Those that do not answer within `patience`, which they share, are asked again in a later round.
-void EngineCore::end_calls(const Documents& called, std::chrono::milliseconds patience) {
+/// Usually all answer, and the workers are free for documents that are restored next. Those that do not
+/// answer in time are asked again in a later round; while there are such, nobody waits for others.
+void EngineCore::end_calls(const Documents& called) {
+  const auto patience = awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
   const auto until = std::chrono::steady_clock::now() + patience;
   for (auto* document : called) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
@@ -201,9 +197,7 @@ void EngineCore::report_progress(OpenDocument& document) {
 /// As many as fit into memory; the others in the next round.
 void EngineCore::finish_exhausted() {
   bool took_memory = !awaiting_plugins_.empty();
-  Documents called;
-  const auto patience =
-      queue_.empty() && awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
+  Documents restored, called;
   while (!exhausted_.empty() && !(took_memory && usage_.over_memory())) {
     auto& document = **exhausted_.begin();
     exhausted_.erase(&document);
@@ -211,11 +205,13 @@ void EngineCore::finish_exhausted() {
       const std::lock_guard lock(mutex_);
       if (document.cancelled) continue;  // the next round fails it
     }
-    if (make_resident(document))
-      begin_call(document, called, [](DocumentReader& reader) { reader.begin_finish(); });
+    if (make_resident(document)) restored.push_back(&document);
     took_memory = true;
   }
-  end_calls(called, patience);
+  // After all are restored, which takes workers, too.
+  for (auto* document : restored)
+    begin_call(*document, called, [](DocumentReader& reader) { reader.begin_finish(); });
+  end_calls(called);
 }
 
 }  // namespace unroll

@@ -127,10 +127,9 @@ class EngineCore {
   void read_blocks_of(const Revision& revision, const Documents& batch);
   std::vector<BlockOutput> run_model(BlockModel& model, const Documents& batch,
                                      std::vector<BlockInput>& inputs);
-  std::chrono::milliseconds call_patience() const;
   template <class Begin>
   void begin_call(OpenDocument& document, Documents& called, Begin begin);
-  void end_calls(const Documents& called, std::chrono::milliseconds patience);
+  void end_calls(const Documents& called);
   bool poll_plugins();
   void end_call(OpenDocument& document);
   void after_block(OpenDocument& document);

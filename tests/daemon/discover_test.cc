@@ -112,6 +112,7 @@ TEST_F(Discover, DescribesTheResults) {
   expect_described("document.end", peer_->call("document.end", document));
   expect_described("document.attach", peer_->call("document.attach", document));
   expect_described("document.cancel", peer_->call("document.cancel", document));
+  peer_->read_document(document["document"]);
   const auto done =
       peer_->call("document.open", {{"plugins", scored()}, {"text", "hello\n"}})["result"]["document"];
   peer_->read_document(done);

@@ -222,9 +222,9 @@ TEST(Manual, HasEveryMethod) {
   for (std::sregex_iterator found(text.begin(), text.end(), heading), end; found != end; ++found) {
     documented.insert((*found)[1]);
   }
-  for (const auto name :
-       {method::kOpen, method::kAppend, method::kEnd, method::kStatus, method::kList, method::kCancel,
-        method::kAttach, method::kInfo, method::kStats, method::kReload, method::kPing, method::kDiscover}) {
+  for (const auto name : {method::kOpen, method::kAppend, method::kEnd, method::kStatus, method::kList,
+                          method::kCancel, method::kDelete, method::kAttach, method::kInfo, method::kStats,
+                          method::kReload, method::kPing, method::kDiscover}) {
     coded.insert(std::string(name));
   }
   EXPECT_EQ(documented, coded);
