@@ -113,8 +113,8 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"limits.descriptors_per_user", &Config::max_descriptors_per_user, "descriptors",
                 "Open pipes and sockets that one user sent. At most 64 more files are open.", 1, 1'000'000},
       ConfigKey{"limits.line_bytes_per_user", &Config::max_line_bytes_per_user, "bytes",
-                "Incomplete lines longer than 64 KiB of one user, each counted as the longest line (8 MiB). "
-                "Above it the user's connections wait with further ones.",
+                "Memory for one user's incomplete lines. Each line longer than 64 KiB counts as 8 MiB, the "
+                "longest line. At the limit, the user's other connections in the middle of such a line wait.",
                 8 << 20},
       ConfigKey{
           "limits.outgoing_bytes", &Config::outgoing_bytes, "bytes",
@@ -128,14 +128,14 @@ std::span<const ConfigKey> config_keys() {
                 "A JSON-RPC connection without requests is closed after this time, unless it is subscribed "
                 "to documents.",
                 100, kDay},
-      ConfigKey{"limits.source_timeout_ms", &Config::source_timeout_ms, "milliseconds",
-                "Time limit for the file system or socket of a descriptor that a client sent to answer. "
-                "After that the process that holds this user's descriptors is abandoned, and the documents "
-                "that it reads fail.",
-                100, kDay},
+      ConfigKey{
+          "limits.source_timeout_ms", &Config::source_timeout_ms, "milliseconds",
+          "How long a file system or socket of a client's descriptor may take to answer. After that the "
+          "process that holds this user's descriptors is abandoned, and the documents that it reads fail.",
+          100, kDay},
       ConfigKey{"drain_ms", &Config::drain_ms, "milliseconds",
-                "On SIGTERM open documents continue for this time; what is not done then is committed and "
-                "can be resumed.",
+                "On SIGTERM open documents continue for this time. Those that are not done then are "
+                "committed and can be resumed.",
                 0, kDay},
       ConfigKey{"stall_ms", &Config::stall_ms, "milliseconds",
                 "If one launch of blocks lasts longer than this, `/healthz` answers 503.", 100, kDay},
