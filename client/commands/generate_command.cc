@@ -79,11 +79,15 @@ std::string for_terminal(const std::string& text) {
   return safe;
 }
 
-/// Tokens without bytes (begin of document, ...) are never drawn.
+bool ends_text(const Vocabulary& vocabulary, std::int32_t id) {
+  return std::ranges::find(vocabulary.ends(), id) != vocabulary.ends().end();
+}
+
+/// Tokens without bytes (begin of document, ...) are never drawn, except those that end the text.
 std::vector<std::int32_t> silent_tokens(const Vocabulary& vocabulary) {
   std::vector<std::int32_t> silent;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (vocabulary.bytes(id).empty()) silent.push_back(id);
+    if (vocabulary.bytes(id).empty() && !ends_text(vocabulary, id)) silent.push_back(id);
   }
   return silent;
 }
@@ -104,6 +108,7 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
     std::fill(logprobs.begin() + static_cast<std::ptrdiff_t>(known), logprobs.end(),
               -std::numeric_limits<float>::infinity());
     const auto id = sampler.draw(logprobs);
+    if (ends_text(vocabulary, id)) break;
     const auto text = utf8.append(vocabulary.bytes(id));
     if (lines) {
       writer.write(
@@ -149,7 +154,9 @@ void add_generate_command(CommandLine& line) {
       ->type_name("");
   command->add_option("--prompt", options->prompt, "Text after the document, or instead of one")
       ->type_name("TEXT");
-  command->add_option("--tokens", options->tokens, "Number of tokens to write; 0: until stopped")
+  command
+      ->add_option("--tokens", options->tokens,
+                   "Most tokens to write, if the model does not end the text before; 0: no limit")
       ->type_name("N")
       ->capture_default_str();
   SamplerOptions& sampler = options->sampler;

@@ -91,7 +91,7 @@ std::string dtype_of(const ModelOptions& options, at::Device device) {
 PretrainedCheckpoint open(const std::filesystem::path& path, const ModelOptions& options) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   PretrainedCheckpoint checkpoint(path, options.settings);
-  if (!checkpoint.config().bos && !checkpoint.config().eos)
+  if (!options.first_input && !checkpoint.config().bos && !checkpoint.config().eos)
     throw std::runtime_error(path.string() +
                              ": names neither bos_token_id nor eos_token_id; add the one that a text begins "
                              "after to config.json");

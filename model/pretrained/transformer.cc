@@ -43,7 +43,7 @@ NetworkShape PretrainedTransformer::shape() const {
   shape.dim = config_.hidden_size;
   shape.depth = config_.layers;
   shape.block_width = config_.block_width;
-  shape.first_input = config_.bos ? *config_.bos : config_.eos.value();
+  shape.first_input = config_.bos ? *config_.bos : config_.eos.value_or(0);
   shape.document_cache_tokens = config_.document_cache_tokens;
   shape.kv_dim = config_.kv_dim();
   shape.memory_length = config_.memory_positions();

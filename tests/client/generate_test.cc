@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "model/block_model.h"
+#include "model/safetensors.h"
 #include "tests/client/end_to_end.h"
 #include "tokenizer/tokenizer.h"
 
@@ -76,6 +77,23 @@ TEST_F(Generate, APretrainedModelWritesOnWithWhatItScoresWith) {
   ASSERT_EQ(drawn.size(), 100u);
   const auto expected = scored(folder, prose(12), drawn);
   for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_NEAR(lines[i]["logprob"], expected[i], 1e-4) << i;
+}
+
+TEST_F(Generate, EndsWhereTheModelEndsTheText) {
+  const std::string folder = path("pretrained");
+  write_tiny_pretrained(folder);
+  const auto ends = Vocabulary::load(folder)->ends();
+  ASSERT_FALSE(ends.empty());
+  const auto file = std::filesystem::path(folder) / "model.safetensors";
+  auto weights = read_safetensors(file);
+  auto& embedding = weights.at("model.embed_tokens.weight");
+  embedding = embedding.clone();
+  embedding[ends.front()] *= 100;  // certain wherever its logit is above 0
+  write_safetensors(file, weights);
+  const Finished written =
+      unroll({"generate", "--prompt", "It was", "--tokens", "500", "--format", "ndjson", "--model", folder});
+  EXPECT_EQ(written.exit_code, 0) << written.err;
+  EXPECT_LT(lines_of(written.out).size(), 500u);
 }
 
 TEST_F(Generate, TheSameSeedWritesTheSame) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <optional>
 #include <random>
 #include <stdexcept>
 
@@ -248,6 +250,32 @@ TEST(PretrainedStateTest, ATokenOutsideTheVocabularyIsRefused) {
     EXPECT_THROW(model->run({&block, 1}), std::invalid_argument);
     EXPECT_THROW(Continuation(checkpoint("llama"), options(1, 4)).read({&token, 1}), std::invalid_argument);
   }
+}
+
+/// The logarithm of the first token's probability, of llama's checkpoint with these changes to config.json.
+float first_logprob(const nlohmann::json& changes, std::optional<std::int32_t> first_input) {
+  const TemporaryFolder folder;
+  auto config = nlohmann::json::parse(std::ifstream(checkpoint("llama") / "config.json"));
+  config.merge_patch(changes);
+  std::ofstream(folder / "config.json") << config;
+  std::filesystem::copy_file(checkpoint("llama") / "model.safetensors", folder / "model.safetensors");
+  auto with_input = options(1, 4);
+  with_input.first_input = first_input;
+  const std::int32_t token = 7;
+  const BlockInput block{nullptr, {&token, 1}, {}};
+  return load_block_model(folder.path(), with_input)->run({&block, 1}).front().logprobs.front();
+}
+
+TEST(PretrainedFirstInputTest, IsTheVocabularysElseTheBeginElseTheEndOfText) {
+  const auto none = nlohmann::json::object();
+  const nlohmann::json no_begin{{"bos_token_id", nullptr}},
+      neither{{"bos_token_id", nullptr}, {"eos_token_id", nullptr}};
+  const auto begin = first_logprob(none, std::nullopt), end = first_logprob(no_begin, std::nullopt);
+  EXPECT_NE(begin, end);
+  EXPECT_EQ(first_logprob(none, 1), begin);
+  EXPECT_EQ(first_logprob(none, 2), end);
+  EXPECT_EQ(first_logprob(neither, 2), end) << "a vocabulary may name what the configuration does not";
+  EXPECT_NE(error_of([&] { first_logprob(neither, std::nullopt); }).find("bos_token_id"), std::string::npos);
 }
 
 }  // namespace
