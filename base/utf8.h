@@ -17,6 +17,13 @@ constexpr bool continues_utf8(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
 }
 
+/// Whether a terminal could obey `code` instead of showing it, or show text elsewhere than it stands: control
+/// characters, line and paragraph separators, marks that change the writing direction.
+constexpr bool moves_cursor(char32_t code) {
+  return code < 0x20 || (code >= 0x7F && code <= 0x9F) || (code >= 0x2028 && code <= 0x202E) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
+
 struct Utf8 {
   char32_t code = 0;      ///< U+FFFD if not valid.
   std::size_t bytes = 1;  ///< Bytes consumed; 1 if not valid.

@@ -16,20 +16,6 @@
 namespace unroll {
 namespace {
 
-/// Whether a character of several bytes must not be shown: C1 controls, and characters that change the
-/// writing direction or end a line.
-bool is_hidden(std::string_view character) {
-  constexpr std::string_view kC1 = "\xC2";
-  if (character.size() == 2)
-    return character.starts_with(kC1) && static_cast<unsigned char>(character[1]) < 0xA0;
-  if (character.size() != 3 || !character.starts_with("\xE2")) return false;
-  const auto second = static_cast<unsigned char>(character[1]),
-             third = static_cast<unsigned char>(character[2]);
-  const bool line_or_turn = second == 0x80 && third >= 0xA8 && third <= 0xAE;  // U+2028 to U+202E
-  const bool isolate = second == 0x81 && third >= 0xA6 && third <= 0xA9;       // U+2066 to U+2069
-  return line_or_turn || isolate;
-}
-
 class SafeMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& into) override {
@@ -53,12 +39,10 @@ std::string log_text(std::string_view text) {
   std::string line;
   line.reserve(text.size());
   while (!text.empty()) {
-    const std::size_t length = utf8_character_length(text);
-    const std::string_view character = text.substr(0, length == 0 ? 1 : length);
-    const auto first = static_cast<unsigned char>(text.front());
-    const bool shown = length == 1 ? first >= 0x20 && first != 0x7F : length > 1 && !is_hidden(character);
-    line += shown ? character : kReplacement;
-    text.remove_prefix(character.size());
+    const Utf8 character = next_utf8(text);
+    const bool shown = character.valid && !moves_cursor(character.code);
+    line += shown ? text.substr(0, character.bytes) : kReplacement;
+    text.remove_prefix(character.bytes);
   }
   return line;
 }

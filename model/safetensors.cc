@@ -1,7 +1,6 @@
 #include "model/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -11,27 +10,14 @@
 
 #include "base/strict_json.h"
 #include "model/safetensors_file.h"
+#include "model/safetensors_types.h"
 
 namespace unroll {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, at::ScalarType>, 10> kTypes{{
-    {"I64", at::kLong},
-    {"F64", at::kDouble},
-    {"F32", at::kFloat},
-    {"I32", at::kInt},
-    {"BF16", at::kBFloat16},
-    {"F16", at::kHalf},
-    {"I16", at::kShort},
-    {"I8", at::kChar},
-    {"U8", at::kByte},
-    {"BOOL", at::kBool},
-}};
-
 /// Borrows where the data is aligned for its type, else copies.
 at::Tensor make_tensor(const SafetensorsFile& file, const StoredTensor& stored) {
-  const auto type =
-      std::ranges::find(kTypes, stored.dtype, [](const auto& each) { return each.first; })->second;
+  const auto type = std::ranges::find(kSafetensorsTypes, stored.dtype, &SafetensorsType::name)->type;
   if (stored.size == 0) return at::empty(stored.shape, type);
   if (reinterpret_cast<std::uintptr_t>(stored.data) % c10::elementSize(type) != 0) {
     auto copy = at::empty(stored.shape, type);
@@ -48,13 +34,12 @@ at::Tensor to_store(const std::string& name, const at::Tensor& tensor) {
 }
 
 std::string_view dtype_of(const std::string& name, const at::Tensor& tensor) {
-  const auto known =
-      std::ranges::find(kTypes, tensor.scalar_type(), [](const auto& each) { return each.second; });
-  if (known == kTypes.end())
+  const auto known = std::ranges::find(kSafetensorsTypes, tensor.scalar_type(), &SafetensorsType::type);
+  if (known == kSafetensorsTypes.end())
     throw std::runtime_error("tensor " + shown(name) + " has the type " +
                              c10::toString(tensor.scalar_type()) +
                              ", which this program does not write to safetensors; convert it");
-  return known->first;
+  return known->name;
 }
 
 }  // namespace

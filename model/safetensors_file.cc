@@ -1,7 +1,6 @@
 #include "model/safetensors_file.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstring>
 #include <stdexcept>
@@ -14,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
 #include "base/strict_json.h"
+#include "model/safetensors_types.h"
 
 namespace unroll {
 namespace {
@@ -27,21 +27,10 @@ constexpr std::size_t kAlignment = 8;  // of the data's start in files that we w
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr const char* kDamaged = "; the file is damaged or not safetensors: fetch or export it again";
 
-struct Dtype {
-  std::string_view name;
-  std::size_t size;  // bytes
-};
-
-/// In the order in which the official library lays tensors out: larger alignment first.
-constexpr std::array kDtypes{
-    Dtype{"I64", 8}, Dtype{"F64", 8}, Dtype{"F32", 4}, Dtype{"I32", 4}, Dtype{"BF16", 2},
-    Dtype{"F16", 2}, Dtype{"I16", 2}, Dtype{"I8", 1},  Dtype{"U8", 1},  Dtype{"BOOL", 1},
-};
-
 /// One entry of the header, checked by itself; offsets count from the start of the data.
 struct Entry {
   std::string name;
-  const Dtype* dtype = nullptr;
+  const SafetensorsType* dtype = nullptr;
   std::vector<std::int64_t> shape;
   std::uint64_t begin = 0, end = 0;  // bytes
 };
@@ -82,8 +71,9 @@ Entry parse_entry(const std::string& name, const nlohmann::json& json) {
   entry.name = name;
 
   const auto& dtype = member(name, json, "dtype");
-  const auto known = std::ranges::find_if(kDtypes, [&](const Dtype& each) { return dtype == each.name; });
-  if (known == kDtypes.end())
+  const auto known =
+      std::ranges::find_if(kSafetensorsTypes, [&](const auto& each) { return dtype == each.name; });
+  if (known == kSafetensorsTypes.end())
     fail(name, "has the type " + shown(dtype) +
                    ", which is none of F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL");
   entry.dtype = &*known;
@@ -91,10 +81,10 @@ Entry parse_entry(const std::string& name, const nlohmann::json& json) {
   const auto& shape = member(name, json, "shape");
   if (!shape.is_array() || shape.size() > kMaxDimensions)
     fail(name, "has a \"shape\" that is not a list of at most 16 sizes");
-  std::uint64_t bytes = entry.dtype->size;
+  std::uint64_t bytes = entry.dtype->bytes;
   for (const auto& dimension : shape)
     entry.shape.push_back(static_cast<std::int64_t>(natural(name, "shape", dimension)));
-  if (!fits(entry.shape, entry.dtype->size)) fail(name, "has a shape whose size overflows: " + shown(shape));
+  if (!fits(entry.shape, entry.dtype->bytes)) fail(name, "has a shape whose size overflows: " + shown(shape));
   for (const auto dimension : entry.shape) bytes *= static_cast<std::uint64_t>(dimension);
 
   const auto& offsets = member(name, json, "data_offsets");
@@ -197,16 +187,13 @@ SafetensorsFile read(const std::shared_ptr<MappedFile>& map) {
   return file;
 }
 
-const Dtype* find_dtype(std::string_view name) {
-  const auto known = std::ranges::find(kDtypes, name, &Dtype::name);
-  return known == kDtypes.end() ? nullptr : &*known;
-}
-
 void lay_out(std::vector<StoredTensor>& tensors) {
   for (const auto& tensor : tensors) {
     if (tensor.name == kMetadata) throw std::runtime_error("a tensor cannot be named __metadata__");
   }
-  std::ranges::stable_sort(tensors, {}, [](const StoredTensor& tensor) { return find_dtype(tensor.dtype); });
+  std::ranges::stable_sort(tensors, {}, [](const StoredTensor& tensor) {
+    return std::ranges::find(kSafetensorsTypes, tensor.dtype, &SafetensorsType::name);
+  });
 }
 
 std::string make_header(const std::vector<StoredTensor>& tensors,

@@ -22,18 +22,14 @@ std::string one_line(std::string_view text) {
     }
     if (space) line += ' ';
     space = false;
-    // Besides control characters: marks that change the writing direction could make a line appear as
-    // another.
-    const bool turns = (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
-    const bool shown = character.valid && code >= ' ' && (code < 0x7F || code >= 0xA0) && !turns;
-    line += shown ? bytes : kReplacement;
+    line += character.valid && !moves_cursor(code) ? bytes : kReplacement;
   }
   return line;
 }
 
 std::size_t columns(std::string_view text) {
   std::size_t count = 0;
-  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0u) != 0x80u ? 1 : 0;
+  for (const char c : text) count += continues_utf8(c) ? 0 : 1;
   return count;
 }
 

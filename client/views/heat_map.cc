@@ -77,7 +77,7 @@ std::string surprisal_digits(double nats) {
 bool ends_inside_character(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
     const std::string_view tail = text.substr(text.size() - back);
-    if ((static_cast<unsigned char>(tail.front()) & 0xC0u) == 0x80u) continue;
+    if (continues_utf8(tail.front())) continue;
     return next_utf8(tail).cut_off;
   }
   return false;
