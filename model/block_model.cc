@@ -21,11 +21,11 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kEnoughRowsOfGpu = 32768;             // that fill a launch
-constexpr std::int64_t kMostLogits = std::int64_t{1} << 23;  // that exist at a time, 32 MiB
+constexpr std::int64_t kEnoughRowsOfGpu = 32768;             // enough to fill a launch
+constexpr std::int64_t kMostLogits = std::int64_t{1} << 23;  // that exist at a time: 32 MiB
 
-/// On a CPU matrices of some hundred rows are as fast as larger ones, which only fall out of its second-level
-/// caches. int8 needs more room for a row: its gates wait in fp32 until their scale is known.
+/// On a CPU, matrices of some hundred rows are as fast as larger ones, which only overflow the second-level
+/// caches. int8 needs more room per row: its gates stay in fp32 until their scale is known.
 std::int64_t enough_rows_of_cpu(const std::string& dtype) {
   return dtype == "int8" ? 512 : 1024;
 }
@@ -36,8 +36,8 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
   return {data, data + compact.numel()};
 }
 
-/// Mixes the document's cache into log-probabilities: those of the targets, and of the whole vocabulary
-/// [rows, num_tokens] where `all` is given. The cache takes the targets in.
+/// Mixes the document's cache into log-probabilities: those of the targets, and if `all` is given, those of
+/// the whole vocabulary [rows, num_tokens]. Appends the targets to the cache.
 void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<float> logprobs,
          at::Tensor* all) {
   for (std::size_t i = 0; i < targets.size(); ++i) {
@@ -52,13 +52,13 @@ void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<
   }
 }
 
-/// Whether whole distributions must come from the device, for the cache to change them.
+/// Whether the device must return whole distributions because the cache changes them.
 bool needs_all_logits(const Wants& wants, bool has_cache) {
   return has_cache && (wants.top_k > 0 || wants.entropy);
 }
 
-/// From the hidden states [length, dim] of a block, scored by the network, what else its tokens and wants ask
-/// for. `cache` may be null.
+/// Adds to `output` what `wants` asks for beyond log-probabilities, from the hidden states [length, dim] of a
+/// block that the network has scored. `cache` may be null.
 void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
                 BlockOutput& output) {
   const auto& wants = block.wants;
@@ -85,7 +85,7 @@ void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& bl
   }
 }
 
-/// So many of LibTorch's threads, for as long as it lives.
+/// Sets the number of LibTorch's threads for its lifetime.
 class LibTorchThreads {
  public:
   explicit LibTorchThreads(int count) : before_(at::get_num_threads()) { set(count); }
@@ -100,14 +100,15 @@ class LibTorchThreads {
   int before_;
 };
 
-/// Half of a GPU's memory that the model leaves free is for open documents' states, the rest for computing.
+/// Half of the GPU memory that the model leaves free is for the states of open documents, the rest for
+/// computing.
 std::optional<DeviceStates> room_for_states(at::Device device) {
   if (device.is_cpu()) return std::nullopt;
   return DeviceStates(at::accelerator::getMemoryInfo(device.index()).first / 2);
 }
 
-/// What a document's last block leaves once its memories have grown to their length, but for routed memory;
-/// the numbers are none.
+/// Shapes of a document's recurrence once its memories have their full length, without routed memory. The
+/// tensors hold no numbers.
 Recurrence full_recurrence(const NetworkShape& shape) {
   Recurrence full;
   if (shape.memory_length > 0)
@@ -146,7 +147,7 @@ class TorchBlockModel final : public BlockModel {
     const LibTorchThreads threads(network_->has_own_threads() ? 1 : at::get_num_threads());
     std::vector<BlockOutput> outputs(blocks.size());
     const auto groups = group_by_shape(blocks);
-    std::optional<Launch> before;  // is computed, on a GPU, while the next is put together
+    std::optional<Launch> before;  // computed on a GPU while the next one is prepared
     for (const auto& [shape, group] : groups) {
       for (std::span<const std::size_t> rest(group); !rest.empty();) {
         const auto count = std::min(rest.size(), launch_);
@@ -166,15 +167,15 @@ class TorchBlockModel final : public BlockModel {
   }
 
  private:
-  using Group = std::vector<std::size_t>;  ///< Indices of blocks that one launch takes.
-  /// Tokens of the block, positions of the memories before it, whether there are states.
+  using Group = std::vector<std::size_t>;  ///< Indices of the blocks of one launch.
+  /// Tokens of the block; positions of the memories before it; whether there are states.
   using Shape = std::tuple<std::int64_t, std::int64_t, bool>;
 
   struct Launch {
     std::span<const std::size_t> group;
     at::Tensor hidden;              ///< [batch, length, dim]
-    std::vector<Recurrence> after;  ///< Of each row.
-    std::function<void()> scored;   ///< Network::score()'s.
+    std::vector<Recurrence> after;  ///< One per row.
+    std::function<void()> scored;   ///< From Network::score().
   };
 
   static const BlockState* state_of(const BlockInput& block) {
@@ -195,9 +196,8 @@ class TorchBlockModel final : public BlockModel {
     return groups;
   }
 
-  /// On a CPU every row's bits are those that it gets alone: no kernel here sums over rows, and what a row's
-  /// sums are cut into does not depend on how many rows there are (model.batch 1 is for where that is not
-  /// so).
+  /// On a CPU, each row has the bits that it gets alone: no kernel sums over rows, and how a row's sums are
+  /// split does not depend on the number of rows. (Elsewhere, use model.batch 1.)
   Launch launch(std::span<const BlockInput> blocks, std::span<const std::size_t> group,
                 std::vector<BlockOutput>& outputs) const {
     std::vector<at::Tensor> sequences;
@@ -240,8 +240,8 @@ class TorchBlockModel final : public BlockModel {
     }
   }
 
-  /// [length + 1] The block's tokens are its targets; its inputs are the same shifted by one, the last token
-  /// before it in front.
+  /// [length + 1]. The block's tokens are its targets. Its inputs are the same tokens shifted by one, with
+  /// the last token before the block in front.
   at::Tensor sequence(const BlockInput& block) const {
     const auto* state = state_of(block);
     auto sequence = at::empty({static_cast<std::int64_t>(block.tokens.size()) + 1}, at::kLong);
@@ -260,7 +260,8 @@ class TorchBlockModel final : public BlockModel {
 
   bool has_cache() const { return network_->shape().document_cache_tokens > 0; }
 
-  /// A copy of the state's, to go on with; an empty one for a document's start; null where there are none.
+  /// A copy of the state's cache to continue with; an empty one at a document's start; null if the model has
+  /// none.
   std::shared_ptr<DocumentCache> new_cache(const BlockState* state) const {
     if (state && state->cache) return std::make_shared<DocumentCache>(*state->cache);
     return has_cache()
@@ -270,10 +271,11 @@ class TorchBlockModel final : public BlockModel {
 
   std::unique_ptr<Network> network_;
   ModelInfo info_;
-  // Blocks of a launch, at most. On a GPU half of a batch: one half is read while the other is computed.
+  // Maximum number of blocks per launch. On a GPU half of a batch: one half is read while the other is
+  // computed.
   std::size_t launch_;
-  std::optional<DeviceStates> on_device_;  // of a GPU
-  std::uint64_t checkpoint_;               // of the parameters: states of others are refused
+  std::optional<DeviceStates> on_device_;  // GPU only
+  std::uint64_t checkpoint_;               // of the parameters; states with another one are refused
   std::int32_t first_input_;
 };
 
@@ -294,7 +296,7 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
   const bool cpu = loaded.network->device().is_cpu();
   info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(
       (cpu ? enough_rows_of_cpu(loaded.dtype) : kEnoughRowsOfGpu) / shape.block_width, 1, cpu ? 8 : 512));
-  // Documents' routed memories differ in length.
+  // The routed memories of documents differ in length.
   if (shape.routed_blocks > 0 || (cpu && !loaded.rows_are_independent)) info.batch = 1;
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;

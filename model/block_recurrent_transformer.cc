@@ -13,15 +13,15 @@
 namespace unroll {
 namespace {
 
-/// The sum of a residual branch and what it branches from, or the fixed gate between them.
+/// x + branch, or the fixed gate between the two.
 at::Tensor add_residual(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& gate) {
   if (!gate.defined()) return x + branch;
   const auto decay = gate.sigmoid();
   return decay * branch + (1 - decay) * x;
 }
 
-/// Which positions of the next memory count, undefined where all do: those that hold nothing of what did not.
-/// Memories move as memory.h says, and with them what is known of them.
+/// bool [batch, positions]: which positions of the next memory are visible, undefined if all are. A position
+/// is visible only if all that it was made from is. Follows the moves of memory.h.
 at::Tensor next_visible(ModelConfig config, const at::Tensor& visible) {
   config.compressed_mem_method = CompressionMethod::kMean;
   const auto past = visible.to(at::kFloat).unsqueeze(0).unsqueeze(-1);  // [1, batch, positions, 1]
@@ -72,7 +72,7 @@ Layer BlockRecurrentTransformer::make_layer(std::int64_t layer) const {
   result.attn = make_attention(config_, prefix + "0.attn.", qk_rmsnorm, find);
   if (config_.is_recurrent(layer))
     result.state_container = make_state_container(config_, prefix + "0.state_container.", qk_rmsnorm, find);
-  // States count from the bottom of the network, as the reference's router and lists do.
+  // States count from the bottom of the network, as in the reference's router and lists.
   const auto read_here = config_.states_read_at(layer);
   for (std::size_t i = 0; i < recurrent_layers_.size(); ++i) {
     if (std::ranges::count(read_here, recurrent_layers_[i]) > 0) result.reads_states.push_back(i);
@@ -290,8 +290,8 @@ TensorMap random_parameters(const ModelConfig& config) {
     } else if (ends("state_pos_ids") || ends("forget_bias") || name == "token_emb.weight") {
       tensor.normal_(0, 1);
     } else {
-      // torch.nn.Linear and Conv1d: uniform in 1/sqrt(fan in); a bias has its weight's fan in, dim for the
-      // gate.
+      // As torch.nn.Linear and Conv1d: uniform in 1/sqrt(fan in). A bias has its weight's fan in; the gate's
+      // has dim.
       auto fan_in = config.dim;
       if (name.starts_with("mem_manager"))
         fan_in = config.kv_dim() * config.compressed_mem_factor;

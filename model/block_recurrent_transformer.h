@@ -1,6 +1,6 @@
 // The block-recurrent transformer (Hutchins et al. 2022, arXiv 2203.07852) as PyPI
-// block-recurrent-transformer-pytorch 0.4.4 computes it. Parameters carry that package's names; gradients
-// come from LibTorch's autograd.
+// block-recurrent-transformer-pytorch 0.4.4 computes it. Parameters have that package's names; LibTorch's
+// autograd computes the gradients.
 #pragma once
 
 #include <algorithm>
@@ -36,55 +36,57 @@ struct Layer {
   std::optional<RoutedAttention> routed;
 };
 
-/// A block that comes in pieces, a token at a time where one is drawn from what the others say.
+/// A block that arrives in pieces: one token at a time if each depends on the prediction before it.
 struct OpenBlock {
-  std::int64_t memory_length = 0, length = 0;  ///< Positions: of the memories, of the block so far.
+  std::int64_t memory_length = 0, length = 0;  ///< Positions of the memories; of the block so far.
   std::vector<StateContainer::Reading> readings;
   RoutedMemory routed;
-  std::vector<at::Tensor> routes;  ///< What the block will be found by, [batch, length, route_dim] a piece.
-  /// One a layer, of memory_length + block_width positions: [batch, kv_heads, positions, dim_head],
-  /// normalised and rotated, and [batch, positions, kv_dim].
+  std::vector<at::Tensor>
+      routes;  ///< [batch, length, route_dim] per piece: route keys by which the block will be found.
+  /// One per layer, with room for memory_length + block_width positions: [batch, kv_heads, positions,
+  /// dim_head], normalised and rotated, and [batch, positions, kv_dim].
   std::vector<at::Tensor> keys, values;
-  std::vector<at::Tensor> block;  ///< One a layer: [2 (k, v), batch, block_width, kv_dim], before rotation.
+  std::vector<at::Tensor> block;  ///< One per layer: [2 (k, v), batch, block_width, kv_dim], before rotation.
 };
 
 class BlockRecurrentTransformer {
  public:
-  /// Shares the tensors of `parameters` (names and shapes as expected_parameters() in checkpoint.h says).
+  /// Shares the tensors of `parameters`, which have the names and shapes of expected_parameters() in
+  /// checkpoint.h.
   BlockRecurrentTransformer(ModelConfig config, TensorMap parameters);
 
   const ModelConfig& config() const { return config_; }
   const TensorMap& parameters() const { return parameters_; }
   at::Device device() const { return token_emb_.device(); }
-  /// What a faster form of the same network is made of. State containers count from the bottom, as states do.
+  /// The parts from which a faster form of the network is built. State containers count from the bottom, as
+  /// states do.
   const std::vector<Layer>& layers() const { return layers_; }
   const LayerNorm& logits_norm() const { return logits_norm_; }
   const RotaryTables& rotary() const { return rotary_; }
 
-  /// One block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim]. `recurrence`
-  /// moves on: states always, memories when the block is full. `compression`, where given, becomes the mean
-  /// of the layers' compression_loss() (memory.h), undefined where nothing was compressed.
+  /// Computes one block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim]. Updates
+  /// `recurrence`: states always, memories if the block is full. `compression`, if given, is set to the mean
+  /// of the layers' compression_loss() (memory.h); undefined if nothing was compressed.
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence,
                            at::Tensor* compression = nullptr) const;
-  /// The same block in pieces, without gradients: what each piece of tokens [batch, length] gives is what
-  /// forward_block() gives at its place, but for the order of sums. `before` as forward_block() takes it;
-  /// close_block() is what it leaves.
+  /// The same block in pieces, without gradients: extend_block() of tokens [batch, length] returns what
+  /// forward_block() returns for these positions, except for the order of sums. `before` is as for
+  /// forward_block(); close_block() returns the recurrence after the block.
   OpenBlock open_block(const Recurrence& before, std::int64_t batch) const;
   at::Tensor extend_block(const at::Tensor& tokens, OpenBlock& block) const;
   Recurrence close_block(const OpenBlock& block, const Recurrence& before) const;
-  /// What the states are before a document's first block, one a recurrent layer: [batch, num_state_vectors,
-  /// dim].
+  /// The states before a document's first block, one per recurrent layer: [batch, num_state_vectors, dim].
   std::vector<at::Tensor> initial_states(std::int64_t batch) const;
   /// Hidden [..., dim] -> logits [..., num_tokens].
   at::Tensor to_logits(const at::Tensor& hidden) const;
   /// tokens int64 [batch, length], block by block -> logits [batch, length, num_tokens].
   at::Tensor forward(const at::Tensor& tokens, Recurrence& recurrence) const;
 
-  /// Of the layers' own attention: the one or the other.
+  /// For the layers' own attention: null if a position bias is used instead.
   const RotaryTables* rotation() const { return config_.dynamic_position_bias ? nullptr : &rotary_; }
   const std::optional<PositionBias>& position_bias() const { return position_bias_; }
 
-  /// True for what training changes; false for the buffers among parameters().
+  /// True for parameters that training changes; false for the buffers among them.
   static bool is_trainable(std::string_view name);
 
  private:
@@ -93,7 +95,7 @@ class BlockRecurrentTransformer {
   const StateContainer& state_container(std::size_t index) const {
     return *layers_[static_cast<std::size_t>(recurrent_layers_[index] - 1)].state_container;
   }
-  /// Which layer's memory a layer reads.
+  /// The layer whose memory `layer` reads.
   std::size_t memory_read_at(std::size_t layer) const {
     return config_.enhanced_recurrence ? std::min(layer + 1, layers_.size() - 1) : layer;
   }
@@ -101,14 +103,14 @@ class BlockRecurrentTransformer {
   /// it reads, or undefined -> [batch, n, inner].
   at::Tensor attend(const Layer& layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                     const at::Tensor& past, const at::Tensor& mask) const;
-  /// Joins `attended` [batch, n, inner], the layer's own attention, with what x [batch, n, dim], normed,
-  /// reads of states and routed memory -> [batch, n, dim].
+  /// Joins `attended` [batch, n, inner], the output of the layer's own attention, with what the normed input
+  /// x [batch, n, dim] reads from states and routed memory -> [batch, n, dim].
   at::Tensor read_the_past(const Layer& layer, const at::Tensor& x, const at::Tensor& attended,
                            const std::vector<StateContainer::Reading>& readings,
                            const RoutedMemory& routed) const;
   at::Tensor feed_forward(const Layer& layer, const at::Tensor& x) const;
-  /// What Attention::attend() takes, to [batch, heads, length, past_length + length]; memories count in some
-  /// rows only where `memories_visible` is defined.
+  /// The mask for Attention::attend(), [batch, heads, length, past_length + length]. If `memories_visible` is
+  /// defined, memories are visible in some rows only.
   at::Tensor attention_mask(std::int64_t length, std::int64_t past_length,
                             const at::Tensor& memories_visible) const;
 
@@ -118,12 +120,12 @@ class BlockRecurrentTransformer {
   LayerNorm logits_norm_;
   RotaryTables rotary_;
   std::optional<PositionBias> position_bias_;
-  at::Tensor causal_mask_;                      // [block_width, block_width] true where visible
+  at::Tensor causal_mask_;                      // [block_width, block_width], true: visible
   std::vector<std::int64_t> recurrent_layers_;  // ascending, from 1
   std::vector<Layer> layers_;
 };
 
-/// Fresh parameters, drawn as the reference (and torch.nn) draws them, from LibTorch's default generator.
+/// New parameters, initialised as in the reference (and torch.nn), from LibTorch's default generator.
 TensorMap random_parameters(const ModelConfig& config);
 
 }  // namespace unroll

@@ -12,8 +12,8 @@
 namespace unroll {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x32737275;   // "urs2": also the version
-constexpr std::uint16_t kFp32 = 0, kBf16 = 1;  // a tensor's type
+constexpr std::uint32_t kMagic = 0x32737275;   // "urs2"; change it with the format
+constexpr std::uint16_t kFp32 = 0, kBf16 = 1;  // type of a tensor's numbers
 
 class Writer {
  public:
@@ -30,7 +30,7 @@ class Writer {
     put(compact.const_data_ptr(), compact.nbytes());
   }
   void reserve(std::size_t size) { out_.reserve(size); }
-  /// With a checksum behind everything.
+  /// Appends a checksum over everything.
   std::vector<std::byte> take() {
     Hash hash;
     hash.add(out_.data(), out_.size());
@@ -42,7 +42,7 @@ class Writer {
   std::vector<std::byte> out_;
 };
 
-/// Reads what Writer wrote; every length is checked against what is there.
+/// Reads what Writer wrote; checks every length against the remaining bytes.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {
@@ -75,7 +75,7 @@ class Reader {
     if (count == 0) fail();
     return numbers(shape, type);
   }
-  /// As Writer::put_numbers() wrote it.
+  /// The counterpart of Writer::put_numbers().
   at::Tensor numbers(const std::vector<std::int64_t>& shape, at::ScalarType type) {
     auto result = at::empty(shape, type);
     std::memcpy(result.mutable_data_ptr(), take(result.nbytes()).data(), result.nbytes());
@@ -97,7 +97,7 @@ class Reader {
   std::span<const std::byte> bytes_;
 };
 
-/// The block before, at least, and what may come in front of it.
+/// A memory holds at least one block; older positions come before it.
 bool is_memory(const at::Tensor& memory, const NetworkShape& shape) {
   return memory.dim() == 4 && memory.size(0) == 2 && memory.size(1) == 1 &&
          memory.size(2) >= shape.block_width && memory.size(2) <= shape.memory_length &&

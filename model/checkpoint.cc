@@ -232,7 +232,7 @@ void save_checkpoint(const std::filesystem::path& directory, const ModelConfig& 
   TensorMap stored;
   nlohmann::json json = to_json(config);
   try {
-    parse_model_config(json);  // what could not be loaded again is not written
+    parse_model_config(json);  // throws if the result could not be loaded again
     check_names_and_shapes(parameters, expected_parameters(config));
     stored = convert(parameters, dtype);
   } catch (const std::runtime_error& error) {

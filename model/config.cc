@@ -14,7 +14,7 @@
 namespace unroll {
 namespace {
 
-// Far above any model that fits a machine, far below where a product of two of them overflows.
+// Far above any model that fits a machine, far below the point at which a product of two of them overflows.
 constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxDim = 1 << 16;
 constexpr std::int64_t kMaxDepth = 1024;
@@ -183,7 +183,7 @@ ModelConfig parse_model_config(const nlohmann::json& json) {
 
 namespace {
 
-/// The reference's constructor has no such arguments, and takes all the others as they stand.
+/// The reference's constructor lacks these arguments and takes all others unchanged.
 void add_extensions(nlohmann::json& json, const ModelConfig& config) {
   const ModelConfig off;
   const auto add = [&](const char* key, const auto member) {

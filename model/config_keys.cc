@@ -12,7 +12,7 @@ namespace {
 constexpr std::uintmax_t kMaxConfigBytes = 1 << 20;
 constexpr std::size_t kLongestArray = 4096;
 
-/// Levenshtein's distance, of a key's first bytes at most.
+/// Levenshtein distance, over a limited prefix of each.
 std::size_t distance(std::string_view a, std::string_view b) {
   a = a.substr(0, 64);
   std::vector<std::size_t> row(b.size() + 1);

@@ -1,4 +1,4 @@
-// A configuration that is a JSON object: its keys, checked as they are taken.
+// Reads a configuration that is a JSON object and checks each key as it is taken.
 #pragma once
 
 #include <cstdint>
@@ -18,24 +18,24 @@ namespace unroll {
 template <typename Value>
 using Choices = std::vector<std::pair<const char*, Value>>;
 
-/// "KEY": PROBLEM
+/// Throws std::runtime_error: "KEY": PROBLEM
 [[noreturn]] void fail_key(std::string_view key, const std::string& problem);
 
-/// Takes keys out of a JSON object, which it refers to, one by one; what is left at the end is unknown.
-/// Throws std::runtime_error that names the key, its value and what is allowed.
+/// Takes keys out of a JSON object (held by reference) one by one; keys that are left at the end are unknown.
+/// Throws std::runtime_error that names the key, its value and the allowed values.
 class ConfigKeys {
  public:
   explicit ConfigKeys(const nlohmann::json& json);
 
-  /// Null where the key is absent.
+  /// Null if the key is absent.
   const nlohmann::json* find(const char* key);
-  /// Null where the key is absent or null.
+  /// Null if the key is absent or null.
   const nlohmann::json* find_value(const char* key);
 
   void take(const char* key, std::int64_t& value, std::int64_t least, std::int64_t most);
   void require(const char* key, std::int64_t& value, std::int64_t least, std::int64_t most);
   void take(const char* key, bool& value);
-  /// False where the key is absent or null, which is how the reference asks for its default.
+  /// False if the key is absent or null, with which the reference asks for its default.
   bool take_layers(const char* key, std::vector<std::int64_t>& value, std::int64_t depth);
 
   template <typename Value>
@@ -65,7 +65,7 @@ class ConfigKeys {
   std::set<std::string, std::less<>> known_;
 };
 
-/// The JSON of a small configuration file. Throws std::runtime_error without the file's name.
+/// Parses a small configuration file. Throws std::runtime_error without the file's name.
 nlohmann::json read_config_json(const std::filesystem::path& file);
 
 }  // namespace unroll

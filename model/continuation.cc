@@ -28,7 +28,7 @@ struct Continuation::Impl {
       cache_.emplace(shape.num_tokens, shape.document_cache_tokens);
   }
 
-  /// The last token and all of `tokens` but its last go in; `tokens` are what they predict.
+  /// Reads the last token and all of `tokens` but its last; their outputs predict `tokens`.
   void read_piece(std::span<const std::int32_t> tokens) {
     const auto rows = extend(tokens.first(tokens.size() - 1));
     if (cache_) {
@@ -41,7 +41,7 @@ struct Continuation::Impl {
     last_token_ = tokens.back();
   }
 
-  /// The next token, if its distribution is known already.
+  /// Reads the next token if its distribution is already known.
   void read_known(std::int32_t token) {
     if (cache_) cache_->append(token, cache_->predict(), of_network_.const_data_ptr<float>()[token]);
     known_ = false;
@@ -59,7 +59,7 @@ struct Continuation::Impl {
     return {distribution_.mutable_data_ptr<float>(), static_cast<std::size_t>(distribution_.numel())};
   }
   bool known() const { return known_; }
-  /// Tokens that read_piece() takes at once. With a cache the logits of all of them exist.
+  /// Maximum number of tokens for read_piece(). With a cache the logits of all of them exist.
   std::size_t room() const {
     return static_cast<std::size_t>(cache_ ? std::min(network_->room(), kLogitRows) : network_->room());
   }
@@ -73,8 +73,8 @@ struct Continuation::Impl {
   }
 
  private:
-  /// The last token goes in, and `more` after it -> the network's log-probabilities after each, fp32 [1 +
-  /// count, num_tokens], if anybody wants them.
+  /// Reads the last token and then `more` -> the network's log-probabilities after each, fp32 [1 + count,
+  /// num_tokens], undefined if they are not needed.
   at::Tensor extend(std::span<const std::int32_t> more) {
     std::vector<std::int32_t> inputs{last_token_};
     inputs.insert(inputs.end(), more.begin(), more.end());
@@ -86,7 +86,7 @@ struct Continuation::Impl {
   const std::unique_ptr<TokenwiseNetwork> network_;
   std::optional<DocumentCache> cache_;
   std::int32_t last_token_;
-  bool known_ = false;                    // the two below are those of the next token
+  bool known_ = false;                    // whether the two below are those of the next token
   at::Tensor of_network_, distribution_;  // [1, num_tokens] nats
 };
 

@@ -1,4 +1,4 @@
-// A document that is read and then written on: the distribution of its next token, one token at a time.
+// Reads a document and then continues it: returns the distribution of the next token, one token at a time.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,21 @@
 
 namespace unroll {
 
-/// One document's, from its first token on. Its memory is constant however long it becomes: states and
-/// memories go from block to block, within one its keys and values are kept, so that a token costs a token's
-/// work. One thread.
+/// One document, from its first token. Memory is constant, whatever the length: states and memories pass from
+/// block to block; within a block, keys and values are kept, so that a token costs the work of one token. One
+/// thread.
 class Continuation {
  public:
-  /// `with_cache` false: the network alone, even where the checkpoint has a document's cache. Throws as
+  /// `with_cache` false: the network alone, even if the checkpoint has a document cache. Throws as
   /// load_block_model() does.
   Continuation(const std::filesystem::path& model, const ModelOptions& options, bool with_cache = true);
   ~Continuation();
-  /// The document's next tokens, drawn or not. Throws std::invalid_argument for one that is not in the
+  /// Reads the document's next tokens. Throws std::invalid_argument for a token that is not in the
   /// vocabulary.
   void read(std::span<const std::int32_t> tokens);
-  /// [num_tokens] nats: log p(next token | all that was read), which is what BlockModel scores that token
-  /// with, but for the order of sums: the document's cache is mixed in. Valid until read().
+  /// [num_tokens] nats: log p(next token
+  /// everything read so far), with the document cache mixed in. Equal to what BlockModel scores that token
+  /// with, except for the order of sums. Valid until read().
   std::span<const float> next();
 
  private:

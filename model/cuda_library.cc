@@ -11,8 +11,8 @@ namespace unroll {
 namespace {
 
 std::string try_to_load() {
-  // The library takes a second to load and gigabytes of others with it: not where it has no driver to talk
-  // to.
+  // The library and those that it needs are gigabytes and take a second to load, so first check that there is
+  // a driver.
   if (!std::filesystem::exists("/dev/nvidiactl"))
     return "this machine has no NVIDIA driver (no /dev/nvidiactl)";
   if (::dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr)
@@ -21,7 +21,7 @@ std::string try_to_load() {
   return "";
 }
 
-/// The folders that it may be in, seen from the program's: of a build, of what is installed.
+/// Folders that may hold it, relative to the program: in a build, and in an installation.
 constexpr auto kKernelFolders = {".", "../lib/unroll/lib", "../../bin", "../../lib/unroll/lib"};
 constexpr auto kKernels = "libunroll_cuda.so", kMakeMachine = "unroll_cuda_machine";
 
@@ -45,7 +45,7 @@ std::string load_cuda() {
 CudaKernels load_cuda_kernels() {
   const auto file = find_kernels();
   if (file.empty()) return {nullptr, std::string(kKernels) + " is not beside the program"};
-  void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // for as long as the program runs
+  void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
   if (library == nullptr) return {nullptr, ::dlerror()};
   auto* const make = reinterpret_cast<RowMachine* (*)()>(::dlsym(library, kMakeMachine));
   if (make == nullptr) return {nullptr, ::dlerror()};

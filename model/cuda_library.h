@@ -1,5 +1,5 @@
-// LibTorch's half for NVIDIA's GPUs, and this project's, loaded when the program runs: one program serves
-// machines with and without.
+// Loads LibTorch's CUDA library and this project's at run time: one program serves machines with and without
+// a GPU.
 #pragma once
 
 #include <memory>
@@ -9,15 +9,15 @@
 
 namespace unroll {
 
-/// Loads it where there is a GPU. Returns why there is none to compute on; empty: there is. Asks the machine
-/// once.
+/// Loads LibTorch's library if there is a GPU. Returns the reason if there is none to compute on, otherwise
+/// an empty string. Asks the machine once.
 std::string load_cuda();
 
 struct CudaKernels {
   std::unique_ptr<RowMachine> machine;
-  std::string problem;  ///< Why there is none.
+  std::string problem;  ///< Why `machine` is null.
 };
-/// From libunroll_cuda.so, which lies beside the program or where it is installed. After load_cuda().
+/// Loads libunroll_cuda.so, from beside the program or from where it is installed. Call after load_cuda().
 CudaKernels load_cuda_kernels();
 
 }  // namespace unroll

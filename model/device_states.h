@@ -1,6 +1,5 @@
-// What open documents' states take of a GPU's memory, kept within a budget: those that were made longest ago,
-// of documents that wait, go to the host when there is not room for all. Such a state is copied back for as
-// long as its next block is computed.
+// Keeps the states of open documents within a budget of GPU memory. If there is no room, the oldest states of
+// waiting documents are moved to the host; such a state is copied back while its next block is computed.
 #pragma once
 
 #include <cstddef>
@@ -14,16 +13,16 @@ namespace unroll {
 /// One thread at a time.
 class DeviceStates {
  public:
-  /// Bytes.
+  /// `budget` in bytes.
   explicit DeviceStates(std::size_t budget) : budget_(budget) {}
-  /// The newest; not kept alive.
+  /// Registers the newest state, without keeping it alive.
   void add(const std::shared_ptr<const BlockState>& state) { states_.emplace_back(state); }
-  /// Spills the oldest until the rest fits. Returns how many.
+  /// Spills the oldest until the rest fits. Returns the number spilled.
   std::size_t make_room();
 
  private:
   std::size_t budget_;
-  std::deque<std::weak_ptr<const BlockState>> states_;  // on the device or gone, oldest first
+  std::deque<std::weak_ptr<const BlockState>> states_;  // on the device or freed; oldest first
 };
 
 }  // namespace unroll

@@ -10,11 +10,12 @@ namespace unroll {
 namespace {
 
 constexpr double kDiscount =
-    0.75;  // of absolute discounting (Ney, Essen & Kneser 1994): where backoffs begin
+    0.75;  // of absolute discounting (Ney, Essen & Kneser 1994): initial value of the backoff weights
 constexpr double kMostBackoff = 0.95;
-constexpr double kPrior = 2;  // observations that a weight's beginning counts for
+constexpr double kPrior = 2;  // observations that a weight's initial value counts for
 
-/// What of a mixture's probability came from the part that has `part` of it.
+/// Updates `weight` by the share of a mixture's probability `whole` that came from the part with `part` of
+/// it.
 void observe(auto& weight, double part, double whole) {
   if (whole > 0) weight.share += part / whole;
   weight.total += 1;
@@ -32,7 +33,7 @@ DocumentCache::DocumentCache(std::int64_t num_tokens, std::int64_t capacity)
   weights_.pointer.fill({kPrior / 2, kPrior});
 }
 
-// --- What the mixture says
+// --- The mixture
 
 double DocumentCache::Mixture::unigram(std::int32_t token) const {
   return cache_->counts_[static_cast<std::size_t>(token)] / levels_.front().total;
@@ -68,11 +69,11 @@ float DocumentCache::Mixture::logprob(std::int32_t token, float network_logprob)
 void DocumentCache::Mixture::apply(std::span<float> network_logprobs) const {
   if (cache_ == nullptr) return;
   const auto place = [](std::int32_t token) { return static_cast<std::size_t>(token); };
-  std::vector<float> special;  // what followed this context, and what the pointer names
+  std::vector<float> special;  // scratch: tokens that followed this context, or that the pointer predicts
   for (const auto& seen : seen_) special.push_back(logprob(seen.token, network_logprobs[place(seen.token)]));
   const float pointed = pointed_ < 0 ? 0 : logprob(pointed_, network_logprobs[place(pointed_)]);
 
-  double share = weight_;  // that reaches the unigram level
+  double share = weight_;  // share of the weight that reaches the unigram level
   for (std::size_t k = 1; k < levels_.size(); ++k) share *= levels_[k].backoff;
   const auto& first = levels_.front();
   const double network_share = (1 - pointer_weight_) * (1 - weight_ + share * first.backoff);
@@ -124,11 +125,11 @@ void DocumentCache::add_level(std::size_t context, std::size_t distinct, std::si
   mixture.levels_.push_back({mixture.bucket_, weight.value(), static_cast<double>(total)});
 }
 
-/// Earlier places where the last token stood, latest first: what followed, by how much of the context agrees.
-/// Returns the one where most of it does.
+/// Finds earlier places of the last token, latest first, and counts what followed by the length of the
+/// context that agrees. Returns the place with the longest agreement.
 DocumentCache::Match DocumentCache::find_occurrences(std::vector<Mixture::Seen>& seen) {
   Match best;
-  const auto end = count_ - 1;  // of the context: the last token's position
+  const auto end = count_ - 1;  // end of the context: the last token's position
   const auto first = oldest();
   auto position = end;
   for (std::size_t found = 0; found < kMaxOccurrences; ++found) {
@@ -152,13 +153,13 @@ DocumentCache::Match DocumentCache::find_occurrences(std::vector<Mixture::Seen>&
   return best;
 }
 
-/// The pointer goes on along its passage, unless it missed and a better one is there, or it has only missed
-/// of late.
+/// The pointer continues along its passage, unless it has just missed and there is a better place, or it has
+/// mostly missed recently.
 void DocumentCache::set_pointer(const Match& best, Mixture& mixture) const {
   mixture.pointer_ = pointer_;
   mixture.history_ = history_;
   mixture.agreed_ = agreed_;
-  if (pointer_ != 0 && count_ - (pointer_ - 1) >= tokens_.size()) mixture.pointer_ = 0;  // forgotten
+  if (pointer_ != 0 && count_ - (pointer_ - 1) >= tokens_.size()) mixture.pointer_ = 0;  // out of the ring
   const bool missed = (history_ & 1) == 0;
   if (mixture.pointer_ == 0 || history_ == 0 || (missed && best.length >= kPointerContext)) {
     if (best.position == 0) {
@@ -174,7 +175,7 @@ void DocumentCache::set_pointer(const Match& best, Mixture& mixture) const {
   mixture.pointer_weight_ = weights_.pointer[mixture.history_ * (kMaxContext + 1) + mixture.agreed_].value();
 }
 
-// --- Behind a token
+// --- After a token
 
 void DocumentCache::append(std::int32_t token, const Mixture& mixture, float network_logprob) {
   if (mixture.cache_ != nullptr) learn(token, mixture, std::exp(static_cast<double>(network_logprob)));
@@ -183,8 +184,8 @@ void DocumentCache::append(std::int32_t token, const Mixture& mixture, float net
 }
 
 void DocumentCache::learn(std::int32_t token, const Mixture& mixture, double network) {
-  // From the shortest context to the longest: which of a level and the one below gave the token its
-  // probability.
+  // From the shortest context to the longest: updates each backoff by whether that level or the one below
+  // gave the token its probability.
   const auto* seen = mixture.find(token);
   double p = network;
   for (std::size_t k = 0; k < mixture.levels_.size(); ++k) {
@@ -213,7 +214,7 @@ void DocumentCache::learn(std::int32_t token, const Mixture& mixture, double net
 void DocumentCache::remember(std::int32_t token) {
   const auto slot = count_ % tokens_.size();
   const auto id = static_cast<std::size_t>(token);
-  // One that is in the ring was last seen less than 2^32 tokens ago: the low bits tell how many.
+  // A token in the ring was last seen less than 2^32 tokens ago, so the low bits give the distance.
   previous_[slot] = counts_[id] == 0 ? 0 : static_cast<std::uint32_t>(count_) - last_[id];
   last_[id] = static_cast<std::uint32_t>(count_);
   tokens_[slot] = token;
@@ -221,7 +222,7 @@ void DocumentCache::remember(std::int32_t token) {
   ++count_;
 }
 
-// --- As bytes
+// --- Serialisation
 
 std::size_t DocumentCache::bytes() const {
   return sizeof *this + tokens_.size() * (sizeof tokens_[0] + sizeof previous_[0]) +

@@ -7,7 +7,7 @@
 
 namespace unroll {
 
-/// Without tensors in between: a NaN is the least and the largest of those it is among.
+/// Without intermediate tensors: if there is a NaN, it is returned as minimum and maximum.
 inline bool all_finite(const at::Tensor& tensor) {
   if (tensor.numel() == 0) return true;
   const auto [least, most] = at::aminmax(tensor);

@@ -1,4 +1,4 @@
-// A checksum and fingerprint of bytes: against accidents, not against forgery. Internal to model/.
+// Checksum and fingerprint of bytes, against accidents, not against forgery. Internal to model/.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ class Hash {
       std::uint64_t word = 0;
       std::memcpy(&word, bytes, std::min(size, sizeof word));
       value_ = (value_ ^ word) * 1099511628211u;
-      value_ ^= value_ >> 32;  // high bits reach the low ones, too
+      value_ ^= value_ >> 32;  // mixes high bits into the low ones
     }
   }
   std::uint64_t value() const { return value_; }

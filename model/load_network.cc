@@ -18,17 +18,17 @@
 namespace unroll {
 namespace {
 
-// What rounding to bf16, or the order of sums in fp32, leaves between two ways to compute the same.
+// Differences that rounding to bf16, or another order of sums in fp32, causes between two correct results.
 constexpr double kBf16Tolerance = 0.05, kFp32Tolerance = 1e-3;
 
-/// The network in the form for GPUs; null where there is none for it, or it is not to be trusted: then the
-/// reason is told.
+/// The form for GPUs; null if there is none for this network, or if it failed its self-check. Then a warning
+/// gives the reason.
 std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, const ModelOptions& options,
                                   const std::string& dtype) {
   if (!options.gpu_kernels || !GpuTransformer::computes(definition.config())) return nullptr;
   auto [machine, problem] = load_cuda_kernels();
   if (machine) {
-    at::globalContext().setAllowBF16ReductionCuBLAS(false);  // sums that are cut up are put together in fp32
+    at::globalContext().setAllowBF16ReductionCuBLAS(false);  // partial sums are added in fp32
     const auto numbers = dtype == "bf16" ? at::kBFloat16 : at::kFloat;
     auto form = std::make_unique<GpuTransformer>(definition, std::move(machine), numbers, options.gpu_graphs);
     problem = self_check(definition, *form, numbers == at::kBFloat16 ? kBf16Tolerance : kFp32Tolerance);
@@ -66,7 +66,7 @@ LoadedNetwork load_network(const std::filesystem::path& model, const ModelOption
   for (const auto& [name, tensor] : definition.parameters()) {
     if (BlockRecurrentTransformer::is_trainable(name)) loaded.parameters += tensor.numel();
   }
-  // It reads every weight, as packing does: side by side.
+  // Reads every weight, as packing does: run both in parallel.
   auto of_weights = std::async(std::launch::async, [&] {
     return fingerprint(to_json(definition.config()).dump(), definition.parameters(), loaded.dtype);
   });

@@ -1,4 +1,4 @@
-// A checkpoint as a network that runs without gradients, in the form that is fastest on this machine.
+// Loads a checkpoint as a network that runs without gradients, in the form that is fastest on this machine.
 // Internal to model/.
 #pragma once
 
@@ -15,17 +15,17 @@ namespace unroll {
 
 struct LoadedNetwork {
   std::unique_ptr<Network> network;
-  std::string dtype;  ///< What `auto` came to.
+  std::string dtype;  ///< What `auto` selected.
   std::int64_t parameters = 0;
-  std::uint64_t fingerprint = 0;  ///< Of the checkpoint in that dtype: states of others are refused.
-  /// On a CPU: a row's bits are those that it gets alone. If not, one document is computed at a time.
+  std::uint64_t fingerprint = 0;  ///< Of the checkpoint in that dtype; states with another one are refused.
+  /// On a CPU: a row has the bits that it gets alone. If not, one document is computed at a time.
   bool rows_are_independent = true;
 };
 
-/// The definition itself as a network, for a machine that there is no better form for.
+/// The definition as a network, for machines without a faster form.
 std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition);
 
-/// As load_block_model() says. Sets the number of threads where the options name one.
+/// As load_block_model(). Sets the number of threads if the options name one.
 LoadedNetwork load_network(const std::filesystem::path& model, const ModelOptions& options);
 
 }  // namespace unroll

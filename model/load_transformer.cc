@@ -57,8 +57,7 @@ BlockRecurrentTransformer load_transformer(const std::filesystem::path& director
   apply_settings(config, options.settings);
   auto parameters = load_parameters(directory, config);
   for (auto& [name, tensor] : parameters) {
-    // Only the matrices that multiply activations change precision; norms, gates and embeddings stay as they
-    // are.
+    // Only the matrices that multiply activations change type; norms, gates and embeddings do not.
     const bool matrix = name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight";
     tensor = tensor.to(device, matrix ? dtype : at::kFloat);
   }

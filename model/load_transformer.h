@@ -1,4 +1,4 @@
-// A checkpoint folder as a transformer that is ready to compute. Internal to model/.
+// Loads a checkpoint folder as a transformer that is ready to compute. Internal to model/.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,18 @@
 
 namespace unroll {
 
-/// The CPU, or the GPU where that is asked for, or `auto` and there. Throws std::runtime_error with the
-/// reason why not.
+/// The CPU; or the GPU if it is asked for, or for `auto` if there is one. Throws std::runtime_error with the
+/// reason if the device is not available.
 at::Device choose_device(const std::string& name);
 
-/// fp32, bf16 or int8: what the options name, or what `auto` comes to on this CPU. Throws std::runtime_error.
-/// `stored_in_int8`: the weights are, and can be multiplied as that.
+/// fp32, bf16 or int8: the options' type, or what `auto` selects on this CPU. Throws std::runtime_error.
+/// `stored_in_int8`: the weights are int8 and can be multiplied as such.
 std::string choose_dtype(const ModelOptions& options, bool stored_in_int8 = false);
 
-/// What such a dtype is computed in.
+/// The arithmetic for such a dtype.
 Arithmetic arithmetic_of(const std::string& dtype);
 
-/// As load_block_model() says, in fp32 or bf16. Sets the number of threads where the options name one.
+/// As load_block_model(), in fp32 or bf16. Sets the number of threads if the options name one.
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options);
 

@@ -13,7 +13,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kMaxLogits = std::int64_t{1} << 31;  // values, 8 GiB: they are all held at once
+constexpr std::int64_t kMaxLogits = std::int64_t{1} << 31;  // values, 8 GiB: all are held at once
 
 at::Tensor read_tokens(const std::filesystem::path& file, std::int64_t num_tokens) {
   const auto tensors = read_safetensors(file);

@@ -19,7 +19,7 @@ at::Tensor last(const at::Tensor& memory, std::int64_t length) {
   return memory.slice(2, std::max<std::int64_t>(0, memory.size(2) - length));
 }
 
-/// What `past` loses from its latest blocks when another block comes.
+/// The positions that leave the uncompressed part of `past` when another block comes.
 at::Tensor leaving_block(const ModelConfig& config, const at::Tensor& past) {
   return past.slice(2, past.size(2) - latest_length(config)).slice(2, 0, config.block_width);
 }
@@ -54,7 +54,7 @@ at::Tensor next_memory(const ModelConfig& config, const Compression& compression
     const auto most = config.block_width / 2;
     auto leaving = leaving_block(config, past);
     for (std::int64_t generation = 1; generation <= config.compressed_mem_generations; ++generation) {
-      // A generation's own is the end of what is left of the older ones: it fills before the next begins.
+      // A generation is the end of what the older ones leave: it fills up before the next begins.
       const auto own = last(older, std::min(most, older.size(2)));
       older = older.slice(2, 0, older.size(2) - own.size(2));
       const auto grown = at::cat(std::vector<at::Tensor>{own, compression(config, leaving)}, 2);
@@ -73,7 +73,7 @@ at::Tensor compression_loss(const ModelConfig& config, const Compression& compre
   if (!past.defined() || past.size(2) < latest_length(config)) return {};
   const auto leaving = leaving_block(config, past).detach();
   const auto compressed = compression(config, leaving);
-  auto content = attention;  // by what is there, not by where
+  auto content = attention;  // by content, not by position
   if (content.q_scale) content.q_scale = content.q_scale->detach();
   if (content.k_scale) content.k_scale = content.k_scale->detach();
   const auto seen = [&](const at::Tensor& kv) {

@@ -38,7 +38,7 @@ class PlainNetwork final : public Network {
   static constexpr std::int64_t kLogitRows = 128;
 
   void score_block(const at::Tensor& hidden, const Scored& block) const {
-    // On the device; what comes from there is one number, or two, for each position.
+    // Stays on the device, which returns only one or two numbers per position.
     const auto ids =
         at::tensor(at::ArrayRef<std::int32_t>(block.targets.data(), block.targets.size()), at::kLong)
             .to(device());

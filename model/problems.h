@@ -1,4 +1,4 @@
-// What is wrong with a checkpoint's tensors, in one error message. Internal to model/.
+// Describes the problems of a checkpoint's tensors in one error message. Internal to model/.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ inline std::string shape_text(const std::vector<std::int64_t>& shape) {
   return nlohmann::json(shape).dump();
 }
 
-/// Collects problems of one kind and tells the first few.
+/// Collects problems of one kind and lists the first few.
 class Problems {
  public:
   explicit Problems(std::string title) : title_(std::move(title)) {}

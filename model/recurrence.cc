@@ -23,7 +23,7 @@ void Recurrence::forget(const at::Tensor& rows, std::span<const at::Tensor> init
     seen->visible = seen->visible.defined() ? seen->visible.logical_and(kept) : kept;
     block = std::move(seen);
   }
-  // Those that no row sees any more are done with.
+  // Drop blocks that no row sees any longer.
   std::erase_if(routed, [](const auto& block) { return !block->visible.any().template item<bool>(); });
 }
 
@@ -69,7 +69,7 @@ Recurrence Recurrence::to(at::Device device) const {
   for (auto* tensors : {&result.memories, &result.states})
     for (auto& tensor : *tensors) tensor = tensor.to(device);
   for (auto& block : result.routed) {
-    if (block->kv.device() == device) continue;  // a document's states share it
+    if (block->kv.device() == device) continue;  // the states of a document share it
     auto moved = std::make_shared<RoutedBlock>(*block);
     for (auto* tensor : {&moved->kv, &moved->scales, &moved->routes, &moved->visible})
       if (tensor->defined()) *tensor = tensor->to(device);
@@ -94,7 +94,7 @@ std::vector<Recurrence> Recurrence::rows(std::int64_t batch) const {
   std::vector<at::Tensor> from, to;
   const auto copy = [&](const at::Tensor& all, std::int64_t dimension, std::int64_t index) {
     const auto& part = from.emplace_back(all.narrow(dimension, index, 1));
-    // Where strides are equal, a GPU makes all copies at once.
+    // If strides are equal, a GPU makes all copies in one launch.
     return to.emplace_back(part.is_non_overlapping_and_dense()
                                ? at::empty_strided(part.sizes(), part.strides(), part.options())
                                : at::empty(part.sizes(), part.options()));

@@ -1,4 +1,4 @@
-// What blocks leave for those that come after: memories, states, and what routed memory keeps.
+// What blocks leave for later blocks: memories, states, and routed memory.
 #pragma once
 
 #include <cstddef>
@@ -14,31 +14,32 @@ namespace unroll {
 
 /// Empty before the first block.
 struct Recurrence {
-  std::vector<at::Tensor> memories;  ///< One a layer: [2 (k, v), batch, positions, kv_dim], before rotation.
   std::vector<at::Tensor>
-      states;           ///< One a recurrent layer, in order of layer: [batch, num_state_vectors, dim].
-  RoutedMemory routed;  ///< Of routed_memory_layer.
+      memories;  ///< One per layer: [2 (k, v), batch, positions, kv_dim], before rotation.
+  std::vector<at::Tensor>
+      states;           ///< One per recurrent layer, in order of layer: [batch, num_state_vectors, dim].
+  RoutedMemory routed;  ///< For routed_memory_layer.
 
-  /// bool [batch, positions]: which of each row's memories count; undefined: all. Rows of a training batch
-  /// start documents at different times.
+  /// bool [batch, positions]: which memories are visible to each row; undefined: all. The rows of a training
+  /// batch start documents at different times.
   at::Tensor memories_visible;
 
-  /// Rows (bool [batch], true) that begin a document: what is kept of them counts no more, and their states
-  /// are `initial` again, one a recurrent layer as initial_states() gives them.
+  /// Resets the rows (bool [batch], true) that begin a document: their memories become invisible, and their
+  /// states those of `initial`, one per recurrent layer as initial_states() returns them.
   void forget(const at::Tensor& rows, std::span<const at::Tensor> initial);
-  /// The same values cut off from the graph that made them: the border of truncated back-propagation.
+  /// The same values, detached from the graph that made them: the border of truncated back-propagation.
   Recurrence detached() const;
-  /// One row of the batch, as a batch of one that holds nothing of the others.
+  /// One row as a batch of one that shares no memory with the others.
   Recurrence row(std::int64_t index) const;
   /// The same on `device`.
   Recurrence to(at::Device device) const;
-  /// Of memories and states.
+  /// Size of memories and states.
   std::size_t bytes() const;
-  /// Each row of a batch of so many, in as few copies as the device can do it.
+  /// All `batch` rows, copied in as few launches as the device allows.
   std::vector<Recurrence> rows(std::int64_t batch) const;
 };
 
-/// A batch of what has equal shapes, in order.
+/// Joins recurrences of equal shapes into one batch, in order.
 Recurrence join(std::span<const Recurrence> rows);
 
 }  // namespace unroll

@@ -9,7 +9,7 @@ constexpr double kScaleBase = 512;
 }  // namespace
 
 RotaryTables::RotaryTables(std::int64_t dim_head, std::int64_t width, at::Device device) {
-  // In the reference's order and precision (fp32), so that the tables are the same to the last bit or nearly.
+  // In the reference's order and precision (fp32), so that the tables have the same bits, or nearly.
   const auto even = at::arange(0, dim_head, 2, at::kFloat);
   const auto inverse_frequency = 1.0 / at::pow(at::Scalar(kTheta), even / static_cast<double>(dim_head));
   const auto position = at::arange(width, at::kFloat);

@@ -1,5 +1,5 @@
 // Rotary position embedding (Su et al. 2021, arXiv 2104.09864) with xpos scaling (Sun et al. 2022, arXiv
-// 2212.10554, section 3): keys are scaled by the inverse of what queries are, so that attention decays with
+// 2212.10554, section 3): keys are scaled by the inverse of the queries' scale, so that attention decays with
 // distance.
 #pragma once
 
@@ -9,19 +9,20 @@
 
 namespace unroll {
 
-/// Tables for a window of `width` positions. A sequence of n takes the window's last n positions, or those
-/// before the last `behind`.
+/// Tables for a window of `width` positions. A sequence of n positions uses the window's last n, or the n
+/// that end `behind` positions before the window's end.
 class RotaryTables {
  public:
   RotaryTables(std::int64_t dim_head, std::int64_t width, at::Device device);
-  /// `queries` [..., length, dim_head], rotated and scaled.
+  /// Rotates and scales `queries` [..., length, dim_head].
   at::Tensor rotate_queries(const at::Tensor& queries, std::int64_t behind = 0) const {
     return rotate(queries, query_cos_, query_sin_, behind);
   }
   at::Tensor rotate_keys(const at::Tensor& keys, std::int64_t behind = 0) const {
     return rotate(keys, key_cos_, key_sin_, behind);
   }
-  /// [width, dim_head], the scale multiplied in: what a position's query, or key, is rotated by.
+  /// [width, dim_head], scale included: cosines and sines that rotate the queries, or the keys, of each
+  /// position.
   struct Tables {
     at::Tensor cosine, sine;
   };

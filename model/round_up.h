@@ -1,4 +1,4 @@
-// Sizes up to whole tiles, panels and lines.
+// Rounds sizes up to whole tiles, panels and cache lines.
 #pragma once
 
 #include <cstdint>

@@ -12,12 +12,12 @@
 namespace unroll {
 namespace {
 
-constexpr double kMoreThanTop = 9.0 / 8;  // CoLT5 lets coordinate descent spread over so many times more
-constexpr double kHidden = -1e9;          // a score that nothing is chosen with while anything else is left
-constexpr std::int64_t kScoreRows = 64;   // scores exist for so many positions at a time: [64, segments]
+constexpr double kMoreThanTop = 9.0 / 8;  // CoLT5 lets coordinate descent spread over this many times more
+constexpr double kHidden = -1e9;          // a score that is chosen only if nothing else is left
+constexpr std::int64_t kScoreRows = 64;   // positions whose scores exist at a time: [64, segments]
 
-/// Of positions that each have one place, what is there: blocks [2, batch, block_width, kv_dim] and places
-/// [batch, count] of segments -> [2, batch, count * segment, kv_dim].
+/// For positions that each have one place: blocks [2, batch, block_width, kv_dim] and places [batch, count]
+/// of segments -> their content [2, batch, count * segment, kv_dim].
 at::Tensor gather_by_copy(const RoutedMemory& memory, const at::Tensor& places, std::int64_t segment) {
   const auto& first = memory.front()->kv;
   const auto batch = first.size(1), width = first.size(2), dim = first.size(3), count = places.size(1);
@@ -51,7 +51,7 @@ at::Tensor gather_by_copy(const RoutedMemory& memory, const at::Tensor& places, 
   return scales.defined() ? values * scales : values;
 }
 
-/// The same with gradients, and on any device.
+/// The same with gradients, on any device.
 at::Tensor gather_all(const RoutedMemory& memory, const at::Tensor& places, std::int64_t segment) {
   std::vector<at::Tensor> blocks;
   for (const auto& block : memory) blocks.push_back(block->unpacked());
@@ -60,7 +60,7 @@ at::Tensor gather_all(const RoutedMemory& memory, const at::Tensor& places, std:
   return all.gather(2, index).unflatten(3, {segment, -1}).flatten(2, 3);
 }
 
-/// bool [batch, segments]: which count for a row; undefined: all.
+/// bool [batch, segments]: which are visible to a row; undefined: all.
 at::Tensor visible_segments(const RoutedMemory& memory) {
   if (std::ranges::none_of(memory, [](const auto& block) { return block->visible.defined(); })) return {};
   std::vector<at::Tensor> parts;
@@ -131,7 +131,7 @@ at::Tensor RoutedAttention::read(const at::Tensor& x, const RoutedMemory& memory
   const auto to_positions = [&](const at::Tensor& segments) {
     return segments.repeat_interleave(segment, 2);
   };
-  // Each position has keys and values of its own: batch and positions are one dimension.
+  // Each position has its own keys and values: batch and positions become one dimension.
   const auto each = [](const at::Tensor& all) { return all.flatten(0, 1); };
   const auto values = routed.gates.defined() ? kv[1] * to_positions(routed.gates).unsqueeze(-1) : kv[1];
   std::optional<at::Tensor> mask;

@@ -1,4 +1,4 @@
-// LibTorch's tensors from and to safetensors files (safetensors_file.h says what those are).
+// Reads and writes LibTorch's tensors as safetensors files (format: safetensors_file.h).
 #pragma once
 
 #include <filesystem>
@@ -11,12 +11,13 @@ namespace unroll {
 
 using TensorMap = std::map<std::string, at::Tensor>;
 
-/// Tensors that borrow from the mapped file and keep the map alive; read-only by agreement (the map is
-/// private). Throws std::runtime_error that names the file, the tensor, what is wrong, and what to do.
+/// The tensors borrow from the mapped file and keep the map alive. Do not write to them (the map is private,
+/// so a write would not reach the file). Throws std::runtime_error that names the file, the tensor, the
+/// problem, and what to do.
 TensorMap read_safetensors(const std::filesystem::path& file,
                            std::map<std::string, std::string>* metadata = nullptr);
 
-/// A reader sees the old file or the new one.
+/// Atomic: a reader sees the old file or the new one.
 void write_safetensors(const std::filesystem::path& file, const TensorMap& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

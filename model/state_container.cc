@@ -22,7 +22,7 @@ at::Tensor StateGate::operator()(const at::Tensor& before, const at::Tensor& hid
     const auto decay = beta.sigmoid();
     return decay * z + (1 - decay) * before;
   }
-  // Equations 6 to 9 of the paper: what is there tends to stay, and little to come in, before training.
+  // Equations 6 to 9 of the paper: before training the gate keeps most of the old state and adds little.
   const auto parts = z.chunk(3, -1);
   return before * (parts[2] + 1).sigmoid() + parts[0].tanh() * (parts[1] - 1).sigmoid();
 }
@@ -51,8 +51,9 @@ at::Tensor StateContainer::write(const Reading& reading, const at::Tensor& k, co
   return cell == StateCell::kSkip ? attended : ff_gate(attended, gelu_gated(ff_norm(attended), ff_in));
 }
 
-/// Equations 6 to 13 of Memformer: each slot attends to itself and to the block, not to other slots, so that
-/// one that sees nothing for it stays as it is, and is moved a little towards its bias each time: it forgets.
+/// Equations 6 to 13 of Memformer: each slot attends to itself and to the block, not to other slots. A slot
+/// that finds nothing in the block stays as it is, except that it moves a little towards its bias each time:
+/// it forgets.
 at::Tensor StateContainer::write_slots(const Reading& reading, const at::Tensor& k,
                                        const at::Tensor& v) const {
   const auto q =
@@ -65,7 +66,7 @@ at::Tensor StateContainer::write_slots(const Reading& reading, const at::Tensor&
       (at::cat(std::vector<at::Tensor>{own, others}, -1) * from_state_cross_attn.scale).softmax(-1);
   const auto seen =
       at::matmul(weights.narrow(-1, 1, others.size(-1)), split_heads(v, from_state_cross_attn.kv_heads));
-  // A head keeps its share of a slot's channels: the slot's own value is the slot.
+  // A head keeps its share of a slot's channels: the slot is its own value.
   const auto kept = split_heads(reading.states, heads) * weights.narrow(-1, 0, 1);
   const auto next = merge_heads(kept) + project(merge_heads(seen), to_state_out) + forget_bias;
   return next / next.norm(2, -1, true).clamp_min(kLeastNorm);

@@ -1,6 +1,6 @@
-// The recurrent cell of a layer (Hutchins et al. 2022, section 3): what a block reads of the states, and what
-// the states become by it. Gates and configurations are those of section 3.2; Memformer's update (Wu et al.
-// 2020, arXiv 2010.06891, section 3.3) stands in for them where the configuration asks for it.
+// The recurrent cell of a layer (Hutchins et al. 2022, section 3): what a block reads from the states, and
+// how it updates them. Gates and configurations are those of section 3.2. Memformer's update (Wu et al. 2020,
+// arXiv 2010.06891, section 3.3) replaces them if the configuration says so.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@
 
 namespace unroll {
 
-/// What a state becomes: some of it goes, some of what the cell computed comes in.
+/// Updates a state: mixes the old value with what the cell computed.
 struct StateGate {
-  at::Tensor weight, bias;  // [dim, in], [dim]; of the LSTM's gate three times as many rows: z, i, f
-  at::Tensor beta;          // [dim]: the fixed gate's; undefined: the LSTM's gate
+  at::Tensor weight, bias;  // [dim, in], [dim]; the LSTM gate has three times as many rows: z, i, f
+  at::Tensor beta;          // [dim], of the fixed gate; undefined: LSTM gate
   /// before [..., dim], hidden [..., in] -> [..., dim].
   at::Tensor operator()(const at::Tensor& before, const at::Tensor& hidden) const;
 };
@@ -27,16 +27,16 @@ struct StateContainer {
   at::Tensor state_to_kv;                           // [2 * kv_dim, dim]
   at::Tensor init_state, state_pos_ids;             // [num_state_vectors, dim]
   at::Tensor to_state_out;                          // [dim, 2 * inner]; undefined in the single configuration
-  StateGate gate;                                   // of attention's output, or in single of the MLP's
-  LayerNorm ff_norm;                                // dual alone
+  StateGate gate;                                   // of attention's output; in single of the MLP's
+  LayerNorm ff_norm;                                // dual only
   at::Tensor ff_in;                                 // single and dual: [2 * ff_inner, ...]
-  StateGate ff_gate;                                // dual alone
-  at::Tensor forget_bias;                           // Memformer alone: [num_state_vectors, dim]
+  StateGate ff_gate;                                // dual only
+  at::Tensor forget_bias;                           // Memformer only: [num_state_vectors, dim]
   Attention to_state_cross_attn, state_self_attn, from_state_cross_attn;
   std::int64_t heads = 0;
   StateCell cell = StateCell::kSkip;
 
-  /// What a read computes and the write that follows needs again.
+  /// What read() computes and the following write() needs again.
   struct Reading {
     at::Tensor states, normed, k, v;
   };
@@ -46,7 +46,7 @@ struct StateContainer {
   at::Tensor read(const at::Tensor& x, const Reading& reading) const;
   /// k, v [batch, n, kv_dim] of the block, unrotated -> the next states.
   at::Tensor write(const Reading& reading, const at::Tensor& k, const at::Tensor& v) const;
-  /// What they are before a document's first block: [num_state_vectors, dim].
+  /// The state before a document's first block: [num_state_vectors, dim].
   at::Tensor initial() const;
 
  private:

@@ -17,17 +17,17 @@
 namespace unroll {
 namespace {
 
-constexpr double kClearly = 1.15;  // times as fast: less is within what a run's other work costs
+constexpr double kClearly = 1.15;  // times as fast; smaller differences may be noise
 constexpr std::array kArithmetics{Arithmetic::kFp32, Arithmetic::kBf16, Arithmetic::kInt8};
 
-/// Of this thread alone: what other programs take of the core does not count.
+/// CPU time of this thread: excludes other programs on the core.
 double thread_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-/// A product of the size that stays in a core's caches, with all its numbers in one arithmetic.
+/// One product in one arithmetic, small enough to stay in a core's caches.
 class Trial {
  public:
   static constexpr std::int64_t kRows = kMostTiles * kTile, kInputs = 256, kOutputs = 512;
@@ -66,7 +66,7 @@ std::optional<ArithmeticSpeeds> read(const std::filesystem::path& file) {
       if ((speeds.of(arithmetic) > 0) != cpu_supports(arithmetic)) return std::nullopt;
     return speeds;
   } catch (const std::exception&) {
-    return std::nullopt;  // not there yet, or damaged: measuring makes it anew
+    return std::nullopt;  // missing or damaged: measuring writes it again
   }
 }
 
@@ -78,7 +78,7 @@ void write(const std::filesystem::path& file, const ArithmeticSpeeds& speeds) {
               "\n");
     out.commit();
   } catch (const std::exception&) {
-    // Without the file each process measures for itself, which only a close race tells apart.
+    // Without the file each process measures for itself; only in a close race may the results differ.
   }
 }
 
@@ -89,7 +89,7 @@ double ArithmeticSpeeds::of(Arithmetic arithmetic) const {
 }
 
 ArithmeticSpeeds measure_arithmetic() {
-  constexpr int kRounds = 6;  // the first of each makes its kernels
+  constexpr int kRounds = 6;  // the first round of each creates its kernels
   const auto weight = at::linspace(-1, 1, Trial::kOutputs * Trial::kInputs).view({Trial::kOutputs, -1});
   const auto rows = at::linspace(-1, 1, Trial::kRows * Trial::kInputs).view({Trial::kRows, -1});
   std::array<std::optional<Trial>, kArithmetics.size()> trials;

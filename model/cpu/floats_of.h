@@ -1,5 +1,5 @@
-// The numbers of a contiguous fp32 tensor, for loops over rows: asked for once before a loop, as each time is
-// a call into LibTorch.
+// The data of a contiguous fp32 tensor, for loops over rows: fetch it once before a loop, because each fetch
+// is a call into LibTorch.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@ inline const float* const_data(const at::Tensor& tensor) {
   return tensor.const_data_ptr<float>();
 }
 
-/// Null if there is none.
+/// Null if `tensor` is undefined.
 inline const float* floats_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? const_data(tensor) : nullptr;
 }

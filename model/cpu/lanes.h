@@ -1,6 +1,6 @@
-// What row_kernels.cc is written in where a plain loop is not fast enough: as many floats as one instruction
-// of the set takes, 2 to their power, sums and maxima over a row. For that file alone, which is compiled once
-// for each set: so nothing here has a name outside.
+// Explicit SIMD for row_kernels.cc where a plain loop is not fast enough: vectors of as many floats as one
+// instruction takes, powers of two, sums and maxima over a row. Only that file includes this header; it is
+// compiled once per instruction set, so no name here may have external linkage.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace {
 #define UNROLL_INLINE inline __attribute__((always_inline))
 #define UNROLL_INLINE_LAMBDA __attribute__((always_inline))
 
-// As many numbers as one instruction takes.
+// Floats per instruction.
 #ifdef __AVX512F__
 constexpr std::int64_t kLanes = 16;
 #else
@@ -34,14 +34,14 @@ struct BitsOf<Floats> {
 constexpr float kLog2OfE = 1.44269504F;
 constexpr float kInfinity = __builtin_inff();
 
-/// The larger one; NaN where x is that.
+/// The larger one; NaN if x is NaN.
 UNROLL_INLINE float at_least(float least, float x) {
   return x < least ? least : x;
 }
 UNROLL_INLINE Floats at_least(float least, Floats x) {
 #ifdef __AVX512F__
   return _mm512_maskz_max_ps(0xffff, _mm512_set1_ps(least),
-                             x);  // GCC 12 warns of what the plain one is made of
+                             x);  // GCC 12 warns about the plain intrinsic's definition
 #else
   return _mm256_max_ps(_mm256_set1_ps(least), x);
 #endif
@@ -55,12 +55,12 @@ template <>
 constexpr float kPowerOfTwo<6>[] = {1.000000072F,    6.931469671e-1F, 2.402211972e-1F,
                                     5.550713273e-2F, 9.675541334e-3F, 1.327647199e-3F};
 
-/// 2^x, 2^-126 at least, of one number or of lanes of them, by the polynomial around the nearest integer
-/// whose largest relative error is least (found by Remez's exchange): of 6 terms 7.5e-8, of 4 terms 7.5e-5,
-/// less than bf16 can tell.
+/// 2^x, at least 2^-126, of one number or a vector, by the polynomial around the nearest integer with the
+/// least maximum relative error (from Remez's algorithm): 7.5e-8 with 6 terms; 7.5e-5 with 4 terms, less than
+/// bf16 can represent.
 template <int Terms, typename Real>
 UNROLL_INLINE Real power_of_two(Real x) {
-  // A sum with 1.5 * 2^23 has the nearest integer in its last bits. A conversion would have no value for NaN.
+  // The sum with 1.5 * 2^23 has the nearest integer in its last bits. A conversion is undefined for NaN.
   constexpr float kShift = 12582912.0F;
   const Real clamped = at_least(-126.0F, x);
   const Real shifted = clamped + kShift;
@@ -85,7 +85,7 @@ UNROLL_INLINE Ints first_lanes(std::int32_t count) {
   return lane < count;
 }
 
-/// Zeros where the mask is not set: nothing is read there.
+/// Zeros where the mask is not set: that memory is not read.
 UNROLL_INLINE Floats lanes_at(const float* x, Ints mask) {
 #ifdef __AVX512F__
   return _mm512_maskz_loadu_ps(_mm512_movepi32_mask(__builtin_bit_cast(__m512i, mask)), x);
@@ -99,7 +99,7 @@ UNROLL_INLINE void store(Floats lanes, float* out) {
 }
 
 UNROLL_INLINE void store(Floats lanes, std::uint16_t* out) {
-  // Ties go up: there are none to speak of, and this is a third of the work of a tie to even.
+  // Ties round up instead of to even: they are rare, and this is a third of the work.
   typedef std::uint16_t Halves __attribute__((vector_size(kLanes * 4)));
   const auto bits = __builtin_bit_cast(BitsOf<Floats>::Type, lanes) + 0x8000U;
   const auto halves = __builtin_bit_cast(Halves, bits);
@@ -116,7 +116,7 @@ UNROLL_INLINE Floats larger(Floats a, Floats b) {
   return a > b ? a : b;
 }
 
-/// All lanes into one: each half with the other, down to a single lane.
+/// Reduces all lanes to one, joining halves repeatedly.
 template <typename Lanes, typename Join>
 UNROLL_INLINE float join_lanes(Lanes lanes, const Join& join) {
   if constexpr (sizeof(Lanes) == 16) {
@@ -145,8 +145,8 @@ UNROLL_INLINE Floats only(Ints mask, Floats lanes, float otherwise) {
   return mask ? lanes : Floats{} + otherwise;
 }
 
-/// see(i, turn, lanes from i on, which of them count). Turns go from 0 to 3, each with a sum or maximum of
-/// its own, so that none waits for the last.
+/// Calls see(i, turn, lanes from i on, mask of valid lanes). `turn` is 0 to 3: use a sum or maximum per turn,
+/// so that none waits for the result of the last.
 template <typename See>
 UNROLL_INLINE void each_lanes(const float* x, std::int64_t count, const See& see) {
   std::int64_t i = 0;

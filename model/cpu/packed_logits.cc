@@ -54,8 +54,8 @@ void PackedLogits::score(const Activations& rows, std::span<const Scored> blocks
     const auto group = static_cast<std::size_t>(column / PackedMatrix::kGroupColumns);
     const auto add_up = block.entropy ? machine.kernels.softmax_sums_weighted : machine.kernels.softmax_sums;
     add_up(logits.data(), std::ssize(logits), &sums_[row * groups + group]);
-    const auto target =
-        static_cast<std::size_t>(block.targets[row % length] - column);  // out of range if below
+    const auto target = static_cast<std::size_t>(block.targets[row % length] -
+                                                 column);  // below it, wraps to a value that is out of range
     if (target < logits.size()) targets[row] = logits[target];
     tops[row].add(static_cast<std::int32_t>(column), logits);
   });

@@ -1,6 +1,6 @@
-// The last product of a network, logits, and what is asked of them: log-probabilities, entropies, the most
-// probable tokens. A tile's logits are looked at while they are in the cache; all of a row never exist,
-// however large the vocabulary is.
+// The last product of a network, logits, and what is computed from them: log-probabilities, entropies, the
+// most probable tokens. Each tile of logits is processed while it is in the cache; the logits of a whole row
+// never exist.
 #pragma once
 
 #include <memory>
@@ -20,20 +20,21 @@ class PackedLogits {
  public:
   /// weight [num_tokens, dim].
   PackedLogits(const at::Tensor& weight, Arithmetic arithmetic);
-  /// Appends what the blocks ask for. `rows`: of the first block's positions, then of the next one's.
+  /// Appends the results that the blocks ask for. `rows`: the positions of the first block, then those of the
+  /// next one.
   void score(const Activations& rows, std::span<const Scored> blocks, Machine& machine);
   /// fp32 [rows, num_tokens]
   at::Tensor all(const Activations& rows, Machine& machine) const;
 
  private:
-  /// seen(row, first token, logits) for all logits, a tile at a time, from several threads.
+  /// Calls seen(row, first token, logits) for all logits, a tile at a time, from several threads.
   template <typename Seen>
   void each(const Activations& rows, Machine& machine, const Seen& seen) const;
   struct Distribution {
     double log_sum;  // of exp(logit)
     float entropy;
   };
-  Distribution distribution(std::size_t row) const;  // by sums_
+  Distribution distribution(std::size_t row) const;  // from sums_
 
   PackedMatrix weight_;
   std::vector<SoftmaxSums> sums_;  // [rows, groups of the weight's columns]

@@ -14,7 +14,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kLine = 64;  // bytes of a cache line: rows begin on one, or reading them takes two
+constexpr std::int64_t kLine = 64;  // bytes of a cache line; a row that straddles lines costs two reads
 
 std::int64_t neighbours(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kFp32 ? 1 : arithmetic == Arithmetic::kBf16 ? 2 : 4;
@@ -24,7 +24,7 @@ std::int64_t element_bytes(Arithmetic arithmetic) {
   return 4 / neighbours(arithmetic);
 }
 
-/// Rows of gates and values in the order of the groups; rows of zeros up to whole panels.
+/// Orders rows of values and gates by group, with zero rows up to whole panels.
 at::Tensor interleave(const at::Tensor& weight, std::int64_t panel) {
   constexpr auto kHalf = PackedMatrix::kGroupColumns / 2;
   const auto inner = weight.size(0) / 2, padded = round_up(inner, panel);
@@ -59,8 +59,7 @@ void Buffer::reserve(std::size_t bytes) {
   bytes_.reset();
   bytes_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)));
   if (!bytes_) throw std::bad_alloc();
-  // Weights are walked from end to end in each block: on small pages the CPU would look up thousands of
-  // addresses.
+  // Each block reads all weights: with small pages the CPU would look up thousands of addresses.
   const auto begin = (reinterpret_cast<std::uintptr_t>(bytes_.get()) + kPage - 1) / kPage * kPage;
   const auto end = (reinterpret_cast<std::uintptr_t>(bytes_.get()) + bytes) / kPage * kPage;
   if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
@@ -88,7 +87,7 @@ void Activations::set_columns(std::int64_t row, std::int64_t column, const float
 }
 
 void Activations::set(std::int64_t row, const float* values, const RowKernels& kernels) {
-  // What pads a row meets weights of zero, but must be finite.
+  // Padding is multiplied by zero weights, but must be finite.
   const auto place = row * stride_, padding = stride_ - columns_;
   switch (arithmetic_) {
     case Arithmetic::kFp32: {
@@ -113,7 +112,7 @@ void Activations::set(std::int64_t row, const float* values, const RowKernels& k
 }
 
 std::int64_t PackedMatrix::fastest_panel(Arithmetic arithmetic) {
-  // AVX2 has registers for six rows by two vectors of a product's columns: of a wider panel too little stays
+  // AVX2 has registers for six rows by two vectors of a product's columns. Of a wider panel, too little stays
   // in the first-level cache until the next six rows.
   return arithmetic == Arithmetic::kFp32 && !has_avx512() ? 32 : 64;
 }
@@ -148,7 +147,7 @@ PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arith
 }
 
 void PackedMatrix::fill(const at::Tensor& weight) {
-  // Neighbours are 4 bytes together, whatever the arithmetic: each row's stand in a column of its panel.
+  // Four bytes of neighbours form a unit in all arithmetics; each row's units form a column of its panel.
   constexpr std::int64_t kPiece = kLine / 4;
   const auto columns = weight.size(1) / neighbours(arithmetic_);
   const auto* rows = static_cast<const std::uint32_t*>(weight.const_data_ptr());

@@ -14,7 +14,7 @@ namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-/// One position's key or value, of whatever it is stored as.
+/// Converts one position's key or value from its stored type.
 void unpack(const RoutedBlock& block, std::int64_t row, std::int64_t dim, float* out) {
   if (block.scales.defined()) {
     const auto* values = block.kv.const_data_ptr<std::int8_t>() + row * dim;
@@ -28,7 +28,7 @@ void unpack(const RoutedBlock& block, std::int64_t row, std::int64_t dim, float*
 
 }  // namespace
 
-/// Segments are the rows and positions the columns of the scores, so that what there is much of is not
+/// Segments are the rows and positions the columns of the scores, so that the larger of the two is not
 /// rearranged.
 void PackedRouting::search(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index,
                            std::int64_t count, Rows route_queries, Machine& machine) {
@@ -53,7 +53,8 @@ void PackedRouting::search(const RoutedAttention& routed, const RoutedMemory& me
   const auto tiles = round_up(segments, kTile) / kTile;
   machine.parallel(queries.groups(), tiles * queries.group_cost(), [&](std::int64_t group, Buffer& room) {
     auto* scores = room.resize<float>((kTile + 1) * PackedMatrix::kGroupColumns);
-    auto* least = scores + kTile * PackedMatrix::kGroupColumns;  // what a position's next must surpass
+    auto* least =
+        scores + kTile * PackedMatrix::kGroupColumns;  // threshold for each position's next candidate
     const auto first = group * PackedMatrix::kGroupColumns;
     const auto columns = std::min(PackedMatrix::kGroupColumns, count - first);
     std::fill_n(least, columns, kNone);
@@ -66,7 +67,7 @@ void PackedRouting::search(const RoutedAttention& routed, const RoutedMemory& me
   });
 }
 
-/// Takes a segment in where it belongs among a position's best so far, best first; of equals the older.
+/// Inserts a segment into a position's best so far, best first; of equals, the older comes first.
 void PackedRouting::choose(const float* scores, std::int64_t segment, std::int64_t columns,
                            const RowKernels& kernels, Candidate* best, float* least) const {
   if (!kernels.any_above(scores, least, columns)) return;

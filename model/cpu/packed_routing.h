@@ -1,6 +1,5 @@
-// Routed memory as PackedTransformer reads it: an exact search over all segments by tiles of scores that are
-// never all there at once, then each row's own few keys and values. In fp32, whatever else is computed in:
-// what is close together is not to change places.
+// Routed memory for PackedTransformer: an exact search over all segments by tiles of scores, then each row's
+// own few keys and values. Always in fp32, because rounding could change the order of similar scores.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +12,15 @@ namespace unroll {
 
 class PackedRouting {
  public:
-  /// RoutedAttention::read() of `count` rows of document `index` of the batch: queries [heads * dim_head] and
-  /// route queries [route_dim] a row -> out [heads * dim_head].
+  /// RoutedAttention::read() for `count` rows of document `index` of the batch: queries [heads * dim_head]
+  /// and route queries [route_dim] per row -> out [heads * dim_head].
   void read(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index, std::int64_t count,
             Rows queries, Rows route_queries, Rows out, Machine& machine);
 
  private:
   struct Candidate {
     float score;
-    std::int32_t place;  // of the segment, oldest 0
+    std::int32_t place;  // index of the segment; the oldest is 0
   };
   void search(const RoutedAttention& routed, const RoutedMemory& memory, std::int64_t index,
               std::int64_t count, Rows route_queries, Machine& machine);

@@ -154,7 +154,7 @@ at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shap
   const auto dim = config_.dim, inner = config_.inner_dim(), kv = config_.kv_dim(), head = config_.dim_head;
   const Shape slots{shape.batch, config_.num_state_vectors};
   const Rows own{states.entry.data<float>(), cell.entry.padded_outputs()};
-  // The reference joins the two results along each head, so the halves interleave head by head.
+  // The reference joins the two results along each head, so the halves alternate head by head.
   const Rows joined{joined_.resize<float>(slots.rows() * 2 * inner), 2 * inner};
   const auto& self = cell.container.state_self_attn;
   set_queries(self, {own.data + 2 * kv, own.stride}, slots, std::nullopt);

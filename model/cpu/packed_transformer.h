@@ -1,6 +1,6 @@
-// model/cpu/: the block-recurrent transformer made for a CPU with AVX2 or AVX-512. Weights are packed once,
-// products run in tiles, and what lies between them is fused into row loops; buffers are kept from block to
-// block. What it computes is BlockRecurrentTransformer's forward_block(), in fp32, bf16 or int8.
+// model/cpu/: the block-recurrent transformer for CPUs with AVX2 or AVX-512. Weights are packed once,
+// products run in tiles, the operations between them are fused into row loops, and buffers are reused from
+// block to block. Computes BlockRecurrentTransformer::forward_block() in fp32, bf16 or int8.
 #pragma once
 
 #include <array>
@@ -19,9 +19,9 @@ namespace unroll {
 
 class PackedTransformer final : public Network {
  public:
-  /// Whether it has every option of the configuration; else the definition itself is to run.
+  /// Whether it supports every option of the configuration. If not, use the definition.
   static bool computes(const ModelConfig& config);
-  /// `definition` on the CPU, in fp32. Copies what it needs.
+  /// `definition` is on the CPU, in fp32. Copies what it needs.
   PackedTransformer(const BlockRecurrentTransformer& definition, Arithmetic arithmetic);
 
   const NetworkShape& shape() const override { return shape_; }
@@ -32,22 +32,22 @@ class PackedTransformer final : public Network {
   at::Tensor logits(const at::Tensor& hidden) override;
 
  private:
-  /// The cell's matrices, those that multiply the same rows on one another.
+  /// The cell's matrices; those that multiply the same rows are concatenated.
   struct Cell {
     StateContainer container;  // without its matrices
     PackedMatrix entry;        // key and value, queries to the states, queries to the block
     PackedMatrix out, gate;
-    at::Tensor decay;  // [dim] sigmoid of learned_ema_beta; undefined: the LSTM's gate
+    at::Tensor decay;  // [dim] sigmoid of learned_ema_beta; undefined: LSTM gate
   };
   struct PackedLayer {
     Layer layer;         // without its matrices
-    PackedMatrix entry;  // queries, key and value, a query for each state that is read, one for routed
+    PackedMatrix entry;  // queries, key and value, queries to each state and to routed
                          // memory; route queries, route keys
     PackedMatrix out, ff_in, ff_out;
     std::optional<Cell> cell;
-    at::Tensor attention_share, ff_share;  // [dim] of the gates; undefined: sums
+    at::Tensor attention_share, ff_share;  // [dim], from the gates; undefined: residual sums
   };
-  /// One of a block's states and what is computed of them before the layers read them.
+  /// One of a block's states, and what is computed from it before the layers read it.
   struct States {
     at::Tensor before;  // [batch, num_state_vectors, dim]
     Buffer entry;       // [batch * num_state_vectors, padded outputs of Cell::entry]
@@ -67,38 +67,38 @@ class PackedTransformer final : public Network {
   void prepare(States& states, Cell& cell);
   void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past);
   void read(const PackedLayer& layer, Rows entry, Shape shape);
-  /// The layer's routed memory, read, and with this block where it is full.
+  /// Reads the layer's routed memory, and appends this block to it if the block is full.
   void read_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
   RoutedMemory next_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
-  /// What the layer joins: its own attention, states, routed memory, each inner_dim() wide.
+  /// Columns that the layer joins: its own attention, states, routed memory, inner_dim() each.
   std::int64_t joined_width(const Layer& layer) const;
   void feed_forward(const PackedLayer& layer, const at::Tensor& x);
   at::Tensor write(Cell& cell, States& states, Rows entry, Shape shape);
   void gate_lstm(const Cell& cell, Rows old, Rows next, std::int64_t count);
-  /// Keys and values of the block as memories hold them.
+  /// Keys and values of the block in the layout of memories.
   at::Tensor block_of(Rows entry, Shape shape);
-  /// Columns of rows as a tensor of its own: [batch, length, columns].
+  /// Copies columns of rows to a tensor: [batch, length, columns].
   at::Tensor columns_of(Rows rows, Shape shape, std::int64_t columns) const;
 
-  /// Queries of all heads, each row's one behind the other; rotated where there are tables.
+  /// Sets the queries of all heads, which are consecutive in a row; rotates them if there are tables.
   void set_queries(const Attention& attention, Rows queries, Shape shape,
                    const std::optional<Tables>& tables);
   void open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions);
-  /// From position `at` on.
+  /// Sets keys and values from position `at` on.
   void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
                 const std::optional<Tables>& tables);
-  /// The queries to the keys; results of a row `stride` behind those of the one before, heads' by
-  /// `head_stride`.
+  /// Attends with the queries to the keys. Results are `stride` apart per row and `head_stride` apart per
+  /// head.
   void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,
                      std::int64_t head_stride, DistanceBias bias = {});
-  /// `rows` as the left side of the next product; normalised where there is a norm.
+  /// Sets `rows` as the left side of the next product, normalised if there is a norm.
   void activate(Rows rows, std::int64_t count, std::int64_t columns, const LayerNorm* norm = nullptr);
   /// The last layer's output [rows, dim], normalised.
   void activate_hidden(const at::Tensor& hidden);
-  /// The product, added to x or blended into it.
+  /// Adds the product to x, or blends it into x.
   void add_product(const Activations& activations, const PackedMatrix& weight, const at::Tensor& x,
                    const at::Tensor& share);
-  /// Of what was activated.
+  /// Multiplies the rows that were activated.
   Rows product(const PackedMatrix& weight, Buffer& out);
 
   ModelConfig config_;
@@ -107,14 +107,14 @@ class PackedTransformer final : public Network {
   Machine machine_;
   at::Tensor token_emb_;
   std::vector<PackedLayer> layers_;
-  std::vector<std::size_t> cell_layers_;  // of each state
+  std::vector<std::size_t> cell_layers_;  // layer of each state
   std::vector<at::Tensor> initial_states_;
-  std::optional<Tables> query_tables_, key_tables_;  // or
+  std::optional<Tables> query_tables_, key_tables_;  // or instead:
   at::Tensor position_bias_;                         // [heads, distances], the farthest first
   LayerNorm logits_norm_;
   PackedLogits logits_;
 
-  // Room that is used again.
+  // Reused buffers.
   Activations activations_, gated_;
   Buffer entry_, joined_, gated_rows_, state_rows_;
   PackedQueries queries_;

@@ -1,5 +1,5 @@
-// What PackedTransformer does of attention around TileAttention: queries and keys are put where it reads
-// them, brought to unit length and turned on the way.
+// PackedTransformer's part of attention around TileAttention: normalises and rotates queries and keys, and
+// packs them for TileAttention.
 #include <algorithm>
 
 #include <ATen/ATen.h>
@@ -10,8 +10,8 @@
 namespace unroll {
 namespace {
 
-/// Turns queries or keys by where they are, where `tables` are given: of `positions`, which end where they
-/// do.
+/// Rotates queries or keys by position, if there are tables, which end at the same position as the sequence
+/// of `positions`.
 class Rotation {
  public:
   Rotation(const std::optional<RotaryTables::Tables>& tables, std::int64_t positions, std::int64_t dim)

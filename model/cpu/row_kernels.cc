@@ -1,4 +1,4 @@
-// Compiled once for each instruction set, see CMakeLists.txt: UNROLL_ROW_KERNELS is the table's name there.
+// Compiled once per instruction set (CMakeLists.txt); UNROLL_ROW_KERNELS is the name of the table.
 #include "model/cpu/row_kernels.h"
 
 #include <utility>
@@ -20,7 +20,7 @@ UNROLL_INLINE float error_function(float x) {
   return __builtin_copysignf(1.0F - p * exponential(-size * size), x);
 }
 
-UNROLL_INLINE std::uint16_t bf16(float x) {  // to nearest, ties to even; NaN does not come here
+UNROLL_INLINE std::uint16_t bf16(float x) {  // to nearest, ties to even; x must not be NaN
   const auto bits = __builtin_bit_cast(std::uint32_t, x);
   return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
 }
@@ -66,7 +66,7 @@ UNROLL_INLINE Floats butterfly(Floats x, std::integer_sequence<int, Lane...>) {
   return __builtin_shufflevector(x, x, (Lane ^ Stride)...) + x * signs;
 }
 
-/// Lanes i and i + Stride become their sum and their difference; then the same of smaller strides.
+/// Replaces lanes i and i + Stride with their sum and difference, then does the same with smaller strides.
 template <int Stride>
 UNROLL_INLINE Floats butterflies(Floats x) {
   if constexpr (Stride == 0) {
@@ -116,7 +116,7 @@ void silu_gate(const float* values, const float* gates, std::int64_t count, floa
 #pragma omp simd
   for (std::int64_t i = 0; i < count; ++i) {
     const float gate = gates[i];
-    const float e = exponential(-__builtin_fabsf(gate));  // never above 1, however large the gate is
+    const float e = exponential(-__builtin_fabsf(gate));  // at most 1, however large the gate is
     out[i] = (gate < 0.0F ? e : 1.0F) / (1.0F + e) * gate * values[i];
   }
 }
@@ -173,8 +173,8 @@ void from_int32(const std::int32_t* sums, const std::int32_t* offsets, const flo
     out[i] = static_cast<float>(sums[i] - offsets[i]) * scales[i] * factor;
 }
 
-/// How far the maximum moves, up to a whole power of two, for scores that are to be multiplied by `scale` >
-/// 0; the factor for what was summed up to the old one.
+/// Raises the maximum to that of `scores` times `scale` (> 0), rounded up to a whole power of two. Returns
+/// the factor by which earlier sums must be multiplied.
 UNROLL_INLINE float move_max(const float* scores, float scale, std::int64_t count, SoftmaxSums* sums) {
   Floats max[4] = {Floats{} - kInfinity, Floats{} - kInfinity, Floats{} - kInfinity, Floats{} - kInfinity};
   each_lanes(scores, count, [&](std::int64_t, int turn, Floats lanes, auto which) UNROLL_INLINE_LAMBDA {

@@ -1,6 +1,6 @@
-// The loops over one row that matrix products leave: norms, activations, softmax, conversions. Compiled once
-// for AVX-512 and once for AVX2 from row_kernels.cc, chosen when the program runs. Plain pointers, so that
-// nothing of the standard library is compiled for a CPU that may not be there. Rows are float and need no
+// Loops over one row between matrix products: norms, activations, softmax, conversions. row_kernels.cc is
+// compiled for AVX-512 and for AVX2; the choice is made at run time. Parameters are plain pointers, so that
+// no code of the standard library is compiled for a CPU that may be absent. Rows are floats without
 // alignment.
 #pragma once
 
@@ -8,12 +8,12 @@
 
 namespace unroll {
 
-/// A softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867), by powers of two:
-/// exp(logit) = 2^(logit / ln 2). Empty: {-inf, 0, 0}.
+/// State of a softmax over a row that comes in pieces (Milakov & Gimelshein 2018, arXiv 1805.02867), in
+/// powers of two: exp(logit) = 2^(logit / ln 2). Initially {-inf, 0, 0}.
 struct SoftmaxSums {
-  float max;       ///< Of the powers so far, up to a whole number: what moves it moves no other bit.
-  float sum;       ///< Of exp(logit) / 2^max.
-  float weighted;  ///< Of exp(logit) / 2^max * logit: what the entropy needs.
+  float max;  ///< Of the exponents so far, rounded up to an integer, so that rescaling changes no other bit.
+  float sum;  ///< Of exp(logit) / 2^max.
+  float weighted;  ///< Of exp(logit) / 2^max * logit, for the entropy.
 };
 
 constexpr std::int64_t kHadamard = 64;
@@ -29,8 +29,8 @@ struct RowKernels {
   void (*rotate)(float* x, const float* cosine, const float* sine, std::int64_t count);
   /// out = gelu(gates) * values, gelu by erf (Abramowitz & Stegun 7.1.26, within 1.5e-7); may be in place.
   void (*gelu_gate)(const float* values, const float* gates, std::int64_t count, float* out);
-  /// out = x times the Hadamard matrix of 64 over 8, for each 64 numbers, x being followed by zeros up to a
-  /// whole 64; may be in place. Orthogonal and its own inverse; what one number has all 64 share.
+  /// out = x times the 64 x 64 Hadamard matrix / 8, for each 64 numbers of x, which must be padded with zeros
+  /// to a multiple of 64; may be in place. Orthogonal and its own inverse; spreads each number over all 64.
   void (*hadamard)(const float* x, std::int64_t count, float* out);
   /// out = silu(gates) * values, silu(x) = x / (1 + exp(-x)); may be in place.
   void (*silu_gate)(const float* values, const float* gates, std::int64_t count, float* out);
@@ -44,19 +44,19 @@ struct RowKernels {
   /// x = the nearest bf16.
   void (*round_to_bf16)(float* x, std::int64_t count);
   void (*from_bf16)(const std::uint16_t* x, std::int64_t count, float* out);
-  /// out = round(x / s) + 128 with the least s that fits; returns s.
+  /// out = round(x / s) + 128 with the smallest s that fits; returns s.
   float (*to_uint8)(const float* x, std::int64_t count, std::uint8_t* out);
   /// out = (sums - offsets) * scales * factor; may be in place.
   void (*from_int32)(const std::int32_t* sums, const std::int32_t* offsets, const float* scales, float factor,
                      std::int64_t count, float* out);
-  /// The next `count` of a row's scores, to be multiplied by `scale`: out = exp(scale * scores) / 2^max,
-  /// zeros behind them up to `width`, a multiple of 16. Returns what earlier results of the row are
-  /// to be multiplied by, the max having moved.
+  /// The next `count` of a row's scores, which are to be multiplied by `scale`: out = exp(scale * scores) /
+  /// 2^max, followed by zeros up to `width`, a multiple of 16. Returns the factor by which the row's earlier
+  /// results must be multiplied, because the maximum may have risen.
   float (*softmax_fp32)(const float* scores, float scale, std::int64_t count, std::int64_t width,
                         SoftmaxSums* sums, float* out);
   float (*softmax_bf16)(const float* scores, float scale, std::int64_t count, std::int64_t width,
                         SoftmaxSums* sums, std::uint16_t* out);
-  /// The sums alone; `weighted` too.
+  /// Only the sums, including `weighted`.
   void (*softmax_sums)(const float* logits, std::int64_t count, SoftmaxSums* sums);
   void (*softmax_sums_weighted)(const float* logits, std::int64_t count, SoftmaxSums* sums);
   bool (*any_above)(const float* x, const float* limits, std::int64_t count);
@@ -65,10 +65,10 @@ struct RowKernels {
   void (*add_scaled)(float* x, const float* y, float factor, std::int64_t count);
 };
 
-/// F, BW, DQ and VL: what the row loops are compiled for, and what oneDNN asks for, too.
+/// F, BW, DQ and VL: the set that the row loops are compiled for and that oneDNN requires.
 bool has_avx512();
 
-/// For this CPU; null where it has no AVX2.
+/// The table for this CPU; null if it has no AVX2.
 const RowKernels* row_kernels();
 
 }  // namespace unroll

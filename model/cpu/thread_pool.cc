@@ -7,7 +7,7 @@ namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
 
-/// Waits until `value` is no longer `old`: awake at first, then asleep.
+/// Waits until `value` is no longer `old`: spins first, then sleeps.
 void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   const auto end = std::chrono::steady_clock::now() + kSpin;
   while (std::chrono::steady_clock::now() < end) {
@@ -50,7 +50,7 @@ void ThreadPool::run_job(Job job, std::int64_t count) {
 }
 
 void ThreadPool::take_pieces(int thread) {
-  for (std::size_t i = 0; i < shares_.size(); ++i) {  // its own, then the others'
+  for (std::size_t i = 0; i < shares_.size(); ++i) {  // its own share, then the others'
     auto& left = shares_[(static_cast<std::size_t>(thread) + i) % shares_.size()].left;
     auto pieces = left.load(std::memory_order_acquire);
     for (;;) {
@@ -59,7 +59,7 @@ void ThreadPool::take_pieces(int thread) {
       if (!left.compare_exchange_weak(pieces, pieces + 1, std::memory_order_acq_rel,
                                       std::memory_order_acquire))
         continue;
-      const auto count = count_;  // another job's as soon as this piece is done
+      const auto count = count_;  // after this piece is done, count_ may belong to another job
       job_.call(job_.context, static_cast<std::int64_t>(begin), thread);
       if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) done_.notify_one();
       pieces = left.load(std::memory_order_acquire);

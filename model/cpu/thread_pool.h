@@ -1,7 +1,7 @@
-// Threads for loops of some hundred microseconds. OpenMP's either spin while there is nothing to do, and then
-// take the machine from others, or sleep at once, and then are late for the next loop; and it gives each the
-// same share, however busy its core is. These begin with equal shares, the same in each loop, so that what a
-// core wrote is in its own cache, then take from each other; they spin for 50 us when there is nothing left,
+// Threads for loops of some hundred microseconds. OpenMP's threads either spin while idle, and take CPU time
+// from other programs, or sleep at once, and are late for the next loop; and each gets the same share,
+// however busy its core is. These threads begin with equal shares, the same in each loop, so that what a core
+// wrote is in its own cache. Then they take work from each other. When nothing is left, they spin for 50 us
 // and then sleep.
 #pragma once
 
@@ -12,10 +12,10 @@
 
 namespace unroll {
 
-/// Owned, and run, by one thread, which takes part as thread 0.
+/// Owned and run by one thread, which takes part as thread 0.
 class ThreadPool {
  public:
-  /// `threads` in all, 1 or more.
+  /// `threads`: total number, 1 or more.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -23,8 +23,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// work(i, thread) for 0 <= i < count, each once, on any threads at a time; returns when all are done.
-  /// `work` must not throw, nor call run().
+  /// Calls work(i, thread) for 0 <= i < count, each once, on any threads; returns when all are done. `work`
+  /// must not throw or call run().
   template <typename Work>
   void run(std::int64_t count, const Work& work) {
     if (workers_.empty() || count <= 1 || count > kMostPieces) {
@@ -49,17 +49,17 @@ class ThreadPool {
   void take_pieces(int thread);
   void work(int thread);
 
-  /// A thread's share: end and begin of the pieces that are left of it, 32 bits each in one word. Whoever
-  /// takes a piece takes it of the job that is there, which cannot end before the piece is done.
+  /// A thread's share of the job: end and begin of the remaining pieces, 32 bits each in one word. A thread
+  /// that takes a piece takes it from the current job, which cannot end before the piece is done.
   struct alignas(64) Share {
     std::atomic<std::uint64_t> left{0};
   };
   std::vector<Share> shares_;
-  std::atomic<std::uint32_t> done_{0};  ///< Pieces that were done of it.
-  std::atomic<std::uint32_t> jobs_{0};  ///< Begun; what sleepers wait for.
+  std::atomic<std::uint32_t> done_{0};  ///< Pieces of it that are done.
+  std::atomic<std::uint32_t> jobs_{0};  ///< Jobs begun; sleepers wait for it to change.
   std::atomic<bool> stop_{false};
   Job job_{};
-  std::uint32_t count_ = 0;  ///< Pieces of the job.
+  std::uint32_t count_ = 0;  ///< Pieces in the job.
   std::vector<std::thread> workers_;
 };
 

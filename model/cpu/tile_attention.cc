@@ -11,9 +11,9 @@ namespace unroll {
 namespace {
 
 constexpr std::int64_t kChunk = 4 * kTile;  // keys whose scores exist at a time
-constexpr std::int64_t kStep = 16;          // keys that the last product of a tile may end after
+constexpr std::int64_t kStep = 16;          // the keys of a tile's last product are a multiple of this
 
-/// Of queries and keys, and of values.
+/// Bytes per number of queries and keys, and of values.
 std::int64_t key_bytes(Arithmetic arithmetic) {
   return arithmetic == Arithmetic::kInt8 ? 1 : arithmetic == Arithmetic::kBf16 ? 2 : 4;
 }
@@ -64,7 +64,7 @@ void PackedKeys::resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t 
     scales_.resize(static_cast<std::size_t>(heads * stride_));
     offsets_.resize(static_cast<std::size_t>(heads * stride_));
   }
-  // What is left there of other documents gets a probability of zero, but zero times an infinity is none.
+  // Old values there would be multiplied by a probability of zero, but zero times infinity is NaN.
   const std::vector<float> zeros(static_cast<std::size_t>(dim_head));
   for (std::int64_t head = 0; head < heads; ++head)
     for (auto position = positions; position < stride_; ++position)
@@ -193,7 +193,7 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
           reinterpret_cast<const std::int32_t*>(scores), &keys_.offsets_[key], &keys_.scales_[key],
           queries_.scales_[static_cast<std::size_t>(head * queries_.stride_ + first + row)], count, scores);
     }
-    if (bias_.data && first + row < queries_.positions_)  // of the key at `begin`, then of nearer ones
+    if (bias_.data && first + row < queries_.positions_)  // bias of the key at `begin`, then of nearer keys
       kernels.add_scaled(scores,
                          bias_.data + (item.head + 1) * bias_.distances - 1 - (past_ + first + row - begin),
                          1 / scale_, count);

@@ -1,8 +1,8 @@
-// Softmax attention in tiles of 64 queries by 256 keys that never holds all scores at once (FlashAttention-2,
-// Dao 2023, arXiv 2307.08691), and computes no tile that a causal mask hides. Heads that share keys and
-// values read the same ones. In kInt8 queries and keys are multiplied as 8 bits, one scale each
-// (SageAttention, Zhang et al. 2024, arXiv 2410.02367), probabilities and values as bf16: of 8 bits a
-// probability would keep too few.
+// Softmax attention in tiles of 64 queries by 256 keys that never stores all scores (FlashAttention-2, Dao
+// 2023, arXiv 2307.08691) and skips tiles that a causal mask hides. Heads that share keys and values read the
+// same packed ones. With kInt8, queries and keys are multiplied as 8-bit numbers with one scale each
+// (SageAttention, Zhang et al. 2024, arXiv 2410.02367), probabilities and values as bf16, because 8 bits are
+// too few for probabilities.
 #pragma once
 
 #include <cstdint>
@@ -11,25 +11,25 @@
 
 namespace unroll {
 
-constexpr std::int64_t kMostInt8Dim = 256;  ///< Channels of a head, in kInt8.
+constexpr std::int64_t kMostInt8Dim = 256;  ///< Maximum channels per head with kInt8.
 
-/// Queries of `heads` heads each (of several documents: documents times heads), [heads, positions, dim_head].
+/// Packed queries [heads, positions, dim_head]; for several documents, heads is documents times heads.
 class PackedQueries {
  public:
   void resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t positions, std::int64_t dim_head);
-  /// Different positions may be set from different threads, here and below.
+  /// Different threads may set different positions, here and below.
   void set(std::int64_t head, std::int64_t position, const float* query, const RowKernels& kernels);
 
  private:
   friend class TileAttention;
   Arithmetic arithmetic_ = Arithmetic::kFp32;
   std::int64_t heads_ = 0, positions_ = 0, stride_ = 0,
-               dim_head_ = 0;  // stride_: positions up to a whole tile
+               dim_head_ = 0;  // stride_: positions, padded to a whole tile
   Buffer values_;
-  std::vector<float> scales_;  // of kInt8, [heads, stride]
+  std::vector<float> scales_;  // kInt8: [heads, stride]
 };
 
-/// What they attend to: keys and values of `heads` heads, in the order that the products want.
+/// Packed keys and values of `heads` heads, in the order that the products need.
 class PackedKeys {
  public:
   void resize(Arithmetic arithmetic, std::int64_t heads, std::int64_t positions, std::int64_t dim_head,
@@ -47,31 +47,32 @@ class PackedKeys {
   std::int64_t heads_ = 0, positions_ = 0, stride_ = 0, dim_head_ = 0;
   Buffer keys_;    // [heads, stride / 64, dim_head / k, 64, k], k = 4 in int8, 2 in bf16, else 1
   Buffer values_;  // [heads, stride / k, dim_head, k], k = 1 in fp32, else 2
-  // Of kInt8, [heads, stride].
+  // kInt8: [heads, stride].
   std::vector<float> scales_;
-  std::vector<std::int32_t> offsets_;  // what the queries' zero point adds to their sums
+  std::vector<std::int32_t> offsets_;  // what the queries' zero point adds to the sums
 };
 
-/// Where results go: that of (document, position, head) at document * document_stride + position * row_stride
-/// + head * head_stride, dim_head floats.
+/// Destination of results: that of (document, position, head) begins at document * document_stride + position
+/// * row_stride + head * head_stride and has dim_head floats.
 struct AttentionOutput {
   float* data = nullptr;
   std::int64_t document_stride = 0, row_stride = 0, head_stride = 0;
 };
 
-/// What a distance between query and key adds to each head's logits: [heads, distances], the farthest first.
+/// Value that each distance between query and key adds to a head's logits: [heads, distances], farthest
+/// first.
 struct DistanceBias {
-  const float* data = nullptr;  ///< Null: nothing.
+  const float* data = nullptr;  ///< Null: no bias.
   std::int64_t distances = 0;
 };
 
 class TileAttention {
  public:
   static constexpr std::int64_t kSeesAll = -1;
-  /// Whether heads so wide can do with kInt8. The CPU needs what kInt8 and kBf16 do.
+  /// Whether kInt8 supports heads of this size. The CPU must support kInt8 and kBf16.
   static bool computes_int8(std::int64_t dim_head);
-  /// `documents` that each have equally many heads. Query i sees keys 0 to past + i, or all of them (then
-  /// there is no bias). Logits: scale * query * key + bias.
+  /// Each of `documents` has the same number of heads. Query i sees keys 0 to past + i, or all keys (then
+  /// without bias). Logits: scale * query * key + bias.
   TileAttention(const PackedQueries& queries, const PackedKeys& keys, std::int64_t documents, double scale,
                 std::int64_t past, DistanceBias bias = {});
   void run(const AttentionOutput& output, Machine& machine) const;
@@ -80,10 +81,10 @@ class TileAttention {
   struct Item {
     std::int64_t document, head, tile;
   };
-  struct Room;  // of one thread
+  struct Room;  // one thread's buffers
   void run_tile(const Item& item, const AttentionOutput& output, const RowKernels& kernels, Room& room) const;
-  std::int64_t visible(std::int64_t position) const;  // keys that the query there sees
-  /// The tile's scores of a chunk's keys; in kInt8 still as sums.
+  std::int64_t visible(std::int64_t position) const;  // number of keys that the query sees
+  /// Scores of a tile's queries and a chunk's keys; with kInt8 they are still integer sums.
   void multiply_keys(std::int64_t head, std::int64_t first, std::int64_t begin, std::int64_t width,
                      Room& room) const;
   template <typename Number>
@@ -91,7 +92,7 @@ class TileAttention {
 
   const PackedQueries& queries_;
   const PackedKeys& keys_;
-  std::int64_t documents_, heads_, shared_by_;  // heads of a document; heads that share keys
+  std::int64_t documents_, heads_, shared_by_;  // heads per document; heads that share keys
   float scale_;
   std::int64_t past_;
   DistanceBias bias_;

@@ -1,4 +1,5 @@
-// The most probable tokens of a row whose logits come in pieces, in any order and from several threads.
+// Collects the most probable tokens of a row whose logits come in pieces, in any order and from several
+// threads.
 #pragma once
 
 #include <atomic>
@@ -15,7 +16,7 @@ class TopTokens {
   struct Token {
     float logit;
     std::int32_t id;
-    /// More probable; of equals, the lower id.
+    /// More probable; if equal, lower id.
     bool operator<(const Token& other) const {
       return logit != other.logit ? logit > other.logit : id < other.id;
     }
@@ -23,10 +24,10 @@ class TopTokens {
 
   explicit TopTokens(std::size_t count = 0) : count_(count) { tokens_.reserve(count); }
 
-  /// The logits of the tokens from `first` on. From any thread.
+  /// Adds the logits of the tokens from `first` on. From any thread.
   void add(std::int32_t first, std::span<const float> logits) {
     if (count_ == 0) return;
-    const float least = least_.load(std::memory_order_relaxed);  // of the best so far: it only rises
+    const float least = least_.load(std::memory_order_relaxed);  // of the best so far; it only rises
     std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
     for (std::size_t i = 0; i < logits.size(); ++i) {
       if (logits[i] < least) continue;
@@ -45,7 +46,7 @@ class TopTokens {
   std::size_t count_;
   std::atomic<float> least_{-std::numeric_limits<float>::infinity()};
   std::mutex mutex_;
-  std::vector<Token> tokens_;  // a heap, the least probable first
+  std::vector<Token> tokens_;  // a heap; the least probable is first
 };
 
 }  // namespace unroll

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kMemoryBatch = 1, kStateBatch = 0;  // dimensions
 
-/// The first `batch` documents of all that it holds.
+/// Views of the first `batch` documents of all tensors.
 std::vector<at::Tensor> tensors_of(const Recurrence& recurrence, std::int64_t batch) {
   std::vector<at::Tensor> tensors;
   for (const auto& memory : recurrence.memories) tensors.push_back(memory.narrow(kMemoryBatch, 0, batch));
@@ -31,7 +31,7 @@ std::vector<at::Tensor> widened(const std::vector<at::Tensor>& tensors, std::int
   return result;
 }
 
-/// In one launch, where the device can.
+/// Copies in one launch if the device supports it.
 std::vector<at::Tensor> copies_of(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> copies;
   for (const auto& tensor : tensors) copies.push_back(at::empty(tensor.sizes(), tensor.options()));
@@ -73,7 +73,7 @@ std::optional<at::Tensor> BlockRecordings::run(const at::Tensor& tokens, Recurre
     }
   }
   block.recording->play();
-  // Copies: the next block of any document is written where this one's results are.
+  // Copies, because the next block of any document overwrites these results.
   auto results = tensors_of(block.after, batch);
   results.push_back(block.hidden.narrow(0, 0, batch));
   results = copies_of(results);

@@ -1,7 +1,7 @@
-// A full block in the middle of documents is the same work every time: it is recorded once for each number of
-// documents and played again, which on a GPU spares launching some hundred kernels one by one (a CUDA graph).
+// A full block in the middle of documents is the same work every time. It is recorded once for each number of
+// documents and replayed, which on a GPU saves launching hundreds of kernels one by one (a CUDA graph).
 // Numbers of documents are rounded up to powers of two, so that there are few recordings; above the largest,
-// launching is no matter.
+// the cost of launching is negligible.
 #pragma once
 
 #include <cstdint>
@@ -21,20 +21,20 @@ namespace unroll {
 class BlockRecordings {
  public:
   static constexpr std::int64_t kMostDocuments = 8;
-  /// As Network::forward_block(), on the device, waiting for nothing.
+  /// As Network::forward_block(), on the device, without waiting.
   using Work = std::function<at::Tensor(const at::Tensor& tokens, Recurrence& recurrence)>;
 
-  /// Both outlive this.
+  /// `machine` must outlive this.
   BlockRecordings(RowMachine& machine, Work work) : machine_(machine), work_(std::move(work)) {}
 
-  /// What work(tokens, recurrence) does, for a full block whose memories are full; `tokens` may be on the
-  /// host. Nothing where there are too many documents, or recording has failed once.
+  /// Does the same as work(tokens, recurrence), for a full block whose memories are full; `tokens` may be on
+  /// the host. Returns nothing if there are too many documents, or after recording has failed once.
   std::optional<at::Tensor> run(const at::Tensor& tokens, Recurrence& recurrence);
-  /// Why there are no recordings any more; empty: there are.
+  /// Why recording has failed; empty if it has not.
   const std::string& failure() const { return failure_; }
 
  private:
-  /// Of so many documents; those beyond the ones that are asked for hold what is left of others.
+  /// Recorded tensors for a fixed number of documents; unused rows hold data of other documents.
   struct Block {
     at::Tensor tokens, hidden;
     Recurrence before, after;

@@ -1,4 +1,4 @@
-// libunroll_cuda.so: the RowMachine of an NVIDIA GPU. Has been compiled and linked, never run.
+// libunroll_cuda.so: RowMachine for NVIDIA GPUs. Compiled and linked, but never run.
 #include <exception>
 #include <utility>
 
@@ -16,8 +16,8 @@ namespace {
 
 class Graph final : public Recording {
  public:
-  /// Work that this stream is given while it lives is not done but recorded. Other threads go on as they
-  /// were.
+  /// During its lifetime, work for this stream is recorded instead of executed. Other threads are not
+  /// affected.
   class Capture {
    public:
     explicit Capture(at::cuda::CUDAGraph& graph) : graph_(graph) {
@@ -27,7 +27,7 @@ class Graph final : public Recording {
       if (ended_) return;
       try {
         graph_.capture_end();
-      } catch (const std::exception&) {  // the work's own error is on its way and says more
+      } catch (const std::exception&) {  // the work's own error is being thrown and says more
       }
     }
     Capture(const Capture&) = delete;
@@ -63,8 +63,8 @@ class CudaMachine final : public RowMachine {
   }
 
   std::unique_ptr<Recording> record(std::function<void()> work) override {
-    // The default stream is not recorded from. Libraries make what they keep (handles, workspaces) when they
-    // are first used, which recordings do not allow: hence a first round that is done.
+    // The default stream cannot be recorded. Libraries create handles and workspaces on first use, which a
+    // recording does not allow, so run once first.
     c10::cuda::device_synchronize();
     const c10::cuda::CUDAStreamGuard aside(c10::cuda::getStreamFromPool());
     work();
@@ -81,7 +81,8 @@ class CudaMachine final : public RowMachine {
 }  // namespace
 }  // namespace unroll
 
-/// What cuda_library.cc looks for. The caller owns the result; null where there is not enough memory for it.
+/// cuda_library.cc loads this function by name. The caller owns the result; null if there is not enough
+/// memory.
 extern "C" __attribute__((visibility("default"))) unroll::RowMachine* unroll_cuda_machine() noexcept {
   try {
     return std::make_unique<unroll::CudaMachine>().release();

@@ -1,5 +1,5 @@
-// The row programs as kernels of CUDA: only launches are here, what a kernel does stands in row_programs.h
-// and thread_groups.h. No header of LibTorch's that is slow to compile comes in.
+// Launches the row programs as CUDA kernels; their code is in row_programs.h and thread_groups.h. Includes no
+// LibTorch header that is slow to compile.
 #include <stdexcept>
 #include <string>
 
@@ -9,7 +9,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kMostBlocks = 1 << 30;  // of a launch
+constexpr std::int64_t kMostBlocks = 1 << 30;  // per launch
 
 template <typename Program>
 __global__ void run_rows(const Program program, std::int64_t rows) {
@@ -24,8 +24,8 @@ void launch_rows(const Program& program, std::int64_t rows, cudaStream_t stream)
   const auto blocks = Launched::blocks(rows);
   if (rows < 1 || blocks > kMostBlocks)
     throw std::runtime_error("a launch of " + std::to_string(rows) + " rows");
-  run_rows<<<static_cast<unsigned>(blocks), dim3(Launched::kLanes, Launched::kRows), 0, stream>>>(program,
-                                                                                                  rows);
+  run_rows<<<static_cast<unsigned>(blocks), dim3(Launched::kThreads, Launched::kRows), 0, stream>>>(program,
+                                                                                                    rows);
   if (const auto error = cudaGetLastError(); error != cudaSuccess)
     throw std::runtime_error(std::string("a row program was not launched: ") + cudaGetErrorString(error));
 }

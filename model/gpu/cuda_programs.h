@@ -9,9 +9,8 @@
 
 namespace unroll {
 
-/// Row programs of either type of numbers, for rows 0, ..., rows - 1, behind what the stream holds. Throws
-/// std::runtime_error where it is not launched; what goes wrong later shows where the device is next waited
-/// for.
+/// Launches a row program for rows 0, ..., rows - 1, after the work that is in the stream. Throws
+/// std::runtime_error if the launch fails; later errors appear when the device is next waited for.
 template <typename Program>
 void launch_rows(const Program& program, std::int64_t rows, cudaStream_t stream);
 

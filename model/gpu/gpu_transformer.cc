@@ -12,11 +12,12 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kInnerMultiple = 64, kOutputMultiple = 8;  // what GPUs' products are fast with
-constexpr std::int64_t kMostFlashHead = 256;  // numbers of a head that flash attention takes
+constexpr std::int64_t kInnerMultiple = 64,
+                       kOutputMultiple = 8;   // multiples with which GPU products are fast
+constexpr std::int64_t kMostFlashHead = 256;  // maximum head size of flash attention
 constexpr std::int64_t kBordersBatch = 512;
 
-/// [rows, columns] with zeros around it.
+/// Pads to [rows, columns] with zeros.
 at::Tensor padded(const at::Tensor& matrix, std::int64_t rows, std::int64_t columns) {
   auto result = at::zeros({rows, columns}, matrix.options());
   result.narrow(0, 0, matrix.size(0)).narrow(1, 0, matrix.size(1)).copy_(matrix);
@@ -104,7 +105,7 @@ at::Tensor GpuTransformer::borders(std::int64_t batch, std::int64_t length) cons
     return at::arange(0, (documents + 1) * length, length, token_emb_.options().dtype(at::kInt));
   };
   if (batch > kBordersBatch) return make(batch);
-  auto& all = borders_[length];  // stays where it is: recordings hold its address
+  auto& all = borders_[length];  // the address must not change: recordings use it
   if (!all.defined()) all = make(kBordersBatch);
   return all.narrow(0, 0, batch + 1);
 }
@@ -112,8 +113,8 @@ at::Tensor GpuTransformer::borders(std::int64_t batch, std::int64_t length) cons
 at::Tensor GpuTransformer::flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                            double scale, bool causal) const {
   const auto batch = q.size(0), length = q.size(1), positions = k.size(1);
-  // As sequences one behind the other: in that form, unlike in the batched one, how sums are cut does not
-  // depend on how many there are. `causal` is aligned to the last key.
+  // As consecutive sequences: in this form, unlike in the batched one, how sums are split does not depend on
+  // the number of sequences. `causal` is aligned to the last key.
   return std::get<0>(at::_flash_attention_forward(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1),
                                                   borders(batch, length), borders(batch, positions), length,
                                                   positions, 0.0, causal, false, scale))
@@ -204,7 +205,7 @@ at::Tensor GpuTransformer::write(const Cell& cell, const at::Tensor& keys, const
   const auto block_keys = room({keys.size(0), keys.size(1)}, block.kv_heads);
   rows_.copy_heads(
       std::array{RowOperators::Heads{keys, block_keys, 0, block.k_scale.value_or(at::Tensor())}});
-  // The reference joins the two results along each head, so the halves interleave head by head.
+  // The reference joins the two results along each head, so the halves alternate head by head.
   const auto joined =
       at::cat(std::vector{attention(ready.own_queries, ready.own_keys, ready.values, own.scale, false),
                           attention(ready.block_queries, block_keys, heads_of(values), block.scale, false)},
@@ -256,7 +257,7 @@ at::Tensor GpuTransformer::run_block(const at::Tensor& tokens, Recurrence& recur
 at::Tensor GpuTransformer::memory_of(const at::Tensor& keys_and_values) {
   const auto batch = keys_and_values.size(0), length = keys_and_values.size(1),
              kv = keys_and_values.size(2) / 2;
-  // A document's lie together: each is copied out as a whole (Recurrence::rows()).
+  // A document's memories are contiguous: each is copied out as a whole (Recurrence::rows()).
   const auto memory =
       at::empty({batch, 2, length, kv}, keys_and_values.options().dtype(at::kFloat)).transpose(0, 1);
   return memory.copy_(keys_and_values.unflatten(2, {2, kv}).permute({2, 0, 1, 3}));
@@ -278,7 +279,7 @@ at::Tensor GpuTransformer::forward_block(const at::Tensor& tokens, Recurrence& r
 }
 
 at::Tensor GpuTransformer::to_device(const at::Tensor& tensor) const {
-  // From memory that the device can read by itself, and without waiting for it.
+  // From pinned memory, which the device reads by itself, without waiting.
   return device().is_cuda() ? tensor.contiguous().pin_memory().to(device(), true) : tensor.to(device());
 }
 

@@ -1,7 +1,7 @@
-// model/gpu/: the block-recurrent transformer made for a GPU. Products with weights are LibTorch's, in bf16;
-// attention is its flash attention, memories and states with it; what lies between is fused into row
-// programs, and a full block of few documents is one recorded graph. What it computes is
-// BlockRecurrentTransformer's forward_block().
+// model/gpu/: the block-recurrent transformer for GPUs. Products with weights are LibTorch's, in bf16;
+// attention, including memories and states, is LibTorch's flash attention; the operations between them are
+// fused into row programs. A full block of few documents is one recorded graph. Computes
+// BlockRecurrentTransformer::forward_block().
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,15 @@
 
 namespace unroll {
 
-/// On a GPU sums of a product may be cut otherwise for another number of documents, so that a row's numbers
-/// depend, by rounding, on how many others are in the batch (not on what they are).
+/// On a GPU, a product's sums may be split differently for another number of documents: a row's numbers
+/// depend, by rounding, on how many others are in the batch (not on their content).
 class GpuTransformer final : public Network {
  public:
-  /// Whether it has every option of the configuration; else the definition itself is to run.
+  /// Whether it supports every option of the configuration. If not, use the definition.
   static bool computes(const ModelConfig& config);
-  /// `numbers`: what matrices multiply, bf16 or fp32. Copies the matrices, shares the rest with `definition`,
-  /// on whose device it runs; `machine` is that device's. `record`: whether full blocks are recorded.
+  /// `numbers`: type that matrices multiply, bf16 or fp32. Copies the matrices, shares the rest with
+  /// `definition`, and runs on its device; `machine` is that device's. `record`: whether full blocks are
+  /// recorded.
   GpuTransformer(const BlockRecurrentTransformer& definition, std::unique_ptr<RowMachine> machine,
                  at::ScalarType numbers, bool record);
 
@@ -35,13 +36,13 @@ class GpuTransformer final : public Network {
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
   std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override;
   at::Tensor logits(const at::Tensor& hidden) override;
-  /// Why full blocks are not recorded though that was asked for; empty: they are.
+  /// Why full blocks are not recorded although `record` was set; empty if they are.
   std::string recording_failure() const { return recordings_ ? recordings_->failure() : ""; }
 
  private:
   /// A recurrent layer's cell.
   struct Cell {
-    StateContainer container;  // norm, scales, places
+    StateContainer container;  // norm, scales, position embedding
     at::Tensor entry;          // [2 * kv + 2 * inner, dim] key and value, queries to the states, to the block
     at::Tensor out, gate;      // [dim, 2 * inner], [dim, dim]
     at::Tensor bias, share;    // [dim]; share: sigmoid of learned_ema_beta
@@ -51,14 +52,14 @@ class GpuTransformer final : public Network {
     at::Tensor entry;  // [inner + 2 * kv + reads * inner, dim] queries, key and value, queries to states
     at::Tensor out;    // [dim, inner * (1 + reads)]
     at::Tensor ff_in, ff_out;              // [2 * padded, dim], [dim, padded]
-    at::Tensor attention_share, ff_share;  // [dim] of the gates; undefined: sums
+    at::Tensor attention_share, ff_share;  // [dim], from the gates; undefined: residual sums
     std::optional<Cell> cell;
   };
   struct Shape {
     std::int64_t batch, length;
   };
-  /// A state and what is computed of it before the layers read it. [batch, count, heads, dim_head] but for
-  /// `before`.
+  /// A state and what is computed from it before the layers read it. [batch, count, heads, dim_head] except
+  /// for `before`.
   struct ReadyState {
     at::Tensor before;  // fp32 [batch, num_state_vectors, dim]
     at::Tensor read_keys, own_keys, values, own_queries, block_queries;
@@ -67,36 +68,37 @@ class GpuTransformer final : public Network {
   FusedLayer fuse(const BlockRecurrentTransformer& definition, const Layer& layer) const;
   Cell fuse(const StateContainer& container) const;
 
-  /// The whole block, everything on the device.
+  /// Computes the whole block on the device.
   at::Tensor run_block(const at::Tensor& tokens, Recurrence& recurrence) const;
   ReadyState prepare(const Cell& cell, const at::Tensor& before) const;
-  /// The layer's own attention and what it reads of the states, joined: [rows, inner * (1 + reads)].
+  /// Joins the layer's own attention and what it reads from the states: [rows, inner * (1 + reads)].
   at::Tensor attend(const FusedLayer& layer, const at::Tensor& entry, Shape shape, const at::Tensor& past,
                     const std::vector<ReadyState>& states) const;
-  /// queries [batch, length, inner] to a state -> [rows, inner].
+  /// Reads a state: queries [batch, length, inner] -> [rows, inner].
   at::Tensor read(std::size_t state, const at::Tensor& queries, const ReadyState& ready) const;
-  /// The block's keys and values, [batch, length, kv] each -> the next state.
+  /// Updates a state by the block's keys and values, [batch, length, kv] each -> the next state.
   at::Tensor write(const Cell& cell, const at::Tensor& keys, const at::Tensor& values,
                    const ReadyState& ready) const;
-  /// [batch, length, 2 * kv] -> [2, batch, length, kv] as Recurrence has them.
+  /// [batch, length, 2 * kv] -> [2, batch, length, kv], the layout of Recurrence.
   static at::Tensor memory_of(const at::Tensor& keys_and_values);
   /// Softmax attention: q [batch, length, heads, dim_head], k and v [batch, positions, kv_heads, dim_head] ->
-  /// as q. `causal`: the queries are the last positions, and see none behind their own.
+  /// shape of q. `causal`: the queries are the last positions, and see no later ones.
   at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                        bool causal) const;
   at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                              bool causal) const;
-  /// Where documents of `length` positions begin and the last ends: int32 [batch + 1].
+  /// Where documents of `length` positions begin, and where the last ends: int32 [batch + 1].
   at::Tensor borders(std::int64_t batch, std::int64_t length) const;
-  /// Columns of rows as [batch, length, columns], not copied.
+  /// View of columns of rows as [batch, length, columns].
   static at::Tensor columns(const at::Tensor& rows, Shape shape, std::int64_t begin, std::int64_t count);
   at::Tensor heads_of(const at::Tensor& columns) const;
   at::Tensor room(Shape shape, std::int64_t heads) const;
-  /// Of `length` positions, `behind` before the window's end; undefined where nothing is turned.
+  /// Tables for `length` positions that end `behind` positions before the window's end; undefined if nothing
+  /// is rotated.
   static RotaryTables::Tables part(const RotaryTables::Tables& tables, std::int64_t length,
                                    std::int64_t behind);
   at::Tensor to_device(const at::Tensor& tensor) const;
-  /// hidden [rows, dim] -> [rows, num_tokens, padded].
+  /// hidden [rows, dim] -> [rows, num_tokens padded].
   at::Tensor padded_logits(const at::Tensor& hidden) const;
   void append_top_tokens(const at::Tensor& hidden, const Scored& block) const;  // hidden [length, dim]
 
@@ -106,12 +108,12 @@ class GpuTransformer final : public Network {
   RowOperators rows_;
   at::Tensor token_emb_;
   std::vector<FusedLayer> layers_;
-  std::vector<std::size_t> cell_layers_;    // of each state
+  std::vector<std::size_t> cell_layers_;    // layer of each state
   std::vector<at::Tensor> initial_states_;  // [1, num_state_vectors, dim]
   RotaryTables::Tables query_tables_, key_tables_;
   LayerNorm logits_norm_;
   at::Tensor logits_;                                   // [num_tokens, padded with zeros, dim]
-  std::optional<BlockRecordings> recordings_;           // after machine_: goes before it
+  std::optional<BlockRecordings> recordings_;           // after machine_, so that it is destroyed first
   mutable std::map<std::int64_t, at::Tensor> borders_;  // by length
 };
 

@@ -1,6 +1,6 @@
-// What GpuTransformer does with the last layer's output. All blocks of a launch are scored together: their
-// targets go to the device in one transfer, and their numbers come from there in one, by memory that the
-// device reaches by itself; the host waits for that alone, and may launch what is next before.
+// GpuTransformer's scoring of the last layer's output. All blocks of a launch are scored together: one
+// transfer of targets to the device, one of results back, through pinned memory. The host waits only for the
+// results and may launch the next work before.
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -12,8 +12,9 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kTopRows = 128;          // whose logits exist in fp32 at a time
-constexpr std::int64_t kLogitBytes = 64 << 20;  // logits that exist at a time: little more than a GPU's cache
+constexpr std::int64_t kTopRows = 128;  // rows whose logits exist in fp32 at a time
+constexpr std::int64_t kLogitBytes = 64
+                                     << 20;  // logits that exist at a time: a little more than a GPU's cache
 
 std::int64_t rows_at_a_time(const at::Tensor& logits_weight) {
   const auto bytes = logits_weight.size(0) * static_cast<std::int64_t>(logits_weight.element_size());
@@ -21,7 +22,7 @@ std::int64_t rows_at_a_time(const at::Tensor& logits_weight) {
       std::bit_floor(static_cast<std::uint64_t>(std::clamp<std::int64_t>(kLogitBytes / bytes, 128, 8192))));
 }
 
-/// [all targets, of one block behind those of the other]
+/// All targets, block after block.
 at::Tensor targets_of(std::span<const Scored> blocks, std::int64_t count) {
   auto targets = at::empty({count}, at::kLong);
   auto* to = targets.mutable_data_ptr<std::int64_t>();

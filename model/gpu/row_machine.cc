@@ -19,7 +19,7 @@ class RepeatedWork final : public Recording {
 void SerialMachine::run(const RowProgram& program, std::int64_t rows) {
   std::visit(
       [&](const auto& each) {
-        for (std::int64_t row = 0; row < rows; ++row) each(SerialLanes(), row);
+        for (std::int64_t row = 0; row < rows; ++row) each(SingleThread(), row);
       },
       program);
 }

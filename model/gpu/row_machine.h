@@ -1,5 +1,5 @@
-// What GpuTransformer needs of a device beyond LibTorch's operators: row programs, and a block's work
-// recorded once and played again. The CPU's, for the tests, is here; the GPU's is in libunroll_cuda.so
+// What GpuTransformer needs from a device beyond LibTorch's operators: row programs, and recording and
+// replaying a block's work. The CPU's, for tests, is here; the GPU's is in libunroll_cuda.so
 // (cuda_library.h).
 #pragma once
 
@@ -17,11 +17,11 @@ using RowProgram =
                  StateUpdate<float>, StateUpdate<c10::BFloat16>, HeadCopies<float>, HeadCopies<c10::BFloat16>,
                  Score<float>, Score<c10::BFloat16>>;
 
-/// Work that was recorded. Goes before the machine that recorded it.
+/// Recorded work. Must be destroyed before the machine that recorded it.
 class Recording {
  public:
   virtual ~Recording() = default;
-  /// The same work on the same addresses, behind what was launched before it.
+  /// Replays the work on the same addresses, after the work that was launched before.
   virtual void play() = 0;
 };
 
@@ -29,17 +29,17 @@ class Recording {
 class RowMachine {
  public:
   virtual ~RowMachine() = default;
-  /// Runs or launches the program for rows 0, ..., rows - 1; its pointers are the device's, and stay valid
-  /// until that is done.
+  /// Runs or launches the program for rows 0, ..., rows - 1. Its pointers are the device's and must stay
+  /// valid until it is done.
   virtual void run(const RowProgram& program, std::int64_t rows) = 0;
-  /// `work` launches the same each time and waits for nothing. It runs once or more, and what it computed at
-  /// last is there only after play(). Throws what it cannot record: the device is then as before.
+  /// `work` must launch the same each time and never wait. It runs once or more; its results are valid only
+  /// after play(). If recording fails, throws and leaves the device as before.
   virtual std::unique_ptr<Recording> record(std::function<void()> work) = 0;
-  /// What waits, when it is called, for all that was launched before this.
+  /// Returns a function that waits for all work launched before this call.
   virtual std::function<void()> mark() = 0;
 };
 
-/// One row after the other, by this thread.
+/// Runs one row after the other in this thread.
 class SerialMachine : public RowMachine {
  public:
   void run(const RowProgram& program, std::int64_t rows) override;

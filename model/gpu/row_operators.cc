@@ -15,7 +15,7 @@ Number* written(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.mutable_data_ptr<Number>() : nullptr;
 }
 
-/// do_it(Number()) for what the scalar type is.
+/// Calls do_it(Number()) with the C++ type of the scalar type.
 template <typename Do>
 void with_number(at::ScalarType type, Do&& do_it) {
   if (type == at::kBFloat16) return do_it(c10::BFloat16());

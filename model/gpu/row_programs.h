@@ -1,7 +1,7 @@
-// What lies between a GPU's matrix products and LibTorch has no fused kernel for: a program for each row,
-// written once as a template over the lanes that share the row. One lane on a CPU, where the tests run it;
-// threads of a warp or of a block on a GPU (cuda_programs.cu). A program reads and writes through plain
-// pointers and owns nothing.
+// Operations between a GPU's matrix products for which LibTorch has no fused kernel. Each is a program for
+// one row, written once as a template over the group of threads that share the row: one thread on a CPU,
+// where the tests run it; threads of a warp or block on a GPU (cuda_programs.cu). A program reads and writes
+// through plain pointers and owns nothing.
 #pragma once
 
 #include <cmath>
@@ -11,29 +11,29 @@
 #include <c10/util/BFloat16.h>
 
 #ifdef __CUDACC__
-#define UNROLL_LANE __device__ __forceinline__
+#define UNROLL_DEVICE __device__ __forceinline__
 #else
-#define UNROLL_LANE inline
+#define UNROLL_DEVICE inline
 #endif
 
 namespace unroll {
 
-/// Numbers that a lane reads or writes at once: every width and stride below is a multiple of them, and every
-/// pointer is aligned to as many numbers.
+/// Numbers that a thread reads or writes at once. All widths and strides below are multiples of it, and all
+/// pointers are aligned to it.
 inline constexpr int kPack = 4;
 
 struct Pack {
   float values[kPack];
 };
 
-/// As one word, so that a GPU moves it by one instruction.
+/// As one word, so that a GPU moves it with one instruction.
 template <typename Number>
 struct [[gnu::may_alias]] alignas(kPack * sizeof(Number)) PackWord {
   std::uint64_t bits[kPack * sizeof(Number) / sizeof(std::uint64_t)];
 };
 
 template <typename Number>
-UNROLL_LANE Pack load_pack(const Number* from) {
+UNROLL_DEVICE Pack load_pack(const Number* from) {
   Number numbers[kPack];
   const auto word = *reinterpret_cast<const PackWord<Number>*>(from);
   std::memcpy(numbers, &word, sizeof word);
@@ -43,7 +43,7 @@ UNROLL_LANE Pack load_pack(const Number* from) {
 }
 
 template <typename Number>
-UNROLL_LANE void store_pack(Number* to, const Pack& pack) {
+UNROLL_DEVICE void store_pack(Number* to, const Pack& pack) {
   Number numbers[kPack];
   for (int i = 0; i < kPack; ++i) numbers[i] = static_cast<Number>(pack.values[i]);
   PackWord<Number> word;
@@ -51,10 +51,10 @@ UNROLL_LANE void store_pack(Number* to, const Pack& pack) {
   *reinterpret_cast<PackWord<Number>*>(to) = word;
 }
 
-/// The one lane of a CPU. What others are made like: each(count, f) calls f(i) for this lane's share of 0,
-/// ..., count - 1, the same share whenever the count is the same; sum() and max() give every lane the total
-/// of what all of them bring, and all must call them.
-struct SerialLanes {
+/// The single thread of a CPU, and the interface of all groups: each(count, f) calls f(i) for this thread's
+/// share of 0, ..., count - 1, the same share for the same count; sum() and max() return the total over all
+/// threads to each of them, and all must call them.
+struct SingleThread {
   template <typename Do>
   void each(std::int64_t count, Do&& f) const {
     for (std::int64_t i = 0; i < count; ++i) f(i);
@@ -64,38 +64,38 @@ struct SerialLanes {
   bool first() const { return true; }
 };
 
-/// x [rows, dim] = x + branch, or where there is a `share` [dim], x + share * (branch - x); then out [rows,
-/// dim] = layer_norm(x) * gamma + beta, and where there are `places` [place_count, dim], the row's added.
+/// x [rows, dim] = x + branch, or with a `share` [dim], x + share * (branch - x). Then out [rows, dim] =
+/// layer_norm(x) * gamma + beta, plus the row's entry of `places` [place_count, dim] if there are any.
 template <typename Number>
 struct ResidualNorm {
-  static constexpr int kLanes = 32;
+  static constexpr int kThreads = 32;
   float* x;
-  const Number* branch;       // null: x stays as it is
+  const Number* branch;       // null: x is unchanged
   const float* share;         // null: a sum
   const float *gamma, *beta;  // [dim]
   const float* places;        // null: none
-  Number* out;                // null: only the sum
+  Number* out;                // null: compute only the sum
   std::int64_t dim, place_count;
 
-  template <typename Lanes>
-  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+  template <typename Group>
+  UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
     const auto packs = dim / kPack;
     float* mine = x + row * dim;
     float sum = 0;
-    lanes.each(packs, [&](std::int64_t i) {
+    group.each(packs, [&](std::int64_t i) {
       const auto pack = branch ? join(mine, row, i) : load_pack(mine + i * kPack);
       for (int j = 0; j < kPack; ++j) sum += pack.values[j];
     });
     if (!out) return;
-    const float mean = lanes.sum(sum) / static_cast<float>(dim);
+    const float mean = group.sum(sum) / static_cast<float>(dim);
     float squares = 0;
-    lanes.each(packs, [&](std::int64_t i) {
+    group.each(packs, [&](std::int64_t i) {
       const auto pack = load_pack(mine + i * kPack);
       for (int j = 0; j < kPack; ++j) squares += (pack.values[j] - mean) * (pack.values[j] - mean);
     });
-    const float factor = 1.0F / ::sqrtf(lanes.sum(squares) / static_cast<float>(dim) + 1e-5F);
+    const float factor = 1.0F / ::sqrtf(group.sum(squares) / static_cast<float>(dim) + 1e-5F);
     const float* place = places ? places + row % place_count * dim : nullptr;
-    lanes.each(packs, [&](std::int64_t i) {
+    group.each(packs, [&](std::int64_t i) {
       auto pack = load_pack(mine + i * kPack);
       const auto g = load_pack(gamma + i * kPack), b = load_pack(beta + i * kPack);
       for (int j = 0; j < kPack; ++j)
@@ -106,10 +106,10 @@ struct ResidualNorm {
   }
 
  private:
-  static UNROLL_LANE void add(Pack& pack, const Pack& other) {
+  static UNROLL_DEVICE void add(Pack& pack, const Pack& other) {
     for (int j = 0; j < kPack; ++j) pack.values[j] += other.values[j];
   }
-  UNROLL_LANE Pack join(float* mine, std::int64_t row, std::int64_t i) const {
+  UNROLL_DEVICE Pack join(float* mine, std::int64_t row, std::int64_t i) const {
     auto pack = load_pack(mine + i * kPack);
     auto other = load_pack(branch + row * dim + i * kPack);
     if (share) {
@@ -125,15 +125,15 @@ struct ResidualNorm {
 /// in [rows, 2 * width], values before gates -> out [rows, width] = gelu(gate) * value.
 template <typename Number>
 struct GeluGate {
-  static constexpr int kLanes = 32;
+  static constexpr int kThreads = 32;
   const Number* in;
   Number* out;
   std::int64_t width;
 
-  template <typename Lanes>
-  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+  template <typename Group>
+  UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
     const Number *values = in + row * 2 * width, *gates = values + width;
-    lanes.each(width / kPack, [&](std::int64_t i) {
+    group.each(width / kPack, [&](std::int64_t i) {
       auto pack = load_pack(values + i * kPack);
       const auto gate = load_pack(gates + i * kPack);
       for (int j = 0; j < kPack; ++j)
@@ -143,19 +143,19 @@ struct GeluGate {
   }
 };
 
-/// out [rows, dim] = before + share * (z + bias - before): a state's fixed gate.
+/// out [rows, dim] = before + share * (z + bias - before): the fixed gate of a state.
 template <typename Number>
 struct StateUpdate {
-  static constexpr int kLanes = 32;
+  static constexpr int kThreads = 32;
   const float* before;
   const Number* z;
   const float *bias, *share;  // [dim]
   float* out;
   std::int64_t dim;
 
-  template <typename Lanes>
-  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
-    lanes.each(dim / kPack, [&](std::int64_t i) {
+  template <typename Group>
+  UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
+    group.each(dim / kPack, [&](std::int64_t i) {
       const auto at = row * dim + i * kPack;
       auto pack = load_pack(before + at);
       const auto next = load_pack(z + at), b = load_pack(bias + i * kPack), s = load_pack(share + i * kPack);
@@ -166,25 +166,24 @@ struct StateUpdate {
   }
 };
 
-/// Queries, keys or values on their way from where they lie to the layout that attention takes: each head
-/// made as long as `scale` says and turned to its place where that is wanted.
+/// Copies queries, keys or values to the layout of attention. Each head is normalised to the length that
+/// `scale` gives and rotated to its position, if wanted.
 template <typename Number>
 struct HeadCopy {
   const Number* numbers;  // either
   const float* floats;    // or
-  std::int64_t stride;    // numbers from a position's to the next's; documents follow each other
+  std::int64_t stride;    // numbers from one position to the next; documents follow each other
   std::int64_t documents, length, heads;
-  const float* scale;          // [dim]; null: lengths stay
-  const float *cosine, *sine;  // [length, dim] of the first position on; null: not turned
-  Number* out;                 // [documents, out_length, heads, dim], the first at position out_begin
+  const float* scale;          // [dim]; null: lengths are unchanged
+  const float *cosine, *sine;  // [length, dim], from the first position on; null: no rotation
+  Number* out;                 // [documents, out_length, heads, dim]; the first position is out_begin
   std::int64_t out_length, out_begin;
 };
 
-/// Several of them in one launch: a row is a head of a position, those of the first copy, then of the
-/// second...
+/// Several copies in one launch: rows are heads of positions, those of the first copy, then of the second...
 template <typename Number>
 struct HeadCopies {
-  static constexpr int kLanes = 8, kMost = 5;
+  static constexpr int kThreads = 8, kMost = 5;
   HeadCopy<Number> copies[kMost] = {};
   int count = 0;
   std::int64_t dim = 0, rows = 0;
@@ -194,22 +193,22 @@ struct HeadCopies {
     rows += copy.documents * copy.length * copy.heads;
   }
 
-  template <typename Lanes>
-  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+  template <typename Group>
+  UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
     for (int i = 0; i < count; ++i) {
       const auto here = copies[i].documents * copies[i].length * copies[i].heads;
       if (row < here) {
-        if (copies[i].numbers) return run(lanes, copies[i], copies[i].numbers, row);
-        return run(lanes, copies[i], copies[i].floats, row);
+        if (copies[i].numbers) return run(group, copies[i], copies[i].numbers, row);
+        return run(group, copies[i], copies[i].floats, row);
       }
       row -= here;
     }
   }
 
  private:
-  template <typename Lanes, typename From>
-  UNROLL_LANE void run(const Lanes& lanes, const HeadCopy<Number>& copy, const From* from,
-                       std::int64_t row) const {
+  template <typename Group, typename From>
+  UNROLL_DEVICE void run(const Group& group, const HeadCopy<Number>& copy, const From* from,
+                         std::int64_t row) const {
     const auto head = row % copy.heads, place = row / copy.heads;
     const auto position = place % copy.length, document = place / copy.length;
     const From* x = from + place * copy.stride + head * dim;
@@ -218,14 +217,14 @@ struct HeadCopies {
     float factor = 1;
     if (copy.scale) {
       float squares = 0;
-      lanes.each(dim / kPack, [&](std::int64_t i) {
+      group.each(dim / kPack, [&](std::int64_t i) {
         const auto pack = load_pack(x + i * kPack);
         for (int j = 0; j < kPack; ++j) squares += pack.values[j] * pack.values[j];
       });
-      factor = 1.0F / ::fmaxf(::sqrtf(lanes.sum(squares)), 1e-12F);
+      factor = 1.0F / ::fmaxf(::sqrtf(group.sum(squares)), 1e-12F);
     }
     const auto half = dim / 2;
-    lanes.each(half / kPack, [&](std::int64_t i) {
+    group.each(half / kPack, [&](std::int64_t i) {
       auto first = scaled(copy, x, factor, i * kPack), second = scaled(copy, x, factor, half + i * kPack);
       if (copy.cosine) turn(copy, first, second, position * dim + i * kPack, half);
       store_pack(out + i * kPack, first);
@@ -234,7 +233,8 @@ struct HeadCopies {
   }
 
   template <typename From>
-  static UNROLL_LANE Pack scaled(const HeadCopy<Number>& copy, const From* x, float factor, std::int64_t at) {
+  static UNROLL_DEVICE Pack scaled(const HeadCopy<Number>& copy, const From* x, float factor,
+                                   std::int64_t at) {
     auto pack = load_pack(x + at);
     if (!copy.scale) return pack;
     const auto scale = load_pack(copy.scale + at);
@@ -243,8 +243,8 @@ struct HeadCopies {
   }
 
   /// Rotates the pair of halves, as rotary.h does.
-  static UNROLL_LANE void turn(const HeadCopy<Number>& copy, Pack& first, Pack& second, std::int64_t at,
-                               std::int64_t half) {
+  static UNROLL_DEVICE void turn(const HeadCopy<Number>& copy, Pack& first, Pack& second, std::int64_t at,
+                                 std::int64_t half) {
     const auto c = load_pack(copy.cosine + at), s = load_pack(copy.sine + at);
     const auto d = load_pack(copy.cosine + at + half), t = load_pack(copy.sine + at + half);
     for (int j = 0; j < kPack; ++j) {
@@ -255,21 +255,21 @@ struct HeadCopies {
   }
 };
 
-/// logits [rows, stride], of which the first `count` are any -> the target's log-probability and the entropy
-/// in nats, [rows] each, from one reading (Milakov & Gimelshein 2018, arXiv 1805.02867).
+/// logits [rows, stride], of which the first `count` are used -> the target's log-probability and the entropy
+/// in nats, [rows] each, in one pass (Milakov & Gimelshein 2018, arXiv 1805.02867).
 template <typename Number>
 struct Score {
-  static constexpr int kLanes = 256;
+  static constexpr int kThreads = 256;
   const Number* logits;
   const std::int64_t* targets;  // [rows]
-  float *logprobs, *entropies;  // entropies: null where they are not wanted
+  float *logprobs, *entropies;  // entropies: null if not wanted
   std::int64_t count, stride;
 
-  template <typename Lanes>
-  UNROLL_LANE void operator()(const Lanes& lanes, std::int64_t row) const {
+  template <typename Group>
+  UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
     const Number* mine = logits + row * stride;
     float max = -INFINITY, sum = 0, weighted = 0;
-    lanes.each((count + kPack - 1) / kPack, [&](std::int64_t i) {
+    group.each((count + kPack - 1) / kPack, [&](std::int64_t i) {
       const auto pack = load_pack(mine + i * kPack);
       const auto most = count - i * kPack;
       float here = max;
@@ -288,9 +288,9 @@ struct Score {
         weighted += e * pack.values[j];
       }
     });
-    const float all = lanes.max(max), factor = ::expf(max - all);
-    const float total = lanes.sum(sum * factor), total_weighted = lanes.sum(weighted * factor);
-    if (!lanes.first()) return;
+    const float all = group.max(max), factor = ::expf(max - all);
+    const float total = group.sum(sum * factor), total_weighted = group.sum(weighted * factor);
+    if (!group.first()) return;
     const float log_sum = all + ::logf(total);
     logprobs[row] = static_cast<float>(mine[targets[row]]) - log_sum;
     if (entropies) entropies[row] = log_sum - total_weighted / total;

@@ -12,10 +12,10 @@ namespace unroll {
 namespace {
 
 constexpr std::int64_t kDocuments = 2;
-// The first has no memories; the third is the second that a recording may be played for.
+// The first has no memories; the third is the second that may be replayed from a recording.
 constexpr std::int64_t kFullBlocks = 3;
 
-/// 0: none. Where a number is none, infinite.
+/// 0: equal. Infinite if a number is not finite.
 double difference(const at::Tensor& wanted, const at::Tensor& got) {
   if (wanted.sizes() != got.sizes()) return INFINITY;
   const auto error = (wanted - got).pow(2).mean().sqrt() / (wanted - wanted.mean()).pow(2).mean().sqrt();
@@ -48,7 +48,7 @@ class Comparison {
     compare_scores(tokens, hidden, other);
   }
 
-  /// The tokens by what they are themselves read from: any are as good.
+  /// Scores the same tokens as were read; any would do.
   void compare_scores(const at::Tensor& tokens, const at::Tensor& hidden, const at::Tensor& other) {
     const auto ids = tokens.to(at::kInt).contiguous();
     const auto length = static_cast<std::size_t>(tokens.size(1));
@@ -62,7 +62,7 @@ class Comparison {
       const auto all = at::log_softmax(definition_.to_logits(hidden[i]).to(at::kFloat), -1);
       const auto targets = tokens[i].to(all.device()).unsqueeze(1);
       add(all.gather(1, targets).squeeze(1), scores(logprobs, i, tokens.size(1)));
-      // Entropies vary little from place to place, so they are measured by themselves.
+      // Entropies vary little from position to position, so they are compared separately.
       const auto wanted = -(all.exp() * all).sum(-1);
       add(at::cat(std::vector{wanted, at::zeros_like(wanted)}),
           at::cat(std::vector{scores(entropy, i, tokens.size(1)), at::zeros_like(wanted)}));

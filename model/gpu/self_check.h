@@ -1,5 +1,5 @@
-// Whether a form of the network computes, on this machine, what the definition does: asked when a form is
-// loaded whose code has parts that no test runs.
+// Checks that a form of the network computes what the definition does on this machine. Used when loading a
+// form that has code which no test runs.
 #pragma once
 
 #include <string>
@@ -9,8 +9,9 @@
 
 namespace unroll {
 
-/// Runs some blocks of two documents through both, on their device. Why `form` is not to be used; empty: it
-/// may be. `tolerance`: by how much of what numbers vary by they may differ, root mean square.
+/// Runs some blocks of two documents through both, on their device. Returns why `form` must not be used;
+/// empty if it may. `tolerance`: allowed root mean square difference, relative to the variation of the
+/// numbers.
 std::string self_check(const BlockRecurrentTransformer& definition, Network& form, double tolerance);
 
 }  // namespace unroll

@@ -45,7 +45,7 @@ constexpr std::array kLayerNames{
     Names{"ffn_down", "mlp.down_proj"},
 };
 
-/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; a name that it does not know as it is.
+/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight". Unknown names are returned unchanged.
 std::string hugging_face_name(std::string_view name) {
   for (const auto& [gguf, hugging_face] : kNames) {
     if (name == gguf) return std::string(hugging_face);
@@ -61,13 +61,13 @@ std::string hugging_face_name(std::string_view name) {
          std::string(name.substr(last));
 }
 
-/// What old exports hold besides the weights: tables that follow from the configuration.
+/// Tables that old exports store although they follow from the configuration.
 bool is_superfluous(const std::string& name, const PretrainedConfig& config) {
   return name.ends_with(".rotary_emb.inv_freq") || name == "rope_freqs.weight" ||
          (config.tied && name == kOutput);
 }
 
-/// Of an index: which shard holds which tensor.
+/// Reads the index of shards: which shard holds which tensor.
 std::map<std::string, std::string> read_index(const fs::path& file) {
   try {
     const auto json = read_config_json(file);
@@ -91,7 +91,7 @@ std::int64_t numel(const std::vector<std::int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-/// Rows of each head, stored as pairs that rotate together, in halves instead.
+/// Reorders each head's rows from interleaved pairs, which rotate together, to halves.
 at::Tensor in_halves(const at::Tensor& rows, std::int64_t heads) {
   const auto shape = rows.sizes().vec();
   return rows.view({heads, shape[0] / heads / 2, 2, -1}).transpose(1, 2).reshape(shape);
@@ -117,7 +117,7 @@ PretrainedCheckpoint::PretrainedCheckpoint(const fs::path& path, const ModelSett
 void PretrainedCheckpoint::open_gguf(const fs::path& file) {
   const auto gguf = std::make_shared<const GgufFile>(file);
   config_ = load_pretrained_config(*gguf);
-  // llama.cpp rotates neighbours in models of this architecture, and halves in all others.
+  // For this architecture llama.cpp rotates neighbours, for all others halves.
   const bool interleaved = config_.model_type == "llama";
   for (const auto& tensor : gguf->tensors()) {
     const auto name = hugging_face_name(tensor.name);

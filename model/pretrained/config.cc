@@ -15,7 +15,7 @@
 namespace unroll {
 namespace {
 
-// Far above any model of these families, far below where a product of a few of them overflows.
+// Far above any model of these families, far below the point at which a product of a few of them overflows.
 constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxWidth = 1 << 16;  // of hidden states
 constexpr std::int64_t kMaxLayers = 1024;
@@ -27,7 +27,8 @@ constexpr std::int64_t kMaxMemoryPositions = 1 << 20;
 constexpr double kMaxTheta = 1e15;
 constexpr double kMaxFactor = 1e6;
 
-/// What transformers takes for keys that a config.json lacks, and what is no key but the family's nature.
+/// The defaults of transformers for keys that a config.json may lack, and properties of the family without a
+/// key.
 struct Family {
   const char* name;
   std::int64_t kv_heads;  // 0: as many as heads
@@ -77,7 +78,7 @@ bool flag_or(ConfigKeys& keys, const char* key, bool otherwise) {
   return otherwise;
 }
 
-/// An id; the first of a list; nothing for one that the vocabulary lacks, as tiny copies of models have.
+/// An id, or the first of a list; none if the vocabulary lacks it, as in tiny copies of models.
 std::optional<std::int32_t> token(ConfigKeys& keys, const char* key, std::int64_t vocabulary) {
   const auto* json = keys.find_value(key);
   if (json && json->is_array()) json = json->empty() ? nullptr : &json->front();
@@ -87,11 +88,11 @@ std::optional<std::int32_t> token(ConfigKeys& keys, const char* key, std::int64_
 }
 
 at::Tensor unscaled_frequencies(std::int64_t head_dim, float theta) {
-  // Not std::pow(): what LibTorch computes may differ from it in the last bit.
+  // Not std::pow(): LibTorch's result may differ from it in the last bit.
   return at::pow(theta, at::arange(0, head_dim, 2, at::kFloat) / head_dim).reciprocal();
 }
 
-/// As llama.cpp's convert_hf_to_gguf.py computes a GGUF's rope_freqs, so that both forms give the same bits.
+/// As llama.cpp's convert_hf_to_gguf.py computes rope_freqs, so that both forms give the same bits.
 std::vector<float> llama3_factors(std::int64_t head_dim, float theta, float factor, float low, float high,
                                   float original) {
   const auto frequencies = unscaled_frequencies(head_dim, theta);
@@ -159,7 +160,7 @@ void take_window(ConfigKeys& keys, PretrainedConfig& config) {
       window ? ConfigKeys::integer("sliding_window", *window, 1, kMaxPositions) : kDefaultWindow;
 }
 
-/// Each in its own bounds.
+/// Sets each within its own bounds.
 void set_settings(PretrainedConfig& config, const ModelSettings& settings) {
   for (const auto& [key, value] : settings) {
     if (key == "block_width") {
@@ -220,7 +221,7 @@ PretrainedConfig parse_pretrained_config(const nlohmann::json& json) {
   keys.require("num_hidden_layers", config.layers, 1, kMaxLayers);
   keys.require("num_attention_heads", config.heads, 1, kMaxHeads);
   keys.require("intermediate_size", config.intermediate_size, 1, kMaxIntermediate);
-  // Null asks for one for each head; a missing key, for the family's default.
+  // Null means one per head; a missing key means the family's default.
   const bool each = keys.find("num_key_value_heads") || family.kv_heads == 0;
   config.kv_heads =
       integer_or(keys, "num_key_value_heads", each ? config.heads : family.kv_heads, 1, kMaxHeads);

@@ -12,9 +12,9 @@ namespace {
 
 using Bytes = const std::uint8_t*;
 
-constexpr int kSmall = 32;   // numbers in a block of Q8_0, Q4_0, Q4_1, Q5_0, Q5_1
-constexpr int kSuper = 256;  // in one of Q4_K, Q5_K, Q6_K
-constexpr int kPart = 32;    // of those with a scale and a minimum of their own: Q4_K, Q5_K
+constexpr int kSmall = 32;   // numbers per block of Q8_0, Q4_0, Q4_1, Q5_0, Q5_1
+constexpr int kSuper = 256;  // numbers per block of Q4_K, Q5_K, Q6_K
+constexpr int kPart = 32;    // numbers of Q4_K and Q5_K that share a scale and a minimum
 constexpr std::int64_t kNumbersPerTask = 1 << 15;
 
 template <typename T>
@@ -46,12 +46,12 @@ void decode_q8_0(Bytes block, float* out) {
     out[i] = static_cast<float>(static_cast<std::int8_t>(block[2 + i])) * scale;
 }
 
-/// Byte i holds number i in its low half and number i + 16 in its high one.
+/// Byte i holds number i in its low four bits and number i + 16 in its high four.
 int nibble(Bytes quants, int i) {
   return i < kSmall / 2 ? quants[i] & 15 : quants[i - kSmall / 2] >> 4;
 }
 
-/// With a fifth bit of each from a word of 32.
+/// Adds the fifth bit of each from a word of 32.
 int five_bits(Bytes quants, std::uint32_t high, int i) {
   return nibble(quants, i) | static_cast<int>((high >> i & 1) << 4);
 }
@@ -78,7 +78,7 @@ void decode_q5_1(Bytes block, float* out) {
   for (int i = 0; i < kSmall; ++i) out[i] = scale * static_cast<float>(five_bits(block + 8, high, i)) + least;
 }
 
-/// Of Q4_K and Q5_K: eight parts' scales and minima of six bits each, packed into twelve bytes.
+/// Q4_K and Q5_K: scales and minima of eight parts, six bits each, packed into twelve bytes.
 struct PartScales {
   float scale, least;
 };
@@ -96,7 +96,7 @@ PartScales part_scales(Bytes block, int part) {
   return {scale * static_cast<float>(s), least * static_cast<float>(m)};
 }
 
-/// 32 bytes hold two parts: the first in the low halves, the second in the high ones.
+/// 32 bytes hold two parts: the first in the low four bits, the second in the high four.
 int part_nibble(Bytes quants, int part, int i) {
   const int byte = quants[part / 2 * kPart + i];
   return part % 2 == 0 ? byte & 15 : byte >> 4;
@@ -121,7 +121,8 @@ void decode_q5_k(Bytes block, float* out) {
   }
 }
 
-/// Two halves of 128 numbers: 64 bytes of low halves, 32 of high pairs of bits, and a scale per 16 numbers.
+/// Two halves of 128 numbers: 64 bytes of low four bits, 32 bytes of high two bits, and a scale per 16
+/// numbers.
 void decode_q6_k(Bytes block, float* out) {
   const Bytes low = block, high = block + 128, scales = block + 192;
   const float scale = half(block + 208);

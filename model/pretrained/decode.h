@@ -1,5 +1,5 @@
-// The numbers of stored weights: safetensors' F32, F16 and BF16, and GGUF's quantised types, whose blocks are
-// laid out as in ggml's ggml-common.h.
+// Decodes stored weights: safetensors' F32, F16 and BF16, and GGUF's quantised types, whose blocks have the
+// layout of ggml's ggml-common.h.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ bool can_decode(std::string_view dtype);
 /// "F32, F16, ...", for errors.
 std::string decodable_types();
 
-/// Contiguous fp32 of the stored shape in memory of its own; the same bits as the Python package `gguf`
-/// gives. The type must be one that can_decode(), and the size that of the shape.
+/// Contiguous fp32 of the stored shape in memory of its own, with the same bits as the Python package `gguf`
+/// gives. Requires can_decode() for the type, and a size that matches the shape.
 at::Tensor decode(const StoredTensor& stored);
 
 }  // namespace unroll

@@ -1,4 +1,4 @@
-// A GGUF file's metadata as a PretrainedConfig: by way of the config.json that says the same.
+// Converts a GGUF file's metadata to the equivalent config.json, then to a PretrainedConfig.
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -29,7 +29,7 @@ void check_kind(const GgufFile& file, const std::string& architecture) {
     file.fail("is a mixture of experts, which is not supported");
 }
 
-/// What has another name there, or another form.
+/// Metadata that has another name or form in config.json.
 class Metadata {
  public:
   Metadata(const GgufFile& file, std::string architecture)

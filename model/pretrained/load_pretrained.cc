@@ -17,13 +17,13 @@
 namespace unroll {
 namespace {
 
-/// Of a matrix whose products are computed in int8: each row as near as int8 and one scale come to it.
+/// Rounds a matrix for products in int8: each row to the nearest int8 numbers with one scale.
 at::Tensor rounded_to_int8(const at::Tensor& matrix) {
   const auto rows = int8_rows(matrix);
   return rows.numbers.mul(rows.scale.unsqueeze(1));
 }
 
-/// Takes a checkpoint's tensors, each once.
+/// Takes each of a checkpoint's tensors once.
 class WeightsReader {
  public:
   WeightsReader(PretrainedCheckpoint& checkpoint, at::Device device, const std::string& dtype)
@@ -82,7 +82,7 @@ class WeightsReader {
   const std::string dtype_;
 };
 
-/// LibTorch's products are fastest in fp32 on a CPU, and in bf16 on a GPU.
+/// LibTorch's products are fastest in fp32 on a CPU and in bf16 on a GPU.
 std::string dtype_of(const ModelOptions& options, at::Device device) {
   if (options.dtype == "auto") return device.is_cpu() ? "fp32" : "bf16";
   return choose_dtype(options);
@@ -110,7 +110,7 @@ std::uint64_t fingerprint(PretrainedCheckpoint& checkpoint, const std::string& d
   return hash.value();
 }
 
-/// Null if the CPU does not compute in `dtype`.
+/// Null if the CPU cannot compute in `dtype`.
 std::unique_ptr<Network> packed_network(PretrainedCheckpoint& checkpoint, const std::string& dtype) {
   const auto arithmetic = arithmetic_of(dtype);
   if (!cpu_supports(arithmetic)) return nullptr;
@@ -137,7 +137,7 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
   LoadedNetwork network;
   if (choose_device(options.device).is_cpu()) {
     auto checkpoint = open(path, options);
-    // Weights of 8 bits and fewer lose little more by int8.
+    // Weights of 8 bits or fewer lose little more in int8.
     network.dtype = choose_dtype(options, checkpoint.stored_type().starts_with("Q"));
     network.network = packed_network(checkpoint, network.dtype);
     if (network.network) {
@@ -150,7 +150,7 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
   network.dtype = loaded.dtype;
   network.parameters = loaded.parameters;
   network.fingerprint = loaded.fingerprint;
-  network.rows_are_independent = false;  // LibTorch's products cut sums by the number of rows
+  network.rows_are_independent = false;  // LibTorch's products split sums by the number of rows
   const auto shape = loaded.transformer.shape();
   network.network =
       std::make_unique<PlainNetwork<PretrainedTransformer>>(std::move(loaded.transformer), shape);

@@ -1,4 +1,4 @@
-// A pretrained checkpoint as a transformer or a network that is ready to compute. Internal to model/.
+// Loads a pretrained checkpoint as a transformer or network that is ready to compute. Internal to model/.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,16 @@ namespace unroll {
 
 struct LoadedPretrained {
   PretrainedTransformer transformer;
-  std::string dtype;  ///< What `auto` came to.
+  std::string dtype;  ///< What `auto` selected.
   std::int64_t parameters = 0;
   std::uint64_t fingerprint = 0;
 };
 
-/// A Hugging Face folder or a GGUF file. Sets the number of threads if the options name one. Throws
-/// std::runtime_error that names the file, what is wrong with it, and what to do.
+/// Loads a Hugging Face folder or a GGUF file. Sets the number of threads if the options name one. Throws
+/// std::runtime_error that names the file, the problem, and what to do.
 LoadedPretrained load_pretrained(const std::filesystem::path& path, const ModelOptions& options);
 
-/// The same as a network.
+/// The same, as a network.
 LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const ModelOptions& options);
 
 }  // namespace unroll

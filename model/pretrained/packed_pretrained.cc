@@ -11,8 +11,9 @@
 namespace unroll {
 namespace {
 
-/// In int8 a head's queries and keys are mixed as rows of other products are, if it can be cut into parts as
-/// wide as that matrix. Biases make some channels of keys larger than even that evens out.
+/// In int8, a head's queries and keys are mixed like rows of other products, if the head divides into parts
+/// as wide as the mixing matrix. With biases, some channels of keys are too large even after mixing; then
+/// bf16.
 Arithmetic attention_arithmetic(const PretrainedConfig& config, Arithmetic arithmetic) {
   if (arithmetic != Arithmetic::kInt8) return arithmetic;
   if (!cpu_supports(Arithmetic::kBf16)) return Arithmetic::kFp32;

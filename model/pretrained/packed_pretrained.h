@@ -1,6 +1,6 @@
-// A pretrained transformer made for a CPU with AVX2 or AVX-512, as model/cpu/ makes the block-recurrent one:
-// weights are packed once, products run in tiles, and what lies between them is fused into row loops; buffers
-// are kept from block to block. It computes what PretrainedTransformer defines, in fp32, bf16 or int8.
+// A pretrained transformer for CPUs with AVX2 or AVX-512, built like model/cpu/: weights are packed once,
+// products run in tiles, the operations between them are fused into row loops, and buffers are reused from
+// block to block. Computes what PretrainedTransformer defines, in fp32, bf16 or int8.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ namespace unroll {
 
 class PackedPretrained final : public Network {
  public:
-  /// `definition` on the CPU; cpu_supports(arithmetic). Copies what it needs. Memories have the definition's
-  /// type. `layer`: gives a layer's weights when it is packed, for a definition that has none of them, as
-  /// there may not be room for all in fp32.
+  /// `definition` is on the CPU, and cpu_supports(arithmetic). Copies what it needs. Memories have the
+  /// definition's type. `layer` returns a layer's weights when it is packed: `definition` has none, because
+  /// there may not be room for all of them in fp32.
   PackedPretrained(const PretrainedTransformer& definition, Arithmetic arithmetic,
                    const std::function<PretrainedLayer(std::size_t)>& layer);
   PackedPretrained(const PretrainedTransformer& definition, Arithmetic arithmetic)
@@ -36,12 +36,12 @@ class PackedPretrained final : public Network {
  private:
   struct Layer {
     at::Tensor attention_norm, feed_forward_norm;  // [dim]
-    at::Tensor q_norm, k_norm;                     // [head_dim]; undefined: none, as are biases
+    at::Tensor q_norm, k_norm;                     // [head_dim]; undefined: none; the same for biases
     PackedMatrix entry;                            // queries, keys, values
-    at::Tensor entry_bias;                         // as many
+    at::Tensor entry_bias;                         // of queries, keys, values
     PackedMatrix out;
     at::Tensor out_bias;  // [dim]
-    PackedMatrix up;      // gated: values, gates
+    PackedMatrix up;      // gated: values and gates
     at::Tensor up_bias, gate_bias;
     PackedMatrix down;
     at::Tensor down_bias;  // [dim]
@@ -53,35 +53,35 @@ class PackedPretrained final : public Network {
   class Memory;
 
   Layer pack(const PretrainedLayer& layer);
-  /// In int8 both sides of a product are multiplied by the same orthogonal matrix (QuaRot: Ashkboos et al.
-  /// 2024, arXiv 2404.00456), which leaves it as it is: a row's few large numbers, which would have its one
-  /// scale to themselves, become many moderate ones.
+  /// In int8, both sides of a product are multiplied by the same orthogonal matrix (QuaRot: Ashkboos et al.
+  /// 2024, arXiv 2404.00456). The product does not change, but a row's few large numbers, which would
+  /// determine its scale, become many moderate ones.
   bool mixes() const { return arithmetic_ == Arithmetic::kInt8; }
-  /// A weight as its product wants it.
+  /// A weight in the form that its product needs.
   at::Tensor mixed(const at::Tensor& weight);
   /// tokens [batch, length] -> x_
   void embed(const at::Tensor& tokens);
-  /// Queries, keys and values of x_'s rows, and what is remembered: put where TileAttention reads them.
-  /// `past`: the layer's memory so far. Returns what it is after this block.
+  /// Computes queries, keys, values and the next memory of x_'s rows, and stores them for TileAttention.
+  /// `past`: the layer's memory so far. Returns the memory after this block.
   at::Tensor set_keys(const Layer& layer, Shape shape, const at::Tensor& past);
   at::Tensor attend(const Layer& layer, Shape shape, const at::Tensor& past);
   void feed_forward(const Layer& layer, Shape shape);
-  /// `rows` as the left side of the next product; normalised if there is a norm.
+  /// Sets `rows` as the left side of the next product, normalised if `norm` is defined.
   void activate(Rows rows, std::int64_t count, std::int64_t columns, const at::Tensor& norm = {});
-  /// The product, added to x_.
+  /// Adds the product to x_.
   void add_product(const Activations& activations, const PackedMatrix& weight, const at::Tensor& bias);
 
   const PretrainedConfig config_;
   const NetworkShape shape_;
   const Arithmetic arithmetic_, attention_arithmetic_;
   Machine machine_;
-  at::Tensor embedding_;      // [num_tokens, dim], in bf16 but for fp32
+  at::Tensor embedding_;      // [num_tokens, dim], in bf16 unless the arithmetic is fp32
   at::Tensor cosine_, sine_;  // [positions, head_dim]
   std::vector<Layer> layers_;
   at::Tensor norm_;
   PackedLogits logits_;
 
-  // Room that is used again.
+  // Reused buffers.
   Activations activations_, gated_;
   Buffer x_, entry_, joined_, gated_rows_;
   PackedQueries queries_;

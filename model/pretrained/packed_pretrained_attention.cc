@@ -1,6 +1,6 @@
-// What PackedPretrained does of attention around TileAttention: one pass over all positions that a block sees
-// normalises queries and keys, remembers keys and values, turns queries and keys by their place, and puts all
-// where TileAttention reads it.
+// PackedPretrained's part of attention around TileAttention: one pass over all positions that a block sees
+// normalises queries and keys, stores keys and values in the next memory, rotates queries and keys, and packs
+// all for TileAttention.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace unroll {
 
-/// A layer's memory, [2 (k, v), batch, positions, kv_dim] in fp32 or bf16, by rows. Rows may be read and
-/// written from different threads.
+/// Rows of a layer's memory, [2 (k, v), batch, positions, kv_dim] in fp32 or bf16. Different threads may read
+/// and write rows.
 class PackedPretrained::Memory {
  public:
   Memory(const at::Tensor& tensor, const RowKernels& kernels) : kernels_(kernels) {
@@ -62,10 +62,10 @@ class PackedPretrained::Memory {
 
 namespace {
 
-/// Which of the positions that a full block sees are remembered: the first ones, and the latest.
+/// Which positions that a full block sees go into the next memory: the first ones, and the latest.
 struct Remembered {
   std::int64_t sinks, dropped;
-  /// Where, or -1.
+  /// Index in the next memory, or -1.
   std::int64_t place(std::int64_t position) const {
     if (position < sinks) return position;
     return position < sinks + dropped ? -1 : position - dropped;

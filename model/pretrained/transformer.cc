@@ -9,14 +9,14 @@
 namespace unroll {
 namespace {
 
-/// In the precision of the weights; the result in fp32.
+/// Multiplies in the precision of the weights; the result is fp32.
 at::Tensor project(const at::Tensor& x, const PretrainedLinear& linear) {
   auto y = at::linear(x.to(linear.weight.scalar_type()), linear.weight).to(at::kFloat);
   return linear.bias.defined() ? y + linear.bias : y;
 }
 
-/// [length, past + length]: what each of a block's positions sees, `begin` of the keys being before its
-/// first.
+/// bool [length, past + length]: what each of a block's positions sees; the first `begin` keys come before
+/// the block.
 at::Tensor visible(std::int64_t length, std::int64_t begin, at::Device device) {
   return at::ones({length, begin + length}, at::TensorOptions(at::kBool).device(device)).tril(begin);
 }
@@ -91,7 +91,7 @@ at::Tensor PretrainedTransformer::attend(std::size_t index, const at::Tensor& x,
   const auto batch = x.size(0), length = x.size(1), begin = block.past + block.length;
   auto k = project(x, layer.k);
   if (layer.k_norm.defined()) k = rms_norm(k.unflatten(-1, {-1, config_.head_dim}), layer.k_norm).flatten(-2);
-  // What is attended to now is what later blocks will attend to: rounded as memories are.
+  // Round what is attended to now as memories are, because later blocks attend to it, too.
   const auto here = block.block[index].narrow(2, block.length, length);
   here[0].copy_(k);
   here[1].copy_(project(x, layer.v));
@@ -135,7 +135,7 @@ Recurrence PretrainedTransformer::close_block(const OpenPretrainedBlock& block,
     std::vector<at::Tensor> parts{block.block[i]};
     if (!before.memories.empty()) {
       const auto& past = before.memories[i];
-      // Sinks stay; of the rest the latest.
+      // Sinks stay; of the rest, the latest positions.
       const auto kept = std::min(past.size(2) - sinks, latest - config_.block_width);
       parts = {past.narrow(2, 0, sinks), past.narrow(2, past.size(2) - kept, kept), block.block[i]};
     }

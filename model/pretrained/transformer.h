@@ -1,8 +1,9 @@
 // A pretrained transformer of the Llama family (Llama, Mistral, Qwen2, Qwen3), read as a stream of blocks.
 // Each block attends to itself, to the `memory_blocks` blocks before it, and to the document's first
-// `attention_sinks` positions (Xiao et al. 2024, arXiv 2309.17453, section 3). Keys are kept before rotation;
-// a key's position is its place among the keys that the block sees: sinks first, then the blocks, then the
-// block itself. The first 1 + memory_blocks blocks are what the transformer gives for them as one sequence.
+// `attention_sinks` positions (Xiao et al. 2024, arXiv 2309.17453, section 3). Keys are stored before
+// rotation; a key's position is its index among the keys that the block sees: sinks, then earlier blocks,
+// then the block itself. For the first 1 + memory_blocks blocks, the result equals that of the transformer on
+// one sequence.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 
 namespace unroll {
 
-/// A block that comes in pieces. `past` positions of memory are before it, `length` of its own are there.
+/// A block that arrives in pieces: `past` positions of memory come before it, `length` of its own are there.
 struct OpenPretrainedBlock {
   std::int64_t past = 0, length = 0;
   /// One per layer, with room for the whole block: [batch, kv_heads, past + room, head_dim], keys rotated.
@@ -25,25 +26,26 @@ struct OpenPretrainedBlock {
   std::vector<at::Tensor> block;  ///< One per layer: [2 (k, v), batch, room, kv_dim], before rotation.
 };
 
-/// Recurrence::memories is all that blocks leave: [2 (k, v), batch, positions, kv_dim], sinks first, then the
-/// latest memory_blocks * block_width positions. Immutable; from any thread.
+/// Blocks leave only Recurrence::memories: [2 (k, v), batch, positions, kv_dim], sinks first, then the latest
+/// memory_blocks * block_width positions. Immutable; from any thread.
 class PretrainedTransformer {
  public:
-  /// `memories`: fp32 or bf16, the type that keys and values have in memories and blocks alike.
+  /// `memories`: fp32 or bf16, the type of keys and values both in memories and in blocks.
   PretrainedTransformer(PretrainedConfig config, PretrainedWeights weights, at::ScalarType memories);
 
   const PretrainedConfig& config() const { return config_; }
   const PretrainedWeights& weights() const { return weights_; }
   at::Device device() const { return weights_.embedding.device(); }
   NetworkShape shape() const;
-  /// [memory_positions + block_width, head_dim] fp32: what a position's keys and queries are rotated by.
+  /// [memory_positions + block_width, head_dim] fp32: cosines that rotate a position's keys and queries.
   const at::Tensor& cosine() const { return cosine_; }
   const at::Tensor& sine() const { return sine_; }
 
-  /// One block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim], after the last
-  /// norm. `recurrence` moves on when the block is full.
+  /// Computes one block: tokens int64 [batch, length <= block_width] -> hidden [batch, length, dim], after
+  /// the last norm. Updates `recurrence` if the block is full.
   at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) const;
-  /// The same block in pieces: each gives what forward_block() gives at its place, but for the order of sums.
+  /// The same block in pieces; each gives what forward_block() gives for its positions, except for the order
+  /// of sums.
   OpenPretrainedBlock open_block(const Recurrence& before, std::int64_t batch) const {
     return open_block(before, batch, config_.block_width);
   }
@@ -56,7 +58,7 @@ class PretrainedTransformer {
   OpenPretrainedBlock open_block(const Recurrence& before, std::int64_t batch, std::int64_t room) const;
   at::Tensor attend(std::size_t layer, const at::Tensor& x, OpenPretrainedBlock& block) const;
   at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& scale) const;
-  /// x [batch, heads, length, head_dim] at positions from `begin` on.
+  /// Rotates x [batch, heads, length, head_dim] at positions from `begin` on.
   at::Tensor rotate(const at::Tensor& x, std::int64_t begin) const;
   at::Tensor split_heads(
       const at::Tensor& x) const;  ///< [batch, n, heads * head_dim] -> [batch, heads, n, head_dim]

@@ -1,6 +1,5 @@
-// The weights of a transformer of the Llama family (Llama, Mistral, Qwen2, Qwen3), as the checkpoint readers
-// make them and the forms of the network take them. Plain data: tensors are shared, contiguous, and never
-// written to.
+// Weights of a transformer of the Llama family (Llama, Mistral, Qwen2, Qwen3), as the checkpoint readers make
+// them and the forms of the network take them. Plain data: tensors are shared, contiguous and read-only.
 #pragma once
 
 #include <vector>
@@ -28,7 +27,7 @@ struct PretrainedWeights {
   at::Tensor embedding;  ///< [num_tokens, dim] fp32 or bf16.
   std::vector<PretrainedLayer> layers;
   at::Tensor norm;    ///< [dim] fp32, before the output.
-  at::Tensor output;  ///< [num_tokens, dim]; the embedding's own tensor if the two are tied.
+  at::Tensor output;  ///< [num_tokens, dim]; the same tensor as `embedding` if the two are tied.
 };
 
 }  // namespace unroll

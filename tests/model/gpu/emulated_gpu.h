@@ -85,11 +85,11 @@ void launch(const Program& program, std::int64_t rows) {
     Block running(kBlockThreads);
     std::vector<std::jthread> threads;
     for (unsigned y = 0; y < Launched::kRows; ++y)
-      for (unsigned x = 0; x < Launched::kLanes; ++x)
+      for (unsigned x = 0; x < Launched::kThreads; ++x)
         threads.emplace_back([&, x, y] {
           block = &running;
           thread = {x, y};
-          block_size = {Launched::kLanes, Launched::kRows};
+          block_size = {Launched::kThreads, Launched::kRows};
           block_index = {static_cast<unsigned>(index), 0};
           Launched::run(program, rows);
         });

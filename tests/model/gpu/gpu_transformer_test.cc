@@ -1,6 +1,6 @@
-// The network's form for a GPU on the CPU, where its row programs run by one lane and its recordings are work
-// done again: against the definition, over options, blocks and numbers of documents. What only a GPU runs is
-// launching.
+// The network's form for a GPU on the CPU, where its row programs run with one thread and its recordings are
+// work done again: against the definition, over options, blocks and numbers of documents. What only a GPU
+// runs is launching.
 #include "model/gpu/gpu_transformer.h"
 
 #include <ATen/ATen.h>

@@ -1,5 +1,5 @@
-// The row programs against LibTorch's operators: by one lane as the CPU has it, by several as a GPU does; in
-// fp32 and bf16.
+// Compares the row programs with LibTorch's operators: with one thread as on the CPU, with several as on a
+// GPU; in fp32 and bf16.
 #include "model/gpu/row_programs.h"
 
 #include <ATen/ATen.h>
@@ -8,27 +8,27 @@
 #include "model/attention.h"
 #include "model/gpu/row_operators.h"
 #include "tests/model/gpu/emulated_gpu.h"
-#include "tests/model/gpu/lanes.h"
+#include "tests/model/gpu/team.h"
 
 namespace unroll {
 namespace {
 
 class ThreadedMachine final : public SerialMachine {
  public:
-  explicit ThreadedMachine(int lanes) : lanes_(lanes) {}
+  explicit ThreadedMachine(int threads) : threads_(threads) {}
   void run(const RowProgram& program, std::int64_t rows) override {
-    std::visit([&](const auto& each) { ThreadLanes::run(each, rows, lanes_); }, program);
+    std::visit([&](const auto& each) { Team::run(each, rows, threads_); }, program);
   }
 
  private:
-  int lanes_;
+  int threads_;
 };
 
 constexpr int kSerial = 0, kEmulatedGpu = -1;
 
 struct Case {
   const char* name;
-  int lanes;  // or what stands for them
+  int threads;  // or kSerial, kEmulatedGpu
   at::ScalarType numbers;
 };
 
@@ -36,12 +36,12 @@ class RowProgramsTest : public testing::TestWithParam<Case> {
  protected:
   RowProgramsTest() {
     at::manual_seed(5);
-    if (GetParam().lanes == kSerial)
+    if (GetParam().threads == kSerial)
       machine_ = std::make_unique<SerialMachine>();
-    else if (GetParam().lanes == kEmulatedGpu)
+    else if (GetParam().threads == kEmulatedGpu)
       machine_ = std::make_unique<emulated::Gpu>();
     else
-      machine_ = std::make_unique<ThreadedMachine>(GetParam().lanes);
+      machine_ = std::make_unique<ThreadedMachine>(GetParam().threads);
     rows_.emplace(*machine_, numbers());
   }
   static at::ScalarType numbers() { return GetParam().numbers; }
@@ -120,9 +120,9 @@ TEST_P(RowProgramsTest, CopiesHeadsTurnedAndScaled) {
 }
 
 TEST_P(RowProgramsTest, Scores) {
-  const std::int64_t tokens = 1001;  // no multiple of what a lane reads at once
+  const std::int64_t tokens = 1001;  // not a multiple of kPack
   const auto logits = random({4, tokens + 7}) * 5;
-  logits.narrow(1, tokens, 7).fill_(100);  // padding, which is not to be seen
+  logits.narrow(1, tokens, 7).fill_(100);  // padding, which must be ignored
   const auto targets = at::tensor({0, 17, 1000, 999}, at::kLong);
   const auto logprobs = at::empty({4}, at::kFloat), entropies = at::empty({4}, at::kFloat);
   rows().score(logits, tokens, targets, logprobs, entropies);
@@ -134,11 +134,11 @@ TEST_P(RowProgramsTest, Scores) {
   EXPECT_TRUE(again.equal(logprobs));
 }
 
-INSTANTIATE_TEST_SUITE_P(Lanes, RowProgramsTest,
+INSTANTIATE_TEST_SUITE_P(Threads, RowProgramsTest,
                          testing::Values(Case{"serial_fp32", kSerial, at::kFloat},
                                          Case{"serial_bf16", kSerial, at::kBFloat16},
-                                         Case{"three_lanes_fp32", 3, at::kFloat},
-                                         Case{"eight_lanes_bf16", 8, at::kBFloat16},
+                                         Case{"three_threads_fp32", 3, at::kFloat},
+                                         Case{"eight_threads_bf16", 8, at::kBFloat16},
                                          Case{"gpu_threads_fp32", kEmulatedGpu, at::kFloat},
                                          Case{"gpu_threads_bf16", kEmulatedGpu, at::kBFloat16}),
                          [](const auto& info) { return info.param.name; });

@@ -1,5 +1,5 @@
-// Lanes that are threads of this process, as many as a test asks for: what a GPU's are made of, to find
-// programs that are right by one lane alone.
+// A group of threads of this process that share a row, as a GPU's thread groups do: finds row programs that
+// are only correct with one thread.
 #pragma once
 
 #include <algorithm>
@@ -11,22 +11,22 @@
 
 namespace unroll {
 
-class ThreadLanes {
+class Team {
  public:
-  /// Runs program(lanes, row) for each row by `count` lanes.
+  /// Runs program(group, row) for each row with `count` threads.
   template <typename Program>
   static void run(const Program& program, std::int64_t rows, int count) {
     Shared shared(count);
     std::vector<std::jthread> threads;
-    for (int lane = 0; lane < count; ++lane)
-      threads.emplace_back([&, lane] {
-        for (std::int64_t row = 0; row < rows; ++row) program(ThreadLanes(shared, lane), row);
+    for (int index = 0; index < count; ++index)
+      threads.emplace_back([&, index] {
+        for (std::int64_t row = 0; row < rows; ++row) program(Team(shared, index), row);
       });
   }
 
   template <typename Do>
   void each(std::int64_t count, Do&& f) const {
-    for (std::int64_t i = lane_; i < count; i += std::ssize(shared_.values)) f(i);
+    for (std::int64_t i = index_; i < count; i += std::ssize(shared_.values)) f(i);
   }
   float sum(float value) const {
     return total(value, [](float a, float b) { return a + b; });
@@ -34,7 +34,7 @@ class ThreadLanes {
   float max(float value) const {
     return total(value, [](float a, float b) { return std::max(a, b); });
   }
-  bool first() const { return lane_ == 0; }
+  bool first() const { return index_ == 0; }
 
  private:
   struct Shared {
@@ -42,10 +42,10 @@ class ThreadLanes {
     std::vector<float> values;
     std::barrier<> barrier;
   };
-  ThreadLanes(Shared& shared, int lane) : shared_(shared), lane_(lane) {}
+  Team(Shared& shared, int index) : shared_(shared), index_(index) {}
   template <typename Join>
   float total(float value, Join join) const {
-    shared_.values[static_cast<std::size_t>(lane_)] = value;
+    shared_.values[static_cast<std::size_t>(index_)] = value;
     shared_.barrier.arrive_and_wait();
     const float result =
         std::accumulate(shared_.values.begin() + 1, shared_.values.end(), shared_.values[0], join);
@@ -53,7 +53,7 @@ class ThreadLanes {
     return result;
   }
   Shared& shared_;
-  int lane_;
+  int index_;
 };
 
 }  // namespace unroll
