@@ -232,7 +232,7 @@ class GgufFile::Parser {
     const auto bytes = values / type->block_values * type->block_bytes;
     const auto offset = number<std::uint64_t>("a tensor's offset");
     if (!file_.places_.emplace(tensor.name, file_.tensors_.size()).second)
-      fail_tensor(tensor.name, "is there twice");
+      fail_tensor(tensor.name, "occurs twice");
     file_.tensors_.push_back(std::move(tensor));
     return {offset, bytes};
   }

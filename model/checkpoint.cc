@@ -139,7 +139,7 @@ void check_names_and_shapes(const TensorMap& stored, const Shapes& expected) {
 }
 
 at::Tensor dequantize(const std::string& name, const at::Tensor& stored, const at::Tensor& scale) {
-  if (stored.dim() != 2) throw std::runtime_error("tensor " + name + " is I8, which only matrices can be");
+  if (stored.dim() != 2) throw std::runtime_error("tensor " + name + " is I8, but only matrices may be");
   if (scale.scalar_type() != at::kFloat || scale.dim() != 1 || scale.size(0) != stored.size(0))
     throw std::runtime_error("tensor " + name + kScaleSuffix + " is not F32 [" +
                              std::to_string(stored.size(0)) + "], one scale for each row of " + name);

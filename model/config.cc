@@ -65,7 +65,7 @@ void take_layer_lists(ConfigKeys& keys, ModelConfig& config) {
     config.recurrent_layers = {config.depth / 2};
     if (config.depth < 2)
       fail_key("recurrent_layers",
-               "the default, depth / 2, is no layer of a model of depth 1; say [1] or []");
+               "the default, depth / 2, is not a layer of a model of depth 1; set [1] or []");
   }
   if (!keys.take_layers("read_recurrent_layers", config.read_recurrent_layers, config.depth))
     config.read_recurrent_layers = config.recurrent_layers;
@@ -91,10 +91,10 @@ void take_states(ConfigKeys& keys, ModelConfig& config) {
   keys.take("state_cell", config.state_cell, kStateCells);
   if (config.state_gate != StateGateKind::kMemformer) return;
   if (config.state_cell != StateCell::kSkip)
-    fail_key("state_cell", "has no part in Memformer's update; leave it out, or choose another state_gate");
+    fail_key("state_cell", "is not used by Memformer's update; remove it, or choose another state_gate");
   if (config.dim % config.heads != 0)
     fail_key("state_gate",
-             "\"memformer\" shares a slot's channels out to the heads: dim must be a multiple of heads");
+             "\"memformer\" divides a slot's channels among the heads: dim must be a multiple of heads");
 }
 
 void take_memories(ConfigKeys& keys, ModelConfig& config) {
@@ -113,7 +113,7 @@ void take_memories(ConfigKeys& keys, ModelConfig& config) {
                                                      {"enhanced_recurrence", config.enhanced_recurrence},
                                                      {"memory_blocks", config.memory_blocks > 1}};
   for (const auto& [key, wanted] : need_memories) {
-    if (wanted) fail_key(key, "has no memories to work on where use_memories is false; change one of them");
+    if (wanted) fail_key(key, "needs memories, but use_memories is false; change one of them");
   }
 }
 
@@ -249,7 +249,7 @@ ModelConfig load_model_config(const std::filesystem::path& file) {
 void apply_settings(ModelConfig& config, const ModelSettings& settings) {
   for (const auto& [key, value] : settings) {
     if (key != "document_cache_tokens")
-      fail_key(key, "is no setting of this kind of model; it has document_cache_tokens");
+      fail_key(key, "is not a setting of this kind of model, which has only document_cache_tokens");
     config.document_cache_tokens = ConfigKeys::integer(key, value, 0, kMaxCacheTokens);
   }
 }

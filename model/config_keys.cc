@@ -106,7 +106,7 @@ nlohmann::json read_config_json(const std::filesystem::path& file) {
   const auto size = std::filesystem::file_size(file, error);
   if (error) throw std::runtime_error("cannot be read: " + error.message());
   if (size > kMaxConfigBytes)
-    throw std::runtime_error("is larger than 1 MiB; this is no model configuration");
+    throw std::runtime_error("is larger than 1 MiB; it is not a model configuration");
   std::ifstream in(file, std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();

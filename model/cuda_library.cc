@@ -44,7 +44,7 @@ std::string load_cuda() {
 
 CudaKernels load_cuda_kernels() {
   const auto file = find_kernels();
-  if (file.empty()) return {nullptr, std::string(kKernels) + " is not beside the program"};
+  if (file.empty()) return {nullptr, std::string(kKernels) + " was not found near the program"};
   void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
   if (library == nullptr) return {nullptr, ::dlerror()};
   auto* const make = reinterpret_cast<RowMachine* (*)()>(::dlsym(library, kMakeMachine));

@@ -35,11 +35,11 @@ std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, c
     if (problem.empty()) {
       const auto failure = form->recording_failure();
       if (!failure.empty())
-        TORCH_WARN("blocks are launched kernel by kernel, as no graph was captured: ", failure);
+        TORCH_WARN("blocks are launched kernel by kernel, because no graph was captured: ", failure);
       return form;
     }
   }
-  TORCH_WARN("the GPU computes by LibTorch's operators alone, not by this program's kernels: ", problem);
+  TORCH_WARN("the GPU computes with LibTorch's operators, not with this program's kernels: ", problem);
   return nullptr;
 }
 

@@ -15,7 +15,8 @@ namespace unroll {
 namespace {
 
 at::ScalarType matrix_type(const std::string& dtype) {
-  if (dtype == "int8") throw std::runtime_error("this is not computed in int8; use --dtype fp32 or bf16");
+  if (dtype == "int8")
+    throw std::runtime_error("this model cannot be computed in int8; use --dtype fp32 or bf16");
   return dtype == "bf16" ? at::kBFloat16 : at::kFloat;
 }
 
@@ -40,7 +41,7 @@ std::string choose_dtype(const ModelOptions& options, bool stored_in_int8) {
   if (name != "fp32" && name != "bf16" && name != "int8")
     throw std::runtime_error("unknown dtype '" + name + "': use auto, fp32, bf16 or int8");
   if (name == "int8" && !cpu_supports(Arithmetic::kInt8))
-    throw std::runtime_error("dtype int8 needs a CPU with AVX-512 VNNI, which this one has not; use auto");
+    throw std::runtime_error("dtype int8 needs a CPU with AVX-512 VNNI, which this one lacks; use auto");
   return name;
 }
 

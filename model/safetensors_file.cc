@@ -48,7 +48,7 @@ const nlohmann::json& member(const std::string& name, const nlohmann::json& json
 std::uint64_t natural(const std::string& name, const char* key, const nlohmann::json& json) {
   if (!json.is_number_unsigned() || json.get<std::uint64_t>() > INT64_MAX)
     fail(name,
-         "has " + shown(json) + " in \"" + key + "\", where only whole numbers from 0 to 2^63 - 1 can stand");
+         "has " + shown(json) + " in \"" + key + "\"; only whole numbers from 0 to 2^63 - 1 are allowed");
   return json.get<std::uint64_t>();
 }
 

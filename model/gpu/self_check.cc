@@ -91,7 +91,7 @@ std::string self_check(const BlockRecurrentTransformer& definition, Network& for
     comparison.run();
     if (comparison.worst() <= tolerance) return "";
     return "its results differ from those of LibTorch's operators by " + std::to_string(comparison.worst()) +
-           " of what they vary by; " + std::to_string(tolerance) + " are allowed";
+           ", relative to their variation; " + std::to_string(tolerance) + " are allowed";
   } catch (const std::exception& error) {
     return std::string("it failed: ") + error.what();
   }

@@ -78,7 +78,7 @@ std::map<std::string, std::string> read_index(const fs::path& file) {
       const auto name = shard.is_string() ? shard.get<std::string>() : "";
       if (name.empty() || name.find('/') != std::string::npos || !name.ends_with(".safetensors"))
         throw std::runtime_error("says that tensor " + shown(tensor) + " is in " + shown(shard) +
-                                 ", which is no safetensors file of the same folder");
+                                 ", which is not a safetensors file of the same folder");
       shards[tensor] = name;
     }
     return shards;
@@ -130,7 +130,7 @@ void PretrainedCheckpoint::open_gguf(const fs::path& file) {
     if (interleaved && name.find(".k_proj.") != std::string::npos)
       weights.interleaved_heads = config_.kv_heads;
     if (!weights_.emplace(name, std::move(weights)).second)
-      gguf->fail("tensor " + shown(name) + " is there twice");
+      gguf->fail("tensor " + shown(name) + " occurs twice");
   }
   maps_.push_back(gguf);
 }
@@ -164,7 +164,7 @@ void PretrainedCheckpoint::add_safetensors(const fs::path& file,
       const auto listed = shards->find(name);
       if (listed == shards->end() || listed->second != file.filename())
         throw std::runtime_error(file.string() + ": holds tensor " + shown(name) + ", which " + kIndex +
-                                 " does not say; fetch both again");
+                                 " does not list for it; fetch both again");
     }
     weights_.emplace(std::move(name), Weights{std::move(tensor), file, 0, {}});
   }

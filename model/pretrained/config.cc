@@ -172,9 +172,10 @@ void set_settings(PretrainedConfig& config, const ModelSettings& settings) {
     } else if (key == "document_cache_tokens") {
       config.document_cache_tokens = ConfigKeys::integer(key, value, 0, kMaxCacheTokens);
     } else {
-      fail_key(key,
-               "is no setting of this kind of model; it has block_width, memory_blocks, attention_sinks "
-               "and document_cache_tokens");
+      fail_key(
+          key,
+          "is not a setting of this kind of model, which has block_width, memory_blocks, attention_sinks "
+          "and document_cache_tokens");
     }
   }
 }
@@ -259,7 +260,7 @@ void apply_settings(PretrainedConfig& config, const ModelSettings& settings) {
   if (config.attention_sinks > config.block_width)
     fail_key("attention_sinks", std::to_string(config.attention_sinks) + " is more than block_width, " +
                                     std::to_string(config.block_width) +
-                                    ": sinks are of a document's first block");
+                                    "; sinks must lie in the first block");
   if (config.memory_positions() > kMaxMemoryPositions)
     fail_key("memory_blocks", "a document would keep " + std::to_string(config.memory_positions()) +
                                   " positions, more than the " + std::to_string(kMaxMemoryPositions) +

@@ -93,8 +93,8 @@ PretrainedCheckpoint open(const std::filesystem::path& path, const ModelOptions&
   PretrainedCheckpoint checkpoint(path, options.settings);
   if (!options.first_input && !checkpoint.config().bos && !checkpoint.config().eos)
     throw std::runtime_error(path.string() +
-                             ": names neither bos_token_id nor eos_token_id; add the one that a text begins "
-                             "after to config.json");
+                             ": names neither bos_token_id nor eos_token_id; add the token that precedes a "
+                             "text to config.json");
   return checkpoint;
 }
 

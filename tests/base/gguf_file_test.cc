@@ -183,7 +183,7 @@ TEST_F(GgufFileTest, RefusesWrongTensors) {
   EXPECT_THAT(one({4}, 5, 0), HasSubstr("unknown type 5"));
   EXPECT_THAT(one({16, 2}, kQ8_0, 0), HasSubstr("rows of 16 numbers"));
   EXPECT_THAT(with([&](GgufBytes& bytes) { bytes.describe("a", {4}, kF32, 0).describe("a", {4}, kF32, 32); }),
-              HasSubstr("\"a\" is there twice"));
+              HasSubstr("\"a\" occurs twice"));
   EXPECT_THAT(with([&](GgufBytes& bytes) { bytes.describe("b", {4}, kF32, 32).describe("a", {9}, kF32, 0); }),
               HasSubstr("\"b\" overlaps tensor \"a\""));
   EXPECT_EQ(with([&](GgufBytes& bytes) { bytes.describe("b", {4}, kF32, 32).describe("a", {8}, kF32, 0); }),

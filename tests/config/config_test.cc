@@ -64,7 +64,7 @@ TEST(Config, PrintedDefaultsReadBackAsThemselves) {
 TEST(Config, EveryKeyIsSetByItsName) {
   std::set<std::string_view> names;
   for (const ConfigKey& key : config_keys()) {
-    EXPECT_TRUE(names.insert(key.name).second) << key.name << " is there twice";
+    EXPECT_TRUE(names.insert(key.name).second) << key.name << " occurs twice";
     EXPECT_FALSE(key.description.empty()) << key.name;
     Config config;
     if (const auto* member = std::get_if<std::int64_t Config::*>(&key.member)) {

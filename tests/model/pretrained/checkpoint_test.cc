@@ -122,7 +122,7 @@ TEST_F(CheckpointFolder, RefusesAnIndexThatIsWrong) {
   EXPECT_THAT(error(), AllOf(HasSubstr("../a.safetensors"), HasSubstr("same folder")));
   changed[kEmbedding] = map[kEmbedding] == "a.safetensors" ? "b.safetensors" : "a.safetensors";
   write_index(changed);
-  EXPECT_THAT(error(), AllOf(HasSubstr(kEmbedding), HasSubstr("does not say")));
+  EXPECT_THAT(error(), AllOf(HasSubstr(kEmbedding), HasSubstr("does not list")));
   changed[kEmbedding] = "c.safetensors";
   write_index(changed);
   EXPECT_THAT(error(), Not(HasSubstr("damaged")));
