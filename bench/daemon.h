@@ -1,5 +1,5 @@
-// bench/: how fast and how large, as ratios and figures of one run; never a test. What the programs share: a
-// real daemon, documents through its real socket, and what the kernel says of it.
+// bench/: speed and memory, as ratios and figures of one run; not tests. Shared by the programs: a real
+// daemon, documents through its socket, and the kernel's figures about it.
 #pragma once
 
 #include <array>
@@ -44,7 +44,7 @@ inline std::ptrdiff_t open_files_of(pid_t pid) {
   return std::distance(begin(files), end(files));
 }
 
-/// Lines of a log, hardly two alike: the same for the same number.
+/// A line of a log; few are alike. The same number gives the same line.
 inline std::string log_line(std::uint64_t number) {
   static constexpr const char* kTemplates[] = {
       "sshd: Accepted publickey for user%u from workstation port %u protocol version two",

@@ -1,4 +1,4 @@
-// daemon_cost: the daemon (socket, tokenizer, plugin, journal) against the bare loop over the model's blocks,
+// daemon_cost: compares the daemon (socket, tokenizer, plugin, journal) with a loop that only runs the model,
 // alternating in one run over the same document. Prints the ratio of times with its spread.
 #include <algorithm>
 #include <iostream>
@@ -56,7 +56,7 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
   const TemporaryFolder work;
   const test::Daemon daemon(work.path(), folder);
   auto connection = connect(daemon);
-  through_daemon(connection, text.substr(0, 20'000));  // both warm
+  through_daemon(connection, text.substr(0, 20'000));  // warms both up
   bare_loop(*model, std::span(tokens).first(4096));
   const auto before = connection.call(method::kStats, nlohmann::json::object());
   std::vector<double> ratios;

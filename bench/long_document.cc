@@ -1,5 +1,5 @@
-// long_document: documents of a megabyte, a hundred, a thousand through a real daemon each. Prints the
-// daemon's peak memory for each, and how even the speed was from beginning to end.
+// long_document: reads documents of 1, 100 and 1,000 MB, each through a new daemon. Prints the daemon's peak
+// memory for each, and the speed in each tenth of the document.
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -31,7 +31,7 @@ void write_log(const std::filesystem::path& file, std::uint64_t bytes) {
   }
 }
 
-/// So small that a gigabyte takes minutes: random weights, and a vocabulary for just such a log.
+/// Writes a model so small that a gigabyte takes minutes: random weights, and a vocabulary for this log.
 void write_model(const std::filesystem::path& folder, const std::filesystem::path& log) {
   std::filesystem::create_directory(folder);
   const auto trained = sentencepiece::SentencePieceTrainer::Train(
@@ -53,7 +53,7 @@ void write_model(const std::filesystem::path& folder, const std::filesystem::pat
   save_checkpoint(folder, config, random_parameters(config), "fp32");
 }
 
-/// Bytes a second in each tenth of the document.
+/// Bytes per second in each tenth of the document.
 std::vector<double> read(DaemonConnection& connection, const std::filesystem::path& file) {
   const UniqueFd descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   const auto total = static_cast<double>(std::filesystem::file_size(file));
@@ -85,7 +85,7 @@ int measure(std::filesystem::path model, const std::vector<std::uint64_t>& megab
   const TemporaryFolder work;
   if (model.empty()) {
     ::setenv("OMP_NUM_THREADS", "1",
-             1);  // waking another thread takes longer than its share of so little work
+             1);  // waking another thread would take longer than its share of so little work
     model = work / "model";
     write_log(work / "sample", 1'000'000);
     write_model(model, work / "sample");

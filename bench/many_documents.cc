@@ -1,5 +1,5 @@
-// many_documents: thousands of documents open at once in one real daemon. Prints its memory, its open files,
-// and how even the turns are.
+// many_documents: opens thousands of documents at once in one real daemon. Prints its memory, its open files,
+// and how evenly documents are scheduled.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -27,7 +27,7 @@ std::string text_of(std::size_t document, std::uint64_t bytes) {
   return text;
 }
 
-/// Every document's bytes are there before the first block of most: all of them want turns.
+/// The bytes of all documents arrive before most have had a block, so all of them compete.
 void open_all(std::vector<DaemonConnection>& connections, const Options& options) {
   for (std::size_t i = 0; i < options.documents; ++i) {
     connections[i % connections.size()].call(
@@ -36,8 +36,7 @@ void open_all(std::vector<DaemonConnection>& connections, const Options& options
   }
 }
 
-/// Of the documents that are open: how many were read from, tokens of the least and the most read one, and
-/// their mean.
+/// For the open documents: how many were read from, the least, the most and the mean number of tokens.
 struct Shares {
   std::uint64_t open = 0, begun = 0, least = std::numeric_limits<std::uint64_t>::max(), most = 0;
   double mean = 0;
@@ -64,7 +63,7 @@ int measure(Options options) {
   const TemporaryFolder work;
   if (options.model.empty()) {
     ::setenv("OMP_NUM_THREADS", "1",
-             1);  // waking another thread takes longer than its share of so little work
+             1);  // waking another thread would take longer than its share of so little work
     options.model = work / "model";
     test::write_tiny_model(options.model);
   }
@@ -86,7 +85,7 @@ int measure(Options options) {
     open = share.open;
     begun = std::max(begun, share.begun);
     if (open == 0) break;
-    // While nearly everybody wants turns; a block is the grain.
+    // While nearly all documents compete; the smallest unit is a block.
     if (10 * open > 9 * options.documents && share.mean > 10 * width) {
       least_share = std::min(least_share, static_cast<double>(share.least) / share.mean);
     }

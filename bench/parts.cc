@@ -1,5 +1,5 @@
-// parts: what a block is made of, each alone, in the sizes of the reference's README: products, attention,
-// row loops. `operations` are floating-point or integer operations a second, two for each multiply-add.
+// parts: measures the parts of a block separately, in the sizes of the reference's README: products,
+// attention, row loops. `operations`: floating-point or integer operations per second, two per multiply-add.
 #include <numeric>
 #include <random>
 

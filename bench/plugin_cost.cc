@@ -1,5 +1,5 @@
-// plugin_cost: what a plugin in a worker costs over the same plugin in this process, as a share of the time
-// that the model takes for a block. One run: a document through the model, each block then to both, in turn.
+// plugin_cost: the cost of running a plugin in a worker instead of in this process, as a share of the model's
+// time per block. In one run, each block of a document goes through the model, then to both plugins in turn.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -31,7 +31,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// A block as the engine shows it to plugins, with everything that one may want.
+/// A block as the engine passes it to plugins, with all optional data.
 struct ShownBlock {
   BlockOutput output;
   std::vector<std::int32_t> ids;
@@ -64,7 +64,7 @@ struct ShownBlock {
   }
 };
 
-/// The document's first blocks through the model, and how long each took.
+/// Reads the document's first blocks with the model, and measures the time of each.
 std::vector<ShownBlock> read(const std::filesystem::path& folder, const std::string& text, std::size_t blocks,
                              std::vector<double>& seconds) {
   const auto vocabulary = Vocabulary::load(folder);

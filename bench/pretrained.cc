@@ -1,7 +1,7 @@
-// pretrained: how fast the fast form of a pretrained transformer scores, by type: tokens per second, and the
-// share of what LibTorch's square product multiplies in the same run. Types alternate; each figure is the
-// best of its rounds, as what else runs on the machine only ever takes time. Of a checkpoint, or of random
-// weights in the shape that the options give (SmolLM2-135M's).
+// pretrained: scoring speed of the fast form of a pretrained transformer, by type: tokens per second, and the
+// share of LibTorch's square product in the same run. Types alternate; each figure is the best of its rounds,
+// because other programs on the machine only add time. Uses a checkpoint, or random weights in the shape of
+// the options (SmolLM2-135M's).
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -78,7 +78,7 @@ PretrainedWeights random_weights(const PretrainedConfig& config) {
   return weights;
 }
 
-/// Of one token once memories are full; what a mask hides and padding do not count.
+/// Operations per token once memories are full, without masked positions and padding.
 double operations_per_token(const PretrainedConfig& config) {
   const auto dim = config.hidden_size, inner = config.inner_dim();
   const auto layer = 2 * dim * inner + 2 * dim * config.kv_dim() + 3 * dim * config.intermediate_size;
@@ -99,7 +99,7 @@ double best_seconds(int rounds, const Work& work) {
   return best;
 }
 
-/// Operations per second of LibTorch's product of two squares.
+/// Operations per second of LibTorch's square product.
 double limit(const std::string& dtype) {
   constexpr std::int64_t kSize = 2048;
   const auto type = dtype == "bf16" ? at::kBFloat16 : at::kFloat;
@@ -112,7 +112,7 @@ class Stream {
   Stream(std::unique_ptr<Network> network, const Options& options)
       : options_(options), network_(std::move(network)), width_(network_->shape().block_width) {
     tokens_ = at::randint(0, network_->shape().num_tokens, {options.documents, width_}, at::kLong);
-    for (int i = 0; i < 2; ++i) run();  // memories are full
+    for (int i = 0; i < 2; ++i) run();  // fills the memories
   }
   void run() {
     const std::vector<std::int32_t> targets(static_cast<std::size_t>(width_), 7);
@@ -155,7 +155,7 @@ void measure(const Options& options) {
     streams.try_emplace(dtype, network_of(options, dtype), options);
     if (dtype != "int8") limits[dtype] = limit(dtype);
   }
-  at::set_num_threads(1);  // LibTorch's would spin beside the network's own
+  at::set_num_threads(1);  // LibTorch's threads would spin beside the network's own
   for (int i = 0; i < options.rounds; ++i)
     for (auto& [dtype, stream] : streams) stream.measure();
   const auto operations = operations_per_token(

@@ -1,5 +1,5 @@
-// routed_memory: what a block costs with 250,000 tokens in routed memory, against the same network without,
-// in the sizes of the reference's README; both in one run, block by block in turn.
+// routed_memory: the cost of a block with 250,000 tokens in routed memory, compared with the same network
+// without it, in the sizes of the reference's README; both alternate in one run.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -26,7 +26,7 @@ ModelConfig readme_config() {
   return config;
 }
 
-/// As many blocks as reach `tokens` back, of random keys and values: the search looks at all of them anyway.
+/// Enough blocks to reach `tokens` back, with random keys and values: the search visits all of them.
 RoutedMemory filled(const ModelConfig& config, std::int64_t tokens) {
   RoutedMemory memory;
   const bool int8 = config.routed_memory_dtype == "int8";

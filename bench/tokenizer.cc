@@ -1,5 +1,5 @@
-// How fast a vocabulary reads a file: `bench_tokenizer VOCABULARY FILE`, one thread. Prints the MB/s of the
-// best of five rounds, and how many tokens there are. bench/tokenizer.py runs it beside the `tokenizers`
+// bench_tokenizer VOCABULARY FILE: measures how fast a vocabulary reads a file on one thread. Prints MB/s of
+// the best of five rounds, and the number of tokens. bench/tokenizer.py compares it with the `tokenizers`
 // package.
 #include "tokenizer/tokenizer.h"
 

@@ -1,5 +1,5 @@
-// Tokens per second of a training step: by autograd and by the fast step, in fp32 and bf16, beside what the
-// same machine multiplies in the same minute. On a busy machine read the figures per second of processor.
+// Tokens per second of a training step by autograd and by the fast step, in fp32 and bf16, and the machine's
+// own products in the same minute. On a busy machine use the figures per second of CPU time.
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
@@ -23,15 +23,15 @@
 namespace unroll {
 namespace {
 
-/// By the clock, or of the processor, all threads together: what other programs take does not count there.
+/// Wall time, or CPU time of all threads, which excludes other programs.
 double now(bool of_processor) {
   timespec time{};
   ::clock_gettime(of_processor ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-/// Multiply-adds twice: of a token's way there and back, what is computed anew on the way back not counted,
-/// as a lane goes on in a document.
+/// Operations per token (two per multiply-add), forward and backward, in the middle of a document; without
+/// what the backward pass recomputes.
 double operations_per_token(const ModelConfig& config) {
   const auto dim = static_cast<double>(config.dim), inner = static_cast<double>(config.inner_dim());
   const auto kv = static_cast<double>(config.kv_dim()), width = static_cast<double>(config.block_width);
@@ -52,7 +52,7 @@ double operations_per_token(const ModelConfig& config) {
   return 6 * sum;
 }
 
-/// Of `threads` threads, each with a product that stays in its cache, as the fast step's are; returns
+/// `threads` threads, each with a product that stays in its cache, as in the fast step; returns operations.
 /// operations.
 template <typename Number>
 double multiply(int threads, bool bf16) {
@@ -73,7 +73,7 @@ double multiply(int threads, bool bf16) {
   return 2.0 * kRows * kColumns * kDepth * kTimes * threads;
 }
 
-/// The fastest of several tries, in what they return a second.
+/// The fastest of several measurements, in units per second.
 struct Rate {
   double by_clock = 0, by_processor = 0;
   void add(const auto& work) {
@@ -119,7 +119,7 @@ class Bench {
       }
       fast_ = FastStep::make(config_, parameters_, options_.lanes, dtype, threads);
       Rate fast, old, products;
-      for (int i = 0; i < options_.rounds + 1; ++i) {  // the first is to warm up
+      for (int i = 0; i < options_.rounds + 1; ++i) {  // the first round warms up
         if (i == 1) fast = old = products = {};
         products.add([&] {
           return dtype == "bf16" ? multiply<at::BFloat16>(threads, true) : multiply<float>(threads, false);

@@ -13,13 +13,13 @@ std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
 }
 
 std::size_t hash(std::uint64_t pair) {
-  pair *= 0x9E3779B97F4A7C15U;  // 2^64 by the golden ratio: spreads the bits upwards
+  pair *= 0x9E3779B97F4A7C15U;  // 2^64 divided by the golden ratio: spreads the low bits upwards
   return static_cast<std::size_t>(pair >> 32U);
 }
 
 }  // namespace
 
-/// In a list from left to right. `id` -1: merged into the one before.
+/// One symbol of a linked list from left to right. `id` -1: merged into the symbol before.
 struct Bpe::Symbol {
   std::int32_t id;
   std::uint32_t bytes;
@@ -28,7 +28,7 @@ struct Bpe::Symbol {
 
 struct Bpe::Candidate {
   std::uint32_t rank;
-  std::int32_t left;  // the place of its symbol
+  std::int32_t left;  // index of the left symbol
   std::int32_t result;
   bool operator>(const Candidate& other) const {
     return std::pair(rank, left) > std::pair(other.rank, other.left);
@@ -46,7 +46,7 @@ Bpe::Bpe(std::span<const Merge> merges, const std::array<std::int32_t, 256>& byt
     const auto pair = pair_of(merge.left, merge.right);
     auto at = hash(pair) & (table_.size() - 1);
     while (table_[at].pair != kFree && table_[at].pair != pair) at = (at + 1) & (table_.size() - 1);
-    // Of a pair that is there twice the last counts, as in the `tokenizers` package.
+    // If a pair occurs twice, the last one counts, as in the `tokenizers` package.
     table_[at] = {pair, rank++, merge.result};
   }
 }
@@ -95,7 +95,7 @@ void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pi
     if (left.id < 0 || left.after < 0) continue;
     auto& right = symbols[static_cast<std::size_t>(left.after)];
     const auto* merge = find(left.id, right.id);
-    if (!merge || merge->rank != candidate.rank) continue;  // one of the two has changed
+    if (!merge || merge->rank != candidate.rank) continue;  // one of the two symbols has changed
     left.id = candidate.result;
     left.bytes += right.bytes;
     left.after = right.after;

@@ -1,4 +1,4 @@
-// Byte pair encoding: the merges that a vocabulary was trained with, carried out on one word.
+// Byte pair encoding of one word, with the merges that a vocabulary was trained with.
 #pragma once
 
 #include <array>
@@ -10,12 +10,13 @@
 
 namespace unroll {
 
-/// Two tokens that become one. The place in the list of all merges is its rank: the lowest comes first.
+/// Two tokens that become one. The position in the list of all merges is the rank: the lowest is applied
+/// first.
 struct Merge {
   std::int32_t left, right, result;
 };
 
-/// A token and how many bytes of the word it takes.
+/// A token, and the number of bytes of the word that it takes.
 struct Piece {
   std::int32_t id;
   std::uint32_t bytes;
@@ -24,12 +25,12 @@ struct Piece {
 /// Immutable.
 class Bpe {
  public:
-  /// `byte_ids`: the token of each byte; -1: it has none.
+  /// `byte_ids`: the token of each byte; -1 if it has none.
   Bpe(std::span<const Merge> merges, const std::array<std::int32_t, 256>& byte_ids);
 
   struct Symbol;
   struct Candidate;
-  /// What encode() needs room for. One thread.
+  /// Buffers for encode(). One thread.
   struct Scratch {
     Scratch();
     Scratch(Scratch&&) noexcept;
@@ -38,9 +39,8 @@ class Bpe {
     std::vector<Candidate> heap;
   };
 
-  /// Appends the word's tokens: of the pairs that can be merged always the one with the lowest rank is, the
-  /// leftmost first. A byte without a token is taken by the token beside it; a word of such bytes has none.
-  /// In O(n log n).
+  /// Appends the word's tokens: repeatedly merges the pair with the lowest rank, the leftmost first. A byte
+  /// without a token is added to a neighbouring token; a word of only such bytes has no token. O(n log n).
   void encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pieces) const;
 
  private:

@@ -24,7 +24,7 @@ std::array<std::int32_t, 256> byte_ids(const std::vector<std::string>& tokens, s
 
 }  // namespace
 
-/// What one thread works with.
+/// The buffers of one thread.
 struct BpeVocabulary::Encoder {
   explicit Encoder(const PreTokenizer& pre_tokenizer) : words(pre_tokenizer.words()) {}
 
@@ -33,8 +33,8 @@ struct BpeVocabulary::Encoder {
   Bpe::Scratch scratch;
   WordCache cache;
   std::vector<Piece> pieces;      // of the segment
-  std::vector<std::size_t> ends;  // of the pieces in the segment
-  std::uint32_t orphans = 0;      // bytes of it after the last piece that no token stands for
+  std::vector<std::size_t> ends;  // ends of the pieces in the segment
+  std::uint32_t orphans = 0;      // bytes of it after the last piece that have no token
 
   void clear() {
     pieces.clear();
@@ -42,7 +42,7 @@ struct BpeVocabulary::Encoder {
   }
 };
 
-/// An encoder for as long as it lives.
+/// Holds an encoder during its lifetime.
 class BpeVocabulary::Lease {
  public:
   explicit Lease(const BpeVocabulary& vocabulary) : vocabulary_(vocabulary) {
@@ -101,11 +101,12 @@ std::size_t BpeVocabulary::tokenize(const UnreadBytes& unread, std::vector<Token
   return text.origin(text.place(segment.begin));
 }
 
-/// Encodes the segment that begins at segment.begin and sets its end; false if what follows decides that.
+/// Encodes the segment that begins at segment.begin and sets its end. Returns false if the end depends on
+/// later bytes.
 bool BpeVocabulary::encode_segment(Encoder& encoder, const UnreadBytes& unread, Segment& segment) const {
   auto& text = encoder.text;
   auto& words = encoder.words;
-  // Words are looked for in a window that depends on its bytes alone, or in what has arrived of it.
+  // Words are searched in a window that depends only on its bytes, or in the part of it that has arrived.
   const auto limit = text.window_end(segment.begin, kMaxSegmentBytes);
   const auto arrived = unread.bytes.size() - text.origin(text.place(segment.begin));
   const bool has_window = unread.last || arrived >= kMaxSegmentBytes;
@@ -117,7 +118,7 @@ bool BpeVocabulary::encode_segment(Encoder& encoder, const UnreadBytes& unread, 
     const auto end = words.next(limit, ended);
     if (!end) {
       if (!has_window) return false;
-      // Nothing in the window could end the segment, so the window does.
+      // No word ends in the window, so the segment ends with it.
       is_cut = ended = true;
       segment.end = segment.begin;
       words.restart(segment.begin);
@@ -159,7 +160,7 @@ void BpeVocabulary::encode_word(Encoder& encoder, std::string_view word) const {
   }
 }
 
-/// In the cache, which knows ids alone: words of which every byte has a token.
+/// Stores the word's tokens in the cache, which holds only ids: every byte of the word must have a token.
 void BpeVocabulary::keep(WordCache::Entry& entry, std::string_view word,
                          std::span<const Piece> pieces) const {
   if (pieces.empty() || pieces.size() > WordCache::kMaxTokens) return;
@@ -171,7 +172,7 @@ void BpeVocabulary::keep(WordCache::Entry& entry, std::string_view word,
   for (std::size_t i = 0; i < pieces.size(); ++i) entry.ids[i] = pieces[i].id;
 }
 
-/// A segment has a token, and its tokens take all of its bytes.
+/// Ensures that a segment has a token and that its tokens cover all of its bytes.
 void BpeVocabulary::end_segment(Encoder& encoder) const {
   const auto orphans = std::exchange(encoder.orphans, 0);
   if (encoder.pieces.empty()) {
@@ -197,7 +198,7 @@ void BpeVocabulary::emit(Encoder& encoder, const UnreadBytes& unread, const Segm
     place += piece.bytes;
     ends.push_back(text.origin(place) - first);
   }
-  // Characters of which composing makes more than they were may have more tokens than bytes.
+  // If composition made characters longer, there may be more tokens than bytes.
   if (!text.is_original()) tile(ends, last - first, false);
   const auto begin = unread.begin + first;
   std::size_t done = 0;
@@ -207,7 +208,7 @@ void BpeVocabulary::emit(Encoder& encoder, const UnreadBytes& unread, const Segm
   }
 }
 
-/// A segment of which the normal form has more tokens than bytes are there: without normal form.
+/// Encodes a segment without normal form, because with it there would be more tokens than bytes.
 void BpeVocabulary::emit_as_it_is(Encoder& encoder, std::string_view bytes, std::uint64_t begin,
                                   std::vector<Token>& out) const {
   DecodedText text;

@@ -1,4 +1,4 @@
-// Byte-level BPE: GPT-2's kind of vocabulary, which Llama 3, Qwen and SmolLM use, too.
+// Byte-level BPE, GPT-2's kind of vocabulary, also used by Llama 3, Qwen and SmolLM.
 #pragma once
 
 #include <memory>
@@ -17,21 +17,20 @@
 
 namespace unroll {
 
-/// What a file says that such a vocabulary is.
+/// Such a vocabulary as a file describes it.
 struct BpeDescription {
   std::vector<std::string> tokens;  ///< By id: the bytes; empty for control tokens.
   std::vector<Merge> merges;
   std::vector<Cut> cuts;
-  bool nfc = false;          ///< Text is brought into Unicode's normal form C first.
-  bool whole_words = false;  ///< A word that is a token becomes that, whatever the merges are.
-  /// Stands for each byte that has no token. Absent: the token beside it takes it.
+  bool nfc = false;          ///< Text is converted to Unicode's normal form C first.
+  bool whole_words = false;  ///< A word that is a token becomes that token, whatever the merges are.
+  /// Token for each byte that has none. Absent: such a byte is added to a neighbouring token.
   std::optional<std::int32_t> unknown;
   SpecialTokens special;
 };
 
-/// A segment is one word, or a few: text can be restarted from its end, and it has no more tokens than bytes.
-/// One that would be longer than kMaxSegmentBytes is cut there. Special tokens are never found in text: text
-/// is data.
+/// A segment is one or a few words; tokenizing can restart at its end, and it has no more tokens than bytes.
+/// A longer segment is cut at kMaxSegmentBytes. Special tokens are never found in text, because text is data.
 class BpeVocabulary : public Vocabulary {
  public:
   /// Throws std::runtime_error without the file's name.
@@ -55,11 +54,12 @@ class BpeVocabulary : public Vocabulary {
 
   PreTokenizer pre_tokenizer_;
   Bpe bpe_;
-  bool nfc_, has_all_bytes_;                                        // the latter: every byte has a token
-  std::unordered_map<std::string_view, std::int32_t> whole_words_;  // empty: they are merged like others
+  bool nfc_, has_all_bytes_;  // has_all_bytes_: every byte has a token
+  std::unordered_map<std::string_view, std::int32_t>
+      whole_words_;  // empty: these words are merged like others
 
   mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Encoder>> idle_;  // as many as threads were at work at once
+  mutable std::vector<std::unique_ptr<Encoder>> idle_;  // as many as threads were working at once
 };
 
 }  // namespace unroll

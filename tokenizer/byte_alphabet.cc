@@ -7,10 +7,10 @@
 namespace unroll {
 namespace {
 
-constexpr std::size_t kCharacters = 256 + 68;  // the bytes that are not printed follow the first 256
+constexpr std::size_t kCharacters = 256 + 68;  // the characters of non-printable bytes follow the first 256
 
-/// By character; -1: none. Printable bytes are the character of their number; the others, from the least on,
-/// those from U+0100 on.
+/// Bytes by character; -1: none. Printable bytes are the character of the same number; the others, in rising
+/// order, are those from U+0100 on.
 constexpr std::array<std::int16_t, kCharacters> make_bytes() {
   std::array<std::int16_t, kCharacters> bytes{};
   bytes.fill(-1);

@@ -7,7 +7,7 @@
 
 namespace unroll {
 
-/// The bytes that `written` stands for; nothing if it is not written in the alphabet.
+/// The bytes that `written` represents; nothing if it is not written in the alphabet.
 std::optional<std::string> from_byte_alphabet(std::string_view written);
 
 }  // namespace unroll

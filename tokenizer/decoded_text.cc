@@ -91,7 +91,7 @@ void DecodedText::compose(bool last) {
   units_.clear();
   places_.clear();
   composed_.clear();
-  // Nothing composes with it, whatever follows.
+  // No following character composes with it.
   const auto ends_cluster = [&](std::size_t unit) {
     const bool byte = raw_[unit] == 0xFFFD && raw_places_[unit + 1] - raw_places_[unit] == 1;
     return byte || nfc.isInert(character(raw_, unit));
@@ -151,7 +151,7 @@ void DecodedText::append_cluster(std::size_t begin, std::size_t end, bool normal
     for (std::size_t i = 0; i < size; ++i)
       origins_.push_back(origin + static_cast<std::uint32_t>(i * bytes / size));
   }
-  // Inside a part that was changed or cut off nothing is what it would be if it began there.
+  // A part that was changed or cut off cannot be decoded again from its middle.
   flags_.resize(units_.size(), normal && !cut ? kRestart : 0);
   flags_[first] = kStart | kRestart;
 }

@@ -15,7 +15,7 @@
 namespace unroll {
 namespace {
 
-/// tokenizer.ggml.token_type; SentencePiece numbers its types the same way.
+/// tokenizer.ggml.token_type; SentencePiece uses the same numbers.
 enum TokenType : std::int64_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
 
 constexpr std::string_view kLlama3Pattern =
@@ -23,11 +23,11 @@ constexpr std::string_view kLlama3Pattern =
 constexpr std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// What the tokenizer.json of a family says, by tokenizer.ggml.pre.
+/// The content of a family's tokenizer.json that GGUF lacks, by tokenizer.ggml.pre.
 struct Family {
   std::string_view pre;
   std::string_view pattern;
-  bool digits;  ///< Each digit is a word, before the pattern.
+  bool digits;  ///< Each digit is a word of its own, before the pattern is applied.
   bool nfc;
   bool whole_words;
 };
@@ -55,7 +55,7 @@ std::vector<std::string_view> strings(const GgufFile& file, const char* key) {
   return *std::move(values);
 }
 
-/// A token's number that a key gives; nothing if there is no such token.
+/// The token number of a key; nothing if there is no such token.
 std::optional<std::int32_t> token(const GgufFile& file, const char* key, std::size_t tokens) {
   const auto id = file.integer(key);
   if (!id || *id < 0 || static_cast<std::uint64_t>(*id) >= tokens) return std::nullopt;
@@ -78,7 +78,7 @@ std::shared_ptr<const Vocabulary> byte_level(const GgufFile& file) {
   WrittenVocabulary vocabulary;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto id = static_cast<std::int64_t>(i);
-    // Tokens that were added to a vocabulary are never found in text, so they are control tokens.
+    // Tokens that were added to a vocabulary are never found in text, so they count as control tokens.
     if (types[i] == kControl || types[i] == kUserDefined) {
       vocabulary.add_control(id, tokens[i]);
     } else {
@@ -99,7 +99,7 @@ std::shared_ptr<const Vocabulary> byte_level(const GgufFile& file) {
   return std::make_shared<const BpeVocabulary>(std::move(description));
 }
 
-// --- SentencePiece: the same vocabulary as the protocol buffer that its library loads.
+// --- SentencePiece: converts the vocabulary to the protocol buffer that its library loads.
 
 std::string varint(std::uint64_t value) {
   std::string bytes;
@@ -118,7 +118,7 @@ std::string float_field(std::uint64_t field, float value) {
   return varint((field << 3U) | 5U) + bytes;
 }
 
-/// Whether it is an added token, and not one for runs of spaces and line ends.
+/// Whether it is an added token other than those for runs of spaces and line ends.
 bool is_markup(std::string_view piece) {
   constexpr std::string_view kMark = "\xE2\x96\x81";
   while (!piece.empty()) {

@@ -8,8 +8,8 @@
 
 namespace unroll {
 
-/// Byte-level BPE (tokenizer.ggml.model gpt2) or SentencePiece's BPE (llama). Throws std::runtime_error that
-/// names the file, what is wrong with it, and what to do.
+/// Loads byte-level BPE (tokenizer.ggml.model gpt2) or SentencePiece's BPE (llama). Throws std::runtime_error
+/// that names the file, the problem, and what to do.
 std::shared_ptr<const Vocabulary> load_gguf_vocabulary(const std::filesystem::path& file);
 
 }  // namespace unroll

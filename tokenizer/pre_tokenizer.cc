@@ -11,14 +11,14 @@
 namespace unroll {
 namespace {
 
-/// Of 10,000 steps each. Real patterns take less than ten for a whole segment.
+/// In units of 10,000 steps. Real patterns need less than ten units for a whole segment.
 constexpr std::int32_t kTimeLimit = 100;
 
 void check(UErrorCode status, const std::string& what) {
   if (U_FAILURE(status)) throw std::runtime_error(what + " is not understood: " + u_errorName(status));
 }
 
-/// Assertions about what is before a place.
+/// Assertions about what precedes a position.
 bool looks_behind(std::string_view pattern) {
   bool in_set = false;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
@@ -59,7 +59,7 @@ PreTokenizer::PreTokenizer(std::vector<Cut> cuts) : cuts_(std::move(cuts)) {
       throw std::runtime_error(compiled->name + " looks behind a match, which is not supported");
     UErrorCode status = U_ZERO_ERROR;
     UParseError where;
-    // Lines as Oniguruma's, which the `tokenizers` package uses.
+    // Lines as defined by Oniguruma, which the `tokenizers` package uses.
     const std::uint32_t flags = cut.literal ? UREGEX_LITERAL : UREGEX_MULTILINE | UREGEX_UNIX_LINES;
     compiled->pattern.reset(
         icu::RegexPattern::compile(icu::UnicodeString::fromUTF8(cut.pattern), flags, where, status));
@@ -77,15 +77,15 @@ PreTokenizer::Words PreTokenizer::words() const {
   return Words(*this);
 }
 
-/// One cut at work. The current piece of a pattern is [begin, end).
+/// The state of one cut. The current piece of a pattern is [begin, end).
 struct PreTokenizer::Words::Stage {
   Cut::Kind kind;
   std::unique_ptr<icu::RegexMatcher> matcher;
   icu::UnicodeString text;  // borrows the units; the matcher refers to it
   std::size_t begin = 0, end = 0;
-  std::size_t match_end = 0;  // beyond `end`: a match begins there
+  std::size_t match_end = 0;  // beyond `end`: a match begins at `end`
   bool is_match = false;
-  std::size_t scanned = 0;  // digits: from `end`, the last that was asked for, to here there is no boundary
+  std::size_t scanned = 0;  // digits: there is no boundary between `end` at the last call and here
 
   void set_text(std::u16string_view units) {
     text.setTo(false, units.data(), static_cast<std::int32_t>(units.size()));
@@ -98,8 +98,8 @@ struct PreTokenizer::Words::Stage {
     is_match = false;
   }
 
-  /// The piece of a pattern from `at` on in a text that ends at `limit`, truly if `ended`. False if what
-  /// follows decides.
+  /// Finds the pattern's piece from `at` on in a text that ends at `limit`; `ended`: that is its true end.
+  /// Returns false if the piece depends on later text.
   bool find_piece(std::size_t at, std::size_t limit, bool ended) {
     begin = at;
     if (match_end > at) {
@@ -115,7 +115,8 @@ struct PreTokenizer::Words::Stage {
       match_end = static_cast<std::size_t>(matcher->end64(status));
       is_match = match_end > end;
     }
-    // Found or not, within the same number of steps wherever the text comes from.
+    // A match is abandoned after a fixed number of steps, so that the result does not depend on how the text
+    // arrives.
     const bool gave_up = status == U_REGEX_TIME_OUT || status == U_REGEX_STACK_OVERFLOW;
     if (gave_up) {
       is_match = false;
@@ -131,13 +132,13 @@ struct PreTokenizer::Words::Stage {
     } else if (end == at) {
       end = match_end;
     } else {
-      is_match = false;  // first comes what is before it
+      is_match = false;  // the text before the match comes first
     }
     return true;
   }
 
-  /// The first boundary between digits and others after `at` and before `limit`. It depends on the two
-  /// characters beside it alone.
+  /// The first boundary between digits and others after `at` and before `limit`. Depends only on the two
+  /// characters next to it.
   std::optional<std::size_t> find_boundary(std::size_t at, std::size_t limit) {
     if (scanned <= at) scanned = static_cast<std::size_t>(text.moveIndex32(static_cast<std::int32_t>(at), 1));
     for (; scanned < limit; scanned += static_cast<std::size_t>(U16_LENGTH(char_at(scanned)))) {

@@ -1,4 +1,4 @@
-// What cuts text into the words that byte-level BPE encodes one by one.
+// Cuts text into the words that byte-level BPE encodes one by one.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +10,12 @@
 
 namespace unroll {
 
-/// One cut after another, each of the pieces that the one before left, as the `tokenizers` package does.
+/// A cut. Cuts are applied in order, each to the pieces of the one before, as in the `tokenizers` package.
 struct Cut {
   enum Kind {
-    kPattern,  ///< Matches of a regular expression, and what is between them.
+    kPattern,  ///< Matches of a regular expression, and the text between them.
     kDigit,    ///< Each character of Unicode's categories N*.
-    kDigits,   ///< Runs of them.
+    kDigits,   ///< Runs of these characters.
   };
   Kind kind;
   std::string pattern = {};  ///< In UTF-8.
@@ -25,11 +25,12 @@ struct Cut {
 inline constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// The patterns, compiled. Immutable.
+/// The compiled patterns. Immutable.
 class PreTokenizer {
  public:
-  /// Throws std::runtime_error that says which pattern is wrong and why: a pattern that looks behind a match
-  /// cannot be found again from the middle of a document, and one that can match nothing cuts nothing.
+  /// Throws std::runtime_error that names the pattern and the problem. Patterns that look behind a match are
+  /// refused, because their matches cannot be found again from the middle of a document; so are patterns that
+  /// can match nothing.
   explicit PreTokenizer(std::vector<Cut> cuts);
   ~PreTokenizer();
 
@@ -39,7 +40,7 @@ class PreTokenizer {
  private:
   struct Compiled;
   std::vector<Cut> cuts_;
-  std::vector<std::unique_ptr<Compiled>> compiled_;  // by cut; null if it is no pattern
+  std::vector<std::unique_ptr<Compiled>> compiled_;  // by cut; null for digits
 };
 
 /// Finds words in a text. One thread; the PreTokenizer must outlive it.
@@ -47,15 +48,15 @@ class PreTokenizer::Words {
  public:
   Words(Words&&) noexcept;
   ~Words();
-  /// Another text, which must outlive its use.
+  /// Sets another text, which must outlive its use.
   void set_text(std::u16string_view units);
-  /// Words are looked for from `unit` on, which must be 0 or an end at which can_restart() was true.
+  /// Continues from `unit`, which must be 0 or an end at which can_restart() was true.
   void restart(std::size_t unit);
-  /// The end of the next word, in a text that ends at `limit`. With `ended` that is its true end; without,
-  /// none is given that could depend on what follows. Text in which a pattern
-  /// takes too long is one word.
+  /// Returns the end of the next word in a text that ends at `limit`. `ended`: that is the true end;
+  /// otherwise no word is returned that could depend on later text. If a pattern takes too long, the text is
+  /// one word.
   std::optional<std::size_t> next(std::size_t limit, bool ended);
-  /// From the end of the last word on the same words are found, whatever is before.
+  /// Whether the same words are found from the end of the last word on, whatever precedes it.
   bool can_restart() const;
 
  private:
@@ -64,7 +65,7 @@ class PreTokenizer::Words {
   explicit Words(const PreTokenizer& patterns);
 
   std::vector<std::unique_ptr<Stage>> stages_;
-  std::size_t at_ = 0;  // the end of the last word
+  std::size_t at_ = 0;  // end of the last word
 };
 
 }  // namespace unroll

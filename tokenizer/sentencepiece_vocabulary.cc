@@ -11,11 +11,11 @@
 namespace unroll {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581: how SentencePiece writes a space
-/// Appended to a serialized model: normalizer_spec { add_dummy_prefix: false }. What comes last counts.
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581: SentencePiece's form of a space
+/// Appended to a serialized model, where the last value counts: normalizer_spec { add_dummy_prefix: false }.
 constexpr std::string_view kNoSpaceBefore("\x1A\x02\x18\x00", 4);
 constexpr std::uintmax_t kMaxFileBytes = 256U << 20U;
-/// Segments that end before a space have this many bytes, so that not every word is one.
+/// Minimum length of a segment that ends before a space, so that not every word is a segment.
 constexpr std::size_t kShortestSegment = 512;
 
 std::string piece_bytes(std::string_view piece) {
@@ -28,7 +28,7 @@ std::string piece_bytes(std::string_view piece) {
   return bytes;
 }
 
-/// Before a character that the end of `head` cuts in two, or else the end.
+/// The length of `head` without a last character that its end cuts.
 std::size_t whole_characters(std::string_view head) {
   for (std::size_t back = 1; back < 4 && back <= head.size(); ++back) {
     const auto byte = static_cast<unsigned char>(head[head.size() - back]);
@@ -39,9 +39,9 @@ std::size_t whole_characters(std::string_view head) {
   return head.size();
 }
 
-/// Where a line too long for one segment is cut; decided by its first kMaxSegmentBytes bytes alone, so that
-/// how they arrived does not matter: before the last space of the second half (pieces begin with their
-/// space), else before a character that the limit would cut in two.
+/// Where to cut a line that is too long for one segment. Depends only on its first kMaxSegmentBytes bytes,
+/// not on how they arrived: before the last space of the second half (pieces begin with their space),
+/// otherwise before a character that the limit would cut.
 std::size_t cut_of_long_line(std::string_view head) {
   const auto space = head.rfind(' ');
   if (space != std::string_view::npos && space >= kMaxSegmentBytes / 2) return space;
@@ -87,7 +87,7 @@ void SentencePieceVocabulary::read_pieces(ControlTokens& control) {
   }
 }
 
-/// Where pieces could go on.
+/// Finds which control characters pieces contain, and whether a piece continues after a newline.
 void SentencePieceVocabulary::find_joints() {
   for (int id = 0; id < whole_.GetPieceSize(); ++id) {
     if (whole_.IsByte(id) || whole_.IsUnused(id)) continue;
@@ -100,9 +100,9 @@ void SentencePieceVocabulary::find_joints() {
   }
 }
 
-/// What its normalisation does.
+/// Determines how the vocabulary normalises.
 void SentencePieceVocabulary::probe() {
-  // NFKC would change the last two, and no vocabulary leaves runs of spaces whole that makes one of them.
+  // NFKC changes the last two characters, and a vocabulary that collapses spaces changes the runs.
   const std::string_view sample = "  Two  spaces, \xEF\xAC\x81 and \xC2\xBD ";
   const auto text_of = [&](const auto& processor, std::string_view text) {
     std::vector<int> ids;
@@ -118,7 +118,7 @@ void SentencePieceVocabulary::probe() {
         "--remove_extra_whitespaces=false");
 }
 
-/// Length of the first segment; 0 while that depends on bytes to come.
+/// Length of the first segment; 0 if it depends on later bytes.
 std::size_t SentencePieceVocabulary::first_segment(std::string_view bytes, bool last) const {
   const auto head = bytes.substr(0, kMaxSegmentBytes);
   const bool is_whole = head.size() == kMaxSegmentBytes;
@@ -127,8 +127,8 @@ std::size_t SentencePieceVocabulary::first_segment(std::string_view bytes, bool 
     if (newline != std::string_view::npos) return newline + 1;
     return is_whole ? cut_of_long_line(head) : last ? head.size() : 0;
   }
-  // Before a run of spaces that something follows: spaces at the end of a text stand for nothing by
-  // themselves.
+  // Before a run of spaces that is followed by something: spaces at the end of a text have no tokens of their
+  // own.
   std::size_t candidate = 0;
   for (std::size_t i = 1; i < head.size(); ++i) {
     if (head[i] == ' ') {
@@ -152,9 +152,9 @@ std::size_t SentencePieceVocabulary::tokenize(const UnreadBytes& unread, std::ve
   return done();
 }
 
-/// What SentencePiece may see: valid UTF-8 without NUL, which ends a string for some of its parts. If
-/// `exact`, so that it gives the bytes back: no space mark, which would come back as a space, and no control
-/// characters but those that pieces have.
+/// The length of the prefix that SentencePiece can encode: valid UTF-8 without NUL, which ends a string in
+/// parts of the library. With `exact`, the prefix that it restores exactly: no space mark, which would be
+/// restored as a space, and no control characters except those in pieces.
 std::size_t SentencePieceVocabulary::plain_length(std::string_view bytes, bool exact) const {
   std::size_t length = 0;
   while (length < bytes.size()) {
@@ -180,7 +180,7 @@ void SentencePieceVocabulary::tokenize_segment(std::string_view segment, std::ui
     add_bytes(segment.substr(place, 1), place, placed);
     ++place;
   }
-  // A document may begin with a token of no bytes.
+  // A document may begin with a token without bytes.
   if (placed.size() > segment.size() + (begin == 0 && adds_space_ ? 1 : 0)) {
     placed.clear();
     add_bytes(segment, 0, placed);
@@ -196,15 +196,15 @@ void SentencePieceVocabulary::tokenize_segment(std::string_view segment, std::ui
   }
 }
 
-/// `place`: of the text in its segment. `begins`: the document begins with it.
+/// `place`: position of the text in its segment. `begins`: the document begins with it.
 void SentencePieceVocabulary::encode_plain(std::string_view text, std::size_t place, bool begins,
                                            std::vector<Placed>& placed) const {
   if (has_exact_rest_ && !(begins && adds_space_)) {
-    // A rule that changes what the sample does not have is not followed.
+    // Encodes as bytes if normalisation changes something that the sample does not contain.
     if (!encode_exactly(text, place, placed)) add_bytes(text, place, placed);
     return;
   }
-  // If runs of spaces become one, that is the space which is put before a text.
+  // If runs of spaces are collapsed, this space is the one that is put before a text.
   const bool with_space = begins || (collapses_spaces_ && text.starts_with(' '));
   const auto encoded = (with_space ? whole_ : rest_).EncodeAsImmutableProto(text);
   for (std::size_t i = 0; i < encoded.pieces_size(); ++i) {
@@ -213,7 +213,7 @@ void SentencePieceVocabulary::encode_plain(std::string_view text, std::size_t pl
   }
 }
 
-/// False, and nothing is added, if the pieces do not give the text back.
+/// Returns false and adds nothing if the pieces do not restore the text.
 bool SentencePieceVocabulary::encode_exactly(std::string_view text, std::size_t place,
                                              std::vector<Placed>& placed) const {
   const auto before = placed.size();

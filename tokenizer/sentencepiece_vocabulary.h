@@ -13,12 +13,12 @@
 
 namespace unroll {
 
-/// Three kinds of normalisation. Exact: tokens give the bytes back. With a space before the document: exact
-/// but for that. Any other (NFKC, runs of spaces that become one): tokens stand for the normalised text, and
-/// each has the bytes that it was made from.
+/// There are three kinds of normalisation. Exact: tokens restore the bytes. With a space before the document:
+/// exact except for that space. Any other (NFKC, collapsed spaces): tokens represent the normalised text, and
+/// each has the bytes that its text was made from.
 ///
-/// A segment ends where no piece of the vocabulary could go on: after a newline, or before a space. In a
-/// longer line it ends at a place within kMaxSegmentBytes.
+/// A segment ends where no piece of the vocabulary can continue: after a newline, or before a space. In a
+/// longer line it ends within kMaxSegmentBytes.
 class SentencePieceVocabulary : public Vocabulary {
  public:
   /// `model`: the serialized protocol buffer. Throws std::runtime_error without the file's name.
@@ -26,7 +26,7 @@ class SentencePieceVocabulary : public Vocabulary {
   std::size_t tokenize(const UnreadBytes& unread, std::vector<Token>& out) const override;
 
  private:
-  /// A token and where it ends in its segment.
+  /// A token, and its end in the segment.
   struct Placed {
     std::int32_t id;
     std::size_t end;
@@ -42,14 +42,14 @@ class SentencePieceVocabulary : public Vocabulary {
   bool encode_exactly(std::string_view text, std::size_t place, std::vector<Placed>& placed) const;
   void add_bytes(std::string_view bytes, std::size_t place, std::vector<Placed>& placed) const;
 
-  sentencepiece::SentencePieceProcessor whole_;  // as it was trained: puts a space before a text, or does not
-  sentencepiece::SentencePieceProcessor rest_;   // puts none
-  std::array<std::int32_t, 256> byte_ids_{};     // of bytes without a piece: the unknown piece
+  sentencepiece::SentencePieceProcessor whole_;  // as trained: may put a space before a text
+  sentencepiece::SentencePieceProcessor rest_;   // never puts one
+  std::array<std::int32_t, 256> byte_ids_{};     // for bytes without a piece: the unknown piece
   std::array<bool, 32> is_in_pieces_{};          // control characters
-  bool has_exact_rest_ = false;                  // rest_ gives all bytes back
+  bool has_exact_rest_ = false;                  // rest_ restores all bytes
   bool adds_space_ = false;                      // whole_ puts a space before a text
   bool collapses_spaces_ = false;
-  bool joins_newlines_ = false;  // a piece goes on after a newline
+  bool joins_newlines_ = false;  // a piece continues after a newline
 };
 
 std::shared_ptr<const Vocabulary> load_sentencepiece(const std::filesystem::path& file);

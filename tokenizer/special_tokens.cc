@@ -15,11 +15,11 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::string_view kEndOfText = "<|endoftext|>";
-/// Ends of texts, answers and messages in the families that this project reads.
+/// Names of tokens that end texts, answers or messages in the supported families.
 constexpr std::array<std::string_view, 6> kKnownEnds{
     kEndOfText, "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "</s>", "<eos>"};
 
-/// An object; an empty one if there is no such file.
+/// Returns an object, empty if there is no such file.
 json read_object(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return json::object();
@@ -32,7 +32,7 @@ json read_object(const fs::path& file) {
   }
 }
 
-/// A token by its name, which may be in an object.
+/// A token by name; the name may be in an object.
 std::optional<std::int32_t> named(const json& config, const char* key, const ControlTokens& control) {
   if (!config.contains(key)) return std::nullopt;
   const json& value = config[key];
@@ -42,7 +42,7 @@ std::optional<std::int32_t> named(const json& config, const char* key, const Con
   return found == control.end() ? std::nullopt : std::optional(found->second);
 }
 
-/// Tokens by number: one, or an array.
+/// Tokens by number: one number, or an array.
 std::vector<std::int32_t> numbered(const json& config, const char* key, const ControlTokens& control) {
   std::vector<std::int32_t> ids;
   if (!config.contains(key)) return ids;
@@ -73,7 +73,7 @@ void add_known_ends(const ControlTokens& control, SpecialTokens& special) {
   for (const auto name : kKnownEnds) {
     if (const auto found = control.find(name); found != control.end()) special.add_end(found->second);
   }
-  // Of several ends the one of whole texts is what a text without BOS begins after.
+  // Of several ends, the one of whole texts precedes a text without BOS.
   if (const auto end = control.find(kEndOfText); !special.begin && end != control.end())
     special.begin = end->second;
 }

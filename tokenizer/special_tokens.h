@@ -1,4 +1,4 @@
-// Which tokens begin and end a text.
+// The tokens that begin and end a text.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,21 @@ struct SpecialTokens {
   std::optional<std::int32_t> begin;  ///< BOS
   std::vector<std::int32_t> ends;     ///< In rising order.
 
-  /// Adds an end, if it is not there yet.
+  /// Adds an end unless it is already there.
   void add_end(std::int32_t id);
-  /// What a document's first token is predicted from. Throws std::runtime_error if there is neither.
+  /// The token from which a document's first token is predicted. Throws std::runtime_error if there is
+  /// neither.
   std::int32_t first_input() const;
 };
 
-/// Control tokens by what they are called.
+/// Control tokens by name.
 using ControlTokens = std::map<std::string, std::int32_t, std::less<>>;
 
-/// Adds the ends that are known by their names.
+/// Adds the ends with known names.
 void add_known_ends(const ControlTokens& control, SpecialTokens& special);
 
-/// What tokenizer_config.json, generation_config.json and config.json in the folder say, as far as they are
-/// there. Throws std::runtime_error that names the file.
+/// Reads the special tokens from tokenizer_config.json, generation_config.json and config.json in the folder,
+/// if they exist. Throws std::runtime_error that names the file.
 SpecialTokens special_tokens_of_folder(const std::filesystem::path& folder, const ControlTokens& control);
 
 }  // namespace unroll

@@ -8,7 +8,7 @@ StreamingTokenizer::StreamingTokenizer(std::shared_ptr<const Vocabulary> vocabul
     : vocabulary_(std::move(vocabulary)), segment_begin_(begin) {}
 
 void StreamingTokenizer::append(std::string_view bytes, std::vector<Token>& out) {
-  // Never more than two segments are held, however much arrives at once.
+  // At most two segments are buffered, however much arrives at once.
   while (!bytes.empty()) {
     const auto taken = std::min(bytes.size(), 2 * kMaxSegmentBytes - pending_.size());
     pending_ += bytes.substr(0, taken);

@@ -1,4 +1,4 @@
-// Places of tokens that stand for changed text.
+// Byte ranges of tokens whose text was changed by normalisation.
 #pragma once
 
 #include <algorithm>
@@ -7,9 +7,9 @@
 
 namespace unroll {
 
-/// `ends`, in rising order, are where tokens end in `size` bytes. Gives the last one the end, and each token
-/// at least a byte, if need be one of its neighbours'; there must be as many bytes as tokens.
-/// `first_may_be_empty`: but the first if it has none.
+/// `ends` are the ends of tokens in `size` bytes, in rising order. Extends the last one to the end, and gives
+/// each token at least one byte, if necessary from a neighbour. There must be as many bytes as tokens.
+/// `first_may_be_empty`: the first token may stay without bytes.
 inline void tile(std::span<std::size_t> ends, std::size_t size, bool first_may_be_empty) {
   std::size_t begin = 0, left = ends.size();
   for (auto& end : ends) {

@@ -50,7 +50,7 @@ std::int64_t number(const json& value) {
   return value.get<std::int64_t>();
 }
 
-/// Whether it is NFC, or nothing.
+/// Whether the normalizer is NFC; false if there is none.
 bool is_nfc(const json& normalizer) {
   if (normalizer.is_null()) return false;
   const auto& type = text(normalizer, "type");
@@ -63,7 +63,7 @@ bool is_nfc(const json& normalizer) {
 
 Cut split(const json& pre_tokenizer) {
   const auto& behavior = text(pre_tokenizer, "behavior");
-  // What is not matched would be removed; patterns of this form match everything.
+  // Otherwise unmatched text would be removed; patterns of this form match everything.
   const bool keeps = behavior == "Removed" && truth(pre_tokenizer, "invert", false);
   if (behavior != "Isolated" && !keeps) not_supported("a Split with the behavior " + shown(behavior));
   const json& pattern = member(pre_tokenizer, "pattern");
@@ -71,7 +71,7 @@ Cut split(const json& pre_tokenizer) {
   return {Cut::kPattern, text(pattern, "String"), true};
 }
 
-/// Appends the pre-tokenizer's cuts; true if it ends with ByteLevel.
+/// Appends the pre-tokenizer's cuts; returns true if it ends with ByteLevel.
 bool add_cuts(const json& pre_tokenizer, std::vector<Cut>& cuts) {
   if (pre_tokenizer.is_null()) return false;
   const auto& type = text(pre_tokenizer, "type");

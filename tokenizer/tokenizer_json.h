@@ -1,4 +1,4 @@
-// tokenizer.json, as the `tokenizers` package writes it.
+// Loads tokenizer.json of the `tokenizers` package.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,8 @@
 
 namespace unroll {
 
-/// Byte-level BPE alone. Which tokens begin and end a text is looked up in the files beside it. Throws
-/// std::runtime_error that names the file, what is wrong with it, and what to do.
+/// Supports byte-level BPE only. The tokens that begin and end a text come from the files beside it. Throws
+/// std::runtime_error that names the file, the problem, and what to do.
 std::shared_ptr<const Vocabulary> load_tokenizer_json(const std::filesystem::path& file);
 
 }  // namespace unroll

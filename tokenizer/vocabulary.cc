@@ -9,7 +9,7 @@
 namespace unroll {
 namespace {
 
-/// The file of a checkpoint's folder that holds its vocabulary.
+/// The file with the vocabulary in a checkpoint's folder.
 std::filesystem::path file_of(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return path;
   const auto json = path / "tokenizer.json", model = path / "tokenizer.model";

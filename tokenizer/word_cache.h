@@ -1,4 +1,4 @@
-// The tokens of words that came up lately.
+// A cache of the tokens of recent words.
 #pragma once
 
 #include <algorithm>
@@ -11,14 +11,14 @@
 
 namespace unroll {
 
-/// Of constant size. A word has one place, which the last that was kept there takes. One thread.
+/// Constant size. Each word has one possible entry, and a new word replaces the old one. One thread.
 class WordCache {
  public:
   static constexpr std::size_t kMaxBytes = 22, kMaxTokens = 9;
 
   struct Entry {
     std::array<char, kMaxBytes> word;
-    std::uint8_t bytes = 0, tokens = 0;  ///< No bytes: free.
+    std::uint8_t bytes = 0, tokens = 0;  ///< bytes 0: free.
     std::array<std::int32_t, kMaxTokens> ids;
 
     bool is(std::string_view other) const {
@@ -31,7 +31,7 @@ class WordCache {
   };
 
   static bool takes(std::string_view word) { return !word.empty() && word.size() <= kMaxBytes; }
-  /// Its place, which another may have: see is().
+  /// The word's entry, which may hold another word: check is().
   Entry& place(std::string_view word) { return entries_[std::hash<std::string_view>()(word) % kEntries]; }
 
  private:

@@ -1,4 +1,4 @@
-// A byte-level BPE vocabulary as files hold it: tokens and merges written in GPT-2's alphabet.
+// A byte-level BPE vocabulary as files store it: tokens and merges written in GPT-2's alphabet.
 #pragma once
 
 #include <functional>
@@ -10,23 +10,23 @@
 
 namespace unroll {
 
-/// Collects what a file says. Everything throws std::runtime_error without the file's name.
+/// Collects the content of a file. All members throw std::runtime_error without the file's name.
 class WrittenVocabulary {
  public:
-  /// A token of the alphabet; one that is not written in it stands for its UTF-8.
+  /// Adds a token in the alphabet. If it is not written in the alphabet, it represents its UTF-8 bytes.
   void add_token(std::int64_t id, std::string_view written);
-  /// A control token, which stands for no bytes.
+  /// Adds a control token, which has no bytes.
   void add_control(std::int64_t id, std::string_view name);
-  /// A token that stands for its UTF-8.
+  /// Adds a token that represents its UTF-8 bytes.
   void add_plain(std::int64_t id, std::string_view text);
-  /// The next merge, of two tokens' writings.
+  /// Adds the next merge, of two written tokens.
   void add_merge(std::string_view left, std::string_view right);
-  /// The same, with a space between them.
+  /// The same; the tokens are separated by a space.
   void add_merge(std::string_view both);
 
   const ControlTokens& control() const { return control_; }
-  std::int32_t id(std::string_view written) const;  ///< -1: there is none.
-  /// What was collected; the rest of it is the caller's to set.
+  std::int32_t id(std::string_view written) const;  ///< -1 if there is none.
+  /// Returns what was collected; the caller sets the other members.
   BpeDescription take() { return std::move(description_); }
 
  private:
@@ -37,7 +37,7 @@ class WrittenVocabulary {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
-  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;  // by writing
+  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;  // by written form
   ControlTokens control_;
 };
 

@@ -1,6 +1,6 @@
-// model_speed: the model of the reference's README with random weights, on a device: one document and many,
-// in each type of numbers, on a GPU with and without this program's kernels and graphs; beside what the
-// device multiplies and moves by itself in the same run. Prints tables.
+// model_speed: measures the model of the reference's README with random weights on a device: one document and
+// many, in each type of numbers, on a GPU with and without this program's kernels and graphs; and the
+// device's own arithmetic and memory throughput in the same run. Prints tables.
 //     bench_model [cpu|cuda [SECONDS of each figure]]
 #include <algorithm>
 #include <chrono>
@@ -40,7 +40,7 @@ ModelConfig readme_config() {
   return config;
 }
 
-/// Floating-point operations of a token in the middle of a long document, as bench/compare.py counts them.
+/// Floating-point operations per token in the middle of a long document, as bench/compare.py counts them.
 double operations_per_token(const ModelConfig& config) {
   const auto number = [](std::int64_t n) { return static_cast<double>(n); };
   const double dim = number(config.dim), inner = number(config.inner_dim()), kv = number(config.kv_dim()),
@@ -53,13 +53,13 @@ double operations_per_token(const ModelConfig& config) {
   return 2 * (number(config.depth) * (layer + attention) + cell + read + dim * number(config.num_tokens));
 }
 
-/// Bytes that a token moves where `documents` are read side by side and nothing stays in a cache: weights,
-/// and what the steps of model/gpu/ hand each other.
+/// Bytes moved per token if `documents` are read side by side and nothing stays in a cache: weights, and
+/// intermediate results of model/gpu/.
 double bytes_per_token(const ModelConfig& config, double number_bytes, std::size_t documents) {
   const auto number = [](std::int64_t n) { return static_cast<double>(n); };
   const double dim = number(config.dim), inner = number(config.inner_dim()), kv = number(config.kv_dim()),
                ff = number(config.ff_inner_dim()), entry = inner + 2 * kv, tokens = number(config.num_tokens);
-  // fp32: sums and memories; numbers: what goes into products and comes from them.
+  // fp32: sums and memories. numbers: inputs and outputs of products.
   const double sums = 4 * (2 * 2 * dim + 3 * 2 * kv);
   const double numbers = 8 * dim + 3 * entry + 2 * kv + 3 * inner + 4 * kv + 6 * ff;
   const double weights = number(config.depth) * (dim * (entry + inner + 3 * ff)) + dim * tokens;
@@ -68,7 +68,7 @@ double bytes_per_token(const ModelConfig& config, double number_bytes, std::size
          number_bytes * weights / (static_cast<double>(documents) * number(config.block_width));
 }
 
-/// Seconds of the best of ten; `run` returns a number that takes what it did.
+/// Best of ten runs, in seconds; `run` returns a tensor that depends on the work.
 template <typename Run>
 double best_of_ten(Run&& run) {
   double best = 1e9;
@@ -80,7 +80,7 @@ double best_of_ten(Run&& run) {
   return best;
 }
 
-/// Operations a second of a square product.
+/// Operations per second of a square product.
 double multiplication_rate(at::Device device, at::ScalarType type) {
   const std::int64_t size = device.is_cuda() ? 8192 : 2048;
   const auto a = at::randn({size, size}, at::kFloat).to(device, type), b = a.clone();
@@ -88,7 +88,7 @@ double multiplication_rate(at::Device device, at::ScalarType type) {
   return 2 * length * length * length / best_of_ten([&] { return at::matmul(a, b)[0][0]; });
 }
 
-/// Bytes a second that are read and written in a copy.
+/// Bytes per second that a copy reads and writes.
 double copy_rate(at::Device device) {
   const std::int64_t count = device.is_cuda() ? 1 << 28 : 1 << 26;
   const auto from = at::ones({count}, at::TensorOptions(device)), to = at::empty_like(from);
@@ -96,7 +96,7 @@ double copy_rate(at::Device device) {
          best_of_ten([&] { return at::Tensor(to).copy_(from)[0]; });
 }
 
-/// Tokens a second of `documents` side by side, blocks of each in turn.
+/// Tokens per second of `documents` side by side, one block of each after the other.
 double speed(BlockModel& model, std::size_t documents, double seconds) {
   std::vector<std::int32_t> tokens;
   for (std::int64_t i = 0; i < model.info().block_width; ++i)
@@ -117,7 +117,7 @@ double speed(BlockModel& model, std::size_t documents, double seconds) {
   return static_cast<double>(read) / seconds_since(start);
 }
 
-/// Log-probabilities of the tokens of `documents`: the first block of each, the second...
+/// Log-probabilities of the tokens of `documents`: first blocks, then second blocks, ...
 std::vector<float> logprobs(BlockModel& model, std::size_t documents) {
   constexpr int kBlocks = 3;
   const auto width = static_cast<std::size_t>(model.info().block_width);
@@ -148,7 +148,7 @@ struct Variant {
 std::vector<Variant> variants_on(const std::string& device) {
   if (device == "cpu") return {{"model/cpu/", true, true, {1, 16}}};
   return {{"LibTorch's operators", false, false, {1, 8, 64, 256}},
-          {"own kernels", true, false, {1, 8}},  // above them nothing is a graph
+          {"own kernels", true, false, {1, 8}},  // with more documents, no graph is used
           {"own kernels, graphs", true, true, {1, 8, 64, 256}}};
 }
 
@@ -175,7 +175,8 @@ void measure_speed(const std::filesystem::path& folder, const std::string& devic
   }
 }
 
-/// Against the CPU in fp32, in nats a token; and of the first document against the same read alone.
+/// Compares with the CPU in fp32, in nats per token; and the first document with the same document read
+/// alone.
 void measure_agreement(const std::filesystem::path& folder, const std::string& device) {
   constexpr std::size_t kDocuments = 3;
   const auto wanted = logprobs(*load_block_model(folder, {"cpu", "fp32", 0}), kDocuments);
@@ -217,7 +218,7 @@ int main(int argc, char** argv) {
     const auto config = unroll::readme_config();
     unroll::save_checkpoint(folder, config, unroll::random_parameters(config), "fp32");
     if (device == "cuda")
-      unroll::load_block_model(folder, {device, "fp32", 0});  // loads LibTorch's half for it
+      unroll::load_block_model(folder, {device, "fp32", 0});  // loads LibTorch's library for the device
     unroll::measure_speed(folder, device, argc > 2 ? std::stod(argv[2]) : 5);
     unroll::measure_agreement(folder, device);
   } catch (const std::exception& error) {

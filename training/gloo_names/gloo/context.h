@@ -1,5 +1,5 @@
-// What LibTorch's ProcessGroupGloo.hpp names of Gloo, which is inside libtorch_cpu but whose headers the
-// wheel does not bring. This project passes pointers to these types and calls nothing of them.
+// Declares the names of Gloo that LibTorch's ProcessGroupGloo.hpp uses. libtorch_cpu contains Gloo, but the
+// wheel lacks its headers. This project only passes pointers to these types.
 #pragma once
 
 #include <chrono>
