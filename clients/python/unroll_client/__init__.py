@@ -1,4 +1,5 @@
-"""Client of unrolld, which reads documents of any length in constant memory and tells how surprising each part is.
+"""Client of unrolld, which reads documents of any length in constant memory and measures how surprising each part
+is.
 
     import unroll_client
 
@@ -6,8 +7,8 @@
         for line in client.score({"granularity": "line"}, path="book.txt"):
             print(line)
 
-unroll_client.aio.Client is the same for asyncio; unroll_client.errors has an exception for each kind of error, and
-unroll_client.results what the built-in plugins find.
+unroll_client.aio.Client is the same for asyncio. unroll_client.errors has an exception for each kind of error, and
+unroll_client.results the results of the built-in plugins.
 """
 
 from . import aio, errors, results

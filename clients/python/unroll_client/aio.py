@@ -19,7 +19,7 @@ from .sockets import StrPath
 from .timeouts import Patience, Timeout, Timeouts, deadline
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack  # every type checker knows it; it need not be installed
+    from typing_extensions import Unpack  # type checkers know it; it need not be installed
 
 Result = TypeVar("Result")
 
@@ -29,11 +29,11 @@ class OpenOptions(events.OpenOptions, total=False):
 
 
 class Client:
-    """unroll_client.Client with `await` and `async for`: any number of tasks of one event loop may share it.
+    """unroll_client.Client with `await` and `async for`. Any number of tasks of one event loop may share it.
 
-    While one task waits, what arrives for other tasks is kept in memory. If no task waits, nothing is read. A lost
-    connection is made again. Every wait can be cancelled or given a timeout. If open() is cancelled, the daemon cancels
-    its document. A forked process cannot use the client.
+    While one task waits, events of other tasks are kept in memory. While no task waits, nothing is received. A lost
+    connection is made again. Every wait can be cancelled or given a timeout. If open() is cancelled, the daemon
+    cancels its document. A forked process cannot use the client.
     """
 
     _connection: Connection | None = None
@@ -51,7 +51,7 @@ class Client:
         self._timeouts = Timeouts.of(timeout)
         self._closed = False
         self._lock = asyncio.Lock()
-        self._connections: list[Connection] = []  # an earlier one may have documents still
+        self._connections: list[Connection] = []  # an earlier one may still have documents
         self._feeding: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> Client:
@@ -71,7 +71,7 @@ class Client:
             connection.socket.close()
 
     async def close(self) -> None:
-        """Streams that are not ended fail with `peer_gone` and can be resumed; complete documents go on."""
+        """Streams that are not ended fail with `peer_gone` and can be resumed; complete documents continue."""
         self._closed = True
         feeding = [task for task in self._feeding if task is not asyncio.current_task()]
         for task in feeding:
@@ -83,22 +83,22 @@ class Client:
     # Documents
 
     async def open(self, plugins: Plugins, **how: Unpack[OpenOptions]) -> Document:
-        """Opens a document of which one of `text`, `path`, `fd` and `stream` gives the bytes.
+        """Opens a document whose bytes come from one of `text`, `path`, `fd` and `stream`.
 
-        `stream=True` leaves them to append() and end(). An iterable, async or not, is drawn from by a task, never
+        With `stream=True` you send the bytes by append() and end(). An iterable, async or not, is read by a task, no
         faster than the daemon reads and the document's events are taken.
         """
         return await self._open(plugins, dict(how))
 
     async def attach(self, document: str, next_sequence: int = 0) -> Document:
-        """The outputs of a document again from that number on, then those still to come."""
+        """Delivers the outputs of a document from that number on, then new ones."""
         connection, mailbox = await self._attach(document, next_sequence)
         return Document(self, connection, mailbox, None)
 
     async def resume(
         self, document: str, plugins: Plugins, next_sequence: int = 0, **how: Unpack[OpenOptions]
     ) -> Document:
-        """Goes on with a document of an earlier process or client: see unroll_client.Client.resume."""
+        """Continues a document of an earlier process or client: see unroll_client.Client.resume."""
         if not (await self.status(document)).must_be_resumed:
             return await self.attach(document, next_sequence)
         resumed = await self._open(plugins, {**how, "resume": document})
@@ -110,7 +110,7 @@ class Client:
         return Status.from_json(await self.call("document.status", {"document": document}))
 
     async def list(self, limit: int = 1000) -> Sequence[Status]:
-        """The newest so many, newest first."""
+        """The newest documents, newest first."""
         answer = await self.call("document.list", {"limit": limit})
         return [Status.from_json(one) for one in answer["documents"]]
 
@@ -118,10 +118,10 @@ class Client:
         await self.call("document.cancel", {"document": document})
 
     async def delete(self, document: str) -> None:
-        """The daemon forgets a document that is not being read, and its outputs."""
+        """Deletes a document that is not being read, and its outputs."""
         await self.call("document.delete", {"document": document})
 
-    # One document through one plugin: an iterator over what it finds. Left early, the document is cancelled.
+    # One document through one plugin: an iterator over the results. If it is left early, the document is cancelled.
 
     def score(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
@@ -132,25 +132,25 @@ class Client:
     def anomaly(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
     ) -> AsyncGenerator[results.AnomalyResult, None]:
-        """How odd each line of a log is; options: top, top_window, alert_rate."""
+        """How unusual each line of a log is; options: top, top_window, alert_rate."""
         return _typed(results.anomaly, self.run("anomaly", options, **how))
 
     def summarize(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
     ) -> AsyncGenerator[results.SummaryResult, None]:
-        """Its own sentences that say most; options: words, every."""
+        """The most important sentences; options: words, every."""
         return _typed(results.summary, self.run("summarize", options, **how))
 
     def embed(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
     ) -> AsyncGenerator[results.EmbedResult, None]:
-        """A vector a segment, and one of the document; options: segment_tokens."""
+        """A vector for each segment, and one for the document; options: segment_tokens."""
         return _typed(results.embedding, self.run("embed", options, **how))
 
     async def run(
         self, plugin: str, options: Mapping[str, Any], **how: Unpack[OpenOptions]
     ) -> AsyncGenerator[Any, None]:
-        """The same for any plugin: what it emits, as it is."""
+        """Runs any plugin: yields its outputs unchanged."""
         async with await self.open({plugin: options}, **how) as document:
             async for output in document.outputs():
                 yield output.data
@@ -170,7 +170,7 @@ class Client:
         return results.ModelInfo.from_json((await self.call("server.reload"))["model"])
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Any method of the protocol; its result."""
+        """Calls any method of the protocol and returns its result."""
         return (await self._call(method, lambda: (params or {}, None)))[1].result
 
     # Below: connections
@@ -181,7 +181,7 @@ class Client:
         return self._connection
 
     async def _connected(self) -> Connection:
-        """The connection, made again if it is lost."""
+        """The connection; a new one if it was lost."""
         async with self._lock:
             if self._closed:
                 raise ConnectionLostError("the client was closed")
@@ -196,7 +196,7 @@ class Client:
             return await self._connect(self._reconnect)
 
     async def _leave(self, connection: Connection) -> None:
-        """Its daemon is being stopped: documents go on there for a while, new calls go to the next daemon."""
+        """The connection's daemon is stopping: its documents continue for a while, new calls go to the next daemon."""
         async with self._lock:
             if self._connection is connection and self._reconnect > 0:
                 await self._connect(self._reconnect)
@@ -204,7 +204,7 @@ class Client:
     async def _call(
         self, method: str, make: Callable[[], tuple[Mapping[str, Any], int | None]]
     ) -> tuple[Connection, Answer]:
-        """`make` gives parameters and a descriptor, which is closed here, for each try."""
+        """`make` returns the parameters and a descriptor for each try; the descriptor is closed here."""
         until, tries = deadline(self._timeouts.total), Patience(self._reconnect)
         while True:
             connection = await self._connected()

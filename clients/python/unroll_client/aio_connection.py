@@ -15,11 +15,11 @@ from .core import RECEIVE_BYTES, Answer, Core
 from .errors import ConnectionLostError, ForkedError, TimedOutError
 from .timeouts import Timeouts, earlier
 
-_ABANDONED_SECONDS = 1.0  # that answers nobody waits for any more are given to come, when the client is closed
+_ABANDONED_SECONDS = 1.0  # time for the answers of abandoned requests when the client is closed
 
 
 class Connection:
-    """Tasks of one event loop may share it. A task reads while one of them waits."""
+    """Tasks of one event loop may share it. A task reads while at least one waits."""
 
     def __init__(self, connected: socket.socket, timeouts: Timeouts):
         self.socket = connected
@@ -27,9 +27,9 @@ class Connection:
         self._path = str(connected.getpeername())
         self._timeouts = timeouts
         self._owner = os.getpid()
-        self._changed = asyncio.Event()  # a new one after each change
+        self._changed = asyncio.Event()  # replaced after each change
         self._reading: asyncio.Task[None] | None = None
-        self._heard = time.monotonic()  # when the daemon last said something
+        self._heard = time.monotonic()  # when the daemon last sent something
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -39,11 +39,11 @@ class Connection:
 
     @property
     def is_ours(self) -> bool:
-        """Not of the process that this one was forked from."""
+        """False after a fork."""
         return self._owner == os.getpid()
 
     async def close(self, reason: str) -> None:
-        """Every waiting call raises this."""
+        """Every waiting call raises `error`."""
         if not self.is_ours:
             return self.socket.close()
         abandoned = [task for task in self._tasks if task.get_name() == "abandoned"]
@@ -58,7 +58,7 @@ class Connection:
         self.socket.close()
 
     async def call(self, method: str, params: Mapping[str, Any], fd: int | None, until: float | None) -> Answer:
-        """The answer, when it has come. `fd` is closed."""
+        """Returns the answer when it has come. Closes `fd`."""
         try:
             if not self.is_ours:
                 raise ForkedError("a client for asyncio does not outlive a fork; make one in this process")
@@ -79,7 +79,7 @@ class Connection:
         return answer
 
     async def wait(self, ready: Callable[[], bool], until: float | None = None) -> bool:
-        """False if it is not ready by then. Raises TimedOutError if the daemon has not answered for too long."""
+        """False if it is not ready by then. Raises TimedOutError if the daemon has been silent for too long."""
         began = time.monotonic()
         while not ready():
             now, read = time.monotonic(), self._timeouts.read
@@ -110,13 +110,13 @@ class Connection:
     # Below: reading and sending
 
     async def _abandon(self, answer: Answer) -> None:
-        """Reads until it has come: what it opens is to be cancelled."""
+        """Reads until the answer has come, so that a document that it opens can be cancelled."""
         with contextlib.suppress(TimedOutError):
             await self.wait(lambda: answer.done)
         await self._send(b"", None)
 
     async def _read(self) -> None:
-        """Once, for all who wait."""
+        """Reads once, for all that wait."""
         try:
             data = await asyncio.get_running_loop().sock_recv(self.socket, RECEIVE_BYTES)
         except OSError:
@@ -127,7 +127,7 @@ class Connection:
         self.notify()
 
     async def _send(self, line: bytes, fd: int | None) -> None:
-        """A task of its own, so that a cancelled caller does not cut a line. Closes `fd`."""
+        """A task of its own, so that cancelling the caller does not cut a line. Closes `fd`."""
         loop = asyncio.get_running_loop()
         try:
             async with self._sending:
@@ -140,7 +140,7 @@ class Connection:
                 await loop.sock_sendall(self.socket, memoryview(line)[sent:])
                 await loop.sock_sendall(self.socket, self.core.take_unsent())
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the reader learns the cause and fails the waiting calls
+            pass  # the reader sees the cause and fails the waiting calls
         except OSError as error:
             self.core.fail(ConnectionLostError(f"cannot send to the daemon: {error}"))
             self.notify()
@@ -152,7 +152,7 @@ class Connection:
         assert self._timeouts.read is not None
         if not await asyncio.to_thread(sockets.answers, self._path, self._timeouts.read / 2):
             raise TimedOutError(
-                f"the daemon on {self._path} has not answered for {self._timeouts.read} s; look into its log"
+                f"the daemon on {self._path} has not answered for {self._timeouts.read} s; read its log"
             )
         self._heard = time.monotonic()
 

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
 Source = Union[AsyncIterable[bytes], Iterable[bytes]]
 
-#: A stream's iterable is not drawn from while so many events of its document wait to be taken.
+#: A stream's iterable is not read while this many events of its document wait to be taken.
 _MOST_WAITING = 1000
 
 
 class Document(DocumentState):
     """A document that is being read: an async iterator over its events, the last of which is Done.
 
-    How it failed is raised instead of Done. If the daemon goes away, the document goes on with the next one. An `async
-    with` block that is left before the end cancels it, unless it was only attached to.
+    If the document fails, the iteration raises the error instead of yielding Done. If the daemon restarts, the
+    document continues with the next one. Leaving an `async with` block before the end cancels the document, unless
+    it was only attached to.
     """
 
     def __init__(self, client: Client, connection: Connection, mailbox: Mailbox, opening: Opening | None):
@@ -47,7 +48,7 @@ class Document(DocumentState):
         self._until = deadline(client._timeouts.total)
         self._source_error: Exception | None = None
         self._feed: Feed | None = None
-        self._manual = False  # append() and end() feed
+        self._manual = False  # fed by append() and end()
         self._feeding: asyncio.Task[None] | None = None
         self._reviving = asyncio.Lock()
         stream = None if opening is None else opening[1].get("stream")
@@ -85,7 +86,7 @@ class Document(DocumentState):
                 yield event
 
     async def next_event(self, timeout: float | None = None) -> Event | None:
-        """None after the last one. Raises TimedOutError, a TimeoutError, if none comes in so many seconds."""
+        """The next event; None after the last one. Raises TimedOutError, a TimeoutError, after `timeout` seconds."""
         until = deadline(timeout)
         while True:
             self._check_owner()
@@ -98,7 +99,7 @@ class Document(DocumentState):
                         raise self._source_error
                     event = mailbox.take()
                     if len(mailbox.waiting) == _MOST_WAITING - 1:
-                        self._connection.notify()  # the source may go on
+                        self._connection.notify()  # the source may continue
                     return event
                 break
             except (ConnectionLostError, ShuttingDownError) as lost:
@@ -110,14 +111,14 @@ class Document(DocumentState):
         raise TimedOutError(f"document {self.id}: no event in {timeout} s")
 
     async def append(self, data: bytes) -> None:
-        """The next bytes of a stream. Returns when there is room for more."""
+        """Sends the next bytes of a stream. Returns when there is room for more."""
         feed = self._fed()
         for start in range(0, len(data), 1 << 20):
             feed.add(data[start : start + (1 << 20)])
             await self._send_all(feed)
 
     async def end(self) -> None:
-        """The stream is complete."""
+        """Marks the stream as complete."""
         feed = self._fed()
         feed.complete()
         await self._send_all(feed)
@@ -155,7 +156,7 @@ class Document(DocumentState):
         self._feeding.add_done_callback(self._client._feeding.discard)
 
     async def _send_again(self, feed: Feed) -> None:
-        with contextlib.suppress(DocumentStateError, ConnectionLostError, ShuttingDownError):  # its last event says why
+        with contextlib.suppress(DocumentStateError, ConnectionLostError, ShuttingDownError):  # see its last event
             await self._send_all(feed)
 
     async def _draw_from(self, source: Source) -> None:
@@ -171,15 +172,15 @@ class Document(DocumentState):
             feed.complete()
             await self._send_all(feed)
         except (DocumentStateError, ConnectionLostError, ShuttingDownError):
-            pass  # it is over: its last event says why
-        except Exception as error:  # of the source: the document must not look as if it ended there
+            pass  # it has ended: its last event gives the reason
+        except Exception as error:  # of the source: the document must not look complete
             self._source_error = error
             self._connection.notify()
             with contextlib.suppress(UnrollError):
                 await self.cancel()
 
     async def _room(self) -> None:
-        """Until few enough of the document's events wait to be taken."""
+        """Waits until few enough of the document's events wait to be taken."""
         while len(self._mailbox.waiting) >= _MOST_WAITING:
             mailbox = self._mailbox
             await self._connection.wait(lambda: len(mailbox.waiting) < _MOST_WAITING or mailbox.ended)
@@ -189,7 +190,7 @@ class Document(DocumentState):
     # Below: going on with the next daemon
 
     async def _revive(self, seen: Mailbox, lost: UnrollError) -> None:
-        """Raises `lost` if the document cannot go on."""
+        """Raises `lost` if the document cannot continue."""
         async with self._reviving:
             if self._mailbox is not seen:
                 return  # another task has done it
@@ -205,7 +206,7 @@ class Document(DocumentState):
             raise lost
 
     async def _go_on(self, lost: UnrollError) -> bool:
-        """False if that is to be tried again."""
+        """False if it must be tried again."""
         if isinstance(lost, ShuttingDownError):
             await self._client._leave(self._connection)
         status = await self._client.status(self.id)
@@ -229,7 +230,7 @@ class Document(DocumentState):
         return True
 
     async def _listen_from(self, next_sequence: int) -> None:
-        """Outputs before those that the document goes on with come first."""
+        """Outputs before those of the resumed document come first."""
         self._mailbox = await self._attached(self._connection, self._mailbox, next_sequence)
 
     async def _attached(self, connection: Connection, mailbox: Mailbox, next_sequence: int) -> Mailbox:

@@ -21,7 +21,7 @@ from .sockets import StrPath
 from .timeouts import Patience, Timeout, Timeouts, deadline
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack  # every type checker knows it; it need not be installed
+    from typing_extensions import Unpack  # type checkers know it; it need not be installed
 
 Result = TypeVar("Result")
 
@@ -31,12 +31,12 @@ class OpenOptions(events.OpenOptions, total=False):
 
 
 class Client:
-    """A connection to the daemon, which serves any number of documents at once, and is made again if it is lost.
+    """A connection to the daemon for any number of documents at once; it is made again if it is lost.
 
-    Threads may share a client. One thread at a time iterates over a document; others may call its append(), end() and
-    cancel(). While one thread waits, what arrives for others is kept in memory, so iterate over all documents of a
-    client, or give a slow reader a client of its own. If no thread waits, nothing is read, and outputs stay in the
-    daemon's journal. A forked process gets a connection of its own.
+    Threads may share a client. Only one thread at a time may iterate over a document; others may call its append(),
+    end() and cancel(). While one thread waits, events of other documents are kept in memory, so iterate over all
+    documents of a client, or give a slow reader a client of its own. While no thread waits, nothing is received, and
+    outputs stay in the daemon's journal. A forked process gets a connection of its own.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Client:
         timeout: Timeout = Timeouts(),
         reconnect: float = 30.0,
     ):
-        """Connects to `socket`, else where daemons listen by default, trying for `patience` seconds.
+        """Connects to `socket`, by default to the user's or the system's daemon, trying for `patience` seconds.
 
-        `reconnect`: for how many seconds a daemon that went away is waited for; calls and documents then go on. 0:
+        `reconnect`: number of seconds to wait for a daemon that went away; then calls and documents continue. With 0
         they raise ConnectionLostError at once.
         """
         self._path, self._reconnect, self._timeouts = socket, reconnect, Timeouts.of(timeout)
         self._closed = False
         self._lock = threading.Lock()
-        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()  # an earlier one may have documents still
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()  # an earlier one may still have documents
         self._connection = self._connect(patience)
         _clients.add(self)
 
@@ -72,7 +72,7 @@ class Client:
             self.close()
 
     def close(self) -> None:
-        """Streams that are not ended fail with `peer_gone` and can be resumed; complete documents go on."""
+        """Streams that are not ended fail with `peer_gone` and can be resumed; complete documents continue."""
         self._closed = True
         for connection in list(self._connections):
             connection.close("the client was closed")
@@ -80,25 +80,25 @@ class Client:
     # Documents
 
     def open(self, plugins: Plugins, **how: Unpack[OpenOptions]) -> Document:
-        """Opens a document of which one of `text`, `path`, `fd` and `stream` gives the bytes.
+        """Opens a document whose bytes come from one of `text`, `path`, `fd` and `stream`.
 
-        `stream=True` leaves them to append() and end(). An iterable is drawn from while the document is iterated over,
-        never faster than the daemon reads; what waits between two of its items, as a log's tail does, keeps events
-        waiting, too: append() from a thread of its own then.
+        With `stream=True` you send the bytes by append() and end(). An iterable is read while you iterate over the
+        document, no faster than the daemon reads. If the iterable itself waits between items, as the tail of a log
+        does, events wait, too: then call append() from another thread.
         """
         return self._open(plugins, dict(how))
 
     def attach(self, document: str, next_sequence: int = 0) -> Document:
-        """The outputs of a document again from that number on, then those still to come."""
+        """Delivers the outputs of a document from that number on, then new ones."""
         connection, mailbox = self._attach(document, next_sequence)
         return Document(self, connection, mailbox, None)
 
     def resume(self, document: str, plugins: Plugins, next_sequence: int = 0, **how: Unpack[OpenOptions]) -> Document:
-        """Goes on with a document of an earlier process or client, so that nothing is lost or comes twice.
+        """Continues a document of an earlier process or client, without losing or repeating outputs.
 
-        `document` and `next_sequence` are those of the Document so far; plugins and bytes the same as before. An
-        iterable begins at the document's begin: what was read of it is skipped.
-        With `stream=True` append from `resume_bytes` on. One that needs no resuming is attached to.
+        `document` and `next_sequence` are those of the earlier Document; plugins and bytes must be the same as
+        before. An iterable starts at the document's beginning: bytes that were already read are skipped. With
+        `stream=True` append from `resume_bytes` on. If the document need not be resumed, attaches to it.
         """
         if not self.status(document).must_be_resumed:
             return self.attach(document, next_sequence)
@@ -111,17 +111,17 @@ class Client:
         return Status.from_json(self.call("document.status", {"document": document}))
 
     def list(self, limit: int = 1000) -> Sequence[Status]:
-        """The newest so many, newest first."""
+        """The newest documents, newest first."""
         return [Status.from_json(one) for one in self.call("document.list", {"limit": limit})["documents"]]
 
     def cancel(self, document: str) -> None:
         self.call("document.cancel", {"document": document})
 
     def delete(self, document: str) -> None:
-        """The daemon forgets a document that is not being read, and its outputs."""
+        """Deletes a document that is not being read, and its outputs."""
         self.call("document.delete", {"document": document})
 
-    # One document through one plugin: an iterator over what it finds. Left early, the document is cancelled.
+    # One document through one plugin: an iterator over the results. If it is left early, the document is cancelled.
 
     def score(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
@@ -132,23 +132,23 @@ class Client:
     def anomaly(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
     ) -> Generator[results.AnomalyResult, None, None]:
-        """How odd each line of a log is; options: top, top_window, alert_rate."""
+        """How unusual each line of a log is; options: top, top_window, alert_rate."""
         return _typed(results.anomaly, self.run("anomaly", options, **how))
 
     def summarize(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
     ) -> Generator[results.SummaryResult, None, None]:
-        """Its own sentences that say most; options: words, every."""
+        """The most important sentences; options: words, every."""
         return _typed(results.summary, self.run("summarize", options, **how))
 
     def embed(
         self, options: Mapping[str, Any] = {}, **how: Unpack[OpenOptions]
     ) -> Generator[results.EmbedResult, None, None]:
-        """A vector a segment, and one of the document; options: segment_tokens."""
+        """A vector for each segment, and one for the document; options: segment_tokens."""
         return _typed(results.embedding, self.run("embed", options, **how))
 
     def run(self, plugin: str, options: Mapping[str, Any], **how: Unpack[OpenOptions]) -> Generator[Any, None, None]:
-        """The same for any plugin: what it emits, as it is."""
+        """Runs any plugin: yields its outputs unchanged."""
         with self.open({plugin: options}, **how) as document:
             for output in document.outputs():
                 yield output.data
@@ -168,7 +168,7 @@ class Client:
         return results.ModelInfo.from_json(self.call("server.reload")["model"])
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Any method of the protocol; its result."""
+        """Calls any method of the protocol and returns its result."""
         return self._call(method, lambda: (params or {}, None))[1].result
 
     # Below: connections
@@ -179,7 +179,7 @@ class Client:
         return connection
 
     def _connected(self) -> Connection:
-        """The connection, made again if it is lost."""
+        """The connection; a new one if it was lost."""
         with self._lock:
             if self._closed:
                 raise ConnectionLostError("the client was closed")
@@ -189,13 +189,13 @@ class Client:
             return self._connection
 
     def _leave(self, connection: Connection) -> None:
-        """Its daemon is being stopped: documents go on there for a while, new calls go to the next daemon."""
+        """The connection's daemon is stopping: its documents continue for a while, new calls go to the next daemon."""
         with self._lock:
             if self._connection is connection and self._reconnect > 0:
                 self._connection = self._connect(self._reconnect)
 
     def _call(self, method: str, make: Callable[[], tuple[Mapping[str, Any], int | None]]) -> tuple[Connection, Answer]:
-        """`make` gives parameters and a descriptor, which is closed here, for each try."""
+        """`make` returns the parameters and a descriptor for each try; the descriptor is closed here."""
         until, tries = deadline(self._timeouts.total), Patience(self._reconnect)
         while True:
             params, fd = make()
@@ -234,7 +234,7 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 def _forget_parent() -> None:
-    """In a process that was forked: another thread may have held a lock, and the connections are the parent's."""
+    """In a forked process: another thread may have held a lock, and the connections are the parent's."""
     for client in list(_clients):
         client._lock = threading.Lock()
         for connection in list(client._connections):

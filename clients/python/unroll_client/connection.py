@@ -17,11 +17,11 @@ from .core import RECEIVE_BYTES, Answer, Core
 from .errors import ConnectionLostError, TimedOutError
 from .timeouts import Timeouts, deadline, earlier
 
-_ABANDONED_SECONDS = 1.0  # that an answer nobody waits for any more is given to come
+_ABANDONED_SECONDS = 1.0  # time for the answer of an abandoned request
 
 
 class Connection:
-    """Threads may share it. There is no thread of its own: of those that wait, one reads for all."""
+    """Threads may share it. It has no thread of its own: one of the waiting threads reads for all."""
 
     def __init__(self, path: sockets.StrPath | None, patience: float, timeouts: Timeouts):
         self.socket = sockets.connect(path, patience, timeouts.connect)
@@ -31,14 +31,14 @@ class Connection:
         self._owner = os.getpid()
         self._changed = threading.Condition(threading.Lock())  # guards the core and the two below
         self._reading = False  # a thread reads, or is about to
-        self._heard = time.monotonic()  # when the daemon last said something
+        self._heard = time.monotonic()  # when the daemon last sent something
         self._sending = threading.Lock()
         self._close = weakref.finalize(self, self.socket.close)
         self._close.atexit = False
 
     @property
     def is_ours(self) -> bool:
-        """Not of the process that this one was forked from."""
+        """False after a fork."""
         return self._owner == os.getpid()
 
     @property
@@ -51,9 +51,9 @@ class Connection:
             yield self.core
 
     def close(self, reason: str) -> None:
-        """Every waiting call raises this."""
+        """Every waiting call raises `error`."""
         if not self.is_ours:
-            self._close()  # this process's descriptor alone: the connection is its parent's
+            self._close()  # only this process's descriptor: the connection is the parent's
             return
         with self._changed:
             self.core.fail(ConnectionLostError(reason))
@@ -65,7 +65,7 @@ class Connection:
             self._close()
 
     def call(self, method: str, params: Mapping[str, Any], fd: int | None, until: float | None) -> Answer:
-        """The answer, when it has come."""
+        """Returns the answer when it has come."""
         answer = self.post(method, params, fd)
         try:
             if not self.wait(lambda: answer.done, until):
@@ -87,7 +87,7 @@ class Connection:
         return answer
 
     def wait(self, ready: Callable[[], bool], until: float | None = None) -> bool:
-        """False if it is not ready by then. Raises TimedOutError if the daemon has not answered for too long."""
+        """False if it is not ready by then. Raises TimedOutError if the daemon has been silent for too long."""
         began = time.monotonic()
         while True:
             with self._changed:
@@ -118,7 +118,7 @@ class Connection:
             self._send_unsent()
 
     def _read(self, until: float | None) -> None:
-        """Once, for all who wait. Called with the lock, which it gives back meanwhile."""
+        """Reads once, for all that wait. Called with the lock held, which it releases meanwhile."""
         self._reading = True
         self._changed.release()
         data = None
@@ -169,17 +169,17 @@ class Connection:
                         self._make_room(began)
                         continue
                     except (BrokenPipeError, ConnectionResetError):
-                        return  # the reading thread learns the cause and fails the waiting calls
+                        return  # the reading thread sees the cause and fails the waiting calls
                     rest, fd, sent = rest[count:], None, True
             except BaseException:
-                if sent:  # nothing can follow half a line
+                if sent:  # nothing can follow an incomplete line
                     with self._changed:
                         self.core.fail(ConnectionLostError("a request was sent in part only"))
                         self._changed.notify_all()
                 raise
 
     def _make_room(self, began: float) -> None:
-        """Waits for the daemon to take more; reads meanwhile: one that cannot send takes nothing, either."""
+        """Waits until the daemon takes more. Reads meanwhile, because a daemon that cannot send takes nothing."""
         check = self._check_at(began)
         if check is not None and time.monotonic() >= check:
             self._check()
@@ -201,7 +201,7 @@ class Connection:
                 self._changed.notify_all()
 
     def _check_at(self, began: float) -> float | None:
-        """When the daemon must be asked whether it lives, if it says nothing before."""
+        """When the daemon must be pinged if it stays silent."""
         if self._timeouts.read is None:
             return None
         return max(began, self._heard) + self._timeouts.read / 2
@@ -210,6 +210,6 @@ class Connection:
         assert self._timeouts.read is not None
         if not sockets.answers(self._path, self._timeouts.read / 2):
             raise TimedOutError(
-                f"the daemon on {self._path} has not answered for {self._timeouts.read} s; look into its log"
+                f"the daemon on {self._path} has not answered for {self._timeouts.read} s; read its log"
             )
         self._heard = time.monotonic()

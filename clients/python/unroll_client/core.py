@@ -1,4 +1,4 @@
-"""The protocol without a socket: what both clients share. Not thread-safe by itself; each client guards its own."""
+"""The protocol without a socket, for both clients. Not thread-safe; each client guards its own instance."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Mailbox:
 
     def __init__(self, document: str, next_sequence: int, resume_bytes: int = 0, resume_sha256: str | None = None):
         self.document = document
-        self.next_sequence = next_sequence  # that of the next output to be handed out
+        self.next_sequence = next_sequence  # of the next output to be returned
         self.resume_bytes = resume_bytes
-        self.resume_sha256 = resume_sha256  # of the bytes before; None: nothing was read, or an older daemon
+        self.resume_sha256 = resume_sha256  # of the bytes before; None: none were read, or the daemon is older
         self.ended = False
         self.error: UnrollError | None = None
         self.waiting: deque[Event] = deque()
@@ -49,14 +49,14 @@ class Mailbox:
         if event is None:
             return
         if isinstance(event, Output):
-            if event.sequence < self._expected:  # a disk lost what was told already: it comes again
+            if event.sequence < self._expected:  # after a loss on the daemon's disk it comes again
                 return
             self._expected = event.sequence + 1
         self.waiting.append(event)
         self.ended = self.ended or isinstance(event, Done)
 
     def expect(self, next_sequence: int) -> None:
-        """Outputs before that one were handed out already, in another mailbox."""
+        """Drops outputs before that one, which another mailbox has returned."""
         self.next_sequence = max(self.next_sequence, next_sequence)
         self._expected = max(self._expected, next_sequence)
 
@@ -77,15 +77,15 @@ class Mailbox:
 
 
 class Answer:
-    """What comes to a request."""
+    """The answer to a request."""
 
     def __init__(self, number: int, method: str, next_sequence: int):
         self.number = number
         self.opens = method == "document.open"
-        self.listens = self.opens or method == "document.attach"  # its document's events follow at once
+        self.listens = self.opens or method == "document.attach"  # events of its document follow at once
         self.next_sequence = next_sequence
         self.done = False
-        self.abandoned = False  # nobody waits for it any more
+        self.abandoned = False  # nobody waits for it any longer
         self.result: Any = None
         self.error: UnrollError | None = None
         self.mailbox: Mailbox | None = None
@@ -111,19 +111,20 @@ class Core:
         self.broken: UnrollError | None = None
 
     def request(self, method: str, params: Mapping[str, Any]) -> tuple[Answer, bytes]:
-        """What will be answered, and the line to send."""
+        """Returns the Answer to come, and the line to send."""
         if self.broken is not None:
             raise copy.copy(self.broken)
         answer = Answer(next(self._numbers), method, params.get("from", 0))
         line = _encode({"jsonrpc": "2.0", "id": answer.number, "method": method, "params": params})
-        if len(line) > MAX_LINE_BYTES:  # the daemon would close the connection, other documents' too
+        if len(line) > MAX_LINE_BYTES:  # the daemon would close the connection, with all documents
             text = f"{method}: a line of {len(line)} bytes, and the protocol takes {MAX_LINE_BYTES}"
             raise LimitError(text + "; give the document as path, fd or stream")
         self._answers[answer.number] = answer
         return answer, line + b"\n"
 
     def forget(self, answer: Answer) -> None:
-        """Nobody waits for it any more: a document that it opens, or has opened, is to be cancelled."""
+        """Nobody waits for the answer any longer: a document that the request opens, or has opened, must be
+        cancelled."""
         answer.abandoned = True
         if answer.mailbox is not None:
             self.drop(answer.mailbox)
@@ -133,7 +134,7 @@ class Core:
             self._answers.pop(answer.number, None)
 
     def take_unsent(self) -> bytes:
-        """What is to be sent besides the requests."""
+        """What must be sent in addition to requests."""
         lines, self._unsent = self._unsent, []
         return b"".join(lines)
 
@@ -142,9 +143,9 @@ class Core:
             del self._mailboxes[mailbox.document]
 
     def receive(self, data: bytes) -> None:
-        """Bytes from the socket; none of them is its end."""
+        """Takes bytes from the socket; none means its end."""
         if not data:
-            return self.fail(ConnectionLostError("the daemon went away; look into its log, and start it again"))
+            return self.fail(ConnectionLostError("the daemon ended; read its log and start it again"))
         self._received += data
         *lines, rest = self._received.split(b"\n") if b"\n" in data else [self._received]
         self._received = rest
@@ -157,7 +158,7 @@ class Core:
             self.fail(ConnectionLostError(f"what the daemon sent is not the protocol: {type(error).__name__}"))
 
     def fail(self, error: UnrollError) -> None:
-        """The connection is over: every waiting call raises."""
+        """The connection has ended: every waiting call raises `error`."""
         if self.broken is not None:
             return
         self.broken = error
@@ -185,11 +186,11 @@ class Core:
                     self._cancel(answer.result["document"])
             elif answer.listens and error is None:
                 answer.mailbox = self._open(answer)
-        elif message["id"] is None and error is not None:  # of the connection, which the daemon closes
+        elif message["id"] is None and error is not None:  # an error of the connection, which the daemon closes
             self.fail(error)
 
     def _cancel(self, document: str) -> None:
-        params = {"document": document}  # without a number: it will not be answered
+        params = {"document": document}  # without an id: it is not answered
         self._unsent.append(_encode({"jsonrpc": "2.0", "method": "document.cancel", "params": params}) + b"\n")
 
     def _open(self, answer: Answer) -> Mailbox:
@@ -198,7 +199,7 @@ class Core:
         position = result.get("resume_bytes", 0), result.get("resume_sha256")
         mailbox = Mailbox(result["document"], first, *position)
         if before := self._mailboxes.get(mailbox.document):
-            before.end(DocumentStateError(f"document {mailbox.document} was attached to anew on this connection"))
+            before.end(DocumentStateError(f"document {mailbox.document} was attached to again on this connection"))
         self._mailboxes[mailbox.document] = mailbox
         return mailbox
 
@@ -216,7 +217,7 @@ def _encode(message: dict[str, Any]) -> bytes:
 
 
 def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
-    """The parameters, and a descriptor to send along, which is the caller's to close."""
+    """The parameters, and a descriptor to send along, which the caller must close."""
     params = dict(how)
     sources = [params.pop(key, None) for key in ("text", "path", "fd", "stream")]
     text, path, fd, stream = sources
@@ -227,7 +228,7 @@ def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any
     params["plugins"] = [{"name": name, "options": options} for name, options in with_options.items()]
     if text is not None or stream is not None:
         return params | ({"stream": True} if text is None else {"text": text}), None
-    # A copy also of the caller's own, who may close it before the line is sent.
+    # Duplicated, because the caller may close its own descriptor before the line is sent.
     return params | {"fd": True}, os.dup(fd) if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -236,7 +237,7 @@ Opening = tuple[Plugins, dict[str, Any]]
 
 
 class DocumentState:
-    """What there is to know of a document without asking the daemon."""
+    """What is known about a document without asking the daemon."""
 
     def __init__(self, mailbox: Mailbox, opening: Opening | None):
         self._mailbox = mailbox
@@ -248,21 +249,21 @@ class DocumentState:
 
     @property
     def resume_bytes(self) -> int:
-        """So many bytes were read before it was opened."""
+        """Number of bytes that were read before the document was opened."""
         return self._mailbox.resume_bytes
 
     @property
     def resume_sha256(self) -> str | None:
-        """The digest of those bytes, in hexadecimal: that a stream which goes on behind them is the same one."""
+        """SHA-256 of those bytes in hexadecimal, to check that a resumed stream has the same ones."""
         return self._mailbox.resume_sha256
 
     @property
     def next_sequence(self) -> int:
-        """One more than that of the last output that was handed out: what resume() and attach() want."""
+        """One more than the number of the last output returned: the argument for resume() and attach()."""
         return self._mailbox.next_sequence
 
     def _openable(self, lost: UnrollError) -> Opening:
-        """How to open it again."""
+        """The arguments with which to open it again."""
         if self._opening is None:
             text = "waits for its bytes: resume() it where they are"
             raise DocumentStateError(f"document {self.id} was attached to, and {text}") from lost

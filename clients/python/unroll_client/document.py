@@ -33,8 +33,9 @@ Source = Iterable[bytes]
 class Document(DocumentState):
     """A document that is being read: an iterator over its events, the last of which is Done.
 
-    How it failed is raised instead of Done. If the daemon goes away, the document goes on with the next one. A `with`
-    block that is left before the end cancels it, unless it was only attached to.
+    If the document fails, the iteration raises the error instead of yielding Done. If the daemon restarts, the
+    document continues with the next one. Leaving a `with` block before the end cancels the document, unless it was
+    only attached to.
     """
 
     def __init__(self, client: Client, connection: Connection, mailbox: Mailbox, opening: Opening | None):
@@ -42,12 +43,12 @@ class Document(DocumentState):
         self._client = client
         self._connection = connection
         self._until = deadline(client._timeouts.total)
-        self._source: Iterator[bytes] | None = None  # until it is exhausted
+        self._source: Iterator[bytes] | None = None  # None once it is exhausted
         self._feed: Feed | None = None
-        self._manual = False  # append() and end() feed
-        self._feeding = threading.Lock()  # what the feed gives is sent in its order
-        self._append: Answer | None = None  # to an append that the listening thread sent
-        self._halted = False  # nothing more can be appended: the document's last event says why
+        self._manual = False  # fed by append() and end()
+        self._feeding = threading.Lock()  # keeps what the feed returns in order
+        self._append: Answer | None = None  # to an append that the iterating thread sent
+        self._halted = False  # nothing more can be appended: the document's last event gives the reason
         self._reviving = threading.Lock()
         stream = None if opening is None else opening[1].get("stream")
         if stream is not None:
@@ -81,7 +82,7 @@ class Document(DocumentState):
         return (event for event in self if isinstance(event, Output))
 
     def next_event(self, timeout: float | None = None) -> Event | None:
-        """None after the last one. Raises TimedOutError, a TimeoutError, if none comes in so many seconds."""
+        """The next event; None after the last one. Raises TimedOutError, a TimeoutError, after `timeout` seconds."""
         until = deadline(timeout)
         while True:
             self._check_owner()
@@ -102,14 +103,14 @@ class Document(DocumentState):
         raise TimedOutError(f"document {self.id}: no event in {timeout} s")
 
     def append(self, data: bytes) -> None:
-        """The next bytes of a stream. Returns when there is room for more."""
+        """Sends the next bytes of a stream. Returns when there is room for more."""
         feed = self._fed()
         for start in range(0, len(data), 1 << 20):
             feed.add(data[start : start + (1 << 20)])
             self._send_all(feed)
 
     def end(self) -> None:
-        """The stream is complete."""
+        """Marks the stream as complete."""
         feed = self._fed()
         feed.complete()
         self._send_all(feed)
@@ -152,7 +153,7 @@ class Document(DocumentState):
         skipped.end()
 
     def _has_room(self) -> bool:
-        """The source can be drawn from, or what there is be sent, which append() and end() mostly do by themselves."""
+        """Whether to read the source or send what is there; append() and end() usually do that themselves."""
         if self._halted or self._feed is None or (self._manual and self._feeding.locked()):
             return False
         if self._append is not None:
@@ -178,7 +179,7 @@ class Document(DocumentState):
                     self._append = self._connection.post(*request)
         except (DocumentStateError, ConnectionLostError, ShuttingDownError):
             self._halted = True
-        except BaseException:  # of the source: the document must not look as if it ended there
+        except BaseException:  # of the source: the document must not look complete
             self._halted = True
             with contextlib.suppress(UnrollError):
                 self.cancel()
@@ -187,7 +188,7 @@ class Document(DocumentState):
     # Below: going on with the next daemon
 
     def _revive(self, seen: Mailbox, lost: UnrollError) -> None:
-        """Raises `lost` if the document cannot go on."""
+        """Raises `lost` if the document cannot continue."""
         with self._reviving:
             if self._mailbox is not seen:
                 return  # another thread has done it
@@ -203,7 +204,7 @@ class Document(DocumentState):
             raise lost
 
     def _go_on(self, lost: UnrollError) -> bool:
-        """False if that is to be tried again."""
+        """False if it must be tried again."""
         if isinstance(lost, ShuttingDownError):
             self._client._leave(self._connection)
         status = self._client.status(self.id)
@@ -225,7 +226,7 @@ class Document(DocumentState):
         return True
 
     def _listen_from(self, next_sequence: int) -> None:
-        """Outputs before those that the document goes on with come first."""
+        """Outputs before those of the resumed document come first."""
         self._mailbox = self._attached(self._connection, self._mailbox, next_sequence)
 
     def _attached(self, connection: Connection, mailbox: Mailbox, next_sequence: int) -> Mailbox:

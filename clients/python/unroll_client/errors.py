@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class UnrollError(Exception):
-    """What the daemon answered: its text, its code, what to do."""
+    """An error that the daemon returned: its text, its code, and advice."""
 
     code: ClassVar[int] = 0
     name: ClassVar[str] = ""
@@ -14,7 +14,7 @@ class UnrollError(Exception):
     def __init__(self, message: str, data: dict[str, Any] | None = None):
         super().__init__(message)
         self.message = message
-        self.data = data or {}  # of an error at a limit: `limit` and `value`
+        self.data = data or {}  # if a limit was reached: `limit` and `value`
 
     @property
     def advice(self) -> str:
@@ -25,11 +25,11 @@ class UnrollError(Exception):
 
 
 class NotConnectedError(UnrollError, ConnectionError):
-    """Nobody listens on the socket, or not for this user."""
+    """No daemon listens on the socket, or this user may not connect."""
 
 
 class ConnectionLostError(UnrollError, ConnectionError):
-    """The connection ended, by either side; a document that was open on it can be resumed or attached to."""
+    """The connection ended, at either side. A document that was open on it can be resumed or attached to."""
 
 
 class ForkedError(UnrollError):
@@ -57,7 +57,7 @@ class InvalidParamsError(UnrollError):
 
 
 class TextError(InvalidParamsError, ValueError):
-    """A string cannot be sent, as it holds half of a surrogate pair."""
+    """A string cannot be sent because it holds half of a surrogate pair."""
 
 
 class InternalError(UnrollError):
@@ -116,12 +116,12 @@ class PeerGoneError(UnrollError):
     code, name = -32012, "peer_gone"
 
 
-#: What comes of a daemon that is stopped, or gone: it is waited for.
+#: Errors while a daemon stops or is gone: the client waits for the next one.
 GONE = (ConnectionLostError, NotConnectedError, ShuttingDownError)
 
 _BY_CODE = {kind.code: kind for kind in UnrollError.__subclasses__() if kind.code}
 
 
 def error_from_json(error: dict[str, Any]) -> UnrollError:
-    """An error that is none of those here, of a later daemon, is an InternalError with its own text."""
+    """An error of a later daemon that this version does not know becomes an InternalError with its own text."""
     return _BY_CODE.get(error["code"], InternalError)(str(error["message"]), error.get("data"))

@@ -1,4 +1,4 @@
-"""What comes of a document, and what is said of it."""
+"""Events and status of a document."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, TypedDict, Union
 from .errors import UnrollError, error_from_json
 from .sockets import StrPath
 
-#: "score", or several names, or each with its options: {"score": {"granularity": "line"}, "anomaly": {}}.
+#: "score", several names, or names with options: {"score": {"granularity": "line"}, "anomaly": {}}.
 Plugins = Union[str, Sequence[str], Mapping[str, Mapping[str, Any]]]
 
 
 class OpenOptions(TypedDict, total=False):
-    """What document.open takes besides plugins; docs/protocol.md says what each does.
+    """The parameters of document.open besides plugins; see docs/protocol.md.
 
-    One of `text`, `path`, `fd` and the clients' `stream` gives the document's bytes. `fd` stays the caller's.
+    One of `text`, `path`, `fd` and the clients' `stream` gives the document's bytes. The caller keeps `fd` and
+    closes it.
     """
 
     text: str
@@ -65,7 +66,7 @@ Event = Union[Output, Progress, Done]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`phase` is "open", "done" or "failed". `resume_bytes` is there where the document waits to be resumed."""
+    """`phase` is "open", "done" or "failed". `resume_bytes` is set if the document waits to be resumed."""
 
     document: str
     name: str
@@ -89,7 +90,7 @@ class Status:
 
     @property
     def must_be_resumed(self) -> bool:
-        """Else what there is of it is to be had by attaching."""
+        """If false, attach to the document for its outputs."""
         return self.phase == "failed" or (self.phase == "open" and self.resume_bytes is not None)
 
 
@@ -97,7 +98,7 @@ _EVENTS = {"document.output": Output, "document.progress": Progress}
 
 
 def event_from_json(method: str, params: dict[str, Any]) -> Event | None:
-    """None for a notification of a later daemon, which is passed over, as are fields that are new."""
+    """None for a notification of a later daemon, which is ignored, as are unknown fields."""
     if method == "document.done":
         kind: type[Event] = Done
         params = {"document": params["document"], **params["summary"]}

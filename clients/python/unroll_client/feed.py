@@ -1,4 +1,4 @@
-"""A stream's bytes on their way to the daemon."""
+"""The bytes of a stream on their way to the daemon."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Any
 
 from .errors import SourceError
 
-#: A document's bytes go in pieces of so many: small, that others get their turn on the connection.
+#: A document's bytes are sent in pieces of this size; small, so that other requests can be sent in between.
 PIECE_BYTES = 64 << 10
-#: More than lies between what a daemon took and what it committed: its buffer of a document, and a commit's blocks.
+#: More than a daemon can have taken without committing it: its buffer of a document, and a commit's blocks.
 KEPT_BYTES = 4 << 20
 
 Request = tuple[str, dict[str, Any]]
 
 
 class Feed:
-    """Cuts bytes for document.append; keeps the last ones, for a daemon that died before they were safe."""
+    """Cuts bytes for document.append; keeps the last ones for a daemon that dies before it commits them."""
 
     def __init__(self, document: str, offset: int):
         self._document = document
-        self._begin = offset  # of the bytes that are here, in the document
+        self._begin = offset  # document offset of the first byte kept
         self._bytes = bytearray()
-        self._position = offset  # of what is to be sent next
+        self._position = offset  # document offset of the next byte to send
         self._complete = False
         self._ended = False  # the end was sent
 
     @property
     def pending(self) -> bool:
-        """next() has something."""
+        """Whether next() has something."""
         return self._position < self._end or (self._complete and not self._ended)
 
     @property
     def ended(self) -> bool:
-        """The end is sent, or being sent."""
+        """Whether the end was sent or is being sent."""
         return self._ended
 
     def add(self, chunk: bytes) -> None:
@@ -60,10 +60,10 @@ class Feed:
         return None
 
     def go_to(self, offset: int) -> None:
-        """Begins again at that place of the document."""
+        """Continues from that offset of the document."""
         if not self._begin <= offset <= self._end:
             raise SourceError(
-                f"document {self._document} goes on at byte {offset} of its stream, and only bytes {self._begin} to "
+                f"document {self._document} continues at byte {offset} of its stream, but only bytes {self._begin} to "
                 f"{self._end} are still here; resume it with the stream from its beginning"
             )
         self._position, self._ended = offset, False
@@ -74,7 +74,7 @@ class Feed:
 
 
 class Skipped:
-    """Passes over the bytes that were read before a document was resumed, if they are those that the daemon read."""
+    """Skips the bytes that were read before a document was resumed, and checks that the daemon read the same ones."""
 
     def __init__(self, document: str, count: int, sha256: str | None):
         self._document = document
@@ -83,7 +83,7 @@ class Skipped:
         self._digest = hashlib.sha256()
 
     def behind(self, chunk: bytes) -> bytes:
-        """What of the next bytes lies behind them."""
+        """The part of `chunk` that comes after the skipped ones."""
         if self._left == 0:
             return chunk
         skipped = chunk[: self._left]
@@ -92,7 +92,7 @@ class Skipped:
         if self._left == 0 and self._expected not in (None, self._digest.hexdigest()):
             raise SourceError(
                 f"document {self._document}: the first {self._count} bytes of the stream are not those that were read "
-                "before; resume it with the same bytes, or open it anew"
+                "before; resume it with the same bytes, or open a new document"
             )
         return chunk[len(skipped) :]
 
@@ -100,5 +100,5 @@ class Skipped:
         if self._left > 0:
             raise SourceError(
                 f"document {self._document}: {self._left} bytes more were read before than the stream has now; resume "
-                "it with the same bytes, or open it anew"
+                "it with the same bytes, or open a new document"
             )

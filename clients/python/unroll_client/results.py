@@ -1,7 +1,7 @@
-"""What the built-in plugins find, and what the daemon says of itself.
+"""Results of the built-in plugins, and the daemon's information about itself.
 
-docs/protocol.md says what each field means. A field that a later daemon adds is passed over, and what a later plugin
-emits besides is Other.
+docs/protocol.md describes each field. Unknown fields of a later daemon are ignored; unknown outputs of a later
+plugin become Other.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class _FromJson:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """What this version of the client does not know."""
+    """An output that this version of the client does not know."""
 
     data: Any
 
 
 @dataclass(frozen=True, slots=True)
 class PartScore(_FromJson):
-    """Of a line, sentence or paragraph, which begins in line `line`."""
+    """The score of a line, sentence or paragraph, which begins in line `line`."""
 
     line: int
     start: int
@@ -38,12 +38,12 @@ class PartScore(_FromJson):
     nats: float
     bits_per_byte: float
     type: str = ""
-    text: str | None = None  # of the most surprising ones, cut to a screen's width
+    text: str | None = None  # of the most surprising ones, cut to the width of a screen
 
 
 @dataclass(frozen=True, slots=True)
 class TokenScores(_FromJson):
-    """Of a block's tokens: with granularity `token`."""
+    """The scores of a block's tokens, with granularity `token`."""
 
     start: Sequence[int]
     end: Sequence[int]
@@ -52,7 +52,8 @@ class TokenScores(_FromJson):
 
 @dataclass(frozen=True, slots=True)
 class DocumentScore(_FromJson):
-    """The last one. `surprising`: the parts of the highest bits_per_byte; perplexity is None for an empty document."""
+    """The last result. `surprising`: the parts with the highest bits_per_byte. perplexity is None for an empty
+    document."""
 
     tokens: int
     bytes: int
@@ -72,12 +73,12 @@ class LineAnomaly(_FromJson):
     end: int
     score: float
     alert: bool = False
-    text: str | None = None  # of the oddest ones, cut to a screen's width
+    text: str | None = None  # of the most unusual ones, cut to the width of a screen
 
 
 @dataclass(frozen=True, slots=True)
 class WindowAnomaly(_FromJson):
-    """The oddest of every `top_window` lines."""
+    """The most unusual of every `top_window` lines."""
 
     first_line: int
     last_line: int
@@ -97,7 +98,7 @@ class SessionAnomaly(_FromJson):
 
 @dataclass(frozen=True, slots=True)
 class DocumentAnomaly(_FromJson):
-    """The last one. `alerts` and `sessions` are there if they were asked for."""
+    """The last result. `alerts` and `sessions` are set if they were asked for."""
 
     lines: int
     top: Sequence[LineAnomaly] = ()
@@ -118,7 +119,7 @@ class Sentence(_FromJson):
 
 @dataclass(frozen=True, slots=True)
 class RunningSummary(_FromJson):
-    """Of what was read up to byte `end`: with the option `every`."""
+    """The summary up to byte `end`, with the option `every`."""
 
     end: int
     words: int
@@ -147,7 +148,7 @@ class SegmentVector(_FromJson):
 
 @dataclass(frozen=True, slots=True)
 class DocumentVector(_FromJson):
-    """The last one."""
+    """The last result."""
 
     dim: int
     vector: Sequence[float]

@@ -1,4 +1,4 @@
-"""Where the daemon's socket is, connecting to it, and whether it answers."""
+"""Finds the daemon's socket, connects to it, and checks that it answers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PING = b'{"jsonrpc":"2.0","id":0,"method":"server.ping","params":{}}\n'
 
 
 def default_sockets() -> list[str]:
-    """Where unroll looks, in this order: the user's own daemon ($XDG_RUNTIME_DIR; not root's), the system's."""
+    """The default sockets in order: the user's own daemon ($XDG_RUNTIME_DIR; not root's), the system's."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     own = [] if os.geteuid() == 0 or not runtime else [os.path.join(runtime, "unroll", "unroll.sock")]
     return [*own, SYSTEM_SOCKET]
 
 
 def connect(path: StrPath | None, patience: float, timeout: float | None = None) -> socket.socket:
-    """A connection that does not block. Tries for `patience` seconds, and each time for `timeout` at most."""
+    """A non-blocking connection. Tries for `patience` seconds, each time for at most `timeout`."""
     paths = default_sockets() if path is None else [os.fspath(path)]
     tries = Patience(patience)
     while True:
@@ -48,7 +48,7 @@ def connect(path: StrPath | None, patience: float, timeout: float | None = None)
 
 
 def answers(path: str, timeout: float) -> bool:
-    """Whether the daemon answers a new connection, whatever keeps another one silent."""
+    """Whether the daemon answers on a new connection, even if another one is silent."""
     until = time.monotonic() + timeout
     with contextlib.suppress(OSError), _connect(path, timeout) as connection:
         connection.settimeout(max(0.001, until - time.monotonic()))
@@ -68,7 +68,7 @@ def _connect(path: str, timeout: float | None) -> socket.socket:
             try:
                 connection.connect(path)
                 return connection
-            except BlockingIOError:  # too many wait to be accepted
+            except BlockingIOError:  # too many connections wait to be accepted
                 if until is not None and time.monotonic() > until:
                     raise TimeoutError from None
                 time.sleep(_BUSY_PAUSE)

@@ -13,8 +13,8 @@ class Timeouts:
 
     #: For the daemon to accept a connection.
     connect: float | None = 10.0
-    #: How long the daemon may say nothing at all. A daemon that has nothing to say is asked whether it lives, so a
-    #: document that waits for its turn, or for its writer, does not reach it.
+    #: How long the daemon may be silent. A silent daemon is pinged, so a document that waits to be scheduled, or for
+    #: its writer, does not reach this limit.
     read: float | None = 60.0
     #: For one call, and for a document from its opening to its last event.
     total: float | None = None
@@ -26,12 +26,12 @@ class Timeouts:
         return cls(connect=timeout, read=timeout, total=None)
 
 
-#: A number stands for `connect` and `read` alike.
+#: A number sets both `connect` and `read`.
 Timeout = Union[Timeouts, float, None]
 
 
 def deadline(seconds: float | None) -> float | None:
-    """The moment on time.monotonic()'s clock at which so many seconds are over."""
+    """The time on time.monotonic()'s clock in `seconds`."""
     return None if seconds is None else time.monotonic() + seconds
 
 
@@ -40,7 +40,7 @@ def earlier(*moments: float | None) -> float | None:
 
 
 class Patience:
-    """Tries again for so many seconds: a daemon that is started again takes a moment."""
+    """Repeats a try for some seconds, because a daemon takes a moment to restart."""
 
     _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
@@ -49,7 +49,7 @@ class Patience:
         self._pause = self._FIRST_PAUSE
 
     def pause(self) -> float | None:
-        """How long to wait before the next try; None: that was the last one."""
+        """How long to wait before the next try; None if that was the last one."""
         if time.monotonic() + self._pause > self._until:
             return None
         pause, self._pause = self._pause, min(2 * self._pause, self._LONGEST_PAUSE)
