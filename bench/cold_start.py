@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How long a command takes from nothing: what loading programs, libraries and weights costs.
+"""Measures how long a command takes from its start: loading programs, libraries and weights.
 
     bench/cold_start.py [--rounds 7] [UNROLL...]
 
-Each UNROLL (default: build/bin/unroll) is a program of a whole tree, built or installed; several take turns. Milliseconds, the
-median, and the least and greatest. "First line": until the first result of a document can be read from a pipe. The files are
-in the page cache, as they are for whoever uses unroll the second time.
+Each UNROLL (default: build/bin/unroll) is a program of a whole tree, built or installed; several alternate. Prints
+milliseconds: the median, the least and the greatest. "First line": until the first result of a document can be read
+from a pipe. The files are in the page cache, as on every use but the first.
 """
 
 import argparse

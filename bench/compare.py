@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Compares unroll with the reference, side by side: same weights, tokens and threads, taking turns in one run.
+"""Compares unroll with the reference, side by side: same weights, tokens and threads, alternating in one run.
 
     python3 -m venv reference && reference/bin/pip install torch==2.11.0 \\
         block-recurrent-transformer-pytorch==0.4.4 safetensors einops
     reference/bin/python bench/compare.py --unroll build/bin/unroll [--format json]
 
-The model is that of the reference's README (20,000 tokens, dim 512, depth 6, blocks of 512), with random weights. Both
-stream documents block by block, states and memories carried on. The reference gives logits; unroll goes on to the tokens'
-log-probabilities, as it must. First both compute the logits of the same three blocks, which must agree.
+The model is that of the reference's README (20,000 tokens, dim 512, depth 6, blocks of 512), with random weights.
+Both programs stream documents block by block with states and memories. The reference computes logits; unroll also
+computes the tokens' log-probabilities, as it always does. First both compute the logits of the same three blocks,
+which must agree.
 
-The limit is what this machine multiplies by itself at that moment: square matrices of 2,048 in fp32 and bf16 by LibTorch,
-in int8 by oneDNN through it. A token's multiply-adds are counted without those that a mask hides or that only pad.
+The limit is what the machine multiplies at that moment: square matrices of 2,048 in fp32 and bf16 by LibTorch, in
+int8 by oneDNN through LibTorch. The operations of a token do not count masked positions and padding.
 """
 
 import argparse
@@ -36,14 +37,14 @@ LIKENESS = {"fp32": 1e-4, "bf16": 2e-2, "int8": 5e-2}  # of logits: root mean sq
 
 
 def operations_per_token():
-    """Floating-point operations, two for each multiply-add, of a token in the middle of a long document."""
+    """Floating-point operations (two per multiply-add) of a token in the middle of a long document."""
     dim, depth, states = README["dim"], README["depth"], README["num_state_vectors"]
     inner, kv = README["dim_head"] * README["heads"], README["dim_head"]
     feed_forward = int(dim * 4 * 2 / 3)
     layer = dim * inner + dim * 2 * kv + inner * dim + dim * 2 * feed_forward + feed_forward * dim
     seen = WIDTH + (WIDTH + 1) / 2  # keys: the memories, and half of the block
     attention = 2 * inner * seen
-    cell = 2 * dim * inner + dim * 2 * kv + 2 * inner * dim + dim * dim  # of each state
+    cell = 2 * dim * inner + dim * 2 * kv + 2 * inner * dim + dim * dim  # per state
     cell_attention = 2 * inner * (states + WIDTH)
     read = dim * inner + inner * dim + 2 * inner * states
     per_state = (cell + cell_attention) * states / WIDTH
@@ -51,7 +52,7 @@ def operations_per_token():
 
 
 def best_rate(call, operations, seconds=1.0):
-    """Operations a second of the fastest call."""
+    """Operations per second of the fastest call."""
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
@@ -61,7 +62,7 @@ def best_rate(call, operations, seconds=1.0):
 
 
 def limit(dtype):
-    """Multiplication alone, operations a second."""
+    """Operations per second of multiplication alone."""
     size = 2048
     if dtype == "int8":
         left = torch.randint(0, 255, (size, size), dtype=torch.uint8)
@@ -82,7 +83,7 @@ def step(model, tokens, memories, states):
 
 
 class Reference:
-    """Streams a batch of documents with the reference, where its model is."""
+    """Streams a batch of documents with the reference, on the device of its model."""
 
     def __init__(self, model, batch):
         self.model, self.memories, self.states = model, [], []
@@ -113,7 +114,7 @@ def unroll_rate(options, folder, dtype, batch):
 
 
 def check_logits(options, folder, model):
-    """Relative differences of unroll's logits from the reference's, by dtype; ends the program where they are others'."""
+    """Relative differences of unroll's logits from the reference's, by dtype. Exits if they are too large."""
     tokens = torch.randint(0, README["num_tokens"], (1, 3 * WIDTH))
     with torch.inference_mode():
         parts, memories, states = [], [], []
@@ -164,7 +165,7 @@ def main():
     parser.add_argument("--unroll", type=Path, default=Path("build/bin/unroll"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16], help="documents at once")
-    parser.add_argument("--dtype", choices=LIKENESS, nargs="+", default=list(LIKENESS), help="what this CPU computes")
+    parser.add_argument("--dtype", choices=LIKENESS, nargs="+", default=list(LIKENESS), help="supported by this CPU")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of each turn")
     parser.add_argument("--format", choices=["text", "json"], default="text")
@@ -184,7 +185,7 @@ def main():
     if options.format == "json":
         print(json.dumps({"threads": options.threads, "operations_per_token": operations_per_token(), "rows": rows}))
         return
-    print(f"{options.threads} threads, {operations_per_token() / 1e6:.1f} million operations a token\n")
+    print(f"{options.threads} threads, {operations_per_token() / 1e6:.1f} million operations per token\n")
     print("| documents | numbers | tokens/s | reference | ratio | GFLOP/s | limit | share | logits differ by |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a token costs, and how much memory is needed, from 10 thousand tokens of a document to 10 million.
+"""Measures time per token and memory, from 10 thousand tokens of a document to 10 million.
 
     bench/flat_cost.py [--unroll build/bin/unroll] [--model DIR] FILE...
 
-The files are joined to one document; its beginnings of 40 KB, 400 KB, and so on (about 10 thousand tokens, 100 thousand,
-...) are read each by a process of its own, from the first byte to the last. Beside other work, CPU time is the fairer figure.
+The files are joined to one document. Its first 40 KB, 400 KB, and so on (about 10 thousand tokens, 100 thousand,
+...) are each read by a new process, from the first byte to the last. On a busy machine, use the CPU time.
 """
 
 import argparse
@@ -19,8 +19,8 @@ CHUNK = 1 << 20
 
 
 def copy_beginning(files, size, out):
-    """The first `size` bytes of the files, joined by line ends; False where they have fewer. Never all of it in memory, which would
-    count as the reader's: it begins as a copy of this process."""
+    """Writes the first `size` bytes of the files, joined by newlines; returns False if they have fewer. Never holds
+    all of it in memory: the reader starts as a copy of this process, and its memory would be counted."""
     for index, path in enumerate(files):
         if index > 0 and size > 0:
             size -= out.write(b"\n")
@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     options = parser.parse_args()
-    print("| bytes | tokens | tokens/s | CPU time a token | peak memory |\n|---|---|---|---|---|")
+    print("| bytes | tokens | tokens/s | CPU time per token | peak memory |\n|---|---|---|---|---|")
     size = FIRST_BYTES
     while True:
         with tempfile.NamedTemporaryFile() as file:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Scores with bench_pretrained and with llama.cpp in turn: the same weights, threads and machine.
+"""Compares bench_pretrained with llama.cpp, alternating: the same weights, threads and machine.
 
     python3 -m venv llama && llama/bin/pip install llama-cpp-python numpy      # compiles llama.cpp for this machine
     llama/bin/python bench/pretrained_beside_llama_cpp.py MODEL.gguf
 
-llama.cpp reads the file's own type, and Q8_0 and BF16 made from it. It gives the logits of all tokens, which nothing
-looks at; a context is two blocks of 512 tokens, so a token sees 512 tokens before it on average, 772 in unroll's
-stream. Each figure is the best of the rounds.
+llama.cpp reads the file in its own type, and converted to Q8_0 and BF16. It computes the logits of all tokens
+without using them. Its context is two blocks of 512 tokens, so a token sees 512 tokens before it on average, 772 in
+unroll's stream. Each figure is the best of the rounds.
 """
 
 import argparse

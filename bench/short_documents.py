@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Many short documents through a daemon: documents per second, and bytes written per byte of text.
+"""Sends many short documents to a daemon: documents per second, and bytes written per byte of text.
 
-Starts a daemon with a journal of its own for each number of documents in flight, sends the documents over one
-connection, and prints one line for each: `bench/short_documents.py --documents 20000 --in-flight 1 64`.
-With --repeat the numbers in flight alternate, and the last lines give the medians.
+Starts a daemon with its own journal for each number of documents in flight, sends the documents over one connection,
+and prints one line for each: `bench/short_documents.py --documents 20000 --in-flight 1 64`. With --repeat the
+numbers in flight alternate, and the last lines print the medians.
 """
 import argparse
 import json
@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def texts(size, count):
-    """Pieces of the repository's own prose, none twice as a whole: each begins with its number."""
+    """Pieces of the repository's own prose. Each begins with its number, so that no two are equal."""
     prose = "".join(file.read_text() for file in sorted((ROOT / "docs").glob("*.md")))
     for number in range(count):
         begin = number * 977 % (len(prose) - size)
@@ -110,7 +110,7 @@ def main():
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 64])
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--keep-finished-hours", type=int, default=24)
-    parser.add_argument("--folder", help="where the journals lie; a real disk, not tmpfs")
+    parser.add_argument("--folder", help="folder for the journals; on a real disk, not tmpfs")
     arguments = parser.parse_args()
     results = {in_flight: [] for in_flight in arguments.in_flight}
     for _ in range(arguments.repeat):

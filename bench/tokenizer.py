@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Speed of tokenizer/ beside the `tokenizers` package, one thread each, in turn: bench/tokenizer.py FOLDER FILE...
+"""Compares the speed of tokenizer/ with the `tokenizers` package, one thread each, alternating: bench/tokenizer.py
+FOLDER FILE...
 
-FOLDER holds a tokenizer.json. Text of a document is data, so the package reads it without the added tokens. Also says whether
-both give the same number of tokens. Needs tokenizers 0.22.1 and build/bin/bench_tokenizer (-DUNROLL_BENCHMARKS=ON).
+FOLDER holds a tokenizer.json. A document's text is data, so the package reads it without the added tokens. Also
+prints whether both find the same number of tokens. Needs tokenizers 0.22.1 and build/bin/bench_tokenizer
+(-DUNROLL_BENCHMARKS=ON).
 """
 
 import json

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Checks that the manual is whole: links and anchors of every *.md, tables that the code has, too.
+"""Checks the manual: links and anchors of every *.md, and tables that the code defines, too.
 
     docs/check.py [--unrolld PROGRAM] [--list-external]
 
-Prints what is wrong, one line each; exit code 1 where anything is. Standard library alone: a test runs it.
+Prints one line per problem; exits with 1 if there is any. Standard library only: a test runs it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")  # on one line
 
 
 def pages() -> Iterator[Path]:
-    """Of the source: not what was built or fetched into it."""
+    """Pages of the source, without those that were built or fetched into it."""
     for path in sorted(ROOT.rglob("*.md")):
         folders = path.relative_to(ROOT).parts[:-1]
         if not any(part.startswith(("build", ".", "_")) for part in folders):
@@ -37,7 +37,7 @@ def blank(match: re.Match[str]) -> str:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """As GitHub and MyST make them of headings."""
+    """Anchors of headings, as GitHub and MyST make them."""
     found: dict[str, int] = {}
     result = set()
     for heading in HEADING.findall(FENCE.sub(blank, page.read_text(encoding="utf-8"))):
@@ -110,13 +110,13 @@ def metrics_used_that_are_not_told() -> Iterator[str]:
 def configuration_that_differs(program: str) -> Iterator[str]:
     described = subprocess.run([program, "--describe-config"], check=True, capture_output=True, encoding="utf-8").stdout
     if described != (ROOT / "docs/configuration.md").read_text(encoding="utf-8"):
-        yield f"docs/configuration.md is not what '{program} --describe-config' prints; write it anew with that"
+        yield f"docs/configuration.md is not what '{program} --describe-config' prints; regenerate it with that"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Checks that the manual is whole.")
+    parser = argparse.ArgumentParser(description="Checks the manual.")
     parser.add_argument("--unrolld", metavar="PROGRAM", help="compare docs/configuration.md with its --describe-config")
-    parser.add_argument("--list-external", action="store_true", help="print the links to elsewhere, which are not followed")
+    parser.add_argument("--list-external", action="store_true", help="print external links, which are not checked")
     options = parser.parse_args()
     if options.list_external:
         for page in pages():

@@ -1,4 +1,4 @@
-"""How `make docs` builds the manual: the Markdown pages of this folder, as they are."""
+"""Configuration of `make docs`, which builds the manual from the Markdown pages of this folder."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,14 @@ html_theme = "alabaster"
 html_theme_options = {"page_width": "72em", "fixed_sidebar": True}
 html_show_copyright = False
 html_show_sourcelink = False
-highlight_language = "none"  # most blocks without a language are what one types into a shell
+highlight_language = "none"  # most blocks without a language are shell commands
 myst_heading_anchors = 4
 
 FOLDER = Path(__file__).resolve().parent
 
 
 def name_what_lies_outside(app: Sphinx, page: str, source: list[str]) -> None:
-    """Links into the rest of the repository lead nowhere from the HTML: the file's path takes their place."""
+    """Replaces links to other parts of the repository, which have no page in the HTML, with the file's path."""
 
     def named(match: re.Match[str]) -> str:
         text, path = match.groups()

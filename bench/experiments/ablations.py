@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""Trains the variants of docs/experiments.md on bytes, one after the other, and measures each on books that none has seen.
+"""Trains the variants of docs/experiments.md on bytes, one after the other, and measures each on books that none was
+trained on.
 
     bench/experiments/ablations.py --data DIR --heldout DIR --out DIR [--unroll build/bin/unroll] [--only VARIANT...]
-    bench/experiments/ablations.py --set options ...       # what docs/model.md offers beside the reference's network
+    bench/experiments/ablations.py --set options ...       # the extensions of docs/model.md
 
-`--data` is the corpus that training/corpus/build_corpus.py makes: its English books and technical manuals are read, the
-first 200,000 bytes of each. Held out are the English books of `--heldout`. What is done already is not done again, and a
-run that was stopped goes on from its last checkpoint. All variants see the same bytes in the same order, take as many
-steps, and have as many parameters (the feed-forward layers take up what a variant leaves out). OUT then holds
+`--data` is the corpus of training/corpus/build_corpus.py: the first 200,000 bytes of each of its English books and
+technical manuals are read. Held out are the English books of `--heldout`. Finished work is not repeated, and a run
+that was stopped resumes from its last checkpoint. All variants see the same bytes in the same order, with the same
+number of steps and of parameters (the width of the feed-forward layers compensates for what a variant lacks). OUT
+then holds
 
-    text/, bytes.model              what was trained on; the vocabulary, one piece a byte
+    text/, bytes.model              the training text; the vocabulary, one piece per byte
     VARIANT-SEED-STEPS/             config.json, the trained checkpoint, trainer/loss.csv
-      heldout.json                  what `unroll eval` said, by book and by how often everything was forgotten
+    heldout.json                  the results of `unroll eval`, by book and reset interval
 
-bench/experiments/ablations_report.py makes the table and the plot of it. It takes spm_train (Debian: sentencepiece).
+bench/experiments/ablations_report.py makes the table and the plot from it. Needs spm_train (Debian: sentencepiece).
 """
 
 import argparse
@@ -31,7 +33,7 @@ TRAIN = ["--lanes", "8", "--blocks-per-step", "4", "--piece-blocks", "128", "--l
          "--final-learning-rate", "0.0003", "--warmup-steps", "50", "--checkpoint-steps", "50", "--dtype", "bf16", "--save-dtype", "fp32", "--threads", "1"]
 
 PLAIN = dict(recurrent_layers=[], use_memories=False)
-# What differs from BASE, and from TRAIN.
+# Differences from BASE, and from TRAIN.
 VARIANTS = {
     "full": ({}, []),
     "no_memories": (dict(use_memories=False), []),
@@ -67,12 +69,12 @@ RUNS_OF = {
     "options": [(variant, seed, STEPS) for seed in (1, 2) for variant in ["full", *OPTIONS]] +
                [(variant, 1, LONG_STEPS) for variant in ("full", "position_bias")],
 }
-# How often everything is forgotten, in bytes, to see how far back it helps; 0: never.
+# Reset intervals in bytes, to see how far back memory helps; 0: never.
 FORGET = [0, 64, 256, 1024, 4096]
 
 
 def parameters(config, ff_inner):
-    """What `unroll model info` counts."""
+    """The number that `unroll model info` counts."""
     dim, inner, head = config["dim"], config["dim_head"] * config["heads"], config["dim_head"]
     kv = head if config.get("multi_query", True) else inner
     recurrent = len(config["recurrent_layers"])
@@ -98,13 +100,13 @@ def parameters(config, ff_inner):
         others += gate(dim) - dim * dim - 2 * dim
         others += 2 * ff_inner * dim + dim + gate(ff_inner) if cell == "dual" else 0
     states = (dim + 3 * inner * dim + 2 * kv * dim + 2 * config["num_state_vectors"] * dim + 2 * inner * dim + dim * dim +
-              2 * dim + 6 * head + dim * inner)  # the last: to_out reads the states, too
+              2 * dim + 6 * head + dim * inner)  # the last: to_out also reads the states
     return (config["depth"] * (attention + feed_forward + gates) + recurrent * states + others + dim +
             2 * config["num_tokens"] * dim)
 
 
 def config_of(variant):
-    """BASE as the variant changes it, its feed-forward layers as wide as makes its parameters as many."""
+    """BASE with the variant's changes, and feed-forward layers wide enough for the same number of parameters."""
     config = BASE | VARIANTS[variant][0]
     wanted = parameters(BASE, BASE["dim"] * BASE["ff_mult"] * 2 // 3)
     ff_inner = min(range(1, 4096), key=lambda width: abs(parameters(config, width) - wanted))
@@ -121,7 +123,7 @@ def prepare(data, out):
     for pattern in ("book-en-*", "manual-en-*"):
         for file in sorted(data.glob(pattern)):
             (text / file.name).write_bytes(file.read_bytes()[:BYTES_OF_A_FILE])
-    # <unk>, <s>, </s>, 256 bytes and the mark of a space: no room is left for any other piece.
+    # <unk>, <s>, </s>, 256 bytes and the mark of a space leave no room for any other piece.
     subprocess.run(
         ["spm_train", f"--input={sorted(text.iterdir())[0]}", f"--model_prefix={out / 'bytes'}", "--model_type=char",
          "--vocab_size=260", "--byte_fallback=true", "--unk_id=0", "--bos_id=1", "--eos_id=2",
@@ -147,7 +149,7 @@ def train(unroll, out, run):
             [unroll, "train", "--data", out / "text", "--vocabulary", out / "bytes.model", "--config", wanted,
              "--out", folder, "--seed", str(seed), "--steps", str(steps), *TRAIN, *VARIANTS[variant][1]], check=True, stdout=log)
     if len((folder / "trainer" / "loss.csv").read_text().splitlines()) != steps + 1:
-        raise SystemExit(f"{folder.name} was stopped; the same command goes on")
+        raise SystemExit(f"{folder.name} was stopped; run the same command to continue")
     info = subprocess.run([unroll, "model", "info", "--model", folder, "--format", "json"], check=True, capture_output=True)
     counted = json.loads(info.stdout)["parameters"]
     config = config_of(variant)
@@ -184,7 +186,7 @@ def main():
     prepare(arguments.data, arguments.out)
     books = sorted(arguments.heldout.glob("book-en-*"), key=lambda file: file.stat().st_size)
     runs = [run for run in RUNS_OF[arguments.set] if run[0] in arguments.only]
-    # The shortest book with each run, so that there is a table early; the others when all are trained.
+    # First the shortest book with each run, so that there is a table early; the others when all are trained.
     for run in runs:
         train(arguments.unroll, arguments.out, run)
         for forget in FORGET if run[2] == LONG_STEPS else (0, BASE["block_width"]):

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The tables (Markdown, to standard output) and the plot of what ablations.py measured.
+"""The tables (Markdown, on standard output) and the plot of the results of ablations.py.
 
-    bench/experiments/ablations_report.py OUT docs/images/ablations.svg [ablations|options]
+    bench/experiments/ablations_report.py OUT docs/images/ablations.svg [ablations
+options]
 
-Bits per byte of a book are a mean over all its bytes; of several books, over the bytes of all. The plot shows training losses
-averaged over 25 steps, and on the right the same less that of the full model on the same bytes; below for the long runs.
+Bits per byte of a book are a mean over all its bytes; of several books, over the bytes of all. The plot shows
+training losses averaged over 25 steps, and on the right their difference from the full model on the same bytes;
+below, those of the long runs.
 """
 
 import csv
@@ -45,7 +47,7 @@ def smooth(values):
 
 
 def load(out, name):
-    """By variant, seed and steps, as RUNS_OF orders them: what was measured, the curve, and the parameters."""
+    """Results, curve and parameters by variant, seed and steps, in the order of RUNS_OF."""
     runs = {}
     for run in RUNS_OF[name]:
         folder = folder_of(out, run)
@@ -57,7 +59,7 @@ def load(out, name):
 
 
 def bits(results, books, forget=0):
-    """None where not all books are measured."""
+    """None if not all books are measured."""
     found = [results.get(f"{book} {forget}") for book in books]
     if not all(found):
         return None
@@ -69,7 +71,7 @@ def shown(value, sign=""):
 
 
 def books_of(runs):
-    """Those that are measured everywhere, the shortest first."""
+    """Books that are measured for every run, the shortest first."""
     measured = [{key.rsplit(" ", 1)[0]: result["bytes"] for key, result in run["results"].items()} for run in runs.values()]
     return sorted(set.intersection(*map(set, measured)), key=lambda book: measured[0][book])
 

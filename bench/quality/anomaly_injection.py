@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""How well `unroll anomaly` finds lines that do not belong into a log, beside simple baselines.
+"""Measures how well `unroll anomaly` finds lines that do not belong to a log, compared with simple baselines.
 
     bench/quality/anomaly_injection.py [--unroll build/bin/unroll] [--model models/unroll-small] LOGS [NAME...]
 
-LOGS is a folder of clean logs, `NAME.log` each (loghub's 2,000-line samples, say). Into each, behind its first tenth, lines
-are put at places drawn from a seed, three kinds in equal number:
+LOGS is a folder of clean logs, `NAME.log` each (such as loghub's 2,000-line samples). Into each, after its first
+tenth, lines of three kinds are inserted in equal number, at places drawn from a seed:
 
     foreign   a line of another log
-    grafted   the first half of a line of this log, the second half of one of another
-    mutated   a line of this log, three of its words replaced by words from elsewhere in this log
+    grafted   the first half of a line of this log and the second half of a line of another
+    mutated   a line of this log with three of its words replaced by words from elsewhere in this log
 
-Then each scorer ranks all lines. Prints, as a table in Markdown, the area under the ROC curve of all injected lines and of
-each kind against the log's own, and the average precision of all; means over the logs. The log's own lines count as
-usual, though some of them are odd in truth: nothing reaches 1.
+Each scorer ranks all lines. Prints a table in Markdown: the area under the ROC curve of all injected lines and of
+each kind against the log's own lines, and the average precision of all; means over the logs. The log's own lines
+count as usual although some are unusual, so no scorer reaches 1.
 
     length            bytes of the line
-    rarity            -log of the share that the line's template had before it; numbers and hexadecimal words masked
-    drain3            the same with the templates of PyPI drain3, where that is installed
+    rarity            -log of the share of earlier lines with the same template; numbers and hexadecimal words masked
+    drain3            the same with the templates of PyPI drain3, if that is installed
     surprisal         nats of the line (`unroll score --granularity line`)
-    bits per byte     the same for each byte of it
+    bits per byte     the same per byte
     unroll anomaly    its score
 """
 
@@ -42,7 +42,7 @@ def lines_of(file):
 
 
 def injected(own, foreign, share, generator):
-    """(line, kind) in order; the kind of the log's own lines is None."""
+    """(line, kind) in order; kind is None for the log's own lines."""
     words = [word for line in own for word in line.split()]
 
     def make(kind):
@@ -80,7 +80,7 @@ def rank_area(scores, positive):
 
 
 def average_precision(scores, positive):
-    """Ties are taken at their worst."""
+    """Ties are ordered against the scorer."""
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], positive[i]))
     found, total = 0, 0.0
     for rank, i in enumerate(order, 1):
@@ -148,9 +148,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
     parser.add_argument("--model", default="models/unroll-small", metavar="DIR")
-    parser.add_argument("--share", type=float, default=0.01, help="of lines injected of each kind")
+    parser.add_argument("--share", type=float, default=0.01, help="share of injected lines of each kind")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--each", action="store_true", help="a table for each log, too")
+    parser.add_argument("--each", action="store_true", help="also print a table for each log")
     parser.add_argument("logs", type=Path, metavar="LOGS")
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()

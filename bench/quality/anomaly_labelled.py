@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How well `unroll anomaly` finds the alarms of a log whose lines people have labelled, beside the same baselines as
+"""Measures how well `unroll anomaly` finds the labelled alarms of a log, compared with the baselines of
 anomaly_injection.py.
 
     bench/quality/anomaly_labelled.py [--unroll build/bin/unroll] [--model models/unroll-small] FILE
 
-FILE is a log as loghub's BGL_2k.log: each line's first field is its label, "-" where it is no alarm. The labels are removed
-before anything reads the lines. Prints the area under the ROC curve and the average precision as a table in Markdown. One more
-scorer is there to be beaten: `severity` alone, which is how bad the line says that it is (FATAL, ERROR, WARN).
+FILE is a log like loghub's BGL_2k.log: the first field of each line is its label, "-" if it is not an alarm. The
+labels are removed before anything reads the lines. Prints the area under the ROC curve and the average precision as
+a table in Markdown. There is one more baseline: `severity`, how severe the line says it is (FATAL, ERROR, WARN).
 """
 
 import argparse

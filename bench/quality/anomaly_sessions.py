@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""How well `unroll anomaly --session` finds the sessions of a log that people have labelled as anomalous, beside simple
-baselines.
+"""Measures how well `unroll anomaly --session` finds the sessions of a log that are labelled as anomalous, compared
+with simple baselines.
 
     bench/quality/anomaly_sessions.py [--unroll build/bin/unroll] [--model models/unroll-small] LOG LABELS [--session blk_]
     bench/quality/anomaly_sessions.py --injected [--seeds 3] LOG... --session TEXT
 
-LOG is a log in which a word behind TEXT names each line's session; LABELS a CSV as loghub's anomaly_label.csv, with a row
-`BlockId,Label` each, "Anomaly" where it is one. With --injected there are no labels: of the log's own sessions behind the first
-tenth some are changed, each in one of five ways (a line dropped, the end cut off, a line repeated, a line of another session put
-in, two lines exchanged), and those are to be found; the others count as usual. Prints the area under the ROC curve and the
-average precision as a table in Markdown.
+In LOG the word after TEXT names each line's session. LABELS is a CSV like loghub's anomaly_label.csv: rows
+`BlockId,Label`, with the label "Anomaly" for anomalous ones. With --injected there are no labels: some of the log's
+own sessions after the first tenth are changed in one of five ways (a line dropped, the end cut off, a line repeated,
+a line of another session inserted, two lines exchanged) and count as anomalous, the others as usual. Prints the area
+under the ROC curve and the average precision as a table in Markdown.
 
     length            lines of the session
-    bigram            surprisal of its steps from template to template, summed, each session against those before it
-    bigram, mean      the same for each step
-    highest line      of `unroll anomaly`, the highest score of its lines
+    bigram            surprisal of its steps from template to template, summed, given the sessions before it
+    bigram, mean      the same per step
+    highest line      the highest `unroll anomaly` score of its lines
     unroll sessions   `unroll anomaly --session`
 """
 
@@ -47,7 +47,7 @@ def sessions_of(lines, mark):
 
 
 def changed(lines, change, pool, mark, key, generator):
-    """The session's lines after the change; None where it cannot be made."""
+    """The session's lines after the change; None if the change is not possible."""
     lines, template = list(lines), lambda line: MASK.sub("0", key_pattern(mark).sub(mark, line))
     if change == "drop" and len(lines) >= 3:
         del lines[generator.randrange(len(lines))]
@@ -138,9 +138,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
     parser.add_argument("--model", default="models/unroll-small", metavar="DIR")
-    parser.add_argument("--session", default="blk_", metavar="TEXT", help="what the word follows that names a session")
+    parser.add_argument("--session", default="blk_", metavar="TEXT", help="text before the word that names a session")
     parser.add_argument("--injected", action="store_true")
-    parser.add_argument("--share", type=float, default=0.2, help="of sessions that are tried to be changed")
+    parser.add_argument("--share", type=float, default=0.2, help="share of sessions to change")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     options = parser.parse_args()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Bits per byte of a checkpoint on whole documents, beside what compressors need for the same bytes.
+"""Compares the bits per byte of a checkpoint on whole documents with those of compressors.
 
     bench/quality/compressors.py [--unroll build/bin/unroll] [--model models/unroll-small] FILE...
 
-Each file is streamed from its first byte to its last, with nothing known of it before. xz is `-9e`, zstd `--ultra -22
---long=31`, bzip2 `-9`, PPMd 7-Zip's (`-m0=PPMd:o=32:mem=1g`; the package is 7zip), left out where it is not installed.
-Sizes are whole files with their headers. Prints a table in Markdown; the least of each row is bold.
+Each file is streamed from its first byte to its last, with no previous knowledge of it. xz is `-9e`, zstd `--ultra
+-22 --long=31`, bzip2 `-9`, PPMd 7-Zip's (`-m0=PPMd:o=32:mem=1g`; package 7zip); programs that are not installed are
+left out. Sizes are whole files with their headers. Prints a table in Markdown; the least of each row is bold.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def unroll_bits(program, model, file, *options):
 
 
 def without_cache(model, folder):
-    """The same checkpoint, the network alone."""
+    """The same checkpoint without the document cache."""
     copy = Path(folder) / "network"
     shutil.copytree(model, copy)
     config = json.loads((copy / "config.json").read_text())

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The labelled sessions of HDFS' first 100,000 lines, for anomaly_sessions.py, from the form in which logpai/deep-loglizer
-publishes them (data/processed/HDFS_100k/hdfs_1.0_tar): each block's templates in order, and its label.
+"""Converts the labelled sessions of HDFS' first 100,000 lines for anomaly_sessions.py, from the form in which
+logpai/deep-loglizer publishes them (data/processed/HDFS_100k/hdfs_1.0_tar): each block's templates in order, and
+its label.
 
     bench/quality/hdfs_sessions.py session_train.pkl session_test.pkl OUT
 
-Writes OUT/HDFS_100k.log, a line "blk_ID TEMPLATE" each, a block's lines one after the other, blocks in the order in which the
-log first names them (its shuffle, by numpy's seed 42, is undone), and OUT/anomaly_label.csv. What a template leaves out (times,
-addresses, sizes) and how blocks lay side by side is not known from these files. Nothing but plain values is unpickled.
+Writes OUT/HDFS_100k.log, with lines "blk_ID TEMPLATE", block after block, in the order in which the log first names
+the blocks (undoes the shuffle by numpy's seed 42), and OUT/anomaly_label.csv. These files do not hold what a
+template leaves out (times, addresses, sizes), nor how blocks overlapped. Only plain values are unpickled.
 """
 
 import argparse

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What a model's memory of a document is worth: bits per byte of whole documents when it is kept from the first byte to the
-last, against forgotten every so many tokens.
+"""Measures the value of a model's memory of a document: bits per byte of whole documents if it is kept from the
+first byte to the last, and if it is reset every N tokens.
 
     bench/quality/reset.py [--unroll build/bin/unroll] [--model models/unroll-small] [--every 512 4096] FILE...
 
-Forgotten is all there is: recurrent states, memories of the block before, and the document cache where the checkpoint has
-one; the table has each document with the cache and by the network alone. A model forgets between blocks, so the least that
-can be asked for is its block's width. Prints a table in Markdown.
+A reset clears everything: recurrent states, memories of the block before, and the document cache if the checkpoint
+has one. The table has each document with and without the cache. A model can be reset only between blocks, so the
+smallest N is its block width. Prints a table in Markdown.
 """
 
 import argparse

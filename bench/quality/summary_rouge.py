@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""How near `unroll summarize` comes to summaries that people wrote, beside simple baselines: ROUGE-1, -2 and -L.
+"""Compares `unroll summarize` and simple baselines with summaries written by people: ROUGE-1, -2 and -L.
 
     bench/quality/summary_rouge.py extract CHECKOUT FOLDER      # of python/peps or rust-lang/rfcs
     bench/quality/summary_rouge.py squality test.jsonl FOLDER   # of nyu-mll/SQuALITY, data/v1-3/txt
     bench/quality/summary_rouge.py measure [--unroll build/bin/unroll] [--model models/unroll-small] [--words 100] FOLDER
 
-`extract` takes documents with a summary of their author's (a PEP's "Abstract", a Rust RFC's "Summary"), 60 to 250 words of
-prose, out of a checkout: the rest of the document becomes NAME.txt, the summary NAME.reference. Of at least 10,000 and at
-most 60,000 bytes; in the order of a hash of the name, so that `--count` takes a sample that stays. `squality` takes
-the stories, not indented, with their answers to "What is the plot of the story?", one a line. `measure` summarises each
-NAME.txt in about so many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown; of several references
-the best counts, for each figure by itself, as in SQuALITY's own scorer:
+`extract` takes documents with a summary by their author (a PEP's "Abstract", a Rust RFC's "Summary") of 60 to 250
+words of prose from a checkout. The rest of the document, 10,000 to 60,000 bytes, becomes NAME.txt, the summary
+NAME.reference. They are ordered by a hash of the name, so that `--count` takes a stable sample. `squality` takes the
+stories, not indented, with their answers to "What is the plot of the story?", one per line. `measure` summarises
+each NAME.txt in about that many words and prints F1 means (stemmed, PyPI rouge-score) as a table in Markdown. Of
+several references the best counts, for each figure separately, as in SQuALITY's own scorer:
 
     lead       the first sentences
     random     sentences drawn from a seed
-    lexrank    PyPI sumy's, where that is installed
+    lexrank    PyPI sumy's, if that is installed
     unroll     unroll summarize
 
-All but the last choose from the same sentences: those of paragraphs of prose, cut at .!? before a capital.
+All but the last choose from the same sentences: those of paragraphs of prose, split at .!? before a capital.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def sentences_of(text):
 
 
 def within(order, sentences, words):
-    """Indices in `order` as long as they fit, put into the document's order."""
+    """Indices in `order` as long as they fit, sorted into document order."""
     chosen = []
     for i in order:
         length = len(sentences[i].split())

@@ -1,9 +1,9 @@
-"""Where a document changes its topic: `unroll run --plugin topics FILE`.
+"""Finds where a document changes its topic: `unroll run --plugin topics FILE`.
 
-As TextTiling (Hearst 1997) does with words, with hidden states: at the ends of sentences and paragraphs, what is active
-in the tokens before is compared with what is in the tokens after. A gap where the two are less alike than around it, by
-more than is usual in this document, is a boundary: {"start": byte where the new topic begins, "depth": how much less
-alike, in cosines, "score": the same in this document's standard deviations}.
+Like TextTiling (Hearst 1997), with hidden states instead of words: at the ends of sentences and paragraphs, compares
+the features that are active in the tokens before and after. If the two sides are less alike than around this gap, by
+more than is usual in this document, the gap is a boundary: {"start": byte where the new topic begins, "depth": the
+drop in similarity, in cosines, "score": the same in this document's standard deviations}.
 """
 
 import re
@@ -14,10 +14,10 @@ import numpy as np
 from unroll_plugin import Block, End, OptionsError, Plugin
 
 GAP = re.compile(rb"(?:[.!?][\"')\]\x80-\xff]*\s+|\n\s*\n\s*)(?=\S)")
-LONGEST_GAP = 64  # bytes that are looked at again where a gap may lie on the border of two blocks
-GAPS_IN_WINDOW = 8  # at most: what bounds the memory
+LONGEST_GAP = 64  # bytes that are read again, for a gap at the border of two blocks
+GAPS_IN_WINDOW = 8  # maximum, which bounds the memory
 WARM_UP = 8  # depths before the first boundary
-STRONG = 1.0  # deviations from which a dimension counts as active
+STRONG = 1.0  # deviations beyond which a dimension is active
 
 
 class Topics(Plugin):
@@ -34,11 +34,11 @@ class Topics(Plugin):
         "tokens": 0,  # so far
         "hidden": None,  # [2, dim] sums of all hidden states so far, and of their squares
         "sums": None,  # [dim] of all features so far
-        "marks": deque(),  # (start, tokens before, sums before) of each gap: the sum of any stretch is a difference
-        "waiting": 0,  # index in marks of the first gap whose window after is not yet full
-        "gaps": deque(),  # (start, tokens before, cosine) of each gap that has one
-        "undecided": 0,  # index in gaps of the first that may yet be a boundary
-        "depths": (0, 0.0, 0.0),  # of all gaps: how many, their sum, the sum of their squares
+        "marks": deque(),  # (start, tokens before, sums before) of each gap; sums of a window are differences
+        "waiting": 0,  # index in marks of the first gap whose following window is not full yet
+        "gaps": deque(),  # (start, tokens before, cosine) of each gap that has a cosine
+        "undecided": 0,  # index in gaps of the first that may still become a boundary
+        "depths": (0, 0.0, 0.0),  # of all gaps: count, sum, sum of squares
     }
 
     def __init__(self, options: dict):
@@ -71,7 +71,8 @@ class Topics(Plugin):
             self._compare(final=True)
 
     def _new_gaps(self, block: Block):
-        """(byte where the next sentence starts, its token in the block) for each gap whose next byte came just now."""
+        """(byte where the next sentence starts, its token in the block) for each gap whose next byte is in this
+        block."""
         text = self.state["tail"] + block.text
         text_start = int(block.offsets[-1]) - len(text)
         for match in GAP.finditer(text):
@@ -81,9 +82,9 @@ class Topics(Plugin):
         self.state["tail"] = text[-LONGEST_GAP:]
 
     def _features(self, hidden: np.ndarray, tokens: int) -> np.ndarray:
-        """[length, dim] by how many deviations each dimension is beyond what is usual; mostly 0. The mean over a text
-        tells it from others; that of the hidden states themselves hardly does, as few dimensions outweigh all others.
-        """
+        """[length, dim]: by how many deviations each dimension exceeds its usual value; mostly 0. The mean of these
+        features over a text distinguishes topics; that of the hidden states hardly does, because few dimensions
+        outweigh all others."""
         sums = np.stack([hidden.sum(0, dtype=np.float64), np.square(hidden, dtype=np.float64).sum(0)])
         self.state["hidden"] = self.state["hidden"] + sums
         mean, square = self.state["hidden"] / tokens
@@ -101,7 +102,7 @@ class Topics(Plugin):
             marks.append((start, tokens, self.state["sums"].copy()))
 
     def _compare(self, final: bool) -> None:
-        """Gives each gap its cosine as soon as its window after is full, and decides on those behind."""
+        """Computes the cosine of each gap whose following window is full, and decides on the gaps before it."""
         marks, state = self.state["marks"], self.state
         while state["waiting"] < len(marks):
             _, tokens, _ = marks[state["waiting"]]

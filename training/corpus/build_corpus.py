@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Builds the training corpus of unroll: one document a file, OUT/train, OUT/heldout and OUT/validation.
+"""Builds the training corpus of unroll: one document per file, in OUT/train, OUT/heldout and OUT/validation.
 
-Sources (sources.py) are git repositories and Debian packages, the logs of real systems in --logs (what
-run_systems.sh writes) and a few invented logs from --seed. What --cache lacks is fetched: repositories by git,
-packages by apt-get. README.md beside this file says how; SOURCES.md is the list of what was used.
+Sources (sources.py) are git repositories and Debian packages, the logs of real systems in --logs (from
+run_systems.sh), and a few logs generated from --seed. What --cache lacks is fetched: repositories by git, packages
+by apt-get. See README.md in this folder; SOURCES.md lists what was used.
 """
 
 import argparse
@@ -23,12 +23,12 @@ import readers
 import synthetic_logs
 from sources import FORBIDDEN, FORBIDDEN_NAMES, HELD_AUTHORS, HELD_PARTS, MB, MOST, MOST_OF_OTHERS, SOURCES
 
-TOGETHER = 100_000  # small files of a source are put together into documents of about so many characters
+TOGETHER = 100_000  # small files of a source are joined to documents of about this many characters
 LEAST = 500  # characters of a document
-LOG_LIMIT = 1_500_000  # bytes of one log; what is longer is cut at a line
-HELD_LIMIT, VALIDATION_LIMIT = 700_000, 30_000  # bytes held out, and validated on, of each kind and language
+LOG_LIMIT = 1_500_000  # bytes of one log; a longer one is cut at a line
+HELD_LIMIT, VALIDATION_LIMIT = 700_000, 30_000  # bytes held out, and for validation, per kind and language
 HELD_SYSTEMS = re.compile(r"^(squid|proftpd|rabbitmq|memcached|unbound|ninja|valgrind|snmpd|vsftpd|maven)\b")
-INVENTED = 0.1  # of the logs' bytes
+INVENTED = 0.1  # share of the logs' bytes
 
 
 class Document:
@@ -44,7 +44,7 @@ class Document:
 
 
 def draw(source, names):
-    """The names in order of path, or those drawn first where the source is larger than its limit."""
+    """The names in order of path; if the source is larger than its limit, a selection by hash."""
     names = sorted(n for n in names if re.search(source.include, n) and not re.search(source.exclude, n))
     names = [n for n in names if not FORBIDDEN_NAMES.search(n)]
     return sorted(names, key=lambda n: hashlib.sha256(n.encode()).digest()), names
@@ -65,7 +65,7 @@ def repository_files(folder, source):
         process.stdin.write(blobs[path].encode() + b"\n")
         process.stdin.flush()
         head = process.stdout.readline().split()
-        if len(head) < 3:  # an object that a partial copy lacks
+        if len(head) < 3:  # missing in a partial copy
             return b""
         data = process.stdout.read(int(head[2]))
         process.stdout.read(1)
@@ -113,7 +113,7 @@ def fetch(source, options):
 
 
 def unpack(folder):
-    """Source packages hold an archive: unpacked beside it, once."""
+    """Unpacks the archive that a source package holds, once, in the same folder."""
     for archive in [
         *folder.glob("usr/src/*.tar.xz"),
         *folder.glob("usr/lib/jvm/*/*/src.zip"),
@@ -130,7 +130,7 @@ def unpack(folder):
 
 
 def documents_of(job):
-    """documents_found(), kept beside what was fetched for the next run with the same scripts."""
+    """documents_found(), cached for the next run with the same scripts."""
     source, options = job
     scripts = b"".join(Path(__file__).with_name(n).read_bytes() for n in ("readers.py", "duplicates.py"))
     key = hashlib.sha256(
@@ -148,7 +148,7 @@ def documents_of(job):
 
 
 def documents_found(source, options):
-    """All documents of one source, at most to its limit, small files put together."""
+    """All documents of one source up to its limit; small files are joined."""
     place = place_of(source, options)
     if not place.exists():
         return source, []
@@ -221,7 +221,7 @@ def without_excerpts(document):
 
 
 class Corpus:
-    """What is written, and what was seen before."""
+    """What is written, and what was seen so far."""
 
     def __init__(self, out):
         self.out, self.digests, self.near, self.paragraphs = out, set(), duplicates.NearDuplicates(), set()
@@ -255,7 +255,7 @@ class Corpus:
         return size
 
     def keep(self, document, text):
-        """Writes a document of a source: held out, or to train on."""
+        """Writes a document of a source: held out, or for training."""
         where, name = document.source.where, document.path.replace("/", "-")
         name = f"{where.split('/')[-1]}-{name}" if where.split("/")[-1] not in name else name
         key = document.kind, document.language
@@ -296,7 +296,7 @@ def main():
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to write train/, heldout/, validation/ into"
     )
-    parser.add_argument("--cache", type=Path, default="corpus-sources", help="folder for what is fetched")
+    parser.add_argument("--cache", type=Path, default="corpus-sources", help="folder for fetched sources")
     parser.add_argument(
         "--mirrors",
         type=Path,
@@ -305,7 +305,7 @@ def main():
     )
     parser.add_argument("--logs", type=Path, help="folder of real systems' logs, SYSTEM-*.log")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-fetch", action="store_true", help="leave out what is not there")
+    parser.add_argument("--no-fetch", action="store_true", help="leave out sources that are not cached")
     options = parser.parse_args()
     options.mirrors = Path(options.mirrors) if options.mirrors else None
     if not options.no_fetch:
@@ -319,13 +319,13 @@ def main():
     documents = [d for _, some in found for d in some]
     documents += system_logs(options.logs) if options.logs else []
     documents = within_limits(documents)
-    documents.sort(key=lambda d: not d.held)  # held out ones first: what is like them is not trained on
+    documents.sort(key=lambda d: not d.held)  # held-out ones first: documents similar to them are not trained on
     corpus = Corpus(options.out)
     documents = [d for d in documents if corpus.new(d)]
     for document in documents:
         if document.held and document.kind not in ("log", "code"):
             held_excerpts.update(duplicates.excerpts(document.text[:HELD_LIMIT]))
-    with multiprocessing.Pool(2) as pool:  # forked here: knows held_excerpts
+    with multiprocessing.Pool(2) as pool:  # forked here, with held_excerpts
         for document, text in zip(documents, pool.imap(without_excerpts, documents, chunksize=16)):
             corpus.keep(document, text)
     invent_logs(corpus, documents, options.seed)
@@ -333,7 +333,7 @@ def main():
 
 
 def within_limits(documents):
-    """The documents without those that are too much of their kind and language, in the same order."""
+    """Removes documents that exceed the limit of their kind and language; keeps the order."""
     sizes, kept = collections.Counter(), set()
     for document in sorted(documents, key=lambda d: hashlib.sha256(d.path.encode()).digest()):
         group = f"{document.kind}-{document.language}"
@@ -371,7 +371,7 @@ def report(corpus, out):
 
 
 def write_table(corpus, file):
-    """The sources that have text in train/, for the repository and the model's card."""
+    """The table of sources with text in train/, for the repository and the model's card."""
     about = {source.where: source for source in SOURCES}
     total = sum(corpus.by_source.values())
     lines = [
@@ -391,6 +391,6 @@ def write_table(corpus, file):
 
 
 if __name__ == "__main__":
-    if os.environ.get("PYTHONHASHSEED") != "0":  # sketches are made of Python's hashes: the same each time
+    if os.environ.get("PYTHONHASHSEED") != "0":  # sketches use Python's hashes, which must be the same each time
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     main()

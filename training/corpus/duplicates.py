@@ -1,9 +1,9 @@
-"""Exact and near duplicates, and excerpts of held-out documents.
+"""Finds exact and near duplicates, and excerpts of held-out documents.
 
-Text is cut into units: words of alphabetic scripts, single characters of scripts that write no spaces. A
-document's sketch is the least SKETCH hashes of its runs of RUN units (bottom-k MinHash); two documents whose
-sketches share half of the smaller one's hashes are near duplicates. Hashes are Python's own: callers set
-PYTHONHASHSEED so that a run can be repeated.
+Text is cut into units: words of alphabetic scripts, single characters of scripts without spaces. A document's sketch
+is the SKETCH least hashes of its runs of RUN units (bottom-k MinHash). Two documents whose sketches share half of
+the smaller one's hashes are near duplicates. Hashes are Python's own: callers set PYTHONHASHSEED so that a run can
+be repeated.
 """
 
 import collections
@@ -12,9 +12,9 @@ import re
 
 UNITS = re.compile(r"[a-z0-9À-ɏͰ-ϿЀ-ԯ֐-ۿऀ-ॿ가-힯]+|[ก-๛]|[぀-ヿ一-鿿]")
 RUN, SKETCH, COMMON = 5, 64, 0.5
-EXCERPT = 12  # words that running together tell an excerpt
-SINGLE_RUN, SINGLE_EXCERPT = 15, 96  # of texts that are mostly single characters
-PARAGRAPH = 200  # characters from which a paragraph may stand in the corpus only once
+EXCERPT = 12  # consecutive words that identify an excerpt
+SINGLE_RUN, SINGLE_EXCERPT = 15, 96  # for texts that are mostly single characters
+PARAGRAPH = 200  # characters from which a paragraph may occur only once in the corpus
 
 
 def units(text):
@@ -32,7 +32,7 @@ def mostly_single(words):
 
 
 def excerpts(text, step=1):
-    """Hashes of runs long enough to tell that a text quotes another, from each `step`-th unit on."""
+    """Hashes of runs long enough to identify a quotation, from each `step`-th unit on."""
     words = units(text)
     length = SINGLE_EXCERPT if mostly_single(words) else EXCERPT
     return {hash(tuple(words[i : i + length])) for i in range(0, len(words) - length + 1, step)}
@@ -50,7 +50,7 @@ class NearDuplicates:
         self.holders, self.sizes = collections.defaultdict(list), []
 
     def add(self, marks):
-        """Whether no kept document is a near duplicate; if so, this one is kept."""
+        """Adds the document unless a kept one is a near duplicate. Returns whether it was added."""
         if len(marks) >= 8:
             counts = collections.Counter(i for mark in marks for i in self.holders.get(mark, ()))
             for i, common in counts.most_common(3):
@@ -63,7 +63,7 @@ class NearDuplicates:
 
 
 def unique_paragraphs(text, seen, held):
-    """The text without paragraphs that occur in `seen`, which grows, and without excerpts of `held`."""
+    """The text without paragraphs that are in `seen` (to which new ones are added), and without excerpts of `held`."""
     kept = []
     for paragraph in re.split(r"\n[^\S\n]*\n", text):
         if len(paragraph) > PARAGRAPH:

@@ -1,4 +1,4 @@
-"""Turns the files of the corpus' sources into text: HTML, TEI, DocBook, roff, POD, PO, JSON poems, Wiktionary dumps ...
+"""Extracts the text of the corpus' source files: HTML, TEI, DocBook, roff, POD, PO, JSON poems, Wiktionary dumps ...
 
 `read(path, data)` chooses the reader by the file's name and returns the text.
 """
@@ -41,13 +41,13 @@ def html_text(page):
 
 
 def tei_text(page):
-    """A TEI text or play: its header, front and back matter and notes are left out."""
+    """A TEI text or play without its header, front and back matter and notes."""
     body = re.search(r"<body\b.*</body>", page, re.S)
     return markup_text(re.sub(r"<pb\b[^>]*/>", "", body[0] if body else page), HIDDEN + "|note|castlist")
 
 
 def roff_text(page):
-    """A plain reading of a manual page: requests go, their words and the font escapes' text stay."""
+    """A manual page as plain text: requests are removed, their words and the text of font escapes are kept."""
     lines = []
     for line in page.splitlines():
         if re.match(r"[.']\s*(SH|SS|PP|P|LP|TP|IP|HP)\b", line):
@@ -68,7 +68,7 @@ def pod_text(page):
 
 
 def po_text(page):
-    """The translations of a gettext catalogue, a paragraph each; messages without one are left out."""
+    """The translations of a gettext catalogue, one paragraph each; messages without a translation are left out."""
     found = []
     for entry in page.split("\n\n"):
         if "#, fuzzy" in entry or not (match := re.search(r'(?m)^msgstr ((?:".*"\n?)+)', entry)):
@@ -118,7 +118,7 @@ def decoded(data):
 
 
 def opened(name, data):
-    """The name and the data without their compression."""
+    """The name and the data, decompressed."""
     for suffix, reader in ((".gz", gzip), (".dz", gzip), (".bz2", bz2), (".xz", lzma)):
         if name.endswith(suffix):
             return name.removesuffix(suffix), reader.decompress(data)
@@ -126,7 +126,7 @@ def opened(name, data):
 
 
 def read(path, data):
-    """The text of a source's file; its kind is told by its name."""
+    """The text of a source's file; the name determines the kind."""
     name, data = opened(path, data)
     if "aozora" in path:
         return aozora_text(data.decode("cp932", "replace"))
@@ -147,7 +147,7 @@ def read(path, data):
 
 
 def as_typed(name, text):
-    """An English book in one of four typographies, drawn by its name."""
+    """An English book in one of four typographies, chosen by its name."""
     text = re.sub("[\u2060\ufeff\u200b\u200a]", "", text).replace("\u00a0", " ")
     rng = random.Random(name)
     if rng.random() < 0.5:  # as typed on a keyboard

@@ -1,7 +1,7 @@
-"""What the corpus is made of: repositories and Debian packages, with their kinds, languages and licences.
+"""The sources of the corpus: repositories and Debian packages, with their kinds, languages and licences.
 
-Every licence here allows any use of what is learned from the text: public domain, CC0, CC-BY, CC-BY-SA, or a
-free software or documentation licence. Loghub's logs, free for research only, are not here.
+Every licence here allows any use of what is learned from the text: public domain, CC0, CC-BY, CC-BY-SA, or a free
+software or documentation licence. Loghub's logs, free for research only, are not here.
 """
 
 import re
@@ -15,13 +15,13 @@ MB = 1_000_000
 class Source:
     where: str  # OWNER/NAME: a repository; else a Debian package
     kind: str  # book, wiki, manual, code, log
-    language: str  # a code, or a pattern whose first group in the path is it
+    language: str  # a code, or a pattern whose first group in the path is the code
     licence: str
-    include: str  # pattern of the files' paths
-    limit: float = 2  # megabytes of text at most: then files are drawn by a hash of their names
+    include: str  # pattern for the files' paths
+    limit: float = 2  # megabytes of text at most; beyond that, files are chosen by a hash of their names
     exclude: str = "(?!)"
     branch: str = "HEAD"
-    whole: bool = False  # each file is a document; else small files are put together
+    whole: bool = False  # each file is a document; otherwise small files are joined
 
     @property
     def repository(self):
@@ -365,10 +365,11 @@ LOGS = [
 
 SOURCES = BOOKS + WIKIS + TRANSLATED + MANUALS + CODE + LOGS
 
-# Megabytes of each kind and language at most, of all sources together: then documents are drawn. Logs are kept all.
+# Limit in megabytes of each kind and language over all sources; beyond it, documents are chosen by hash. All logs are
+# kept.
 MOST, MOST_OF_OTHERS = {"book-en": 85, "manual-en": 48, "wiki-en": 36}, 14
 
-# Held out whole. Authors, in any collection and in any form that their names take; and parts of sources.
+# Held out as a whole: authors, in any collection and any spelling of their names; and parts of sources.
 HELD_AUTHORS = re.compile(
     r"wharton|thoreau|bertrand[ -]russell|gissing|pardo.baz|fontane|jules.verne|FRA\d+_Verne|turgenev|тургенев|verga|sienkiewicz"
     r"|e[cç]a[ _]?de[ _]?queir|amicis|unamuno|orzeszkowa|cards/000879/",

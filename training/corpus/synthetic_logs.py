@@ -1,4 +1,4 @@
-"""Invents logs, each in a format of its own: what they teach a model is to copy from its context."""
+"""Generates logs, each in a format of its own, to train a model to copy from its context."""
 
 import collections
 import json
@@ -10,7 +10,7 @@ def zipf(rng, items):
 
 
 def made_up(rng, words, kind=None):
-    """One random value of a kind that logs hold."""
+    """One random value of a kind that occurs in logs."""
 
     def w():
         return rng.choice(words)
@@ -54,7 +54,7 @@ KINDS = "word number camel dotted path hex id ip node uuid float time snake numb
 
 
 def make_field(rng, words):
-    """A function that gives the next value of a field, which behaves as its maker drew it."""
+    """A function that returns the next value of a field, with randomly chosen behaviour."""
     kind, how = rng.choice(KINDS), rng.choice("constant pool pool counter fresh recent recent".split())
     if how == "counter":
         state, step = [rng.randrange(10 ** rng.randint(1, 8))], rng.choice([1, 1, 1, 2, 8, 64, 1024])
@@ -80,7 +80,7 @@ def make_field(rng, words):
 
 
 def make_template(rng, words, fields):
-    """A message: literal words with fields between them, in the document's manner."""
+    """A message: literal words with fields between them, in the document's style."""
     style = rng.choice("prose prose prose keyed json".split())
     used = [rng.choice(fields) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 6]))]
     if style != "prose":
@@ -151,7 +151,7 @@ LEVELS = [
 
 
 def synthetic_log(rng, words):
-    """A log of an invented program: 30 to 200 kB."""
+    """A log of a fictional program: 30 to 200 kB."""
     words = [rng.choice(words) for _ in range(rng.randint(60, 800))]
     words += [
         "".join(

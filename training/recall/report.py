@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table (Markdown, to standard output) and the picture of what reproduce.sh measured.
+"""The table (Markdown, on standard output) and the plot of the results of reproduce.sh.
 
     training/recall/report.py OUT docs/images/recall.svg
 """
@@ -9,7 +9,7 @@ import math
 import sys
 from pathlib import Path
 
-# Label and colour; what is dropped is dashed.
+# Label and colour; dashed if something is dropped.
 LINES = {
     "states": ("states, LSTM gate", "#1b9e77"), "states-dropped": ("the same, states dropped", "#1b9e77"),
     "states-fixed": ("states, fixed gate", "#d95f02"), "states-memformer": ("states, Memformer's update", "#7570b3"),
@@ -27,7 +27,7 @@ def table(results):
     for name, rows in results.items():
         print(f"| {LINES[name][0]} | " + " | ".join(f"{100 * row['accuracy']:.1f} %" for row in rows) + " |")
     first = next(iter(results.values()))[0]
-    print(f"\n{first['documents']} documents a distance; chance is {100 * first['chance']:.1f} %.")
+    print(f"\n{first['documents']} documents per distance; chance is {100 * first['chance']:.1f} %.")
 
 
 def plot(results):

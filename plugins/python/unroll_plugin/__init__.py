@@ -20,7 +20,7 @@ the worker process that unroll starts.
 
 import sys
 
-if sys.argv[0] == "-m":  # as a program: what has to be so before NumPy is imported
+if sys.argv[0] == "-m":  # run as a program: prepare before NumPy is imported
     from . import start
 
     start.prepare()

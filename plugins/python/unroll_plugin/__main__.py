@@ -1,4 +1,4 @@
-"""`python3 -m unroll_plugin FILE.py`: a worker. `python3 -m unroll_plugin --try FILE.py TEXTFILE`: by hand."""
+"""`python3 -m unroll_plugin FILE.py`: a worker. `python3 -m unroll_plugin --try FILE.py TEXTFILE`: a trial run."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def main() -> int:
 
 
 def work(file: str, permissions: int, memory: int) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the host ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal: the host ends its workers
     faulthandler.enable(all_threads=False)
-    sys.stdout = sys.stderr  # what a plugin prints is seen line by line
+    sys.stdout = sys.stderr  # output of print appears line by line
     channel = wire.Channel.of_worker()
     try:
         sandbox.enter(permissions, memory)
@@ -50,11 +50,11 @@ def work(file: str, permissions: int, memory: int) -> int:
     except (BrokenPipeError, ConnectionResetError):
         pass  # the host is gone
     except wire.ProtocolError as error:
-        print(f"unroll_plugin: not of the protocol: {error}", file=sys.stderr)
+        print(f"unroll_plugin: protocol error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 status = main()
 sys.stderr.flush()
-os._exit(status)  # waits for no thread of a plugin's
+os._exit(status)  # without waiting for threads of a plugin

@@ -1,4 +1,4 @@
-"""What a plugin is given: blocks of a document as views of the memory that they lie in, its end, and the vocabulary."""
+"""What a plugin receives: blocks of a document as views of shared memory, the document's end, and the vocabulary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Float32Array = npt.NDArray[np.float32]
 
 
 def map_read_only(descriptor: int, size: int) -> mmap.mmap:
-    """Maps a memfd and closes it. Throws ValueError where the file is shorter, as reading there would kill."""
+    """Maps a memfd and closes it. Raises ValueError if the file is shorter, because reading there would kill the
+    process."""
     try:
         if size <= 0 or os.fstat(descriptor).st_size < size:
             raise ValueError(f"a memory file shorter than {size} bytes")
@@ -28,7 +29,7 @@ def map_read_only(descriptor: int, size: int) -> mmap.mmap:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where a block's arrays lie in the arena: byte offsets by name, of what the plugin wants only."""
+    """Location of a block's arrays in the arena: byte offsets by name, only of what the plugin wants."""
 
     index: int
     first_token: int
@@ -39,7 +40,7 @@ class Layout:
     at: dict[str, int]
 
     def array(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
-        """What one of the arrays holds, and its shape."""
+        """One of the arrays, with its shape."""
         arrays: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
             "tokens": (np.dtype(np.int32), (self.length,)),
             "offsets": (np.dtype(np.uint64), (self.length + 1,)),
@@ -54,11 +55,11 @@ class Layout:
 
 
 class Block:
-    """`length` tokens in a row of one document. Blocks end anywhere, also inside a word or a UTF-8 sequence.
+    """`length` consecutive tokens of one document. Blocks can end anywhere, also inside a word or a UTF-8 sequence.
 
     The arrays are read-only views of memory that is shared with the host: nothing is copied, and nothing can be
-    written. After process() has returned that memory is used for other blocks: copy what is kept. The block itself
-    then raises RuntimeError. What the plugin does not want raises AttributeError.
+    written. After process() has returned, the memory is used for other blocks: copy what you keep. The block then
+    raises RuntimeError. What the plugin does not want raises AttributeError.
     """
 
     def __init__(self, layout: Layout, arena: mmap.mmap):
@@ -71,7 +72,7 @@ class Block:
 
     @property
     def index(self) -> int:
-        """Of this block in the document, from 0."""
+        """Index of this block in the document, from 0."""
         return self._layout.index
 
     @property
@@ -106,22 +107,22 @@ class Block:
 
     @property
     def hidden(self) -> Float32Array:
-        """[length, dim] the last layer's output where token i is predicted from. Wants "hidden"."""
+        """[length, dim] the last layer's output from which token i is predicted. Wants "hidden"."""
         return self._view("hidden")
 
     @property
     def top_ids(self) -> Int32Array:
-        """[length, top_k] the likeliest tokens, most probable first. Of plugins with a top_k."""
+        """[length, top_k] the most probable tokens, best first. Only for plugins with a top_k."""
         return self._view("top_ids")
 
     @property
     def top_logprobs(self) -> Float32Array:
-        """[length, top_k] nats, of top_ids."""
+        """[length, top_k] nats, for top_ids."""
         return self._view("top_logprobs")
 
     @property
     def text(self) -> bytes:
-        """The bytes offsets[0] up to offsets[length]: any, invalid UTF-8 too. A copy, made once. Wants "text"."""
+        """The bytes offsets[0] up to offsets[length]; may be invalid UTF-8. A copy, made once. Wants "text"."""
         view = self._view("text")
         if self._text is None:
             self._text = view.tobytes()
@@ -150,17 +151,17 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class End:
-    """The whole document, when it has ended."""
+    """The end of a document, with its totals."""
 
     tokens: int
     bytes: int
 
 
 class Vocabulary(Sequence[bytes]):
-    """What the ids in a block stand for: vocabulary[id] is the bytes of that token. Empty where the host has none."""
+    """vocabulary[id] is the bytes of that token. Empty if the host has no vocabulary."""
 
     def __init__(self, count: int = 0, table: mmap.mmap | None = None):
-        """`table`: uint64 offsets [count + 1], then the bytes. Throws ValueError."""
+        """`table`: uint64 offsets [count + 1], then the bytes. Raises ValueError."""
         self._bytes: bytes | mmap.mmap = b"" if table is None else table
         self._offsets = np.zeros(1, np.uint64) if table is None else np.frombuffer(table, np.uint64, count + 1)
         self._start = self._offsets.nbytes

@@ -1,11 +1,11 @@
-"""The errors by which a plugin tells the user what is wrong. Any other exception is taken for a bug in the plugin:
-its type and the line of the plugin's file are told, too."""
+"""Errors with which a plugin tells the user what is wrong. Any other exception counts as a bug in the plugin: its
+type and the line of the plugin's file are reported."""
 
 import os
 import traceback
 
 INTERNAL, OPTIONS, STATE = 3, 1, 2  # UNROLL_ERROR_* of plugin.h
-_LONGEST = 4000  # characters of a text
+_LONGEST = 4000  # characters of a message
 
 
 class Error(Exception):
@@ -15,21 +15,22 @@ class Error(Exception):
 
 
 class OptionsError(Error):
-    """The options are not understood: name the key, what it holds, and what is allowed. From __init__."""
+    """Invalid options: name the key, its value, and what is allowed. Raise it in __init__."""
 
     status = OPTIONS
 
 
 class StateError(Error):
-    """load() was given what save() did not write."""
+    """load() received something that save() did not write."""
 
     status = STATE
 
 
 def describe(error: BaseException, file: str) -> str:
-    """For the host: the message of an Error, else "FILE:LINE: TYPE: MESSAGE" with the plugin's own line.
+    """The message of an Error, otherwise "FILE:LINE: TYPE: MESSAGE" with the plugin's own line.
 
-    `file`: of the plugin. Its line is the innermost one in the plugin's folder."""
+    `file`: the plugin's. Its line is the innermost one in the plugin's folder.
+    """
     message = str(error)
     if not isinstance(error, Error):
         message = f"{place(error, file)}: {type(error).__name__}" + (f": {message}" if message else "")
@@ -37,7 +38,7 @@ def describe(error: BaseException, file: str) -> str:
 
 
 def place(error: BaseException, file: str) -> str:
-    """Where in the plugin's own code an exception came from: "topics.py:12"."""
+    """Where in the plugin's own code an exception was raised: "topics.py:12"."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return f"{os.path.basename(error.filename)}:{error.lineno}"
     folder = os.path.dirname(os.path.abspath(file))

@@ -1,4 +1,4 @@
-"""The host's end, for running plugins by hand and for tests: a worker process, and the arena that its blocks lie in."""
+"""The host's side, for trial runs and tests: a worker process, and the arena of its blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _F_SEAL_FUTURE_WRITE = 0x10  # not in Python 3.11's fcntl
 
 
 class PluginFailed(Exception):
-    """A call ended with a status, or the file was refused (status 0)."""
+    """A call returned a status, or the file was refused (status 0)."""
 
     def __init__(self, status: int, text: str):
         super().__init__(text)
@@ -24,11 +24,11 @@ class PluginFailed(Exception):
 
 
 class WorkerGone(Exception):
-    """The process ended; the text says how."""
+    """The process ended; the message says how."""
 
 
 class Arena:
-    """A sealed memfd: this process may write, and whoever maps it later may not."""
+    """A sealed memfd: this process may write to it; processes that map it later may not."""
 
     def __init__(self, size: int):
         self.descriptor = os.memfd_create("unroll-arena", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
@@ -38,17 +38,17 @@ class Arena:
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, seals)
 
     def fill(self, data: bytes) -> None:
-        """Writes from the start on, and nonsense behind it: who kept a view of an earlier block must notice."""
+        """Writes from the start on, and garbage after it, so that reading a view of an earlier block is noticed."""
         self.memory[: len(data)] = data
         self.memory[len(data) :] = b"\xaa" * (len(self.memory) - len(data))
 
 
 class WorkerProcess:
-    """A process `python3 -m unroll_plugin FILE.py`. Its stdin, stdout and stderr are this process's, or as given."""
+    """A process `python3 -m unroll_plugin FILE.py`, with this process's stdin, stdout and stderr, or the given ones."""
 
     def __init__(self, file: str, arguments: tuple[str, ...] = (), environment: dict[str, str] | None = None,
                  stderr: Any = None):  # fmt: skip
-        """Throws PluginFailed where the file is refused."""
+        """Raises PluginFailed if the file is refused."""
         here, there = socket.socketpair()
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         self._socket = here
@@ -82,7 +82,7 @@ class WorkerProcess:
         self.send({"type": "arena", "bytes": len(arena.memory)}, descriptor=arena.descriptor)
 
     def call(self, fields: dict[str, Any], data: bytes = b"") -> tuple[list[bytes], bytes]:
-        """The outputs, and the state after the call. Throws PluginFailed and WorkerGone."""
+        """The outputs, and the state after the call. Raises PluginFailed and WorkerGone."""
         self.send(fields, data)
         outputs = []
         while (frame := self._receive()).type != "done":
@@ -95,7 +95,7 @@ class WorkerProcess:
         return outputs, frame.data
 
     def close(self) -> int:
-        """Ends the connection, and waits: the exit status."""
+        """Ends the connection and waits; returns the exit status."""
         self._socket.close()
         return self._process.wait()
 

@@ -1,4 +1,4 @@
-"""A plugin's file: imported, and its classes checked as the host would check a library."""
+"""Imports a plugin's file, and checks its classes as the host checks a library."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MODULE = "unroll_plugin_file"
 
 
 class Refused(Exception):
-    """The file cannot be loaded, and why."""
+    """The file cannot be loaded; the message says why."""
 
 
 def load_file(file: str) -> dict[str, type[Plugin]]:
-    """The file's plugins by name, in its order. Throws Refused."""
+    """The file's plugins by name, in the order of the file. Raises Refused."""
     found: dict[str, type[Plugin]] = {}
     for value in list(vars(_run(file)).values()):
         if not (isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == _MODULE and value.name):
@@ -46,12 +46,12 @@ def hello(plugins: dict[str, type[Plugin]]) -> dict[str, Any]:
 
 
 def _run(file: str) -> types.ModuleType:
-    """As `import` would, but under a name of its own, so that a plugin may be called random.py."""
+    """Imports the file under a name of its own, so that a plugin may be called random.py."""
     module = types.ModuleType(_MODULE)
     module.__file__ = file
     sys.modules[_MODULE] = module
-    sys.dont_write_bytecode = True  # a plugins' folder holds plugins
-    sys.path.append(os.path.dirname(os.path.abspath(file)))  # its own modules, behind everybody's
+    sys.dont_write_bytecode = True  # the plugin folder must hold only plugins
+    sys.path.append(os.path.dirname(os.path.abspath(file)))  # its own modules, after all others
     try:
         with open(file, "rb") as source:
             exec(compile(source.read(), file, "exec"), vars(module))
@@ -73,7 +73,7 @@ def _about(plugin: type[Plugin]) -> dict[str, Any]:
 
 
 def _fault(plugin: type[Plugin]) -> str:
-    """What is wrong with a class; empty where nothing is."""
+    """What is wrong with a class; empty if nothing is."""
     return _fault_of_texts(plugin) or _fault_of_wants(plugin) or _fault_of_methods(plugin)
 
 
@@ -116,7 +116,7 @@ def _fault_of_methods(plugin: type[Plugin]) -> str:
             return f"{method.__name__} must be defined as {method.__name__}(self, {arguments})"
     own = [hasattr(plugin, "save"), hasattr(plugin, "load")]
     if any(own) and (not all(own) or hasattr(plugin, "state")):
-        return "it must have both save() and load(), or a `state`, or nothing of these"
+        return "it must have both save() and load(), or a `state`, or none of these"
     if hasattr(plugin, "state") and type(plugin.state) is not dict:
         return "`state` must be a dict"
     return ""

@@ -1,4 +1,4 @@
-"""The class that plugins are made from."""
+"""The base class of plugins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import OptionsError
 
 
 class Host:
-    """What an instance talks to. This one is for instances made by hand: it logs to stderr and takes no outputs."""
+    """The host of an instance. This one is for instances created by hand: it logs to stderr and takes no outputs."""
 
     vocabulary = Vocabulary()
 
@@ -45,23 +45,24 @@ class Log:
 
 
 class Plugin:
-    """One instance for each document. Derive from it, give it a name, and define process().
+    """One instance per document. Derive from it, give it a name, and define process().
 
-    All calls for an instance come one after another, on one thread. What process() remembers for later has to be in
-    the state, as a document may go on in another process after any block. Either `state` is set, a dict that each
-    instance gets its own copy of as self.state and that is kept from then on (numbers, texts, bytes, lists, tuples,
-    dicts, deques, NumPy arrays), or save() -> bytes and load(bytes) are defined, or nothing is kept."""
+    All calls for an instance come one after another, on one thread. Everything that process() remembers must be in
+    the state, because a document may continue in another process after any block. Either set `state`, a dict: each
+    instance gets its own copy as self.state, which is saved (numbers, strings, bytes, lists, tuples, dicts, deques,
+    NumPy arrays). Or define save() -> bytes and load(bytes). Otherwise nothing is kept.
+    """
 
     name: ClassVar[str] = ""
-    """[a-z][a-z0-9-]{0,31}: what a document asks for. A class without one is no plugin."""
+    """[a-z][a-z0-9-]{0,31}: requested by documents. A class without a name is not a plugin."""
     version: ClassVar[str] = ""
     """Free text. A `state` is refused by another version."""
     description: ClassVar[str] = ""
-    """One line for people."""
+    """One line."""
     wants: ClassVar[tuple[str, ...]] = ()
-    """Some of "entropy", "hidden", "text". What nobody wants is not computed."""
+    """Some of "entropy", "hidden", "text". What no plugin wants is not computed."""
     top_k: ClassVar[int] = 0
-    """How many likely tokens it wants for each token: 1 to 64, or 0."""
+    """Number of most probable tokens for each token: 1 to 64, or 0."""
     options_schema: ClassVar[dict[str, Any]] = {}
     """A JSON Schema of the options, for `unroll plugin list`."""
     state: dict[str, Any]
@@ -70,7 +71,7 @@ class Plugin:
     _host: Host
 
     def __new__(cls, *_: Any, **__: Any) -> Plugin:
-        """Before __init__, so that no __init__ has to call the one here."""
+        """Runs before __init__, so that no __init__ has to call the one of this class."""
         instance = super().__new__(cls)
         instance._attach(Host())
         if hasattr(cls, "state"):
@@ -78,19 +79,20 @@ class Plugin:
         return instance
 
     def __init__(self, options: dict[str, Any]):
-        """`options`: those of the document, {} where none were given. This one refuses all."""
+        """`options`: those of the document, {} if none were given. This __init__ refuses all options."""
         for key in options:
             raise OptionsError(f"option {json.dumps(key)} is unknown; {type(self).name} takes no options")
 
     def process(self, block: Block) -> None:
-        """Each block, in order."""
+        """Called for each block, in order."""
         raise NotImplementedError
 
     def finish(self, end: End) -> None:
-        """The document has ended: emit what is left. Not called where it failed or was cancelled."""
+        """The document has ended: emit the rest. Not called if the document failed or was cancelled."""
 
     def emit(self, value: Any) -> None:
-        """One output: what json.dumps takes, NumPy's numbers and arrays too. From process() and finish() only."""
+        """Emits one output: anything that json.dumps takes, and NumPy's numbers and arrays. Only in process() and
+        finish()."""
         self._host.emit(encode_output(value))
 
     @property
@@ -104,7 +106,7 @@ class Plugin:
 
 
 def encode_output(value: Any) -> bytes:
-    """As compact JSON in UTF-8. Throws ValueError and TypeError."""
+    """Encodes as compact JSON in UTF-8. Raises ValueError and TypeError."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_of_numpy)
         return text.encode()
@@ -114,12 +116,12 @@ def encode_output(value: Any) -> bytes:
     except ValueError as error:
         if "Circular" in str(error):
             raise
-        raise ValueError("an output holds NaN or an infinity, which JSON cannot say: emit None instead") from None
+        raise ValueError("an output holds NaN or an infinity, which JSON cannot represent: emit None instead") from None
 
 
 def _of_numpy(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)) and value.dtype.kind in "biuf":
         return value.tolist()
     if isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError('an output holds bytes: make a text of them with str(..., "utf-8", "replace")')
-    raise TypeError(f"an output holds {type(value).__name__}, which is no JSON")
+        raise TypeError('an output holds bytes: decode them with str(..., "utf-8", "replace")')
+    raise TypeError(f"an output holds {type(value).__name__}, which is not JSON")

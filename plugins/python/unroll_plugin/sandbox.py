@@ -1,4 +1,4 @@
-"""Gives up all that a plugin must not do, for good: by the C++ library that the other workers use, too."""
+"""Enters the sandbox for good, with the C++ library that the other workers use, too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _AUDITED = {
 def enter(permissions: int, memory: int) -> None:
     """`permissions`: bits, 1 network, 2 write files, 4 start processes. `memory`: bytes, 0 no limit.
 
-    Does nothing where $UNROLL_SANDBOX_LIBRARY is unset: by hand. Throws OSError."""
+    Does nothing if $UNROLL_SANDBOX_LIBRARY is unset, as in a trial run. Raises OSError.
+    """
     library = os.environ.get("UNROLL_SANDBOX_LIBRARY")
     if not library:
         return
@@ -29,8 +30,8 @@ def enter(permissions: int, memory: int) -> None:
 
 
 def explain(permissions: int) -> None:
-    """Makes an exception that says what to do of what the kernel would refuse with a bare number, or kill for. Holds
-    nobody back: that is the kernel's part."""
+    """Raises an exception that says what to do, where the kernel would return a bare number or kill the process. It
+    enforces nothing: the kernel does."""
 
     def hook(event: str, _: object) -> None:
         if event in _AUDITED and not permissions & _AUDITED[event][0]:

@@ -35,7 +35,8 @@ def saves(plugin: type[Plugin]) -> bool:
 
 
 def save(instance: Plugin) -> bytes:
-    """Empty where the class keeps nothing. Throws TypeError for what cannot be kept, ValueError for too much."""
+    """Empty if the class keeps nothing. Raises TypeError for types that cannot be kept, ValueError for too much
+    data."""
     if not saves(type(instance)):
         return b""
     own = hasattr(instance, "save")
@@ -46,7 +47,7 @@ def save(instance: Plugin) -> bytes:
 
 
 def load(instance: Plugin, data: bytes) -> None:
-    """Throws StateError."""
+    """Raises StateError."""
     who = type(instance).name
     if not saves(type(instance)):
         if data:
@@ -78,7 +79,7 @@ def load(instance: Plugin, data: bytes) -> None:
         raise StateError(f"a damaged state of {who}") from error
     if about != _about(instance) or not isinstance(kept, dict):
         raise StateError(f"a state of {str(about)[:80]}; this is {_about(instance)}")
-    # In place: what __init__ kept of self.state is still it.
+    # In place, so that references to self.state from __init__ stay valid.
     instance.state.clear()
     instance.state.update(kept)
 
@@ -95,7 +96,7 @@ def _own_bytes(instance: Plugin) -> bytes:
 
 
 class _Writer:
-    """Types that JSON has no word for become {"!type": ...}. Only types that come back as what they were are taken."""
+    """Types that JSON lacks become {"!type": ...}. Accepts only types that load as the same type."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -146,7 +147,7 @@ class _Writer:
     def _array(self, value: np.ndarray, path: str) -> Any:
         if _is_view_of_block(value):
             raise TypeError(f"{path} is a view into the block, whose memory is used again: keep {path}.copy()")
-        # Sums may round otherwise in the other order.
+        # Sums may round differently in the other order.
         order: Literal["C", "F"] = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
         return {"!array": [value.dtype.str, list(value.shape), order, *self._append(value.tobytes(order))]}
 
@@ -155,7 +156,7 @@ class _Writer:
         return [len(self._data) - len(data), len(data)]
 
     def _once(self, value: Any, path: str) -> None:
-        """Two names for one list would be two lists when loaded."""
+        """Two references to one list would be loaded as two lists."""
         first = self._seen.setdefault(id(value), path)
         if first != path:
             raise TypeError(f"{path} is the same object as {first}, and would not be once the state is loaded: copy it")

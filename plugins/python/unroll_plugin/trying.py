@@ -1,4 +1,4 @@
-"""`--try`: runs a file's plugins over a text without a model, with numbers made up from a seed."""
+"""`--try`: runs a file's plugins over a text without a model, with artificial numbers from a seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .hosting import Arena, PluginFailed, WorkerGone, WorkerProcess
 from .loading import WANT_TOP_K, WANTS
 
 _VOCABULARY = 8192
-_WIDTH = 512  # tokens of a block, as the shipped model has them
+_WIDTH = 512  # tokens per block, as in the shipped model
 _DIM = 64
 _ALIGNMENT = 64
 _TOKEN = re.compile(rb" ?[^\W_]{1,12}|\s{1,8}|[\x00-\xff]")
@@ -25,7 +25,7 @@ _TOKEN = re.compile(rb" ?[^\W_]{1,12}|\s{1,8}|[\x00-\xff]")
 
 @dataclasses.dataclass
 class Document:
-    """All the arrays of a Block, of the whole document. The same text and seed give the same numbers."""
+    """All arrays of a whole document's Block. The same text and seed give the same numbers."""
 
     text: bytes
     tokens: Int32Array
@@ -38,7 +38,8 @@ class Document:
 
     @classmethod
     def made_up(cls, text: bytes, top_k: int = 5, dim: int = _DIM, seed: int = 1) -> Document:
-        """Tokens are words and signs. hidden is a random vector for each word, so that like texts have like vectors."""
+        """Tokens are words and punctuation. hidden is a random vector for each word, so that similar texts have
+        similar vectors."""
         random = np.random.Generator(np.random.PCG64(seed))
         ends = [match.end() for match in _TOKEN.finditer(text)]
         length = len(ends)
@@ -55,7 +56,7 @@ class Document:
             -np.cumsum(random.random((length, top_k), np.float32) + np.float32(0.1), axis=1))  # fmt: skip
 
     def blocks(self, about: dict[str, Any], width: int = _WIDTH) -> Iterator[tuple[Layout, bytes]]:
-        """What a plugin is to get of each block, by its line in the hello: where it lies, and an arena's bytes."""
+        """For each block: its layout for the hello message, and an arena's bytes."""
         for index, first in enumerate(range(0, len(self.tokens), width)):
             yield self._block(about, index, first, min(width, len(self.tokens) - first))
 
@@ -89,7 +90,7 @@ class Reading:
         self._state = b""
 
     def outputs(self, document: Document, width: int = _WIDTH) -> Iterator[bytes]:
-        """Throws PluginFailed and WorkerGone."""
+        """Raises PluginFailed and WorkerGone."""
         blocks = list(document.blocks(self._about, width))
         arena = Arena(max([4096, *(len(data) for _, data in blocks)]))
         self._worker.use(arena)
@@ -123,7 +124,7 @@ class Reading:
 
 
 def main(file: str, text_file: str, options: str) -> int:
-    """Prints the outputs, one a line, and then on stderr whether a resumed document has the same ones."""
+    """Prints the outputs, one per line, then on stderr whether a resumed document has the same ones."""
     with open(text_file, "rb") as source:
         text = source.read()
     try:
@@ -131,7 +132,7 @@ def main(file: str, text_file: str, options: str) -> int:
         with WorkerProcess(file) as worker:
             good = [_try(worker, about, text, options) for about in worker.plugins]
     except ValueError as error:
-        print(f"--options is no JSON: {error}", file=sys.stderr)
+        print(f"--options is not JSON: {error}", file=sys.stderr)
         return 2
     except (PluginFailed, WorkerGone) as error:
         print(f"FAILED: {error}", file=sys.stderr)

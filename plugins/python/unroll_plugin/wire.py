@@ -1,4 +1,4 @@
-"""The frames between the host and a worker: a header of 16 bytes, a JSON object, raw bytes."""
+"""The frames between host and worker: a header of 16 bytes, a JSON object, raw bytes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HOST_DESCRIPTOR = 3
 
 
 class ProtocolError(Exception):
-    """The host sent what a host does not send: the worker cannot go on."""
+    """The host sent something that is not of the protocol: the worker cannot continue."""
 
 
 @dataclasses.dataclass
 class Frame:
-    """One message. `descriptor` belongs to who takes it; -1 where none came."""
+    """One message. The receiver owns `descriptor`; -1 if there is none."""
 
     fields: dict[str, Any]
     data: bytes
@@ -59,7 +59,7 @@ class Channel:
 
     @classmethod
     def of_worker(cls) -> Channel:
-        """Over descriptor 3, which is closed here: what writes there by mistake must not reach the host."""
+        """Uses descriptor 3, which is closed here, so that stray writes to it do not reach the host."""
         descriptor = fcntl.fcntl(HOST_DESCRIPTOR, fcntl.F_DUPFD_CLOEXEC, 10)
         os.close(HOST_DESCRIPTOR)
         return cls(socket.socket(fileno=descriptor))
@@ -70,7 +70,7 @@ class Channel:
         return b"".join((_HEADER.pack(_MAGIC, len(text), len(data)), text, data))
 
     def send(self, fields: dict[str, Any], data: bytes = b"", now: bool = True) -> None:
-        """`now` false: it may wait for the next one."""
+        """`now` false: may be delayed until the next frame."""
         frame = self.frame(fields, data)
         with self._lock:
             self._waiting += frame
@@ -79,7 +79,7 @@ class Channel:
                 self._socket.sendall(waiting)
 
     def receive(self) -> Frame | None:
-        """None at the end of the connection. Throws ProtocolError."""
+        """None at the end of the connection. Raises ProtocolError."""
         header, descriptors = self._receive_header()
         if not header:
             return None

@@ -19,14 +19,14 @@ _ALWAYS = frozenset(("tokens", "offsets", "logprobs"))
 
 
 class WorkerHost(Host):
-    """What the instances of a worker talk to."""
+    """The host as seen by the instances of a worker."""
 
     def __init__(self, channel: Channel):
         self._channel = channel
-        self._room = -1  # bytes that the running call may still emit; -1: it may not
+        self._room = -1  # bytes that the running call may still emit; -1: none allowed
 
     def open(self, outputs: bool) -> None:
-        """A call begins."""
+        """Called when a call begins."""
         self._room = _MOST_CALL_BYTES if outputs else -1
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class WorkerHost(Host):
 
 
 class Worker:
-    """`file`: of the plugins, for errors' texts. `memory`: the limit in bytes that the process runs under, or 0."""
+    """`file`: of the plugins, for error messages. `memory`: the memory limit of the process in bytes, or 0."""
 
     def __init__(self, channel: Channel, file: str, plugins: dict[str, type[Plugin]], memory: int = 0):
         self._channel = channel
@@ -62,7 +62,7 @@ class Worker:
                           "destroy": self._destroy}  # fmt: skip
 
     def serve(self) -> None:
-        """Returns at the end of the connection. Throws ProtocolError."""
+        """Returns at the end of the connection. Raises ProtocolError."""
         while (frame := self._channel.receive()) is not None:
             handler = self._handlers.get(frame.type) if isinstance(frame.type, str) else None
             if handler is None or (frame.descriptor >= 0) != (frame.type in ("vocabulary", "arena")):
@@ -77,7 +77,7 @@ class Worker:
             raise ProtocolError(f"the vocabulary cannot be read: {error}") from error
 
     def _new_arena(self, frame: Frame) -> None:
-        # The one before goes when nobody refers to it: a plugin may have kept a view, which does not stop close().
+        # The previous map is freed when nothing refers to it: a plugin may have kept a view, so it is not closed here.
         try:
             self._arena = map_read_only(frame.descriptor, frame.number("bytes"))
         except (OSError, ValueError) as error:
@@ -140,7 +140,7 @@ class Worker:
         return layout
 
     def _call(self, instance: Plugin, function: Callable[[], Any], outputs: bool = False) -> None:
-        """Calls, and answers. Whatever the plugin throws becomes a status and a text."""
+        """Calls the plugin and answers. Whatever it raises becomes a status and a message."""
         status, text, kept = 0, "", b""
         self._host.open(outputs)
         try:
@@ -151,7 +151,7 @@ class Worker:
         except MemoryError as error:
             limit = f"; its limit is {self._memory} bytes" if self._memory else ""
             status, text = errors.INTERNAL, errors.describe(error, self._file) + limit
-        except BaseException as error:  # SystemExit, too: a plugin does not end the worker
+        except BaseException as error:  # including SystemExit: a plugin must not end the worker
             status, text = errors.INTERNAL, errors.describe(error, self._file)
         self._host.close()
         self._channel.send({"type": "done", "status": status, "error": text}, kept)

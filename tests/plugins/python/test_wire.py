@@ -44,7 +44,7 @@ class Wire(PluginTest):
             worker = self.start(PLAIN)
             worker.send_raw(garbage)
             self.assertEqual(self.ended(worker), 2, garbage[:40])
-        self.assertEqual(self.words().count("unroll_plugin: not of the protocol: "), 7)
+        self.assertEqual(self.words().count("unroll_plugin: protocol error: "), 7)
 
     def test_a_frame_that_is_cut_off(self) -> None:
         worker = self.start(PLAIN)

@@ -1,4 +1,5 @@
-"""Requests that a web server meets: good ones, missing pages, scanners, broken ones. Usage: load.py URL REQUESTS [PROXY]"""
+"""Sends a web server typical requests: good ones, missing pages, scanners, malformed ones. Usage: load.py URL
+REQUESTS [PROXY]"""
 
 import http.client
 import random
