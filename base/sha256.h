@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4) whose state can be saved: by the digest of its first bytes a document that is resumed
-// is known to be the same one.
+// SHA-256 (FIPS 180-4) whose state can be saved. A document that is resumed is recognised by the digest of
+// its first bytes.
 #pragma once
 
 #include <cstddef>

@@ -80,7 +80,7 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
   const auto model_seconds = spent("model_seconds");
   std::cout << "by the daemon's own clock, of the model's time: plugins "
             << fixed(100 * spent("plugin_seconds") / model_seconds, 2) << " %, journal "
-            << fixed(100 * spent("journal_seconds") / model_seconds, 2) << " %, all but the model "
+            << fixed(100 * spent("journal_seconds") / model_seconds, 2) << " %, everything except the model "
             << fixed(100 * (all_served / model_seconds - 1), 2) << " %\n";
   return 0;
 }
@@ -89,13 +89,13 @@ int measure(const std::filesystem::path& folder, std::uint64_t bytes, int rounds
 }  // namespace unroll::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("The daemon's own cost over the bare loop over the model's blocks.");
+  CLI::App app("The daemon's cost, compared with a loop that only runs the model.");
   std::filesystem::path model = "models/unroll-small";
   std::uint64_t bytes = 200'000;
   int rounds = 7;
   app.add_option("--model", model, "Checkpoint folder")->capture_default_str();
   app.add_option("--bytes", bytes, "Length of the document")->capture_default_str();
-  app.add_option("--rounds", rounds, "How often each is measured")->capture_default_str();
+  app.add_option("--rounds", rounds, "Measurements of each")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return unroll::bench::measure(model, bytes, rounds);
 }

@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
   CLI::App app("Peak memory and speed for documents of very different lengths.");
   std::filesystem::path model;
   std::vector<std::uint64_t> megabytes = {1, 100, 1000};
-  app.add_option("--model", model, "Checkpoint folder; without it a tiny one");
+  app.add_option("--model", model, "Checkpoint folder; default: a tiny model");
   app.add_option("--megabytes", megabytes, "Lengths of the documents")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return unroll::bench::measure(model, megabytes);

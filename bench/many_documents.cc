@@ -102,10 +102,10 @@ int measure(Options options) {
   }
   const auto most = memory_of(daemon.pid(), "VmHWM");
   std::cout << (open == 0 ? "all done in " : "stopped after ") << fixed(now() - start, 1) << " s, when "
-            << begun << " had been read from; the daemon took " << readable_bytes(static_cast<double>(most))
-            << " at most, "
+            << begun << " had been read from; the daemon's peak memory was "
+            << readable_bytes(static_cast<double>(most)) << ", "
             << readable_bytes(static_cast<double>(most - empty) / static_cast<double>(options.documents))
-            << " for each document; the slowest document's share of turns was " << fixed(100 * least_share, 1)
+            << " per document; the slowest document's throughput was " << fixed(100 * least_share, 1)
             << " % of the mean\n";
   return 0;
 }
@@ -116,13 +116,13 @@ int measure(Options options) {
 int main(int argc, char** argv) {
   CLI::App app("Thousands of documents open at once in one daemon.");
   unroll::bench::Options options;
-  app.add_option("--model", options.model, "Checkpoint folder; without it a tiny one");
-  app.add_option("--documents", options.documents, "How many")->capture_default_str();
-  app.add_option("--connections", options.connections, "Over how many connections")->capture_default_str();
-  app.add_option("--bytes", options.bytes, "Length of each")->capture_default_str();
-  app.add_option("--report", options.report_seconds, "Seconds between two lines of report")
+  app.add_option("--model", options.model, "Checkpoint folder; default: a tiny model");
+  app.add_option("--documents", options.documents, "Number of documents")->capture_default_str();
+  app.add_option("--connections", options.connections, "Number of connections")->capture_default_str();
+  app.add_option("--bytes", options.bytes, "Length of each document")->capture_default_str();
+  app.add_option("--report", options.report_seconds, "Seconds between lines of the report")
       ->capture_default_str();
-  app.add_option("--stop-after", options.stop_seconds, "Seconds; whatever is still open then")
+  app.add_option("--stop-after", options.stop_seconds, "Stop after this many seconds, whatever is still open")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return unroll::bench::measure(options);

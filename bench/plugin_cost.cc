@@ -92,7 +92,7 @@ std::vector<ShownBlock> read(const std::filesystem::path& folder, const std::str
     seconds.push_back(now() - start);
     state = block.output.next;
   }
-  if (shown.size() < 2) throw std::runtime_error("the document has fewer than 2 blocks; name a longer one");
+  if (shown.size() < 2) throw std::runtime_error("the document has fewer than 2 blocks; give a longer one");
   return shown;
 }
 
@@ -146,15 +146,15 @@ int measure(const std::filesystem::path& folder, const std::filesystem::path& fi
 }  // namespace unroll::bench
 
 int main(int argc, char** argv) {
-  CLI::App app("Plugins in workers against the same in this process");
+  CLI::App app("Cost of plugins in workers, compared with the same plugins in this process");
   std::string model = "models/unroll-small", file;
   std::vector<std::string> libraries;
   std::size_t blocks = 40;
   int rounds = 5;
   app.add_option("--model", model, "The checkpoint's folder");
-  app.add_option("--plugin", libraries, "A library more");
-  app.add_option("--blocks", blocks, "Of the document");
-  app.add_option("--rounds", rounds, "So often each");
+  app.add_option("--plugin", libraries, "An additional library");
+  app.add_option("--blocks", blocks, "Blocks of the document to read");
+  app.add_option("--rounds", rounds, "Measurements of each");
   app.add_option("file", file, "The document")->required();
   CLI11_PARSE(app, argc, argv);
   try {

@@ -184,8 +184,8 @@ void measure(const Options& options) {
 
 int main(int argc, char** argv) {
   unroll::Options options;
-  CLI::App app("How fast a pretrained transformer scores, by type");
-  app.add_option("--model", options.model, "A checkpoint; else random weights in the shape below");
+  CLI::App app("Scoring speed of a pretrained transformer, by type");
+  app.add_option("--model", options.model, "A checkpoint; default: random weights in the shape below");
   app.add_option("--dim", options.dim);
   app.add_option("--layers", options.layers);
   app.add_option("--heads", options.heads);
@@ -198,9 +198,9 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", options.dtypes);
   app.add_option("--threads", options.threads);
   app.add_option("--rounds", options.rounds);
-  app.add_option("--blocks", options.blocks, "Of each turn");
-  app.add_flag("--json", options.json, "Tokens per second alone");
-  app.add_flag("--forward-only", options.forward_only, "Without the logits");
+  app.add_option("--blocks", options.blocks, "Blocks per measurement");
+  app.add_flag("--json", options.json, "Print only tokens per second, as JSON");
+  app.add_flag("--forward-only", options.forward_only, "Without logits");
   CLI11_PARSE(app, argc, argv);
   const c10::InferenceMode guard;
   try {

@@ -84,7 +84,7 @@ void compare(Arithmetic arithmetic, const char* name, std::int64_t tokens, std::
     with.push_back(routed.milliseconds_of_a_block());
   }
   std::printf(
-      "%-5s segments of %2lld: a block without %7.1f ms, with %7.1f ms: %.2f times; %.1f MiB a document\n",
+      "%-5s segments of %2lld: a block without %7.1f ms, with %7.1f ms: %.2f times; %.1f MiB per document\n",
       name, static_cast<long long>(segment), median(without), median(with), median(with) / median(without),
       static_cast<double>(routed_memory_bytes(config)) / (1 << 20));
 }
@@ -99,7 +99,7 @@ int main(int argc, char** argv) {
   int rounds = 15, threads = 0;
   app.add_option("--tokens", tokens)->capture_default_str();
   app.add_option("--rounds", rounds)->capture_default_str();
-  app.add_option("--threads", threads, "0: as many as there are cores");
+  app.add_option("--threads", threads, "0: one per core");
   CLI11_PARSE(app, argc, argv);
   if (threads > 0) at::set_num_threads(threads);
   const c10::InferenceMode guard;

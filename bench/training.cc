@@ -110,8 +110,8 @@ class Bench {
 
   void run() {
     const auto threads = at::get_num_threads();
-    std::cout << operations_per_token(config_) / 1e6 << " million operations a token, " << options_.lanes
-              << " lanes, " << options_.blocks << " blocks a step, " << threads << " threads\n";
+    std::cout << operations_per_token(config_) / 1e6 << " million operations per token, " << options_.lanes
+              << " lanes, " << options_.blocks << " blocks per step, " << threads << " threads\n";
     for (const std::string dtype : {"fp32", "bf16"}) {
       if (!FastStep::computes(config_, parameters_, dtype)) {
         std::cout << dtype << ": this CPU or model has no fast step\n";
@@ -132,7 +132,7 @@ class Bench {
       };
       std::cout << dtype << ": " << fast.by_clock << " tokens/s, autograd " << old.by_clock << "; products "
                 << products.by_clock / 1e9 << " GFLOP/s, share " << share(fast.by_clock, products.by_clock)
-                << " %; per second of processor " << fast.by_processor << " tokens, autograd "
+                << " %; per second of CPU time " << fast.by_processor << " tokens, autograd "
                 << old.by_processor << ", products " << products.by_processor / 1e9 << " GFLOP, share "
                 << share(fast.by_processor, products.by_processor) << " %\n";
       fast_.reset();
@@ -177,9 +177,10 @@ int main(int argc, char** argv) {
   CLI::App app("Speed of a training step");
   app.add_option("--config", options.config, "Shape of the model")->capture_default_str();
   app.add_option("--lanes", options.lanes)->capture_default_str();
-  app.add_option("--blocks", options.blocks, "Blocks a step")->capture_default_str();
-  app.add_option("--rounds", options.rounds, "The fastest of so many counts")->capture_default_str();
-  app.add_option("--threads", options.threads, "0: as many as there are cores")->capture_default_str();
+  app.add_option("--blocks", options.blocks, "Blocks per step")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "Measurements of each; the fastest counts")
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "0: one per core")->capture_default_str();
   app.add_flag("--without-autograd", options.without_autograd);
   CLI11_PARSE(app, argc, argv);
   if (options.threads > 0) at::set_num_threads(options.threads);

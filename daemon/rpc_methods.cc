@@ -75,7 +75,7 @@ DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   return request;
 }
 
-/// Where a document goes on, for document.open's answer and document.status.
+/// Adds the point at which a document continues, for the results of document.open and document.status.
 void add_resume_point(json& value, const Opened& point) {
   value["resume_bytes"] = point.resume_bytes;
   if (!point.resume_sha256.empty()) value["resume_sha256"] = digest_text(point.resume_sha256);

@@ -313,8 +313,8 @@ void Server::wait_for_connections(int polls) {
   closing_.async_wait([this, polls](const boost::system::error_code&) { wait_for_connections(polls - 1); });
 }
 
-/// A round is at most one launch of blocks. One that takes this long is stuck in the model or a plugin, even
-/// if this thread runs: systemd must not be told that all is well.
+/// A round is at most one launch of blocks. If one takes this long, it is stuck in the model or a plugin,
+/// even if this thread runs: then do not report to systemd.
 bool Server::engine_goes_on(const EngineStats& stats) const {
   return watchdog_.count() == 0 || stats.round_seconds < std::chrono::duration<double>(watchdog_).count() / 2;
 }

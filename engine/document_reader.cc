@@ -117,7 +117,7 @@ void DocumentReader::load(Plugins plugins, const ResumePoint& point, const Block
   try {
     if (!point.model_state.empty()) state = model.restore(point.model_state);
   } catch (const std::exception& error) {
-    throw Error(ErrorCode::kModel, std::string("the document cannot go on: ") + error.what());
+    throw Error(ErrorCode::kModel, std::string("the document cannot continue: ") + error.what());
   }
   std::size_t bytes = 0;
   try {
@@ -128,7 +128,7 @@ void DocumentReader::load(Plugins plugins, const ResumePoint& point, const Block
       bytes += saved->second.size();
     }
   } catch (const std::exception& error) {
-    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot go on: ") + error.what());
+    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot continue: ") + error.what());
   }
   plugins_ = std::move(plugins);
   state_ = std::move(state);

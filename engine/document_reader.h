@@ -23,7 +23,7 @@ class DocumentReader {
   /// Creates the plugin instances. Throws Error (unknown plugin, options refused).
   DocumentReader(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
                  std::vector<PluginRequest> plugins);
-  /// Goes on from a commit: `status` says how far it is, `read` what its bytes up to there were. Throws
+  /// Continues from a commit: `status` is its position, `read` the digest of the bytes up to there. Throws
   /// Error.
   void resume(const ResumePoint& point, PrefixDigest read, const DocumentStatus& status,
               const BlockModel& model);
@@ -68,11 +68,12 @@ class DocumentReader {
   ResumePoint resume_point() const;
   /// By which the bytes that the plugins have seen are recognized when the document is resumed.
   PrefixDigest read_prefix() const;
-  /// Bytes that were read before resume() are still to come: what is read of them may be another document's.
+  /// Whether bytes that were read before resume() are still to come: until then they may be another
+  /// document's.
   bool is_checking() const { return check_.has_value(); }
-  /// What was emitted is committed, with read_prefix(); `with_point`: so is where to go on.
+  /// The outputs so far are committed, with read_prefix(); with `with_point`, so is the resume point.
   void committed(bool with_point, PrefixDigest read);
-  /// The point to go on from that was committed last is where the document is.
+  /// Whether the last committed resume point is at the document's position.
   bool point_is_current() const { return point_is_current_; }
   const std::vector<Output>& uncommitted() const { return outputs_; }
   std::vector<Output> take_uncommitted() { return std::exchange(outputs_, {}); }
@@ -90,7 +91,7 @@ class DocumentReader {
   using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
   Plugins make_plugins();
   void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
-  /// From where the document's bytes are read again after a resume.
+  /// The byte from which the document is read again after a resume.
   std::uint64_t segment_begin() const;
   void advance_prefix();
   void check(std::string_view bytes);
@@ -126,19 +127,19 @@ class DocumentReader {
   std::uint64_t committed_outputs_ = 0;
   bool point_is_current_ = true;
   std::optional<NextBlock> next_block_;
-  /// Of the bytes before prefix_end_, where the first segment begins that is not done. Nullopt: not known.
+  /// Of the bytes before prefix_end_, the start of the first segment that is not done. Nullopt: not known.
   std::optional<Sha256> prefix_ = Sha256();
   std::uint64_t prefix_end_ = 0;
-  std::string since_prefix_;     ///< The bytes from there on.
-  PrefixDigest read_;            ///< As committed.
-  std::optional<Sha256> check_;  ///< Of what has come of the bytes that `read_` is about.
+  std::string since_prefix_;     ///< As committed.
+  PrefixDigest read_;            ///< Of the bytes covered by `read_` that have come.
+  std::optional<Sha256> check_;  ///< Number of those that are still to come.
   std::uint64_t unchecked_ = 0;  ///< How many of them are still to come.
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;
   std::vector<Output> outputs_;
 };
 
-/// True for one that is open, or failed for a reason outside itself: it can go on from its last commit.
+/// True if it is open, or failed for a reason outside itself: it can continue from its last commit.
 bool can_resume(const DocumentStatus& status);
 
 }  // namespace unroll

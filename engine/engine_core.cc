@@ -138,8 +138,8 @@ ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& re
   const bool reads_again = point.sequence < status.outputs;
   if (reads_again && !opening.checkpoint.empty() && opening.checkpoint != model.info().checkpoint) {
     throw Error(ErrorCode::kModel, "document " + status.id +
-                                       " cannot go on: it was read with another model; load that one, or "
-                                       "read the document anew");
+                                       " cannot continue: it was read with another model; load that one, or "
+                                       "read the document again");
   }
   document.reader->resume(point, journal_.read_prefix(status.id), status, model);
   if (request.total_bytes) status.total_bytes = request.total_bytes;
@@ -218,7 +218,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   return opened;
 }
 
-/// The document is nobody else's yet.
+/// The document is not visible to other threads yet.
 void EngineCore::put_text(OpenDocument& document, std::string text, const Opened& opened) const {
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::kSource, "document " + opened.id + ": " + what +

@@ -159,7 +159,7 @@ class Journal::Writing {
     update.bind(now);
     status.phase == DocumentPhase::kOpen ? update.bind_null() : update.bind(now);
     update.bind(kept);
-    static const PrefixDigest kNone;  // of a document that nobody resumes
+    static const PrefixDigest kNone;  // of a document that is not being resumed
     const auto* read = commit.resume == Commit::Resume::kDrop ? &kNone
                        : commit.read                          ? &*commit.read
                                                               : nullptr;

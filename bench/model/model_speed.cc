@@ -200,7 +200,7 @@ void measure_agreement(const std::filesystem::path& folder, const std::string& d
         same = same && std::equal(alone.begin() + block * width, alone.begin() + (block + 1) * width,
                                   found.begin() + block * static_cast<std::ptrdiff_t>(kDocuments) * width);
       std::printf("| %s | %s | %.2e | %.2e | %s |\n", dtype, variant.name,
-                  sum / static_cast<double>(wanted.size()), most, same ? "same bits" : "not the same bits");
+                  sum / static_cast<double>(wanted.size()), most, same ? "same bits" : "different bits");
       std::fflush(stdout);
     }
   }

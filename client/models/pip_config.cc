@@ -33,8 +33,8 @@ std::string option_name(std::string name) {
   return name;
 }
 
-/// Python's configparser, as far as pip's files go: sections, `key = value`, and indented lines that go on
-/// with a value. [download] is said later than [global], as it is of `pip download`.
+/// Reads the subset of Python's configparser that pip's files use: sections, `key = value`, and indented
+/// lines that continue a value. [download] overrides [global], as in `pip download`.
 void read_file(const fs::path& file, Options& options) {
   std::ifstream in(file);
   std::map<std::string, Options> sections;

@@ -9,7 +9,7 @@
 namespace unroll {
 
 struct PipConfig {
-  /// In the order in which to ask them; none if pip is told to use no index. May hold a user's password.
+  /// In the order in which to ask them; none if pip's configuration has no-index. May hold a user's password.
   std::vector<std::string> indexes;
   std::vector<std::filesystem::path> find_links;  ///< Folders of this machine to look in first.
   std::filesystem::path certificates;  ///< Of authorities, a file or a folder; empty: the system's.

@@ -15,9 +15,9 @@ inline constexpr std::string_view kHeatMapHead = R"(<!doctype html>
  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 )";
 
-/// --cN is the ground from 2 + 2 N bits on, --tN the text on it. Lightness goes one way, so that the order is
-/// seen without hue, too: ColorBrewer's YlOrBr where the page is light, matplotlib's inferno where it is
-/// dark.
+/// --cN is the background from 2 + 2 N bits on, --tN the text on it. Lightness changes in one direction only,
+/// so that the order is visible without hue: ColorBrewer's YlOrBr on a light page, matplotlib's inferno on a
+/// dark one.
 inline constexpr std::string_view kHeatMapStyle = R"(<style>
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1b1b; --soft: #5c5c5c; --line: #d8d8d8; --mark: #0b62d6;
   --c0: transparent; --c1: #fff7bc; --c2: #fee391; --c3: #fec44f; --c4: #fe9929; --c5: #ec7014; --c6: #cc4c02;

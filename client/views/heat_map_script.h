@@ -1,4 +1,4 @@
-// The heat map's script: colours what is in view, tells a token's number, draws the document as a whole.
+// The heat map's script: colours the visible part, shows a token's number, draws the map of the document.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// Byte ranges that look like secrets: `unroll run --plugin redact-secrets FILE`.
+// Finds byte ranges that look like secrets: `unroll run --plugin redact-secrets FILE`.
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -14,20 +14,20 @@ namespace {
 using namespace unroll::plugin;
 
 constexpr std::uint32_t kShortest = 16, kLongest = 512;  // bytes
-constexpr double kSurprise = 3, kEntropy = 3;            // bits a byte
+constexpr double kSurprise = 3, kEntropy = 3;            // bits per byte; bits per character
 
 bool may_be_secret(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("+/=_-.~!#$%^&*@").find(c) != std::string_view::npos;
 }
 
-/// The string being read, which may have begun blocks ago. Saved as it is.
+/// The current string, which may have begun in an earlier block. Saved as it is.
 struct Run {
   std::uint64_t begin = 0;
-  double nats = 0;  ///< A token's surprise, shared out evenly among its bytes.
+  double nats = 0;  ///< A token's surprisal is divided evenly among its bytes.
   std::uint32_t length = 0;
   std::array<std::uint16_t, 128> counts{};  ///< Of each character.
-  std::uint32_t reserved = 0;               ///< So that no padding is saved.
+  std::uint32_t reserved = 0;               ///< so that no padding is saved
 };
 constexpr std::string_view kTag = "redact01";
 
@@ -79,7 +79,7 @@ class RedactSecrets {
   void take(char c, std::uint64_t offset, double nats) {
     if (!may_be_secret(c)) return end_run();
     if (run_.length == 0) run_.begin = offset;
-    if (run_.length > kLongest) return;  // too long for a secret: data; its end is waited for
+    if (run_.length > kLongest) return;  // too long for a secret: skip to its end
     ++run_.length;
     run_.nats += nats;
     ++run_.counts[static_cast<unsigned char>(c) & 127u];

@@ -20,7 +20,7 @@ class WordCount {
   }
   void finish(const unroll::plugin::End&) { host_.emit("{\"words\":" + std::to_string(state_.words) + "}"); }
 
-  // A word may go on in the next block, and the daemon may stop between the two.
+  // A word may continue in the next block, and the daemon may stop between the two.
   std::string save() const { return {reinterpret_cast<const char*>(&state_), sizeof state_}; }
   void load(std::span<const std::byte> bytes) {
     if (bytes.size() != sizeof state_) throw unroll::plugin::StateError("not a state of word-count 1");

@@ -1,6 +1,6 @@
 // The plugin interface for C++20, over <unroll/plugin.h>: a class with process() and finish() is a plugin.
-// Header only; needs nothing but the standard library. What lifetimes, threads and units are is said in
-// plugin.h. A complete plugin, which emits the number of tokens of each block:
+// Header only; needs only the standard library. plugin.h describes lifetimes, threads and units. A complete
+// plugin, which emits the number of tokens of each block:
 //
 // clang-format off
 //
@@ -14,7 +14,7 @@
 //   };
 //   UNROLL_PLUGINS(Widths);  // once in the library
 //
-// What a class may have besides:
+// Optional members of a class:
 //
 //   Widths(Host host, std::string_view options);  // options: a JSON object as text. Or (Host), or none.
 //   std::string save() const;                     // both or neither: without them
@@ -23,10 +23,10 @@
 //
 // clang-format on
 //
-// process() and finish() may do without their second argument, where the constructor kept the host.
+// process() and finish() may omit their second argument if the constructor stores the host.
 //
-// An exception that leaves one of these becomes a status and a text at the border: Error keeps its own
-// status, anything else is UNROLL_ERROR_INTERNAL.
+// An exception that leaves one of these functions becomes a status and a text at the C interface: Error keeps
+// its own status, anything else is UNROLL_ERROR_INTERNAL.
 #pragma once
 
 #include <cstddef>
@@ -52,19 +52,19 @@ class Error : public std::runtime_error {
   unroll_status status;
 };
 
-/// The options are not understood: name the key, what it holds, and what is allowed.
+/// Invalid options: name the key, its value, and what is allowed.
 class OptionsError : public Error {
  public:
   explicit OptionsError(const std::string& text) : Error(text, UNROLL_ERROR_OPTIONS) {}
 };
 
-/// load() was given bytes that save() did not write.
+/// load() received bytes that save() did not write.
 class StateError : public Error {
  public:
   explicit StateError(const std::string& text) : Error(text, UNROLL_ERROR_STATE) {}
 };
 
-/// What a plugin is called and what it wants of each block. Texts have static lifetime.
+/// A plugin's name, and what it wants of each block. Strings have static lifetime.
 struct About {
   const char* name;
   const char* version = "";
@@ -73,13 +73,13 @@ struct About {
   std::int32_t top_k = 0;   ///< With UNROLL_WANT_TOP_K, 1 to 64.
 };
 
-/// What the ids in a block stand for. Valid as long as the host.
+/// The bytes of the token ids in a block. Valid as long as the host.
 class Vocabulary {
  public:
   Vocabulary(const unroll_host* host, const unroll_vocabulary* table) : host_(host), table_(table) {}
   /// Ids are 0 up to size().
   std::size_t size() const { return static_cast<std::size_t>(table_->count(host_)); }
-  /// The bytes that the token stands for: any bytes; empty where there is no such id.
+  /// The bytes of the token: any bytes; empty if there is no such id.
   std::string_view token(std::int32_t id) const {
     std::size_t bytes = 0;
     const char* data = table_->token(host_, id, &bytes);
@@ -91,11 +91,11 @@ class Vocabulary {
   const unroll_vocabulary* table_;
 };
 
-/// The host, for one instance. Cheap to copy; call it only from inside a call of the host's.
+/// The host of one instance. Cheap to copy; call it only from inside one of your functions.
 class Host {
  public:
   explicit Host(const unroll_host* host) : host_(host) {}
-  /// Emits one output: a JSON text. From process() and finish() only. Throws Error where the host refuses it.
+  /// Emits one output: JSON text. Only from process() and finish(). Throws Error if the host refuses it.
   void emit(std::string_view json) const {
     if (host_->emit(host_, json.data(), json.size()) != UNROLL_OK) {
       throw Error("the host refused an output; it must be one JSON value in UTF-8");
@@ -106,7 +106,7 @@ class Host {
     host_->log(host_, level, text.data(), text.size());
   }
   const void* extension(const char* name) const { return host_->extension(host_, name); }
-  /// Nothing where this host has none.
+  /// Nothing if this host has none.
   std::optional<Vocabulary> vocabulary() const {
     const auto* table = static_cast<const unroll_vocabulary*>(extension(UNROLL_EXTENSION_VOCABULARY));
     if (table == nullptr || table->size < sizeof(unroll_vocabulary)) return std::nullopt;
@@ -131,14 +131,17 @@ class Matrix {
   std::size_t rows_, columns_, stride_;
 };
 
-/// A block of the document, borrowed until process() returns. What was not wanted throws when asked for.
+/// A block of the document, borrowed until process() returns. Asking for a field that the plugin does not
+/// want throws.
 class Block {
  public:
   explicit Block(const unroll_block& raw) : raw_(&raw) {}
   const unroll_block& raw() const { return *raw_; }
-  std::uint64_t index() const { return raw_->index; }              ///< Of this block in the document, from 0.
-  std::uint64_t first_token() const { return raw_->first_token; }  ///< Index in the document of token 0 here.
-  std::size_t size() const { return raw_->length; }                ///< Tokens.
+  std::uint64_t index() const { return raw_->index; }  ///< Index of this block in the document, from 0.
+  std::uint64_t first_token() const {
+    return raw_->first_token;
+  }                                                  ///< Index in the document of this block's first token.
+  std::size_t size() const { return raw_->length; }  ///< Tokens.
 
   std::span<const std::int32_t> tokens() const { return {raw_->tokens, size()}; }
   /// [size + 1] bytes: token i is offsets[i] up to offsets[i + 1] of the document.
@@ -149,15 +152,14 @@ class Block {
   std::span<const float> entropy() const {
     return {wanted(raw_->entropy, "entropy", "UNROLL_WANT_ENTROPY"), size()};
   }
-  /// The block's bytes: any bytes at all.
+  /// The block's bytes; any values.
   std::string_view text() const { return {wanted(raw_->text, "text", "UNROLL_WANT_TEXT"), raw_->text_bytes}; }
   /// The bytes of token i.
   std::string_view text(std::size_t i) const {
     const auto at = offsets();
     return text().substr(at[i] - at[0], at[i + 1] - at[i]);
   }
-  /// [size, dim] floats in the CPU's memory. (A tensor that lies elsewhere, or is of another type:
-  /// raw().hidden.)
+  /// [size, dim] floats in CPU memory. (For a tensor elsewhere or of another type, use raw().hidden.)
   Matrix hidden() const {
     const unroll_tensor& t = *wanted(raw_->hidden, "hidden", "UNROLL_WANT_HIDDEN");
     constexpr std::int32_t kCpu = 1;
@@ -194,7 +196,7 @@ class Block {
   const unroll_block* raw_;
 };
 
-/// The whole document, when it has ended.
+/// The end of a document, with its totals.
 struct End {
   std::uint64_t tokens = 0;
   std::uint64_t bytes = 0;
@@ -208,7 +210,7 @@ concept Saves = requires(P& p, std::span<const std::byte> state) {
   p.load(state);
 };
 
-/// The C table's functions for the class P.
+/// The functions of the C table for class P.
 template <class P>
 struct Adapter {
   struct Instance {
