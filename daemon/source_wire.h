@@ -7,8 +7,8 @@
 
 namespace unroll::source_wire {
 
-inline constexpr std::size_t kChunkBytes = 64 * 1024;  ///< Maximum data in one message.
-inline constexpr int kControl = 3;                     ///< The reader's descriptor of the socket.
+inline constexpr std::size_t kChunkBytes = 64 * 1024;     ///< Maximum data in one message.
+inline constexpr int kControl = 3;                        ///< The reader's descriptor of the socket.
 inline constexpr std::size_t kDigestBytes = 1024 * 1024;  ///< That are digested in one request, at most.
 inline constexpr std::uint64_t kNextBytes =
     ~std::uint64_t{0};  ///< The offset of a read from a pipe or a socket.
@@ -50,7 +50,7 @@ enum class Outcome : std::uint32_t {
 struct Reply {
   std::uint64_t ticket = 0;
   Outcome outcome = Outcome::kDone;
-  std::uint32_t descriptors = 0;  ///< kTake: so many came.
+  std::uint32_t descriptors = 0;  ///< kTake: number of descriptors.
   std::uint64_t source = 0;       ///< kTake, kOpen: what was opened; 0: nothing.
   std::uint64_t file_bytes = 0;   ///< Of a regular file; 0 if it does not say.
   std::uint64_t digested = 0;     ///< kDigest: how many bytes now; the data are the SHA-256 of all so far.

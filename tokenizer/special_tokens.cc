@@ -25,7 +25,7 @@ json read_object(const fs::path& file) {
   if (!in) return json::object();
   try {
     auto result = parse_strict_json(std::string(std::istreambuf_iterator<char>(in), {}), {.depth = 64});
-    if (!result.is_object()) throw JsonError("it is no object");
+    if (!result.is_object()) throw JsonError("it is not an object");
     return result;
   } catch (const JsonError& error) {
     throw std::runtime_error(file.string() + ": " + error.what() + "; fetch it again");

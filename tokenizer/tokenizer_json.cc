@@ -28,7 +28,7 @@ constexpr std::size_t kMaxCuts = 16;
 /// A member; null if there is none.
 const json& member(const json& object, const char* key) {
   static const json none;
-  if (!object.is_object()) refuse("is no tokenizer.json (an object is missing)");
+  if (!object.is_object()) refuse("is not a tokenizer.json (an object is missing)");
   const auto found = object.find(key);
   return found == object.end() ? none : *found;
 }

@@ -19,8 +19,7 @@ constexpr const char* kFooter =
     "Exit codes: 0 success, 1 failure, 2 invalid command line. 'unroll COMMAND --help' lists the options of "
     "a "
     "command.\n"
-    "Commands use the daemon ('unrolld') if it runs, which has the model loaded; otherwise unroll reads by "
-    "itself.";
+    "Commands use the daemon ('unrolld') if it runs; otherwise unroll loads the model in its own process.";
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;

@@ -17,8 +17,7 @@ void become_program(const std::string& name, std::vector<std::string> arguments)
   for (auto& argument : arguments) words.push_back(argument.data());
   words.push_back(nullptr);
   ::execv(program.c_str(), words.data());
-  throw CommandError("cannot run " + program.string() + " (" + std::strerror(errno) +
-                     "); install unroll anew");
+  throw CommandError("cannot run " + program.string() + " (" + std::strerror(errno) + "); reinstall unroll");
 }
 
 std::vector<std::string> own_arguments() {

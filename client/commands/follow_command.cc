@@ -219,7 +219,7 @@ void add_how(CLI::App& command, FollowOptions& options) {
       ->excludes("--plugin");
   command
       .add_option("--quiet-ms", options.quiet_ms,
-                  "Read an incomplete block after so many milliseconds without new bytes")
+                  "Read an incomplete block after this many milliseconds without new bytes")
       ->type_name("N")
       ->check(CLI::Range(1, 3'600'000).description(""))
       ->capture_default_str();

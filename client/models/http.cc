@@ -19,14 +19,14 @@ namespace {
 
 constexpr std::size_t kLargestPage = 32 << 20;
 constexpr long kConnectSeconds = 30;
-constexpr long kStallSeconds = 60;  // without a byte
-constexpr int kAttempts = 5;        // one after another without a new byte
+constexpr long kStallSeconds = 60;  // without receiving a byte
+constexpr int kAttempts = 5;        // consecutive attempts without a new byte
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);
 constexpr long kTooManyRequests = 429, kServerErrors = 500;
 
 using Clock = std::chrono::steady_clock;
 
-/// That the same request may succeed in a moment.
+/// A failure after which the same request may succeed.
 bool may_pass(CURLcode code, long status) {
   switch (code) {
     case CURLE_COULDNT_CONNECT:
@@ -59,7 +59,7 @@ std::string text_of(CURLU* url) {
 
 }  // namespace
 
-/// Where the bytes go, and why they stopped.
+/// The destination of the bytes, and why they stopped.
 struct Http::Transfer {
   virtual ~Transfer() = default;
   virtual void take(std::string_view bytes) = 0;
@@ -67,7 +67,7 @@ struct Http::Transfer {
   std::string accept;
   std::uint64_t resume_from = 0;
   long status = 0;
-  std::exception_ptr failure;  // of take()
+  std::exception_ptr failure;  // thrown by take()
 
   static std::size_t write(char* data, std::size_t size, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
@@ -89,7 +89,7 @@ Http::Http(const fs::path& certificates, const std::string& proxy)
     : certificates_(certificates), proxy_(proxy) {
   ::curl_global_init(CURL_GLOBAL_DEFAULT);
   handle_.reset(::curl_easy_init());
-  if (!handle_) throw std::runtime_error("libcurl cannot be started; install it anew");
+  if (!handle_) throw std::runtime_error("libcurl cannot be started; reinstall it");
 }
 
 Http::~Http() = default;
@@ -188,7 +188,7 @@ void Http::download(const std::string& url, const fs::path& file, std::uint64_t 
   for (int attempt = 0; to.size < total;) {
     to.resume_from = to.size;
     const auto code = static_cast<CURLcode>(perform(url, to));
-    if (code == CURLE_RANGE_ERROR && to.resume_from > 0) {  // the server sends whole files alone
+    if (code == CURLE_RANGE_ERROR && to.resume_from > 0) {  // the server only sends whole files
       if (::ftruncate(to.descriptor.get(), 0) != 0)
         throw std::system_error(errno, std::generic_category(), file.string());
       to.size = 0;
@@ -209,7 +209,7 @@ std::string resolve_url(const std::string& base, const std::string& link) {
   const Url url(::curl_url());
   if (!url || ::curl_url_set(url.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
       ::curl_url_set(url.get(), CURLUPART_URL, link.c_str(), 0) != CURLUE_OK)
-    throw std::runtime_error(without_password(base) + ": has a link that is no address");
+    throw std::runtime_error(without_password(base) + ": has a link that is not an address");
   return text_of(url.get());
 }
 

@@ -1,4 +1,4 @@
-// HTTP by libcurl: pages, and large files that go on where they stopped.
+// HTTP with libcurl: pages, and large files that resume where they stopped.
 #pragma once
 
 #include <cstdint>
@@ -9,29 +9,29 @@
 
 namespace unroll {
 
-/// So many bytes are there, of so many. What it throws ends the transfer.
+/// Called with the bytes transferred and the total. An exception ends the transfer.
 using TransferProgress = std::function<void(std::uint64_t bytes, std::uint64_t total)>;
 
 struct HttpPage {
   std::string body, type;
-  std::string url;  ///< After redirections; links on the page count from here.
+  std::string url;  ///< After redirections; base of the page's links.
 };
 
-/// One thread. Everything throws std::runtime_error that names the address, without a password in it.
+/// One thread. All members throw std::runtime_error, which names the address without its password.
 class Http {
  public:
-  /// `certificates`: of authorities, a file or a folder; empty: the system's. `proxy`: empty: as the usual
-  /// variables say.
+  /// `certificates`: file or folder of certificate authorities; empty: the system's. `proxy`: empty: from the
+  /// usual environment variables.
   Http(const std::filesystem::path& certificates, const std::string& proxy);
   ~Http();
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
 
-  /// A page of 32 MiB at most.
+  /// Fetches a page of at most 32 MiB.
   HttpPage get(const std::string& url, const std::string& accept);
 
-  /// Until `file` has `total` bytes; those that it has already are not transferred again. When the connection
-  /// is lost, tries again a few times. What is there is kept when it fails.
+  /// Transfers until `file` has `total` bytes, without those that it already has. If the connection is lost,
+  /// tries again a few times. After a failure, the bytes so far are kept.
   void download(const std::string& url, const std::filesystem::path& file, std::uint64_t total,
                 const TransferProgress& progress);
 
@@ -48,7 +48,7 @@ class Http {
   std::string proxy_;
 };
 
-/// The link, as it stands on the page at `base`, as an address. Throws std::runtime_error.
+/// Converts a link on the page at `base` to an address. Throws std::runtime_error.
 std::string resolve_url(const std::string& base, const std::string& link);
 
 /// For messages.

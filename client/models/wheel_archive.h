@@ -6,8 +6,7 @@
 
 namespace unroll {
 
-/// Writes the archive's member to `target`, whole or not at all. Throws std::runtime_error that names the
-/// archive.
+/// Writes the archive's member to `target`, atomically. Throws std::runtime_error that names the archive.
 void extract_member(const std::filesystem::path& archive, const std::string& member,
                     const std::filesystem::path& target);
 

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kAccept =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
-/// The last part of a link's path, without what follows it.
+/// The last part of a link's path, without query and fragment.
 std::string_view file_of(std::string_view link) {
   link = link.substr(0, link.find_first_of("?#"));
   return link.substr(link.rfind('/') + 1);

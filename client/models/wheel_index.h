@@ -1,4 +1,4 @@
-// Where a Python package index has a file: its simple API, as JSON (PEP 691) or HTML (PEP 503).
+// Finds a file on a Python package index: the simple API as JSON (PEP 691) or HTML (PEP 503).
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace unroll {
 
-/// The address of `file`, of the project `package`, on the index at `index`. Throws std::runtime_error.
+/// The address of `file` of the project `package` on the index at `index`. Throws std::runtime_error.
 std::string find_on_index(Http& http, const std::string& index, const std::string& package,
                           const std::string& file);
 
-/// The same on a page that is there already; empty if it has no such file.
+/// The same, on a page that was already fetched; empty if it lacks the file.
 std::string find_on_page(const HttpPage& page, const std::string& file);
 
 }  // namespace unroll

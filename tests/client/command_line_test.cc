@@ -165,7 +165,7 @@ TEST(TwoPrograms, WhereTheOtherOneIsMissing) {
   const Finished finished = test::run({lonely.string(), "bench"});
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_THAT(finished.err, AllOf(StartsWith("unroll: cannot run "), HasSubstr("libexec/unroll/unroll-local"),
-                                  HasSubstr("No such file"), HasSubstr("install unroll anew")));
+                                  HasSubstr("No such file"), HasSubstr("reinstall unroll")));
 }
 
 TEST(CommandLine, UsageErrorsNameTheProblemAndTheHelp) {
