@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Each target may be run again at any time; the second time only does what is new.
+# `make` alone lists the targets. Each target can be repeated; a repetition does only what is new.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -17,22 +17,22 @@ SCENARIOS ?=
 # ON: warnings are errors, as in continuous integration.
 UNROLL_WERROR ?= OFF
 TIDY_PARTS ?= base protocol model tokenizer engine daemon client config training
-# tidy-changed: at most so many files, of so many commits, the newest first.
+# tidy-changed: at most this many files, of this many commits, the newest first.
 TIDY_FILES ?= 6
 TIDY_COMMITS ?= 30
 # A file for ctest's report in JUnit's format.
 TEST_REPORT ?=
 
 CPP_FILES = git ls-files '*.cc' '*.h' '*.hpp'
-# Every test is its own process, and a few run side by side: one thread each for the model.
+# Every test is its own process, and a few run side by side, so the model gets one thread in each.
 CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JOBS) \
   $(if $(TEST_REPORT),--output-junit $(abspath $(TEST_REPORT)))
-# GCC 12's ThreadSanitizer cannot start where addresses are spread as widely as new kernels do.
+# GCC 12's ThreadSanitizer cannot start if addresses are randomized as widely as in new kernels.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1:halt_on_error=1
 
-# $(call configure,PRESET,FOLDER,TESTS): TESTS is --tests, or nothing: without them, unless FOLDER has them already. Again
-# after a change of LibTorch or of the options; later changes of a CMakeLists.txt are Ninja's to notice.
+# $(call configure,PRESET,FOLDER,TESTS): TESTS is --tests or empty; if empty, tests are configured only if FOLDER has them
+# already. Configures again after a change of LibTorch or of the options; Ninja notices changes of a CMakeLists.txt.
 define configure
 stamp="$(2)/configured"; tests="$(3)"; \
 if grep -qs TESTS=ON "$$stamp"; then tests=--tests; fi; \
@@ -71,7 +71,7 @@ build: ## Set up and build into build/: bin/unroll, bin/unrolld, plugins
 	@echo "make: built build/bin/unroll and build/bin/unrolld"
 
 .PHONY: tests
-tests: configure ## Set up and build everything, the tests too
+tests: configure ## Set up and build everything, including the tests
 	@echo "make: building into build/"
 	@cmake --build build -j $(JOBS)
 
@@ -82,12 +82,12 @@ test: tests ## Build, run every test, check the format
 	@$(MAKE) check-format
 
 .PHONY: soak
-soak: tests ## Play the engine through simulated crashes and faults (SOAK_SECONDS, an hour)
+soak: tests ## Simulate crashes and faults of the engine (SOAK_SECONDS, an hour)
 	@echo "make: simulating for $(SOAK_SECONDS) s"
 	@build/bin/simulate --seconds $(SOAK_SECONDS)
 
 .PHONY: soak-clients
-soak-clients: tests ## Good and hostile clients at a daemon, every byte compared (SOAK_CLIENTS_SECONDS, 20 minutes)
+soak-clients: tests ## Run good and hostile clients against a daemon, compare every byte (SOAK_CLIENTS_SECONDS, 20 minutes)
 	@echo "make: clients at a daemon for $(SOAK_CLIENTS_SECONDS) s"
 	@python3 -B tests/soak/soak.py --seconds $(SOAK_CLIENTS_SECONDS)
 
@@ -101,12 +101,12 @@ format: ## Format the C++ files with clang-format
 	@$(CPP_FILES) | xargs -r clang-format -i
 
 .PHONY: check-format
-check-format: ## Say which C++ files are not formatted
+check-format: ## List the C++ files that are not formatted
 	@echo "make: checking the format"
 	@scripts/setup.sh clang-format >/dev/null
 	@$(CPP_FILES) | xargs -r clang-format --dry-run -Werror || { echo "make: run 'make format'"; exit 1; }
 
-# clang does not know GCC's precompiled header, nor one of its warnings: it gets a list of commands of its own.
+# clang cannot use GCC's precompiled header, nor one of its warning options: it gets its own list of commands.
 define tidy
 scripts/setup.sh clang-tidy >/dev/null </dev/null; \
 mkdir -p build/tidy; \
@@ -121,7 +121,7 @@ tidy: tests ## Build, then check with clang-tidy (minutes; TIDY_PARTS=... for le
 	@git ls-files $(foreach part,$(TIDY_PARTS),'$(part)/*.cc') | { $(tidy); }
 
 .PHONY: tidy-changed
-tidy-changed: tests ## The same over the files that the newest commits changed
+tidy-changed: tests ## The same for the files that the newest commits changed
 	@echo "make: clang-tidy over at most $(TIDY_FILES) files that the last $(TIDY_COMMITS) commits changed"
 	@git log -n $(TIDY_COMMITS) --name-only --format= -- $(foreach part,$(TIDY_PARTS),'$(part)/*.cc') | \
 	  awk 'n < $(TIDY_FILES) && !seen[$$0]++ && system("test -e " $$0) == 0 { print; ++n }' | { $(tidy); }
@@ -160,7 +160,7 @@ nightly: ## Sanitizers over all tests, the simulation under ASan (SOAK_SECONDS, 
 	@$(MAKE) fuzz
 
 .PHONY: fuzz
-fuzz: ## Fuzz what reads others' bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; FUZZ_TARGETS=...)
+fuzz: ## Fuzz the parsers of untrusted bytes, in build-fuzz/ (FUZZ_SECONDS each, 600; FUZZ_TARGETS=...)
 	@echo "make: looking for what the build needs"
 	@scripts/setup.sh clang libclang-rt-dev llvm >/dev/null
 	@$(call configure,fuzz,build-fuzz)
@@ -180,7 +180,7 @@ docs: ## Build the manual into build/docs (HTML) and check its links (fetches Sp
 	  cp docs/requirements.txt build/docs-venv/; \
 	fi
 	@build/docs-venv/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
-	@echo "make: links to elsewhere, which are not followed:"
+	@echo "make: external links, which are not checked:"
 	@python3 docs/check.py --list-external $$(test ! -x build/bin/unrolld || echo --unrolld build/bin/unrolld)
 	@echo "make: open build/docs/index.html"
 
@@ -200,17 +200,17 @@ package: build ## Build Debian packages and an archive into build/packages/, che
 	@lintian --fail-on error --tag-display-limit 0 --allow-root build/packages/*.deb
 
 .PHONY: check-package
-check-package: package ## Try the packages in a fresh Debian below a temporary folder (as root, minutes)
+check-package: package ## Test the packages in a fresh Debian below a temporary folder (as root, minutes)
 	@scripts/setup.sh debootstrap >/dev/null
 	@tests/packages/chroot.sh build
 
 .PHONY: check-booted
-check-booted: package ## Try the service of the packages under a real systemd in a container (as root, minutes)
+check-booted: package ## Test the packaged service under a real systemd in a container (as root, minutes)
 	@scripts/setup.sh debootstrap systemd-container >/dev/null
 	@tests/packages/booted.sh build/packages $(SCENARIOS)
 
 .PHONY: check-image
-check-image: package ## Carry out the Dockerfile's last stage and start it as Docker would (as root, minutes)
+check-image: package ## Execute the Dockerfile's last stage and start it as Docker would (as root, minutes)
 	@scripts/setup.sh debootstrap >/dev/null
 	@tests/packages/image.sh build/packages
 

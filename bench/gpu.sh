@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds model/ alone, against LibTorch and nlohmann_json and nothing else, and prints how fast it is on this machine's GPU:
-# with LibTorch's operators, with the own kernels (they need nvcc), with graphs. 20 figures of 5 seconds each, the build
-# before them: meant to be done in 8 minutes.
+# Builds model/ alone, with only LibTorch and nlohmann_json, and prints its speed on this machine's GPU: with LibTorch's
+# operators, with the own kernels (which need nvcc), with graphs. The build and 20 figures of 5 seconds each take about
+# 8 minutes.
 #     bench/gpu.sh [--reference PYTHON] [cuda|cpu [SECONDS of each figure]]
-# CMAKE_PREFIX_PATH names LibTorch's folder; without one the Python package torch's is taken. PYTHON is one that has what
-# bench/compare.py needs; the reference is then timed on the same device.
+# CMAKE_PREFIX_PATH names LibTorch's folder; default: that of the Python package torch. PYTHON is one that has the
+# packages for bench/compare.py; the reference is then timed on the same device.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,4 @@
-# Run by cpack between installing and packing: what Debian's policy wants beside a package's own files.
+# Run by cpack between installing and packing: files that Debian's policy requires in a package.
 if(NOT CPACK_GENERATOR STREQUAL "DEB")
   return()
 endif()
@@ -17,6 +17,6 @@ foreach(group unroll plugins dev model)
   file(MAKE_DIRECTORY ${root}/share/lintian/overrides)
   file(COPY_FILE ${CPACK_UNROLL_DEBIAN_DIRECTORY}/lintian-overrides ${root}/share/lintian/overrides/${package})
 endforeach()
-file(REMOVE ${CPACK_TEMPORARY_DIRECTORY}/unroll/usr/share/doc/unroll/LICENSE)  # that is in `copyright`
+file(REMOVE ${CPACK_TEMPORARY_DIRECTORY}/unroll/usr/share/doc/unroll/LICENSE)  # it is in `copyright`
 file(GLOB manuals ${CPACK_TEMPORARY_DIRECTORY}/unroll/usr/share/man/man1/*.1)
 compress(${manuals})

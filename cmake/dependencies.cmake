@@ -1,4 +1,4 @@
-# Every library the project builds on, named once: version, and why it is here. scripts/setup.sh installs them.
+# Every library that the project uses, with version and reason, in one place. scripts/setup.sh installs them.
 #
 # LibTorch 2.11        tensors, autograd, kernels. A user's own through CMAKE_PREFIX_PATH, else the PyPI wheel's.
 # nlohmann_json 3.11   JSON in the protocol, in configurations and in checkpoints.

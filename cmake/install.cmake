@@ -1,16 +1,16 @@
-# What `cmake --install` puts where, and into which package: the components unroll, plugins, dev and model are packages;
-# `system` (units and what else only a system's daemon needs) goes into unroll's; `portable` into the archive alone.
-# client/ and daemon/ install their own: man pages, completions, unrolld.
+# Where `cmake --install` puts files, and into which package. The components unroll, plugins, dev and model are
+# packages; `system` (units and other files of a system's daemon) is part of the package unroll; `portable` is only in
+# the archive. client/ and daemon/ install their own files: man pages, completions, unrolld.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-# <prefix>/lib also where other libraries go elsewhere: the programs look for it beside their bin/.
+# <prefix>/lib even if other libraries go elsewhere: the programs look for it beside their bin/.
 set(UNROLL_PLUGIN_INSTALL_DIRECTORY lib/unroll/plugins)
 set(UNROLL_PRIVATE_LIBRARY_DIRECTORY lib/unroll/lib)
-# lib/ on every machine, as the headers and their CMake files are the same on all.
+# lib/ on every machine: the headers and their CMake files are the same on all.
 set(UNROLL_CMAKE_INSTALL_DIRECTORY lib/cmake/unroll)
 
-# An installed tree works wherever it lies, and does not lean on a folder of the one who built it.
+# An installed tree works wherever it is, and does not refer to the build machine's folders.
 set(from_bin "$ORIGIN/../${UNROLL_PRIVATE_LIBRARY_DIRECTORY}")
 set(from_libexec "$ORIGIN/../../${UNROLL_PRIVATE_LIBRARY_DIRECTORY}")
 set_target_properties(unroll unrolld PROPERTIES INSTALL_RPATH ${from_bin})
@@ -27,7 +27,7 @@ install(TARGETS unroll_plugin_score unroll_plugin_anomaly unroll_plugin_summariz
         LIBRARY DESTINATION ${UNROLL_PLUGIN_INSTALL_DIRECTORY} COMPONENT plugins)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/unroll/models COMPONENT model)
 
-# The shared libraries that the programs need: LibTorch's, and for the archive, which no package manager helps, all but
+# The shared libraries that the programs need: LibTorch's, and in the archive, which has no package manager, all except
 # the C and C++ libraries.
 function(unroll_install_libraries wanted)
   install(CODE "
@@ -60,13 +60,13 @@ install(FILES ${PROJECT_BINARY_DIR}/cmake/unroll-config.cmake ${PROJECT_BINARY_D
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION share/doc/unroll)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION share/doc/unroll COMPONENT dev PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/unroll)
-# To be copied where they are wanted: docs/service.md.
+# For the administrator to copy: docs/service.md.
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/gpu.conf DESTINATION share/doc/unroll/systemd)
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/grafana/unroll.json DESTINATION share/doc/unroll/systemd/grafana)
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/prometheus/unroll.rules.yml DESTINATION share/doc/unroll/systemd/prometheus)
 
-# The units are written for /usr and /etc. The prefix is known only when something is installed; a configuration that
-# is there already is somebody's.
+# The units are written for /usr and /etc. The prefix is known only during installation. An existing configuration is
+# never overwritten.
 install(CODE "set(UNROLL_SOURCE_DIR \"${PROJECT_SOURCE_DIR}\")\nset(UNROLL_WORK_DIR \"${PROJECT_BINARY_DIR}/systemd\")"
         COMPONENT system)
 install(CODE [[

@@ -1,6 +1,6 @@
-# unroll_instruction_sets(NAME SOURCE MACRO PREFIX [LIBRARY ...]): loops compiled for AVX-512 and for AVX2, as the object libraries
-# NAME_AVX512 and NAME_AVX2. MACRO is defined as PREFIXAvx512 or PREFIXAvx2, which names what the source exports. LIBRARY: what
-# the source includes headers of, beside those of its own folder.
+# unroll_instruction_sets(NAME SOURCE MACRO PREFIX [LIBRARY ...]): compiles loops for AVX-512 and for AVX2, as the
+# object libraries NAME_AVX512 and NAME_AVX2. MACRO is defined as PREFIXAvx512 or PREFIXAvx2, the name that the source
+# exports. LIBRARY: libraries whose headers the source includes, in addition to its own folder's.
 function(unroll_instruction_sets name source macro prefix)
   cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
   foreach(set AVX512:x86-64-v4 AVX2:x86-64-v3)
@@ -13,6 +13,6 @@ function(unroll_instruction_sets name source macro prefix)
     target_link_libraries(${library} PRIVATE unroll_warnings ${ARGN})
     target_compile_definitions(${library} PRIVATE ${macro}=${table})
     target_compile_options(${library} PRIVATE -march=${architecture} -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math
-                           $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)  # a sanitizer keeps its loops as they are
+                           $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)  # with a sanitizer, loops are not vectorized
   endforeach()
 endfunction()

@@ -1,11 +1,11 @@
-# Read by cpack for each kind of package: where things lie in it, and what it holds.
+# Read by cpack for each kind of package: its layout and its content.
 if(CPACK_GENERATOR STREQUAL "DEB")
   set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
   set(CPACK_COMPONENTS_ALL unroll system plugins dev model)
-  # Here, where -D CPACK_PACKAGE_VERSION=... has been read.
+  # Set here, because -D CPACK_PACKAGE_VERSION=... has been read.
   set(CPACK_DEBIAN_UNROLL_PACKAGE_DEPENDS
       "unroll-plugins (= ${CPACK_PACKAGE_VERSION}), systemd | systemd-standalone-sysusers | systemd-sysusers")
-  # Not needed by who has a model of his own.
+  # Optional: users may have another model.
   set(CPACK_DEBIAN_UNROLL_PACKAGE_RECOMMENDS unroll-model)
 else()
   set(CPACK_PACKAGING_INSTALL_PREFIX "")

@@ -1,6 +1,6 @@
-# `cpack`: Debian packages, and an archive to unpack anywhere. docs/packages.md says what each holds.
+# `cpack`: Debian packages, and an archive to unpack anywhere. docs/packages.md describes their content.
 set(CPACK_PACKAGE_VENDOR "The unroll authors")
-# Whoever hands packages on names himself: -DCPACK_PACKAGE_CONTACT="Name <address>".
+# If you distribute packages, name yourself: -DCPACK_PACKAGE_CONTACT="Name <address>".
 set(CPACK_PACKAGE_CONTACT "The unroll authors <unroll@localhost.localdomain>" CACHE STRING "Maintainer of the packages")
 set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/package_kinds.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian_files.cmake)

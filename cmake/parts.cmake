@@ -1,6 +1,6 @@
-# Each part's folder has an include root of its own, build/include/PART, which holds nothing but a link to the folder. A
-# target gets the roots of the targets that it links and no others, so an include of any other part does not compile.
-#   unroll_part(TARGET FOLDER): FOLDER's headers, as "FOLDER/header.h", for TARGET and for what links it.
+# Each part's folder has an include root of its own, build/include/PART, which holds only a link to the folder. A target
+# gets the roots of the targets that it links and no others, so an include of any other part does not compile.
+#   unroll_part(TARGET FOLDER): FOLDER's headers, as "FOLDER/header.h", for TARGET and for targets that link it.
 function(unroll_part target folder)
   set(root ${PROJECT_BINARY_DIR}/include/${folder})
   file(MAKE_DIRECTORY ${root})
@@ -13,6 +13,6 @@ function(unroll_part target folder)
   endif()
 endfunction()
 
-# What tests share: "tests/temporary_folder.h".
+# Shared by tests: "tests/temporary_folder.h".
 add_library(unroll_test_headers INTERFACE)
 unroll_part(unroll_test_headers tests)

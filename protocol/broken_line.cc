@@ -104,7 +104,7 @@ BrokenLine look_at_broken(std::string_view line) {
   if (surrogate && whole) {
     broken.surrogate.emplace(ErrorCode::kParse,
                              "half of a surrogate pair at byte " + std::to_string(*surrogate + 1) +
-                                 " is no character; send the whole pair, or \\ufffd in its place");
+                                 " is not a character; send the whole pair, or \\ufffd in its place");
   }
   return broken;
 }

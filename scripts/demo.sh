@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts a daemon of its own in a temporary folder, lets it read a real text and a real log of this machine, and
-# stops it again. Needs `make build` before; leaves nothing behind.
+# Starts a daemon in a temporary folder, lets it read a real text and a real log of this machine, and stops it. Needs
+# `make build`; leaves nothing behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ fail() {
   printf 'demo: %s\n' "$*" >&2
   exit 1
 }
-# Shows a command, runs it, and says how long it took.
+# Prints a command, runs it, and prints how long it took.
 show() {
   local begin=$SECONDS
   printf '%s$ %s%s\n' "$dim" "$*" "$plain"
@@ -43,7 +43,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A text: the GPL if this machine has it, else another licence, else our own.
+# A text: the GPL if this machine has it, otherwise another licence, otherwise our own.
 text=LICENSE
 for file in /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/*; do
   if [ -f "$file" ] && [ -r "$file" ] && [ -s "$file" ]; then
@@ -51,7 +51,7 @@ for file in /usr/share/common-licenses/GPL-3 /usr/share/common-licenses/*; do
     break
   fi
 done
-# A log: the package manager's, in one of the places where it may be.
+# A log: the package manager's, at one of its usual places.
 log=''
 for file in /var/log/dpkg.log /var/log/dpkg.log.1 /var/log/apt/history.log /var/log/alternatives.log; do
   if [ -f "$file" ] && [ -r "$file" ] && [ -s "$file" ]; then

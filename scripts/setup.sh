@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the build needs and is not there yet: Debian packages, and LibTorch from the PyPI wheel. --tests: what
-# the tests need, too. Prints one line for each thing that it does; safe to repeat. The last line of stdout is LibTorch's prefix.
+# Installs what the build needs and this machine lacks: Debian packages, and LibTorch from the PyPI wheel. --tests: also
+# what the tests need. Prints one line for each action; can be repeated. The last line of stdout is LibTorch's prefix.
 #   setup.sh [--tests] [MORE_DEBIAN_PACKAGES...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +40,7 @@ if ((${#missing[@]})); then
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 
-# A user's own LibTorch is taken as it is.
+# A LibTorch of the user's own is used as it is.
 IFS=: read -r -a own <<<"${CMAKE_PREFIX_PATH:-}"
 for candidate in "${own[@]}"; do
   if [ -e "$candidate/lib/libtorch_cpu.so" ]; then
@@ -54,7 +54,7 @@ if [ ! -e "$prefix/complete" ]; then
   mkdir -p "$cache"
   work="$(mktemp -d "$cache/fetch.XXXXXX")"
   trap 'rm -rf "$work"' EXIT
-  # The libraries in the wheel do not depend on Python's version; one is named so that any Python's pip will fetch it.
+  # The wheel's libraries do not depend on Python's version; one is named so that pip of any Python fetches it.
   fetch() {
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
       --implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 \
@@ -71,7 +71,7 @@ if [ ! -e "$prefix/complete" ]; then
   done
   mv "$work"/unpacked/torch/lib "$work"/unpacked/torch/include "$work/prefix/"
   mv "$work"/unpacked/nvidia/cu13/lib/* "$work/prefix/lib/"
-  # Only what is used here; libtorch_cuda stays, for machines with a GPU.
+  # Keeps only what is used; libtorch_cuda stays, for machines with a GPU.
   rm -f "$work"/prefix/lib/libtorch_python.so
   touch "$work/prefix/complete"
   rm -rf "$prefix"

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Starts the training run of the model that comes with unroll, or continues it; one that is running is left alone.
+# Starts the training run of the model that comes with unroll, or continues it. A run that is running is left alone.
 # Usage: run.sh [--folder DIR] [--corpus DIR] [--unroll FILE] [--steps N] [--foreground] [-- OPTIONS OF unroll train]
 #   --folder DIR   the run: tokens, checkpoints, log (default: ${XDG_DATA_HOME:-~/.local/share}/unroll/training)
-#   --corpus DIR   what training/corpus/build_corpus.py wrote; needed until its tokens are prepared
+#   --corpus DIR   the output of training/corpus/build_corpus.py; needed until its tokens are prepared
 #   --unroll FILE  the program (default: build/bin/unroll of this tree)
-#   --steps N      of 8,192 tokens, all together (default: 18400, 150 million tokens)
+#   --steps N      steps of 8,192 tokens in total (default: 18400, 150 million tokens)
 #   --foreground   do not return before the run ends
-# It runs at the lowest priority: it takes what nobody else wants of the processors and the disk. Stop it with
+# It runs at the lowest priority, with CPU and disk time that nothing else uses. Stop it with
 #   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 25 steps)
-# The best model so far is FOLDER/model; README.md beside training/corpus says how to publish it.
+# The best model so far is FOLDER/model; training/corpus/README.md says how to publish it.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -29,7 +29,7 @@ mkdir -p "$folder"
 folder=$(realpath "$folder")
 exec 9>"$folder/lock"
 if ! flock -n 9; then
-    echo "$folder: the run goes on already, as process $(cat "$folder/pid")"
+    echo "$folder: the run is already in progress, as process $(cat "$folder/pid")"
     exit 0
 fi
 
@@ -37,11 +37,11 @@ if [ -z "$foreground" ]; then
     flock -u 9
     setsid nohup "$0" --folder "$folder" --corpus "$corpus" --unroll "$unroll" --steps "$steps" --foreground \
         -- "$@" >>"$folder/log" 2>&1 </dev/null &
-    echo "the run goes on in $folder: tail -f $folder/log"
+    echo "the run continues in $folder: tail -f $folder/log"
     exit 0
 fi
 
-# Lowest priority: of this session of processes (Linux groups them for fairness), and of its threads.
+# Lowest priority for this session of processes (Linux groups them for fairness), and for its threads.
 { echo 19 >/proc/self/autogroup; } 2>/dev/null || true
 renice -n 19 $$ >/dev/null
 ionice -c 3 -p $$ || true

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs fuzz targets one after another: run.sh BUILD-FOLDER SECONDS [TARGET...]. What was found lies in
-# BUILD-FOLDER/findings/TARGET, inputs that reached something new in BUILD-FOLDER/corpus/TARGET. Exits 1 on a finding.
+# Runs fuzz targets one after another: run.sh BUILD-FOLDER SECONDS [TARGET...]. Findings are stored in
+# BUILD-FOLDER/findings/TARGET, inputs that reach new code in BUILD-FOLDER/corpus/TARGET. Exits with 1 on a finding.
 set -euo pipefail
 build="$(realpath "$1")" seconds="$2"
 shift 2

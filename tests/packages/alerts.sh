@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests the alerts of systemd/prometheus with Debian's promtool. The package is unpacked, not installed: it would start a
-# Prometheus.
+# Tests the alerts of systemd/prometheus with Debian's promtool. The package is unpacked, not installed, because it
+# would start a Prometheus.
 set -euo pipefail
 cd "$(dirname "$0")/../../systemd/prometheus"
 work="$(mktemp -d "${TMPDIR:-/tmp}/unroll-alerts.XXXXXX")"

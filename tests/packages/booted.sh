@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries the service under a real systemd: boots a fresh Debian in a container with systemd as process 1, installs the
+# Tests the service under a real systemd: boots a fresh Debian in a container with systemd as process 1, installs the
 # packages there, and runs the scenarios of booted/ in order. A scenario is a script that runs in the container as root
-# and fails with a line that says what is wrong; the others run all the same.
+# and fails with a line that says what is wrong; the others run even if one fails.
 #   booted.sh PACKAGES [SCENARIO...]     PACKAGES: the folder of the .deb files
 # Needs root, debootstrap, systemd-nspawn, gcc and apt's mirror; leaves nothing behind.
 set -euo pipefail
@@ -12,7 +12,7 @@ fail() {
   exit 1
 }
 
-# Outside: the folder and the control groups. Inside (--inside): namespaces of its own, so that no mount and no process
+# Outside: the folder and the control groups. Inside (--inside): new namespaces, so that no mount and no process
 # outlives the check.
 if [ "${1:-}" != --inside ]; then
   packages="$(realpath "${1:?usage: booted.sh PACKAGES [SCENARIO...]}")"
@@ -104,7 +104,7 @@ boot() {
   fail "the container did not boot"
 }
 
-# A container may not limit memory by control groups of version 1 unless they are writable for it.
+# A container may not limit memory with control groups of version 1 unless they are writable for it.
 delegate_memory() {
   in_machine sh -c 'grep -q "^cgroup /sys/fs/cgroup/memory " /proc/mounts || exit 0
     mount -o remount,bind,rw /sys/fs/cgroup/memory && systemctl daemon-reexec'
@@ -136,7 +136,7 @@ mount -t tmpfs tmpfs /run
 make_root
 boot
 run_scenario install
-# What is enabled has to come up with the machine.
+# Enabled units must start at boot.
 power_off
 boot
 for scenario in "${chosen[@]:-}"; do
@@ -144,7 +144,7 @@ for scenario in "${chosen[@]:-}"; do
   run_scenario "$scenario"
 done
 if [ ${#chosen[@]} = 0 ]; then
-  # shellcheck disable=SC2013  # one name a line
+  # shellcheck disable=SC2013  # one name per line
   for scenario in $(grep -v '^#' "$here/booted/order"); do run_scenario "$scenario"; done
 fi
 power_off

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tries the packages of `make package` in a fresh Debian: the archive, then install, read, upgrade, remove and purge.
+# Tests the packages of `make package` in a fresh Debian: the archive, then install, read, upgrade, remove and purge.
 #   chroot.sh BUILD
-# Needs root, debootstrap, and apt's mirror; leaves nothing behind. systemd does not run in there (booted.sh is the check
-# where it does): the daemon has the user and the command of its unit, a socket of its own, and no sandbox.
+# Needs root, debootstrap and apt's mirror; leaves nothing behind. systemd does not run there (booted.sh tests that):
+# the daemon has the user and the command of its unit, its own socket, and no sandbox.
 set -euo pipefail
 
 say() { printf 'chroot: %s\n' "$*"; }
@@ -11,7 +11,7 @@ fail() {
   exit 1
 }
 
-# Outside: the folder. Inside (--inside): namespaces of its own, so that no mount and no process outlives the test.
+# Outside: the folder. Inside (--inside): new namespaces, so that no mount and no process outlives the test.
 if [ "${1:-}" != --inside ]; then
   build="$(realpath "${1:?usage: chroot.sh BUILD}")"
   [ "$(id -u)" = 0 ] || fail "needs root"
@@ -37,7 +37,7 @@ apt() { in_root apt-get -qq -y "$@" >"$work/apt.log" 2>&1 || { cat "$work/apt.lo
 install_packages() {
   apt install $(cd "$root" && printf '/%s ' packages/*.deb)
 }
-# Names of files that are no one package manager's own books.
+# All file names, except the package manager's own records.
 files() {
   in_root find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /packages -o -path /var/lib/dpkg -o -path /var/lib/apt \
     -o -path /var/cache -o -path /var/log -o -path /run/systemd \) -prune -o -print | sort
@@ -67,11 +67,11 @@ try_archive() {
 
 daemon=''
 start_daemon() {
-  # As the unit says: its command, its user, its folders.
+  # As in the unit: its command, its user, its folders.
   local unit="$root/usr/lib/systemd/system/unrolld.service" command user
   command="$(sed -n 's/^ExecStart=//p' "$unit")"
   user="$(sed -n 's/^User=//p' "$unit")"
-  # shellcheck disable=SC2086  # the command's words
+  # shellcheck disable=SC2086  # the words of the command
   "${enter[@]}" setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
     env HOME=/var/lib/unroll STATE_DIRECTORY=/var/lib/unroll $command --socket "$socket" >"$work/daemon.log" 2>&1 &
   daemon=$!
@@ -87,7 +87,7 @@ stop_daemon() {
   kill -TERM "$daemon"
   wait "$daemon" || fail "unrolld ended with $?"
 }
-# Through the socket alone: a client with no model to read with by itself.
+# Only through the socket: a client that has no model of its own.
 score() {
   in_root env UNROLL_MODEL=/nonexistent unroll score "$book" --socket "$socket" --format json >"$1" || fail "unroll score"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Carries out the last stage of the Dockerfile below a fresh Debian, without Docker, and starts what is in it as Docker
-# would: as process 1 of its own namespaces, the root read-only, no capability, two writable volumes.
+# Executes the last stage of the Dockerfile below a fresh Debian, without Docker, and starts the result as Docker would:
+# as process 1 of new namespaces, with a read-only root, no capabilities and two writable volumes.
 #   image.sh PACKAGES     the folder of the .deb files
 # Needs root, debootstrap and apt's mirror; leaves nothing behind.
 set -euo pipefail
@@ -41,7 +41,7 @@ build_image() {
   umount "$root/proc"
 }
 
-# As Docker: the image read-only, volumes, a /proc and a /dev of its own.
+# As in Docker: the image read-only, volumes, its own /proc and /dev.
 mount_container() {
   local volume node
   mount --bind "$root" "$root"

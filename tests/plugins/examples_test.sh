@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs a built unroll into an empty prefix and builds every example, the frozen plugin and what `unroll plugin new` writes
-# against that alone; each passes the check, and reads a document.
+# Installs a built unroll into an empty prefix and builds every example, the frozen plugin and the output of `unroll
+# plugin new` against that alone; each must pass the check and read a document.
 #   examples_test.sh BUILD SOURCE PYTHON
 set -eu
 build=$1 source=$2 python=$3

@@ -43,8 +43,8 @@ TEST_F(TokenizerJson, DamagedFilesAreRefused) {
   EXPECT_EQ(error_of(text), "");
   EXPECT_THAT(error_of(""), HasSubstr("not valid JSON"));
   EXPECT_THAT(error_of(text.substr(0, text.size() / 2)), HasSubstr("not valid JSON"));
-  EXPECT_THAT(error_of("[]"), HasSubstr("is no tokenizer.json"));
-  EXPECT_THAT(error_of("{}"), HasSubstr("is no tokenizer.json"));
+  EXPECT_THAT(error_of("[]"), HasSubstr("is not a tokenizer.json"));
+  EXPECT_THAT(error_of("{}"), HasSubstr("is not a tokenizer.json"));
   EXPECT_THAT(error_of(R"({"model":1,"model":2})"), HasSubstr("duplicate key"));
   EXPECT_THAT(error_of(std::string(100'000, '[')), HasSubstr("nested deeper"));
   EXPECT_THAT(error_of(std::string("{\"model\":\"\0\"}", 13)), HasSubstr("NUL"));

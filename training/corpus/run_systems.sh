@@ -1,11 +1,11 @@
 #!/bin/bash
-# Runs real servers, builds, databases and test suites, well and badly, and keeps what they write.
+# Runs real servers, builds, databases and test suites, with and without faults, and keeps their logs.
 # Usage: run_systems.sh ROOT OUT
-#   ROOT  a throwaway Debian made by `debootstrap --variant=minbase bookworm ROOT`, in which the packages named
-#         in PACKAGES below are installed if a network is there; never the machine itself
+#   ROOT  a throwaway Debian made by `debootstrap --variant=minbase bookworm ROOT`; the packages in PACKAGES below are
+#         installed there if there is a network; never the machine's own root
 #   OUT   the folder that receives SYSTEM-*.log
-# Needs root. Inside, nothing sees the network: only a loopback of its own. A system that is not installed, or that
-# does not start, is left out. Takes about half an hour.
+# Needs root. Inside there is only a loopback network. A system that is not installed, or does not start, is left out.
+# Takes about half an hour.
 set -u
 
 if [ $# -ne 2 ]; then
@@ -45,7 +45,7 @@ cp "$root"/var/log/apt/history.log "$out/apt-history.log"
 cp "$root"/var/log/apt/term.log "$out/apt-term.log"
 cp "$root"/var/log/alternatives.log "$out/alternatives.log" 2>/dev/null
 
-# A mount, process and network namespace of its own: what is started here ends with it and reaches nothing else.
+# New mount, process and network namespaces: what is started here ends with them and reaches nothing else.
 unshare --mount --pid --net --uts --ipc --fork --kill-child bash -c '
     root=$1
     mount -t proc proc "$root/proc"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Trains the SentencePiece vocabulary on a balanced sample of the corpus.
 # Usage: train_tokenizer.sh CORPUS OUT [PIECES [BYTES [SEED]]]
-#   CORPUS  what build_corpus.py wrote (only its train/ is read)
-#   OUT     the folder that receives tokenizer.model
+#   CORPUS  the output of build_corpus.py (only its train/ is read)
+#   OUT     folder for tokenizer.model
 #   PIECES  size of the vocabulary (16384)
 #   BYTES   size of the sample (14000000)
 # Needs spm_train (Debian: sentencepiece).
@@ -20,8 +20,8 @@ seed=${5:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Groups are kinds and languages, as the names begin. Each gets a share of the sample by the 0.7th power of its
-# size: what there is little of is seen often enough to get pieces.
+# Groups are kinds and languages, from the names' prefixes. Each gets a share of the sample proportional to its size to
+# the power 0.7, so that small groups get pieces, too.
 find "$corpus" -type f -printf '%s %f\n' | LC_ALL=C sort -k 2 |
     awk '{ split($2, part, "-"); size[part[1] "-" part[2]] += $1 }
          END { for (group in size) print group, size[group], size[group] ^ 0.7 }' | LC_ALL=C sort >"$work/groups"

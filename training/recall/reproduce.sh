@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The accuracies of docs/experiments.md, from the stored checkpoints: each with what it remembers by, and with that dropped
-# after every block as the control.
+# Measures the accuracies of docs/experiments.md with the stored checkpoints: each with its memory, and with that
+# dropped after every block as the control.
 #     training/recall/reproduce.sh OUT [DOCUMENTS]
-# OUT/NAME.json, and the table and the picture of them. A quarter of an hour on two cores with 40 documents a distance, most of it
-# routed memory at 250,000 tokens.
+# Writes OUT/NAME.json, and their table and plot. Takes a quarter of an hour on two cores with 40 documents per
+# distance, most of it for routed memory at 250,000 tokens.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 recall="${RECALL:-build/bin/recall}"

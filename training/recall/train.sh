@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the small models of models/recall-* again, some minutes each on a core: by short blocks first, in which there is
-# little to search, then by longer ones.
+# Trains the small models of models/recall-* again, some minutes each on one core: first with short blocks, in which
+# there is little to search, then with longer ones.
 #     training/recall/train.sh OUT [states|routed|states-fixed|states-memformer]...
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,7 +11,7 @@ shift
 
 train() { "$recall" train --threads "${THREADS:-1}" --seed 1 "$@"; }
 
-# Whatever the cell, the same course; what it has not learned when the steps are spent, it has not learned.
+# The same schedule for every cell; whatever is not learned when the steps are used up counts as not learned.
 states() {
   local config="training/recall/configs/$1.json" steps="$2"
   train --config "$config" --block-width 16 --out "$out/$1-short" --first-distance 17 --distance 512 --learned 0.95 \

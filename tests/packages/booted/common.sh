@@ -41,8 +41,8 @@ property() {  # property UNIT NAME
 main_pid() { property unrolld.service MainPID; }
 restarts() { property unrolld.service NRestarts; }
 
-# What everybody expects of the service: the socket is systemd's and the group's, the daemon is ready, and a member of the
-# group has a text scored through it.
+# What must always hold: the socket is systemd's and the group's, the daemon is ready, and a member of the group can
+# score a text through it.
 check_service() {
   local unit
   for unit in unrolld.socket unrolld.service; do
@@ -84,14 +84,14 @@ json.dump(settings, open(file, "w"))
 PYTHON
 }
 
-# A text that takes the daemon a while.
+# A text that takes the daemon some seconds.
 long_text() {  # long_text FILE SEED
   local i
   for i in 1 2 3; do sed "s/the/the $2$i/" "$book"; done >"$1"
   chmod a+r "$1"
 }
 
-# Back to the service as it was installed, whatever a scenario did to it.
+# Restores the service as installed, whatever a scenario did.
 reset_service() {
   rm -rf "${drop_in%/*}"
   if mountpoint -q /var/lib/unroll; then umount --lazy /var/lib/unroll; fi

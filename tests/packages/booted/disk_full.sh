@@ -1,4 +1,4 @@
-# A full disk: the log and a metric say so, the daemon stays, and it goes on when there is room.
+# A full disk: the log and a metric report it, the daemon stays up, and continues when there is room.
 systemctl stop unrolld.service
 mount -t tmpfs -o size=4M,mode=0700,uid="$(id -u unroll)",gid="$(id -g unroll)" tmpfs /var/lib/unroll
 systemctl start unrolld.service
@@ -12,7 +12,7 @@ as alice curl -sS --unix-socket "$socket" http://unroll/metrics >/tmp/metrics
 grep -E '^unroll_events_total\{event="journal_error".* [1-9]' /tmp/metrics || fail "no metric counts it"
 [ "$(main_pid)" = "$pid" ] || fail "the daemon was restarted"
 
-# A start on a full disk does not end in a loop of starts.
+# A start with a full disk does not lead to a restart loop.
 kill "$client" || true
 head -c 8M /dev/zero >/var/lib/unroll/filler || true
 systemctl restart unrolld.service || true

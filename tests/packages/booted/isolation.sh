@@ -1,4 +1,4 @@
-# Two members of the group: neither sees, reads or stops the other's documents.
+# Two members of the group: neither sees, reads or cancels the other's documents.
 mkfifo /tmp/alice.in
 as alice python3 /check/scenarios/peer.py hold 'the merger is on tuesday, tell nobody. ' </tmp/alice.in >/tmp/alice.out 2>&1 &
 holder=$!
@@ -24,7 +24,7 @@ exec 3>&-
 wait "$holder" || fail "alice's document did not end well: $(cat /tmp/alice.out)"
 rm /tmp/alice.in
 
-# Where the kernel gives all users one uid, they are refused, not taken for one.
+# If the kernel gives all users one uid, they are refused.
 with_settings 'PrivateUsers=yes'
 systemctl restart unrolld.service
 for user in alice bob; do

@@ -1,4 +1,4 @@
-# kill -9 with five documents in flight: a new daemon goes on with them by itself, to the same bytes.
+# kill -9 with five documents in flight: a new daemon continues them without their clients, with the same bytes.
 documents() { as alice unroll documents --socket "$socket" --format ndjson; }
 read_all() {  # each in a client of its own; their ends are the daemon's to see
   local i

@@ -1,4 +1,4 @@
-# Too much memory: the plugin's limit first, then the kernel's within MemoryMax=; the service outlives both.
+# Too much memory: first the plugin's limit, then the kernel's by MemoryMax=; the service survives both.
 cp /check/leaks.so /usr/lib/unroll/plugins/
 set_key plugins memory_bytes $((128 << 20))
 systemctl restart unrolld.service
@@ -8,7 +8,7 @@ leak() { as alice unroll run /srv/docs/much.txt --plugin leaks --socket "$socket
 refused 'its limit is 128 MiB' leak
 check_service
 
-# More for the plugin than for the unit.
+# Allow the plugin more than the unit.
 set_key plugins memory_bytes $((8 << 30))
 with_settings 'MemoryMax=700M' 'MemorySwapMax=0'
 systemctl restart unrolld.service

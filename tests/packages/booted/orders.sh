@@ -1,4 +1,4 @@
-# Every order of two operations on the two units leaves a socket of systemd's that the group may use, or none.
+# Every order of two operations on the two units leaves systemd's socket with access for the group, or none.
 operations=(start:unrolld.service start:unrolld.socket 'start:unrolld.socket unrolld.service' stop:unrolld.service
   stop:unrolld.socket 'stop:unrolld.service unrolld.socket' restart:unrolld.service restart:unrolld.socket
   'restart:unrolld.socket unrolld.service' reload:unrolld.service)
@@ -14,7 +14,8 @@ operate() {
   check_state
 }
 
-# An active socket serves; an active service has an active socket; nothing is failed; a socket that is there is active.
+# An active socket serves; an active service has an active socket; nothing has failed; a socket file belongs to an
+# active socket.
 check_state() {
   local service socket_unit
   service="$(systemctl is-active unrolld.service || true)"
@@ -29,7 +30,7 @@ check_state() {
   fi
 }
 
-# The shortest walk that has every pair: 0, 01, 02, ..., 1, 12, 13, ..., and the first again.
+# The shortest sequence with every pair: 0, 01, 02, ..., 1, 12, 13, ..., and the first again.
 for ((i = 0; i < ${#operations[@]}; i++)); do
   operate "${operations[i]}"
   for ((j = i + 1; j < ${#operations[@]}; j++)); do

@@ -1,4 +1,4 @@
-# A state folder that cannot be written: said, tried again now and then, and over once it can.
+# A state folder that cannot be written: logged, retried, and the service starts once it can be written.
 mount --bind /var/lib/unroll /var/lib/unroll
 mount -o remount,bind,ro /var/lib/unroll
 begin="$(now)"

@@ -5,7 +5,7 @@ not_ready() {  # not_ready TEXT
   refused 'failed' systemctl restart unrolld.service
   logged "$begin" "$1" || fail "the log does not say '$1': $(log_since "$begin")"
 }
-# The sandbox as it was: workers may not lock themselves in, and are killed for trying.
+# The sandbox as it was before: workers may not enter theirs, and are killed for trying.
 with_settings 'SystemCallFilter=~seccomp' 'SystemCallErrorNumber='
 not_ready "the default plugin 'anomaly' cannot be loaded"
 rm "$drop_in"

@@ -1,4 +1,4 @@
-# The same version again, while documents are read: they go on, and the socket stays systemd's.
+# The same version again while documents are read: they continue, and the socket stays systemd's.
 mkdir /srv/docs/again
 for i in 1 2; do long_text "/srv/docs/again/$i.txt" "a$i"; done
 batch() { as alice unroll batch /srv/docs/again --out "$1" --socket "$socket"; }

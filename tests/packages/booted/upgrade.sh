@@ -1,4 +1,4 @@
-# A later version: what was changed stays, the socket is systemd's, and the new daemon runs.
+# A later version: changes to the configuration stay, the socket is systemd's, and the new daemon runs.
 set_key journal keep_finished_hours 48
 systemctl restart unrolld.service
 pid="$(main_pid)" socket_begin="$(property unrolld.socket ActiveEnterTimestampMonotonic)"

@@ -1,4 +1,4 @@
-# The unit for one user: a daemon of her own, on her own socket.
+# The unit for one user: a daemon and a socket of the user's own.
 loginctl enable-linger bob
 runtime="/run/user/$(id -u bob)"
 eventually 120 test -S "$runtime/bus"

@@ -1,4 +1,4 @@
-# A daemon that stands still is started again.
+# A daemon that hangs is restarted.
 with_settings 'WatchdogSec=8s' 'TimeoutAbortSec=2s'
 systemctl restart unrolld.service
 before="$(restarts)" pid="$(main_pid)"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Inside the namespace: runs each system of the files beside this one. Usage: all.sh LOGS
+# Inside the namespace: runs each system of the files in this folder. Usage: all.sh LOGS
 logs=$1
 mkdir -p "$logs" /run/lock /run/sshd /tmp
 chmod 1777 /tmp
@@ -8,7 +8,7 @@ export LANG=C.UTF-8 HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 
 has() { command -v "$1" >/dev/null; }
 
-# system NAME SECONDS FUNCTION: runs the function, whose output is a log of its own, in SECONDS at most.
+# system NAME SECONDS FUNCTION: runs the function for at most SECONDS; its output is a log.
 system() {
     local name=$1 seconds=$2
     shift 2
