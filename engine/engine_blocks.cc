@@ -67,7 +67,7 @@ void EngineCore::begin_call(OpenDocument& document, Documents& called, Begin beg
 }
 
 /// Usually all answer, and the workers are free for documents that are restored next. Those that do not
-/// answer in time are asked again in a later round; while there are such, nobody waits for others.
+/// answer in time are polled in a later round; while there are such, the engine does not wait for others.
 void EngineCore::end_calls(const Documents& called) {
   const auto patience = awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
   const auto until = std::chrono::steady_clock::now() + patience;
