@@ -1,4 +1,4 @@
-// GGUF files of a test's own, byte by byte: whole ones, and what is wrong in any place.
+// Builds GGUF files for tests, byte by byte: valid ones, and ones with errors at any place.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ class GgufBytes {
     tensor_bytes += number(type) + number(offset);
     return *this;
   }
-  /// With its data, after what is there.
+  /// With its data, after what was added before.
   GgufBytes& tensor(std::string_view name, const std::vector<std::uint64_t>& dimensions, std::uint32_t type,
                     const std::string& bytes) {
     data.resize((data.size() + alignment - 1) / alignment * alignment);

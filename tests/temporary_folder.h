@@ -1,4 +1,4 @@
-// A folder of a test's own, and files written and read whole.
+// A temporary folder for a test, and functions that read and write whole files.
 #pragma once
 
 #include <filesystem>

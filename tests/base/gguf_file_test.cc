@@ -37,7 +37,7 @@ class GgufFileTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
-/// What the package `gguf` has written (make_golden.py).
+/// The file that the package `gguf` wrote (make_golden.py).
 TEST_F(GgufFileTest, ReadsEveryKindOfValue) {
   const GgufFile file(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/base/golden.gguf");
   EXPECT_EQ(file.string("general.architecture"), "llama");
@@ -119,7 +119,7 @@ GgufBytes small() {
       .tensor("matrix", {3, 2}, kF32, std::string(24, '\0'));
 }
 
-/// The error is one that names the file, wherever it ends.
+/// The error names the file, wherever the file ends.
 TEST_F(GgufFileTest, RefusesAFileThatIsCutAnywhere) {
   const auto whole = small().build();
   ASSERT_EQ(error_of(whole), "");
@@ -145,7 +145,7 @@ TEST_F(GgufFileTest, RefusesCountsThatNoFileHas) {
   bytes.tensors = huge;
   EXPECT_THAT(error_of(bytes.build()), HasSubstr("tensors"));
   EXPECT_NE(error_of(GgufBytes().array("list", 10, huge / 8 + 2, "").build()),
-            "");  // 8 times it wraps around
+            "");  // times 8, it wraps around
   EXPECT_NE(error_of(GgufBytes().array("list", 8, huge, "").build()), "");
   EXPECT_NE(error_of(GgufBytes().value("text", 8, GgufBytes::number(huge)).build()), "");
 }

@@ -131,8 +131,8 @@ TEST(Config, PathsDefaultAsDocumented) {
   EXPECT_EQ(arithmetic_file(":memory:"), "");
 }
 
-// `unrolld --print-config > config/unrolld.json; unrolld --describe-config > docs/configuration.md` remakes
-// them.
+// To regenerate them: `unrolld --print-config > config/unrolld.json; unrolld --describe-config >
+// docs/configuration.md`.
 TEST(Config, ShippedFilesAreThoseOfTheTable) {
   EXPECT_EQ(read_file(fs::path(UNROLL_SOURCE_DIR) / "config/unrolld.json"), print_config(Config{}));
   EXPECT_EQ(read_file(fs::path(UNROLL_SOURCE_DIR) / "docs/configuration.md"), describe_config());

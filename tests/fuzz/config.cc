@@ -1,5 +1,5 @@
-// Any file as the daemon's configuration and as a model's: an error that can be shown, or a configuration
-// that is the same when it is printed and read again.
+// Any file as the daemon's configuration and as a model's: a printable error, or a configuration that is the
+// same when it is printed and read again.
 #include "config/config.h"
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// The fuzz targets without a fuzzer: each file of their corpora once, so that what was found stays found.
+// Runs the fuzz targets without a fuzzer: each file of their corpora once, so that fixed findings stay fixed.
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -7,7 +7,7 @@
 
 #include "tests/temporary_folder.h"
 
-// Each target's LLVMFuzzerTestOneInput under a name of its own: see CMakeLists.txt.
+// Each target's LLVMFuzzerTestOneInput under its own name: see CMakeLists.txt.
 #define TARGET(name) extern "C" int fuzz_##name(const std::uint8_t* data, std::size_t size);
 UNROLL_FUZZ_TARGETS
 #undef TARGET

@@ -22,7 +22,7 @@ asio::awaitable<void> send_all(Socket& peer, std::string_view bytes, std::size_t
     const auto part = bytes.substr(0, piece);
     bytes.remove_prefix(part.size());
     co_await asio::async_write(peer, asio::buffer(part), asio::redirect_error(asio::use_awaitable, error));
-    co_await asio::post(asio::use_awaitable);  // the session's turn
+    co_await asio::post(asio::use_awaitable);  // lets the session run
   }
   peer.shutdown(Socket::shutdown_send, error);
 }
@@ -64,7 +64,7 @@ std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSess
   asio::io_context io;
   Events events;
   EngineOptions options;
-  options.new_id = [next = 0]() mutable { return "d" + std::to_string(next++); };  // that an input can name
+  options.new_id = [next = 0]() mutable { return "d" + std::to_string(next++); };  // an input can name these
   Engine engine({std::make_shared<HashModel>(), vocabulary(), plugins()}, options);
   const auto context = std::make_shared<ServerContext>(io, engine, config, events);
   context->reload = [&](const Reloader::Done& done) {

@@ -1,6 +1,5 @@
-// A daemon's connection as its peer sees it: the real session and the real engine, with the plugins in this
-// process and the tests' model of hashes. Nothing outlives the connection, so that an input does the same
-// each time.
+// A connection of the daemon as its peer sees it: the real session and engine, with plugins in this process
+// and the tests' hash model. Nothing outlives the connection, so an input always has the same effect.
 #pragma once
 
 #include <functional>
@@ -22,8 +21,7 @@ const std::shared_ptr<const PluginRegistry>& plugins();
 
 using MakeSession = std::function<std::shared_ptr<Connection>(ServerContext&, Socket)>;
 
-/// Sends `bytes` in pieces, then nothing more; returns all that came back until the session closed, which it
-/// must.
+/// Sends `bytes` in pieces, then ends. Returns everything received until the session closes, which it must.
 std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSession& make_session);
 template <class Session>
 std::string answers_to(std::string_view bytes, std::size_t piece) {

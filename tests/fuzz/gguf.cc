@@ -1,4 +1,4 @@
-// Any file as GGUF, and as a model in it: an error, or values, tensors and weights whose every byte is there.
+// Any file as GGUF, and as a model: an error, or values, tensors and weights whose bytes are all present.
 #include <ATen/ATen.h>
 
 #include "base/gguf_file.h"
@@ -10,7 +10,7 @@ using namespace unroll;
 
 namespace {
 
-/// What a reader asks for may be of another kind than it asks for.
+/// A value may have another kind than the one asked for.
 template <typename Call>
 void ask(Call call) {
   try {
@@ -19,7 +19,7 @@ void ask(Call call) {
   }
 }
 
-std::size_t sum = 0;  // reads every byte, so that the sanitizer sees it
+std::size_t sum = 0;  // reads every byte, so that the sanitizer checks it
 
 void read_whole(const GgufFile& file) {
   for (const auto& tensor : file.tensors()) {

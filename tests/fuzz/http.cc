@@ -1,4 +1,4 @@
-// Any bytes on an HTTP connection: what comes back is nothing, or whole responses.
+// Any bytes on an HTTP connection: the answer is nothing, or whole responses.
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 
@@ -10,7 +10,7 @@ namespace http = boost::beast::http;
 
 namespace {
 
-/// Takes one response from the front and returns its status.
+/// Removes one response from the front and returns its status.
 unsigned take_response(std::string_view& rest) {
   http::response_parser<http::string_body> parser;
   parser.eager(true);

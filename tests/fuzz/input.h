@@ -1,4 +1,4 @@
-// What the fuzz targets share: the input taken apart, and what to do where a property does not hold.
+// Shared by the fuzz targets: splits the input, and reports violated properties.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace unroll::fuzz {
 
-/// Takes numbers and bytes from the front; behind the end everything is 0 and empty.
+/// Takes numbers and bytes from the front; after the end, everything is 0 or empty.
 class Input {
  public:
   Input(const std::uint8_t* data, std::size_t size) : rest_(reinterpret_cast<const char*>(data), size) {}
@@ -28,7 +28,7 @@ class Input {
     return value;
   }
   std::uint8_t byte() { return number<std::uint8_t>(); }
-  /// So many bytes, or what there is.
+  /// This many bytes, or as many as are left.
   std::string_view take(std::size_t size) {
     const auto taken = rest_.substr(0, size);
     rest_.remove_prefix(taken.size());

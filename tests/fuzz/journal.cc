@@ -1,6 +1,5 @@
-// A journal with damage in it: values of any kind in its columns, rows and tables gone, bytes of the file
-// changed. The engine opens it, tells of its documents and goes on with those that were open, or says in an
-// Error what is wrong.
+// A journal with damage: values of any kind in its columns, rows and tables missing, bytes of the file
+// changed. The engine opens it, lists its documents and continues those that were open, or throws an Error.
 #include <algorithm>
 #include <array>
 
@@ -70,7 +69,7 @@ Engine open_engine(const std::filesystem::path& file) {
   return Engine({std::make_shared<HashModel>(), fuzz::vocabulary(), fuzz::plugins()}, options);
 }
 
-/// Of one document that is done and one that is open, in the middle, with states.
+/// A journal of one document that is done and one that is open, in its middle, with states.
 std::string well_formed(const std::filesystem::path& file) {
   {
     Engine engine = open_engine(file);
@@ -88,7 +87,7 @@ std::string well_formed(const std::filesystem::path& file) {
   return read_file(file);
 }
 
-/// In each row of a table. What the schema refuses, or SQLite, stays as it was.
+/// In each row of a table. Changes that the schema or SQLite refuse are skipped.
 void set_value(sqlite3* database, const std::string& column, fuzz::Input& input) {
   const auto dot = column.find('.');
   const auto sql = "UPDATE OR IGNORE " + column.substr(0, dot) + " SET " + column.substr(dot + 1) + "=?1";

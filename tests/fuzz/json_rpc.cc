@@ -1,5 +1,4 @@
-// Any bytes on a JSON-RPC connection: each line that comes back is one of the protocol's, and the connection
-// ends.
+// Any bytes on a JSON-RPC connection: each line that is returned is of the protocol, and the connection ends.
 #include "daemon/rpc_session.h"
 #include "tests/fuzz/daemon_peer.h"
 
@@ -13,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::string_view rest = answers; !rest.empty();) {
     const auto line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(line.size() + 1);
-    parse_message(line);  // throws where it is not of the protocol
+    parse_message(line);  // throws if it is not of the protocol
   }
   return 0;
 }

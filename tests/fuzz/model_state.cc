@@ -1,6 +1,5 @@
-// Any bytes as a document's saved state, behind the tag of this checkpoint and before a right checksum, so
-// that no more than the lengths and numbers stand between them and the model: an error, or a state that the
-// model can go on with.
+// Any bytes as a document's saved state, with this checkpoint's tag before and a correct checksum after them,
+// so that the fuzzer reaches the lengths and numbers: an error, or a state from which the model can continue.
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -18,7 +17,7 @@ namespace {
 constexpr std::size_t kTagBytes = 12;  // "urs2" and the checkpoint's fingerprint
 constexpr std::int32_t kTokens = 50;
 
-/// With all that a state can hold: memories, states, routed memory, and the document's cache.
+/// With everything that a state can hold: memories, states, routed memory, and the document cache.
 ModelConfig config() {
   return parse_model_config({{"model_type", "block_recurrent_transformer"},
                              {"num_tokens", kTokens},
@@ -52,7 +51,7 @@ BlockOutput run(BlockModel& model, const ModelStatePtr& state) {
   return std::move(model.run({&block, 1}).front());
 }
 
-/// That of block_state.cc: FNV-1a over 64-bit words.
+/// The checksum of block_state.cc: FNV-1a over 64-bit words.
 std::uint64_t checksum(std::string_view bytes) {
   std::uint64_t value = 14695981039346656037u;
   while (!bytes.empty()) {
@@ -76,7 +75,7 @@ std::string saved_state(BlockModel& model) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size() - sizeof(std::uint64_t)};
 }
 
-/// With other numbers in some places behind the tag.
+/// With other numbers at some places after the tag.
 std::string changed(std::string bytes, fuzz::Input& input) {
   while (!input.empty()) {
     const auto room = bytes.size() - kTagBytes;
@@ -89,7 +88,7 @@ std::string changed(std::string bytes, fuzz::Input& input) {
 
 }  // namespace
 
-/// The first byte: changes to what the model itself saved, or all of it anew.
+/// The first byte selects: changes to a state that the model saved, or all new bytes.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto model = tiny_model();
   static const auto good = saved_state(*model);

@@ -1,6 +1,5 @@
-// Any bytes from the other end of a plugin's worker, in pieces and at once: an error, or the same frames,
-// which can be encoded again; a block that a frame describes lies inside the arena, and an output fits on its
-// line.
+// Any bytes from a plugin's worker, in pieces and at once: an error, or the same frames, which can be encoded
+// again; a block that a frame describes lies inside the arena, and an output fits on one line.
 #include "plugins/json_border.h"
 #include "plugins/library.h"
 #include "plugins/worker/arena.h"
@@ -11,7 +10,7 @@ using namespace unroll;
 
 namespace {
 
-/// The frames up to the first fault.
+/// The frames before the first error.
 std::vector<wire::Frame> frames_of(std::string_view bytes, std::size_t piece) {
   std::vector<wire::Frame> frames;
   wire::FrameReader reader;

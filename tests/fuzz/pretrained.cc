@@ -1,5 +1,5 @@
 // Any file as config.json beside a model's weights, and as the index of its shards: an error, or a
-// configuration whose sizes can be computed with, and all the weights that it describes.
+// configuration with computable sizes, and all the weights that it describes.
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -29,7 +29,7 @@ void check_sizes(const PretrainedConfig& config) {
                 "there is a frequency for each pair");
   for (const auto frequency : config.inverse_frequencies)
     fuzz::require(std::isfinite(frequency) && frequency <= 1, "a frequency is a number");
-  // In doubles first: what follows would overflow unseen.
+  // In doubles first: integers would overflow unnoticed.
   const double state = 2.0 * static_cast<double>(config.memory_positions()) *
                        static_cast<double>(config.kv_dim()) * static_cast<double>(config.layers) *
                        sizeof(float);

@@ -1,4 +1,4 @@
-// Any file as safetensors: an error, or tensors whose every byte is there and which can be written and read
+// Any file as safetensors: an error, or tensors whose bytes are all present and which can be written and read
 // again.
 #include "model/safetensors.h"
 

@@ -1,4 +1,5 @@
-// However the bytes are cut into chunks: the tokens and places of the whole, which tile it and decode to it.
+// However the bytes are cut into chunks: the same tokens and byte ranges, which tile the document and decode
+// to it.
 #include "tests/fuzz/input.h"
 #include "tokenizer/tokenizer.h"
 
@@ -22,7 +23,7 @@ void check_tiles(const std::vector<Token>& tokens, std::string_view document, co
 
 }  // namespace
 
-/// 16 bytes choose the chunks' sizes, in turn; the rest is the document.
+/// 16 bytes give the chunks' sizes, in turn; the rest is the document.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto vocabulary =
       Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model");
@@ -37,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto rest = document;
   for (std::size_t i = 0; !rest.empty(); ++i) {
     const auto chunk = static_cast<std::uint8_t>(sizes[i % sizes.size()]);
-    const auto part = rest.substr(0, i % 2 == 0 ? chunk + 1u : chunk);  // every other one may be empty
+    const auto part = rest.substr(0, i % 2 == 0 ? chunk + 1u : chunk);  // every second chunk may be empty
     rest.remove_prefix(part.size());
     in_chunks.append(part, pieces);
     fuzz::require(in_chunks.pending_bytes() < 2 * kMaxSegmentBytes, "what is held back is bounded");

@@ -1,5 +1,4 @@
-// The switches that the reference has not: what each takes away or puts in another's place, and that a state
-// of each goes through bytes.
+// The switches for ablations: what each removes or replaces, and that a state of each survives serialization.
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -27,7 +26,7 @@ class Ablation : public testing::Test {
     return BlockRecurrentTransformer(config, parameters).forward(tokens, recurrence);
   }
 
-  /// The logits of the last block, and of the same block with nothing before it.
+  /// The logits of the last block, and of the same block without anything before it.
   static std::pair<at::Tensor, at::Tensor> last_block_with_and_without_past(const ModelConfig& config) {
     const auto parameters = random_parameters(config);
     const auto tokens = random_tokens();
@@ -56,7 +55,7 @@ TEST_F(Ablation, EitherAloneCarriesSomething) {
   }
 }
 
-/// Each head's keys and values made the one head's: rows of a projection, or groups of a convolution.
+/// Copies the single head's keys and values to every head: rows of a projection, or groups of a convolution.
 TensorMap spread_over_heads(const ModelConfig& config, const TensorMap& shared) {
   TensorMap parameters;
   const auto shapes = expected_parameters(config);
@@ -103,7 +102,7 @@ TEST_F(Ablation, HeadsOfTheirOwnKeysAndValuesDiffer) {
   const auto tokens = random_tokens();
   Recurrence before, after;
   const auto first = logits(config, parameters, tokens, before);
-  // The values of the second head alone, which the first does not see.
+  // The values of the second head only, which the first does not see.
   parameters["layers.0.0.to_kv.weight"] = parameters["layers.0.0.to_kv.weight"].clone();
   parameters["layers.0.0.to_kv.weight"].slice(0, -config.dim_head).zero_();
   const auto second = logits(config, parameters, tokens, after);
@@ -114,8 +113,9 @@ TEST_F(Ablation, HeadsOfTheirOwnKeysAndValuesDiffer) {
   EXPECT_EQ(memory[1].slice(2, config.dim_head).abs().max().item<double>(), 0);
 }
 
-/// sigmoid(beta) is what of a branch goes in, and the rest of what was there stays: with a half for attention
-/// and a third for the feed-forward layer a layer gives a third of what sums give, as its norms see no scale.
+/// The gate adds sigmoid(beta) of a branch and keeps the rest of the input. With a half for attention and a
+/// third for the feed-forward layer, a layer's output is a third of that with sums, because its norms ignore
+/// scale.
 TEST_F(Ablation, AGateWeighsABranchAgainstWhatItBranchesFrom) {
   const auto sums = three_layers({{"depth", 1}, {"recurrent_layers", {1}}});
   auto gated = sums;

@@ -1,5 +1,5 @@
-// The model as the engine sees it: what it computes is what the transformer computes, whatever the batch and
-// however often its state went through bytes.
+// BlockModel computes what the transformer computes, for any batch, and after any number of serializations of
+// its state.
 #include "model/block_model.h"
 
 #include <bit>
@@ -38,7 +38,7 @@ std::vector<std::int32_t> random_tokens(std::size_t count, unsigned seed) {
   return tokens;
 }
 
-/// Equal to the last bit, which == on floats is not (NaN, signed zero).
+/// Bitwise equality, unlike == on floats (NaN, signed zero).
 void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b, const std::string& what) {
   ASSERT_EQ(a.size(), b.size()) << what;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -73,8 +73,8 @@ class BlockModelTest : public testing::Test {
     EXPECT_EQ(outputs.size(), 1u);
     return std::move(outputs.front());
   }
-  /// All blocks of a document, each state as it came or, with `through_bytes`, serialized and restored by
-  /// another instance.
+  /// Reads all blocks of a document. With `through_bytes`, each state is serialized and restored by another
+  /// instance.
   std::vector<BlockOutput> stream(std::span<const std::int32_t> tokens, bool through_bytes,
                                   const std::string& dtype = "fp32") const {
     auto model = load(dtype);
@@ -95,7 +95,7 @@ class BlockModelTest : public testing::Test {
     return outputs;
   }
 
-  /// What the transformer itself says: log-probabilities [count, num_tokens] of what stands at each place.
+  /// The transformer's own log-probabilities [count, num_tokens] at each position.
   at::Tensor reference(const std::vector<std::int32_t>& tokens) const {
     const c10::InferenceMode guard;
     const auto config = load_model_config(folder / "config.json");
@@ -160,7 +160,7 @@ TEST_F(BlockModelTest, NothingThatIsNotWanted) {
               plain.top_logprobs.empty());
   const auto all = run(*model, nullptr, tokens, {true, true, 1000});
   expect_same_bits(plain.logprobs, all.logprobs, "logprobs");
-  EXPECT_EQ(all.top_ids.size(), tokens.size() * 50);  // no more than there are
+  EXPECT_EQ(all.top_ids.size(), tokens.size() * 50);  // no more than the vocabulary has
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     double total = 0;
     for (std::size_t k = 0; k < 50; ++k) total += std::exp(all.top_logprobs[50 * i + k]);
@@ -233,7 +233,7 @@ TEST_F(BlockModelTest, ABatchGivesTheSameBitsAsOneByOne) {
   std::vector<BlockOutput> alone;
   for (unsigned i = 0; i < 5; ++i) tokens.push_back(random_tokens(i == 3 ? 2 : kWidth, 10 + i));
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    // Some go on, some begin; some want everything, some nothing.
+    // Some documents continue, some begin; some want everything, some nothing.
     ModelStatePtr state;
     if (i % 2 == 1) state = run(*model, nullptr, random_tokens(kWidth, 20)).next;
     blocks.push_back({state, tokens[i], i == 1 ? Wants{} : Wants{true, true, 4}});
@@ -267,7 +267,7 @@ TEST_F(BlockModelTest, ABatchGivesTheSameBitsWhereKernelsAreBlockedAndThreaded) 
       const auto model = load_block_model(folder.path(), {"cpu", dtype, threads});
       std::vector<std::vector<std::int32_t>> tokens;
       std::vector<BlockInput> blocks;
-      // Two full blocks and a last one of three sizes, in each of which several documents stand together.
+      // Two full blocks and a last one of three sizes, each size shared by several documents.
       for (unsigned i = 0; i < 9; ++i) tokens.push_back(random_tokens(96, i));
       for (const auto& text : tokens) blocks.push_back({nullptr, text, {true, true, 3}});
       for (int round = 0; round < 3; ++round) {
@@ -312,7 +312,7 @@ TEST_F(BlockModelTest, TheOldestStatesLeaveTheDeviceAndGoOnAsTheyWere) {
 
   DeviceStates on_device(2 * states[0]->device_bytes());
   for (const auto& state : states) on_device.add(state);
-  states[0].reset();  // its document is done: no room to be made for it
+  states[0].reset();  // its document is done: it needs no room
   EXPECT_EQ(on_device.make_room(), 1U);
   EXPECT_TRUE(states[1]->is_spilled());
   EXPECT_EQ(states[1]->device_bytes(), 0U);

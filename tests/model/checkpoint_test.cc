@@ -33,7 +33,7 @@ class Checkpoint : public testing::Test {
   }
 
   std::filesystem::path file() const { return folder / "model.safetensors"; }
-  /// What loading says after `change` to the stored tensors.
+  /// The error of loading after `change` to the stored tensors.
   template <typename Change>
   std::string error_after(Change&& change) {
     save_checkpoint(folder.path(), config, parameters, "fp32");
@@ -165,7 +165,7 @@ TEST_F(Checkpoint, Int8NeedsItsScales) {
                 stored["to_logits.0.gamma.scale"] = at::ones({16});
               }),
               HasSubstr("only matrices"));
-  // A scale that belongs to nothing int8.
+  // A scale without an int8 tensor.
   EXPECT_THAT(error_after([&](TensorMap& stored) { stored["token_emb.weight.scale"] = at::ones({40}); }),
               HasSubstr("unknown: \"token_emb.weight.scale\""));
 }

@@ -1,4 +1,5 @@
-// Writing on: each distribution is the one that the token is scored with when the whole is read.
+// Each distribution of a Continuation equals the one that the token is scored with when the whole text is
+// read.
 #include "model/continuation.h"
 
 #include <cmath>
@@ -38,7 +39,7 @@ class ContinuationTest : public testing::TestWithParam<Kind> {
       tokens.push_back(i % 3 == 0 ? 7 : static_cast<std::int32_t>(random() % kTokens));
   }
 
-  /// log p of every token at each place, as blocks are scored.
+  /// log p of every token at each position, as blocks are scored.
   std::vector<std::vector<float>> scored() const {
     const auto model = load_block_model(folder.path(), {"cpu", "fp32", 1});
     std::vector<std::vector<float>> rows;

@@ -1,5 +1,5 @@
-// The cache's numbers are those of its definition, worked out the slow way; it is a distribution, forgets
-// what it must, and goes on with the same bits after a restart.
+// The cache computes what its definition says, evaluated slowly; it is a distribution, forgets as it must,
+// and continues with the same bits after a restart.
 #include "model/document_cache.h"
 
 #include <cmath>
@@ -29,7 +29,7 @@ std::vector<std::int32_t> a_document(std::size_t length, unsigned seed) {
   return tokens;
 }
 
-/// Some distribution over the vocabulary, other ones from place to place.
+/// An arbitrary distribution over the vocabulary, different at each position.
 std::vector<float> network(std::size_t place) {
   std::vector<float> logprobs(kTokens);
   double sum = 0;
@@ -40,13 +40,13 @@ std::vector<float> network(std::size_t place) {
   return logprobs;
 }
 
-/// The definition, from the whole document each time: nothing is kept between tokens but weights and the
-/// pointer.
+/// The definition, evaluated from the whole document each time: only weights and the pointer are kept between
+/// tokens.
 class Slow {
  public:
   explicit Slow(std::size_t capacity) : capacity_(capacity) {}
 
-  /// Of the token that stands at `place`; learns from it.
+  /// Scores the token at `place` and learns from it.
   double probability(const std::vector<std::int32_t>& document, std::size_t place, double network) {
     if (place == 0) return network;
     const auto token = document[place];

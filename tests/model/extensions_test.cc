@@ -1,6 +1,5 @@
-// The extensions of docs/model.md, each by what its paper says of it; and all of them by what any network
-// here must keep to: a block in pieces, a row of a batch, and a state through bytes are the same as the
-// whole.
+// The extensions of docs/model.md: each does what its paper says; and for all of them, a block in pieces, a
+// row of a batch, and a serialized state give the same results as the whole.
 #include <cmath>
 #include <set>
 
@@ -81,12 +80,12 @@ TEST_P(Extension, ABlockInPiecesIsTheBlock) {
     EXPECT_LT(difference(pieces.states[i], whole.states[i]), kTolerance);
 }
 
-/// In training, rows of a batch begin documents at different times: nothing of a lane's last document is
-/// left.
+/// In training, rows of a batch begin documents at different times: nothing of a lane's last document may
+/// remain.
 TEST_P(Extension, ARowThatBeginsADocumentKnowsNothingOfTheLast) {
   const auto model = random_model(config);
   const auto tokens = random_tokens(2, kBlocks * kWidth);
-  constexpr std::int64_t kBegin = 3;  // the block that the second row's next document begins with
+  constexpr std::int64_t kBegin = 3;  // the block with which the second row's next document begins
   Recurrence both, alone;
   std::vector<at::Tensor> actual, expected;
   for (std::int64_t block = 0; block < kBlocks; ++block) {
@@ -200,7 +199,7 @@ TEST(PositionBiasTest, DependsOnTheDistanceAlone) {
   EXPECT_TRUE(at::allclose(far.select(1, 7).select(1, 50), far.select(1, 4).select(1, 47), 1e-5, 1e-5));
 }
 
-/// A memory longer than in training changes nothing of a document that it is not filled by.
+/// A longer memory than in training changes nothing for a document that does not fill it.
 TEST(PositionBiasTest, ALongerMemoryIsTheShorterOneUntilItHoldsMore) {
   at::manual_seed(3);
   const auto short_config = three_layers({{"dynamic_position_bias", true}});
@@ -232,7 +231,7 @@ TEST(EnhancedRecurrence, ALayerReadsTheMemoryOfTheOneAbove) {
   EXPECT_TRUE(at::equal(recurrence.memories[0], shifted.memories[0]));  // each layer leaves its own
 }
 
-/// Positions that are means of those they stand for, as far back as each generation reaches.
+/// Positions are means of the positions that they replace, as far back as each generation reaches.
 TEST(CompressedMemories, GenerationsAreMeansOfMeans) {
   const auto config = three_layers({{"use_compressed_mem", true},
                                     {"compressed_mem_factor", 2},
@@ -243,7 +242,8 @@ TEST(CompressedMemories, GenerationsAreMeansOfMeans) {
     const auto positions = at::arange(block * kWidth, (block + 1) * kWidth).to(at::kFloat);
     memory = next_memory(config, {}, memory, positions.view({1, 1, kWidth, 1}).expand({2, 1, kWidth, 1}));
   }
-  // Blocks 0 to 4 of 8: 4 is as it is, 3 in four means of two, 2 in two means of four, and 1 before it.
+  // Of blocks 0 to 7, the memory holds 4 unchanged, 3 as four means of two, 2 as two means of four, and 1
+  // before it.
   const std::vector<float> expected{9.5, 13.5, 17.5, 21.5, 24.5, 26.5, 28.5, 30.5,
                                     32,  33,   34,   35,   36,   37,   38,   39};
   EXPECT_TRUE(at::equal(memory[0].flatten(), at::tensor(expected)));

@@ -1,4 +1,4 @@
-// How a faster form of the network is held against its definition: the options that every form has, and the
+// Compares a faster form of the network with its definition: the options that every form supports, and the
 // largest difference over some blocks.
 #pragma once
 
@@ -19,10 +19,10 @@ namespace unroll {
 
 struct FormCase {
   const char* name;
-  nlohmann::json changes;  ///< To three_layers().
+  nlohmann::json changes;  ///< Relative to three_layers().
 };
 
-/// Those of every form, and `more`.
+/// The options of every form, and `more`.
 inline std::vector<FormCase> form_cases(const std::vector<FormCase>& more) {
   using Json = nlohmann::json;
   std::vector<FormCase> cases{
@@ -51,8 +51,8 @@ inline BlockRecurrentTransformer random_network(const nlohmann::json& changes = 
   return {config, random_parameters(config)};
 }
 
-/// So many whole blocks and a part of one, of `batch` documents: the largest difference in logits, memories
-/// and states, each in units of what the definition's vary by.
+/// Reads `batch` documents of whole blocks and a part of one. Returns the largest difference in logits,
+/// memories and states, each relative to the variation of the definition's.
 inline double largest_difference(const BlockRecurrentTransformer& definition, Network& form,
                                  std::int64_t batch, std::int64_t blocks) {
   const auto width = definition.config().block_width;

@@ -1,4 +1,4 @@
-// The model against the reference, whose results make_golden.py wrote to golden/.
+// Compares the model with the reference's results, which make_golden.py wrote to golden/.
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>

@@ -1,5 +1,5 @@
-// Routed memory and what it learns to route by: that a position finds what it is looking for among many,
-// keeps to its budget, and is the same network in training as in inference.
+// Routed memory: a position finds what it searches among many segments, the memory keeps to its budget, and
+// the network is the same in training and in inference.
 #include "model/routed_memory.h"
 
 #include <ATen/ATen.h>
@@ -41,7 +41,7 @@ TEST(CoordinateDescentTest, ChoosesTheLargest) {
   EXPECT_TRUE(at::allclose(chosen, at::tensor({0.0f, 1.0f, 0.0f, 1.0f, 0.0f}), 1e-2, 1e-2)) << chosen;
 }
 
-/// Keys and values straight from the input: what is attended to can be told.
+/// Keys and values taken directly from the input, so that the result shows what is attended to.
 RoutedAttention plain_attention(std::int64_t dim, std::int64_t segment, std::int64_t top,
                                 std::int64_t blocks) {
   RoutedAttention routed;
@@ -107,7 +107,7 @@ TEST(RoutedMemoryTest, WhatItTakesIsWhatIsDeclared) {
   }
 }
 
-/// Where gradients are wanted another path is taken: it is the same network, up to what bf16 and int8 round.
+/// With gradients another code path runs: it is the same network, up to rounding to bf16 and int8.
 TEST(RoutedMemoryTest, TrainingAndInferenceAgree) {
   for (const std::string dtype : {"bf16", "int8"}) {
     at::manual_seed(2);

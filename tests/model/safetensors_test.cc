@@ -227,7 +227,7 @@ TEST(Safetensors, BoolsAreZeroOrOne) {
   EXPECT_THAT(error_of([&] { read_safetensors(folder / "t"); }), HasSubstr("other than 0 and 1"));
 }
 
-/// One of: bytes changed (mostly of the header), a cut, a piece taken out, a piece put in.
+/// One of: bytes changed (mostly in the header), a truncation, a piece removed, a piece inserted.
 std::string corrupted(std::string bytes, std::size_t header_end, std::mt19937_64& random) {
   const auto below = [&](std::size_t limit) {
     return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random);
@@ -277,7 +277,7 @@ TEST(Safetensors, ThousandsOfCorruptionsNeverCrash) {
       ASSERT_THAT(error.what(), HasSubstr(file.string()));
     }
   }
-  // Most of them are found out; a name may change to another, and a value to another value.
+  // Most are detected; a name may change to another name, and a value to another value.
   EXPECT_GT(errors, 4000);
 }
 
@@ -285,7 +285,7 @@ std::size_t files_in(const std::filesystem::path& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
 }
 
-/// For the time of a test no file may grow beyond `bytes`: stands for a full disk.
+/// During a test no file may grow beyond `bytes`, as on a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {

@@ -1,4 +1,4 @@
-// What the tests of model/ share.
+// Shared by the tests of model/.
 #pragma once
 
 #include <cctype>
@@ -19,7 +19,7 @@ inline std::filesystem::path golden_folder() {
   return std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/model/golden";
 }
 
-/// Blocks of 8 of 50 tokens, a state in the second of three layers; and what else is asked for.
+/// Blocks of 8 of 50 tokens, a state in the second of three layers, and the given options.
 inline ModelConfig three_layers(const nlohmann::json& changes = nlohmann::json::object()) {
   nlohmann::json config{{"model_type", "block_recurrent_transformer"},
                         {"num_tokens", 50},
@@ -35,7 +35,7 @@ inline ModelConfig three_layers(const nlohmann::json& changes = nlohmann::json::
   return parse_model_config(config);
 }
 
-/// A test's name by the options it is of: their letters and digits.
+/// A test's name from its options: their letters and digits.
 inline std::string option_name(const testing::TestParamInfo<nlohmann::json>& info) {
   std::string name;
   for (const char c : info.param.dump()) {

@@ -1,4 +1,4 @@
-// Small vocabularies of every family against what their own packages make of the same texts (make_golden.py).
+// Compares small vocabularies of every family with their own packages on the same texts (make_golden.py).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -15,7 +15,7 @@ const fs::path kGolden = fs::path(UNROLL_SOURCE_DIR) / "tests/tokenizer/golden";
 
 struct Family {
   const char* name;
-  bool exact;  ///< Tokens give the document's bytes back.
+  bool exact;  ///< Tokens restore the document's bytes.
   std::int32_t first_input;
   std::vector<std::int32_t> ends;
 };

@@ -1,4 +1,4 @@
-// What must hold of any vocabulary and any bytes.
+// Properties that must hold for any vocabulary and any bytes.
 #pragma once
 
 #include <algorithm>
@@ -54,8 +54,8 @@ inline std::string decoded(const VocabularyPtr& vocabulary, const std::vector<To
   return vocabulary->decode(ids_of(tokens));
 }
 
-/// The places tile the document and lie in their segments. `exact`: each token stands for the bytes at its
-/// place.
+/// The ranges tile the document and lie in their segments. `exact`: each token represents the bytes of its
+/// range.
 inline void expect_tiles(const VocabularyPtr& vocabulary, const std::vector<Token>& tokens,
                          std::string_view document, bool exact = true) {
   std::uint64_t place = 0, segment = 0;
@@ -77,7 +77,7 @@ inline void expect_tiles(const VocabularyPtr& vocabulary, const std::vector<Toke
   EXPECT_EQ(place, document.size());
 }
 
-/// At segment begins, evenly picked, and not more than `most` of them.
+/// At most `most` segment starts, evenly distributed.
 inline void expect_restarts(const VocabularyPtr& vocabulary, const std::vector<Token>& tokens,
                             std::string_view document, std::size_t most) {
   std::vector<std::size_t> firsts;
@@ -93,7 +93,7 @@ inline void expect_restarts(const VocabularyPtr& vocabulary, const std::vector<T
   }
 }
 
-/// All of it. `exact`: no normalisation, and a token for each byte.
+/// Checks all properties. `exact`: no normalisation, and a token for each byte.
 inline void expect_everything(const VocabularyPtr& vocabulary, const std::string& document,
                               std::mt19937& random, bool exact = true, bool byte_by_byte = true) {
   const auto tokens = whole(vocabulary, document);
@@ -116,7 +116,7 @@ inline std::string repeated(std::string_view text, std::size_t times) {
   return result;
 }
 
-/// A piece of what documents are made of, nice or not.
+/// A random piece of text, valid or not.
 inline std::string random_part(std::mt19937& random) {
   const auto up_to = [&](std::size_t most) { return std::size_t{random() % (most + 1)}; };
   switch (random() % 18) {
@@ -147,7 +147,7 @@ inline std::string random_part(std::mt19937& random) {
     case 9:
       return "\xED\xA0\x80\xC0\x80\xF4\x90\x80\x80";  // a surrogate, an overlong NUL, past the end
     case 10:
-      return "ﬁ ½ e\xCC\x81 \xC2\xA0\xE3\x80\x80Ａ";  // what normalisation would change
+      return "ﬁ ½ e\xCC\x81 \xC2\xA0\xE3\x80\x80Ａ";  // changed by normalisation
     case 11:
       return std::string(up_to(up_to(9) == 0 ? 9000 : 20), 'a');
     case 12:

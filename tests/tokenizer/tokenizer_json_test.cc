@@ -1,4 +1,5 @@
-// tokenizer.json from anywhere: refused by name, or a vocabulary that reads any bytes.
+// Any tokenizer.json is refused with an error that names the problem, or gives a vocabulary that reads any
+// bytes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -28,7 +29,7 @@ class TokenizerJson : public testing::Test {
     }
     return "";
   }
-  /// Of the good one with a value changed.
+  /// The error for the good file with one value changed.
   std::string error_with(const char* place, const json& value) {
     auto changed = good();
     changed[json::json_pointer(place)] = value;
@@ -139,8 +140,7 @@ TEST_F(TokenizerJson, SpecialTokensInTextAreText) {
 }
 
 TEST_F(TokenizerJson, LongWordsTakeNoLongerThanManyShortOnes) {
-  // A word as long as a segment, of pairs that all merge: work per byte is bounded by its logarithm, so this
-  // ends.
+  // A word as long as a segment, of pairs that all merge: ends only if the work per byte is logarithmic.
   write_file(folder_ / "tokenizer.json", good().dump());
   const auto vocabulary = Vocabulary::load(folder_.path());
   std::string word;

@@ -99,7 +99,7 @@ TEST(StreamingTokenizer, ALineComesOutAsSoonAsItIsComplete) {
 }
 
 TEST(StreamingTokenizer, TextIsCompressed) {
-  // Bytes alone would pass everything above.
+  // Plain bytes would pass all tests above.
   const std::string text = "The connection to the server was closed because the request took too long.\n";
   EXPECT_LT(whole(vocabulary(), text).size(), text.size() / 2);
 }

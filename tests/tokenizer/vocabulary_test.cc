@@ -1,4 +1,4 @@
-// Normalisation of every kind that SentencePiece can be trained with.
+// Every kind of normalisation that SentencePiece can be trained with.
 #include <unordered_map>
 
 #include <gmock/gmock.h>
@@ -14,8 +14,8 @@ namespace {
 
 class TrainedVocabulary : public testing::Test {
  protected:
-  /// A vocabulary of 300 pieces whose normalisation is this table: lines of code points in hexadecimal, a
-  /// tab, and those that take their place.
+  /// Trains a vocabulary of 300 pieces with this normalisation table: lines of code points in hexadecimal, a
+  /// tab, and their replacements.
   std::filesystem::path train(const std::string& normalization) {
     std::string text;
     for (int i = 0; i < 200; ++i)
@@ -50,7 +50,7 @@ class TrainedVocabulary : public testing::Test {
   TemporaryFolder folder_;
 };
 
-// The sample that load() tries has no 'Q': only what is read later shows the rule.
+// load()'s sample has no 'Q': only later text shows the rule.
 TEST_F(TrainedVocabulary, TextThatItWouldChangeIsReadByteByByte) {
   const auto vocabulary = Vocabulary::load(train("51\t71\n"));  // Q becomes q
   EXPECT_EQ(vocabulary->decode(ids_of(*vocabulary, "the Quick brown fox")), "the Quick brown fox");

@@ -1,4 +1,4 @@
-// What the shipped model loses in fewer bits, on text that it was not trained on: this project's manual.
+// The loss of the shipped model with fewer bits, on text that it was not trained on: this project's manual.
 #include <algorithm>
 #include <filesystem>
 #include <string>
@@ -16,7 +16,7 @@ namespace {
 
 class Accuracy : public testing::TestWithParam<bool> {
  protected:
-  /// The manual's pages, one behind the other.
+  /// The manual's pages, concatenated.
   static std::string manual() {
     std::vector<std::filesystem::path> pages;
     for (const auto& entry :
@@ -35,7 +35,7 @@ TEST_P(Accuracy, OfFewerBits) {
   for (const char* name : {"tokenizer.model", "model.safetensors"})
     std::filesystem::create_symlink(shipped / name, folder / name);
   auto config = load_model_config(shipped / "config.json");
-  if (!GetParam()) config.document_cache_tokens = 0;  // which makes up for what the network loses
+  if (!GetParam()) config.document_cache_tokens = 0;  // the cache compensates for the network's loss
   write_file(folder / "config.json", to_json(config).dump());
   write_file(folder / "manual", manual());
   const auto bits = [&](const char* dtype) {

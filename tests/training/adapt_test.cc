@@ -1,5 +1,5 @@
-// Learning while reading: it helps where the document is all alike, never looks ahead, and what it leaves is
-// a model like any other.
+// Learning while reading: it helps on a uniform document, never looks ahead, and saves a model like any
+// other.
 #include "training/adapt.h"
 
 #include <cmath>
@@ -77,12 +77,12 @@ TEST_F(AdaptTest, WhatComesAgainIsLearned) {
 }
 
 TEST_F(AdaptTest, ABlockIsScoredBeforeItIsLearnedFrom) {
-  // One block: nothing was learned when it was scored, however far a step goes.
+  // One block: it is scored before anything is learned, whatever the learning rate.
   const auto file = text("a", 1);
   const auto expected = evaluate(model(), file, {"cpu", "fp32", 0});
   ASSERT_LE(expected.tokens, 16u);
   EXPECT_NEAR(adapted(file, {.learning_rate = 1}).nats, expected.nats, 1e-4 * expected.nats);
-  // Two blocks: by such a step the first spoils the second.
+  // Two blocks: with such a rate, the first block spoils the second.
   const auto longer = text("b", 2);
   const auto unspoilt = evaluate(model(), longer, {"cpu", "fp32", 0});
   ASSERT_GT(unspoilt.tokens, 16u);
@@ -94,7 +94,7 @@ TEST_F(AdaptTest, EachDocumentBeginsAnewWithWhatWasLearned) {
   Adapter adapter(model(), {});
   const auto first = adapter.read(file);
   adapter.save(folder / "out");
-  // A block is scored before it is learned from: these are the saved weights, and nothing of the document.
+  // A block is scored before learning from it: the saved weights, and nothing of the document, are used.
   const auto line = text("line", 1);
   const auto expected = evaluate(folder / "out", line, {"cpu", "fp32", 0});
   ASSERT_LE(expected.tokens, 16u);

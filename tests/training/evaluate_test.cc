@@ -1,4 +1,4 @@
-// Evaluation and benchmark of what was trained.
+// Evaluation and benchmark of a trained model.
 #include "training/evaluate.h"
 
 #include <cmath>

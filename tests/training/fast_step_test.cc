@@ -1,4 +1,4 @@
-// The fast step gives the loss, the gradients and the recurrence that autograd gives through the definition.
+// The fast step gives the same loss, gradients and recurrence as autograd on the definition.
 #include "training/fast/fast_step.h"
 
 #include <cmath>
@@ -24,7 +24,7 @@ class FastStepGradients : public testing::TestWithParam<nlohmann::json> {
     at::manual_seed(9);
     parameters = random_parameters(config);
     for (auto& [name, tensor] : parameters) {
-      // A gradient of zero would hide what is wrong with it, as would scales and norms of one.
+      // A zero gradient would hide errors, as would scales and norms of one.
       if (name.ends_with("gamma") || name.ends_with("_scale"))
         tensor.copy_(at::randn_like(tensor) * 0.3 + 1.5);
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
@@ -45,7 +45,7 @@ class FastStepGradients : public testing::TestWithParam<nlohmann::json> {
     return blocks;
   }
 
-  /// By the definition; gradients are added to the parameters'.
+  /// With the definition; gradients are added to the parameters'.
   double autograd(const TrainingBlocks& blocks, double weight, Recurrence& recurrence) const {
     const BlockRecurrentTransformer model(config, parameters);
     const auto before_block = [&](std::size_t index, Recurrence& before) {
@@ -72,7 +72,7 @@ class FastStepGradients : public testing::TestWithParam<nlohmann::json> {
       EXPECT_TRUE(at::allclose(fast.states[i], expected.states[i], tolerance, tolerance)) << i;
   }
 
-  /// Two passes, the second with what the first left; each with documents that begin inside.
+  /// Two passes, the second with the recurrence of the first; each with documents that begin in the middle.
   void compare_passes(const std::string& dtype, bool replay, double tolerance) {
     ASSERT_TRUE(FastStep::computes(config, parameters, dtype));
     const auto fast = FastStep::make(config, parameters, kLanes, dtype, 2);
@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(
                     nlohmann::json{{"enhanced_recurrence", true}, {"apply_qk_rmsnorm_scale", true}},
                     nlohmann::json{{"recurrent_layers", {2, 3}}, {"read_recurrent_layers", {1, 3}}},
                     nlohmann::json{{"recurrent_layers", nlohmann::json::array()}},
-                    // More than a tile of each, and none of them whole.
+                    // More than one tile of each, and none of them full.
                     nlohmann::json{{"dim", 40},
                                    {"heads", 3},
                                    {"block_width", 96},
@@ -139,7 +139,7 @@ INSTANTIATE_TEST_SUITE_P(
                                    {"num_tokens", 1100}}),
     option_name);
 
-/// Trained side by side on the same text, the two stay together.
+/// Trained side by side on the same text, both stay equal.
 class FastStepTraining : public FastStepGradients {};
 
 TEST_P(FastStepTraining, TracksAutogradForFiftySteps) {

@@ -1,5 +1,4 @@
-// What the tests of training share: a text that fits on a screen, and options under which it is learned in a
-// moment.
+// Shared by the tests of training: a short text, and options with which it is learned in a moment.
 #pragma once
 
 #include <string>
@@ -29,7 +28,7 @@ class Training : public testing::Test {
   void SetUp() override {
     at::set_num_threads(1);
     std::filesystem::create_directories(folder / "data");
-    // Longer and shorter than a step, so that rows end, begin and go on.
+    // Longer and shorter than a step, so that rows end, begin and continue.
     for (int i = 0; i < 5; ++i)
       write_file(folder / "data" / ("text-" + std::to_string(i)), text(i, 4 + 9 * i));
   }
@@ -53,7 +52,7 @@ class Training : public testing::Test {
     result.learning_rate = 1e-2;
     result.warmup_steps = 3;
     result.checkpoint_steps = 5;
-    // Both draw from the random numbers that resuming has to carry over.
+    // Both use random numbers, whose state resuming must restore.
     result.memory_dropout = result.state_dropout = 0.2;
     result.dtype = "fp32";
     result.save_dtype = "fp32";
@@ -61,7 +60,7 @@ class Training : public testing::Test {
     return result;
   }
 
-  /// Until `last`; the losses.
+  /// Trains until step `last`; returns the losses.
   static std::vector<double> train_to(const TrainOptions& options, std::int64_t last) {
     std::vector<double> losses;
     TrainCallbacks callbacks;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t kIgnore = -100;
 constexpr std::int32_t kBegin = 7;
 
-/// Documents whose tokens tell which document and place they are: 1000 * (document + 1) + place.
+/// Documents whose tokens give their document and position: 1000 * (document + 1) + position.
 std::vector<TokenDocument> numbered_documents(const std::vector<std::size_t>& lengths) {
   static const std::vector<std::uint16_t> numbers = [] {
     std::vector<std::uint16_t> all(10'000);
@@ -37,7 +37,7 @@ bool same(const LaneBlock& a, const LaneBlock& b) {
 TEST(Lanes, EveryTokenOnceAnEpoch) {
   constexpr std::int64_t kWidth = 4;
   const auto documents = numbered_documents({1, 4, 5, 23, 0, 40, 7});
-  // One lane takes pieces in order, so that epochs can be told apart.
+  // One lane takes pieces in order, so that epochs can be distinguished.
   Lanes lanes(documents, {}, 1, kWidth, 3, kIgnore, 9, kBegin);
   const auto blocks_of = [](std::size_t tokens) { return (tokens + kWidth - 1) / kWidth; };
   std::size_t blocks = 0, total = 0;

@@ -22,7 +22,7 @@ class MemoryReplay : public testing::TestWithParam<nlohmann::json> {
       blocks.push_back(at::randint(50, {2, i + 1 < kBlocks ? kWidth : kWidth / 2}, at::kLong));
   }
 
-  /// The second row begins a document with block 2.
+  /// The second row begins a document at block 2.
   void before_block(const BlockRecurrentTransformer& model, std::size_t index, Recurrence& recurrence) const {
     if (index != 2) return;
     const auto begins = at::tensor({0, 1}).to(at::kBool);
@@ -31,7 +31,7 @@ class MemoryReplay : public testing::TestWithParam<nlohmann::json> {
 
   static at::Tensor loss(const BlockRecurrentTransformer& model, std::size_t index, const at::Tensor& hidden,
                          const at::Tensor& compression) {
-    if (index == 1) return {};  // it has no part
+    if (index == 1) return {};  // no loss
     const auto all = model.to_logits(hidden).square().mean();
     return compression.defined() ? all + compression : all;
   }

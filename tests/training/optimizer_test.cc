@@ -31,7 +31,7 @@ TEST(AdamW, ClipsAllGradientsTogether) {
   a.mutable_grad() = at::full({1}, 3.0);
   b.mutable_grad() = at::full({1}, 4.0);
   optimizer.step(0.1, 1);
-  // exp_avg is (1 - 0.9) times the gradient that was used: 3 / 5 and 4 / 5.
+  // exp_avg is (1 - 0.9) times the clipped gradient: 3 / 5 and 4 / 5.
   EXPECT_NEAR(optimizer.moments().at("exp_avg.a").item<double>(), 0.06, 1e-6);
   EXPECT_NEAR(optimizer.moments().at("exp_avg.b").item<double>(), 0.08, 1e-6);
 }
@@ -58,7 +58,7 @@ TEST(Muon, MovesHiddenMatricesByWhatIsOrthogonalAndTheRestByAdamW) {
   EXPECT_LT((update - at::mm(u, v)).norm().item<double>() / update.norm().item<double>(), 0.3);
   EXPECT_NEAR(logits.detach().max().item<double>(), 3 * (1 - 0.1 * 0.5) - 0.1, 1e-5);
 
-  // A second step has momentum, which another optimizer goes on with.
+  // The second step has momentum, with which another optimizer continues.
   Optimizer other(parameters, 0.5, OptimizerKind::kMuon);
   auto saved = optimizer.moments();
   EXPECT_TRUE(at::allclose(saved.at("momentum." + std::string(name)), gradient));

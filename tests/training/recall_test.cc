@@ -1,5 +1,4 @@
-// The recall task, and that the stored models do what docs/experiments.md says of them, as far as a test has
-// time.
+// The recall task, and that the stored models do what docs/experiments.md says, as far as a test has time.
 #include <set>
 
 #include "tests/model/testing.h"
@@ -18,7 +17,7 @@ std::set<std::string> words_and_keys(Split split) {
   for (int i = 0; i < 200; ++i) {
     auto all = text(source.make(0, 500, 1).tokens);
     found.insert("<" + all.substr(1, kKeyLetters));
-    all = all.substr(kKeyLetters + 3);                                     // behind the value
+    all = all.substr(kKeyLetters + 3);                                     // after the value
     all.resize(all.rfind(' ') == std::string::npos ? 0 : all.rfind(' '));  // the last word may be cut
     for (std::size_t begin = 0, end = 0; (end = all.find(' ', begin)) != std::string::npos; begin = end + 1)
       found.insert(all.substr(begin, end - begin));

@@ -1,4 +1,4 @@
-// Prepared tokens: what was written is read, and nothing else is taken for it.
+// Prepared tokens: what was written is read, and no other file is accepted.
 #include "training/token_file.h"
 
 #include <filesystem>

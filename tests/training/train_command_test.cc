@@ -1,5 +1,5 @@
-// `unroll train` and `unroll prepare` as a user runs them: killed and started again, from prepared tokens, to
-// fit a model.
+// `unroll train` and `unroll prepare` as a user runs them: killed and restarted, from prepared tokens,
+// fitting a model.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -27,7 +27,7 @@ using testing::HasSubstr;
 class Train : public testing::Test {
  protected:
   void SetUp() override {
-    ::setenv("OMP_NUM_THREADS", "1", 1);  // The threads decide the last digit of sums.
+    ::setenv("OMP_NUM_THREADS", "1", 1);  // the number of threads changes the last digit of sums
     write_tiny_model(folder / "model");
     fs::create_directories(folder / "data");
     for (int i = 0; i < 5; ++i)

@@ -1,5 +1,5 @@
-// Training on a text that fits on a screen: it learns, validates, ends early, resumes to the last bit, and
-// refuses to go on with what is not the same run.
+// Training on a short text: it learns, validates, ends early, resumes to the last bit, and refuses to
+// continue another run.
 #include <cmath>
 #include <fstream>
 #include <stdexcept>
@@ -86,7 +86,7 @@ TEST_F(Training, NormalisedQueriesAndKeysBeginWithTheScaleThatIsAskedFor) {
     asked.qk_scale = scale;
     train_to(asked, 1);
     const auto parameters = load_parameters(asked.out, asked.config);
-    // The one step that was taken changes a parameter by the learning rate, 1/3 of 1e-2 in warm-up.
+    // The only step changes a parameter by the learning rate, 1/3 of 1e-2 in warm-up.
     for (const auto* name : {"layers.0.0.attn.q_scale", "layers.0.0.attn.k_scale"})
       EXPECT_LT((parameters.at(name) - scale).abs().max().item<double>(), 1e-2) << name << ' ' << scale;
   }
@@ -102,7 +102,7 @@ TEST_F(Training, OptionsThatCannotBe) {
 }
 
 TEST_F(Training, AccumulatedGradientsAreThoseOfTheWholeStep) {
-  // Three documents of one full block each, side by side in one pass or one after another in three.
+  // Three documents of one full block each, side by side in one pass, or one after another in three.
   fs::remove_all(folder / "data");
   fs::create_directories(folder / "data");
   const auto vocabulary = Vocabulary::load(kVocabulary);
@@ -139,7 +139,7 @@ TEST_F(Training, TheAverageOfTheWeightsIsTheModel) {
 }
 
 TEST_F(Training, ValidatesKeepsTheBestAndEndsEarly) {
-  // What is validated on is unlike what is trained on: it gets worse once the data is learned by heart.
+  // The validation text differs from the training text: its loss rises once the data is memorized.
   fs::create_directories(folder / "validation");
   write_file(folder / "validation/other",
              "Nobody expects the Spanish Inquisition, whose weapons are surprise.\n");
@@ -237,13 +237,13 @@ TEST_F(Training, ARunGoesOnWithTheTextThatItBeganWith) {
   const auto once = options("once"), grown = options("grown");
   const auto losses = train_to(once, 12);
   train_to(grown, 6);
-  write_file(folder / "data/text-1", text(1, 99));  // A log grows, another is rotated away.
+  write_file(folder / "data/text-1", text(1, 99));  // one log grows, another is rotated away
   fs::remove(folder / "data/text-2");
   EXPECT_EQ(train_to(grown, 12), std::vector(losses.begin() + 6, losses.end()));
 }
 
 TEST_F(Training, GoesOnFromACheckpointWithoutARecordOfItsOptions) {
-  // As checkpoints were before there was validation: a position of four things, and the speed in the curve.
+  // As in checkpoints before validation existed: a position of four values, and the speed in the curve.
   const auto once = options("once"), old = options("old");
   const auto losses = train_to(once, 12);
   train_to(old, 6);

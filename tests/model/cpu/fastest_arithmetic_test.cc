@@ -32,7 +32,7 @@ TEST(FastestArithmetic, WhatTheCpuHasIsMeasured) {
     EXPECT_EQ(speeds.of(arithmetic) > 0, cpu_supports(arithmetic));
 }
 
-/// Speeds that measuring would hardly find, for the arithmetics of this CPU.
+/// Speeds that no measurement would give, for the arithmetics of this CPU.
 ArithmeticSpeeds made_up(double bf16) {
   return {cpu_supports(Arithmetic::kFp32) ? 1.0 : 0, cpu_supports(Arithmetic::kBf16) ? bf16 : 0,
           cpu_supports(Arithmetic::kInt8) ? 1.0 : 0};

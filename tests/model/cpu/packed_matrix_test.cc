@@ -12,7 +12,8 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kRows = 70, kInputs = 40, kOutputs = 150;  // none a whole tile, line or panel
+constexpr std::int64_t kRows = 70, kInputs = 40,
+                       kOutputs = 150;  // none is a multiple of a tile, line or panel
 
 Activations activations_of(const at::Tensor& rows, Arithmetic arithmetic) {
   Activations result;
@@ -37,7 +38,7 @@ class PackedMatrixTest : public testing::TestWithParam<std::tuple<Arithmetic, st
     rows_ = at::randn({kRows, kInputs});
     weight_ = at::randn({kOutputs, kInputs});
   }
-  /// Of sums of 40 products of normal numbers.
+  /// For sums of 40 products of normally distributed numbers.
   double rounding() const { return arithmetic_ == Arithmetic::kFp32 ? 1e-4 : 0.5; }
 
   const Arithmetic arithmetic_ = std::get<0>(GetParam());

@@ -1,5 +1,5 @@
-// The packed network against the definition: every option, sizes that fill no tile, several documents, each
-// arithmetic.
+// Compares the packed network with the definition: every option, sizes that do not fill tiles, several
+// documents, each arithmetic.
 #include "model/cpu/packed_transformer.h"
 
 #include <ATen/ATen.h>
@@ -86,7 +86,7 @@ TEST(PackedTransformer, AnyNumberOfThreadsGivesTheSameBits) {
   EXPECT_EQ(logprobs[0], logprobs[2]);
 }
 
-/// What pads the last tile of a smaller block is what a larger one left there.
+/// The padding of a smaller block's last tile holds data of a larger block.
 TEST(PackedTransformer, AnInfinityInOneDocumentStaysThere) {
   const c10::InferenceMode guard;
   at::manual_seed(3);

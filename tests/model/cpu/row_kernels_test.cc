@@ -1,4 +1,4 @@
-// The row loops of each instruction set that this CPU has, against the same in double precision.
+// Compares the row loops of each instruction set that this CPU supports with double precision.
 #include "model/cpu/row_kernels.h"
 
 #include <algorithm>
@@ -44,7 +44,7 @@ class RowKernelsTest : public testing::TestWithParam<Case> {
       GTEST_SKIP() << "this CPU has no AVX-512";
   }
   const RowKernels& kernels = *GetParam().kernels;
-  /// Of whole vectors, of less than one, and of both.
+  /// Whole vectors, less than one, and both.
   const std::vector<std::int64_t> counts{1, 2, 7, 16, 63, 64, 65, 500};
 };
 
@@ -77,7 +77,7 @@ TEST_P(RowKernelsTest, SiluGate) {
   for (const auto count : counts) {
     const auto values = random_row(count);
     auto gates = random_row(count + 1, 20);
-    gates[0] = 300;  // whose exponential is no float
+    gates[0] = 300;  // its exponential overflows a float
     std::vector<float> out(values.size());
     kernels.silu_gate(values.data(), gates.data(), count, out.data());
     for (std::size_t i = 0; i < values.size(); ++i) {

@@ -1,4 +1,4 @@
-// Recordings alone: of work that writes to the same places each time, as a graph of CUDA's does.
+// Tests recordings of work that writes to the same addresses each time, as a CUDA graph does.
 #include "model/gpu/block_recordings.h"
 
 #include <ATen/ATen.h>

@@ -1,6 +1,6 @@
-// A GPU of this process's threads, one block at a time: what model/gpu/thread_groups.h asks of CUDA, by its
-// names. Include it before that. A shuffle among threads that do not all take part stands still here, as it
-// may on a GPU.
+// Emulates a GPU with this process's threads, one block at a time: the CUDA names that
+// model/gpu/thread_groups.h uses. Include it before that. As on a GPU, a shuffle in which not all of its
+// threads take part may hang.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ struct Index {
   unsigned x = 0, y = 0;
 };
 
-/// The block that is running.
+/// The running block.
 class Block {
  public:
   explicit Block(int threads) : all_(threads), warps_(static_cast<std::size_t>(threads) / 32) {}
@@ -77,7 +77,7 @@ inline thread_local Block* block = nullptr;
 
 namespace unroll::emulated {
 
-/// Runs a program as a kernel of CUDA does.
+/// Runs a program like a CUDA kernel.
 template <typename Program>
 void launch(const Program& program, std::int64_t rows) {
   using Launched = Grid<Program>;

@@ -1,6 +1,6 @@
-// The network's form for a GPU on the CPU, where its row programs run with one thread and its recordings are
-// work done again: against the definition, over options, blocks and numbers of documents. What only a GPU
-// runs is launching.
+// Compares the network's GPU form, run on the CPU, with the definition, over options, blocks and numbers of
+// documents. Its row programs run with one thread, and its recordings repeat the work. Only launches need a
+// GPU.
 #include "model/gpu/gpu_transformer.h"
 
 #include <ATen/ATen.h>
@@ -75,7 +75,7 @@ TEST(GpuTransformer, ScoresBlocksAsTheyAreWanted) {
   Recurrence recurrence;
   const auto hidden = form.forward_block(tokens, recurrence);
   const std::vector<std::int32_t> targets{1, 49, 0, 7, 7, 30, 12, 48};
-  std::vector<std::vector<float>> logprobs(3, {1.0F}), entropy(3);  // what is there stays
+  std::vector<std::vector<float>> logprobs(3, {1.0F}), entropy(3);  // existing content stays
   const auto finish = form.score(hidden, {{targets, &logprobs[0], nullptr},
                                           {targets, &logprobs[1], &entropy[1]},
                                           {targets, &logprobs[2], &entropy[2]}});
@@ -101,7 +101,7 @@ TEST(GpuTransformer, ScoresBlocksAsTheyAreWanted) {
   }
 }
 
-/// Documents come and go: what a recording's other rows hold is no matter, nor what it was played for before.
+/// Documents come and go: neither the other rows of a recording nor its earlier replays matter.
 TEST(GpuTransformer, ARecordingServesOtherDocuments) {
   const c10::InferenceMode guard;
   const auto definition = random_network();
@@ -121,11 +121,11 @@ TEST(GpuTransformer, ARecordingServesOtherDocuments) {
       EXPECT_TRUE(at::allclose(b.states[i], a.states[i], 1e-5, 1e-5));
     kept.push_back(b);
   }
-  // What was handed out is not written again.
+  // Results that were returned are not overwritten.
   for (std::size_t i = 0; i < hidden.size(); i += 2) EXPECT_TRUE(hidden[i].equal(hidden[i + 1]));
 }
 
-/// However their numbers lie: as this form leaves them, and as the definition does.
+/// For any layout of the numbers: as this form leaves them, and as the definition does.
 TEST(GpuTransformer, RowsOfABatchAreTheirOwn) {
   const c10::InferenceMode guard;
   const auto definition = random_network();
@@ -143,7 +143,7 @@ TEST(GpuTransformer, RowsOfABatchAreTheirOwn) {
         const auto& memory = rows[i].memories.at(layer);
         EXPECT_TRUE(memory.equal(wanted.memories[layer]));
         EXPECT_TRUE(memory.is_contiguous());
-        EXPECT_EQ(memory.storage().nbytes(), memory.nbytes());  // keeps nothing of the others
+        EXPECT_EQ(memory.storage().nbytes(), memory.nbytes());  // shares no memory with the others
       }
       EXPECT_TRUE(rows[i].states.at(0).equal(wanted.states.at(0)));
       EXPECT_EQ(rows[i].states.at(0).storage().nbytes(), wanted.states.at(0).nbytes());
@@ -151,7 +151,7 @@ TEST(GpuTransformer, RowsOfABatchAreTheirOwn) {
   }
 }
 
-/// A device that records nothing.
+/// A device that cannot record.
 class ForgetfulMachine final : public SerialMachine {
  public:
   std::unique_ptr<Recording> record(std::function<void()>) override {

@@ -46,7 +46,7 @@ class RowProgramsTest : public testing::TestWithParam<Case> {
   }
   static at::ScalarType numbers() { return GetParam().numbers; }
   static at::Tensor random(at::IntArrayRef sizes) { return at::randn(sizes).to(numbers()); }
-  /// Rounding of the results to `numbers` is all that they may differ by.
+  /// They may differ only by rounding the results to `numbers`.
   static void expect_close(const at::Tensor& got, const at::Tensor& wanted) {
     const double tolerance = got.scalar_type() == at::kBFloat16 ? 8e-3 : 2e-5;
     EXPECT_EQ(got.sizes(), wanted.sizes());
@@ -99,7 +99,7 @@ TEST_P(RowProgramsTest, UpdatesStates) {
 
 TEST_P(RowProgramsTest, CopiesHeadsTurnedAndScaled) {
   const std::int64_t batch = 2, length = 5, past = 3, heads = 2, dim = 16;
-  const auto entry = random({batch, length, heads * dim + 24});  // what is wanted and columns of others
+  const auto entry = random({batch, length, heads * dim + 24});  // the wanted columns among others
   const auto memory = at::randn({batch, past, heads * dim}), scale = at::randn({dim});
   const RotaryTables rotary(dim, past + length, at::kCPU);
   const auto tables = rotary.key_tables();

@@ -1,4 +1,4 @@
-// The check that a GPU's form must pass, on the CPU: right forms pass it, each kind of broken one does not.
+// The self-check of a GPU form, on the CPU: correct forms pass, each kind of broken one fails.
 #include "model/gpu/self_check.h"
 
 #include <ATen/ATen.h>
@@ -12,7 +12,7 @@
 namespace unroll {
 namespace {
 
-/// Leaves out the row programs of one kind, as a kernel that was never launched would.
+/// Omits the row programs of one kind, like a kernel that was never launched.
 class LeavesOut final : public SerialMachine {
  public:
   explicit LeavesOut(std::size_t kind) : kind_(kind) {}
@@ -24,7 +24,7 @@ class LeavesOut final : public SerialMachine {
   std::size_t kind_;
 };
 
-/// Plays nothing: results stay what they were when it was recorded.
+/// Replays nothing: results stay what they were when recorded.
 class PlaysNothing final : public SerialMachine {
  public:
   std::unique_ptr<Recording> record(std::function<void()> work) override {
@@ -33,7 +33,7 @@ class PlaysNothing final : public SerialMachine {
   }
 };
 
-/// Does all but a launch's last row.
+/// Omits the last row of each launch.
 class LeavesTheLastRow final : public SerialMachine {
  public:
   void run(const RowProgram& program, std::int64_t rows) override { SerialMachine::run(program, rows - 1); }

@@ -30,7 +30,7 @@ fs::path gguf(const std::string& name) {
 
 const std::string kEmbedding = "model.embed_tokens.weight";
 
-/// Equal to the last bit.
+/// Bitwise equality.
 bool same(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.view(at::kInt).equal(b.view(at::kInt));
 }
@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(Families, BothForms,
                          testing::Values("llama", "llama3_biases", "mistral", "qwen2", "qwen3"),
                          [](const auto& info) { return std::string(info.param); });
 
-/// A copy of a golden folder that is changed before it is opened.
+/// A copy of a golden folder, changed before it is opened.
 class CheckpointFolder : public testing::Test {
  protected:
   CheckpointFolder() {

@@ -82,7 +82,7 @@ TEST(PretrainedConfig, TakesRotaryScalingFromEitherForm) {
       plain);
 }
 
-/// Of Llama 3.2: the shortest waves as they are, the longest 32 times longer, and some between.
+/// Llama 3.2: the shortest waves unchanged, the longest 32 times longer, others in between.
 TEST(PretrainedConfig, Llama3ScalingLeavesShortWavesAlone) {
   const json scaling{{"rope_type", "llama3"},
                      {"factor", 32.0},
@@ -172,7 +172,7 @@ TEST(PretrainedConfig, AWindowMustHoldWhatABlockSees) {
   EXPECT_THAT(error_for(window(19), small), AllOf(HasSubstr("sliding_window"), HasSubstr("20")));
   EXPECT_EQ(parse(config_of("mistral", {{"sliding_window", nullptr}})).sliding_window, std::nullopt);
   EXPECT_EQ(parse(config_of("llama", {{"sliding_window", 2}})).sliding_window, std::nullopt);
-  // Qwen has one only if it is switched on, and only in layers from max_window_layers.
+  // Qwen uses a window only if it is switched on, and only in layers from max_window_layers.
   const json qwen{{"sliding_window", 2}, {"use_sliding_window", true}, {"max_window_layers", 1}};
   EXPECT_THAT(error_for(config_of("qwen2", qwen)), HasSubstr("sliding_window"));
   auto off = qwen;

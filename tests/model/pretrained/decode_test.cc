@@ -18,7 +18,7 @@ StoredTensor stored(const GgufFile& file, const std::string& name) {
 
 class DecodeTest : public testing::TestWithParam<const char*> {};
 
-/// The bits that the Python package `gguf` decodes the same blocks to (make_gguf.py).
+/// Compares bitwise with what the Python package `gguf` decodes from the same blocks (make_gguf.py).
 TEST_P(DecodeTest, GivesTheBitsOfThePackage) {
   const GgufFile file(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/model/pretrained/blocks.gguf");
   const std::string type = GetParam();

@@ -1,5 +1,5 @@
-// The packed form of pretrained transformers against their definition: every family, sizes that fill no tile,
-// several documents, each arithmetic.
+// Compares the packed form of pretrained transformers with their definition: every family, sizes that do not
+// fill tiles, several documents, each arithmetic.
 #include "model/pretrained/packed_pretrained.h"
 
 #include <ATen/ATen.h>
@@ -79,10 +79,11 @@ PretrainedTransformer random_network(const Family& family, at::ScalarType memori
 }
 
 struct Difference {
-  double largest = 0;   ///< Between two logits.
-  double relative = 0;  ///< Between all logits, in units of what the definition's vary by; at worst.
-  double memories = 0;  ///< The same of memories.
-  double score = 0;     ///< Of the tokens' log-probabilities, summed up, relative.
+  double largest = 0;  ///< Largest difference between two logits.
+  double relative =
+      0;  ///< Worst difference between all logits, relative to the variation of the definition's.
+  double memories = 0;  ///< The same for memories.
+  double score = 0;     ///< Relative difference of the sum of the tokens' log-probabilities.
 };
 
 /// Over `batch` documents of seven blocks and a part of one.
@@ -167,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(
                .width = 150}),
     [](const auto& info) { return info.param.name; });
 
-/// What a network says of documents, in one launch: hidden states, memories, scores, entropies, top tokens.
+/// A network's results for documents in one launch: hidden states, memories, scores, entropies, top tokens.
 struct Said {
   std::vector<at::Tensor> tensors;
   std::vector<std::vector<float>> logprobs, entropy, top_logprobs;
@@ -274,7 +275,7 @@ TEST(PackedPretrained, EntropiesAndTopTokensAreThoseOfTheLogits) {
   }
 }
 
-/// What pads the last tile of a smaller block is what a larger one left there.
+/// The padding of a smaller block's last tile holds data of a larger block.
 TEST(PackedPretrained, AnInfinityInOneDocumentStaysThere) {
   const c10::InferenceMode guard;
   const Family family{.name = "llama"};

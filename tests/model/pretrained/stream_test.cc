@@ -1,5 +1,5 @@
-// Pretrained transformers read as streams: what the definition of the stream gives (make_golden.py), behind
-// the same interfaces as this project's own model.
+// Compares pretrained transformers, read as streams, with the definition of the stream (make_golden.py),
+// through the same interfaces as this project's own model.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -34,7 +34,7 @@ ModelOptions options(std::int64_t memories, std::int64_t sinks, const std::strin
           .settings = {{"block_width", kWidth}, {"memory_blocks", memories}, {"attention_sinks", sinks}}};
 }
 
-/// The document's tokens: those of the golden file after the one that a document begins after.
+/// The document's tokens: those of the golden file after the first, which precedes a document.
 std::vector<std::int32_t> golden_tokens(const std::string& name) {
   const auto tokens =
       read_safetensors(checkpoint(name) / "expected.safetensors").at("tokens")[0].to(at::kInt);
@@ -50,8 +50,8 @@ struct Read {
   std::size_t largest_state = 0;
 };
 
-/// Reads the whole document block by block. `restart`: each state is saved, and the next block goes on from
-/// what restore() makes of it.
+/// Reads the whole document block by block. `restart`: each state is serialized and restored before the next
+/// block.
 Read read(BlockModel& model, std::span<const std::int32_t> tokens, Wants wants = {}, bool restart = false) {
   Read all;
   while (!tokens.empty()) {
@@ -121,7 +121,7 @@ TEST_P(FamilyTest, ContinuationSaysWhatBlocksAreScoredWith) {
   with_cache.settings["document_cache_tokens"] = 32;
   for (const auto& each : {options(1, 4), with_cache}) {
     const auto scored = read(*load_block_model(checkpoint(GetParam()), each), tokens).logprobs;
-    // A token at a time; then all pieces that two cuts make, across borders of blocks and not.
+    // One token at a time; then all pieces from two cuts, across block borders and not.
     Continuation one(checkpoint(GetParam()), each);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       EXPECT_NEAR(one.next()[static_cast<std::size_t>(tokens[i])], scored[i], kTolerance) << i;
@@ -187,7 +187,7 @@ TEST_P(FamilyTest, RoundsToTheTypeThatIsAskedFor) {
     try {
       model = load_block_model(checkpoint(GetParam()), options(1, 4, dtype));
     } catch (const std::runtime_error&) {
-      continue;  // this CPU has none
+      continue;  // not supported by this CPU
     }
     EXPECT_EQ(model->info().dtype, dtype);
     const auto rounded = read(*model, tokens).logprobs;
