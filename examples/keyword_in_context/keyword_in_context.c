@@ -16,7 +16,7 @@ typedef struct keyword {
   char before[kBefore], token[kToken];
 } keyword;
 
-/* All that it remembers: saved and loaded as it is. */
+/* The state between blocks; saved and loaded as it is. */
 typedef struct state {
   char tag[8];
   uint32_t count, before_bytes;
@@ -46,7 +46,7 @@ static unroll_status create(const unroll_host* host, const char* options, size_t
   return UNROLL_OK;
 }
 
-/* The place of a token among the most surprising; kKeywords where it is none of them. */
+/* The rank of a token among the most surprising; kKeywords if it is not one of them. */
 static uint32_t place_of(const state* s, float logprob) {
   uint32_t at = s->count;
   while (at > 0 && logprob < s->keywords[at - 1].logprob) --at;
@@ -91,7 +91,7 @@ static unroll_status process(void* made, const unroll_block* block) {
   return UNROLL_OK;
 }
 
-/* A JSON string; a byte that is no printable ASCII as an escape of its own. Returns behind it. */
+/* Writes a JSON string, with an escape for each byte that is not printable ASCII. Returns its end. */
 static char* quote(char* to, const char* text, size_t bytes) {
   *to++ = '"';
   for (size_t i = 0; i < bytes; ++i) {
@@ -120,7 +120,7 @@ static char* expected(char* to, const unroll_host* host, const keyword* k) {
 static unroll_status finish(void* made, const unroll_document_end* end) {
   const instance* self = made;
   (void)end;
-  /* A keyword's strings, each byte as an escape, and its numbers. */
+  /* Room for a keyword's strings, with each byte as an escape, and its numbers. */
   char json[64 + kKeywords * (6 * (kBefore + kToken + kExpected * kToken) + 200)];
   char* to = json + sprintf(json, "{\"keywords\":[");
   for (uint32_t i = 0; i < self->s.count; ++i) {

@@ -36,7 +36,7 @@ TEST_F(Adapt, LeavesAModelThatReadsBetter) {
   const double before = bits_per_byte(model(), "repeated.log");
   EXPECT_LT(lines[0]["bits_per_byte"], before);
   EXPECT_LT(bits_per_byte(out, "repeated.log"), before);
-  // Any other command takes it.
+  // Any other command accepts it.
   EXPECT_EQ(unroll({"score", path("a.log"), "--embedded", "--model", out}).exit_code, 0);
 }
 

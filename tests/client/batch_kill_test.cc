@@ -1,4 +1,4 @@
-// SIGKILL at random moments, again and again: the results are those of an undisturbed run, byte for byte.
+// SIGKILL at random times, repeatedly: the results are those of an undisturbed run, byte for byte.
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -20,7 +20,7 @@ using nlohmann::json;
 constexpr unsigned kSeed = 20'260'725;
 constexpr int kFiles = 30;
 
-/// UNROLL_TEST_KILLS: how often.
+/// UNROLL_TEST_KILLS: number of kills.
 int kills() {
   const char* value = std::getenv("UNROLL_TEST_KILLS");
   return value == nullptr ? 8 : std::atoi(value);
@@ -32,8 +32,8 @@ void wait_ms(int time) {
 
 class BatchKill : public WithModel {
  protected:
-  /// Files of all sizes: several commits long, shorter than a block, empty; compressed ones, bytes that are
-  /// no text.
+  /// Files of all sizes: several commits long, shorter than a block, empty; compressed ones, and bytes that
+  /// are not text.
   static void SetUpTestSuite() {
     WithModel::SetUpTestSuite();
     fs::create_directories(in() / "folder");
@@ -84,7 +84,7 @@ class BatchKill : public WithModel {
     }
     return files;
   }
-  /// Results that are being written, or that a killed run left.
+  /// Results that are being written, or that a killed run left behind.
   static std::vector<fs::path> unfinished(const fs::path& out) {
     std::vector<fs::path> files;
     if (!fs::exists(out)) return files;
@@ -93,7 +93,7 @@ class BatchKill : public WithModel {
     }
     return files;
   }
-  /// All done: compares, counts what was resumed, and makes room for another run from the beginning.
+  /// All done: compares, counts what was resumed, and prepares another run from the beginning.
   static void check(const fs::path& out, const fs::path& log) {
     const json summary = json::parse(read_file(log));
     resumed_ += summary["resumed"].get<int>();
@@ -149,7 +149,7 @@ TEST_F(BatchKill, TheDaemonAndSometimesTheBatch) {
     if (!process) {
       fs::remove(log);
       process = std::make_unique<Process>(arguments, log);
-      // A daemon that is away when a command starts is an error: no kill before it reads.
+      // It is an error if the daemon is away when a command starts, so kill only while it reads.
       while (process->running() && unfinished(out).empty()) wait_ms(5);
     }
     wait_ms(static_cast<int>(random() % static_cast<unsigned>(run_ms_)));
@@ -164,7 +164,7 @@ TEST_F(BatchKill, TheDaemonAndSometimesTheBatch) {
       process.reset();                                                // with SIGKILL
       for (const fs::path& file : unfinished(out)) fs::remove(file);  // they must not matter
     }
-    if (random() % 4 == 0) continue;  // the batch alone, or neither
+    if (random() % 4 == 0) continue;  // kill only the batch, or nothing
     daemon->stop(SIGKILL);
     daemon = std::make_unique<Daemon>(folder.path(), model());
   }
@@ -179,7 +179,7 @@ TEST_F(BatchKill, TheDaemonAndSometimesTheBatch) {
   std::cout << resumed_ << " files resumed by new batches\n";
 }
 
-/// A file's descriptor, and the bytes of what is in a compressed one: neither may notice.
+/// A file's descriptor, and the bytes of a compressed file: a restart of the daemon must not affect either.
 class DaemonKill : public BatchKill, public testing::WithParamInterface<std::string> {};
 
 TEST_P(DaemonKill, RunGoesOn) {
@@ -198,7 +198,7 @@ TEST_P(DaemonKill, RunGoesOn) {
   Process process(command({"--socket", daemon->socket()}, out), log);
   const auto written = [&] { return fs::exists(out) ? fs::file_size(out) : 0; };
   for (int killed = 0; killed < 3 && process.running(); ++killed) {
-    // Not before it has read something, so that it really goes on in the middle.
+    // Only after it has read something, so that it really resumes in the middle.
     const auto before = written();
     while (process.running() && written() <= before) wait_ms(5);
     daemon->stop(SIGKILL);

@@ -1,4 +1,4 @@
-// unroll batch: what it reads, what it skips, what it says.
+// unroll batch: what it reads, skips and prints.
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -82,7 +82,7 @@ TEST_F(Batches, SkipsByContentPluginsAndModelNotByTime) {
   fs::last_write_time(in() / "a.txt", fs::file_time_type::clock::now() + std::chrono::hours(1));
   EXPECT_EQ(counts(batch()), (Counts{0, 0, 0, 3, 0}));
 
-  // Other content of the same size and time.
+  // Different content with the same size and time.
   const auto time = fs::last_write_time(in() / "more" / "b.log");
   std::string changed = log_lines();
   changed[5] = 'X';
@@ -126,7 +126,7 @@ TEST_F(Batches, CompressedFilesReadAsWhatIsInThem) {
   EXPECT_FALSE(fs::exists(out() / "cut.gz.ndjson"));
   EXPECT_FALSE(fs::exists(out() / "cut.gz.ndjson.part"));
 
-  // It failed in its middle, and goes on there as soon as the rest has come... which makes it another file.
+  // It failed in its middle, and would resume there when the rest has come. But that makes it another file.
   write_file(in() / "cut.gz", gzip);
   EXPECT_EQ(counts(batch()), (Counts{0, 0, 1, 5, 0}));
 }
@@ -219,7 +219,7 @@ TEST_F(Batches, StopsInGoodOrderAndGoesOn) {
   Process process(command, here_ / "log");
   const fs::path part = out() / "long.ndjson.part";
   while (process.running() && !fs::exists(part)) ::poll(nullptr, 0, 5);
-  // Its document is open now; some of it is committed when the file before is done.
+  // Its document is open now; some of it is committed when the previous file is done.
   while (process.running() && !fs::exists(out() / "more" / "b.log.ndjson")) ::poll(nullptr, 0, 5);
   EXPECT_EQ(process.stop(SIGTERM), 128 + SIGTERM);
   EXPECT_THAT(read_file(here_ / "log"), HasSubstr("stopped with 1 files left; run the command again"));

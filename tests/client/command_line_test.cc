@@ -206,7 +206,7 @@ TEST(CommandLine, PluginOptionsAreAnObject) {
 }
 
 TEST(CommandLine, PluginTakesOneValueAndLeavesTheFiles) {
-  // The files' own error shows that they were understood as such.
+  // The files' own error shows that they were accepted as such.
   const Finished finished =
       unroll({"run", "--plugin", "score", "/nowhere/a", "--embedded", "--model", "/nowhere/m"});
   EXPECT_EQ(finished.exit_code, 1) << finished.err;
@@ -224,7 +224,7 @@ TEST(CommandLine, SocketPathThatIsTooLong) {
     EXPECT_EQ(finished.out, "");
     EXPECT_THAT(finished.err, AllOf(StartsWith("unroll: "), HasSubstr(path), HasSubstr("at most 107")));
   }
-  // One byte less is tried, and nobody is there.
+  // One byte less is accepted, and no daemon listens there.
   EXPECT_THAT(unroll({"status", "--socket", path.substr(1)}).err, HasSubstr("there is no daemon socket at"));
 }
 

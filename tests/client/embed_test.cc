@@ -1,4 +1,4 @@
-// Indexes of vectors: read by other programs, and looked through.
+// Indexes of vectors: readable by other programs, and searchable.
 #include "client/commands/embed_index.h"
 #include "model/safetensors.h"
 #include "tests/client/end_to_end.h"
@@ -74,7 +74,7 @@ TEST_F(EmbedFiles, AFewWordsFindTheirSegment) {
   EXPECT_FALSE(best["text"].get<std::string>().empty());
   EXPECT_THAT(read_embedded({"embed", "--query", "lighthouse keeper", needle, "--top", "1"}),
               HasSubstr("needle.txt"));
-  // Without the document there is no text, and all else.
+  // Without the document there is no text, but everything else.
   std::filesystem::remove(path("needle.txt"));
   const json alone =
       json::parse(read_embedded({"embed", "--query", "lighthouse keeper", needle, "--format", "json"}));

@@ -1,4 +1,4 @@
-// What the end-to-end tests share: a folder with a tiny model and documents, and a daemon for those that need
+// Shared by the end-to-end tests: a folder with a tiny model and documents, and a daemon for tests that need
 // one.
 #pragma once
 
@@ -18,7 +18,7 @@
 
 namespace unroll::test {
 
-/// Paragraphs of prose with what is not ASCII in it; the numbers make no two alike.
+/// Paragraphs of prose with non-ASCII characters; the numbers make all different.
 inline std::string prose(int paragraphs) {
   std::string text;
   for (int i = 1; i <= paragraphs; ++i) {
@@ -30,7 +30,7 @@ inline std::string prose(int paragraphs) {
   return text;
 }
 
-/// A log; line 31 is unlike the others, the last has no newline.
+/// A log; line 31 is unlike the others, and the last has no newline.
 inline std::string log_lines() {
   std::string text;
   for (int i = 1; i <= 40; ++i) {
@@ -41,7 +41,7 @@ inline std::string log_lines() {
   return text;
 }
 
-/// True as soon as `happened` is; false where it does not become so.
+/// Waits for `happened`; returns false if it does not become true.
 inline bool eventually(const std::function<bool()>& happened) {
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!happened()) {
@@ -55,7 +55,8 @@ inline bool eventually(const std::function<bool()>& happened) {
 class WithModel : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    // The threads decide the last digit of sums, and spin where other programs want the cores.
+    // The number of threads changes the last digit of sums, and threads spin while other programs need the
+    // cores.
     ::setenv("OMP_NUM_THREADS", "1", 1);
     ::setenv("XDG_RUNTIME_DIR", "/nowhere", 1);
     for (const char* name : {"UNROLL_MODEL", "UNROLL_PLUGIN_PATH", "NO_COLOR"}) ::unsetenv(name);
@@ -70,7 +71,7 @@ class WithModel : public testing::Test {
   static std::string path(const std::string& name) { return (*folder_ / name).string(); }
   static std::string model() { return path("model"); }
 
-  /// `unroll` with these arguments.
+  /// Runs `unroll` with these arguments.
   static Finished unroll(std::vector<std::string> arguments, const Surroundings& surroundings = {}) {
     arguments.insert(arguments.begin(), program("unroll").string());
     return run(arguments, surroundings);
@@ -79,7 +80,7 @@ class WithModel : public testing::Test {
     arguments.insert(arguments.end(), {"--embedded", "--model", model()});
     return unroll(std::move(arguments), surroundings);
   }
-  /// What embedded() prints; it must succeed and say nothing else.
+  /// The output of embedded(), which must succeed and print nothing else.
   static std::string read_embedded(std::vector<std::string> arguments,
                                    const Surroundings& surroundings = {}) {
     const Finished finished = embedded(std::move(arguments), surroundings);
@@ -88,7 +89,7 @@ class WithModel : public testing::Test {
     return finished.out;
   }
 
-  /// One line on standard error that names what is wrong and what to do; nothing on standard output.
+  /// One line on standard error that names the problem and what to do; nothing on standard output.
   static void expect_failure(const Finished& finished, const std::string& problem, const std::string& advice,
                              int exit_code = 1) {
     EXPECT_EQ(finished.exit_code, exit_code);
@@ -101,7 +102,7 @@ class WithModel : public testing::Test {
   static std::unique_ptr<TemporaryFolder> folder_;
 };
 
-/// A daemon, too.
+/// With a daemon.
 class WithDaemon : public WithModel {
  protected:
   static void SetUpTestSuite() {
@@ -130,7 +131,7 @@ class WithDaemon : public WithModel {
 inline std::unique_ptr<TemporaryFolder> WithModel::folder_;
 inline std::unique_ptr<Daemon> WithDaemon::daemon_;
 
-/// The JSON values of text with one a line.
+/// The JSON values of a text with one per line.
 inline std::vector<nlohmann::json> lines_of(const std::string& text) {
   std::vector<nlohmann::json> lines;
   std::size_t begin = 0;

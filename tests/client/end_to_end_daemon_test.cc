@@ -1,4 +1,4 @@
-// What only a daemon does: documents that outlive their client, cancel, attach, sockets; and the terminal.
+// What only a daemon can do: documents that outlive their client, cancel, attach, sockets; and the terminal.
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -31,7 +31,7 @@ class Documents : public WithDaemon {
     if (!connection) throw std::runtime_error(why);
     return connection->call(method::kList, json::object()).at("documents");
   }
-  /// The newest document of that name; null where there is none.
+  /// The newest document of that name; null if there is none.
   static json document(const std::string& name) {
     for (const json& document : list()) {
       if (document["name"] == name) return document;
@@ -41,7 +41,8 @@ class Documents : public WithDaemon {
   static bool alive() { return by_daemon({"status"}).exit_code == 0; }
 };
 
-/// `unroll score` of a named pipe that the test holds open: in the middle of its document until stopped.
+/// `unroll score` of a named pipe that the test holds open: stays in the middle of its document until
+/// stopped.
 class Unfinished {
  public:
   Unfinished(const std::string& pipe, const std::string& socket) : name(pipe), log(pipe + ".log") {
@@ -182,7 +183,7 @@ TEST_F(Documents, DaemonKilledInTheMiddle) {
   EXPECT_THAT(read_file(reading.log),
               AllOf(HasSubstr(folder.path().string()), HasSubstr("run the command again")));
 
-  // Its socket is still there, and stale: a client says so, and the next daemon takes its place.
+  // The socket file is stale: a client reports that, and the next daemon replaces it.
   expect_failure(unroll({"score", path("book.txt"), "--socket", daemon->socket()}),
                  "no daemon listens on " + daemon->socket(), "unrolld --socket");
   daemon = std::make_unique<Daemon>(folder.path(), model());
@@ -192,7 +193,7 @@ TEST_F(Documents, DaemonKilledInTheMiddle) {
 
 class OnTerminal : public WithDaemon {
  protected:
-  /// Long enough to be seen at work.
+  /// Long enough to be observed at work.
   static void SetUpTestSuite() {
     WithDaemon::SetUpTestSuite();
     write_file(path("long"), prose(400));
@@ -206,7 +207,7 @@ class OnTerminal : public WithDaemon {
 
 TEST_F(OnTerminal, ProgressAndColour) {
   const std::string seen = shown("long", {{"TERM", "xterm-256color"}});
-  // Where the bar stands when it is drawn is up to the two programs' speed: it may never be seen beyond 0 %.
+  // The bar's position when it is drawn depends on the speed of both programs: it may never be beyond 0 %.
   EXPECT_THAT(seen, ContainsRegex("long  \\[=*>? *\\] +[0-9]+ % .* tokens/s"));
   EXPECT_THAT(seen, AllOf(HasSubstr("\x1b[1m"), HasSubstr("\x1b[0m")));
   EXPECT_LT(seen.rfind("tokens/s"), seen.find("bits per byte")) << "the bar is gone before the results come";

@@ -1,4 +1,4 @@
-// What goes wrong, told so that one knows what to do: exit code 1, one line on standard error, no results.
+// Errors that say what to do: exit code 1, one line on standard error, no results.
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -28,7 +28,7 @@ class Errors : public WithModel {
   static Finished score_with(const fs::path& model) {
     return unroll({"score", path("book.txt"), "--embedded", "--model", model.string()});
   }
-  /// `unrolld`, which must not come up; stopped where it does.
+  /// `unrolld`, which must not start; stopped if it does.
   static Finished daemon(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"/usr/bin/timeout", "30", program("unrolld").string()});
     return run(arguments);

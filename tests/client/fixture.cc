@@ -39,7 +39,7 @@ int wait_for(pid_t pid) {
   return exit_code_of(status);
 }
 
-/// Becomes the program; only for the child of a fork.
+/// Becomes the program; call only in the child of a fork.
 [[noreturn]] void become(const std::vector<std::string>& arguments,
                          const std::map<std::string, std::string>& environment) {
   for (const auto& [name, value] : environment) {
@@ -72,7 +72,7 @@ std::string read_all(int descriptor) {
   for (;;) {
     const ssize_t got = ::read(descriptor, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return bytes;  // A terminal whose other side is closed gives an error, which is its end.
+    if (got <= 0) return bytes;  // a terminal whose other side is closed returns an error at its end
     bytes.append(buffer.data(), static_cast<std::size_t>(got));
   }
 }
@@ -119,7 +119,7 @@ void write_tiny_model(const fs::path& folder, std::uint64_t seed) {
   const at::Generator random = at::detail::createCPUGenerator(seed);
   TensorMap parameters;
   for (const auto& [name, shape] : expected_parameters(config)) {
-    // Vectors are mostly scales: around one. Matrices are small, so that activations stay so.
+    // Vectors are mostly scales: near one. Matrices are small, so that activations stay small.
     parameters[name] =
         shape.size() < 2 ? at::rand(shape, random) * 0.5 + 0.5 : at::randn(shape, random) * 0.2;
   }
@@ -155,7 +155,7 @@ void write_tiny_pretrained(const fs::path& folder, std::uint64_t seed) {
 }
 
 Finished run(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
-  ::signal(SIGPIPE, SIG_IGN);  // The program may end without reading its input.
+  ::signal(SIGPIPE, SIG_IGN);  // the program may end without reading its input
   Pipe in, out, err;
   const pid_t pid = ::fork();
   if (pid == 0) {
@@ -232,7 +232,7 @@ Daemon::Daemon(const fs::path& folder, const fs::path& model)
     if (!process_.running() || std::chrono::steady_clock::now() > give_up) {
       throw std::runtime_error("unrolld did not come up: " + read_file(folder / "log"));
     }
-    ::poll(nullptr, 0, 20);  // Between two tries to connect; nothing depends on how long.
+    ::poll(nullptr, 0, 20);  // Pause between two tries to connect; nothing depends on its length.
   }
 }
 

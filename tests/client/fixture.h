@@ -1,5 +1,5 @@
-// What tests of the built programs share: a tiny checkpoint with random weights, programs run to their end, a
-// daemon.
+// Shared by tests of the built programs: a tiny checkpoint with random weights, functions that run programs
+// to their end, a daemon.
 #pragma once
 
 #include <cstdint>
@@ -18,29 +18,30 @@ namespace unroll::test {
 /// build/bin/NAME.
 std::filesystem::path program(const std::string& name);
 
-/// Writes a checkpoint that loads in a moment: random weights (always the same for a seed), the demonstration
-/// model's vocabulary.
+/// Writes a checkpoint that loads quickly: random weights (the same for the same seed), the vocabulary of the
+/// demonstration model.
 void write_tiny_model(const std::filesystem::path& folder, std::uint64_t seed = 7);
-/// The same of a pretrained transformer, as Hugging Face stores one, with the same vocabulary.
+/// The same for a pretrained transformer in Hugging Face's form, with the same vocabulary.
 void write_tiny_pretrained(const std::filesystem::path& folder, std::uint64_t seed = 7);
 
 struct Finished {
-  int exit_code = -1;  ///< 128 + the signal where one ended it.
+  int exit_code = -1;  ///< 128 + the signal, if one ended it.
   std::string out, err;
 };
 
 struct Surroundings {
-  std::string input;                               ///< Standard input, through a pipe.
-  std::map<std::string, std::string> environment;  ///< Over the test's own; an empty value unsets.
+  std::string input;  ///< Standard input, through a pipe.
+  std::map<std::string, std::string>
+      environment;  ///< Added to the test's own; an empty value unsets a variable.
 };
 
 /// Runs a program to its end. Neither standard output nor error is a terminal.
 Finished run(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
 
-/// As run(), but both are one terminal of 100 columns; what came there is in `out`.
+/// As run(), but both are one terminal of 100 columns; `out` holds its content.
 Finished run_on_terminal(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
 
-/// A program that runs beside the test; killed where it still does at the end.
+/// A program that runs in the background; killed at the end if it still runs.
 class Process {
  public:
   Process(const std::vector<std::string>& arguments, const std::filesystem::path& log,
@@ -61,8 +62,8 @@ class Process {
 /// unrolld on a socket of its own, ready.
 class Daemon {
  public:
-  /// `folder` gets the socket, the journal and the log. Throws with the log where the daemon does not come
-  /// up.
+  /// `folder` receives the socket, the journal and the log. If the daemon does not start, throws with the
+  /// log.
   Daemon(const std::filesystem::path& folder, const std::filesystem::path& model);
   std::string socket() const { return (folder_ / "s").string(); }
   int stop(int signal) { return process_.stop(signal); }

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::HasSubstr;
 
-/// Nothing is expected to take nearly so long.
+/// Much longer than anything should take.
 constexpr int kPatienceMs = 20'000;
 
 class FollowPumpTest : public testing::Test {
@@ -42,7 +42,7 @@ class FollowPumpTest : public testing::Test {
     fs::rename(log(), sibling(".1"));
   }
 
-  /// Begins as a new process would, with what was remembered.
+  /// Starts like a new process, with the saved state.
   std::uint64_t start(std::uint64_t from = 0, bool at_end = false) {
     auto made = std::make_unique<FollowPump>(
         log(), pieces_, at_end,
@@ -54,7 +54,7 @@ class FollowPumpTest : public testing::Test {
   }
   void stop() { thread_.reset(); }
 
-  /// The next bytes; fewer where they do not come.
+  /// The next bytes; fewer if they do not come.
   std::string next(std::size_t count) const {
     std::string bytes;
     while (bytes.size() < count) {
@@ -170,7 +170,7 @@ TEST_F(FollowPumpTest, SeveralRotationsWhileNobodyReads) {
   EXPECT_EQ(start(4), 4u);
   expect("one and a half\ntwo\nthree\n");
   EXPECT_EQ(notes_, "");
-  // Once more, from the middle of what was read: the same bytes.
+  // Again, from the middle of what was read: the same bytes.
   stop();
   EXPECT_EQ(start(20), 20u);
   expect("wo\nthree\n");
@@ -188,7 +188,8 @@ TEST_F(FollowPumpTest, OlderGenerationsAreNotRead) {
   expect("two\n");
 }
 
-// "a.log.err" begins like a generation of a.log and is younger than a.log.1: it was read between the two.
+// "a.log.err" looks like a generation of a.log and is younger than a.log.1: it must not be read between the
+// two.
 TEST_F(FollowPumpTest, OtherLogsOfSuchANameAreNotRead) {
   append("one\n");
   start();
@@ -225,7 +226,7 @@ TEST_F(FollowPumpTest, CompressedGenerationIsMissedAndSaid) {
   EXPECT_EQ(start(1), 1u);
   expect("two\n");
   EXPECT_THAT(notes_, HasSubstr("3 bytes written to " + log().string() + " are lost"));
-  // What comes behind has moved: a later start finds the same bytes at the same offsets.
+  // Later parts have moved: a later start finds the same bytes at the same offsets.
   stop();
   append("three\n");
   EXPECT_EQ(start(2), 2u);

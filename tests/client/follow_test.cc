@@ -1,5 +1,5 @@
-// `unroll follow` as a user runs it: stopped, killed, started again; what it prints all in all is what one
-// reading of the whole text prints.
+// `unroll follow` as a user runs it: stopped, killed, restarted; its total output equals that of one reading
+// of the whole text.
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -42,7 +42,7 @@ class Follow : public WithDaemon {
   static fs::path file(const std::string& name) { return fs::path(path(Follow::name())) / name; }
   static std::string out() { return read_file(file("out")); }
 
-  /// Standard output goes on behind what is in `out`.
+  /// Appends standard output to `out`.
   static std::vector<std::string> command(const std::vector<std::string>& arguments) {
     std::vector<std::string> command = {
         "/bin/sh", "-c", R"(exec "$@" >> ")" + file("out").string() + '"', "sh", program("unroll").string(),
@@ -73,7 +73,7 @@ class Follow : public WithDaemon {
     return std::count(text.begin(), text.end(), '\n');
   }
 
-  /// That what was printed is how `unroll run` of the whole text begins.
+  /// Checks that the output so far is the beginning of that of `unroll run` on the whole text.
   static void expect_as_one_reading(const std::string& whole, const std::string& followed) {
     write_file(file("whole"), whole);
     const std::string one =
@@ -129,7 +129,7 @@ TEST_F(Follow, LinesThatWereNotRecordedArePrintedOnceIntoAFile) {
   const auto command = embedded_command({log, "--format", "ndjson"});
   append(log, log_of(1, 200));
   follow(command, 100, SIGTERM);
-  // As if the process had been killed behind its last write to the file and before its note of that.
+  // As if the process had been killed after its last write to the file and before it recorded that.
   for (const auto& entry : fs::directory_iterator(file("state"))) {
     if (entry.path().extension() == ".journal" || read_file(entry.path()).empty()) continue;
     json state = json::parse(read_file(entry.path()), nullptr, false);
@@ -141,7 +141,7 @@ TEST_F(Follow, LinesThatWereNotRecordedArePrintedOnceIntoAFile) {
     state["printed"]["size"] = size;
     write_file(entry.path(), state.dump());
   }
-  fs::resize_file(file("out"), fs::file_size(file("out")) - 5);  // cut off in a line
+  fs::resize_file(file("out"), fs::file_size(file("out")) - 5);  // cut within a line
   append(log, log_of(201, 200));
   follow(command, 300, SIGTERM);
   expect_as_one_reading(log_of(1, 400), log);
@@ -181,7 +181,7 @@ TEST_F(Follow, SameFileIsNotFollowedTwice) {
   const std::string log = file("a.log").string();
   append(log, log_of(1, 200));
   Process first(embedded_command({log}), file("log"));
-  // What is written once the lock is held; the lock's file is there a moment before.
+  // Written when the lock is held; the lock's file exists a moment before.
   const auto remembers = [&] {
     if (!fs::exists(file("state"))) return false;
     const fs::directory_iterator files(file("state"));
@@ -200,7 +200,7 @@ TEST_F(Follow, CommandLineErrors) {
   expect_failure(unroll({"follow", "a", "--plugin", "score"}), "--format text", "--format ndjson", 2);
 }
 
-/// The journal's export format, which systemd-journal-remote makes a journal of.
+/// The journal's export format, from which systemd-journal-remote makes a journal.
 std::string entries(int first, int count) {
   std::string text;
   for (int i = first; i < first + count; ++i) {

@@ -30,7 +30,7 @@ class Generate : public WithModel {
   }
 };
 
-/// The log-probability of each token behind `text`, as blocks are scored.
+/// The log-probability of each token after `text`, as blocks are scored.
 std::vector<double> scored(const std::string& model_folder, const std::string& text,
                            const std::vector<std::int32_t>& more) {
   StreamingTokenizer tokenizer(Vocabulary::load(model_folder + "/tokenizer.model"));
@@ -123,13 +123,13 @@ TEST_F(Generate, HoweverTheBeginningComes) {
 }
 
 TEST_F(Generate, TextIsWholeCharacters) {
-  // Random weights draw bytes of no character often.
+  // Random weights often draw bytes that form no character.
   const auto lines = lines_of(text_of({"--tokens", "400", "--format", "ndjson"}));
   std::string joined;
   for (const auto& line : lines) joined += line["text"];
   EXPECT_THAT(joined, HasSubstr("\uFFFD"));
   EXPECT_EQ(text_of({"--tokens", "400"}), joined);
-  EXPECT_EQ(nlohmann::json(joined).dump().empty(), false);  // throws where it is not UTF-8
+  EXPECT_EQ(nlohmann::json(joined).dump().empty(), false);  // throws if it is not UTF-8
 }
 
 TEST_F(Generate, OnATerminalNothingMovesTheCursor) {
@@ -157,7 +157,7 @@ TEST_F(Generate, ASignalEndsItInGoodOrder) {
                     out + ".log");
     ASSERT_TRUE(eventually([&] { return read_file(out).size() > 10'000; }));
     EXPECT_EQ(process.stop(signal), 0);
-    EXPECT_GT(lines_of(read_file(out)).size(), 100u);  // each line whole
+    EXPECT_GT(lines_of(read_file(out)).size(), 100u);  // each line is complete
     EXPECT_EQ(read_file(out + ".log"), "");
   }
 }

@@ -1,4 +1,4 @@
-// The heat map: what the file holds, and what a real browser makes of a page that the real program wrote.
+// The heat map: the file's content, and how a real browser shows a page that the real program wrote.
 #include <cmath>
 #include <numbers>
 #include <sstream>
@@ -15,7 +15,7 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-/// A heat map of `text` with tokens that end at `ends`, a bit each.
+/// A heat map of `text` with tokens that end at `ends`, with one bit each.
 std::string heat_map(const std::string& text, const std::vector<std::uint64_t>& ends) {
   const TemporaryFolder folder;
   write_file(folder / "a<b>.txt", text);
@@ -35,7 +35,7 @@ std::string heat_map(const std::string& text, const std::vector<std::uint64_t>& 
   return read_file(folder / "out");
 }
 
-// 100 hundredths of a bit are "1E" to base 79, 300 are "3o".
+// 100 hundredths of a bit are "1E" in base 79, 300 are "3o".
 TEST(HeatMap, HoldsTheTextAndItsNumbers) {
   const std::string page = heat_map("one <two>\n", {3, 10});
   EXPECT_THAT(page, HasSubstr("<section data-l=\"37\" data-n=\"1E1E\">one &lt;two>\n</section>"));
@@ -63,12 +63,11 @@ TEST(HeatMap, ALongTokenTakesMoreThanOneDigit) {
 class HeatMapPage : public WithModel {
  protected:
   struct Seen {
-    json found;  ///< What the test's script returned.
-    std::string
-        console;  ///< What the browser complained of: errors, requests that the page's policy forbids.
+    json found;           ///< What the test's script returned.
+    std::string console;  ///< The browser's messages: errors, and requests that the page's policy forbids.
   };
 
-  /// Runs `script`, the body of an async function that returns an object, behind the page's own.
+  /// Runs `script`, the body of an async function that returns an object, after the page's own.
   static Seen look(const std::string& page, const std::string& script) {
     write_file(path("looked-at.html"), page + R"(<script>
 // Only what changes is drawn, and only what is drawn calls the page back. The page's clock waits for no frame: on
@@ -98,7 +97,7 @@ const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {k
     const Finished finished =
         run({"/usr/bin/chromium-headless-shell", "--headless", "--no-sandbox", "--disable-gpu",
              "--window-size=1200,800", "--user-data-dir=" + path("browser"), "--enable-logging=stderr",
-             // The page's clock runs as fast as it has nothing to do; its frames must, too.
+             // The page's clock runs as fast as possible; so must its frames.
              "--virtual-time-budget=60000", "--disable-frame-rate-limit", "--disable-gpu-vsync", "--dump-dom",
              "file://" + path("looked-at.html")});
     Seen seen;
@@ -131,7 +130,7 @@ TEST_F(HeatMapPage, ColoursTokensAndTellsTheirNumbers) {
   const json tokens =
       json::parse(read_embedded({"score", path("book.txt"), "--granularity", "token", "--format", "json"}));
   const std::size_t count = tokens["tokens"];
-  EXPECT_LE(seen.found["tokens"], count);  // those inside a character are one
+  EXPECT_LE(seen.found["tokens"], count);  // those inside a character count as one
   EXPECT_GT(seen.found["tokens"], count / 2);
   EXPECT_GT(seen.found["coloured"], 10);
   EXPECT_EQ(seen.found["hidden"], false);
@@ -215,7 +214,7 @@ TEST_F(HeatMapPage, ADocumentThatIsHtmlDoesNothing) {
               StartsWith("</section></main></script><script>document"));
   EXPECT_THAT(seen.found["text"].get<std::string>(),
               HasSubstr("onerror=\"document.title = 'bad'\">&amp;<!--"));
-  // The policy stops what would come through all the same, and says so where this test looks.
+  // The policy stops injected content, and reports it where this test looks.
   const Seen control = look(page + "<img src=http://127.0.0.1:9/x>", script);
   EXPECT_THAT(control.console, HasSubstr("Content Security Policy"));
 }

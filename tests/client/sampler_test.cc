@@ -1,4 +1,4 @@
-// Drawing from a distribution, and characters out of the bytes that were drawn.
+// Drawing from a distribution, and assembling characters from the drawn bytes.
 #include "client/commands/sampler.h"
 
 #include <cmath>
@@ -21,7 +21,7 @@ std::vector<float> logprobs(const std::vector<double>& shares) {
   return result;
 }
 
-/// How often each token comes in 20,000 draws.
+/// How often each token is drawn in 20,000 draws.
 std::map<std::int32_t, double> frequencies(const SamplerOptions& options) {
   constexpr int kDraws = 20'000;
   Sampler sampler(options);
@@ -98,7 +98,7 @@ TEST(Utf8Stream, WhatIsNoCharacterIsReplaced) {
   Utf8Stream stream;
   EXPECT_EQ(stream.append("\xFFz"), "\uFFFDz");
   EXPECT_EQ(stream.append("\xF0\x9F"), "");
-  EXPECT_EQ(stream.append("b"), "\uFFFD\uFFFDb");  // what was begun is no character any more
+  EXPECT_EQ(stream.append("b"), "\uFFFD\uFFFDb");  // the incomplete character is invalid now
 }
 
 }  // namespace

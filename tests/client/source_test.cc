@@ -1,4 +1,4 @@
-// Where a document's bytes come from: compressed files, pumps, and what happens when these fail.
+// Sources of a document's bytes: compressed files, pumps, and their failures.
 #include "client/sources/source.h"
 
 #include <random>
@@ -35,7 +35,7 @@ class FailingPump : public Pump {
   std::string bytes_;
 };
 
-/// Gives zeros for ever.
+/// Produces zeros without end.
 class EndlessPump : public Pump {
  public:
   std::uint64_t begin(std::uint64_t) override { return 0; }
@@ -57,7 +57,7 @@ class Compressed : public testing::TestWithParam<Program> {
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     return finished.out;
   }
-  /// What the document is; what was wrong instead.
+  /// The document's content, or the error.
   std::string read(const std::string& bytes) {
     const std::string file = (folder_ / "x").string();
     write_file(file, bytes);
@@ -76,7 +76,7 @@ std::string noise(std::size_t size) {
 }
 
 TEST_P(Compressed, ReadsAsWhatIsInIt) {
-  // More than the buffers hold, and members one behind another.
+  // More than the buffers hold, and several members.
   const std::string text = noise(300'000) + prose(3000);
   EXPECT_EQ(read(compressed(text)), text);
   EXPECT_EQ(read(compressed("one\n") + compressed("") + compressed("two")), "one\ntwo");
@@ -88,10 +88,10 @@ TEST_P(Compressed, DamagedOrCutOffIsNeverAWholeDocument) {
   std::mt19937 random(2);
   for (int i = 0; i < 150; ++i) {
     std::string damaged = whole;
-    // The first bytes say what it is: with others it is another document.
+    // The first bytes determine the format: with others it is another document.
     damaged[6 + random() % (damaged.size() - 6)] ^= static_cast<char>(1u << random() % 8);
     try {
-      EXPECT_EQ(read(damaged), text);  // some bits mean nothing: a time, a name
+      EXPECT_EQ(read(damaged), text);  // some bits have no effect: a time, a name
     } catch (const CommandError& error) {
       EXPECT_THAT(error.what(), HasSubstr((folder_ / "x").string()));
     }
@@ -128,7 +128,7 @@ TEST(DocumentBytes, GoBackALittleAndSkipForward) {
   write_file(file, run({"/bin/gzip", "-c"}, {text, {}}).out);
   Source source = Source::open(file);
   DocumentBytes bytes(source, 1000);
-  bytes.go_to(3000);  // a gzip file cannot be entered in the middle
+  bytes.go_to(3000);  // a gzip file cannot be read from the middle
   std::string read;
   for (auto next = bytes.next(700); next; next = bytes.next(700)) read += *next;
   EXPECT_EQ(read, text.substr(3000));
@@ -164,7 +164,7 @@ TEST(BoundedFile, GrowthIsNotReadAndShrinkingIsAnError) {
   EXPECT_THROW(shrunk.read(100), CommandError);
 }
 
-/// A reader's errors and resumption, by the daemon and in this process.
+/// A reader's errors and resumption, with the daemon and in this process.
 class Readers : public WithDaemon {
  protected:
   static std::unique_ptr<Reader> embedded_reader(const std::string& journal = "") {
@@ -197,7 +197,7 @@ class Readers : public WithDaemon {
   }
   static ReadRequest request() { return {{{"score", {{"granularity", "line"}}}}, {}, 0, {}, {}}; }
 
-  /// A failing pump's document fails, and goes on with the whole one.
+  /// A document whose pump fails is resumed with the complete one.
   static void expect_failed_pump_resumes(Reader& reader) {
     Told whole;
     read(reader, Source::open(path("book.txt")), whole, request());
@@ -218,7 +218,7 @@ class Readers : public WithDaemon {
     EXPECT_EQ(resumed.document, failed.document);
     EXPECT_EQ(resumed.outputs, whole.outputs);
 
-    // It is done now: its outputs come again, from wherever they are wanted.
+    // It is done now: its outputs are delivered again, from any number on.
     again.from = 5;
     Told later;
     read(reader, Source::open(path("book.txt")), later, again);

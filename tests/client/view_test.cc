@@ -17,7 +17,7 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
 
-/// What a view makes of the outputs.
+/// A view's result for the outputs.
 std::string shown(const std::function<std::unique_ptr<View>(ResultWriter&)>& make,
                   const std::vector<json>& outputs) {
   const TemporaryFolder folder;

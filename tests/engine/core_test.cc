@@ -1,4 +1,4 @@
-// The engine's core, round by round, with a clock of the test's own.
+// The engine's core, round by round, with a simulated clock.
 #include <cmath>
 #include <map>
 
@@ -77,7 +77,7 @@ TEST_F(Core, TurnsAreSharedByWeightAndNobodyWaitsLonger) {
     all += weights.back();
     documents.push_back(open_with(std::string(kTestBlock * 600, '\x01'), request));
   }
-  // Between two turns of a document every other one gets its share of them, rounded up.
+  // Between two blocks of a document every other document gets its share of blocks, rounded up.
   std::vector<std::uint64_t> tokens(kDocuments), last(kDocuments);
   constexpr std::uint64_t kRounds = 20'000;
   for (std::uint64_t round = 1; round <= kRounds; ++round) {
@@ -238,7 +238,7 @@ TEST_F(Core, WhatIsNotABlockIsReadWhenItIsQuietForLongEnough) {
   EXPECT_EQ(lines(document.recorder->outputs()), expected) << "a flush changes no number";
 }
 
-/// More tokens than a block holds, where the bytes that were sent before were fewer.
+/// More tokens than a block holds, although fewer bytes were sent before.
 TEST_F(Core, ResumedWithOtherBytesThanBeforeItFails) {
   const TemporaryFolder folder;
   start({.journal = folder / "j"});
@@ -269,7 +269,7 @@ TEST_F(Core, ResumedWithOtherBytesThanBeforeItFails) {
   EXPECT_THAT(failed.error, HasSubstr("are not those that were read before"));
 }
 
-/// Too short for a resume point: all of it is read again, and what it had emitted is not emitted twice.
+/// Too short for a resume point: all of it is read again, and nothing is emitted twice.
 TEST_F(Core, OtherBytesThanThoseOfTheOutputsSoFarAreRefused) {
   const TemporaryFolder folder;
   const auto text = some_text(1500, 1), other = some_text(1500, 2);
@@ -281,7 +281,7 @@ TEST_F(Core, OtherBytesThanThoseOfTheOutputsSoFarAreRefused) {
     const auto document = open_with(text.substr(0, 1000), request);
     run_until_idle();
     now_ += 2000ms;
-    core_->round();  // the outputs are committed, and no state
+    core_->round();  // the outputs are committed, but no state
     const auto before = document.recorder->outputs();
     ASSERT_THAT(before, testing::Not(testing::IsEmpty()));
     core_->cancel(document.id, Error(ErrorCode::kPeerGone, "gone"));
@@ -291,7 +291,7 @@ TEST_F(Core, OtherBytesThanThoseOfTheOutputsSoFarAreRefused) {
     request.resume = document.id;
     const auto again = std::make_shared<Recorder>();
     ASSERT_EQ(core_->open(request, again).resume_bytes, 0u);
-    // All before the last byte that was read is the same.
+    // Everything before the last byte read is the same.
     core_->append(document.id,
                   shorter ? text.substr(0, read_bytes - 1) : text.substr(0, read_bytes - 1) + other, {});
     core_->end(document.id);
@@ -311,7 +311,7 @@ TEST_F(Core, OtherBytesThanThoseOfTheOutputsSoFarAreRefused) {
   }
 }
 
-/// It is interrupted again and again before it has come as far as it was once.
+/// It is interrupted repeatedly before it gets as far as it was once.
 TEST_F(Core, ADigestOutlivesResumesThatDoNotReachIt) {
   const TemporaryFolder folder;
   const auto text = some_text(3000, 1);
@@ -408,7 +408,7 @@ TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
   EXPECT_EQ(core_->stats().memory_bytes, 0u);
 }
 
-/// Makes instances until it is broken: as when a worker cannot be started for want of descriptors.
+/// Creates instances until it is broken, as when a worker cannot be started because there are no descriptors.
 class BreakablePlugins final : public PluginRegistry {
  public:
   BreakablePlugins() { load_directory(default_plugin_directory()); }
@@ -420,7 +420,7 @@ class BreakablePlugins final : public PluginRegistry {
   }
 };
 
-/// With AddressSanitizer it fails if anything still points to a document that has failed.
+/// With AddressSanitizer it fails if anything still refers to a document that has failed.
 TEST_F(Core, ADocumentThatCannotBeRestoredFailsAndLeavesNothingBehind) {
   constexpr std::size_t kStateBytes = 100'000;
   constexpr int kDocuments = 40, kFailed = 5;
@@ -453,7 +453,7 @@ TEST_F(Core, ADocumentThatCannotBeRestoredFailsAndLeavesNothingBehind) {
   EXPECT_EQ(stats.memory_bytes, 0u);
 }
 
-/// With AddressSanitizer it fails if the engine looks at the documents of a launch that failed.
+/// With AddressSanitizer it fails if the engine accesses the documents of a failed launch.
 TEST_F(Core, AModelThatFailsClosesAllDocumentsOfTheLaunch) {
   EngineOptions options{.batch = 4};
   options.now = [this] { return now_; };
@@ -488,7 +488,7 @@ TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
 }
 
 TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {
-  // In memory there is no journal to put states into: what could be needed is counted from the start.
+  // In memory there is no journal for states, so the possible total is charged from the start.
   start({.max_memory_bytes = 1'000'000, .max_memory_bytes_per_owner = 600'000}, 100'000);
   std::vector<Opened> documents;
   for (int i = 0; i < 5; ++i) documents.push_back(open());
@@ -535,7 +535,7 @@ TEST_F(Core, WritersWaitForTheBuffersOfAllDocuments) {
 }
 
 TEST_F(Core, ResumedAndLostAgainBeforeAnyByteItGoesOnWhereItDid) {
-  // Its resume point was made anew then, in the middle of a segment.
+  // Its resume point was made again then, in the middle of a segment.
   const TemporaryFolder folder;
   start({.journal = folder / "j", .commit_blocks = 1});
   const auto text = some_text(3000, 5);
@@ -606,7 +606,7 @@ TEST_F(Core, ALargeStateIsWrittenOnceItsBlocksTookLongEnough) {
     const auto blocks = static_cast<int>(blocks_ - blocks_before);
     EXPECT_GE(written * 100, least * blocks) << state_bytes << " bytes, " << block_time.count() << " ms";
     EXPECT_LE(written * 100, most * blocks) << state_bytes << " bytes, " << block_time.count() << " ms";
-    // Whatever was written, the document goes on to the same outputs.
+    // Whatever was written, the document continues with the same outputs.
     core_->cancel(id, Error(ErrorCode::kPeerGone, "gone"));
     run_until_idle();
     const auto point = core_->resume_point(id);

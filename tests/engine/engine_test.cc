@@ -37,7 +37,7 @@ void feed(Engine& engine, const DocumentId& id, std::string_view text, std::size
   engine.end(id);
 }
 
-/// What an undisturbed run gives.
+/// The outputs of an undisturbed run.
 std::vector<std::string> read_alone(const std::string& text, std::size_t piece = 1 << 20) {
   auto engine = an_engine();
   const auto recorder = std::make_shared<Recorder>();
@@ -83,8 +83,7 @@ TEST(Engine, AnEmptyDocumentIsDone) {
   EXPECT_EQ(recorder->outputs().size(), 2u) << "each plugin's last word";
 }
 
-/// The child's engine ends at block `fatal`, without a word, as kill -9 would have it; the id comes by a
-/// pipe.
+/// The child's engine ends abruptly at block `fatal`, as after kill -9; the id is sent through a pipe.
 DocumentId read_until_killed(const std::filesystem::path& journal, const std::string& text, int fatal) {
   int ends[2];
   if (::pipe(ends) != 0) throw std::runtime_error("no pipe");
@@ -99,7 +98,7 @@ DocumentId read_until_killed(const std::filesystem::path& journal, const std::st
     if (::write(ends[1], id.data(), id.size()) != static_cast<ssize_t>(id.size())) ::_exit(1);
     feed(engine, id, text, 100);
     recorder->wait();
-    ::_exit(2);  // the document was shorter than the test believes
+    ::_exit(2);  // the document was shorter than expected
   }
   int status = 0;
   ::waitpid(child, &status, 0);
@@ -111,7 +110,7 @@ DocumentId read_until_killed(const std::filesystem::path& journal, const std::st
   return id;
 }
 
-/// Empty of no bytes, as Opened has it.
+/// Empty if there are no bytes, as in Opened.
 std::vector<std::byte> digest_of(std::string_view bytes) {
   if (bytes.empty()) return {};
   Sha256 sha256;
@@ -129,7 +128,7 @@ TEST(Engine, AfterAKillAtAnyBlockTheOutputsAreThoseOfAnUndisturbedRun) {
     const auto recorder = std::make_shared<Recorder>();
     const auto opened = engine.open(a_request(id), recorder);
     EXPECT_EQ(opened.id, id);
-    // Committed behind the first block, in whose midst the document's first segment is, then every three.
+    // Committed after the first block, which contains the document's first segment, then after every three.
     EXPECT_EQ(opened.resume_bytes > 0, fatal > 4) << fatal;
     EXPECT_EQ(opened.resume_sha256, digest_of(std::string_view(text).substr(0, opened.resume_bytes)));
     feed(engine, id, std::string_view(text).substr(opened.resume_bytes), 77);
@@ -218,13 +217,13 @@ class Gate {
 
 TEST(Engine, TurnsAreSharedByPriority) {
   Gate gate;
-  std::map<std::int32_t, int> blocks;  // by first token: what tells the documents apart here
+  std::map<std::int32_t, int> blocks;  // by first token, which identifies the documents here
   std::vector<std::int32_t> order;
   auto engine = an_engine({.batch = 1}, [&](std::span<const BlockInput> batch) {
     gate.wait();
     order.push_back(batch[0].tokens[5]);
   });
-  // Bytes that are a token each, whatever surrounds them.
+  // Each byte is a token, whatever precedes it.
   const auto text = [](char c) { return std::string(kTestBlock * 200, c); };
   std::vector<std::shared_ptr<Recorder>> recorders;
   std::vector<DocumentId> ids;
@@ -299,7 +298,7 @@ TEST(Engine, ADocumentPastItsDeadlineFailsAndCanBeResumed) {
   const auto text = some_text(3000, 9);
   const auto id = engine.open(request, recorder).id;
   engine.append(id, text, {});
-  const auto status = recorder->wait();  // no end: it waits for input when its time is up
+  const auto status = recorder->wait();  // no end yet: it waits for input until it times out
   EXPECT_EQ(status.error_code, ErrorCode::kDeadline);
   EXPECT_THAT(status.error, HasSubstr(id));
 }

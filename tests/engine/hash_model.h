@@ -1,4 +1,4 @@
-// A model that is quick and exact, for whoever tests what stands around it; and text for it.
+// A fast and exact model for tests of the engine, and text for it.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ namespace unroll {
 
 inline constexpr std::int64_t kTestBlock = 32;
 
-/// A chain of hashes in place of the transformer: each number depends on every token before it, so that a
-/// token lost, doubled or in another's state changes all that follows.
+/// A chain of hashes instead of the transformer: each number depends on every earlier token, so a token that
+/// is lost, doubled or in another document's state changes everything after it.
 class HashModel final : public BlockModel {
  public:
   using Watch = std::function<void(std::span<const BlockInput>)>;
-  /// `state_bytes`: what it says that a state takes. Another `seed` is another model.
+  /// `state_bytes`: the reported size of a state. Another `seed` gives another model.
   explicit HashModel(Watch before_run = {}, std::size_t state_bytes = sizeof(std::uint64_t),
                      std::uint64_t seed = 0)
       : before_run_(std::move(before_run)), seed_(seed) {
@@ -90,7 +90,7 @@ class HashModel final : public BlockModel {
   std::uint64_t seed_;
 };
 
-/// Prose-like, the same for the same seed.
+/// Prose-like text; the same for the same seed.
 inline std::string some_text(std::size_t bytes, std::uint32_t seed = 1) {
   static constexpr const char* kWords[] = {"the ", "whale ",  "Ahab",     " said\n", "ship ",
                                            "of ",  "größer ", "42 ",      "error: ", "\n\n",

@@ -59,7 +59,7 @@ Commit a_commit(const DocumentStatus& status, std::vector<Output> outputs, bool 
   return commit;
 }
 
-/// Text that does not get smaller.
+/// Incompressible text.
 std::string unpackable(std::size_t size) {
   std::mt19937 random(1);
   std::string text(size, ' ');
@@ -67,7 +67,7 @@ std::string unpackable(std::size_t size) {
   return text;
 }
 
-/// A document that was opened, and nothing more.
+/// A document that was only opened.
 void insert(Journal& journal, const DocumentStatus& status, std::vector<PluginRequest> plugins) {
   Commit commit;
   commit.status = status;
@@ -273,7 +273,7 @@ TEST(Journal, GivesFreePagesBack) {
   EXPECT_LT(std::filesystem::file_size(folder / "j"), 2u << 20);
 }
 
-/// What reads does not wait for what is being written, not even for one that holds the file.
+/// Readers do not wait for a writer, not even for one that holds the file.
 TEST(Journal, ReadsWhileAnotherConnectionWrites) {
   const TemporaryFolder folder;
   Journal journal(folder / "j");
@@ -345,7 +345,7 @@ TEST(Journal, AFileOfFormat1IsTakenOver) {
   }
 }
 
-/// The columns of format 4 taken away again.
+/// Removes the columns of format 4.
 TEST(Journal, AFileOfFormat3IsTakenOver) {
   const TemporaryFolder folder;
   {
@@ -401,7 +401,7 @@ TEST(Journal, ALaterFormatIsRefused) {
   EXPECT_THAT(error_of([&] { Journal journal(folder / "j"); }).what(), HasSubstr("format 99"));
 }
 
-/// No file of this process may grow beyond `bytes`, as on a disk that is full.
+/// No file of this process may grow beyond `bytes`, as on a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
@@ -437,7 +437,7 @@ TEST(Journal, ADiskWithoutRoomIsAnErrorAndWhatWasCommittedStays) {
   EXPECT_THAT(journal.outputs("a", 0, 10), SizeIs(2)) << "goes on when there is room again";
 }
 
-/// What SQLite takes for sound and the journal never wrote.
+/// Damage that SQLite accepts but the journal never wrote.
 TEST(Journal, DamagedValuesAreErrorsThatNameTheDocument) {
   const TemporaryFolder folder;
   const auto damaged = [&](const std::string& set) {

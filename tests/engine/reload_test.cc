@@ -1,4 +1,4 @@
-// Another model while documents are being read.
+// Loads another model while documents are being read.
 #include <future>
 #include <thread>
 
@@ -69,7 +69,7 @@ TEST(Reload, OneThatIsPutAwayComesBackToItsOwnModel) {
   const auto text = some_text(4'000);
   const auto half = text.size() / 2;
   EngineOptions options{.journal = folder / "j", .commit_blocks = 1};
-  options.max_memory_bytes = 100'000;  // of which each of four takes 16,000, and its state
+  options.max_memory_bytes = 100'000;  // each of four documents takes 16,000 and its state
   Engine engine({std::make_shared<HashModel>(HashModel::Watch(), 30'000, 1), vocabulary(), registry()},
                 options);
   std::vector<std::pair<DocumentId, std::shared_ptr<Recorder>>> documents;

@@ -1,4 +1,4 @@
-// What the tests of engine/ share: a listener that keeps what it hears, and the model of hash_model.h.
+// Shared by the tests of engine/: a listener that records everything, and the model of hash_model.h.
 #pragma once
 
 #include <condition_variable>
@@ -39,7 +39,7 @@ inline DocumentRequest a_request(std::optional<DocumentId> resume = std::nullopt
   return request;
 }
 
-/// Keeps everything, in order. Safe to read behind wait().
+/// Records everything in order. Read it after wait().
 class Recorder final : public DocumentListener {
  public:
   void on_output(const DocumentId&, const Output& output) override {
@@ -51,7 +51,7 @@ class Recorder final : public DocumentListener {
   void on_done(const DocumentStatus& status) override { finish(status); }
   void on_failed(const DocumentStatus& status) override { finish(status); }
 
-  /// Until the document has ended.
+  /// Waits until the document has ended.
   DocumentStatus wait() {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, 60s, [&] { return last_.has_value(); }))
@@ -81,7 +81,7 @@ class Recorder final : public DocumentListener {
   std::optional<DocumentStatus> last_;
 };
 
-/// One line each: what must be equal byte for byte.
+/// One line each; these must be equal byte for byte.
 inline std::vector<std::string> lines(const std::vector<Output>& outputs) {
   std::vector<std::string> result;
   for (const auto& output : outputs) {
@@ -90,7 +90,7 @@ inline std::vector<std::string> lines(const std::vector<Output>& outputs) {
   return result;
 }
 
-/// The code of the Error that `call` must throw, and its text.
+/// The code and text of the Error that `call` must throw.
 template <typename Call>
 Error error_of(Call&& call) {
   try {

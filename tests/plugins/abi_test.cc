@@ -1,4 +1,4 @@
-// What was built against the plugin ABI as it was promised goes on to run, and so does what comes later.
+// A plugin that was built against the released ABI keeps working, and so do newer ones.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-/// In blocks of two tokens, its first alternatives made up.
+/// In blocks of two tokens, with artificial alternatives.
 std::vector<std::string> outputs_of(const std::string& library) {
   const SyntheticDocument document("Ab cd ef gh ij kl", 3, 2);
   SyntheticBlock whole = document.whole();
@@ -56,7 +56,7 @@ TEST(PluginAbi, RunsALibraryOfALaterHeader) {
   EXPECT_THAT(outputs_of("from_the_future"), ElementsAre(R"({"telepathy":false})"));
 }
 
-// The host once read fields by its own sizeof: a library of an older header ends before that.
+// The host once read fields by its own sizeof, but a library of an older header ends before that.
 TEST(PluginAbi, ReadsNoFurtherThanALibrarySays) {
   EXPECT_THAT(outputs_of("smallest"), ElementsAre("{}"));
 }

@@ -1,4 +1,4 @@
-// The built-in plugin anomaly: what it ranks high, what it calls an alert, what it keeps.
+// The built-in plugin anomaly: its ranking, its alerts, its memory.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -46,7 +46,7 @@ TEST(Anomaly, APlantedLineRanksFirst) {
   EXPECT_GT(result["top"][0]["score"].get<double>(), 2 * result["top"][1]["score"].get<double>());
 }
 
-/// `count` lines of which every `each`th is unlike the others.
+/// `count` lines, of which every `each`th is unlike the others.
 SyntheticDocument log_with_odd_lines(int count, int each) {
   std::vector<MadeToken> tokens;
   for (int line = 1; line <= count; ++line) {
@@ -183,7 +183,7 @@ TEST(LineSeverity, TheProgramsLevelCountsBeforeItsWords) {
   EXPECT_EQ(line_severity(""), 0);
 }
 
-/// The score of a line of a shape that came every `each`th line of a log, all lines alike in surprisal.
+/// The score of a line whose shape comes every `each`th line of a log, with equal surprisal for all lines.
 double score_of_severity(int severity, int each) {
   builtin::LineModel model;
   double score = 0;
@@ -268,7 +268,7 @@ TEST(OpenSessions, WhoHasBeenSilentLongestMakesRoom) {
   EXPECT_EQ(rest.back().key, "2047");
 }
 
-/// `count` sessions side by side, four at a time, each of three lines but for `odd`, which lacks the second.
+/// `count` sessions, four at a time, each of three lines, except `odd`, which lacks the second.
 SyntheticDocument log_of_sessions(int count, int odd) {
   std::vector<MadeToken> tokens;
   for (int begin = 0; begin < count; begin += 4) {

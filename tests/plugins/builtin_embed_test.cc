@@ -43,7 +43,7 @@ TEST(Embed, WithoutWordsTheMeanOfTheStatesWorkedByHand) {
 }
 
 TEST(Embed, AWordWeighsAgainstTheStatesByTheTokens) {
-  // One token: 1.4 / 65 of states beside 1 of words; 64 tokens: 0.7.
+  // One token: 1.4 / 65 of states and 1 of words; 64 tokens: 0.7.
   EXPECT_NEAR(vector_of(vector_for("word"))[0], (1.4 / 65) / std::hypot(1.4 / 65, 1), 1e-5);
   EXPECT_NEAR(vector_of(vector_for("word ", {1, 0}, 64))[0], 0.7 / std::hypot(0.7, 1), 1e-5);
 }

@@ -44,7 +44,7 @@ TEST(ScoreSentences, WhitespaceBetweenBelongsToTheOneBehind) {
   EXPECT_EQ(outputs[1]["start"], 6);
   EXPECT_EQ(outputs[1]["end"], 10);
   EXPECT_NEAR(outputs[1]["bits_per_byte"].get<double>(), 30 / std::log(2) / 7, 1e-4);
-  // Behind what was no end after all, it belongs to the sentence that goes on.
+  // After what was not an end after all, it belongs to the sentence that continues.
   const auto one = read("score", kSentences, made_document({{"One.", -1}, {" ", -2}, {" two", -4}}, 1));
   ASSERT_EQ(one.size(), 2u);
   EXPECT_EQ(one[0]["nats"], 7);

@@ -26,7 +26,7 @@ TEST(Score, LinesWorkedByHand) {
   EXPECT_EQ(outputs[0]["tokens"], 2);
   EXPECT_EQ(shown(document, outputs[0]), "Hi you");
   expect_near(outputs[0], "nats", 3);
-  expect_near(outputs[0], "bits_per_byte", 3 / std::log(2) / 7);  // its line end counts
+  expect_near(outputs[0], "bits_per_byte", 3 / std::log(2) / 7);  // its newline counts
   EXPECT_EQ(outputs[1]["line"], 3);
   EXPECT_EQ(shown(document, outputs[1]), "Bye");
   expect_near(outputs[1], "bits_per_byte", 4 / std::log(2) / 3);
@@ -134,7 +134,7 @@ TEST(Builtin, RefusesAStateMadeWithOtherOptions) {
   }
 }
 
-// With a sanitizer this finds more than without; a division by zero ends it either way.
+// A sanitizer finds more; a division by zero ends the process in any case.
 TEST(Builtin, DamagedStatesDoNoHarm) {
   const SyntheticDocument document("One sentence stands here for all. It is followed by another one.\n", 4);
   const std::size_t middle = document.block_count() / 2;

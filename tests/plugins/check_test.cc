@@ -1,4 +1,4 @@
-// `unroll plugin check` passes what keeps the promises of plugin.h and finds what breaks one.
+// `unroll plugin check` passes plugins that follow plugin.h, and finds violations.
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(Check, SoundPlugin,
                          [](const auto& info) { return info.param.stem().string(); });
 
 struct Fault {
-  const char *library, *line;  // of its report, without what comes behind
+  const char *library, *line;  // of its report, without the rest of the line
 };
 class BadPlugin : public ::testing::TestWithParam<Fault> {};
 
@@ -97,7 +97,7 @@ TEST(Check, GoesOnAfterACrash) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-// A library with a sanitizer in it cannot be loaded by a program without.
+// A program without a sanitizer cannot load a library with one.
 TEST(Check, ShowsWhatASanitizerFound) {
   EXPECT_THAT(Checked(test_library("sanitized")).failures,
               AllOf(HasSubstr("bad: leaks: "), HasSubstr("LeakSanitizer: detected memory leaks"),

@@ -1,4 +1,4 @@
-// For the plugins' tests: where the libraries lie, documents made by hand, and a plugin's outputs.
+// Shared by the plugins' tests: paths of the libraries, documents made by hand, and a plugin's outputs.
 #pragma once
 
 #include <cstdlib>
@@ -17,7 +17,7 @@
 
 namespace unroll::testing {
 
-/// A sanitizer ends a process in its own way and time.
+/// A sanitizer ends a process with its own status and delay.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kSanitized = true;
 #else
@@ -58,7 +58,7 @@ inline SyntheticDocument made_document(const std::vector<MadeToken>& tokens, std
   return {std::move(whole), std::move(cuts)};
 }
 
-/// A registry with one library in it, and what its instances emitted.
+/// A registry with one library, and the outputs of its instances.
 struct Loaded {
   explicit Loaded(const fs::path& file) {
     registry.set_log([](int, std::string_view, std::string_view) {});
@@ -83,7 +83,7 @@ inline void finish(PluginInstance& instance, const SyntheticDocument& document) 
   instance.finish(document.whole().length(), document.text().size());
 }
 
-/// The outputs of a built-in plugin for a document; `resume`: by a new instance for each block.
+/// The outputs of a built-in plugin for a document; `resume`: with a new instance for each block.
 inline std::vector<json> read(const std::string& builtin, const std::string& options,
                               const SyntheticDocument& document, bool resume = false) {
   Loaded plugin(builtin_library(builtin));
@@ -101,7 +101,7 @@ inline std::vector<json> read(const std::string& builtin, const std::string& opt
   return parsed;
 }
 
-/// The bytes of the document that an output is about.
+/// The bytes of the document to which an output refers.
 inline std::string shown(const SyntheticDocument& document, const json& passage) {
   const auto start = passage["start"].get<std::size_t>(), end = passage["end"].get<std::size_t>();
   return document.text().substr(start, end - start);

@@ -1,4 +1,4 @@
-// The host: loading libraries, and what it lets a plugin do.
+// The host: loading libraries, and what it permits a plugin.
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-/// The error's text; empty where there is none.
+/// The error's text; empty if there is none.
 template <class F>
 std::string error_of(F&& body) {
   try {

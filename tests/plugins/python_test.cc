@@ -1,5 +1,5 @@
-// Plugins in Python under the host's own end of the wire: the same outputs wherever a document is resumed,
-// what each way of going wrong tells the document's owner, and that the sandbox holds them, too.
+// Plugins in Python with the real host: the same outputs wherever a document is resumed, the error for each
+// kind of fault, and the sandbox.
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -22,7 +22,7 @@ PluginOptions with_python() {
   return options;
 }
 
-/// A plugin's file, the registry that loaded it, and what its instances emitted.
+/// A plugin's file, the registry that loaded it, and the outputs of its instances.
 class Python {
  public:
   explicit Python(const std::string& body, const PluginOptions& options = with_python(),
@@ -42,7 +42,7 @@ class Python {
     return registry.create(registry.plugins().front().name, options,
                            [this](std::string text) { outputs.push_back(std::move(text)); });
   }
-  /// The outputs of a document; `resumed`: by a new instance before each block and the end.
+  /// The outputs of a document; `resumed`: with a new instance before each block and the end.
   std::vector<std::string> read(const SyntheticDocument& document, bool resumed = false) {
     outputs.clear();
     auto instance = create();
@@ -56,7 +56,7 @@ class Python {
     finish(*instance, document);
     return outputs;
   }
-  /// What a document fails with; empty where it does not.
+  /// A document's error; empty if it does not fail.
   std::string error() {
     try {
       read(made_document({{"one "}, {"two "}}, 1));

@@ -1,4 +1,4 @@
-// Classes that use all of plugin.hpp: the least there can be, and one with everything.
+// Classes that use all of plugin.hpp: a minimal one, and one with everything.
 #include <cstring>
 
 #include <unroll/plugin.hpp>

@@ -1,5 +1,5 @@
-// Plugins in workers: the same bytes as in this process, and what each way of going wrong does: to its own
-// document an error that says what it was, to all others nothing.
+// Plugins in workers: the same bytes as in this process. Each kind of fault fails its own document with an
+// error that names it, and no other document.
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -30,7 +30,7 @@ PluginOptions in_workers() {
   return options;
 }
 
-/// A library in workers, and what its instances emitted.
+/// A library in workers, and the outputs of its instances.
 struct Workers {
   explicit Workers(const fs::path& file, const PluginOptions& options = in_workers()) : registry(options) {
     registry.set_log([this](int, std::string_view, std::string_view text) { log.emplace_back(text); });
@@ -60,7 +60,7 @@ SyntheticDocument document_of(int blocks) {
   return made_document(tokens, 1);
 }
 
-/// Reads a document of so many blocks with one instance; the error, empty where there is none.
+/// Reads a document of this many blocks with one instance; returns the error, empty if there is none.
 std::string read_error(Workers& workers, int blocks = 2, const std::string& options = "{}") {
   return error_of([&] {
     const auto document = document_of(blocks);
@@ -80,7 +80,7 @@ pid_t pid_of(const std::string& output) {
   return json::parse(output).at("pid").get<pid_t>();
 }
 
-/// Returns when it has ended (and waits for its parent to take note).
+/// Returns when the process has ended (and waits until its parent has noticed).
 void kill_dead(pid_t pid) {
   ::kill(pid, SIGKILL);
   for (std::string stat; stat.find(") Z ") == std::string::npos;) {
@@ -89,7 +89,7 @@ void kill_dead(pid_t pid) {
   }
 }
 
-// --- what a plugin does wrong, and what its document's owner is told
+// --- faults of a plugin, and the errors that they cause
 
 TEST(BadPlugin, Crashes) {
   EXPECT_THAT(
@@ -183,7 +183,7 @@ TEST(BadPlugin, KeepsStateThatItDoesNotSave) {
   auto instance = stateless.create();
   const auto document = document_of(2);
   process(*instance, document, 0);
-  // More instances than a worker keeps: this one is made anew, and what it did not save is gone.
+  // More instances than a worker keeps: this one is created again, and what it did not save is lost.
   std::vector<std::unique_ptr<PluginInstance>> others;
   for (int i = 0; i < 64; ++i) others.push_back(stateless.create());
   process(*instance, document, 1);
@@ -214,7 +214,7 @@ TEST(Sandbox, PermitsWhatTheManifestSays) {
   EXPECT_EQ(read_error(starts), "");
 }
 
-// With these a plugin could tell its document's owner what others have read.
+// With these calls a plugin could reveal what others have read.
 TEST(Sandbox, HidesTheJournalAndTheHostsMemory) {
   if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 2) {
     GTEST_SKIP() << "this kernel has no Landlock";
@@ -305,7 +305,7 @@ TEST(WorkerPool, ASlowDocumentDoesNotHoldAnother) {
   auto block = document.block(0);
   hung->begin_process(block.view());
   other->begin_process(block.view());
-  EXPECT_FALSE(other->wait(milliseconds(0)));  // the one worker is taken; nobody is held up by that
+  EXPECT_FALSE(other->wait(milliseconds(0)));  // the only worker is busy; the caller is not blocked
   other->end();
   finish(*other, document);
   EXPECT_FALSE(hung->wait(milliseconds(0)));

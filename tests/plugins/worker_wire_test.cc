@@ -1,4 +1,4 @@
-// The frames between host and worker: any bytes at all are a frame, the begin of one, or an error.
+// The frames between host and worker: any bytes are a frame, the beginning of one, or an error.
 #include <random>
 
 #include <gmock/gmock.h>
@@ -50,7 +50,7 @@ TEST(Wire, GarbageIsAnErrorThatSaysWhatItWas) {
   EXPECT_THAT(error_of(encode({{"type", 7}})), HasSubstr("\"type\" is not a string"));
 }
 
-/// The host writes heads out again, which recurses: a deep one would run over its stack.
+/// The host writes the JSON of frames again, which recurses: deep nesting would overflow its stack.
 TEST(Wire, AHeadNestedDeeplyIsAnError) {
   constexpr std::uint32_t kDepth = 1'000'000;
   const auto head = R"({"type":"hello","x":)" + std::string(kDepth, '[') + std::string(kDepth, ']') + "}";

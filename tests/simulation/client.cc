@@ -6,7 +6,7 @@
 
 namespace unroll::simulation {
 
-/// What is on its way from the engine to the client. The engine may hold it longer than the client does.
+/// Events on their way from the engine to the client. The engine may hold it longer than the client does.
 struct Client::Connection final : DocumentListener {
   std::deque<Output> outputs;
   std::optional<DocumentStatus> end;
@@ -52,7 +52,7 @@ void Client::act(EngineCore& core) {
   }
 }
 
-/// The disk's doing; or the journal has refused the document, and the connection will say so.
+/// Because of the disk; or the journal has refused the document, and the connection will report it.
 void Client::expect_trouble(const Error& error) const {
   const bool refused = error.code == ErrorCode::kDocumentUnknown && !*accepted_;
   if (error.code != ErrorCode::kJournal && !refused) violation(error.what());
@@ -69,7 +69,7 @@ bool Client::attempt(Call call) {
   }
 }
 
-/// What the disk, a plugin, the model or memory fails at now is tried again later.
+/// What fails now because of the disk, a plugin, the model or memory is tried again later.
 void Client::come(EngineCore& core) {
   try {
     id_ ? resume(core) : open(core);
@@ -97,7 +97,7 @@ void Client::open(EngineCore& core) {
   Opened opened;
   accepted_ = std::make_shared<bool>(false);
   const AcceptFunction accepted = [flag = accepted_](std::exception_ptr failure, const Opened&) {
-    *flag = !failure;  // if it failed, its listener hears, too
+    *flag = !failure;  // if it failed, its listener is notified, too
   };
   if (!attempt([&] { opened = core.open(wanted, connection, accepted); })) return;
   if (opened.resume_bytes != 0 || opened.next_sequence != 0) violation("a new document does not begin at 0");
@@ -118,7 +118,7 @@ DocumentRequest Client::request() const {
   return request;
 }
 
-/// As document.open with `resume`, or document.attach where there is nothing left to send.
+/// As document.open with `resume`, or document.attach if there is nothing left to send.
 void Client::resume(EngineCore& core) {
   DocumentStatus status;
   try {
@@ -160,7 +160,7 @@ void Client::resume(EngineCore& core) {
   connection_ = std::move(connection);
 }
 
-/// Our connection broke, and the engine does not know it yet, or reads on without us.
+/// Our connection broke, and the engine does not know it yet, or continues without us.
 bool Client::is_being_read(EngineCore& core) const {
   try {
     core.resume_point(*id_);
@@ -171,7 +171,7 @@ bool Client::is_being_read(EngineCore& core) const {
   }
 }
 
-/// What was committed and never reached us.
+/// Outputs that were committed and never reached us.
 void Client::catch_up(EngineCore& core, std::uint64_t end) {
   while (heard_ < end) {
     const auto outputs = core.outputs(*id_, heard_, 1 + pick(random_, 8));
@@ -199,7 +199,7 @@ void Client::send(EngineCore& core) {
     sent_ += length;
     ever_sent_ = std::max(ever_sent_, sent_);
   } catch (const Error& error) {
-    // It has ended meanwhile; the connection will say why.
+    // It has ended meanwhile; the connection will give the reason.
     if (error.code != ErrorCode::kDocumentState) expect_trouble(error);
   }
 }
@@ -235,7 +235,7 @@ void Client::ended(const DocumentStatus& status) {
     case ErrorCode::kPeerGone:
     case ErrorCode::kCancelled:
     case ErrorCode::kDeadline:
-    case ErrorCode::kJournal:        // the disk's doing
+    case ErrorCode::kJournal:        // because of the disk
     case ErrorCode::kDocumentState:  // attached to by another connection of ours
       return disconnect(nullptr);
     case ErrorCode::kModel:
@@ -247,7 +247,7 @@ void Client::ended(const DocumentStatus& status) {
   }
 }
 
-/// It failed for good: another document with the same text.
+/// It failed for good: opens another document with the same text.
 void Client::begin_anew() {
   disconnect(nullptr);
   id_.reset();

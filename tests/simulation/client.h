@@ -1,6 +1,5 @@
-// A simulated peer with one document: sends it in pieces, hears outputs through a connection that may break,
-// comes back and goes on. It knows what its document must give, and throws Violation where it gets anything
-// else.
+// A simulated peer with one document: sends it in pieces, receives outputs through a connection that may
+// break, returns and continues. It knows the right outputs, and throws Violation if it gets anything else.
 #pragma once
 
 #include <deque>
@@ -16,7 +15,7 @@
 
 namespace unroll::simulation {
 
-/// Something that must never happen has happened.
+/// Something that must never happen.
 class Violation : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -29,9 +28,9 @@ class Client {
 
   bool finished() const { return state_ == State::kFinished; }
   bool connected() const { return state_ == State::kSending || state_ == State::kListening; }
-  /// Does one thing that a client may do now, if there is any.
+  /// Does one of the things that a client may do now, if there is any.
   void act(EngineCore& core);
-  /// The connection breaks; `core`: where there is still an engine to notice.
+  /// The connection breaks; `core`: if there is still an engine to notice.
   void disconnect(EngineCore* core);
   void cancel(EngineCore& core);
   /// Another connection of the same client attaches to the document.
@@ -43,7 +42,7 @@ class Client {
   enum class State { kAway, kSending, kListening, kFinished };
   struct Connection;
 
-  /// Calls the engine, whose memory may run out: false then, and the call has not happened.
+  /// Calls the engine, whose memory may run out: then returns false, and the call had no effect.
   template <class Call>
   bool attempt(Call call);
   void expect_trouble(const Error& error) const;
@@ -68,14 +67,14 @@ class Client {
   State state_ = State::kAway;
   std::shared_ptr<Connection> connection_;
   std::optional<DocumentId> id_;
-  /// The engine said that the document is in the journal; before, a crash may lose it.
+  /// The engine reported that the document is in the journal; before that, a crash may lose it.
   std::shared_ptr<bool> accepted_ = std::make_shared<bool>(false);
-  std::string refused_;  ///< Why it could not open or resume the document when it tried last.
+  std::string refused_;  ///< Why the last try to open or resume the document failed.
   std::uint32_t owner_ = 0;
   std::uint64_t sent_ = 0;       ///< On this connection, and before its resume point.
-  std::uint64_t ever_sent_ = 0;  ///< On any: a commit that seemed to fail may show after a crash.
-  std::uint64_t safe_ = 0;       ///< Bytes that the engine has said it has.
-  std::uint64_t heard_ = 0;      ///< Outputs.
+  std::uint64_t ever_sent_ = 0;  ///< On any connection: a commit that seemed to fail may show after a crash.
+  std::uint64_t safe_ = 0;       ///< Bytes that the engine has reported as committed.
+  std::uint64_t heard_ = 0;      ///< Outputs received.
   std::uint64_t resumes_ = 0;
 };
 

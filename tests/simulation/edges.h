@@ -1,5 +1,5 @@
-// Where the engine calls something that may fail: a plugin, the model, memory. Each call crosses an edge, and
-// how often a crossing fails is the simulation's to set.
+// Calls of the engine that may fail: a plugin, the model, memory. Each call crosses an edge; the simulation
+// sets how often a crossing fails.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Edges {
   Edges(const Edges&) = delete;
   Edges& operator=(const Edges&) = delete;
 
-  /// Throws now and then: bad_alloc, or an `Exception` of the edge's own, made by `make(text)`.
+  /// Throws sometimes: bad_alloc, or the edge's own `Exception`, made by `make(text)`.
   template <class Make>
   void cross(const char* edge, Make make) {
     if (!chance(random, failing)) return;
@@ -27,7 +27,7 @@ struct Edges {
     throw make(std::string(edge) + " failed: out of luck");
   }
 
-  /// When memory is to run out in the call that comes: for MemoryFault.
+  /// When memory runs out in the next call, for MemoryFault.
   std::uint64_t next_memory_fault() {
     if (!chance(random, memory)) return 0;
     ++memory_faults;
@@ -36,7 +36,7 @@ struct Edges {
 
   Random& random;
   double failing = 0;  ///< Probability of each crossing.
-  double memory = 0;   ///< Of each call into the engine, that memory may run out in it.
+  double memory = 0;   ///< Probability for each call into the engine that memory runs out in it.
   std::uint64_t failures = 0, memory_faults = 0;
 };
 

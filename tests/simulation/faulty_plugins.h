@@ -1,5 +1,5 @@
-// Plugins that answer late, as those in processes of their own do, and fail at any of their functions: when,
-// follows from the seed.
+// Plugins that answer late, like those in worker processes, and fail in any of their functions, as the seed
+// determines.
 #pragma once
 
 #include <memory>
@@ -69,7 +69,7 @@ class FaultyInstance final : public PluginInstance {
   bool is_called_ = false;
 };
 
-/// The same plugins as another registry's.
+/// The same plugins as those of another registry.
 class FaultyPlugins final : public PluginRegistry {
  public:
   FaultyPlugins(std::shared_ptr<const PluginRegistry> plugins, Edges& edges)

@@ -8,7 +8,7 @@
 namespace unroll::simulation {
 namespace {
 
-thread_local std::uint64_t allocations_left = 0;  // until one fails; 0: none does
+thread_local std::uint64_t allocations_left = 0;  // until one fails; 0: none fails
 thread_local bool has_happened = false;
 
 bool runs_out() {

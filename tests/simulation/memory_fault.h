@@ -1,5 +1,6 @@
-// Memory that runs out in SQLite: its malloc fails once on this thread, after so many allocations. (Failures
-// of operator new come from edges.h: libraries that the engine uses do not survive them everywhere.)
+// Simulates SQLite running out of memory: its malloc fails once on this thread, after a number of
+// allocations. (edges.h makes operator new fail, because not all libraries of the engine survive that
+// everywhere.)
 #pragma once
 
 #include <cstdint>
@@ -8,15 +9,15 @@ namespace unroll::simulation {
 
 class MemoryFault {
  public:
-  /// The `allocation`th allocation from now on fails, for as long as this object lives; 0: none.
+  /// The `allocation`th allocation from now on fails during the lifetime of this object; 0: none.
   explicit MemoryFault(std::uint64_t allocation);
   ~MemoryFault();
   MemoryFault(const MemoryFault&) = delete;
   MemoryFault& operator=(const MemoryFault&) = delete;
-  /// It has failed.
+  /// Whether it has failed.
   static bool happened();
 
-  /// No allocation fails while this lives: the simulation's own are not the engine's.
+  /// No allocation fails during the lifetime of this object, which protects the simulation's own.
   class Pause {
    public:
     Pause();
@@ -28,7 +29,7 @@ class MemoryFault {
     const std::uint64_t left_;
   };
 
-  /// Replaces SQLite's malloc. Before SQLite is used for the first time.
+  /// Replaces SQLite's malloc. Call before SQLite is used for the first time.
   static void install();
 };
 

@@ -1,4 +1,4 @@
-// simulate: plays runs of the simulated world, one seed each, until the time is up or one goes wrong.
+// simulate: runs simulations, one seed each, until the time is up or one fails.
 #include <chrono>
 #include <iostream>
 #include <random>

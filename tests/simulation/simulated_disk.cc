@@ -15,7 +15,7 @@ constexpr int kSector = 512;
 
 }  // namespace
 
-/// What SQLite sees of an open file; SQLite owns its memory.
+/// An open file as SQLite sees it; SQLite owns its memory.
 struct SimulatedDisk::Handle : sqlite3_file {
   Handle(SimulatedDisk& disk, std::shared_ptr<File> file)
       : sqlite3_file{methods()}, disk(disk), file(std::move(file)), generation(disk.generation_) {}
@@ -26,10 +26,10 @@ struct SimulatedDisk::Handle : sqlite3_file {
   std::set<int> read_locks, write_locks;  ///< Of the shared memory.
 
   static Handle& of(sqlite3_file* file) { return *static_cast<Handle*>(file); }
-  /// Of a process that is no more.
+  /// Of a process that has ended.
   bool stale() const { return generation != disk.generation_; }
 
-  /// SQLite's five levels: others may read until it is exclusive, and nobody else may be about to write.
+  /// SQLite's five levels: others may read until it is exclusive, and only one may be about to write.
   int lock(int level) {
     for (const auto& [other, held] : file->locks) {
       if (other == this) continue;
@@ -107,7 +107,7 @@ int SimulatedDisk::open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, 
   return SQLITE_OK;
 }
 
-/// A name that is gone stays gone: the journal's files are not made anew in between.
+/// A deleted name is never reused: the journal's files are not created again in between.
 int SimulatedDisk::remove(sqlite3_vfs* vfs, const char* name, int) {
   auto& disk = of(vfs);
   disk.files_.erase(name);
@@ -119,7 +119,7 @@ int SimulatedDisk::access(sqlite3_vfs* vfs, const char* name, int, int* result) 
   return SQLITE_OK;
 }
 
-/// Locks and shared memory are the process's.
+/// Locks and shared memory belong to the process.
 void SimulatedDisk::kill() {
   ++generation_;
   for (auto& [name, file] : files_) {

@@ -1,6 +1,6 @@
-// tests/simulation/: the real engine and journal in a world that one seed decides: clock, disk, clients, and
-// what befalls them. This is the disk: an SQLite VFS in memory that knows what was synced and what was not,
-// loses what a power cut may lose, and fails when told to.
+// tests/simulation/: the real engine and journal in a simulated environment that one seed determines: clock,
+// disk, clients and faults. This is the disk: an SQLite VFS in memory that tracks what was synced, loses what
+// a power cut may lose, and fails on request.
 #pragma once
 
 #include <cstdint>
@@ -27,16 +27,16 @@ inline bool chance(Random& random, double probability) {
 
 struct Faults {
   bool full = false;         ///< Files cannot grow.
-  double write_error = 0;    ///< Probability of each write.
-  double read_error = 0;     ///< Of each read.
-  double sync_error = 0;     ///< Of each sync; what was to be synced may be lost though it can still be read.
-  bool cannot_open = false;  ///< As where a file system is not there, or read-only.
+  double write_error = 0;    ///< Probability for each write.
+  double read_error = 0;     ///< For each read.
+  double sync_error = 0;     ///< For each sync; the data may be lost although they can still be read.
+  bool cannot_open = false;  ///< As if the file system is missing or read-only.
 };
 
 /// One thread.
 class SimulatedDisk {
  public:
-  /// Under `name` SQLite finds it. `random` decides what is lost.
+  /// SQLite finds it by `name`. `random` determines what is lost.
   SimulatedDisk(std::string name, Random& random);
   ~SimulatedDisk();
   SimulatedDisk(const SimulatedDisk&) = delete;
@@ -44,9 +44,9 @@ class SimulatedDisk {
 
   const std::string& name() const { return name_; }
   Faults faults;
-  /// The process ends: what it wrote stays, what it still does to its open files comes to nothing.
+  /// The process ends: its writes stay, and further operations on its open files have no effect.
   void kill();
-  /// The machine, too: of what was not synced, some is lost, in pieces, in any order.
+  /// The machine ends, too: some of what was not synced is lost, in pieces, in any order.
   void cut_power();
   std::uint64_t syncs() const { return syncs_; }
 
@@ -60,8 +60,8 @@ class SimulatedDisk {
   /// Memory that the connections of one process share, for SQLite's index of its write-ahead log.
   struct Shared {
     std::vector<std::unique_ptr<char[]>> regions;
-    std::map<int, int> readers;  ///< Of a lock: how many hold it.
-    std::set<int> writers;       ///< Locks that one holds alone.
+    std::map<int, int> readers;  ///< By lock: how many hold it.
+    std::set<int> writers;       ///< Locks that one holder holds exclusively.
   };
   struct File {
     std::string now, durable;

@@ -10,7 +10,7 @@
 namespace unroll::simulation {
 namespace {
 
-/// A file on a simulated disk, through SQLite's own way to it.
+/// A file on a simulated disk, accessed as SQLite does.
 class OpenFile {
  public:
   explicit OpenFile(const SimulatedDisk& disk) : vfs_(sqlite3_vfs_find(disk.name().c_str())) {
@@ -92,7 +92,7 @@ void commit_output(Journal& journal, std::uint64_t sequence) {
   journal.commit({&commit, 1});
 }
 
-/// What a commit that could not be synced left may be readable in the next process. Then it is there after a
+/// Data of a commit that could not be synced may be readable in the next process. Then it must survive a
 /// power cut, too.
 TEST(Journal, WhatWasReadOnceSurvivesAPowerCutAfterAFailedSync) {
   constexpr auto kAll = std::numeric_limits<std::size_t>::max();

@@ -16,10 +16,10 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kTexts = 64, kLongestText = 4000;
 constexpr std::size_t kStateBytes = 100'000;
-constexpr std::uint64_t kSteps = 3000;  // of trouble; then everything must come to its end within:
+constexpr std::uint64_t kSteps = 3000;  // steps with faults; then everything must end within:
 constexpr std::uint64_t kStepsToEnd = 200'000;
 
-/// Reads a text with nothing around that could go wrong.
+/// Reads a text without any faults.
 std::vector<std::string> read_alone(const Library& library, const std::string& bytes, bool alone) {
   HashModel model;
   DocumentReader reading(library.vocabulary, library.registry, Library::plugins(alone));
@@ -37,12 +37,12 @@ std::vector<std::string> read_alone(const Library& library, const std::string& b
   return outputs;
 }
 
-/// One run: the engine, the disk below it, the clients before it, and time.
+/// One run: the engine, the disk below it, the clients above it, and time.
 class World {
  public:
   World(const Library& library, std::uint64_t seed, bool verbose)
       : library_(library), verbose_(verbose), random_(seed), disk_("simulated", random_), edges_(random_) {
-    // Of SQLite's own random numbers, too.
+    // SQLite's own random numbers, too.
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed), nullptr);
     model_ = std::make_shared<HashModel>([this](auto) { cross_model("block"); }, kStateBytes);
     model_->set_state_hook([this](const char* function) { cross_model(function); });
@@ -147,7 +147,7 @@ class World {
     }
     const auto stats = core_->stats();
     note("round, " + std::to_string(stats.tokens) + " tokens, " + std::to_string(stats.commits) + " commits");
-    // A block that is being shown has a state before it and one behind it; one document may finish besides.
+    // A block that is being shown has a state before and after it; one more document may finish.
     const auto most = options_.max_memory_bytes + (2 * options_.batch + 1) * (kStateBytes + 10'000);
     if (stats.memory_bytes > most + stats.buffered_bytes) {
       throw Violation("open documents take " + std::to_string(stats.memory_bytes) +
@@ -163,7 +163,7 @@ class World {
     note("client: " + client.describe());
   }
 
-  /// Mostly a little; sometimes to the moment that the engine waits for.
+  /// Usually a little; sometimes to the time for which the engine waits.
   void pass_time() {
     const auto wake = core_->next_wake();
     if (wake && *wake > now_ && chance(random_, 0.5)) {
@@ -195,7 +195,7 @@ class World {
     note("the disk is not well");
   }
 
-  /// kill -9, or a power cut; some time later the daemon is started again.
+  /// kill -9, or a power cut; later the daemon is started again.
   void die(bool power_cut) {
     note(power_cut ? "power cut" : "killed");
     ++(power_cut ? report_.power_cuts : report_.kills);

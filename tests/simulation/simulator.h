@@ -1,6 +1,6 @@
-// A run of the engine in a simulated world. Everything that happens - which bytes arrive when, who loses the
-// connection, when the power fails, which write does not reach the disk - follows from one seed, so that a
-// run that goes wrong goes wrong again.
+// A run of the engine in a simulated environment. Everything that happens (which bytes arrive when, who loses
+// the connection, when the power fails, which write does not reach the disk) follows from one seed, so that a
+// failed run can be repeated.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 
 namespace unroll::simulation {
 
-/// What stays the same from run to run: plugins, vocabulary, texts and what each of them must give.
+/// What is the same in all runs: plugins, vocabulary, texts and the right outputs.
 class Library {
  public:
   Library();
   struct Text {
     std::string bytes;
-    /// Of an undisturbed reading: "PLUGIN JSON", by sequence number. With two plugins, or the first alone:
-    /// when blocks are flushed, whose outputs come first is up to the clock.
+    /// From an undisturbed run: "PLUGIN JSON", by sequence number. With two plugins, or only the first: when
+    /// blocks are flushed, the order of their outputs depends on the clock.
     std::vector<std::string> outputs, outputs_alone;
   };
   const Text& text(std::uint64_t number) const { return texts_[number % texts_.size()]; }
@@ -35,12 +35,12 @@ class Library {
 struct Report {
   std::uint64_t steps = 0, documents = 0, power_cuts = 0, kills = 0, faults = 0, edge_failures = 0,
                 memory_faults = 0, lost_connections = 0, resumes = 0, evictions = 0, commits = 0;
-  std::uint64_t trace = 0;  ///< A hash of all that happened: equal for equal seeds.
-  std::string failure;      ///< Empty: everything held.
+  std::uint64_t trace = 0;  ///< A hash of all events: equal for equal seeds.
+  std::string failure;      ///< Empty if nothing was violated.
   Report& operator+=(const Report& other);
 };
 
-/// Plays one run to its end, prints each event to stdout where `verbose`.
+/// Runs one simulation to its end; prints each event to stdout if `verbose`.
 Report simulate(const Library& library, std::uint64_t seed, bool verbose = false);
 
 }  // namespace unroll::simulation

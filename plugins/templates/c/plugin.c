@@ -1,11 +1,11 @@
-/* @NAME@: counts the tokens of a document and sums up how surprising they were. */
+/* @NAME@: counts the tokens of a document and adds up their surprisal. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <unroll/plugin.h>
 
-/* All that is remembered from one block to the next; saved and loaded as it is. */
+/* The state kept between blocks; saved and loaded as it is. */
 typedef struct state {
   char tag[8]; /* of the plugin and its version */
   uint64_t tokens;

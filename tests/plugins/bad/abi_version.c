@@ -1,4 +1,4 @@
-/* Built for an ABI that there is not. */
+/* Built for an ABI version that does not exist. */
 #include "bad.h"
 
 static const unroll_plugin table = {

@@ -1,4 +1,4 @@
-/* A plugin in plain C that does nothing, of which each file here gets one thing wrong. */
+/* A valid plugin in C that does nothing. Each file here breaks one thing in it. */
 #ifndef UNROLL_TESTS_BAD_H
 #define UNROLL_TESTS_BAD_H
 
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unroll/plugin.h>
 
-/* What an instance holds. */
+/* The state of an instance. */
 typedef struct bad_instance {
   const unroll_host* host;
   uint64_t tokens;
@@ -48,7 +48,7 @@ static inline void bad_destroy(void* instance) {
   free(instance);
 }
 
-/* The rest of the table is in order. */
+/* The rest of the table is valid. */
 #define BAD_PLUGIN(NAME, WANTS, CREATE, PROCESS, FINISH, SAVE, LOAD)                              \
   static const unroll_plugin bad_table = {sizeof(unroll_plugin),                                  \
                                           NAME,                                                   \

@@ -1,4 +1,4 @@
-/* Its options' schema is cut off. */
+/* Its options' schema is truncated. */
 #include "bad.h"
 
 static const unroll_options options = {sizeof(unroll_options), "{\"type\": \"object\", "};

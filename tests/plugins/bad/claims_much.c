@@ -1,4 +1,4 @@
-/* A frame that says it is a terabyte long. */
+/* Sends a frame that claims to be a terabyte long. */
 #include <unistd.h>
 
 #include "bad.h"

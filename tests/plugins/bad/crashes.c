@@ -1,4 +1,4 @@
-/* Reads where nothing is, in the second block. */
+/* Reads unmapped memory in the second block. */
 #include "bad.h"
 
 __attribute__((no_sanitize_undefined)) static unroll_status process(void* instance,

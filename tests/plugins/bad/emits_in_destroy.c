@@ -1,4 +1,4 @@
-/* Emits what is left when it is destroyed. */
+/* Emits the rest when it is destroyed. */
 #include "bad.h"
 
 static void destroy(void* made) {

@@ -1,4 +1,4 @@
-/* Outputs without an end, whatever the host says to them. */
+/* Emits outputs without end, whatever the host answers. */
 #include "bad.h"
 
 static unroll_status process(void* instance, const unroll_block* block) {

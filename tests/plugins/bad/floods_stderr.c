@@ -1,4 +1,4 @@
-/* A megabyte to its stderr for each block: no harm, as long as somebody reads it. */
+/* Writes a megabyte to stderr in each block: harmless if it is read. */
 #include <stdio.h>
 
 #include "bad.h"

@@ -1,4 +1,4 @@
-/* Speaks to the host behind the worker's back. */
+/* Writes to the host's socket directly, bypassing the worker. */
 #include <unistd.h>
 
 #include "bad.h"

@@ -1,4 +1,4 @@
-/* All the memory there is, in one call. */
+/* Allocates all memory in one call. */
 #include "bad.h"
 
 static unroll_status process(void* instance, const unroll_block* block) {

@@ -1,4 +1,4 @@
-/* Never returns from the first block of a document whose options say so. */
+/* Never returns from the first block of a document whose options ask for it. */
 #include "bad.h"
 
 static unroll_status create(const unroll_host* host, const char* options, size_t bytes, void** instance) {

@@ -1,4 +1,4 @@
-/* Looks at the first block's text when the block is long gone. */
+/* Reads the first block's text after the block was returned. */
 #include "bad.h"
 
 static unroll_status process(void* instance, const unroll_block* block) {

@@ -1,4 +1,4 @@
-/* 16 MiB a block, and does not look at what malloc says. */
+/* Leaks 16 MiB per block, without checking malloc's result. */
 #include "bad.h"
 
 static unroll_status process(void* instance, const unroll_block* block) {

@@ -1,4 +1,4 @@
-/* Loses 20 bytes, for which malloc takes 32, in each document. */
+/* Leaks 20 bytes, for which malloc takes 32, in each document. */
 #include "bad.h"
 
 static void* volatile lost;

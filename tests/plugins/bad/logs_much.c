@@ -1,4 +1,4 @@
-/* More lines of log than anybody reads. */
+/* Writes more log lines than allowed. */
 #include "bad.h"
 
 static unroll_status process(void* instance, const unroll_block* block) {

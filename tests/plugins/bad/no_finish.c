@@ -1,4 +1,4 @@
-/* A function that is required is missing. */
+/* Lacks a required function. */
 #include "bad.h"
 
 BAD_PLUGIN("bad", 0, bad_create, bad_process, NULL, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Counts over blocks, but has nothing to save the count with. */
+/* Counts over blocks, but does not save the count. */
 #include "bad.h"
 
 static unroll_status finish(void* instance, const unroll_document_end* end) {

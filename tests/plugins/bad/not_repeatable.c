@@ -1,4 +1,4 @@
-/* Gives something else each time. */
+/* Emits something else each time. */
 #include "bad.h"
 
 static unroll_status finish(void* instance, const unroll_document_end* end) {

@@ -1,5 +1,5 @@
-/* Says whether it may open a socket, write a file, and have its parent sent a signal: the errno of each, 0
- * where it may. */
+/* Emits whether it may open a socket, write a file, and have its parent sent a signal: the errno of each, 0
+ * if it may. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Opens the file that the options of the last instance name, and says the errno, 0 where it can. */
+/* Opens the file that the options of the last instance name, and emits the errno, 0 if it can. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

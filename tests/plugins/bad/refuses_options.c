@@ -1,4 +1,4 @@
-/* Not wrong, only picky: says why through host->error. */
+/* Valid, but refuses its options with a reason through host->error. */
 #include "bad.h"
 
 static unroll_status create(const unroll_host* host, const char* options, size_t bytes, void** instance) {

@@ -1,4 +1,4 @@
-/* Nothing wrong: wants the 2 most probable alternatives and says what it was given. */
+/* Valid: wants the 2 most probable alternatives and emits what it received. */
 #include <stdio.h>
 
 #include "bad.h"

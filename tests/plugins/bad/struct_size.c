@@ -1,4 +1,4 @@
-/* A table that says it is shorter than ABI 1 has it. */
+/* A table whose size is smaller than in ABI 1. */
 #include "bad.h"
 
 static const unroll_plugin table = {16,          "bad",      "1",  "",   0,           0,   bad_create,

@@ -1,4 +1,4 @@
-// Lets C++ exceptions out over the C border.
+// Lets C++ exceptions cross the C interface.
 #include <memory>
 #include <stdexcept>
 

@@ -1,4 +1,4 @@
-/* Nothing wrong: shows the block's tokens as the vocabulary has them, and one that there is not. */
+/* Valid: emits the bytes of the block's tokens, and of an id that does not exist. */
 #include <stdio.h>
 
 #include "bad.h"

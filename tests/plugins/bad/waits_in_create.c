@@ -1,4 +1,4 @@
-/* Does not return from create until the file is there that its options name. */
+/* Does not return from create until the file that its options name exists. */
 #include <stdio.h>
 #include <unistd.h>
 

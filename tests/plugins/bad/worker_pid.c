@@ -1,4 +1,4 @@
-/* Nothing wrong: says which process it runs in. Sleeps 300 ms in each block where options are given. */
+/* Valid: emits its process id. With options, sleeps 300 ms in each block. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <unistd.h>
