@@ -1,4 +1,4 @@
-// Writers faster than the model and readers that do not read: they wait, and nobody else does.
+// Writers that are faster than the model, and readers that do not read: they wait, and nobody else does.
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -12,8 +12,8 @@ namespace unroll::test {
 namespace {
 
 constexpr std::size_t kInputBytes = 16 * 1024;
-/// What may lie between a writer and the model: the kernel's socket (about 200 KiB) or pipe, what the daemon
-/// has received and not taken, and two pieces of a document.
+/// Bytes that may lie between a writer and the model: the kernel's socket (about 200 KiB) or pipe, bytes that
+/// the daemon has received but not processed, and two pieces of a document.
 constexpr std::size_t kBetween = 512 * 1024;
 
 class Backpressure : public DaemonCase {
@@ -27,9 +27,8 @@ class Backpressure : public DaemonCase {
   static std::size_t resident(Peer& peer) {
     return peer.call("server.stats", json::object()).at("result").at("resident_bytes");
   }
-  /// Writes with `write`, which tells how many bytes of the document it got rid of without waiting, until the
-  /// model has read `enough` of them, and looks at how far it is ahead all the while. Meanwhile others are
-  /// served.
+  /// Writes with `write`, which returns how many bytes of the document it wrote without waiting, until the
+  /// model has read `enough` of them, and checks how far it is ahead. Meanwhile other clients are served.
   static void write_ahead(const json& id, const std::function<std::size_t()>& write) {
     constexpr std::size_t kEnough = 64 * 1024;
     const auto text = some_text(20);
@@ -59,7 +58,7 @@ TEST_F(Backpressure, SlowsAWriterThatPipelinesItsAppends) {
   const auto id =
       peer.call("document.open", {{"plugins", scored("document")}, {"stream", true}})["result"]["document"];
   const auto piece = some_text(200);
-  // Neither answers nor anything else is waited for.
+  // It waits neither for answers nor for anything else.
   const auto line = json({{"jsonrpc", "2.0"},
                           {"method", "document.append"},
                           {"params", {{"document", id}, {"text", piece}}}})

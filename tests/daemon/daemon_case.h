@@ -1,4 +1,4 @@
-// A daemon of the test's own, with a tiny model, and what the tests ask it again and again.
+// A daemon with a tiny model for each test, and common requests.
 #pragma once
 
 #include <csignal>
@@ -27,7 +27,7 @@ class DaemonCase : public testing::Test {
   void SetUp() override { start(); }
   void TearDown() override { process_.reset(); }
 
-  /// Anew, with these settings over the defaults; the journal stays.
+  /// Restarts the daemon with these settings over the defaults; the journal stays.
   void start(const json& settings = json::object(),
              const std::map<std::string, std::string>& environment = {}) {
     process_.reset();
@@ -48,7 +48,7 @@ class DaemonCase : public testing::Test {
       ::poll(nullptr, 0, 20);  // between two tries to connect
     }
   }
-  /// Its processes that hold the descriptors which clients sent.
+  /// The processes that hold clients' descriptors.
   std::vector<pid_t> source_readers() {
     std::vector<pid_t> found;
     for (const auto& task :
@@ -65,7 +65,7 @@ class DaemonCase : public testing::Test {
     const std::filesystem::directory_iterator folder("/proc/" + std::to_string(process) + "/fd");
     return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
   }
-  /// Of them those that are this file.
+  /// Those of them that are this file.
   static std::size_t descriptors_of(pid_t process, const std::string& path) {
     std::size_t count = 0;
     for (const auto& entry :
@@ -84,7 +84,7 @@ class DaemonCase : public testing::Test {
   }
   static json text_request(const std::string& text) { return {{"plugins", scored()}, {"text", text}}; }
 
-  /// Of a text document on a connection of its own.
+  /// Reads a text document over a connection of its own.
   static Peer::Document read_text(const std::string& text) {
     Peer peer(socket());
     const auto answer = peer.call("document.open", text_request(text));

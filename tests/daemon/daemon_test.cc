@@ -1,4 +1,4 @@
-// unrolld as its clients see it: the same document by every way in, many at once, and after a kill.
+// unrolld as its clients see it: the same document in every way, many at once, and after a kill.
 #include <fstream>
 #include <thread>
 
@@ -195,7 +195,7 @@ TEST_F(DaemonTest, SigtermDrainsAndEndsCleanly) {
   EXPECT_THAT(log(), testing::Not(HasSubstr("whale"))) << "no document's text in the log";
 }
 
-// The socket is there before there is a server that would hear of it.
+// The socket exists before there is a server that could be notified of it.
 TEST_F(DaemonTest, SigtermWhileItLoadsTheModelEndsItCleanly) {
   EXPECT_EQ(process().stop(SIGTERM), 0);
   Process starting({program("unrolld").string(), "--socket", socket(), "--model",

@@ -1,5 +1,4 @@
-// Descriptors that clients send along: whatever they are, and whatever is behind them, costs their user
-// alone.
+// Descriptors from clients: whatever they are, they affect only their user.
 #include <array>
 
 #include <arpa/inet.h>
@@ -18,7 +17,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr int kSourceTimeoutMs = 5000;  // a busy machine takes its time to start a process
+constexpr int kSourceTimeoutMs = 5000;  // a busy machine takes some time to start a process
 
 class Descriptors : public DaemonCase {
  protected:
@@ -57,15 +56,16 @@ class Descriptors : public DaemonCase {
   }
 };
 
-/// A client mounts a file system that does not answer, and sends its file; then the daemon is told to stop.
-/// (The client is root, as the daemon is: the kernel shows such a file system to its own user alone.)
+/// A client mounts a file system that does not answer, and sends a file of it; then the daemon is told to
+/// stop. (The client is root, as the daemon is: the kernel shows such a file system only to its own user.)
 class SilentFileSystem : public Descriptors, public testing::WithParamInterface<FuseRequest> {
  protected:
   void TearDown() override {
     unmount();
     Descriptors::TearDown();
   }
-  /// Ends what hangs: its server alone cannot, which holds a file of it itself.
+  /// Ends the hanging processes: killing the file system's server is not enough, because it holds a file of
+  /// it.
   static void unmount() { ::umount2((*folder_ / "mounted").c_str(), MNT_FORCE | MNT_DETACH); }
 };
 
@@ -99,7 +99,7 @@ TEST_P(SilentFileSystem, HurtsItsOwnerAlone) {
   char result = 'n';
   ASSERT_EQ(::read(told.get(), &result, 1), 1);
   if (result == 'y') {
-    // Until the daemon has given it up, and after that.
+    // Until the daemon has abandoned it, and after that.
     for (int tries = 0; tries < 6000 && !abandoned(); ++tries) {
       expect_all_well();
       ::poll(nullptr, 0, 20);
@@ -126,7 +126,7 @@ INSTANTIATE_TEST_SUITE_P(Each, SilentFileSystem,
                                                                         : "Read";
                          });
 
-/// Whoever closes the last descriptor of a TCP socket with SO_LINGER waits until the peer has taken
+/// A process that closes the last descriptor of a TCP socket with SO_LINGER waits until the peer has received
 /// everything.
 UniqueFd lingering_socket(std::vector<UniqueFd>& kept) {
   UniqueFd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -154,7 +154,7 @@ TEST_F(Descriptors, ThatLingerAreClosedWithoutWaiting) {
   std::vector<UniqueFd> kept;
   const std::string ping = R"({"jsonrpc":"2.0","id":1,"method":"server.ping"})"
                            "\n";
-  // With a line that has no use for it, in the middle of a line, in lines that are never read, and in HTTP.
+  // With a line that does not use it, in the middle of a line, in lines that are never read, and in HTTP.
   for (const std::string& bytes :
        {ping, std::string("{\"json"), open_line(), std::string("GET /healthz HTTP/1.1\r\nHost: u\r\n\r\n"),
         std::string("GET /health")}) {
@@ -162,7 +162,7 @@ TEST_F(Descriptors, ThatLingerAreClosedWithoutWaiting) {
     {
       const UniqueFd lingers = lingering_socket(kept);
       ASSERT_TRUE(peer.send(bytes, {lingers.get()}));
-      // Closed here without waiting: a copy is on its way.
+      // Closed here without waiting: a copy is being sent.
     }
     expect_all_well();
   }
@@ -242,7 +242,8 @@ TEST_F(Descriptors, APipeThatIsSentAgainGoesOnWhereItWasCommitted) {
   auto request = fd_request();
   request["resume"] = id;
   json opened;
-  for (int tries = 0; tries < 3000 && !opened.contains("result"); ++tries)  // until the daemon has seen it go
+  for (int tries = 0; tries < 3000 && !opened.contains("result");
+       ++tries)  // until the daemon has noticed the disconnection
     opened = peer.call("document.open", request, {pipe.reading.get()});
   ASSERT_TRUE(opened.contains("result")) << opened;
   EXPECT_GT(opened["result"]["resume_bytes"], 0);

@@ -1,4 +1,4 @@
-// What rpc.discover says against what the daemon does.
+// Compares rpc.discover's answer with the daemon's behaviour.
 #include <set>
 
 #include "tests/daemon/daemon_case.h"
@@ -25,7 +25,7 @@ class Discover : public DaemonCase {
     }
     throw std::runtime_error("no method " + name);
   }
-  /// The part of JSON Schema that the description uses.
+  /// The subset of JSON Schema that the description uses.
   void expect_valid(const json& value, const json& reference, const std::string& where) const {
     const json& schema = resolved(reference);
     if (schema.contains("enum")) {
@@ -82,7 +82,7 @@ TEST_F(Discover, NamesTheParametersThatThereAre) {
   const std::string id = peer_->call("document.open", text_request("hello\n"))["result"]["document"];
   for (const json& entry : description_["methods"]) {
     const std::string name = entry["name"];
-    // A value of no parameter's type: it is refused by its name where it is known, and else as unknown.
+    // A value of no parameter's type: if the parameter is known, it is refused by name, otherwise as unknown.
     for (const json& param : entry["params"]) {
       json params = {{param["name"], {{"no", "type"}}}};
       if (name != "document.open" && name != "document.list" && param["name"] != "document")

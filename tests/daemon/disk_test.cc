@@ -1,5 +1,5 @@
-// A disk that is full: documents wait, new ones are refused with a clear error, and all goes on when there is
-// room, in the same daemon.
+// A full disk: documents wait, new ones are refused with a clear error, and everything continues when there
+// is room, in the same daemon.
 #include <fstream>
 
 #include "tests/daemon/daemon_case.h"
@@ -7,14 +7,14 @@
 namespace unroll::test {
 namespace {
 
-/// The journal on a small file system of the daemon's own, in a mount namespace; no other process sees it.
+/// The journal is on a small file system in the daemon's own mount namespace; no other process sees it.
 class FullDisk : public DaemonCase {
  protected:
-  /// Through the daemon's own root the test reaches what only the daemon has mounted.
+  /// The daemon's root gives the test access to what only the daemon has mounted.
   static std::filesystem::path filler(const json& pid) {
     return "/proc/" + pid.dump() + "/root" + (*folder_ / "disk" / "filler").string();
   }
-  /// False where there is nothing to write to.
+  /// False if it cannot be written.
   static bool fill(const json& pid) {
     std::ofstream file(filler(pid), std::ios::binary);
     if (!file) return false;
@@ -57,7 +57,7 @@ TEST_F(FullDisk, DocumentsWaitUntilThereIsRoomAgain) {
   }
   if (!fill(pid)) GTEST_SKIP() << "the daemon's file system cannot be reached";
   peer->call("document.append", {{"document", id}, {"text", text.substr(half.size())}});
-  // What is left of the disk may hold a few more entries.
+  // The remaining space may hold a few more entries.
   Peer other((*folder_ / "tiny").string());
   json refused;
   for (int tries = 0; tries < 2000 && refused.is_null(); ++tries) {

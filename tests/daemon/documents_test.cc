@@ -1,4 +1,4 @@
-// Documents beside one another: on one connection, read slowly, seen by another user.
+// Several documents: on one connection, read slowly, seen by another user.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -39,7 +39,7 @@ TEST_F(Documents, ManyOnOneConnectionGiveWhatEachGivesAlone) {
   Peer peer(socket());
   std::vector<std::string> ids;
   for (int i = 0; i < kCount; ++i) ids.push_back(open(peer, stream_request()));
-  // A piece of each in turn, cut anywhere between characters of more than one byte.
+  // A piece of each in turn, cut anywhere within characters of several bytes.
   std::vector<std::size_t> sent(kCount, 0);
   for (bool more = true; more;) {
     more = false;
@@ -110,7 +110,7 @@ TEST_F(Documents, AttachTakesOverWhileADocumentIsOpen) {
   writer.call("document.append", {{"document", id}, {"text", text.substr(text.size() / 2)}});
   writer.call("document.end", {{"document", id}});
   EXPECT_EQ(reader.read_document(id).outputs, std::vector(expected.begin() + 5, expected.end()));
-  // From behind the last output there is only the end.
+  // After the last output there is only the end.
   Peer late(socket());
   late.call("document.attach", {{"document", id}, {"from", expected.size()}});
   EXPECT_THAT(late.read_document(id).outputs, ElementsAre());
@@ -124,7 +124,7 @@ TEST_F(Documents, OneWhoReadsSlowlyMissesNothingAndHoldsUpNobody) {
   const json request{{"plugins", scored("token")}, {"text", text}};
   Peer slow(socket());
   const auto id = open(slow, request);
-  // Nothing of it is read until it is done; meanwhile another is served.
+  // It is not read until it is done; meanwhile another document is served.
   Peer other(socket());
   for (int tries = 0; tries < 3000; ++tries) {
     if (other.call("document.status", {{"document", id}})["result"]["phase"] == "done") break;

@@ -1,4 +1,4 @@
-// Each error: it says what is wrong and what to do, and the daemon goes on serving.
+// Each error says what is wrong and what to do, and the daemon keeps serving.
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -12,7 +12,7 @@ using testing::HasSubstr;
 
 class DaemonErrors : public DaemonCase {
  protected:
-  /// Whatever a test did, a good document is read behind it.
+  /// After whatever a test did, a good document is read.
   void TearDown() override {
     if (process().running()) {
       EXPECT_EQ(read_text("good\n").end["method"], "document.done");
@@ -215,7 +215,7 @@ TEST_F(DaemonErrors, OnADiskThatIsFullDocumentsWaitAndNewOnesAreRefused) {
   ::getrlimit(RLIMIT_FSIZE, &before);
   const rlimit small{300'000, before.rlim_max};
   std::filesystem::remove(*folder_ / "journal");
-  ::setrlimit(RLIMIT_FSIZE, &small);  // of the daemon to come: no file of its may grow beyond
+  ::setrlimit(RLIMIT_FSIZE, &small);  // for the next daemon: none of its files may grow beyond
   ::signal(SIGXFSZ, SIG_IGN);
   start({{"journal", {{"commit_blocks", 1}}}});
   ::setrlimit(RLIMIT_FSIZE, &before);

@@ -1,4 +1,4 @@
-// Documents that are files: read on by the next daemon, and many of them with few descriptors.
+// Documents that are files: continued by the next daemon, and many of them with few descriptors.
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -88,7 +88,7 @@ TEST_F(Files, AreNotMistakenForOthers) {
   EXPECT_EQ(waiting["phase"], "open");
   EXPECT_GT(waiting["resume_bytes"], 0);
   EXPECT_LT(waiting["resume_bytes"], text.size());
-  // Its client has it still.
+  // Its client still has it open.
   std::filesystem::rename(path() + ".1", path());
   Peer peer(socket());
   auto request = file_request();
@@ -113,7 +113,7 @@ TEST_F(Files, ThatBecameShorterWait) {
   EXPECT_EQ(peer.read_document(id).end["params"]["error"]["data"]["name"], "source");
 }
 
-/// Written over in place: the same file by its inode, and not what was read.
+/// Overwritten in place: the same inode, but other content.
 TEST_F(Files, WhoseBytesChangedAreRefusedAndGoOnWithTheirOwn) {
   const auto text = some_text(2000);
   write_file(path(), text);
@@ -143,7 +143,7 @@ TEST_F(Files, WhoseBytesChangedAreRefusedAndGoOnWithTheirOwn) {
   EXPECT_EQ(attached(id), expected);
 }
 
-/// The bytes before the resume point come by the pipe, too, in pieces.
+/// The bytes before the resume point come through the pipe, too, in pieces.
 TEST_F(Files, APipeWithOtherBytesIsRefused) {
   ::signal(SIGPIPE, SIG_IGN);  // the daemon closes its end
   const auto text = some_text(2000);
@@ -196,7 +196,7 @@ TEST_F(Files, ThatWereCancelledStayCancelled) {
 
 TEST_F(Files, HundredsNeedFewDescriptorsAndAreReadOnAfterTheirsWasClosed) {
   start({{"limits", {{"input_buffer_bytes", 4096}}}});
-  const auto text = some_text(4000);  // more than is read at once
+  const auto text = some_text(4000);  // more than one read returns
   write_file(path(), text);
   const auto expected = read_text(text).outputs;
   Peer first(socket());

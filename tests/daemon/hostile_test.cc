@@ -1,5 +1,5 @@
-// One user takes all they can get: connections, lines without an end, requests that take long. Others, and
-// root most of all, are served as if they were alone.
+// One user takes all resources that they can get: connections, lines without an end, slow requests. Others,
+// and root above all, are served as usual.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -35,7 +35,7 @@ TEST_F(Hostile, ConnectionsThatAreHeldLeavePlacesForRoot) {
       held.emplace_back(socket());
       held.back().send("{");
     }
-    // Until the last of them has been refused: it says so.
+    // Until the last one has been refused, which it reports.
     held.back().line();
   });
   ASSERT_TRUE(holds.good());
@@ -103,7 +103,7 @@ TEST_F(Hostile, UnfinishedLinesTakeNoMoreMemoryThanTheirUserMay) {
   std::vector<std::size_t> sent(kConnections);
   for (std::size_t i = 0; i < kConnections; ++i) peers.emplace_back(socket());
   std::size_t whole = 0, most = 0;
-  // As much as it takes, until the first ones have been given up, and with them have made room for others.
+  // As many as possible, until the first ones are closed by timeout and have made room for others.
   for (int rounds = 0; rounds < 3000 && whole < 4; ++rounds) {
     for (std::size_t i = 0; i < kConnections; ++i) {
       const auto rest = std::string_view(part).substr(sent[i]);
@@ -125,7 +125,7 @@ TEST_F(Hostile, TheLimitOfOpenFilesIsRaisedToWhatItMayBe) {
   rlimit usual{};
   ::getrlimit(RLIMIT_NOFILE, &usual);
   const rlimit small{64, usual.rlim_max};
-  ::setrlimit(RLIMIT_NOFILE, &small);  // of the daemon to come
+  ::setrlimit(RLIMIT_NOFILE, &small);  // for the next daemon
   start();
   ::setrlimit(RLIMIT_NOFILE, &usual);
   rlimit found{};
@@ -138,7 +138,7 @@ TEST_F(Hostile, AFileThatAnybodyMayLockKeepsNoDaemonFromStarting) {
   const UniqueFd folder(::open(folder_->path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   ASSERT_EQ(::flock(folder.get(), LOCK_EX), 0);
   start();
-  // Whoever holds the daemon's own lock is named instead of waited for.
+  // The error names the process that holds the daemon's own lock, instead of waiting for it.
   process().stop(SIGTERM);
   const std::string lock = socket() + ".lock";
   const UniqueFd locked(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

@@ -1,4 +1,4 @@
-// HTTP on the daemon's socket, taken apart to the last byte of its framing.
+// HTTP on the daemon's socket, parsed to the last byte of its framing.
 #include <map>
 
 #include "tests/daemon/daemon_case.h"
@@ -62,7 +62,7 @@ class Http : public DaemonCase {
   static HttpAnswer ask(const std::string& request) {
     Peer peer(socket());
     peer.send(request);
-    peer.close_sending();  // else the connection waits for another request
+    peer.close_sending();  // otherwise the connection waits for another request
     return parse_answer(peer.rest());
   }
   static std::string with_length(const std::string& target, const std::string& body,
@@ -87,7 +87,7 @@ class Http : public DaemonCase {
     for (std::string line; std::getline(stream, line);) lines.push_back(line);
     return lines;
   }
-  /// What JSON-RPC gives: each output's data.
+  /// The result by JSON-RPC: each output's data.
   static std::vector<std::string> data_of(const json& options, const std::string& text) {
     Peer peer(socket());
     const json plugins = json::array({{{"name", "score"}, {"options", options}}});
@@ -200,8 +200,8 @@ TEST_F(Http, WhatIsWrongWithARequestIsSaid) {
   EXPECT_EQ(ask(with_length("/v1/score", "good\n")).status, 200);
 }
 
-/// What could be understood as two requests, or as one with another end, is not understood at all.
-/// They have no limit of their own in HTTP: without one here they fill the daemon's memory.
+/// Input that could be understood as two requests, or as one with another end, is refused.
+/// HTTP sets no limit for these: without one they would fill the daemon's memory.
 TEST_F(Http, ChunkExtensionsAndTrailersWithoutEndAreRefused) {
   const std::string head = "POST /v1/score HTTP/1.1\r\nHost: unroll\r\nTransfer-Encoding: chunked\r\n\r\n2";
   const std::string endless(1 << 20, 'a');
@@ -332,7 +332,7 @@ TEST_F(Http, AnAnswerBeginsAndSaysSomethingWhileThereIsNothingToSay) {
 }
 
 TEST_F(Http, WhatIsReadForAClientThatWentAwayIsCancelled) {
-  const auto text = some_text(20'000);  // more than is read in a moment
+  const auto text = some_text(20'000);  // takes longer than a moment to read
   for (const std::size_t sent : {text.size(), std::size_t{1000}}) {
     {
       Peer peer(socket());

@@ -1,6 +1,6 @@
-// Clients that stream while the daemon is killed again and again at any moment, and that keep what the manual
-// tells them to keep: a document's id and the next sequence number. UNROLL_TEST_KILLS says how often,
-// UNROLL_TEST_SEED when and with what.
+// Clients that stream while the daemon is killed repeatedly at any time, and that keep what the manual says:
+// a document's id and the next sequence number. UNROLL_TEST_KILLS sets the number of kills, UNROLL_TEST_SEED
+// their times.
 #include <algorithm>
 #include <cstdlib>
 #include <future>
@@ -17,12 +17,12 @@ unsigned setting(const char* name, unsigned usual) {
   return value == nullptr ? usual : static_cast<unsigned>(std::stoul(value));
 }
 
-/// One document that is streamed over as many connections as it takes.
+/// One document that is streamed over as many connections as necessary.
 class Streamer {
  public:
   Streamer(std::string text, std::string socket) : text_(std::move(text)), socket_(std::move(socket)) {}
 
-  /// Opens the document, or goes on with it. False where the daemon went away meanwhile, as anywhere below.
+  /// Opens or resumes the document. Returns false if the daemon ended meanwhile, as do the functions below.
   bool connect() {
     try {
       peer_.emplace(socket_);
@@ -45,7 +45,7 @@ class Streamer {
       return false;
     }
   }
-  /// The next piece, and whatever outputs have come.
+  /// Sends the next piece, and receives the outputs so far.
   bool step(std::mt19937& random) {
     try {
       if (sent_ < text_.size()) {
@@ -70,7 +70,7 @@ class Streamer {
   const json& id() const { return id_; }
 
  private:
-  /// What was committed before the kill and never reached this client.
+  /// Receives what was committed before the kill and never reached this client.
   bool attach() {
     const auto answer = peer_->call("document.attach", {{"document", id_}, {"from", outputs_.size()}});
     if (!answer.contains("result")) throw std::logic_error(answer.dump());
@@ -153,7 +153,7 @@ TEST_P(Kill, AtAnyMomentStreamsLoseNothingAndGetNothingTwice) {
 INSTANTIATE_TEST_SUITE_P(Models, Kill, testing::Values(&write_tiny_model, &write_tiny_pretrained),
                          [](const auto& info) { return info.index == 0 ? "Own" : "Pretrained"; });
 
-/// States are in memory for some of the documents, and in the journal for the others.
+/// Some documents have their states in memory, the others in the journal.
 class Eviction : public DaemonCase {
  protected:
   void SetUp() override {

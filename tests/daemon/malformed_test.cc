@@ -1,5 +1,5 @@
-// 2,000 inputs that no honest client sends, each on a connection of its own: every one is answered or closed,
-// and behind them the daemon is what it was before.
+// 2,000 inputs that no correct client sends, each on a connection of its own: every one is answered or
+// closed, and afterwards the daemon is as before.
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -57,7 +57,7 @@ class Malformed : public DaemonCase {
     for (auto& byte : bytes) byte = static_cast<char>(random());
     return bytes;
   }
-  /// Bits flipped, pieces cut out, doubled or put in, numbers made huge.
+  /// Flips bits, removes, duplicates or inserts pieces, makes numbers huge.
   static std::string damage(std::string bytes, Random& random) {
     for (auto times = random() % 4 + 1; times > 0; --times) {
       if (bytes.empty()) return bytes;
@@ -85,7 +85,7 @@ class Malformed : public DaemonCase {
     }
     return bytes;
   }
-  /// One value of a good request becomes one of another type.
+  /// Replaces one value of a good request with one of another type.
   static std::string wrong_type(Random& random) {
     auto request = json::parse(good_request(random));
     static const std::vector<json> kValues = {nullptr,
@@ -153,7 +153,7 @@ class Malformed : public DaemonCase {
     }
     return -1;
   }
-  /// Once every other connection and every document is gone: they go a moment behind their last byte.
+  /// Waits until every other connection and every document is gone, a moment after their last byte.
   static std::size_t open_descriptors(const json& pid) {
     Peer peer(socket());
     json stats;
@@ -167,7 +167,7 @@ class Malformed : public DaemonCase {
     const std::filesystem::directory_iterator entries("/proc/" + pid.dump() + "/fd");
     return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
   }
-  /// HTTP, or lines of JSON-RPC; nothing where the daemon only closed.
+  /// The answers, as HTTP or lines of JSON-RPC; nothing if the daemon only closed.
   static void expect_an_answer(const std::string& answer) {
     if (answer.starts_with("HTTP/1.")) return;
     std::istringstream lines(answer);
@@ -196,7 +196,7 @@ TEST_F(Malformed, EveryInputIsAnsweredOrClosedAndTheDaemonIsWhatItWas) {
     }
     const auto bytes = input(random);
     Peer peer(socket());
-    // Some with a descriptor, asked for or not, or with more than may come.
+    // Some with a descriptor, expected or not, or with too many.
     const auto beside = random() % 6;
     peer.send(bytes, std::vector<int>(beside == 0 ? random() % 20 + 1 : beside == 1 ? 1 : 0, file.get()));
     peer.close_sending();
@@ -209,14 +209,14 @@ TEST_F(Malformed, EveryInputIsAnsweredOrClosedAndTheDaemonIsWhatItWas) {
   EXPECT_GT(answered, kInputs / 2);
   EXPECT_EQ(read_text(text).outputs, expected);
   EXPECT_EQ(open_descriptors(pid), descriptors);
-#if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory for a while; it looks for leaks itself
+#if !defined(__SANITIZE_ADDRESS__)  // it keeps freed memory for a while, and checks for leaks itself
   EXPECT_LT(kilobytes_resident(pid) - kilobytes, kSlackKilobytes);
 #endif
   RecordProperty("answered", answered);
   RecordProperty("kilobytes", static_cast<int>(kilobytes_resident(pid) - kilobytes));
 }
 
-// A daemon that keeps the peer's end waits for an end of the connection that never comes.
+// If the daemon kept the peer's end, this would wait forever for the end of the connection.
 TEST_F(Malformed, AConnectionThatIsSentAlongItselfEndsWithItsPeer) {
   start({{"limits", {{"request_timeout_ms", 200}}}});
   const auto pid = Peer(socket()).call("server.info", json::object())["result"]["pid"];

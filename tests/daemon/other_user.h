@@ -1,4 +1,4 @@
-// What another user of the machine does, in a process of theirs.
+// Actions of another user of the machine, in a process of that user.
 #pragma once
 
 #include <csignal>
@@ -16,10 +16,10 @@ namespace unroll::test {
 
 inline constexpr uid_t kOtherUser = 65534;
 
-/// Runs beside the test, as the other user if this one is root's; killed with this.
+/// Runs in the background, as the other user if this process is root's; killed with this object.
 class OtherUser {
  public:
-  /// `work` returns when the test may go on; the process then keeps what it holds.
+  /// `work` returns when the test may continue; the process then keeps its resources.
   explicit OtherUser(const std::function<void()>& work) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");

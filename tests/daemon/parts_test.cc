@@ -1,4 +1,5 @@
-// The daemon's parts that need no daemon: turns, pools, events, options of a query, the log's text.
+// The daemon's parts that need no daemon: scheduling of connections, pools, events, options of a query, the
+// log's text.
 #include <atomic>
 #include <future>
 #include <thread>
@@ -52,7 +53,7 @@ TEST(FairPool, AUserHasNoMoreJobsAtWorkThanTheyMayAndOthersNeedNotWait) {
       --at_work;
     });
   }
-  // A hundred of another user's are done while the first one's ten wait for each other.
+  // A hundred of another user's are done while the first user's ten wait for each other.
   std::promise<void> done;
   std::atomic<int> left{100};
   for (int i = 0; i < 100; ++i) {
@@ -137,7 +138,7 @@ TEST_F(LoggedEvents, AreAllCountedAndNotAllLogged) {
   for (int i = 0; i < 1000; ++i) events_.document_failed(failed(ErrorCode::kModel, "the model failed"));
   EXPECT_EQ(events_.counts().at({"document_failed", "model"}), 1000u);
   EXPECT_EQ(lines(), static_cast<std::size_t>(Events::kBurst));
-  // Another kind is not silenced by it.
+  // It does not silence another kind.
   events_.refused(LimitError("too many", "limits.connections", 5, "wait"), 1000);
   EXPECT_THAT(text_.str(), HasSubstr("user 1000 was refused: too many (limits.connections is 5); wait"));
   EXPECT_EQ(events_.counts().at({"refused", "limits.connections"}), 1u);
@@ -173,7 +174,7 @@ TEST(HttpQuery, ValuesAreOfTheTypesThatThePluginDeclares) {
   EXPECT_EQ(
       options("session=true&either=7&choice=1&list=[1,2]&text_or_null=1.5", schema),
       json({{"session", "true"}, {"either", 7}, {"choice", "1"}, {"list", {1, 2}}, {"text_or_null", "1.5"}}));
-  // What does not suit stays text: the plugin says what it takes.
+  // What does not fit stays text: the plugin then reports what it accepts.
   EXPECT_EQ(options("top=many&rate=true&deep=1&list=x", schema),
             json({{"top", "many"}, {"rate", "true"}, {"deep", "1"}, {"list", "x"}}));
   EXPECT_EQ(options("flag&top=3&name=x", ""), json({{"flag", true}, {"top", 3}, {"name", "x"}}));

@@ -60,13 +60,13 @@ void Peer::close_sending() {
   ::shutdown(descriptor_.get(), SHUT_WR);
 }
 
-/// More into received_; false at the end of the stream.
+/// Receives more into received_; false at the end of the stream.
 bool Peer::fill() {
   pollfd waiting{descriptor_.get(), POLLIN, 0};
   if (::poll(&waiting, 1, kPatienceMs) <= 0) throw std::runtime_error("the daemon does not answer");
   std::array<char, 65536> buffer;  // NOLINT: only what was read is used
   const auto got = ::recv(descriptor_.get(), buffer.data(), buffer.size(), 0);
-  if (got <= 0) return false;  // closed; or reset, because it had not read all when it closed
+  if (got <= 0) return false;  // closed; or reset, because it had not read everything when it closed
   received_.append(buffer.data(), static_cast<std::size_t>(got));
   return true;
 }
@@ -154,7 +154,7 @@ Peer::Document Peer::read_document(const std::string& id) {
 std::string http(const std::string& socket, const std::string& request) {
   Peer peer(socket);
   peer.send(request);
-  peer.close_sending();  // else the connection waits for another request
+  peer.close_sending();  // otherwise the connection waits for another request
   return peer.rest();
 }
 

@@ -1,4 +1,4 @@
-// A client of the daemon's socket that sends any bytes at all, for tests.
+// A client of the daemon's socket for tests, which can send any bytes.
 #pragma once
 
 #include <deque>
@@ -19,36 +19,36 @@ class Peer {
   /// Connects. Throws std::runtime_error.
   explicit Peer(const std::string& socket);
 
-  /// All of it, with descriptors beside the first byte; false where the other side has closed.
+  /// Sends everything, with descriptors on the first byte; false if the other side has closed.
   bool send(std::string_view bytes, const std::vector<int>& descriptors = {});
-  /// What the socket takes now, without waiting; how many bytes that was.
+  /// Sends what the socket takes without waiting; returns the number of bytes.
   std::size_t send_some(std::string_view bytes);
   void close_sending();
-  /// This end of the connection.
+  /// Closes this end of the connection.
   int descriptor() const { return descriptor_.get(); }
-  /// A line without its end; nullopt at the end of the stream. Throws where none comes in time.
+  /// A line without its newline; nullopt at the end of the stream. Throws if none comes in time.
   std::optional<std::string> line();
-  /// Everything up to the end of the stream. Throws where that does not come in time.
+  /// Everything up to the end of the stream. Throws if that does not come in time.
   std::string rest();
 
-  /// Sends a request and waits for its answer (the whole message); notifications that come first are kept.
+  /// Sends a request and waits for its answer (the whole message); keeps notifications that come before it.
   nlohmann::json call(const std::string& method, const nlohmann::json& params,
                       const std::vector<int>& descriptors = {});
   /// The next notification.
   nlohmann::json notification();
   std::string notification_text();
-  /// One came before an answer, and was kept.
+  /// A notification that came before an answer.
   bool has_notification() const { return !notifications_.empty(); }
-  /// "SEQUENCE PLUGIN DATA" of a document.output, the data's bytes as they came.
+  /// "SEQUENCE PLUGIN DATA" of a document.output, with the data's bytes unchanged.
   static std::string output_text(const std::string& notification);
 
   struct Document {
     std::vector<std::string> outputs;  ///< As output_text().
     nlohmann::json end;                ///< document.done or document.failed
   };
-  /// Notifications up to the document's last one; those of other documents are an error.
+  /// Receives notifications up to the document's last one; those of other documents are an error.
   Document read_document(const std::string& id);
-  /// The same for so many documents at once, by their ids.
+  /// The same for several documents at once, by their ids.
   std::map<std::string, Document> read_documents(std::size_t count);
 
  private:

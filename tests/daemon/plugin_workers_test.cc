@@ -1,5 +1,5 @@
-// Plugins in workers, end to end: each bad one fails its own document with an error that says what it did,
-// while all other documents get the bytes that they get alone.
+// Plugins in workers, end to end: each bad one fails its own document with an error that names the fault,
+// while all other documents get the same bytes as alone.
 #include <algorithm>
 #include <csignal>
 #include <fstream>
@@ -39,7 +39,7 @@ class PluginWorkers : public DaemonCase {
   static std::string open_scored(Peer& peer, std::size_t document) {
     return peer.call("document.open", text_request(text_of(document)))["result"]["document"];
   }
-  /// Outputs of the texts that documents are made of, one after another.
+  /// Outputs of the documents' texts, each read alone.
   static std::vector<std::vector<std::string>> alone() {
     std::vector<std::vector<std::string>> outputs;
     for (std::size_t i = 0; i < 5; ++i) outputs.push_back(read_text(text_of(i)).outputs);
@@ -61,7 +61,7 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
     std::string plugin, options, error;
   };
   const std::vector<Bad> bad_plugins = {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which have no limit on memory
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // sanitizers have no memory limit
     {"grabs", "{}", "in process"},
     {"leaks", "{}", "its limit is 256 MiB"},
 #endif
@@ -73,7 +73,7 @@ TEST_F(PluginWorkers, ABadPluginFailsItsDocumentAndNothingElse) {
     {"claims-much", "{}", "sent an invalid message"},
     {"throws", "{}", "an exception left its function process: no cheese"},
     {"writes-into-block", "{}", "it wrote to a block, which is borrowed and read-only"},
-    {"floods", "{}", ""}  // it is too much, or on a busy machine too slow
+    {"floods", "{}", ""}  // too much, or on a busy machine too slow
   };
   Peer peer(socket());
   std::map<std::string, std::size_t> scored;
@@ -125,7 +125,7 @@ TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
       json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() + "\n";
   waits.send(opening + R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})" + "\n");
   {
-    Peer leaves(socket());  // its document has come whole: it is read all the same
+    Peer leaves(socket());  // its document has arrived completely, so it is read anyway
     leaves.send(opening);
   }
   EXPECT_EQ(other.read_document(open_scored(other, 0)).outputs, expected[0]);
@@ -180,7 +180,7 @@ TEST_F(PluginWorkers, EndWithTheDaemon) {
       std::string stat;
       std::ifstream file("/proc/" + std::to_string(worker) + "/stat");
       std::getline(file, stat);
-      if (stat.find(") Z ") != std::string::npos) break;  // ended; whose child it is now has not looked
+      if (stat.find(") Z ") != std::string::npos) break;  // ended; its new parent has not noticed yet
       ::poll(nullptr, 0, 10);
     }
     EXPECT_LT(tries, 500);
@@ -219,7 +219,7 @@ TEST_F(PluginWorkers, OneInTheDaemonThatNeverReturnsIsSeenAndDoesNotKeepTheDaemo
   };
   EXPECT_THAT(health("/healthz"), HasSubstr("ok\n"));
   Peer peer(socket());
-  // Accepted with its first commit, which never comes.
+  // It would be accepted with its first commit, which never comes.
   const json request = {{"plugins", {{{"name", "hangs"}, {"options", {{"x", 1}}}}}}, {"text", some_text(20)}};
   peer.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
             "\n");

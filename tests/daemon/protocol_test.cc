@@ -1,4 +1,4 @@
-// The protocol without sockets: lines in and out, and the table of errors as the manual prints it.
+// The protocol without sockets: parsing and writing lines, and the table of errors as in the manual.
 #include "protocol/protocol.h"
 
 #include <fstream>

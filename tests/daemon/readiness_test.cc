@@ -1,4 +1,4 @@
-// What has to work before the daemon says that it is ready, and users that it cannot tell apart.
+// What must work before the daemon reports that it is ready, and users that it cannot tell apart.
 #include <csignal>
 
 #include <grp.h>
@@ -35,7 +35,7 @@ class Readiness : public DaemonCase {
   static json settings() {
     return {{"plugins", {{"directory", plugins().string()}, {"python", TEST_PYTHON}}}};
   }
-  /// Of a daemon that does not come up.
+  /// The error of a daemon that does not start.
   static Finished start_and_fail() {
     write_file(*folder_ / "settings.json", settings().dump());
     return run({"/usr/bin/timeout", "120", program("unrolld").string(), "--config",
@@ -84,7 +84,7 @@ TEST_F(Readiness, AReloadWhosePluginsFailOnTheTestLineChangesNothing) {
   EXPECT_EQ(read_text(some_text(20)).outputs, before);
 }
 
-/// As a unit with ProtectHome=yes has it. The error says so where a home is hidden, and only there.
+/// As in a unit with ProtectHome=yes. The error mentions it if a home folder is hidden, and only then.
 TEST_F(Readiness, AModelInAHiddenHomeFolderIsExplained) {
   const std::vector<std::string> command{
       program("unrolld").string(), "--socket", socket(), "--journal", ":memory:", "--model",
@@ -105,7 +105,7 @@ TEST_F(Readiness, AModelInAHiddenHomeFolderIsExplained) {
   EXPECT_THAT(run(command).err, AllOf(HasSubstr("there is no model"), Not(HasSubstr("ProtectHome"))));
 }
 
-/// The test line belongs to nobody: no list, no count and no journal holds it.
+/// The test line belongs to no user: no list, no count and no journal includes it.
 TEST_F(Readiness, TheTestLineLeavesNoDocumentBehind) {
   for (const char* suffix : {"", "-wal"}) fs::remove(*folder_ / ("journal" + std::string(suffix)));
   start(settings());
@@ -114,7 +114,7 @@ TEST_F(Readiness, TheTestLineLeavesNoDocumentBehind) {
   EXPECT_TRUE(peer.call("document.list", json::object())["result"]["documents"].empty());
 }
 
-/// What the daemon answers to this user's first line.
+/// The daemon's answer to this user's first line.
 std::string answer_as(uid_t user, const std::string& socket) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return "no pipe";
@@ -139,7 +139,7 @@ std::string answer_as(uid_t user, const std::string& socket) {
   return answer;
 }
 
-/// As in a unit with PrivateUsers=yes: all users but root and the daemon's have the same uid there.
+/// As in a unit with PrivateUsers=yes: there all users except root and the daemon's have the same uid.
 TEST_F(Readiness, UsersThatTheKernelDoesNotTellApartAreRefused) {
   if (::getuid() != 0) GTEST_SKIP() << "only root can be another user";
   write_file(*folder_ / "settings.json", json{{"socket", {{"mode", "0666"}}}}.dump());

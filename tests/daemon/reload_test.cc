@@ -1,4 +1,4 @@
-// server.reload, SIGHUP, and what systemd is told meanwhile.
+// server.reload, SIGHUP, and the messages to systemd meanwhile.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,7 +21,7 @@ class Reload : public DaemonCase {
     put_in_place("first");
     start();
   }
-  /// As an administrator does: the new folder is complete before it has its name.
+  /// As an administrator does: the new folder is complete before it gets its name.
   static void put_in_place(const std::string& model) {
     fs::remove_all(*folder_ / "next");
     fs::copy(*folder_ / model, *folder_ / "next");
@@ -89,7 +89,7 @@ TEST_F(Reload, SighupReloads) {
   EXPECT_NE(admin.call("server.info", json::object())["result"]["model"]["checkpoint"], before);
 }
 
-/// A state belongs to the weights that made it: going on with others would give neither's numbers.
+/// A state belongs to the weights that made it: continuing with others would give wrong numbers.
 TEST_F(Reload, ADocumentThatWaitsIsNotResumedOnAnotherModel) {
   const auto text = some_text(400);
   json resume = stream_request();
@@ -107,7 +107,8 @@ TEST_F(Reload, ADocumentThatWaitsIsNotResumedOnAnotherModel) {
   json answer;
   for (int tries = 0; tries < 100; ++tries) {
     answer = peer.call("document.open", resume);
-    if (answer["error"]["data"]["name"] != "document_state") break;  // the daemon has not seen its client go
+    if (answer["error"]["data"]["name"] != "document_state")
+      break;  // the daemon has not noticed the disconnection yet
     ::poll(nullptr, 0, 20);
   }
   EXPECT_EQ(answer["error"]["data"]["name"], "model") << answer;
@@ -116,7 +117,7 @@ TEST_F(Reload, ADocumentThatWaitsIsNotResumedOnAnotherModel) {
   EXPECT_TRUE(peer.call("document.open", resume).contains("result"));
 }
 
-/// What it tells systemd, on a socket of the test's.
+/// The messages to systemd, on a socket of the test's own.
 class Notified {
  public:
   explicit Notified(const fs::path& path) : path_(path), fd_(::socket(AF_UNIX, SOCK_DGRAM, 0)) {
@@ -131,7 +132,7 @@ class Notified {
   }
   Notified(const Notified&) = delete;
   Notified& operator=(const Notified&) = delete;
-  /// Messages until one has `text`, at most so long; empty where none has.
+  /// Waits up to this long for a message with `text`; empty if there is none.
   std::string wait(const std::string& text, int milliseconds) {
     for (pollfd entry{fd_, POLLIN, 0}; ::poll(&entry, 1, milliseconds) > 0;) {
       std::string message(4096, '\0');

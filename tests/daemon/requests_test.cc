@@ -1,4 +1,4 @@
-// What a peer may send and what it may not, beyond the forms in protocol_test.cc.
+// Valid and invalid requests beyond the forms in protocol_test.cc.
 #include <algorithm>
 #include <fstream>
 #include <random>
@@ -48,7 +48,7 @@ TEST(Requests, HaveIdsOfAllKinds) {
     const Request request = good(std::string(R"({"jsonrpc":"2.0","method":"m","id":)") + id + "}");
     EXPECT_TRUE(request.has_id) << id;
     EXPECT_EQ(request.id, json::parse(id));
-    // The answer carries it back to the last digit.
+    // The answer returns it unchanged to the last digit.
     EXPECT_EQ(json::parse(result_line(request.id, 1))["id"].dump(), json::parse(id).dump());
   }
   for (const char* id : {"true", "[]", "[1]", "{}"}) {
@@ -99,7 +99,7 @@ TEST(Requests, ThatAreNoneSayWhy) {
 TEST(Requests, MayNotHoldANul) {
   const std::string request = with_params("{}");
   const std::string nul(1, '\0');
-  // The JSON library takes it for the end: what follows must not go unseen.
+  // The JSON library takes it for the end: the rest must not be ignored.
   for (const std::string& line : {request + nul, request + nul + "garbage", nul + request, nul,
                                   with_params("{\"x\":\"a" + nul + "b\"}")}) {
     EXPECT_EQ(bad(line).error.code, ErrorCode::kParse);
@@ -112,7 +112,7 @@ TEST(Requests, AreUtf8) {
                             "\xf4\x90\x80\x80", "\\ud800", "\\ud800x", "\\udc00"}) {
     const BadRequest refused = bad(with_params("{\"x\":\"SECRET" + std::string(bytes) + "\"}"));
     EXPECT_EQ(refused.error.code, ErrorCode::kParse);
-    // A document's text does not go into errors, and so not into logs.
+    // A document's text does not appear in errors, so it does not appear in logs.
     EXPECT_THAT(refused.error.what(), Not(HasSubstr("SECRET")));
   }
   EXPECT_EQ(good(with_params("{\"x\":\"\xf0\x9f\x99\x82 \xc3\xa9\"}")).params["x"],
@@ -144,7 +144,7 @@ TEST(Requests, ThatAreBrokenAreRefusedByTheirIdIfItComesFirst) {
                                   std::string("\",}}"), std::string("\"}")}) {
     EXPECT_EQ(bad(begin + rest).id, "seven") << rest;
   }
-  // Not that of something inside.
+  // Not that of a nested value.
   EXPECT_EQ(bad(R"({"jsonrpc":"2.0","params":{"id":3},"x":[{"id":4}],)").id, nullptr);
 }
 

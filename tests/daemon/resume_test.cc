@@ -1,4 +1,4 @@
-// What outlives the daemon: documents that are drained, stopped or killed in the middle.
+// What survives a restart of the daemon: documents that are drained, stopped or killed in the middle.
 #include <fcntl.h>
 
 #include "tests/daemon/daemon_case.h"
@@ -11,7 +11,7 @@ using Outputs = std::vector<std::string>;
 class Resume : public DaemonCase {
  protected:
   static json stream_request() { return {{"plugins", scored()}, {"stream", true}}; }
-  /// Everything that the journal holds of a document that has ended.
+  /// Everything in the journal about a document that has ended.
   static Outputs all_outputs(const json& id) {
     Peer peer(socket());
     peer.call("document.attach", {{"document", id}});
@@ -94,7 +94,7 @@ TEST_F(Resume, WhatIsNotDoneInTimeIsCommittedAndGoesOnInTheNextDaemon) {
   const auto id = peer.call("document.open", stream_request())["result"]["document"];
   const auto half = text.substr(0, text.find('\n', text.size() / 2) + 1);
   peer.call("document.append", {{"document", id}, {"text", half}});
-  // An HTTP document is told, too.
+  // HTTP clients are notified, too.
   Peer http(socket());
   http.send("PUT /v1/score HTTP/1.1\r\nHost: u\r\nContent-Length: 10\r\n\r\nabc");
   while (peer.call("server.stats", json::object())["result"]["open_documents"] != 2) {
@@ -127,7 +127,7 @@ TEST_F(Resume, GoesOnInTheArithmeticThatWasMeasuredWhenItBegan) {
   const auto file = *folder_ / "journal.arithmetic";
   auto speeds = json::parse(read_file(file));
   if (speeds["bf16"] == 0.0) GTEST_SKIP() << "this CPU has one arithmetic only";
-  // As a machine would have measured on which the other one is faster.
+  // As if measured on a machine on which the other type is faster.
   const bool bf16 = dtype() == "fp32";
   speeds["fp32"] = 1.0;
   speeds["bf16"] = bf16 ? 8.0 : 0.125;

@@ -1,4 +1,4 @@
-// A file system of a user's own (FUSE) that leaves one kind of request without an answer.
+// A user's file system (FUSE) that never answers one kind of request.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace unroll::test {
 
-/// Requests that it can be silent to, by their numbers in the kernel's protocol.
+/// Requests that it may leave unanswered, by their numbers in the kernel's protocol.
 enum class FuseRequest : std::uint32_t { kGetattr = 3, kRead = 15, kFlush = 25 };
 
 /// Mounts one on `folder` in this process, which needs a mount namespace that it may change; a thread serves
-/// it as long as the process lives. Opens the one file that it has. Throws std::runtime_error.
+/// it for the lifetime of the process. Opens its only file. Throws std::runtime_error.
 UniqueFd open_in_silent_file_system(const std::string& folder, FuseRequest silent_to,
                                     const std::string& content);
 

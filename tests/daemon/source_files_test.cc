@@ -79,7 +79,7 @@ TEST_F(SourceFilesTest, AnotherUnderTheNameIsNotTakenForIt) {
   std::filesystem::create_symlink(folder_ / "b", path);
   EXPECT_THAT(error_of(a), testing::HasSubstr("another file"));
   std::filesystem::remove(path);
-  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);  // to open it would wait for a writer
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);  // opening it would wait for a writer
   EXPECT_THAT(error_of(a), testing::HasSubstr("another file"));
 }
 

@@ -1,4 +1,4 @@
-// A document's way to one who reads slowly: what waits is bounded, and nothing is missed.
+// A document's outputs for a slow reader: the queue is bounded, and nothing is lost.
 #include "daemon/subscription.h"
 
 #include <future>
@@ -23,7 +23,7 @@ class SlowSink : public Subscription::Sink {
 };
 
 TEST(Subscription, KeepsABoundedPieceForOneWhoReadsNothingAndPullsTheRestLater) {
-  constexpr std::size_t kMost = 1 << 20;  // of one connection
+  constexpr std::size_t kMost = 1 << 20;  // per connection
   TemporaryFolder folder;
   boost::asio::io_context io;
   Events events;
@@ -46,7 +46,7 @@ TEST(Subscription, KeepsABoundedPieceForOneWhoReadsNothingAndPullsTheRestLater) 
     std::promise<void> room;
     engine.append(opened.id, text.substr(at, 100'000), [&] { room.set_value(); });
     room.get_future().wait();
-    // Nothing is taken: turns are given, and the sink has no room.
+    // Nothing is taken: the subscription is scheduled, and the sink has no room.
     io.restart();
     io.poll();
     ASSERT_LE(*queued, kMost);
