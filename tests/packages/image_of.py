@@ -1,6 +1,7 @@
-"""What the last stage of a Dockerfile says, as shell variables: the instructions that tests/packages/image.sh carries out.
+"""Prints the last stage of a Dockerfile as shell variables, for tests/packages/image.sh.
 
-Only the forms that ours uses; any other is an error, so that nothing in it stays untried."""
+Supports only the forms that ours uses; any other is an error, so that no instruction stays untested.
+"""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""What hostile clients do, each kind a function that does it once; KINDS has them all.
+"""Attacks of hostile clients: each kind is a function that does it once; KINDS has them all.
 
-Where the protocol says what must come of it, an attack that gets something else raises Surprise.
+Where the protocol defines the result, an attack that gets another one raises Surprise.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from http_attacks import SMUGGLED
 
 MAX_LINE_BYTES = 8 << 20
 REQUEST_TIMEOUT = 10.0  # limits.request_timeout_ms of the soak's daemon
-GRACE = 60.0  # what a busy machine may take over that
+GRACE = 60.0  # added for a busy machine
 FLOOD = 300  # documents that one connection tries to open; the soak's daemon allows fewer
 DOCUMENT_UNKNOWN, INVALID_PARAMS, LIMIT = -32000, -32602, -32004
 
@@ -37,7 +37,7 @@ class Surprise(Exception):
 class Attacker:
     rng: random.Random
     connect: Callable[[], socket.socket]
-    marker: str  # in whatever is sent, to be looked for in the log
+    marker: str  # in whatever is sent, to search for in the log
     folder: str  # of files that this user may read
     target: Callable[[random.Random], str | None]  # a good client's document
     stop: Event
@@ -58,7 +58,7 @@ def opening(**how: Any) -> bytes:
 
 
 def received(connection: socket.socket, seconds: float, enough: Callable[[bytes], bool] = lambda _: False) -> bytes:
-    """What comes until the end, `enough`, or TimeoutError."""
+    """Receives until the end, `enough`, or TimeoutError."""
     connection.settimeout(seconds)
     data = b""
     with contextlib.suppress(ConnectionError):
@@ -68,7 +68,7 @@ def received(connection: socket.socket, seconds: float, enough: Callable[[bytes]
 
 
 def answers(connection: socket.socket, count: int) -> list[dict[str, Any]]:
-    """So many responses, fewer where the connection ended; notifications are passed over."""
+    """This many responses, fewer if the connection ended; notifications are ignored."""
     found: list[dict[str, Any]] = []
     rest = b""
     connection.settimeout(GRACE)
@@ -84,7 +84,7 @@ def error_codes(responses: list[dict[str, Any]]) -> list[int | None]:
 
 
 def slow_loris(a: Attacker) -> None:
-    """A byte at a time. A header must end within the timeout; a line may take its time."""
+    """Sends a byte at a time. A header must end within the timeout; a line may take longer."""
     with a.connect() as connection:
         http = a.rng.random() < 0.5
         text = f"PUT /v1/score?{a.marker}=1 HTTP/1.1\r\nX-{a.marker}: " if http else '{"jsonrpc":"2.0","' + a.marker
@@ -106,7 +106,7 @@ def slow_loris(a: Attacker) -> None:
 
 
 def half_open(a: Attacker) -> None:
-    """Connects and says nothing, or asks and never reads."""
+    """Connects and sends nothing, or sends requests and never reads."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(a.connect()) for _ in range(a.rng.randint(1, 6))]
         if a.rng.random() < 0.5:
@@ -203,14 +203,14 @@ def smuggling(a: Attacker) -> None:
 
 
 def descriptor_flood(a: Attacker) -> None:
-    """Descriptors that nobody asked for, with and without lines."""
+    """Unexpected descriptors, with and without lines."""
     with a.connect() as connection, open("/dev/null", "rb") as null, contextlib.ExitStack() as stack:
         for _ in range(a.rng.randint(1, 30)):
             descriptors = [null.fileno()] * a.rng.choice((1, 2, 16, 100, 253))
             data = a.rng.choice((b" ", b'{"' + a.marker.encode(), b"\n", opening(fd=True), line("server.ping", {})))
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
             connection.sendmsg([data], [rights])
-        # Connections in connections, and this one in itself.
+        # Connections inside connections, including this one.
         other = stack.enter_context(a.connect())
         connection.sendmsg([b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [other.fileno()]))])
         connection.sendmsg([b" "], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection.fileno()]))])
@@ -218,7 +218,7 @@ def descriptor_flood(a: Attacker) -> None:
 
 
 def vanish(a: Attacker) -> None:
-    """In mid-stream, with a whole text behind it, or with the other end of a pipe."""
+    """Disconnects in mid-stream, after a whole text, or at the other end of a pipe."""
     with a.connect() as connection, contextlib.ExitStack() as stack:
         way = a.rng.choice(("stream", "text", "pipe", "http"))
         if way == "http":
@@ -242,7 +242,7 @@ def vanish(a: Attacker) -> None:
 
 
 def guess(a: Attacker) -> None:
-    """Others' documents, and those that never were."""
+    """Other users' documents, and ids that never existed."""
     ids = ["%032x" % a.rng.getrandbits(128) for _ in range(3)]
     ids += ["", "0" * 32, "../../etc/passwd", "' OR 1=1 --", a.marker * 1_000, "\0" * 32]
     target = a.target(a.rng)
@@ -268,7 +268,7 @@ def guess(a: Attacker) -> None:
 
 
 def bad_options(a: Attacker) -> None:
-    """Plugins and options that are not there, and as many documents as there may be."""
+    """Plugins and options that do not exist, and as many documents as allowed."""
     with a.connect() as connection:
         if a.rng.random() < 0.2:
             connection.sendall(b"".join(opening(stream=True, name=a.marker) for _ in range(FLOOD)))
@@ -353,7 +353,7 @@ def _descriptors(a: Attacker, stack: contextlib.ExitStack) -> dict[str, int]:
 
 
 def forbidden(a: Attacker) -> None:
-    """Pleas for what is the administrator's."""
+    """Requests that only the administrator may make."""
     with a.connect() as connection:
         connection.sendall(line("server.reload", {"model": a.marker}) + b"GET /metrics HTTP/1.1\r\n\r\n")
         codes = error_codes(answers(connection, 2))

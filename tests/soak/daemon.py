@@ -1,4 +1,4 @@
-"""A real unrolld in a folder of its own, and what /proc tells of it."""
+"""A real unrolld in a folder of its own, and its figures in /proc."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Daemon:
             "input_buffer_bytes": 65536,
             "request_timeout_ms": int(REQUEST_TIMEOUT * 1000),
         }
-        mode = "0666" if os.geteuid() == 0 else "0600"  # the hostile are another user where there may be one
+        mode = "0666" if os.geteuid() == 0 else "0600"  # if possible, hostile clients are another user
         settings = {"limits": limits, "socket": {"mode": mode}, "log_level": "debug"}
         (folder / "settings.json").write_text(json.dumps(settings))
         arguments = {"config": folder / "settings.json", "socket": self.socket, "journal": folder / "journal"}
@@ -55,9 +55,9 @@ class Daemon:
         return Counter(os.readlink(entry).split("[")[0] for entry in folder.iterdir())
 
     def settle(self, descriptors: int | None = None, seconds: float = 120) -> int:
-        """Waits until nothing is open but this connection (and no more than so many descriptors are); counts them.
+        """Waits until only this connection is open (and at most this many descriptors); returns their number.
 
-        A reload comes first: plugins that were busy have more workers than those that were just loaded.
+        Reloads first: plugins that were busy have more workers than those that were just loaded.
         """
         until = time.monotonic() + seconds
         with unroll.Client(self.socket, patience=30) as client:
@@ -65,14 +65,14 @@ class Daemon:
         while True:
             with unroll.Client(self.socket, patience=30) as client:
                 stats = client.stats()
-            time.sleep(0.3)  # for this one to be closed
+            time.sleep(0.3)  # until this one is closed
             found = self.descriptors()
             idle = stats["open_documents"] == 0 and stats["connections"] <= 1
             if (idle and (descriptors is None or found <= descriptors)) or time.monotonic() > until:
                 return found
 
     def terminate(self) -> int:
-        """Its exit code."""
+        """Returns its exit code."""
         self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(60)

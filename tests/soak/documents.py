@@ -1,4 +1,4 @@
-"""Documents made from a seed, and what each must give: that which it gave when it was read alone."""
+"""Documents from a seed, and the expected outputs of each: those of reading it alone."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PLUGINS: dict[str, dict[str, dict[str, Any]]] = {
     "anomaly": {"anomaly": {}},
     "both": {"score": {"granularity": "line"}, "anomaly": {}},
 }
-SIZES = (0, 1, 300, 300, 2_000, 2_000, 5_000, 5_000, 20_000, 60_000, 200_000)  # large ones are drawn more rarely
+SIZES = (0, 1, 300, 300, 2_000, 2_000, 5_000, 5_000, 20_000, 60_000, 200_000)  # large ones are chosen more rarely
 _WORDS = "the a of whale server größer 答え error started in 10.0.0.7 time river failed, was and".split()
 
 
 class Mismatch(Exception):
-    """An output that is not the one of the undisturbed reading. Never holds a document's text."""
+    """An output that differs from that of an undisturbed reading. Never contains a document's text."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Source:
 
 
 def make_sources(seed: int, marker: str, folder: Path, largest: int) -> list[Source]:
-    """`marker` is in all but the shortest, to be looked for where no document's text belongs."""
+    """`marker` is in all but the shortest, to search for where no document's text belongs."""
     rng = random.Random(f"{seed}/documents")
     sources = []
     for number, size in enumerate(size for size in SIZES if size <= largest):
@@ -55,7 +55,7 @@ def make_sources(seed: int, marker: str, folder: Path, largest: int) -> list[Sou
 
 
 def read_alone(socket: str, sources: list[Source]) -> None:
-    """Fills in `outputs`, one document at a time."""
+    """Sets `outputs`, one document at a time."""
     for source in sources:
         for plugins, options in PLUGINS.items():
             with unroll.Client(socket, patience=60) as client, client.open(options, path=source.path) as document:
@@ -63,7 +63,7 @@ def read_alone(socket: str, sources: list[Source]) -> None:
 
 
 def encode(data: Any) -> bytes:
-    """As the daemon writes JSON, byte for byte: HTTP's lines are compared with it as they come."""
+    """As the daemon writes JSON, byte for byte, to compare HTTP's lines directly."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -76,7 +76,7 @@ def pieces(rng: random.Random, data: bytes) -> Iterator[bytes]:
 
 
 class Comparison:
-    """Takes a document's outputs in their order."""
+    """Checks a document's outputs in order."""
 
     def __init__(self, source: Source, plugins: str, way: str):
         self._what = f"{source.name} ({len(source.data)} bytes, {plugins}, {way})"
@@ -122,7 +122,7 @@ def _text(rng: random.Random, marker: str, size: int) -> bytes:
 
 
 def _damaged(rng: random.Random, text: bytes) -> bytes:
-    """Bytes that are not UTF-8, here and there."""
+    """With bytes that are not UTF-8 at some places."""
     data = bytearray(text)
     for _ in range(1 + len(data) // 200):
         data[rng.randrange(len(data))] = rng.randrange(256)

@@ -1,4 +1,4 @@
-"""Good clients: each reads one document after another, in all ways that there are, and compares what it gets."""
+"""Good clients: each reads one document after another, in every possible way, and compares the outputs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import unroll_client as unroll
 from documents import PLUGINS, Comparison, Mismatch, Source, pieces
 from unroll_client import errors, sockets
 
-MOST_SECONDS = 600  # for one document: a hundred share the turns with it
+MOST_SECONDS = 600  # for one document: a hundred share the daemon
 _MOST_ATTEMPTS = 50
 
 
 class Crowd:
-    """What the clients share."""
+    """State that the clients share."""
 
     def __init__(self, socket: str, sources: list[Source], seed: int, told: Callable[[str], None]):
         self.socket, self.sources, self.seed = socket, sources, seed
-        self.told = told  # of each document's id
+        self.told = told  # called with each document's id
         self.stopping = False
-        self.ways: Counter[str] = Counter()  # documents read and compared, by the way they were
+        self.ways: Counter[str] = Counter()  # documents read and compared, by way
         self.document_bytes = 0
         self.compared_bytes = 0
         self.interruptions = 0
@@ -39,7 +39,7 @@ class Crowd:
         return self.ways.total()
 
     async def run(self, clients: int) -> None:
-        """Returns when `stopping` was set and every document was read to its end."""
+        """Returns when `stopping` is set and every document is read to its end."""
         await asyncio.gather(*(Good(self, number).run() for number in range(clients)))
 
     def count(self, way: str, source: Source, comparison: Comparison) -> None:
@@ -117,7 +117,7 @@ class Good:
                 os.close(writing)
 
     async def _interrupted(self, source: Source, plugins: str, way: str, comparison: Comparison) -> None:
-        """Goes away a few times in mid-document, and each time goes on where it was."""
+        """Disconnects a few times in the middle of a document, and resumes each time."""
         breaks = self._rng.choice((0, 0, 0, 1, 2))
         document_id = None
         for _ in range(_MOST_ATTEMPTS):
@@ -138,11 +138,11 @@ class Good:
                 breaks -= 1
                 self._crowd.interruptions += 1
             except (errors.PeerGoneError, errors.DocumentStateError):
-                pass  # the daemon had not heard yet that the last connection is gone: resume once more
+                pass  # the daemon has not noticed the disconnection yet: resume again
             except errors.LimitError:
                 if document_id is None:
                     raise
-                self._crowd.refusals += 1  # go on with it all the same
+                self._crowd.refusals += 1  # continue anyway
             await asyncio.sleep(self._rng.uniform(0.02, 1))
         raise Mismatch(f"{source.name} ({way}): not done in {_MOST_ATTEMPTS} attempts")
 
@@ -154,7 +154,7 @@ class Good:
     async def _listen(
         self, document: unroll.aio.Document, comparison: Comparison, most: int | None = None
     ) -> bool:
-        """False where it stopped after so many events."""
+        """False if it stopped after this many events."""
         taken = 0
         async for event in document:
             comparison.take_event(event)
@@ -173,7 +173,7 @@ class Good:
         source, _ = self._draw()
         plugin, query = self._rng.choice((("score", "?granularity=line"), ("anomaly", "")))
         comparison = Comparison(source, plugin, "http")
-        # asyncio's own takes a queue of connections that is full for a connection.
+        # asyncio's own function treats a full queue of connections as a connection.
         connection = await asyncio.to_thread(sockets.connect, self._crowd.socket, 0)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         try:
@@ -220,7 +220,7 @@ class Good:
             line = await reader.readexactly(size + 2)
             if not line.endswith(b"\n\r\n"):
                 raise Mismatch("a chunk that is not one line")
-            if not line.startswith(b'{"progress":'):  # which a busy daemon sends so that nobody gives it up
+            if not line.startswith(b'{"progress":'):  # a busy daemon sends it as a sign of life
                 yield line[:-3]
         await reader.readexactly(2)
 
@@ -232,7 +232,7 @@ def _feed(writing: int, data: list[bytes]) -> None:
 
 
 async def administrate(socket: str, every: float, crowd: Crowd) -> int:
-    """Reloads the model again and again. Returns how often."""
+    """Reloads the model repeatedly. Returns how often."""
     reloads = 0
     while not crowd.stopping:
         for _ in range(int(every * 10)):

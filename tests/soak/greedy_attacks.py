@@ -1,4 +1,4 @@
-"""Clients that take all that one user can get: connections, descriptors, memory, the daemon's time."""
+"""Clients that take all resources that one user can get: connections, descriptors, memory, the daemon's time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SILENT_FUSE = Path(__file__).with_name("silent_fuse.py")
 
 
 def hold_connections(a: Attacker) -> None:
-    """As many as there are, each in the middle of a line."""
+    """As many as possible, each in the middle of a line."""
     with contextlib.ExitStack() as stack:
         for _ in range(300):
             connection = stack.enter_context(a.connect())
@@ -29,7 +29,7 @@ def hold_connections(a: Attacker) -> None:
 
 
 def pipes(a: Attacker) -> None:
-    """Documents from pipes into which nothing is ever written."""
+    """Documents from pipes to which nothing is ever written."""
     with a.connect() as connection, contextlib.ExitStack() as stack:
         for _ in range(400):
             reading, writing = os.pipe()
@@ -60,7 +60,7 @@ def unfinished_lines(a: Attacker) -> None:
 
 
 def costly_requests(a: Attacker) -> None:
-    """Requests that take long to parse, to carry out or to answer, all at once on many connections."""
+    """Requests that are slow to parse, execute or answer, all at once on many connections."""
     values = b"[" + b"[]," * ((MAX_LINE_BYTES - 1000) // 3) + b"0]"
     costly = [
         b'{"jsonrpc":"2.0","id":1,"method":"server.ping","params":{"' + a.marker.encode() + b'":' + values + b"}}\n",
@@ -82,7 +82,7 @@ def costly_requests(a: Attacker) -> None:
 
 
 def lingering_sockets(a: Attacker) -> None:
-    """TCP sockets whose last closing waits for a peer that takes nothing."""
+    """TCP sockets whose last close waits for a peer that receives nothing."""
     with a.connect() as connection, contextlib.ExitStack() as stack:
         for _ in range(3):
             listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -95,14 +95,14 @@ def lingering_sockets(a: Attacker) -> None:
             sending.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
             data = a.rng.choice((b"{", b" \n", opening(fd=True), line("server.ping", {})))
             connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sending.fileno()]))])
-            # Closed in a process of its own: it waits if the daemon has let go of it already.
+            # Closed in a process of its own: it waits if the daemon has closed its copy already.
             subprocess.Popen(["sleep", "0.5"], pass_fds=[sending.fileno()])
             sending.close()
         a.stop.wait(a.rng.uniform(0, 2))
 
 
 def silent_file_system(a: Attacker) -> None:
-    """A file of a FUSE file system that never answers FLUSH; nothing where that cannot be mounted."""
+    """A file of a FUSE file system that never answers FLUSH; nothing if it cannot be mounted."""
     path = a.connect()
     name = path.getpeername()
     path.close()

@@ -1,4 +1,4 @@
-"""Hostile clients, in a process of their own: another user's where this one is root's."""
+"""Hostile clients, in a process of their own; as another user if this process is root's."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Gang:
         return {kind: counter.value for kind, counter in self._connections.items()}
 
     def tell(self, document: str) -> None:
-        """A good client's document, for them to try."""
+        """Names a good client's document to attack."""
         start = self._told % _SLOTS * _SLOT
         self._targets[start : start + _SLOT] = document.encode()
         self._told += 1
 
     def surprises(self) -> list[str]:
-        """New ones: where the daemon did not do what the protocol says."""
+        """New ones: the daemon did not do what the protocol says."""
         found = []
         with contextlib.suppress(EOFError):
             while self._surprises.poll():
@@ -67,7 +67,7 @@ class Gang:
         return found
 
     def _target(self, rng: random.Random) -> str | None:
-        """Of one's own user nobody is kept from cancelling documents: only another one's are tried."""
+        """A user may cancel their own documents, so only another user's are attacked."""
         start = rng.randrange(_SLOTS) * _SLOT
         document = self._targets[start : start + _SLOT].rstrip(b"\0").decode(errors="replace")
         return document if self.other_user and len(document) == _SLOT else None

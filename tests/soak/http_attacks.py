@@ -1,6 +1,6 @@
-"""Requests in which two servers could see different ends: name, bytes, whether it must be refused with 400.
+"""Requests in which two servers could see different ends: name, bytes, whether the daemon must refuse it with 400.
 
-At most one response may come to those that must be refused, and to the others one for each request that is whole.
+Requests that must be refused get at most one response, the others one for each complete request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Another user who pings the daemon again and again: what a hostile one can do to them is how long that takes."""
+"""Another user who pings the daemon repeatedly: the durations show what a hostile user can do to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _fork = multiprocessing.get_context("fork")
 
 
 class Pinger:
-    """Started before there are threads; where this is root, as a user of its own."""
+    """Start before there are threads. If this process is root's, runs as a user of its own."""
 
     def __init__(self, path: str):
         self._stop = _fork.Event()
@@ -25,7 +25,8 @@ class Pinger:
         sending.close()
 
     def stop(self) -> list[float]:
-        """Seconds that each ping took, sorted; the first half on one connection, the others on a new one each."""
+        """The duration of each ping in seconds, sorted; the first half on one connection, the others on a new one
+        each."""
         self._stop.set()
         times = sorted(self._times.recv())
         self._process.join()

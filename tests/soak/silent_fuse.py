@@ -1,4 +1,5 @@
-"""Mounts, in a user namespace of its own, a FUSE file system that never answers FLUSH, and sends a file of it to a daemon.
+"""Mounts, in its own user namespace, a FUSE file system that never answers FLUSH, and sends a file of it to a
+daemon.
 
     python3 silent_fuse.py SOCKET    # until it is killed, which ends the file system
 """
@@ -45,7 +46,7 @@ def serve(device: int) -> None:
 
 
 def mount(folder: str) -> int | None:
-    """The FUSE device; None where that is not possible here."""
+    """The FUSE device; None if it is not available."""
     uid, gid = os.getuid(), os.getgid()
     try:
         device = os.open("/dev/fuse", os.O_RDWR)
@@ -61,7 +62,7 @@ def mount(folder: str) -> int | None:
 
 
 def send_file(folder: str, path: str) -> None:
-    """In a process of its own: one that serves a file system and has a file of it cannot end."""
+    """In a process of its own: one that serves a file system and has a file of it open cannot end."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     file = os.open(folder + "/file", os.O_RDONLY)
     connection = socket.socket(socket.AF_UNIX)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Clients good and bad at a real unrolld for a long time; every byte that the good ones get is compared.
+"""Runs good and hostile clients against a real unrolld for a long time, and compares every byte that the good ones
+get.
 
-Exit code 0 where all holds: each output is that of an undisturbed reading, memory is flat, no descriptor is left open,
-the daemon answers to the end and ends on SIGTERM with 0, and its log holds nothing of what clients sent.
+Exit code 0 if everything holds: each output equals that of an undisturbed reading, memory is flat, no descriptor
+stays open, the daemon answers until the end and exits with 0 on SIGTERM, and its log holds nothing of what clients
+sent.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from pinger import Pinger  # noqa: E402
 
 MiB = 1 << 20
 PROGRESS_SECONDS = 30.0
-MOST_FAILURES = 20  # different ones that are told of
+MOST_FAILURES = 20  # different ones to report
 MOST_P99 = 0.1  # seconds, of another user's ping
 MOST_SECONDS_TO_END = 25.0  # drain_ms, and what the daemon may take after that
 
@@ -67,7 +69,8 @@ class Soak:
     def __init__(self, arguments: argparse.Namespace, folder: Path):
         self.arguments = arguments
         rng = random.Random(f"{arguments.seed}/markers")
-        # Six letters, as the requests' lengths say; none is a hexadecimal digit, as documents' ids are in the log.
+        # Six letters, as the requests' lengths assume; none is a hexadecimal digit, because documents' ids are in the
+        # log.
         self.markers = ["zq" + "".join(rng.choices("ghjkmnpqrstvwxyz", k=4)) for _ in range(2)]
         folder.chmod(0o711)
         self.public = folder / "public"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checkpoints to the reference and back: what `unroll train` saved is loaded by the Python package, strictly, and what
-that saved is loaded by unroll; both ways the logits agree.
+"""Checkpoints to the reference and back: the Python package loads strictly what `unroll train` saved, and unroll
+loads what the package saved; in both cases the logits agree.
 
     round_trip.py UNROLL VOCABULARY
 
-Runs in the environment that tests/model/make_golden.py tells how to make. Exits 1 where something differs.
+Runs in the environment that tests/model/make_golden.py describes. Exits with 1 if anything differs.
 """
 
 import inspect
@@ -81,7 +81,7 @@ def main():
         theirs = logits_of(model, tokens)
         there = compare("trained here", unroll_logits(unroll, trained, tokens, folder), theirs)
 
-        # On from there with the reference, and back.
+        # Continue with the reference, and return.
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         model.train()
         model(tokens[:, :65], return_loss=True)[0].backward()

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from unroll_client import Client, Done  # noqa: E402
 
-SECONDS = 60  # each test ends on its own, also where something hangs
+SECONDS = 60  # each test ends on its own, even if something hangs
 LINES = {"score": {"granularity": "line"}}
 
 
@@ -52,7 +52,7 @@ class DaemonTest(unittest.TestCase):
 
     @classmethod
     def start(cls, **settings: Any) -> None:
-        """Anew, with these settings over the defaults; the journal stays."""
+        """Restarts the daemon with these settings over the defaults; the journal stays."""
         cls.kill()
         (cls.folder / "settings.json").write_text(json.dumps(settings))
         arguments = {
@@ -93,7 +93,7 @@ class DaemonTest(unittest.TestCase):
         return client
 
     def expected(self, text: str) -> list[Any]:
-        """What an undisturbed document of this text gives, told over a connection of its own."""
+        """The events of an undisturbed document of this text, read over a connection of its own."""
         with contextlib.closing(Client(self.socket())) as client, client.open(LINES, text=text) as document:
             events = list(document)
             self.assertIsInstance(events[-1], Done)

@@ -15,7 +15,7 @@ from unroll_client.aio import Client
 
 class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self) -> None:
-        asyncio.get_running_loop().set_debug(False)  # which unittest sets, and whose warnings are of blocking set-up
+        asyncio.get_running_loop().set_debug(False)  # unittest sets it, and it warns about blocking set-up
 
     async def connect_async(self, **how: Any) -> Client:
         client = await Client(self.socket(), patience=SECONDS, **how).connect()
@@ -55,7 +55,7 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
         client = await self.connect_async()
         self.assertEqual((await client.info()).protocol, 1)
         self.assertGreater((await client.stats())["uptime_seconds"], 0)
-        with contextlib.suppress(errors.MethodNotFoundError):  # there may be none yet
+        with contextlib.suppress(errors.MethodNotFoundError):  # it may not exist yet
             await client.reload()
         for plugin, kind in (
             (client.score(text="a\nb\n"), results.DocumentScore),
@@ -100,7 +100,7 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
         await document.append(some_text(20).encode())
         attached = await other.attach(document.id)
         await document.cancel()
-        with self.assertRaises(errors.DocumentStateError):  # another listens
+        with self.assertRaises(errors.DocumentStateError):  # another connection is subscribed
             async for _ in document:
                 pass
         with self.assertRaises(errors.DocumentCancelledError):
@@ -165,12 +165,12 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
 
         async with await client.open(LINES, stream=endless()) as document:
             waited = 0
-            while waited < 30:  # until it stands still
+            while waited < 30:  # until it stops
                 before = len(document._mailbox.waiting)
                 await asyncio.sleep(0.01)
                 waited = waited + 1 if len(document._mailbox.waiting) == before > 0 else 0
             self.assertLess(len(document._mailbox.waiting), 100_000)
-            for _ in range(5000):  # and it goes on
+            for _ in range(5000):  # and it continues
                 await document.next_event()
 
     async def test_killed_and_resumed_nothing_is_lost_and_nothing_comes_twice(self) -> None:

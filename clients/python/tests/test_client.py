@@ -124,7 +124,7 @@ class ReadTest(DaemonTest):
         document = self.connect().open(LINES, stream=True, flush_after_ms=20)
         document.append(b"a first line\n" * 3)
         with self.assertRaises(TimeoutError):
-            while True:  # its beginning is told only when it is committed, which takes longer
+            while True:  # its first events come only after a commit, which takes longer
                 document.next_event(timeout=0.05)
 
         def write() -> None:
@@ -162,7 +162,7 @@ class ReadTest(DaemonTest):
             list(document)
         self.assertEqual([status.document for status in client.list(limit=2)], [second.id, first.id])
         self.assertEqual(client.status(first.id).phase, "done")
-        with contextlib.suppress(errors.MethodNotFoundError):  # there may be none yet
+        with contextlib.suppress(errors.MethodNotFoundError):  # it may not exist yet
             self.assertEqual(client.reload().checkpoint, info.model.checkpoint)
         client.ping()
 
@@ -373,7 +373,7 @@ class ResumeTest(DaemonTest):
         self.process.send_signal(signal.SIGTERM)
         with self.assertRaises(errors.ShuttingDownError):
             list(document)
-        client.close()  # a daemon gives its clients a moment to take what it said last
+        client.close()  # a daemon gives its clients a moment to receive the last events
         self.process.wait()
         self.start()
         with self.connect().resume(document.id, LINES, document.next_sequence, stream=True) as resumed:
@@ -416,7 +416,7 @@ class ResumeTest(DaemonTest):
         for how in sources:
             with self.subTest(how=list(how)), self.assertRaisesRegex(errors.SourceError, "not those"):
                 list(client.resume(document.id, LINES, **how))
-            while not client.status(document.id).must_be_resumed:  # a stream's document is cancelled meanwhile
+            while not client.status(document.id).must_be_resumed:  # meanwhile a stream's document is cancelled
                 time.sleep(0.01)
         with client.resume(document.id, LINES, stream=in_pieces(text.encode(), 777)) as resumed:
             list(resumed)

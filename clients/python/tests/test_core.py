@@ -1,4 +1,4 @@
-"""What a daemon that works does not show: the core without a socket, and the two lists of errors."""
+"""What a working daemon does not show: the core without a socket, and the two lists of errors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CoreTest(unittest.TestCase):
         mailbox = self.opened(core).take_mailbox()
         core.receive(output(5) + output(4) + output(5) + output(6))
         self.assertEqual(len(mailbox.waiting), 2)
-        mailbox.expect(9)  # those before were handed out by an earlier mailbox
+        mailbox.expect(9)  # an earlier mailbox returned those before
         core.receive(output(7) + output(8) + output(9))
         self.assertEqual(len(mailbox.waiting), 3)
 

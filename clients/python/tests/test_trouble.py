@@ -1,4 +1,4 @@
-"""Daemons that stop, hang and come back; processes that fork; clients that nobody closes."""
+"""Daemons that stop, hang and return; processes that fork; clients that are never closed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {"journal": {"commit_blocks": 2}, "limits": {"input_buffer_bytes": 81
 
 
 def in_child(work: Callable[[], Any]) -> str:
-    """What it returns, or the name of what it raises, in a process that is forked."""
+    """Runs it in a forked process; returns its result, or the name of the exception."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -94,7 +94,7 @@ class TimeoutTest(DaemonTest):
         with self.assertRaises(TimedOutError):
             client.open("score", text=some_text(60_000))
         self.signal(signal.SIGCONT)
-        client.ping()  # its reading hears of the document
+        client.ping()  # its reading receives the document's events
         self.assertEqual(len(watcher.list(limit=1)), 1)
         while (status := watcher.list(limit=1)[0]).phase == "open":
             time.sleep(0.01)
@@ -314,7 +314,7 @@ class LeftTest(DaemonTest):
                 async with aio.Client(self.socket()) as client:
                     opening = asyncio.create_task(client.open("score", text=text))
                     await asyncio.sleep(0)
-                    await asyncio.sleep(0)  # the line is on its way
+                    await asyncio.sleep(0)  # the line is being sent
                     opening.cancel()
                     with self.assertRaises(asyncio.CancelledError):
                         await opening

@@ -1,5 +1,5 @@
-"""One JSON-RPC connection: `call METHOD PARAMS` prints the answer; `hold TEXT` opens a stream, prints its id, and ends it
-when standard input ends."""
+"""One JSON-RPC connection: `call METHOD PARAMS` prints the answer; `hold TEXT` opens a stream, prints its id, and
+ends it when standard input ends."""
 
 import json
 import socket
