@@ -1,7 +1,7 @@
-// anomaly: how odd each line of a log is, given the lines before it; online and without labels (see
-// line_model.h). Options: `top`, the number of oddest lines listed at the end; `top_window`, also list them
-// after each so many lines; `alert_rate`, alerts per thousand lines; `session`, the text before the word that
-// names a line's session: sessions are then ranked as well (session_model.h).
+// anomaly: how unusual each line of a log is, given the lines before it; online and without labels
+// (line_model.h). Options: `top`, the number of most unusual lines listed at the end; `top_window`, the
+// number of lines after which they are also listed; `alert_rate`, alerts per thousand lines; `session`, the
+// text before the word that names a line's session: then sessions are ranked as well (session_model.h).
 #include <algorithm>
 #include <cstdint>
 #include <span>

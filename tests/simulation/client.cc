@@ -23,7 +23,7 @@ struct Client::Connection final : DocumentListener {
  private:
   void finish(const DocumentStatus& status) {
     const MemoryFault::Pause pause;
-    if (end) throw Violation("a listener is told twice that its document has ended");
+    if (end) throw Violation("a listener is notified twice that its document has ended");
     end = status;
   }
 };
@@ -125,7 +125,7 @@ void Client::resume(EngineCore& core) {
     status = core.status(*id_);
   } catch (const Error& error) {
     if (error.code != ErrorCode::kDocumentUnknown) throw;
-    if (*accepted_) violation("a document that was accepted is not there any more");
+    if (*accepted_) violation("an accepted document no longer exists");
     return begin_anew();
   }
   auto connection = std::make_shared<Connection>();
@@ -141,9 +141,10 @@ void Client::resume(EngineCore& core) {
     Opened opened;
     if (!attempt([&] { opened = core.open(wanted, connection); })) return;
     ++resumes_;
-    if (opened.next_sequence < heard_) violation("outputs that were told are not in the journal");
-    if (opened.resume_bytes < safe_) violation("bytes that were said to be safe are wanted again");
-    if (opened.resume_bytes > ever_sent_) violation("more bytes are said to be safe than were ever sent");
+    if (opened.next_sequence < heard_) violation("outputs that were delivered are not in the journal");
+    if (opened.resume_bytes < safe_) violation("bytes that were reported as committed are wanted again");
+    if (opened.resume_bytes > ever_sent_)
+      violation("more bytes are reported as committed than were ever sent");
     Sha256 prefix;
     prefix.add(std::string_view(text_.bytes).substr(0, opened.resume_bytes));
     if (opened.resume_bytes > 0 && opened.resume_sha256 != prefix.digest())
@@ -213,9 +214,9 @@ void Client::hear(EngineCore&) {
 }
 
 void Client::take(const Output& output) {
-  if (!*accepted_) violation("heard an output of a document that is not accepted");
+  if (!*accepted_) violation("received an output of a document that is not accepted");
   if (output.sequence != heard_) {
-    violation("heard output " + std::to_string(output.sequence) + " where " + std::to_string(heard_) +
+    violation("received output " + std::to_string(output.sequence) + " where " + std::to_string(heard_) +
               " was next");
   }
   const auto text = output.plugin + " " + output.json;
