@@ -135,7 +135,7 @@ TEST(Config, WhatIsWrongIsNamed) {
       {{{"use_compressed_mem", true}, {"use_memories", false}}, "needs memories"},
       {{{"memory_blocks", 2}, {"use_memories", false}}, "needs memories"},
       {{{"state_gate", "gru"}}, "none of \"fixed\", \"lstm\", \"memformer\""},
-      {{{"state_gate", "memformer"}, {"state_cell", "dual"}}, "no part in Memformer"},
+      {{{"state_gate", "memformer"}, {"state_cell", "dual"}}, "not used by Memformer"},
       {{{"routed_memory_layer", 1}, {"routed_memory_segment", 3}}, "does not divide block_width"},
       {{{"num_state_vector", 4}}, "\"num_state_vector\" (the nearest known one is \"num_state_vectors\")"},
       {{{"Depth", 4}, {"headz", 2}}, "\"Depth\" (the nearest known one is \"depth\"), \"headz\""},
