@@ -89,7 +89,8 @@ constexpr const char* kExitStatus =
     ".TP\n2\nInvalid command line.\n";
 
 constexpr const char* kEnvironment =
-    ".SH ENVIRONMENT\n.TP\nUNROLL_MODEL\nModel to read with (an installed one's name, a folder or a GGUF file) if \\fB\\-\\-model\\fR is "
+    ".SH ENVIRONMENT\n.TP\nUNROLL_MODEL\nModel to read with (an installed one's name, a folder or a GGUF "
+    "file) if \\fB\\-\\-model\\fR is "
     "not given.\n"
     ".TP\nUNROLL_PLUGIN_PATH\nFolder of the plugins.\n"
     ".TP\nXDG_RUNTIME_DIR\nThe daemon's socket is unroll/unroll.sock in it. The system's daemon uses "

@@ -64,8 +64,7 @@ void add_eval(CommandLine& line) {
   CLI::App* command =
       line.app().add_subcommand("eval", "Measure how well a model predicts a file, in bits per byte");
   command->add_option("FILE", options->file, "The file")->required()->type_name("");
-  command
-      ->add_option("--reset-tokens", options->reset_tokens, "Reset all state every N tokens; 0: never")
+  command->add_option("--reset-tokens", options->reset_tokens, "Reset all state every N tokens; 0: never")
       ->type_name("N")
       ->capture_default_str();
   add_format_flags(*command, options->shared, "text|json");
