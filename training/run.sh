@@ -7,13 +7,13 @@
 #   --steps N      steps of 8,192 tokens in total (default: 18400, 150 million tokens)
 #   --foreground   do not return before the run ends
 # It runs at the lowest priority, with CPU and disk time that nothing else uses. Stop it with
-#   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 25 steps)
+#   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 10 steps)
 # The best model so far is FOLDER/model; training/corpus/README.md says how to publish it.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 folder=${XDG_DATA_HOME:-$HOME/.local/share}/unroll/training
-corpus='' unroll=$here/../build/bin/unroll steps=18400 foreground=''
+corpus='' unroll=$here/../build/bin/unroll steps=4600 foreground=''
 while [ $# -gt 0 ]; do
     case $1 in
         --folder) folder=$2 && shift 2 ;;
@@ -63,6 +63,6 @@ for language in de es fr it ja pl pt ru th uk zh; do
 done
 exec "$unroll" train --data "$folder/train.tokens" --validation "$folder/validation.tokens" \
     --vocabulary "$vocabulary" --config "$here/run.json" --out "$folder/model" --steps "$steps" \
-    --optimizer muon --lanes 4 --blocks-per-step 4 --memory-replay --piece-blocks 256 --learning-rate 0.003 \
-    --final-learning-rate 0.0001 --warmup-steps 100 --ema 0.998 --memory-dropout 0.05 --state-dropout 0.05 \
-    --validation-steps 100 --checkpoint-steps 25 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
+    --optimizer muon --lanes 16 --blocks-per-step 4 --memory-replay --piece-blocks 64 --learning-rate 0.008 \
+    --final-learning-rate 0.0002 --warmup-steps 60 --ema 0.995 --memory-dropout 0.05 --state-dropout 0.05 \
+    --validation-steps 50 --checkpoint-steps 10 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
