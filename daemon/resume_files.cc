@@ -110,7 +110,7 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
 
   void read(const Opened& opened) {
     DocumentFeed::start(context_, std::move(source_), opened);
-    spdlog::info("document {} goes on at byte {} of '{}'", document_.id, opened.resume_bytes,
+    spdlog::info("document {} continues at byte {} of '{}'", document_.id, opened.resume_bytes,
                  saved_.location.path);
   }
 
