@@ -1,6 +1,7 @@
 #include "daemon/rpc_session.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/post.hpp>

@@ -1,6 +1,7 @@
 // Commits and what follows from them: outputs are delivered, documents end, states are evicted. Everything
 // here runs on the engine's thread.
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "engine/engine_core.h"

@@ -1,6 +1,7 @@
 // One round: handles arrivals and chooses the next blocks. Everything here runs on the engine's
 // thread.
 #include <algorithm>
+#include <iterator>
 
 #include "engine/engine_core.h"
 

@@ -1,6 +1,7 @@
 #include "tokenizer/byte_alphabet.h"
 
 #include <array>
+#include <cstdint>
 
 #include "base/utf8.h"
 

@@ -1,6 +1,7 @@
 #include "tokenizer/pre_tokenizer.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <stdexcept>
 
 #include <unicode/regex.h>

@@ -1,6 +1,7 @@
 // model list|fetch|remove.
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 #include "client/cli/command_error.h"

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
+#include <sstream>
 
 #include <fcntl.h>
 #include <poll.h>

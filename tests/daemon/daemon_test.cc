@@ -1,5 +1,6 @@
 // unrolld as its clients see it: the same document in every way, many at once, and after a kill.
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include <fcntl.h>

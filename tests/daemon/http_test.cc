@@ -1,5 +1,6 @@
 // HTTP on the daemon's socket, parsed to the last byte of its framing.
 #include <map>
+#include <sstream>
 
 #include "tests/daemon/daemon_case.h"
 

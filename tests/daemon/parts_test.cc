@@ -2,6 +2,7 @@
 // log's text.
 #include <atomic>
 #include <future>
+#include <sstream>
 #include <thread>
 
 #include <boost/asio/io_context.hpp>

@@ -1,4 +1,5 @@
 // What must work before the daemon reports that it is ready, and users that it cannot tell apart.
+#include <array>
 #include <csignal>
 
 #include <grp.h>

@@ -1,4 +1,6 @@
 // server.reload, SIGHUP, and the messages to systemd meanwhile.
+#include <cstdlib>
+
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

@@ -2,6 +2,7 @@
 // and continues with the same bits after a restart.
 #include "model/document_cache.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>

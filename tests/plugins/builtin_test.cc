@@ -1,4 +1,5 @@
 // The built-in plugins, on documents whose results are known.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

@@ -1,6 +1,7 @@
 // Whatever the bytes and however they arrive: the same tokens, and from the tokens the same bytes.
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <random>
 #include <stdexcept>
 

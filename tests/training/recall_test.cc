@@ -1,4 +1,5 @@
 // The recall task, and that the stored models do what docs/experiments.md says, as far as a test has time.
+#include <algorithm>
 #include <set>
 
 #include "tests/model/testing.h"

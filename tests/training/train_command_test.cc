@@ -1,5 +1,6 @@
 // `unroll train` and `unroll prepare` as a user runs them: killed and restarted, from prepared tokens,
 // fitting a model.
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>

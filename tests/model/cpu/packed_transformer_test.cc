@@ -2,6 +2,8 @@
 // documents, each arithmetic.
 #include "model/cpu/packed_transformer.h"
 
+#include <limits>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>

@@ -2,6 +2,8 @@
 // fill tiles, several documents, each arithmetic.
 #include "model/pretrained/packed_pretrained.h"
 
+#include <limits>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
