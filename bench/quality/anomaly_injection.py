@@ -119,28 +119,37 @@ def drain3_keys(lines):
     return [miner.add_log_message(MASK.sub("<*>", line))["cluster_id"] for line in lines]
 
 
-def run(program, model, command, file):
+def run(program, model, command, file, settings=()):
     command = [program, *command, file, "--model", model, "--embedded", "--format", "ndjson"]
+    command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def scorers(program, model, lines):
+def read_lines(program, model, file, settings):
+    """{line: what the plugin emits for it}, of score and of anomaly, which read together."""
+    result = {"score": {}, "anomaly": {}}
+    command = ["run", "--plugin", 'score:{"granularity":"line"}', "--plugin", "anomaly"]
+    for output in run(program, model, command, file, settings):
+        if output["data"].get("type", "line") == "line":
+            result[output["plugin"]][output["data"]["line"]] = output["data"]
+    return result.values()
+
+
+def scorers(program, model, lines, settings=()):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "injected.log"
         file.write_text("\n".join(lines) + "\n")
-        surprise = run(program, model, ["score", "--granularity", "line"], file)
-        anomaly = run(program, model, ["anomaly"], file)
-    by_line = {part["line"]: part for part in surprise if part["type"] == "line"}
+        surprise, anomaly = read_lines(program, model, file, settings)
     numbers = range(1, len(lines) + 1)
     result = {"length": [len(line) for line in lines], "rarity": rarity([MASK.sub("0", line) for line in lines])}
     try:
         result["drain3"] = rarity(drain3_keys(lines))
     except ImportError:
         pass
-    result["surprisal"] = [by_line[n]["nats"] for n in numbers]
-    result["bits per byte"] = [by_line[n]["bits_per_byte"] for n in numbers]
-    result["unroll anomaly"] = [part["score"] for part in anomaly]
+    result["surprisal"] = [surprise[n]["nats"] for n in numbers]
+    result["bits per byte"] = [surprise[n]["bits_per_byte"] for n in numbers]
+    result["unroll anomaly"] = [anomaly[n]["score"] for n in numbers]
     return result
 
 
@@ -148,6 +157,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
     parser.add_argument("--model", default="models/unroll-small", metavar="DIR")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="setting of the model; can be repeated")
     parser.add_argument("--share", type=float, default=0.01, help="share of injected lines of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", action="store_true", help="also print a table for each log")
@@ -162,7 +172,7 @@ def main():
         generator = random.Random(f"{options.seed} {name}")
         foreign = [line for other in names if other != name for line in logs[other]]
         made = injected(logs[name], foreign, options.share, generator)
-        for scorer, scores in scorers(options.unroll, options.model, [line for line, _ in made]).items():
+        for scorer, scores in scorers(options.unroll, options.model, [line for line, _ in made], options.set).items():
             rows[scorer].append(figures(scores, [kind for _, kind in made]))
             if options.each:
                 print(f"{name}: {scorer}: " + " ".join(f"{x:.3f}" for x in rows[scorer][-1]), flush=True)

@@ -10,10 +10,9 @@ smallest N is its block width. Prints a table in Markdown.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
-from compressors import unroll_bits, without_cache
+from compressors import cache, unroll_bits
 
 
 def main():
@@ -23,14 +22,13 @@ def main():
     parser.add_argument("--every", type=int, nargs="+", default=[512, 4096], metavar="TOKENS")
     parser.add_argument("files", nargs="+", metavar="FILE")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        models = {"with": arguments.model, "without": without_cache(arguments.model, folder)}
-        print("| document | cache | kept | " + " | ".join(f"every {n:,}" for n in arguments.every) + " |")
-        print("|---|---|---|" + "---|" * len(arguments.every))
-        for file in arguments.files:
-            for name, model in models.items():
-                bits = [unroll_bits(arguments.unroll, model, file, "--reset-tokens", str(n)) for n in [0, *arguments.every]]
-                print(f"| {Path(file).stem} | {name} | " + " | ".join(f"{value:.3f}" for value in bits) + " |", flush=True)
+    print("| document | cache | kept | " + " | ".join(f"every {n:,}" for n in arguments.every) + " |")
+    print("|---|---|---|" + "---|" * len(arguments.every))
+    for file in arguments.files:
+        for name, setting in {"with": (), "without": cache(0)}.items():
+            bits = [unroll_bits(arguments.unroll, arguments.model, file, *setting, "--reset-tokens", str(n))
+                    for n in [0, *arguments.every]]
+            print(f"| {Path(file).stem} | {name} | " + " | ".join(f"{value:.3f}" for value in bits) + " |", flush=True)
 
 
 if __name__ == "__main__":
