@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <tuple>
@@ -15,8 +16,10 @@
 
 #include "base/hex.h"
 #include "model/block_state.h"
+#include "model/checkpoint.h"
 #include "model/device_states.h"
 #include "model/load_network.h"
+#include "model/pretrained/checkpoint.h"
 
 namespace unroll {
 namespace {
@@ -289,6 +292,7 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
   ModelInfo info;
   info.name = model_name(model);
   info.parameters = loaded.parameters;
+  info.weight_bytes = loaded.weight_bytes;
   info.num_tokens = shape.num_tokens;
   info.dim = shape.dim;
   info.depth = shape.depth;
@@ -304,6 +308,21 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
   const auto first_input = options.first_input.value_or(loaded.network->shape().first_input);
   return std::make_unique<TorchBlockModel>(std::move(loaded.network), std::move(info), loaded.fingerprint,
                                            first_input);
+}
+
+CheckpointSummary summarize_checkpoint(const std::filesystem::path& model, const ModelSettings& settings) {
+  if (is_pretrained(model)) {
+    const PretrainedCheckpoint checkpoint(model, settings);
+    return {checkpoint.config().model_type, checkpoint.parameters()};
+  }
+  auto config = load_model_config(model / "config.json");
+  apply_settings(config, settings);
+  CheckpointSummary summary{std::string(kModelType)};
+  for (const auto& [name, shape] : expected_parameters(config)) {
+    if (BlockRecurrentTransformer::is_trainable(name))
+      summary.parameters += std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+  }
+  return summary;
 }
 
 }  // namespace unroll

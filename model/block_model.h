@@ -58,8 +58,9 @@ struct ModelInfo {
   std::int64_t parameters = 0;
   std::int64_t num_tokens = 0, dim = 0, depth = 0, block_width = 0;
   std::string device, dtype;
-  std::size_t state_bytes = 0;  ///< Maximum memory of one open document's ModelState.
-  std::size_t batch = 1;        ///< Number of blocks per run() that is fastest.
+  std::uint64_t weight_bytes = 0;  ///< Memory of the weights, approximately.
+  std::size_t state_bytes = 0;     ///< Maximum memory of one open document's ModelState.
+  std::size_t batch = 1;           ///< Number of blocks per run() that is fastest.
 };
 
 /// Only one thread at a time may call run(). info() is constant.
@@ -97,5 +98,13 @@ struct ModelOptions {
 /// transformer as a Hugging Face folder or GGUF file. Throws std::runtime_error that names the file, the
 /// problem, and what to do.
 std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model, const ModelOptions& options);
+
+/// What a checkpoint's headers say, of either kind.
+struct CheckpointSummary {
+  std::string family;  ///< "model_type" of its configuration.
+  std::int64_t parameters = 0;
+};
+/// Reads no weights. Throws as load_block_model().
+CheckpointSummary summarize_checkpoint(const std::filesystem::path& model, const ModelSettings& settings);
 
 }  // namespace unroll

@@ -66,6 +66,10 @@ LoadedNetwork load_network(const std::filesystem::path& model, const ModelOption
   for (const auto& [name, tensor] : definition.parameters()) {
     if (BlockRecurrentTransformer::is_trainable(name)) loaded.parameters += tensor.numel();
   }
+  const auto& shape = definition.config();  // embeddings stay in fp32
+  const auto embedding = shape.num_tokens * shape.dim, width = bytes_of(loaded.dtype);
+  loaded.weight_bytes =
+      static_cast<std::uint64_t>(loaded.parameters * width + embedding * (bytes_of("fp32") - width));
   // Reads every weight, as packing does: run both in parallel.
   auto of_weights = std::async(std::launch::async, [&] {
     return fingerprint(to_json(definition.config()).dump(), definition.parameters(), loaded.dtype);

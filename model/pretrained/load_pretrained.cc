@@ -141,7 +141,13 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
     network.dtype = choose_dtype(options, checkpoint.stored_type().starts_with("Q"));
     network.network = packed_network(checkpoint, network.dtype);
     if (network.network) {
+      const auto& config = checkpoint.config();
       network.parameters = checkpoint.parameters();
+      // Of int8 the embedding is in bf16; a tied output matrix is packed besides.
+      const auto embedding = config.vocabulary * config.hidden_size, width = bytes_of(network.dtype);
+      const auto of_embedding = network.dtype == "fp32" ? width : bytes_of("bf16");
+      network.weight_bytes = static_cast<std::uint64_t>(
+          network.parameters * width + embedding * (config.tied ? of_embedding : of_embedding - width));
       network.fingerprint = fingerprint(checkpoint, network.dtype);
       return network;
     }
@@ -149,6 +155,8 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
   auto loaded = load_pretrained(path, options);
   network.dtype = loaded.dtype;
   network.parameters = loaded.parameters;
+  network.weight_bytes = static_cast<std::uint64_t>(
+      loaded.parameters * (loaded.dtype == "bf16" ? bytes_of("bf16") : bytes_of("fp32")));
   network.fingerprint = loaded.fingerprint;
   network.rows_are_independent = false;  // LibTorch's products split sums by the number of rows
   const auto shape = loaded.transformer.shape();
