@@ -31,6 +31,7 @@ struct DocumentStatus {
   std::string name;
   std::uint32_t owner = 0;
   int priority = 0;
+  std::string model;  ///< The name of the one that reads it; empty if a program without names opened it.
   DocumentPhase phase = DocumentPhase::kOpen;
   std::uint64_t bytes = 0;  ///< Bytes of the tokens that the model has processed.
   std::optional<std::uint64_t> total_bytes;

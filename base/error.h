@@ -24,10 +24,11 @@ enum class ErrorCode : int {
   kDeadline = -32006,
   kSource = -32007,   ///< The document's bytes could not be read.
   kJournal = -32008,  ///< The journal could not be written: disk full, read-only, damaged.
-  kModel = -32009,    ///< The model could not be loaded or failed on a block.
+  kModel = -32009,    ///< The model could not be loaded, or failed on a block.
   kShuttingDown = -32010,
   kPermission = -32011,
   kPeerGone = -32012,  ///< The client disconnected before the document's end.
+  kModelUnknown = -32013,
 };
 
 /// what() says what happened, to which document or file, and what to do.

@@ -1,12 +1,15 @@
 #include "config/config.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <fstream>
 #include <iterator>
 #include <numeric>
 #include <optional>
 #include <sstream>
+#include <type_traits>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -79,8 +82,48 @@ void set_string(const ConfigKey& key, std::string value, std::string Config::*me
   config.*member = std::move(value);
 }
 
+ModelEntry read_model(const std::string& key, const json& value) {
+  constexpr auto kForm = "must be a list of paths and of {\"name\", \"path\", \"settings\", \"dtype\"}";
+  ModelEntry model;
+  const std::array<std::pair<std::string_view, std::string*>, 4> members = {
+      {{"name", &model.name}, {"path", &model.path}, {"settings", &model.settings}, {"dtype", &model.dtype}}};
+  if (value.is_string()) {
+    model.path = value.get<std::string>();
+  } else if (value.is_object()) {
+    for (const auto& [name, member] : value.items()) {
+      const auto known = std::ranges::find(members, name, [](const auto& entry) { return entry.first; });
+      if (known == members.end() || !member.is_string()) refuse("configuration key '" + key + "' " + kForm);
+      *known->second = member.get<std::string>();
+    }
+  }
+  if (model.path.empty()) refuse("configuration key '" + key + "' " + kForm);
+  if (!model.dtype.empty()) {
+    Config checked;
+    set_config_value("model.dtype", model.dtype, checked);
+  }
+  return model;
+}
+
+void set_models(const std::string& key, const json& value, std::vector<ModelEntry>& models) {
+  if (!value.is_array()) refuse("configuration key '" + key + "' must be a list, not " + value.type_name());
+  std::vector<ModelEntry> list;
+  for (const json& entry : value) list.push_back(read_model(key, entry));
+  models = std::move(list);
+}
+
+ordered_json to_json(const std::vector<ModelEntry>& models) {
+  ordered_json list = ordered_json::array();
+  for (const ModelEntry& model : models) {
+    list.push_back(
+        {{"name", model.name}, {"path", model.path}, {"settings", model.settings}, {"dtype", model.dtype}});
+  }
+  return list;
+}
+
 void set_value(const ConfigKey& key, const json& value, Config& config) {
   const std::string name(key.name);
+  if (const auto* member = std::get_if<std::vector<ModelEntry> Config::*>(&key.member))
+    return set_models(name, value, config.**member);
   if (const auto* member = std::get_if<std::string Config::*>(&key.member)) {
     if (!value.is_string())
       refuse("configuration key '" + name + "' must be a string, not " + value.type_name());
@@ -117,7 +160,15 @@ void apply_section(const json& object, const std::string& prefix, Config& config
 
 /// A key's value as JSON.
 ordered_json value_of(const ConfigKey& key, const Config& config) {
-  return std::visit([&](auto member) { return ordered_json(config.*member); }, key.member);
+  return std::visit(
+      [&](auto member) {
+        if constexpr (std::is_same_v<decltype(member), std::vector<ModelEntry> Config::*>) {
+          return to_json(config.*member);
+        } else {
+          return ordered_json(config.*member);
+        }
+      },
+      key.member);
 }
 
 }  // namespace
@@ -149,7 +200,7 @@ Config load_config(const std::filesystem::path& file) {
 
 void set_config_value(std::string_view name, const std::string& value, Config& config) {
   const ConfigKey& key = find_key(name);
-  if (std::holds_alternative<std::string Config::*>(key.member)) return set_value(key, json(value), config);
+  if (!std::holds_alternative<std::int64_t Config::*>(key.member)) return set_value(key, json(value), config);
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   const bool whole = error == std::errc() && end == value.data() + value.size();

@@ -19,6 +19,14 @@ namespace unroll {
 
 inline constexpr std::string_view kSystemSocketPath = "/run/unroll/unroll.sock";
 
+/// One of the models that documents can ask for. In JSON a string, the path alone, or an object.
+struct ModelEntry {
+  std::string name;             ///< Empty: the path's last part, without .gguf.
+  std::string path;             ///< An installed model's name, a checkpoint's folder or a GGUF file.
+  std::string settings, dtype;  ///< Empty: model.settings, model.dtype.
+  bool operator==(const ModelEntry&) const = default;
+};
+
 /// The values of the table's keys. An empty path stands for a default that depends on the machine: see
 /// resolve_defaults().
 struct Config {
@@ -26,6 +34,7 @@ struct Config {
   std::string socket_mode = "0600";
   std::string socket_group;
 
+  std::vector<ModelEntry> models;  ///< As resolve_defaults() leaves it: complete, the default first.
   std::string model_directory;
   std::string model_settings;
   std::string device = "auto";
@@ -55,6 +64,8 @@ struct Config {
   std::int64_t max_memory_bytes = std::int64_t{4} << 30;
   std::int64_t max_memory_bytes_per_user = std::int64_t{2} << 30;
   std::int64_t max_journal_bytes_per_user = std::int64_t{32} << 30;
+  std::int64_t max_model_memory_bytes = 0;
+  std::int64_t model_idle_ms = 10 * 60'000;
   std::int64_t max_connections = 512;
   std::int64_t max_connections_per_user = 256;
   std::int64_t max_descriptors_per_user = 1024;
@@ -73,7 +84,7 @@ struct Config {
 
 struct ConfigKey {
   std::string_view name;  ///< "section.key" (nested objects in JSON), or "key" at the top level.
-  std::variant<std::string Config::*, std::int64_t Config::*> member;
+  std::variant<std::string Config::*, std::int64_t Config::*, std::vector<ModelEntry> Config::*> member;
   std::string_view unit;         ///< Empty if there is none.
   std::string_view description;  ///< One or two sentences, Markdown.
   std::int64_t minimum = 0;      ///< For integers.
@@ -96,8 +107,9 @@ std::string print_config(const Config& config);
 /// Returns the text of docs/configuration.md.
 std::string describe_config();
 
-/// Replaces each empty path with its default: socket, model folder and journal; a model's name with its path.
-/// The plugins' folder stays empty: its default is plugins/'s own.
+/// Replaces each empty path with its default: socket, model and journal; a model's name with its path.
+/// Completes the list of models: `model.directory`, if it is set or there is no list, comes first. The
+/// plugins' folder stays empty: its default is plugins/'s own. Throws if two models have one name.
 void resolve_defaults(Config& config);
 
 /// $UNROLL_MODEL, a name or a path, else unroll-small of system_models_folder().

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include <unistd.h>
 
@@ -49,10 +51,49 @@ fs::path default_socket_path() {
   return fs::path(runtime) / "unroll" / "unroll.sock";
 }
 
+namespace {
+
+/// What a model is called that is given no name.
+std::string name_of(const fs::path& model) {
+  const auto path = fs::absolute(model / "").lexically_normal().parent_path();
+  return path.extension() == ".gguf" ? path.stem() : path.filename();
+}
+
+void complete_models(Config& config) {
+  constexpr std::size_t kLongestName = 255;
+  auto& models = config.models;
+  for (ModelEntry& model : models) {
+    if (model.name.empty()) model.name = name_of(model.path);
+  }
+  const auto& chosen = config.model_directory;
+  const auto listed = std::ranges::find(models, chosen, &ModelEntry::name);
+  if (!chosen.empty() && listed != models.end()) {
+    std::rotate(models.begin(), listed, listed + 1);
+  } else if (!chosen.empty() || models.empty()) {
+    const fs::path path = chosen.empty() ? default_model_directory() : fs::path(chosen);
+    models.insert(models.begin(), {name_of(path), path, "", ""});
+  }
+  std::set<std::string> names;
+  for (ModelEntry& model : models) {
+    const bool has_name =
+        !model.name.empty() && model.name.size() <= kLongestName && model.name.find('/') == std::string::npos;
+    if (!has_name || !names.insert(model.name).second) {
+      throw Error(ErrorCode::kInvalidParams,
+                  "configuration key 'models': '" + model.name +
+                      (has_name ? "' is there twice; give one of them another name"
+                                : "' is not a name of 1 to 255 bytes without '/'"));
+    }
+    model.path = model_path(model.path);
+    if (model.settings.empty()) model.settings = config.model_settings;
+    if (model.dtype.empty()) model.dtype = config.dtype;
+  }
+}
+
+}  // namespace
+
 void resolve_defaults(Config& config) {
   if (config.socket_path.empty()) config.socket_path = default_socket_path();
-  config.model_directory =
-      config.model_directory.empty() ? default_model_directory() : model_path(config.model_directory);
+  complete_models(config);
   if (config.journal_path.empty()) config.journal_path = default_journal_path();
 }
 

@@ -14,8 +14,20 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"socket.mode", &Config::socket_mode, "octal", "Mode of the socket; decides who may connect."},
       ConfigKey{"socket.group", &Config::socket_group, "",
                 "Group of the socket, by name. Empty: the daemon's own."},
+      ConfigKey{
+          "models", &Config::models, "",
+          "Models that documents can ask for by name: a list of installed models' names, checkpoints' "
+          "folders "
+          "and GGUF files. The first is the default and always loaded; each other one is loaded when a "
+          "document "
+          "asks for it. Instead of a text, `{\"name\", \"path\", \"settings\", \"dtype\"}`, of which only "
+          "`path` is required. A model's name is otherwise the last part of its path, without `.gguf`; "
+          "settings "
+          "and dtype are otherwise those of `model.settings` and `model.dtype`."},
       ConfigKey{"model.directory", &Config::model_directory, "",
-                "Model to read with: an installed one's name, a checkpoint's folder or a GGUF file. Empty: "
+                "Model to read with, the only one or the first before those of `models`: an installed one's "
+                "name, a "
+                "checkpoint's folder or a GGUF file. Empty, and no `models`: "
                 "`$UNROLL_MODEL`, otherwise the model that was installed with the daemon."},
       ConfigKey{
           "model.settings", &Config::model_settings, "",
@@ -103,6 +115,14 @@ std::span<const ConfigKey> config_keys() {
           "the evicted states (2 MB) of 10,000 open documents, and half as much for outputs. Set it below "
           "the free space of the journal's disk, divided by the number of users who may fill it.",
           1 << 20},
+      ConfigKey{"limits.model_memory_bytes", &Config::max_model_memory_bytes, "bytes",
+                "Weights of all models that are loaded. To stay below it, models that no document uses are "
+                "unloaded, "
+                "but for the first; if that is not enough, documents that ask for another model are refused. "
+                "0: half "
+                "of the machine's memory."},
+      ConfigKey{"limits.model_idle_ms", &Config::model_idle_ms, "milliseconds",
+                "A model that no document has used for this long is unloaded, but for the first.", 100, kDay},
       ConfigKey{
           "limits.connections", &Config::max_connections, "connections",
           "Open connections of all users. A few of them (8, or a quarter of a small number) are reserved for "

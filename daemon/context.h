@@ -18,6 +18,7 @@
 #include "daemon/fair_pool.h"
 #include "daemon/fair_turns.h"
 #include "daemon/line_budget.h"
+#include "daemon/models.h"
 #include "daemon/reloader.h"
 #include "daemon/source_readers.h"
 #include "daemon/subscription.h"
@@ -40,6 +41,7 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   Events& events;
   const std::shared_ptr<FairTurns> turns;
   const std::shared_ptr<LineBudget> lines;
+  Models models;  ///< Stopped by the server.
   SourceReaders sources;
   FairPool parsers;                            ///< For long lines; joined by the server.
   FairPool openers;                            ///< See open_document.h; joined by the server.

@@ -125,6 +125,16 @@ Target parse_target(std::string_view text) {
   return target;
 }
 
+std::string take_model(Target& target) {
+  const auto found = std::ranges::find(target.query, "model",
+                                       [](const auto& entry) { return std::string_view(entry.first); });
+  if (found == target.query.end()) return {};
+  std::string name = found->second.value_or("");
+  if (name.empty()) refuse("option 'model' has no value; name a model: ?model=NAME");
+  target.query.erase(found);
+  return name;
+}
+
 json options_of(const Target& target, std::string_view schema) {
   const json declared = json::parse(schema, nullptr, false);
   json options = json::object();

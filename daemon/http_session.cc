@@ -127,7 +127,7 @@ asio::awaitable<bool> HttpSession::read_header() {
 asio::awaitable<void> HttpSession::route() {
   const auto& request = parser_->get();
   try {
-    const Target target = parse_target({request.target().data(), request.target().size()});
+    Target target = parse_target({request.target().data(), request.target().size()});
     const std::string& path = target.path;
     const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
                         path.find('/', kVersionPrefix.size()) == std::string::npos && path != "/v1/documents";
@@ -135,8 +135,9 @@ asio::awaitable<void> HttpSession::route() {
       answer_get(target);
     } else if (request.method() == http::verb::post || require_method(path, http::verb::put)) {
       std::string name = path.substr(kVersionPrefix.size());
+      const std::string model = take_model(target);
       json options = options_of(target, options_schema(name));
-      co_await serve_document(std::move(name), std::move(options));
+      co_await serve_document(std::move(name), model, std::move(options));
     }
   } catch (const EncodedBody& error) {
     refuse(error, kUnsupportedMediaType, "Accept-Encoding: identity\r\n");
@@ -186,8 +187,8 @@ std::optional<std::uint64_t> HttpSession::content_length() const {
 
 /// The plugin's JSON Schema; empty if there is no such plugin or it has none.
 std::string HttpSession::options_schema(const std::string& plugin) const {
-  const Revision revision = context_.engine.revision();
-  const PluginInfo* info = revision.plugins->find(plugin);
+  const auto revision = context_.engine.revision();
+  const PluginInfo* info = revision->plugins->find(plugin);
   return info == nullptr ? "" : info->options;
 }
 
@@ -211,9 +212,9 @@ void HttpSession::check_body_form() const {
         "the body is a multipart form; send the document itself (curl: -T FILE, --data-binary @FILE)");
 }
 
-asio::awaitable<void> HttpSession::serve_document(std::string plugin, json options) {
+asio::awaitable<void> HttpSession::serve_document(std::string plugin, std::string model, json options) {
   check_body_form();
-  co_await open(std::move(plugin), std::move(options));
+  co_await open(std::move(plugin), std::move(model), std::move(options));
   if (answer_.chunked && boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
     send("HTTP/1.1 100 Continue\r\n\r\n");
   keep_awake();
@@ -224,7 +225,7 @@ asio::awaitable<void> HttpSession::serve_document(std::string plugin, json optio
   if (!document_->finished) on_gone();
 }
 
-asio::awaitable<void> HttpSession::open(std::string plugin, json options) {
+asio::awaitable<void> HttpSession::open(std::string plugin, std::string model, json options) {
   DocumentRequest request;
   request.name = "http " + plugin;
   request.plugins.push_back({std::move(plugin), std::move(options)});
@@ -233,7 +234,7 @@ asio::awaitable<void> HttpSession::open(std::string plugin, json options) {
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<HttpSession>(shared_from_this()), owner(), queued_);
   const auto result = std::make_shared<std::optional<std::pair<std::exception_ptr, Opened>>>();
-  open_document(context_, std::move(request), subscription,
+  open_document(context_, model, std::move(request), subscription,
                 [self = shared_from_this(), result](const std::exception_ptr& failure, const Opened& opened) {
                   result->emplace(failure, opened);
                   self->signal();

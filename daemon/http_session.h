@@ -50,8 +50,8 @@ class HttpSession : public Connection {
   boost::asio::awaitable<boost::system::error_code> parse_more(bool body);
   boost::asio::awaitable<void> route();
   void answer_get(const Target& target);
-  boost::asio::awaitable<void> serve_document(std::string plugin, nlohmann::json options);
-  boost::asio::awaitable<void> open(std::string plugin, nlohmann::json options);
+  boost::asio::awaitable<void> serve_document(std::string plugin, std::string model, nlohmann::json options);
+  boost::asio::awaitable<void> open(std::string plugin, std::string model, nlohmann::json options);
   boost::asio::awaitable<void> read_body();
   boost::asio::awaitable<void> append(std::string bytes);
   void check_body_form() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <sstream>
 
@@ -17,26 +18,38 @@ namespace unroll {
 namespace {
 
 /// Its vocabulary and its model. Throws Error(kModel) that names the folder and says how to choose another.
-void load_checkpoint(const Config& config, Revision& revision) {
-  const std::string advice = "; choose one with --model NAME, --model PATH or UNROLL_MODEL";
+void load_checkpoint(const Config& config, const ModelEntry& model, Revision& revision) {
+  const std::string advice = config.models.size() > 1
+                                 ? "; correct 'models' in the configuration"
+                                 : "; choose one with --model NAME, --model PATH or UNROLL_MODEL";
   std::error_code ignored;
-  if (!std::filesystem::exists(config.model_directory, ignored)) {
-    throw Error(ErrorCode::kModel, "there is no model in '" + config.model_directory + "'" +
-                                       hidden_home_advice(config.model_directory) + advice);
+  if (!std::filesystem::exists(model.path, ignored)) {
+    throw Error(ErrorCode::kModel,
+                "there is no model in '" + model.path + "'" + hidden_home_advice(model.path) + advice);
   }
   try {
-    revision.vocabulary = Vocabulary::load(config.model_directory);
-    revision.model =
-        load_block_model(config.model_directory, {.device = config.device,
-                                                  .dtype = config.dtype,
-                                                  .threads = static_cast<int>(config.threads),
-                                                  .settings = parse_settings(config.model_settings),
-                                                  .first_input = revision.vocabulary->first_input(),
-                                                  .speeds_file = arithmetic_file(config.journal_path)});
+    revision.vocabulary = Vocabulary::load(model.path);
+    revision.model = load_block_model(model.path, {.device = config.device,
+                                                   .dtype = model.dtype,
+                                                   .threads = static_cast<int>(config.threads),
+                                                   .settings = parse_settings(model.settings),
+                                                   .first_input = revision.vocabulary->first_input(),
+                                                   .speeds_file = arithmetic_file(config.journal_path)});
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kModel,
-                "the model in '" + config.model_directory + "' cannot be loaded: " + error.what() + advice);
+                "the model in '" + model.path + "' cannot be loaded: " + error.what() + advice);
   }
+}
+
+/// Of a folder's files, or of the one file.
+std::uint64_t file_bytes(const std::filesystem::path& model) {
+  std::error_code failed;
+  if (const auto size = std::filesystem::file_size(model, failed); !failed) return size;
+  std::uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(model, failed)) {
+    if (entry.is_regular_file(failed)) bytes += entry.file_size(failed);
+  }
+  return bytes;
 }
 
 /// Warns if there is no Landlock: workers can then read the journal and the daemon's memory.
@@ -81,12 +94,32 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
 
 }  // namespace
 
-Revision load_revision(const Config& config, Events& events) {
-  Revision revision;
-  load_checkpoint(config, revision);
-  revision.plugins = load_plugins(config, *revision.vocabulary, events);
-  self_test(revision);
-  return revision;
+std::vector<ModelSource> model_sources(const Config& config, Events& events) {
+  const auto shared = std::make_shared<const Config>(config);
+  std::vector<ModelSource> sources;
+  for (const ModelEntry& model : shared->models) {
+    ModelSource source{model.name};
+    source.file_bytes = file_bytes(model.path);
+    source.load = [shared, &model, &events] {
+      const auto began = std::chrono::steady_clock::now();
+      Revision revision;
+      revision.name = model.name;
+      load_checkpoint(*shared, model, revision);
+      revision.plugins = load_plugins(*shared, *revision.vocabulary, events);
+      self_test(revision);
+      revision.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+      return revision;
+    };
+    try {
+      const auto summary = summarize_checkpoint(model.path, parse_settings(model.settings));
+      source.family = summary.family;
+      source.parameters = summary.parameters;
+    } catch (const std::exception& error) {
+      spdlog::warn("model {} in '{}' cannot be read: {}", model.name, model.path, error.what());
+    }
+    sources.push_back(std::move(source));
+  }
+  return sources;
 }
 
 }  // namespace unroll

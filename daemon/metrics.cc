@@ -104,6 +104,34 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
   metrics.counter("unroll_evictions_total", "States that were evicted to the journal.", stats.evictions);
 }
 
+void add_models(Metrics& metrics, const ServerContext& context, const EngineStats& stats) {
+  const auto models = context.models.list();
+  const auto add = [&](std::string_view name, auto value_of) {
+    for (const auto& model : models) {
+      const auto counted = stats.models.find(model.name);
+      metrics.sample(name, value_of(model, counted == stats.models.end() ? ModelStats() : counted->second),
+                     "model", model.name);
+    }
+  };
+  using Listed = Models::Listed;
+  metrics.head("unroll_model_loaded", "gauge", "1: the model is in memory.");
+  add("unroll_model_loaded", [](const Listed& model, const ModelStats&) { return model.loaded ? 1 : 0; });
+  metrics.head("unroll_model_bytes", "gauge", "Memory of the model's weights.");
+  add("unroll_model_bytes", [](const Listed& model, const ModelStats&) { return model.bytes; });
+  metrics.head("unroll_model_loads_total", "counter", "Times that the model was loaded.");
+  add("unroll_model_loads_total", [](const Listed& model, const ModelStats&) { return model.loads; });
+  metrics.head("unroll_model_load_seconds_total", "counter", "Time that loading took.");
+  add("unroll_model_load_seconds_total",
+      [](const Listed& model, const ModelStats&) { return model.load_seconds; });
+  metrics.head("unroll_model_documents", "gauge", "Open documents of the model.");
+  add("unroll_model_documents", [](const Listed&, const ModelStats& model) { return model.open_documents; });
+  metrics.head("unroll_model_tokens_total", "counter", "Tokens that went through the model.");
+  add("unroll_model_tokens_total", [](const Listed&, const ModelStats& model) { return model.tokens; });
+  metrics.head("unroll_model_busy_seconds_total", "counter", "Time spent in the model.");
+  add("unroll_model_busy_seconds_total",
+      [](const Listed&, const ModelStats& model) { return model.seconds; });
+}
+
 void add_events(Metrics& metrics, const Events& events) {
   metrics.head("unroll_events_total", "counter",
                "Failed documents, lost workers, refusals and other events, by reason.");
@@ -131,22 +159,23 @@ void add_times(Metrics& metrics, const EngineStats& stats) {
 
 std::string metrics_text(const ServerContext& context) {
   const EngineStats stats = context.engine.stats();
-  const Revision revision = context.engine.revision();
-  const WorkerCounts workers = revision.plugins->worker_counts();
+  const auto revision = context.engine.revision();
+  const WorkerCounts workers = context.models.worker_counts();
   Metrics metrics;
-  metrics.head("unroll_build_info", "gauge", "The daemon's version and the model for new documents.");
-  const ModelInfo& model = revision.model->info();
-  metrics.sample("unroll_build_info{version=\"" UNROLL_VERSION "\",model=\"" + Metrics::escaped(model.name) +
-                     "\",checkpoint=\"" + model.checkpoint + "\",device=\"" + model.device + "\",dtype=\"" +
-                     model.dtype + "\"}",
+  metrics.head("unroll_build_info", "gauge", "The daemon's version and its first model.");
+  const ModelInfo& model = revision->model->info();
+  metrics.sample("unroll_build_info{version=\"" UNROLL_VERSION "\",model=\"" +
+                     Metrics::escaped(revision->name) + "\",checkpoint=\"" + model.checkpoint +
+                     "\",device=\"" + model.device + "\",dtype=\"" + model.dtype + "\"}",
                  1);
+  add_models(metrics, context, stats);
   add_documents(metrics, stats);
   add_times(metrics, stats);
   metrics.counter("unroll_plugin_workers_started_total", "Plugin workers started.", workers.started);
   metrics.counter("unroll_plugin_workers_lost_total", "Plugin workers that crashed, hung or were killed.",
                   workers.lost);
   add_events(metrics, context.events);
-  metrics.gauge("unroll_plugins", "Loaded plugins.", revision.plugins->plugins().size());
+  metrics.gauge("unroll_plugins", "Loaded plugins.", revision->plugins->plugins().size());
   metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", stats.journal_bytes);
   metrics.gauge("unroll_journal_largest_user_bytes",
                 "What the documents of the user that has the most take in the journal.",

@@ -1,13 +1,11 @@
-// Opens documents without blocking the I/O thread. Opening needs a commit, for which no thread waits, and an
-// answer of each plugin's worker.
+// Opens documents without blocking the I/O thread. Opening needs the model, which may have to be loaded
+// first, a commit, for which no thread waits, and an answer of each plugin's worker.
 #pragma once
 
 #include <exception>
 #include <functional>
 #include <memory>
-#include <utility>
-
-#include <boost/asio/post.hpp>
+#include <string>
 
 #include "daemon/context.h"
 
@@ -15,17 +13,10 @@ namespace unroll {
 
 using OpenedFunction = std::function<void(std::exception_ptr, const Opened&)>;
 
-/// Calls Engine::open() on one of the openers; `done` gets the result on the I/O thread.
-inline void open_document(ServerContext& context, DocumentRequest request,
-                          std::shared_ptr<DocumentListener> listener, OpenedFunction done) {
-  const auto owner = request.owner;
-  context.openers.post(owner, [&io = context.io, &engine = context.engine, request = std::move(request),
-                               listener = std::move(listener), done = std::move(done)]() mutable {
-    engine.open(std::move(request), std::move(listener),
-                [&io, done = std::move(done)](const std::exception_ptr& failure, const Opened& opened) {
-                  boost::asio::post(io, [done, failure, opened] { done(failure, opened); });
-                });
-  });
-}
+/// Calls Engine::open() on one of the openers when `model` is loaded; `done` gets the result on the I/O
+/// thread. An empty name is the first model's, or, of a document that is resumed, that of the one which has
+/// read it. For the I/O thread.
+void open_document(ServerContext& context, const std::string& model, DocumentRequest request,
+                   std::shared_ptr<DocumentListener> listener, OpenedFunction done);
 
 }  // namespace unroll

@@ -22,8 +22,8 @@ void notify_reloading() {
 
 }  // namespace
 
-Reloader::Reloader(asio::io_context& io, Engine& engine, Events& events, Load load)
-    : io_(io), engine_(engine), events_(events), load_(std::move(load)) {}
+Reloader::Reloader(asio::io_context& io, Engine& engine, Models& models, Events& events, Load load)
+    : io_(io), engine_(engine), models_(models), events_(events), load_(std::move(load)) {}
 
 Reloader::~Reloader() {
   thread_.stop();
@@ -41,9 +41,11 @@ void Reloader::reload(Done done) {
 
 std::optional<Error> Reloader::load_and_swap() {
   try {
-    Revision revision = load_();
-    const ModelInfo info = revision.model->info();
-    engine_.reload(std::move(revision));
+    auto models = load_();
+    engine_.reload(models.front().load());
+    const auto revision = engine_.revision();
+    const ModelInfo& info = revision->model->info();
+    models_.set(std::move(models), revision);
     spdlog::info("reloaded: new documents are read with model {} ({}, {})", info.name, info.device,
                  info.dtype);
     return std::nullopt;

@@ -1,26 +1,29 @@
-// Loads another model and other plugins on a thread of its own while documents are read; one reload at a
+// Loads other models and other plugins on a thread of its own while documents are read; one reload at a
 // time. Open documents keep the revision that they were opened with.
 #pragma once
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "daemon/events.h"
+#include "daemon/models.h"
 #include "engine/engine.h"
 
 namespace unroll {
 
 class Reloader {
  public:
-  /// Reads the configuration again and loads what it names. Throws. Called on the reloader's thread.
-  using Load = std::function<Revision()>;
+  /// The models that the configuration, read again, names; the first is loaded at once. Throws. Called on the
+  /// reloader's thread.
+  using Load = std::function<std::vector<ModelSource>()>;
   /// Nullopt: the new revision is in use; else why nothing has changed. Called on the I/O thread.
   using Done = std::function<void(const std::optional<Error>&)>;
 
-  Reloader(boost::asio::io_context& io, Engine& engine, Events& events, Load load);
+  Reloader(boost::asio::io_context& io, Engine& engine, Models& models, Events& events, Load load);
   /// Waits for the current load and drops its result.
   ~Reloader();
   Reloader(const Reloader&) = delete;
@@ -33,6 +36,7 @@ class Reloader {
 
   boost::asio::io_context& io_;
   Engine& engine_;
+  Models& models_;
   Events& events_;
   const Load load_;
   boost::asio::thread_pool thread_{1};

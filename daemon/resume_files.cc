@@ -99,7 +99,7 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
     request.owner = document_.owner;
     request.total_bytes = source_.bytes;
     request.resume = document_.id;
-    open_document(context_, std::move(request), std::make_shared<Unheard>(context_.events),
+    open_document(context_, "", std::move(request), std::make_shared<Unheard>(context_.events),
                   [self = shared_from_this()](const std::exception_ptr& failure, const Opened& opened) {
                     self->attempt([&] {
                       if (failure) std::rethrow_exception(failure);

@@ -142,8 +142,8 @@ DocumentSource RpcSession::claim_source() {
 
 std::optional<json> RpcSession::open(const Request& request) {
   const Params params(method::kOpen, request.params,
-                      {"plugins", "text", "fd", "stream", "name", "priority", "deadline_ms", "flush_after_ms",
-                       "keep_outputs", "total_bytes", "resume"});
+                      {"plugins", "text", "fd", "stream", "model", "name", "priority", "deadline_ms",
+                       "flush_after_ms", "keep_outputs", "total_bytes", "resume"});
   auto text = params.optional_string("text");
   std::optional<DocumentSource> source;
   if (wants_descriptor(params)) source = claim_source();
@@ -159,25 +159,29 @@ std::optional<json> RpcSession::open(const Request& request) {
   if (source && source->location) document.source = describe_source(*source->location, document.plugins);
   if (text) document.total_bytes = text->size();
   const bool has_text = text.has_value();
+  const auto model = params.optional_string("model").value_or("");
+  // If it has to wait for its model, so do later requests: their texts would have to be kept.
+  const bool at_once = has_text && !document.resume && context_.models.is_loaded(model);
   document.text = std::move(text);
 
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
   auto answers = std::make_shared<std::function<void()>>();
-  if (has_text) {
-    opening_.push_back(answers);
-  } else {
-    answering_ = true;  // later requests on this connection may refer to this document
-  }
+  if (has_text) opening_.push_back(answers);
+  if (!at_once) answering_ = true;  // later requests on this connection may refer to this document
   open_document(
-      context_, std::move(document), subscription,
-      [this, self = shared_from_this(), asked = without_params(request), subscription, has_text, answers,
-       source = std::move(source)](const std::exception_ptr& failure, const Opened& opened) mutable {
+      context_, model, std::move(document), subscription,
+      [this, self = shared_from_this(), asked = without_params(request), subscription, has_text, at_once,
+       answers, source = std::move(source)](const std::exception_ptr& failure, const Opened& opened) mutable {
         if (!has_text) {
           return answer_later(asked, [&] {
             if (failure) std::rethrow_exception(failure);
             return adopt(opened, subscription, false, std::move(source));
           });
+        }
+        if (!at_once) {
+          answering_ = false;
+          share_.reset();
         }
         *answers = [this, asked, subscription, failure, opened] {
           answer(asked, [&] {
@@ -331,9 +335,24 @@ std::optional<json> RpcSession::attach(const Request& request) {
   return status_to_json(context_.engine.status(id));
 }
 
+/// A model that is named is loaded: some of what is told of it is not known before.
 std::optional<json> RpcSession::info(const Request& request) {
-  const Params params(method::kInfo, request.params, {});
-  return server_info(context_);
+  const Params params(method::kInfo, request.params, {"model"});
+  const auto model = params.optional_string("model").value_or("");
+  answering_ = true;
+  context_.models.ask(model,
+                      [&io = context_.io, weak = weak_from_this(), this, asked = without_params(request)](
+                          const std::exception_ptr& failure, const Models::RevisionPtr& revision) {
+                        asio::post(io, [weak, this, asked, failure, revision] {
+                          const auto self = weak.lock();
+                          if (!self) return;
+                          answer_later(asked, [&] {
+                            if (failure) std::rethrow_exception(failure);
+                            return server_info(context_, *revision);
+                          });
+                        });
+                      });
+  return std::nullopt;
 }
 
 std::optional<json> RpcSession::stats(const Request& request) {
@@ -354,7 +373,7 @@ std::optional<json> RpcSession::reload(const Request& request) {
         if (!self) return;
         answer_later(asked, [&] {
           if (error) throw Error(*error);
-          return json{{"model", model_to_json(context_.engine.revision().model->info())}};
+          return json{{"model", model_to_json(*context_.engine.revision())}};
         });
       });
   return std::nullopt;

@@ -184,7 +184,7 @@ asio::awaitable<void> RpcSession::handle(std::string line) {
     while (is_open() && !opens_text && !opening_.empty()) co_await wait_for_signal();
     answer(request, [&] { return call(request); });
   }
-  share_.reset();
+  if (!answering_) share_.reset();
 }
 
 /// Long lines are parsed by another thread.

@@ -99,6 +99,7 @@ class RpcSession : public Connection {
   template <class Make>
   void answer_later(const Request& request, Make make) {
     answering_ = false;
+    share_.reset();
     answer(request, make);
     signal();
   }

@@ -58,10 +58,10 @@ void self_test(const Revision& revision) {
   for (const std::string_view name : kDefaultPlugins) {
     if (revision.plugins->find(name) != nullptr) request.plugins.push_back({std::string(name)});
   }
+  Engine engine(revision, {});  // also checks that model and vocabulary match
   if (request.plugins.empty()) return;
   const auto plugins = request.plugins;
   const auto reader = std::make_shared<TestReader>();
-  Engine engine(revision, {});
   const DocumentId id = engine.open(std::move(request), reader).id;
   engine.append(id, std::string(kLine), [] {});
   engine.end(id);

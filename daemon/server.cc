@@ -105,12 +105,12 @@ struct Server::Greeted {
   std::optional<std::unordered_multiset<std::uint32_t>::iterator> entry;
 };
 
-Server::Server(asio::io_context& io, Engine& engine, const Config& config, Events& events, SocketFile socket,
-               Reloader::Load load)
+Server::Server(asio::io_context& io, Engine& engine, std::vector<ModelSource> models, const Config& config,
+               Events& events, SocketFile socket, Reloader::Load load)
     : io_(io),
       context_(std::make_shared<ServerContext>(io, engine, config, events)),
       file_(std::move(socket)),
-      reloader_(io, engine, events, std::move(load)),
+      reloader_(io, engine, context_->models, events, std::move(load)),
       acceptor_(io, asio::local::stream_protocol(), file_.release()),
       termination_(io, SIGTERM, SIGINT),
       hangup_(io, SIGHUP),
@@ -119,11 +119,13 @@ Server::Server(asio::io_context& io, Engine& engine, const Config& config, Event
       most_connections_(most_connections(config)),
       watchdog_(watchdog_time()),
       tick_(watchdog_.count() > 0 ? std::min(kTick, watchdog_ / 4) : kTick) {
+  context_->models.set(std::move(models), engine.revision());
   context_->reload = [this](Reloader::Done done) { reloader_.reload(std::move(done)); };
 }
 
 Server::~Server() {
   context_->reload = nullptr;
+  context_->models.stop();
   context_->parsers.join();
   context_->openers.join();
   if (drainer_.joinable()) drainer_.join();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -22,8 +23,9 @@ namespace unroll {
 /// the engine's last callbacks are posted to `io` and never run.
 class Server {
  public:
-  Server(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events, SocketFile socket,
-         Reloader::Load load);
+  /// `models`: those that documents can ask for; the engine has loaded the first.
+  Server(boost::asio::io_context& io, Engine& engine, std::vector<ModelSource> models, const Config& config,
+         Events& events, SocketFile socket, Reloader::Load load);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

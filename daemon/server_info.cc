@@ -23,8 +23,9 @@ double uptime_seconds(const ServerContext& context) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - context.started).count();
 }
 
-json model_to_json(const ModelInfo& model) {
-  return {{"name", model.name},
+json model_to_json(const Revision& revision) {
+  const ModelInfo& model = revision.model->info();
+  return {{"name", revision.name},
           {"checkpoint", model.checkpoint},
           {"parameters", model.parameters},
           {"num_tokens", model.num_tokens},
@@ -36,8 +37,26 @@ json model_to_json(const ModelInfo& model) {
           {"state_bytes", model.state_bytes}};
 }
 
-json server_info(const ServerContext& context) {
-  const Revision revision = context.engine.revision();
+namespace {
+
+json models_to_json(const ServerContext& context) {
+  const EngineStats stats = context.engine.stats();
+  json list = json::array();
+  for (const Models::Listed& model : context.models.list()) {
+    const auto counted = stats.models.find(model.name);
+    list.push_back({{"name", model.name},
+                    {"family", model.family},
+                    {"parameters", model.parameters},
+                    {"loaded", model.loaded},
+                    {"bytes", model.bytes},
+                    {"documents", counted == stats.models.end() ? 0 : counted->second.open_documents}});
+  }
+  return list;
+}
+
+}  // namespace
+
+json server_info(const ServerContext& context, const Revision& revision) {
   json plugins = json::array();
   for (const PluginInfo& plugin : revision.plugins->plugins()) {
     plugins.push_back(
@@ -47,7 +66,8 @@ json server_info(const ServerContext& context) {
   return {{"version", UNROLL_VERSION},
           {"protocol", kProtocolVersion},
           {"pid", ::getpid()},
-          {"model", model_to_json(revision.model->info())},
+          {"model", model_to_json(revision)},
+          {"models", models_to_json(context)},
           {"plugins", std::move(plugins)},
           {"limits",
            {{"line_bytes", kMaxLineBytes},
@@ -60,6 +80,7 @@ json server_info(const ServerContext& context) {
             {"memory_bytes", config.max_memory_bytes},
             {"memory_bytes_per_user", config.max_memory_bytes_per_user},
             {"journal_bytes_per_user", config.max_journal_bytes_per_user},
+            {"model_memory_bytes", config.max_model_memory_bytes},
             {"connections", config.max_connections},
             {"connections_per_user", config.max_connections_per_user},
             {"descriptors_per_user", config.max_descriptors_per_user},
@@ -68,7 +89,7 @@ json server_info(const ServerContext& context) {
 
 json server_stats(const ServerContext& context) {
   const EngineStats stats = context.engine.stats();
-  const WorkerCounts workers = context.engine.revision().plugins->worker_counts();
+  const WorkerCounts workers = context.models.worker_counts();
   return {{"open_documents", stats.open_documents},
           {"waiting_documents", stats.waiting_documents},
           {"documents_done", stats.documents_done},
@@ -118,7 +139,7 @@ std::string ill_health(const ServerContext& context) {
 
 std::string unreadiness(const ServerContext& context) {
   if (context.not_ready != nullptr) return std::string("the daemon is ") + context.not_ready;
-  if (context.engine.revision().plugins->plugins().empty())
+  if (context.engine.revision()->plugins->plugins().empty())
     return "no plugin is loaded; the log says why, and plugins.directory names their folder";
   return ill_health(context);
 }

@@ -11,11 +11,12 @@
 
 namespace unroll {
 
-/// {version, protocol, pid, model: {...}, plugins: [...], limits: {...}}
-nlohmann::json server_info(const ServerContext& context);
+/// {version, protocol, pid, model: {...}, models: [...], plugins: [...], limits: {...}}; `revision` is the
+/// model's.
+nlohmann::json server_info(const ServerContext& context, const Revision& revision);
 /// Engine's counters, and connections, uptime_seconds, resident_bytes.
 nlohmann::json server_stats(const ServerContext& context);
-nlohmann::json model_to_json(const ModelInfo& model);
+nlohmann::json model_to_json(const Revision& revision);
 double uptime_seconds(const ServerContext& context);
 std::uint64_t resident_bytes();  ///< Memory of this process.
 inline constexpr std::int64_t kDefaultListed = 1000;

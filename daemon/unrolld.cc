@@ -105,12 +105,12 @@ void make_journal_folder(const std::filesystem::path& journal) {
   }
 }
 
-/// The configuration is read again at each reload; only changes to the keys of model and plugins
+/// The configuration is read again at each reload; only changes to the keys of models and plugins
 /// apply.
-Revision reload(const CommandLine& line, Events& events) {
+std::vector<ModelSource> models_again(const CommandLine& line, Events& events) {
   Config config = read_config(line);
   resolve_defaults(config);
-  return load_revision(config, events);
+  return model_sources(config, events);
 }
 
 /// Raises the limit on descriptors to the hard limit: the soft limit is for programs that use select(2).
@@ -150,21 +150,26 @@ void serve(const CommandLine& line, const Config& config) {
   Events events;
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
+  auto models = model_sources(config, events);
   const auto load = [&] {
-    spdlog::info("loading the model in {}", config.model_directory);
-    return load_revision(config, events);
+    spdlog::info("loading the model in {}", config.models.front().path);
+    return models.front().load();
   };
   Engine engine(load, engine_options(config, events));  // opens the journal first: its errors appear early
-  const ModelInfo info = engine.revision().model->info();
-  spdlog::info("model {}: {} parameters, {}, {}", info.name, info.parameters, info.device, info.dtype);
-  Server server(io, engine, config, events, std::move(socket), [&] { return reload(line, events); });
+  const ModelInfo info = engine.revision()->model->info();
+  spdlog::info("model {}: {} parameters, {}, {}", models.front().name, info.parameters, info.device,
+               info.dtype);
+  for (std::size_t i = 1; i < models.size(); ++i)
+    spdlog::info("model {}: loaded when a document asks for it", models[i].name);
+  Server server(io, engine, std::move(models), config, events, std::move(socket),
+                [&] { return models_again(line, events); });
   held.reset();
   server.run();
   spdlog::info("stopped");
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("unrolld, the daemon that reads documents of any length through one model", "unrolld");
+  CLI::App app("unrolld, the daemon that reads documents of any length", "unrolld");
   CommandLine line;
   add_options(app, line);
   try {

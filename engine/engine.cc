@@ -24,7 +24,7 @@ Engine::~Engine() {
   thread_.join();
 }
 
-Revision Engine::revision() const {
+std::shared_ptr<const Revision> Engine::revision() const {
   return core_->revision();
 }
 void Engine::reload(Revision revision) {

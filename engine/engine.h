@@ -31,10 +31,13 @@ namespace unroll {
 /// bits, so that other users cannot guess it; in hex.
 DocumentId random_document_id();
 
+struct Revision;
+
 struct DocumentRequest {
-  std::vector<PluginRequest> plugins;  ///< One or more, of different names.
-  std::string name;                    ///< For people: shown in lists and errors.
-  std::uint32_t owner = 0;             ///< The peer's uid; the document is invisible to other users.
+  std::shared_ptr<const Revision> revision;  ///< To be read with; null: the engine's own.
+  std::vector<PluginRequest> plugins;        ///< One or more, of different names.
+  std::string name;                          ///< For people: shown in lists and errors.
+  std::uint32_t owner = 0;                   ///< The peer's uid; the document is invisible to other users.
   int priority = 0;  ///< -10 to 10; each step multiplies its share of its owner's throughput by 1.25.
   std::optional<std::chrono::milliseconds> deadline;  ///< From open to done.
   std::optional<std::uint64_t> total_bytes;           ///< If known, for progress.
@@ -113,11 +116,14 @@ struct EngineOptions {
   std::function<DocumentId()> new_id = random_document_id;
 };
 
-/// Model, vocabulary and plugins. A document keeps the revision that it was opened with.
+/// Model, vocabulary and plugins. A document keeps the revision that it was opened with. Documents of several
+/// are read side by side.
 struct Revision {
   std::shared_ptr<BlockModel> model;
   std::shared_ptr<const Vocabulary> vocabulary;
   std::shared_ptr<const PluginRegistry> plugins;
+  std::string name = {};    ///< Of the model among those that documents can ask for.
+  double load_seconds = 0;  ///< That loading took.
 };
 
 class Engine {
@@ -132,10 +138,10 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// The revision for new documents.
-  Revision revision() const;
-  /// Sets the revision for new documents; the old revision is freed when its last document closes. Throws
-  /// Error(kModel) as the constructor, without changing anything.
+  /// The revision for documents that name none.
+  std::shared_ptr<const Revision> revision() const;
+  /// Sets that revision; the old one is freed when its last document closes. Throws Error(kModel) as the
+  /// constructor, without changing anything.
   void reload(Revision revision);
 
   /// Throws Error (unknown plugin, bad options, limits, shutting down, full disk, unknown or open document to

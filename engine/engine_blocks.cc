@@ -27,22 +27,13 @@ bool EngineCore::make_resident(OpenDocument& document) {
   });
 }
 
+/// One launch, of one revision's documents.
 void EngineCore::read_blocks(Documents batch) {
   std::erase_if(batch, [&](auto* document) { return !make_resident(*document); });
-  while (!batch.empty()) {
-    const auto revision = batch.front()->revision;
-    const auto others = std::stable_partition(
-        batch.begin(), batch.end(), [&](const auto* document) { return document->revision == revision; });
-    const Documents same(batch.begin(), others);
-    batch.erase(batch.begin(), others);
-    read_blocks_of(*revision, same);
-  }
-}
-
-/// One launch.
-void EngineCore::read_blocks_of(const Revision& revision, const Documents& batch) {
+  if (batch.empty()) return;
+  const auto revision = batch.front()->revision;
   std::vector<BlockInput> inputs;
-  auto outputs = run_model(*revision.model, batch, inputs);
+  auto outputs = run_model(*revision->model, batch, inputs);
   if (outputs.empty()) return;
   Documents called;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -112,6 +103,7 @@ std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Document
   {
     const std::lock_guard lock(mutex_);
     stats_.model_seconds += seconds;
+    stats_.models[batch.front()->revision->name].seconds += seconds;
     stats_.block.add(seconds, batch.size());
     for (const auto* document : batch) {
       stats_.queue_wait.add(std::chrono::duration<double>(began - document->queued_since).count());
@@ -159,6 +151,9 @@ void EngineCore::end_call(OpenDocument& document) {
     stats_.plugin_seconds += seconds;
     stats_.blocks += is_last ? 0 : 1;
     stats_.tokens += reader.tokens() - tokens_before;
+    auto& of_model = stats_.models[document.revision->name];
+    of_model.blocks += is_last ? 0 : 1;
+    of_model.tokens += reader.tokens() - tokens_before;
     stats_.bytes += reader.bytes() - bytes_before;
     update_status(document);
     if (is_last) document.status.phase = DocumentPhase::kDone;

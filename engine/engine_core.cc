@@ -52,6 +52,16 @@ Error was_ended(const DocumentId& id) {
   return {ErrorCode::kDocumentState, "document " + id + " was ended; open another one"};
 }
 
+Error other_checkpoint(const DocumentStatus& status, const Revision& revision) {
+  const auto& before = status.model;
+  const bool same_name = before.empty() || before == revision.name;
+  return {
+      ErrorCode::kModel,
+      "document " + status.id + " cannot continue: it was read with " +
+          (same_name ? "another checkpoint than that of model '" : "model '" + before + "', and not with '") +
+          revision.name + "'; list that one in the configuration, or read the document again"};
+}
+
 bool same(const PluginRequest& a, const PluginRequest& b) {
   return a.name == b.name && a.options == b.options;
 }
@@ -89,9 +99,9 @@ EngineCore::EngineCore(const std::function<Revision()>& load, EngineOptions opti
       forget_failed_(!journal_.is_open()),
       forget_at_(options.now()) {}
 
-Revision EngineCore::revision() const {
+std::shared_ptr<const Revision> EngineCore::revision() const {
   const std::lock_guard lock(mutex_);
-  return *revision_;
+  return revision_;
 }
 
 void EngineCore::reload(Revision revision) {
@@ -121,6 +131,7 @@ void EngineCore::begin(OpenDocument& document, DocumentRequest& request) {
   status.priority = request.priority;
   status.total_bytes = request.total_bytes;
   status.source = std::move(request.source);
+  status.model = document.revision->name;
   document.opening = Opening{request.plugins, document.revision->model->info().checkpoint};
 }
 
@@ -135,12 +146,8 @@ ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& re
   }
   auto point = journal_.resume_point(status.id);
   const auto& model = *document.revision->model;
-  const bool reads_again = point.sequence < status.outputs;
-  if (reads_again && !opening.checkpoint.empty() && opening.checkpoint != model.info().checkpoint) {
-    throw Error(ErrorCode::kModel, "document " + status.id +
-                                       " cannot continue: it was read with another model; load that one, or "
-                                       "read the document again");
-  }
+  if (!opening.checkpoint.empty() && opening.checkpoint != model.info().checkpoint)
+    throw other_checkpoint(status, *document.revision);
   document.reader->resume(point, journal_.read_prefix(status.id), status, model);
   if (request.total_bytes) status.total_bytes = request.total_bytes;
   return point;
@@ -179,12 +186,8 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
                         AcceptFunction accepted) {
   check_plugins(request.plugins);
   auto document = std::make_shared<OpenDocument>();
-  {
-    const std::lock_guard lock(mutex_);
-    document->revision = revision_;
-  }
-  const auto& [model, vocabulary, plugins] = *document->revision;
-  const auto fixed = fixed_bytes(*model);
+  document->revision = request.revision ? request.revision : revision();
+  const auto fixed = fixed_bytes(*document->revision->model);
   document->listener = std::move(listener);
   document->flush_after = request.flush_after;
   document->keep_outputs = request.keep_outputs;
@@ -195,7 +198,8 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   reserve(request, fixed);
   Opened opened;
   try {
-    document->reader = std::make_unique<DocumentReader>(vocabulary, plugins, request.plugins);
+    document->reader = std::make_unique<DocumentReader>(document->revision->vocabulary,
+                                                        document->revision->plugins, request.plugins);
     ResumePoint point;
     if (request.resume) {
       point = resume(*document, request);
@@ -457,6 +461,7 @@ EngineStats EngineCore::stats() const {
   std::set<const Revision*> revisions{revision_.get()};
   for (const auto& [id, document] : open_) {
     revisions.insert(document->revision.get());
+    ++stats.models[document->revision->name].open_documents;
     stats.waiting_documents += document->inbox.empty() && !document->ended ? 1 : 0;
   }
   stats.revisions = revisions.size();

@@ -34,7 +34,7 @@ class EngineCore {
   EngineCore(Revision revision, EngineOptions options);
 
   // Any thread; as in Engine.
-  Revision revision() const;
+  std::shared_ptr<const Revision> revision() const;
   void reload(Revision revision);
   /// As Engine::open() with `accepted`, which is not called if this throws.
   Opened open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
@@ -124,7 +124,6 @@ class EngineCore {
   }
   bool make_resident(OpenDocument& document);
   void read_blocks(Documents batch);
-  void read_blocks_of(const Revision& revision, const Documents& batch);
   std::vector<BlockOutput> run_model(BlockModel& model, const Documents& batch,
                                      std::vector<BlockInput>& inputs);
   template <class Begin>
@@ -169,7 +168,7 @@ class EngineCore {
   std::set<DocumentId> forgetting_;  ///< Being deleted from the journal.
   std::vector<OpenDocumentPtr> touched_;
   std::vector<Replay> replays_;
-  std::shared_ptr<const Revision> revision_;  ///< For new documents.
+  std::shared_ptr<const Revision> revision_;  ///< For documents that name none.
   EngineStats stats_;
   std::string disk_is_full_;  ///< Why nothing can be committed; empty if it can.
   std::optional<std::chrono::steady_clock::time_point> round_began_;  ///< Nullopt: the thread is idle.

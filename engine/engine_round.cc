@@ -167,18 +167,21 @@ void EngineCore::enqueue(OpenDocument& document) {
   if (queue_.add(document)) document.queued_since = std::chrono::steady_clock::now();
 }
 
-/// Of those that have a block, the ones that are due the longest.
+/// Of those that have a block, the one that is due the longest, and the next ones that the same model reads.
 EngineCore::Documents EngineCore::choose_batch() {
   Documents batch;
-  const auto size = options.batch > 0 ? options.batch : revision().model->info().batch;
-  while (batch.size() < size && !queue_.empty() && !memory_blocked_) {
-    auto& document = queue_.next();
+  std::size_t size = 1;
+  while (batch.size() < size && !memory_blocked_) {
+    auto* next = queue_.next(batch.empty() ? nullptr : batch.front()->revision.get());
+    if (next == nullptr) break;
+    auto& document = *next;
     Filled filled{};
     if (!attempt(document, ErrorCode::kInternal, [&] { filled = fill(document); })) continue;
     switch (filled) {
       case Filled::kBlock:
         queue_.charge(document);
         batch.push_back(&document);
+        size = options.batch > 0 ? options.batch : document.revision->model->info().batch;
         break;
       case Filled::kWaits:
         wait_for_bytes(document);

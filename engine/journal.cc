@@ -27,7 +27,8 @@ constexpr std::int64_t kFreePages = 1024;
 constexpr auto kShrink = "PRAGMA incremental_vacuum(4096)";
 
 constexpr auto kStatus =
-    "SELECT id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error, source"
+    "SELECT id, name, owner, priority, phase, bytes, total_bytes, tokens, outputs, error_code, error, source,"
+    " model"
     " FROM documents JOIN progress USING(number) ";
 
 }  // namespace
@@ -131,10 +132,10 @@ class Journal::Writing {
     const auto text = plugins.dump();
     const auto& status = commit.status;
     auto insert = database_.prepare(
-        "INSERT INTO documents(id, owner, name, priority, plugins, checkpoint, source)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?) RETURNING number");
+        "INSERT INTO documents(id, owner, name, priority, plugins, checkpoint, source, model)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?) RETURNING number");
     insert.bind(status.id).bind(std::int64_t{status.owner}).bind(status.name).bind(status.priority);
-    insert.bind(text).bind(commit.opening->checkpoint).bind(status.source);
+    insert.bind(text).bind(commit.opening->checkpoint).bind(status.source).bind(status.model);
     insert.step();
     const auto number = insert.integer(0);
     insert.step();
@@ -300,8 +301,9 @@ void Journal::create_tables(Database& database) const {
   const auto set_format = "PRAGMA user_version=" + std::to_string(kFormat);
   if (format == kFormat) return database.execute(set_format.c_str());
   database.execute("BEGIN IMMEDIATE");
-  if (format == 3) {
-    database.execute(journal::kFromFormat3);
+  if (format == 3 || format == 4) {
+    if (format == 3) database.execute(journal::kFromFormat3);
+    database.execute(journal::kFromFormat4);
   } else {
     if (format == 1) database.execute(journal::kFromFormat1);
     if (format > 0) database.execute(journal::kBeginFromFormat2);
@@ -385,6 +387,7 @@ DocumentStatus Journal::status_of(const Database::Statement& row) const {
   if (!row.is_null(9)) status.error_code = static_cast<ErrorCode>(row.integer(9));
   status.error = row.text(10);
   status.source = row.text(11);
+  status.model = row.text(12);
   return status;
 }
 

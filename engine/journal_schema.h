@@ -3,14 +3,15 @@
 
 namespace unroll::journal {
 
-constexpr int kFormat = 4;
+constexpr int kFormat = 5;
 
 /// Columns that each commit writes are small and separate from large or constant ones, and keys increase with
 /// the number of documents, so that a commit of many short documents touches few pages.
 constexpr auto kSchema = R"(
 CREATE TABLE documents(
   number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner INTEGER NOT NULL, name TEXT NOT NULL,
-  priority INTEGER NOT NULL, plugins TEXT NOT NULL, checkpoint TEXT NOT NULL, source TEXT NOT NULL);
+  priority INTEGER NOT NULL, plugins TEXT NOT NULL, checkpoint TEXT NOT NULL, source TEXT NOT NULL,
+  model TEXT NOT NULL DEFAULT '');
 CREATE INDEX documents_of_owner ON documents(owner, number);
 CREATE TABLE progress(
   number INTEGER PRIMARY KEY, phase INTEGER NOT NULL, bytes INTEGER NOT NULL, total_bytes INTEGER,
@@ -45,6 +46,9 @@ ALTER TABLE progress ADD COLUMN digest BLOB;
 ALTER TABLE resume_points ADD COLUMN prefix BLOB NOT NULL DEFAULT x'';
 )";
 
+/// From format 4, which did not know the model's name, to format 5.
+constexpr auto kFromFormat4 = "ALTER TABLE documents ADD COLUMN model TEXT NOT NULL DEFAULT ''";
+
 /// Before kSchema, and after it: from format 2, which had all of a document in one row.
 constexpr auto kBeginFromFormat2 = R"(
 ALTER TABLE documents RENAME TO old_documents;
@@ -52,7 +56,7 @@ ALTER TABLE plugin_states RENAME TO old_plugin_states;
 ALTER TABLE outputs RENAME TO old_outputs;
 )";
 constexpr auto kEndFromFormat2 = R"(
-INSERT INTO documents SELECT number, id, owner, name, priority, plugins, '', source FROM old_documents;
+INSERT INTO documents SELECT number, id, owner, name, priority, plugins, '', source, '' FROM old_documents;
 INSERT INTO outputs
   SELECT number, sequence, plugin, json FROM old_outputs JOIN old_documents ON id=document;
 INSERT INTO plugin_states

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <string>
 
 #include "base/error.h"
 
@@ -30,12 +31,19 @@ struct Histogram {
   }
 };
 
+struct ModelStats {
+  std::size_t open_documents = 0;
+  std::uint64_t blocks = 0, tokens = 0;
+  double seconds = 0;  ///< In the model.
+};
+
 struct EngineStats {
   std::size_t open_documents = 0,
               waiting_documents = 0;  ///< Waiting: open documents with nothing to read.
   std::uint64_t documents_done = 0, documents_failed = 0;
   std::map<ErrorCode, std::uint64_t> failed_by_reason;
   std::uint64_t blocks = 0, tokens = 0, bytes = 0, outputs = 0, commits = 0, reloads = 0;
+  std::map<std::string, ModelStats> models;             ///< By name.
   std::uint64_t buffered_bytes = 0, memory_bytes = 0;   ///< Of open documents; see EngineOptions.
   std::uint64_t resident_documents = 0, evictions = 0;  ///< State in memory; times that one was evicted.
   std::size_t revisions = 1;  ///< That documents are being read with, the one for new documents included.

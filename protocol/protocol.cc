@@ -43,7 +43,7 @@ constexpr std::array kErrors = {
                "Check the file or pipe whose descriptor was sent."},
     ErrorEntry{ErrorCode::kJournal, "journal", 507, "The journal could not be written.",
                "Free space on its disk, check its permissions, then resume the document."},
-    ErrorEntry{ErrorCode::kModel, "model", 500, "The model failed on a block.",
+    ErrorEntry{ErrorCode::kModel, "model", 500, "The model could not be loaded, or failed on a block.",
                "Look in the daemon's log; check the checkpoint with `unroll model info`."},
     ErrorEntry{ErrorCode::kShuttingDown, "shutting_down", 503,
                "The daemon is stopping and accepts no new documents.",
@@ -52,6 +52,8 @@ constexpr std::array kErrors = {
                "Ask the administrator, or connect as another user."},
     ErrorEntry{ErrorCode::kPeerGone, "peer_gone", 499, "The client disconnected before the document's end.",
                "Resume the document and send the rest."},
+    ErrorEntry{ErrorCode::kModelUnknown, "model_unknown", 404, "The daemon has no model of that name.",
+               "List the models with server.info or `unroll status`."},
 };
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& text) {
@@ -236,10 +238,15 @@ std::string finished_line(const DocumentStatus& status) {
 
 json status_to_json(const DocumentStatus& status) {
   constexpr std::array kPhases = {"open", "done", "failed"};
-  json value = {{"document", status.id},       {"name", status.name},
-                {"priority", status.priority}, {"phase", kPhases.at(static_cast<std::size_t>(status.phase))},
-                {"bytes", status.bytes},       {"tokens", status.tokens},
-                {"outputs", status.outputs},   {"tokens_per_second", status.tokens_per_second}};
+  json value = {{"document", status.id},
+                {"name", status.name},
+                {"model", status.model},
+                {"priority", status.priority},
+                {"phase", kPhases.at(static_cast<std::size_t>(status.phase))},
+                {"bytes", status.bytes},
+                {"tokens", status.tokens},
+                {"outputs", status.outputs},
+                {"tokens_per_second", status.tokens_per_second}};
   if (status.total_bytes) value["total_bytes"] = *status.total_bytes;
   if (status.phase == DocumentPhase::kFailed) {
     value["error"] = error_to_json(status.error_code.value_or(ErrorCode::kInternal), status.error);
@@ -253,6 +260,7 @@ DocumentStatus status_from_json(const json& value) {
     status.id = value.at("document").get<std::string>();
     status.name = value.value("name", "");
     status.priority = value.value("priority", 0);
+    status.model = value.value("model", "");
     const auto phase = value.value("phase", "open");
     status.phase = phase == "done"     ? DocumentPhase::kDone
                    : phase == "failed" ? DocumentPhase::kFailed

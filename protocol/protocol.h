@@ -145,7 +145,7 @@ std::string dump_json(const nlohmann::json& json);
 // --- Values
 // ----------------------------------------------------------------------------------------------------------
 
-/// {document, name, priority, phase: "open"|"done"|"failed", bytes, total_bytes?, tokens, outputs,
+/// {document, name, model, priority, phase: "open"|"done"|"failed", bytes, total_bytes?, tokens, outputs,
 /// tokens_per_second, error?}: the result of document.status, and each element of document.list's
 /// {documents: [...]}.
 nlohmann::json status_to_json(const DocumentStatus& status);

@@ -242,8 +242,8 @@ class EmbeddedReader : public Reader {
   }
   std::unique_ptr<Reader> another() override { return std::make_unique<EmbeddedReader>(engine_); }
   std::string model() override {
-    const Revision revision = engine_->revision();
-    return model_text(revision.model->info().checkpoint, revision.model->info().dtype);
+    const ModelInfo& model = engine_->revision()->model->info();
+    return model_text(model.checkpoint, model.dtype);
   }
 
  private:

@@ -74,6 +74,9 @@ TEST(Config, EveryKeyIsSetByItsName) {
       EXPECT_GE(key.maximum, config.**member) << key.name;
       set_config_value(key.name, std::to_string(key.minimum + 1), config);
       EXPECT_EQ(config.**member, key.minimum + 1) << key.name;
+    } else if (const auto* list = std::get_if<std::vector<ModelEntry> Config::*>(&key.member)) {
+      apply_config(json{{key.name, {"/m"}}}, config);
+      EXPECT_EQ(config.**list, std::vector<ModelEntry>(1, {"", "/m", "", ""})) << key.name;
     } else {
       const std::string value = !key.choices.empty() ? std::string(key.choices.back()) : "0660";
       set_config_value(key.name, value, config);
@@ -104,6 +107,50 @@ TEST(Config, WrongValuesNameTheKeyAndWhatIsAllowed) {
   EXPECT_THAT(error_of(json{{"socket", {{"mode", "rwx"}}}}), HasSubstr("octal"));
   EXPECT_THAT(error_of(json{{"socket", {{"mode", "7777"}}}}), HasSubstr("octal"));
   EXPECT_THAT(error_of(json::array()), HasSubstr("must be a JSON object"));
+}
+
+TEST(Config, ModelsAreAListOfPathsAndObjects) {
+  Config config;
+  apply_config(json::parse(R"({"models": ["a", {"path": "/m/b.gguf"},
+    {"name": "c", "path": "/m/c", "settings": "block_width=64", "dtype": "bf16"}], "model": {"dtype": "fp32"}})"),
+               config);
+  Config again;
+  apply_config(json::parse(print_config(config)), again);
+  EXPECT_EQ(again, config);
+  config.journal_path = ":memory:";
+  config.model_settings = "memory_blocks=2";
+  resolve_defaults(config);
+  EXPECT_EQ(config.models, (std::vector<ModelEntry>{{"a", "a", "memory_blocks=2", "fp32"},
+                                                    {"b", "/m/b.gguf", "memory_blocks=2", "fp32"},
+                                                    {"c", "/m/c", "block_width=64", "bf16"}}));
+  for (const auto& wrong :
+       {json("a"), json::array({5}), json::array({json::object()}), json::array({{{"path", 5}}}),
+        json::array({{{"path", "a"}, {"threads", "2"}}}), json::array({""})}) {
+    EXPECT_THAT(error_of(json{{"models", wrong}}), AllOf(HasSubstr("'models'"), HasSubstr("list"))) << wrong;
+  }
+  EXPECT_THAT(error_of(json{{"models", {{{"path", "a"}, {"dtype", "fp8"}}}}}), HasSubstr("'fp8'"));
+}
+
+TEST(Config, TheModelThatIsChosenIsTheFirst) {
+  const Environment environment("UNROLL_MODEL", "/models/x");
+  const auto names = [](std::vector<ModelEntry> models, const std::string& chosen) {
+    Config config;
+    config.journal_path = ":memory:";
+    config.models = std::move(models);
+    config.model_directory = chosen;
+    resolve_defaults(config);
+    std::string text;
+    for (const auto& model : config.models) text += model.name + "=" + model.path + " ";
+    return text;
+  };
+  const std::vector<ModelEntry> two = {{"", "/m/a", "", ""}, {"b", "/m/b", "", ""}};
+  EXPECT_EQ(names({}, ""), "x=/models/x ");
+  EXPECT_EQ(names({}, "/m/y.gguf"), "y=/m/y.gguf ");
+  EXPECT_EQ(names(two, ""), "a=/m/a b=/m/b ");
+  EXPECT_EQ(names(two, "b"), "b=/m/b a=/m/a ");
+  EXPECT_EQ(names(two, "/m/c/"), "c=/m/c/ a=/m/a b=/m/b ");
+  EXPECT_THAT(error_of([&] { names(two, "/other/b"); }), AllOf(HasSubstr("'b'"), HasSubstr("twice")));
+  EXPECT_THAT(error_of([&] { names({{"a/b", "/m/a", "", ""}}, ""); }), HasSubstr("'a/b'"));
 }
 
 TEST(Config, FilesAreNamedInErrors) {

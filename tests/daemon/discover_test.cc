@@ -37,6 +37,8 @@ class Discover : public DaemonCase {
     if (type == "array") {
       ASSERT_TRUE(value.is_array()) << where;
       for (const json& element : value) expect_valid(element, schema["items"], where + "[]");
+    } else if (type == "boolean") {
+      EXPECT_TRUE(value.is_boolean()) << where;
     } else if (type == "string") {
       EXPECT_TRUE(value.is_string()) << where;
     } else {

@@ -32,6 +32,8 @@ class HashModel final : public BlockModel {
     info_.state_bytes = state_bytes;
   }
   const ModelInfo& info() const override { return info_; }
+  /// Before it is used.
+  ModelInfo& change_info() { return info_; }
   /// Called before a state is restored or serialized; it may throw.
   void set_state_hook(std::function<void(const char* function)> hook) {
     state_hook_ = std::make_shared<std::function<void(const char*)>>(std::move(hook));

@@ -345,24 +345,41 @@ TEST(Journal, AFileOfFormat1IsTakenOver) {
   }
 }
 
-/// Removes the columns of format 4.
-TEST(Journal, AFileOfFormat3IsTakenOver) {
-  const TemporaryFolder folder;
+/// Writes a journal with a document 'a'; `sql` removes the columns of later formats.
+void write_older(const std::filesystem::path& file, const char* sql) {
   {
-    Journal journal(folder / "j");
+    Journal journal(file);
     insert(journal, a_document("a"), {{"score", {}}});
     const auto commit = a_commit(a_document("a"), {{0, "score", "1"}});
     journal.commit({&commit, 1});
   }
   sqlite3* raw = nullptr;
-  ASSERT_EQ(sqlite3_open((folder / "j").c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(
-      sqlite3_exec(raw,
-                   "ALTER TABLE progress DROP COLUMN digest_bytes; ALTER TABLE progress DROP COLUMN digest;"
-                   "ALTER TABLE resume_points DROP COLUMN prefix; PRAGMA user_version=3",
-                   nullptr, nullptr, nullptr),
-      SQLITE_OK);
+  ASSERT_EQ(sqlite3_open(file.c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, sql, nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(raw);
+}
+
+TEST(Journal, AFileOfFormat4IsTakenOver) {
+  const TemporaryFolder folder;
+  write_older(folder / "j", "ALTER TABLE documents DROP COLUMN model; PRAGMA user_version=4");
+  for (int life = 0; life < 2; ++life) {
+    const Journal journal(folder / "j");
+    EXPECT_EQ(journal.find("a")->model, "");
+    EXPECT_EQ(journal.read_prefix("a").sha256, bytes_of("digest"));
+  }
+  Journal journal(folder / "j");
+  auto named = a_document("b");
+  named.model = "books";
+  insert(journal, named, {{"score", {}}});
+  EXPECT_EQ(journal.find("b")->model, "books");
+}
+
+TEST(Journal, AFileOfFormat3IsTakenOver) {
+  const TemporaryFolder folder;
+  write_older(folder / "j",
+              "ALTER TABLE documents DROP COLUMN model;"
+              "ALTER TABLE progress DROP COLUMN digest_bytes; ALTER TABLE progress DROP COLUMN digest;"
+              "ALTER TABLE resume_points DROP COLUMN prefix; PRAGMA user_version=3");
   for (int life = 0; life < 2; ++life) {
     Journal journal(folder / "j");
     EXPECT_EQ(journal.resume_point("a").segment_begin, 30u);

@@ -93,7 +93,7 @@ TEST(Reload, OneThatIsPutAwayComesBackToItsOwnModel) {
 
 TEST(Reload, TheOldModelIsLetGoWithItsLastDocument) {
   Engine engine(revision(1), {});
-  const std::weak_ptr<BlockModel> old = engine.revision().model;
+  const std::weak_ptr<BlockModel> old = engine.revision()->model;
   const auto recorder = std::make_shared<Recorder>();
   const auto id = engine.open(a_request(), recorder).id;
   engine.reload(revision(2));
@@ -117,7 +117,7 @@ TEST(Reload, AVocabularyThatIsNotTheModelsIsRefusedAndNothingChanges) {
     ModelStatePtr restore(std::span<const std::byte>) const override { return nullptr; }
   };
   Engine engine(revision(1), {});
-  const auto before = engine.revision().model;
+  const auto before = engine.revision()->model;
   try {
     engine.reload({std::make_shared<Small>(), vocabulary(), registry()});
     FAIL() << "it was taken";
@@ -125,7 +125,7 @@ TEST(Reload, AVocabularyThatIsNotTheModelsIsRefusedAndNothingChanges) {
     EXPECT_EQ(error.code, ErrorCode::kModel);
     EXPECT_THAT(error.what(), HasSubstr("10 tokens"));
   }
-  EXPECT_EQ(engine.revision().model, before);
+  EXPECT_EQ(engine.revision()->model, before);
   EXPECT_EQ(engine.stats().reloads, 0u);
 }
 

@@ -67,9 +67,10 @@ std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSess
   options.new_id = [next = 0]() mutable { return "d" + std::to_string(next++); };  // an input can name these
   Engine engine({std::make_shared<HashModel>(), vocabulary(), plugins()}, options);
   const auto context = std::make_shared<ServerContext>(io, engine, config, events);
+  context->models.set({{"hash"}}, engine.revision());
   context->reload = [&](const Reloader::Done& done) {
     asio::post(io, [&engine, done] {
-      engine.reload(engine.revision());
+      engine.reload(*engine.revision());
       done(std::nullopt);
     });
   };

@@ -33,9 +33,9 @@ void Client::violation(const std::string& what) const {
 }
 
 std::string Client::describe() const {
-  return "document " + id_.value_or("(none)") + " (" + std::to_string(text_.bytes.size()) + " bytes, sent " +
+  return "document " + id_.value_or("(none)") + " (" + std::to_string(text_.size()) + " bytes, sent " +
          std::to_string(sent_) + ", safe " + std::to_string(safe_) + ", heard " + std::to_string(heard_) +
-         " of " + std::to_string(expected().size()) +
+         " of " + std::to_string(expected_.size()) +
          (connected() || refused_.empty() ? ")" : ", away: " + refused_ + ")");
 }
 
@@ -92,7 +92,7 @@ void Client::open(EngineCore& core) {
   auto wanted = request();
   wanted.priority = static_cast<int>(pick(random_, 21)) - 10;
   if (chance(random_, 0.1)) wanted.deadline = std::chrono::milliseconds(1 + pick(random_, 20'000));
-  if (chance(random_, 0.2)) wanted.text = text_.bytes;
+  if (chance(random_, 0.2)) wanted.text = text_;
   auto connection = std::make_shared<Connection>();
   Opened opened;
   accepted_ = std::make_shared<bool>(false);
@@ -105,13 +105,14 @@ void Client::open(EngineCore& core) {
   connection_ = std::move(connection);
   state_ = State::kSending;
   if (wanted.text) {
-    sent_ = ever_sent_ = text_.bytes.size();
+    sent_ = ever_sent_ = text_.size();
     state_ = State::kListening;
   }
 }
 
 DocumentRequest Client::request() const {
   DocumentRequest request;
+  request.revision = model_;
   request.plugins = Library::plugins(flushed_);
   request.owner = owner_;
   if (flushed_) request.flush_after = std::chrono::milliseconds(pick(random_, 3000));
@@ -128,6 +129,7 @@ void Client::resume(EngineCore& core) {
     if (*accepted_) violation("an accepted document no longer exists");
     return begin_anew();
   }
+  if (status.model != model_->name) violation("it is said to be read by " + status.model);
   auto connection = std::make_shared<Connection>();
   const bool has_ended = !can_resume(status);
   const bool being_read = !has_ended && is_being_read(core);
@@ -146,7 +148,7 @@ void Client::resume(EngineCore& core) {
     if (opened.resume_bytes > ever_sent_)
       violation("more bytes are reported as committed than were ever sent");
     Sha256 prefix;
-    prefix.add(std::string_view(text_.bytes).substr(0, opened.resume_bytes));
+    prefix.add(std::string_view(text_).substr(0, opened.resume_bytes));
     if (opened.resume_bytes > 0 && opened.resume_sha256 != prefix.digest())
       violation("the bytes before the resume point are known by another digest");
     safe_ = sent_ = opened.resume_bytes;
@@ -184,12 +186,12 @@ void Client::catch_up(EngineCore& core, std::uint64_t end) {
 void Client::send(EngineCore& core) {
   if (connection_->end || !*connection_->room) return;
   try {
-    if (sent_ == text_.bytes.size()) {
+    if (sent_ == text_.size()) {
       if (attempt([&] { core.end(*id_); })) state_ = State::kListening;
       return;
     }
-    const auto most = std::min<std::uint64_t>(text_.bytes.size() - sent_, chance(random_, 0.1) ? 4000 : 200);
-    auto piece = text_.bytes.substr(sent_, 1 + pick(random_, most));
+    const auto most = std::min<std::uint64_t>(text_.size() - sent_, chance(random_, 0.1) ? 4000 : 200);
+    auto piece = text_.substr(sent_, 1 + pick(random_, most));
     const auto length = piece.size();
     *connection_->room = false;
     std::function<void()> room = [room = connection_->room] { *room = true; };
@@ -220,7 +222,7 @@ void Client::take(const Output& output) {
               " was next");
   }
   const auto text = output.plugin + " " + output.json;
-  if (heard_ >= expected().size() || text != expected()[heard_]) {
+  if (heard_ >= expected_.size() || text != expected_[heard_]) {
     violation("output " + std::to_string(heard_) + " is not that of an undisturbed run: " + text);
   }
   ++heard_;
@@ -228,7 +230,7 @@ void Client::take(const Output& output) {
 
 void Client::ended(const DocumentStatus& status) {
   if (status.phase == DocumentPhase::kDone) {
-    if (heard_ != expected().size()) violation("done before the last output");
+    if (heard_ != expected_.size()) violation("done before the last output");
     state_ = State::kFinished;
     return;
   }

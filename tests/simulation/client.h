@@ -23,8 +23,15 @@ class Violation : public std::runtime_error {
 
 class Client {
  public:
-  Client(const Library::Text& text, Edges& edges)
-      : text_(text), flushed_(chance(edges.random, 0.2)), edges_(edges), random_(edges.random) {}
+  /// `outputs`: what `model` must give for `text`.
+  Client(const std::string& text, const Library::Text::Outputs& outputs,
+         std::shared_ptr<const Revision> model, Edges& edges)
+      : text_(text),
+        flushed_(chance(edges.random, 0.2)),
+        expected_(flushed_ ? outputs.alone : outputs.both),
+        model_(std::move(model)),
+        edges_(edges),
+        random_(edges.random) {}
 
   bool finished() const { return state_ == State::kFinished; }
   bool connected() const { return state_ == State::kSending || state_ == State::kListening; }
@@ -57,11 +64,12 @@ class Client {
   void ended(const DocumentStatus& status);
   void begin_anew();
   DocumentRequest request() const;
-  const std::vector<std::string>& expected() const { return flushed_ ? text_.outputs_alone : text_.outputs; }
   [[noreturn]] void violation(const std::string& what) const;
 
-  const Library::Text& text_;
+  const std::string& text_;
   const bool flushed_;  ///< Asks for blocks to be read before they are full.
+  const std::vector<std::string>& expected_;
+  const std::shared_ptr<const Revision> model_;
   Edges& edges_;
   Random& random_;
   State state_ = State::kAway;

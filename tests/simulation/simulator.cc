@@ -20,8 +20,9 @@ constexpr std::uint64_t kSteps = 3000;  // steps with faults; then everything mu
 constexpr std::uint64_t kStepsToEnd = 200'000;
 
 /// Reads a text without any faults.
-std::vector<std::string> read_alone(const Library& library, const std::string& bytes, bool alone) {
-  HashModel model;
+std::vector<std::string> read_alone(const Library& library, const std::string& bytes, std::size_t seed,
+                                    bool alone) {
+  HashModel model({}, kStateBytes, seed);
   DocumentReader reading(library.vocabulary, library.registry, Library::plugins(alone));
   reading.take(bytes);
   reading.end_input();
@@ -44,9 +45,14 @@ class World {
       : library_(library), verbose_(verbose), random_(seed), disk_("simulated", random_), edges_(random_) {
     // SQLite's own random numbers, too.
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, static_cast<int>(seed), nullptr);
-    model_ = std::make_shared<HashModel>([this](auto) { cross_model("block"); }, kStateBytes);
-    model_->set_state_hook([this](const char* function) { cross_model(function); });
-    plugins_ = std::make_shared<FaultyPlugins>(library_.registry, edges_);
+    const auto plugins = std::make_shared<FaultyPlugins>(library_.registry, edges_);
+    for (std::size_t seed = 0; seed < kModels; ++seed) {
+      auto model = std::make_shared<HashModel>([this](auto) { cross_model("block"); }, kStateBytes, seed);
+      model->set_state_hook([this](const char* function) { cross_model(function); });
+      model->change_info().parameters = 1 + static_cast<std::int64_t>(pick(random_, 20));
+      models_.push_back(std::make_shared<const Revision>(
+          Revision{std::move(model), library_.vocabulary, plugins, "model " + std::to_string(seed)}));
+    }
     options_.journal = "journal";
     options_.journal_disk = disk_.name();
     options_.batch = 1 + pick(random_, 8);
@@ -59,7 +65,9 @@ class World {
     options_.now = [this] { return now_; };
     options_.new_id = [this] { return "d" + std::to_string(++ids_); };
     for (auto count = 1 + pick(random_, 8); count > 0; --count) {
-      clients_.push_back(std::make_unique<Client>(library_.text(random_()), edges_));
+      const auto model = pick(random_, kModels);
+      const auto& text = library_.text(random_());
+      clients_.push_back(std::make_unique<Client>(text.bytes, text.outputs[model], models_[model], edges_));
     }
     report_.documents = clients_.size();
     start();
@@ -211,7 +219,7 @@ class World {
 
   void start() {
     try {
-      core_ = std::make_unique<EngineCore>(Revision{model_, library_.vocabulary, plugins_}, options_);
+      core_ = std::make_unique<EngineCore>(*models_.front(), options_);
       note("started");
     } catch (const Error& error) {
       if (error.code != ErrorCode::kJournal || calm_) throw;
@@ -238,8 +246,7 @@ class World {
   std::uint64_t trace_ = 14695981039346656037u;
   Report report_;
   EngineOptions options_;
-  std::shared_ptr<HashModel> model_;
-  std::shared_ptr<const PluginRegistry> plugins_;
+  std::vector<std::shared_ptr<const Revision>> models_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<EngineCore> core_;
 };
@@ -257,8 +264,10 @@ Library::Library()
   for (std::size_t i = 0; i < kTexts; ++i) {
     Text text;
     text.bytes = some_text(pick(random, kLongestText), static_cast<std::uint32_t>(i));
-    text.outputs = read_alone(*this, text.bytes, false);
-    text.outputs_alone = read_alone(*this, text.bytes, true);
+    for (std::size_t seed = 0; seed < kModels; ++seed) {
+      text.outputs[seed] = {read_alone(*this, text.bytes, seed, false),
+                            read_alone(*this, text.bytes, seed, true)};
+    }
     texts_.push_back(std::move(text));
   }
 }

@@ -3,6 +3,7 @@
 // failed run can be repeated.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,9 @@
 
 namespace unroll::simulation {
 
+/// Number of models. A model's seed is its index.
+inline constexpr std::size_t kModels = 2;
+
 /// What is the same in all runs: plugins, vocabulary, texts and the right outputs.
 class Library {
  public:
@@ -20,7 +24,10 @@ class Library {
     std::string bytes;
     /// From an undisturbed run: "PLUGIN JSON", by sequence number. With two plugins, or only the first: when
     /// blocks are flushed, the order of their outputs depends on the clock.
-    std::vector<std::string> outputs, outputs_alone;
+    struct Outputs {
+      std::vector<std::string> both, alone;
+    };
+    std::array<Outputs, kModels> outputs;  ///< By model.
   };
   const Text& text(std::uint64_t number) const { return texts_[number % texts_.size()]; }
   static std::vector<PluginRequest> plugins(bool alone);

@@ -1,0 +1,48 @@
+#include "daemon/open_document.h"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace unroll {
+namespace {
+
+/// The model to ask for. One that the list has no more is left to the first: it may be the same checkpoint by
+/// another name, which the engine checks.
+std::string model_of(const ServerContext& context, const std::string& asked, const DocumentRequest& request) {
+  if (!request.resume) return asked;
+  const auto before = context.engine.status(*request.resume).model;
+  if (!asked.empty() && !before.empty() && asked != before) {
+    throw Error(ErrorCode::kInvalidParams, "document " + *request.resume + " was opened with model '" +
+                                               before + "', not '" + asked +
+                                               "'; resume it with the same one");
+  }
+  return context.models.has(before) ? before : "";
+}
+
+}  // namespace
+
+void open_document(ServerContext& context, const std::string& model, DocumentRequest request,
+                   std::shared_ptr<DocumentListener> listener, OpenedFunction done) {
+  AcceptFunction accept = [&io = context.io, done = std::move(done)](const std::exception_ptr& failure,
+                                                                     const Opened& opened) {
+    boost::asio::post(io, [done, failure, opened] { done(failure, opened); });
+  };
+  try {
+    const auto name = model_of(context, model, request);
+    const auto owner = request.owner;
+    const auto shared = std::make_shared<DocumentRequest>(std::move(request));
+    context.models.ask(name, [&context, owner, shared, listener = std::move(listener), accept](
+                                 const std::exception_ptr& failure, Models::RevisionPtr revision) {
+      if (failure) return accept(failure, {});
+      shared->revision = std::move(revision);
+      context.openers.post(owner, [&engine = context.engine, shared, listener, accept] {
+        engine.open(std::move(*shared), listener, accept);
+      });
+    });
+  } catch (const Error&) {
+    accept(std::current_exception(), {});
+  }
+}
+
+}  // namespace unroll
