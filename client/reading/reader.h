@@ -60,10 +60,10 @@ class Reader {
   virtual std::string model() = 0;
 };
 
-/// Chooses the reader: in this process with --embedded, or if a model, device or type is given; else the
-/// daemon that listens on the socket; else in this process. In this process documents are kept in `journal`
-/// (empty: in memory) so that they can be resumed. Throws CommandError if --socket was given and no daemon
-/// listens there. Call it before opening a document.
+/// Chooses the reader: in this process with --embedded, or if a model's path, a device or a type is given;
+/// else the daemon that listens on the socket, if it has the model that is named; else in this process. In
+/// this process documents are kept in `journal` (empty: in memory) so that they can be resumed. Throws
+/// CommandError if --socket was given and no daemon listens there. Call it before opening a document.
 std::unique_ptr<Reader> make_reader(const SharedOptions& options, const std::filesystem::path& journal = {});
 
 /// The EmbeddedReaderFactory of programs that link LibTorch. Loads model, vocabulary and plugins. Throws
@@ -75,6 +75,7 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
 std::string model_text(const std::string& checkpoint, const std::string& dtype);
 
 class DaemonConnection;
-std::unique_ptr<Reader> make_socket_reader(DaemonConnection connection);
+/// `model`: one of the daemon's, by name; empty: its first.
+std::unique_ptr<Reader> make_socket_reader(DaemonConnection connection, std::string model);
 
 }  // namespace unroll

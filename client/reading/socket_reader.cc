@@ -35,9 +35,11 @@ constexpr std::chrono::milliseconds kFirstPause{50}, kLongestPause{2000};
 class SocketReading {
  public:
   SocketReading(std::optional<DaemonConnection>& connection, const std::filesystem::path& socket,
-                Source& source, const ReadRequest& request, const ReadEvents& events)
+                const std::string& model, Source& source, const ReadRequest& request,
+                const ReadEvents& events)
       : connection_(connection),
         socket_(socket),
+        model_(model),
         source_(source),
         request_(request),
         events_(events),
@@ -169,6 +171,7 @@ class SocketReading {
       parameters["total_bytes"] = *source_.total_bytes();
     if (request_.flush_after) parameters["flush_after_ms"] = request_.flush_after->count();
     if (request_.keep_outputs) parameters["keep_outputs"] = *request_.keep_outputs;
+    if (!model_.empty()) parameters["model"] = model_;
     if (resume) parameters["resume"] = *resume;
     return parameters;
   }
@@ -255,6 +258,7 @@ class SocketReading {
 
   std::optional<DaemonConnection>& connection_;
   const std::filesystem::path& socket_;
+  const std::string& model_;
   Source& source_;
   const ReadRequest& request_;
   const ReadEvents& events_;
@@ -272,15 +276,18 @@ class SocketReading {
 
 class SocketReader : public Reader {
  public:
-  SocketReader(std::filesystem::path socket, std::optional<DaemonConnection> connection)
-      : socket_(std::move(socket)), connection_(std::move(connection)) {}
+  SocketReader(std::filesystem::path socket, std::optional<DaemonConnection> connection, std::string model)
+      : socket_(std::move(socket)), connection_(std::move(connection)), model_(std::move(model)) {}
 
   void read(Source& source, const ReadRequest& request, const ReadEvents& events) override {
-    SocketReading(connection_, socket_, source, request, events).run();
+    SocketReading(connection_, socket_, model_, source, request, events).run();
   }
-  std::unique_ptr<Reader> another() override { return std::make_unique<SocketReader>(socket_, std::nullopt); }
+  std::unique_ptr<Reader> another() override {
+    return std::make_unique<SocketReader>(socket_, std::nullopt, model_);
+  }
   std::string model() override {
-    const json info = connection_.value().call(method::kInfo, json::object());
+    const json info =
+        connection_.value().call(method::kInfo, model_.empty() ? json::object() : json{{"model", model_}});
     const json model = info.value("model", json::object());
     return model_text(model.value("checkpoint", ""), model.value("dtype", ""));
   }
@@ -288,13 +295,14 @@ class SocketReader : public Reader {
  private:
   std::filesystem::path socket_;
   std::optional<DaemonConnection> connection_;  ///< Opened when needed.
+  std::string model_;                           ///< One of the daemon's; empty: its first.
 };
 
 }  // namespace
 
-std::unique_ptr<Reader> make_socket_reader(DaemonConnection connection) {
+std::unique_ptr<Reader> make_socket_reader(DaemonConnection connection, std::string model) {
   std::filesystem::path socket = connection.socket();
-  return std::make_unique<SocketReader>(std::move(socket), std::move(connection));
+  return std::make_unique<SocketReader>(std::move(socket), std::move(connection), std::move(model));
 }
 
 }  // namespace unroll

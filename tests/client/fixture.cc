@@ -223,10 +223,11 @@ int Process::stop(int signal) {
   return *exit_code_;
 }
 
-Daemon::Daemon(const fs::path& folder, const fs::path& model)
+Daemon::Daemon(const fs::path& folder, const fs::path& model, const fs::path& config)
     : folder_(folder),
       process_({program("unrolld").string(), "--socket", (folder / "s").string(), "--model", model.string(),
-                "--journal", (folder / "journal").string()},
+                "--journal", (folder / "journal").string(), "--config",
+                config.empty() ? UNROLL_SOURCE_DIR "/config/unrolld.json" : config.string()},
                folder / "log") {
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSeconds);
   while (!listens(socket())) {

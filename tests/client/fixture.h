@@ -64,7 +64,8 @@ class Daemon {
  public:
   /// `folder` receives the socket, the journal and the log. If the daemon does not start, throws with the
   /// log.
-  Daemon(const std::filesystem::path& folder, const std::filesystem::path& model);
+  Daemon(const std::filesystem::path& folder, const std::filesystem::path& model,
+         const std::filesystem::path& config = {});
   std::string socket() const { return (folder_ / "s").string(); }
   int stop(int signal) { return process_.stop(signal); }
   pid_t pid() const { return process_.pid(); }

@@ -103,5 +103,59 @@ TEST_F(InstalledModelsOfADaemon, AreFoundByNameAndSet) {
       "has its own settings", "--embedded");
 }
 
+/// A daemon with two models.
+class NamedModels : public WithModel {
+ protected:
+  static void SetUpTestSuite() {
+    WithModel::SetUpTestSuite();
+    write_tiny_pretrained(path("second"));
+    write_file(path("settings.json"), json{{"models", {path("second")}}}.dump());
+    daemon_ = std::make_unique<Daemon>(folder_->path(), model(), path("settings.json"));
+  }
+  static void TearDownTestSuite() {
+    daemon_.reset();
+    WithModel::TearDownTestSuite();
+  }
+  static Finished by_daemon(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--socket", daemon_->socket()});
+    return unroll(std::move(arguments));
+  }
+  static inline std::unique_ptr<Daemon> daemon_;
+};
+
+TEST_F(NamedModels, TheDaemonReadsWithTheOneThatIsNamed) {
+  const std::vector<std::string> score = {"score", path("book.txt"), "--format", "json"};
+  const auto with = [&](const std::string& model, const std::string& where) {
+    auto arguments = score;
+    if (!model.empty()) arguments.insert(arguments.end(), {"--model", model});
+    if (!where.empty()) arguments.push_back(where);
+    return where.empty() ? by_daemon(arguments) : unroll(arguments);
+  };
+  const Finished first = with("model", ""), second = with("second", "");
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(second.out, with(path("second"), "--embedded").out);
+  EXPECT_EQ(second.out, with(path("second"), "").out) << "a path stands for its last part";
+  EXPECT_EQ(first.out, with("", "").out);
+  EXPECT_NE(first.out, second.out);
+  expect_failure(with("third", ""), "has no model 'third', but model, second", "--embedded");
+  EXPECT_THAT(by_daemon({"run", path("book.txt"), "--plugin", "score", "--model", "second", "--verbose"}).err,
+              HasSubstr("model second"));
+  EXPECT_THAT(by_daemon({"status"}).out, HasSubstr("second"));
+}
+
+TEST_F(NamedModels, ABatchKnowsWhichModelItsResultsAreOf) {
+  fs::create_directories(path("books"));
+  write_file(path("books") + "/a.txt", prose(3));
+  const auto batch = [&](const std::string& model) {
+    const Finished finished =
+        by_daemon({"batch", path("books"), "--out", path("scores"), "--format", "json", "--model", model});
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return json::parse(finished.out);
+  };
+  EXPECT_EQ(batch("second")["read"], 1);
+  EXPECT_EQ(batch("second")["skipped"], 1);
+  EXPECT_EQ(batch("model")["read"], 1);
+}
+
 }  // namespace
 }  // namespace unroll::test
