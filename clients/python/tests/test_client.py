@@ -167,6 +167,42 @@ class ReadTest(DaemonTest):
         client.ping()
 
 
+class ModelsTest(DaemonTest):
+    settings = {"models": [{"name": "other", "path": os.environ["UNROLL_MODEL"], "settings": "document_cache_tokens=64"}]}
+
+    def test_a_document_is_read_by_the_one_that_it_names(self) -> None:
+        client = self.connect()
+        first, other = client.info().models
+        self.assertEqual((other.name, other.family, other.documents), ("other", first.family, 0))
+        self.assertTrue(first.loaded)
+        text = "a line\n" * 50
+        results = [list(client.score(text=text, **how)) for how in ({}, {"model": first.name}, {"model": "other"})]
+        self.assertEqual(results[0], results[1])
+        self.assertNotEqual(results[0], results[2])
+        self.assertTrue(client.info().models[1].loaded)
+        with client.open("score", text=text, model="other") as document:
+            list(document)
+            self.assertEqual(client.status(document.id).model, "other")
+        with self.assertRaises(errors.ModelUnknownError) as caught:
+            client.open("score", text=text, model="nothing")
+        self.assertIn(f"there are: {first.name}, other", str(caught.exception))
+
+    def test_a_document_goes_on_with_its_own(self) -> None:
+        text = "".join(f"line {number}\n" for number in range(400))
+        with contextlib.closing(Client(self.socket())) as client:
+            expected = [event.data for event in client.open(LINES, text=text, model="other").outputs()]
+        client = self.connect()
+        document = client.open(LINES, stream=True, model="other")
+        half = text.index("line 200")
+        document.append(text[:half].encode())
+        outputs = [event.data for event in itertools.islice(document.outputs(), 20)]
+        self.start(**self.settings)
+        document.append(text[half:].encode())
+        document.end()
+        outputs += [event.data for event in document.outputs()]
+        self.assertEqual(outputs, expected)
+
+
 class ErrorsTest(DaemonTest):
     def test_each_has_its_class_code_text_and_advice(self) -> None:
         client = self.connect()

@@ -116,6 +116,10 @@ class PeerGoneError(UnrollError):
     code, name = -32012, "peer_gone"
 
 
+class ModelUnknownError(UnrollError):
+    code, name = -32013, "model_unknown"
+
+
 #: Errors while a daemon stops or is gone: the client waits for the next one.
 GONE = (ConnectionLostError, NotConnectedError, ShuttingDownError)
 

@@ -23,6 +23,7 @@ class OpenOptions(TypedDict, total=False):
     text: str
     path: StrPath
     fd: int
+    model: str
     name: str
     priority: int
     deadline_ms: int
@@ -80,6 +81,7 @@ class Status:
     error: UnrollError | None = None
     resume_bytes: int | None = None
     resume_sha256: str | None = None  # of the bytes before, in hexadecimal
+    model: str = ""  # that reads it; empty: an older daemon opened it
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Status:

@@ -172,6 +172,18 @@ class ModelInfo(_FromJson):
 
 
 @dataclass(frozen=True, slots=True)
+class ServedModel(_FromJson):
+    """One that documents can ask for. `bytes`: the memory of its weights; `documents`: the number of open ones."""
+
+    name: str
+    family: str
+    parameters: int
+    loaded: bool
+    bytes: int
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
 class PluginInfo(_FromJson):
     name: str
     version: str
@@ -186,12 +198,14 @@ class ServerInfo(_FromJson):
     model: ModelInfo
     plugins: Sequence[PluginInfo]
     limits: Mapping[str, int]
+    models: Sequence[ServedModel] = ()  # the first one is the default
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ServerInfo:
         model = ModelInfo.from_json(value["model"])
         plugins = [PluginInfo.from_json(plugin) for plugin in value["plugins"]]
-        return cls(value["version"], value["protocol"], value["pid"], model, plugins, value["limits"])
+        models = [ServedModel.from_json(served) for served in value.get("models", ())]
+        return cls(value["version"], value["protocol"], value["pid"], model, plugins, value["limits"], models)
 
 
 def score(data: Mapping[str, Any]) -> ScoreResult:
