@@ -335,7 +335,7 @@ std::optional<json> RpcSession::attach(const Request& request) {
   return status_to_json(context_.engine.status(id));
 }
 
-/// A model that is named is loaded: some of what is told of it is not known before.
+/// Loads the model that is named: its checkpoint and sizes are known only then.
 std::optional<json> RpcSession::info(const Request& request) {
   const Params params(method::kInfo, request.params, {"model"});
   const auto model = params.optional_string("model").value_or("");
