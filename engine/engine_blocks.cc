@@ -12,6 +12,12 @@ constexpr std::chrono::milliseconds kProgressInterval{250};
 constexpr std::chrono::milliseconds kPluginPatience{20};
 constexpr std::chrono::milliseconds kPollInterval{2};
 
+/// Not less than 0.
+std::chrono::milliseconds time_until(std::chrono::steady_clock::time_point time) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - std::chrono::steady_clock::now());
+  return std::max(left, std::chrono::milliseconds(0));
+}
+
 }  // namespace
 
 /// Restores what was evicted. False: it failed.
@@ -29,6 +35,7 @@ bool EngineCore::make_resident(OpenDocument& document) {
 
 /// One launch, of one revision's documents.
 void EngineCore::read_blocks(Documents batch) {
+  if (std::ranges::any_of(batch, [](const auto* document) { return !document->residence; })) free_workers();
   std::erase_if(batch, [&](auto* document) { return !make_resident(*document); });
   if (batch.empty()) return;
   const auto revision = batch.front()->revision;
@@ -63,12 +70,11 @@ void EngineCore::end_calls(const Documents& called) {
   const auto patience = awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
   const auto until = std::chrono::steady_clock::now() + patience;
   for (auto* document : called) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     double seconds = 0;
     bool answered = false;
     {
       const Stopwatch watch(seconds);
-      answered = document->reader->wait(std::max(left, std::chrono::milliseconds(0)));
+      answered = document->reader->wait(time_until(until));
     }
     {
       const std::lock_guard lock(mutex_);
@@ -125,9 +131,21 @@ std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Document
 bool EngineCore::poll_plugins() {
   if (awaiting_plugins_.empty() || options.now() < poll_at_) return false;
   poll_at_ = options.now() + kPollInterval;
+  return end_answered(std::chrono::milliseconds(0));
+}
+
+/// Restoring a document takes workers and waits for them, but a worker is free only when its answer has been
+/// collected.
+void EngineCore::free_workers() {
+  if (!awaiting_plugins_.empty()) end_answered(kPluginPatience);
+}
+
+/// Ends the calls that are answered within `patience`, which they share. Returns true if there are some.
+bool EngineCore::end_answered(std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
   Documents answered;
   std::erase_if(awaiting_plugins_, [&](auto* document) {
-    const bool has = document->reader->wait(std::chrono::milliseconds(0));
+    const bool has = document->reader->wait(time_until(until));
     if (has) answered.push_back(document);
     return has;
   });
@@ -191,6 +209,8 @@ void EngineCore::report_progress(OpenDocument& document) {
 
 /// As many as fit into memory; the others in the next round.
 void EngineCore::finish_exhausted() {
+  if (std::ranges::any_of(exhausted_, [](const auto* document) { return !document->residence; }))
+    free_workers();
   bool took_memory = !awaiting_plugins_.empty();
   Documents restored, called;
   while (!exhausted_.empty() && !(took_memory && usage_.over_memory())) {

@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{50};  // wait for a busy worker before starting another
-constexpr milliseconds kLongPatience{1000};
+constexpr milliseconds kLongPatience{200};
 constexpr std::size_t kLeastArena = 64 * 1024;
 // A worker whose memory keeps growing is replaced between two calls, before it fails a document.
 constexpr std::uint64_t kOftenUsed = 64;
