@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kRows = 512, kDim = 512, kHeads = 8, kDimHead = 64, kFeedForward = 1365;
 
 Machine& machine() {
-  static Machine instance(at::get_num_threads(), *row_kernels());
+  static Machine instance(at::get_num_threads(), row_kernels());
   return instance;
 }
 

@@ -39,7 +39,7 @@ class Trial {
   }
 
   void run(const at::Tensor& rows) {
-    const auto& kernels = *row_kernels();
+    const auto& kernels = row_kernels();
     const auto* values = rows.const_data_ptr<float>();
     const auto began = thread_seconds();
     for (std::int64_t row = 0; row < kRows; ++row) activations_.set(row, values + row * kInputs, kernels);

@@ -1,11 +1,16 @@
-// Explicit SIMD for row_kernels.cc where a plain loop is not fast enough: vectors of as many floats as one
-// instruction takes, powers of two, sums and maxima over a row. Only that file includes this header; it is
-// compiled once per instruction set, so no name here may have external linkage.
+// Explicit SIMD for kernels where a plain loop is not fast enough: vectors of as many floats as one
+// instruction takes, powers of two, sums and maxima over a row. GCC and clang compile these vector types for
+// any CPU; the few operations that they do not compile well for AVX2 and AVX-512 are intrinsics here, and
+// nowhere else. Included by files that are compiled once per instruction set (cmake/instruction_sets.cmake),
+// so no name here may have external linkage.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
+#ifdef __AVX2__
 #include <immintrin.h>
+#endif
 
 namespace unroll {
 namespace {
@@ -14,10 +19,12 @@ namespace {
 #define UNROLL_INLINE_LAMBDA __attribute__((always_inline))
 
 // Floats per instruction.
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 constexpr std::int64_t kLanes = 16;
-#else
+#elif defined(__AVX2__)
 constexpr std::int64_t kLanes = 8;
+#else
+constexpr std::int64_t kLanes = 4;  // NEON, SSE2
 #endif
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * 4)));
@@ -39,11 +46,24 @@ UNROLL_INLINE float at_least(float least, float x) {
   return x < least ? least : x;
 }
 UNROLL_INLINE Floats at_least(float least, Floats x) {
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
   return _mm512_maskz_max_ps(0xffff, _mm512_set1_ps(least),
                              x);  // GCC 12 warns about the plain intrinsic's definition
-#else
+#elif defined(__AVX2__)
   return _mm256_max_ps(_mm256_set1_ps(least), x);
+#else
+  return x < least ? Floats{} + least : x;
+#endif
+}
+
+UNROLL_INLINE Floats square_root(Floats x) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_ps(0xffff, x);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(x);
+#else
+  for (int i = 0; i < kLanes; ++i) x[i] = __builtin_sqrtf(x[i]);
+  return x;
 #endif
 }
 
@@ -87,10 +107,15 @@ UNROLL_INLINE Ints first_lanes(std::int32_t count) {
 
 /// Zeros where the mask is not set: that memory is not read.
 UNROLL_INLINE Floats lanes_at(const float* x, Ints mask) {
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
   return _mm512_maskz_loadu_ps(_mm512_movepi32_mask(__builtin_bit_cast(__m512i, mask)), x);
-#else
+#elif defined(__AVX2__)
   return _mm256_maskload_ps(x, __builtin_bit_cast(__m256i, mask));
+#else
+  Floats lanes{};
+  for (int i = 0; i < kLanes; ++i)
+    if (mask[i]) lanes[i] = x[i];
+  return lanes;
 #endif
 }
 
@@ -98,17 +123,17 @@ UNROLL_INLINE void store(Floats lanes, float* out) {
   __builtin_memcpy(out, &lanes, sizeof lanes);
 }
 
+typedef std::uint16_t HalvesOfFloats __attribute__((vector_size(kLanes * 4)));
+template <int... Lane>
+UNROLL_INLINE auto upper_halves(HalvesOfFloats halves, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(halves, halves, (2 * Lane + 1)...);
+}
+
 UNROLL_INLINE void store(Floats lanes, std::uint16_t* out) {
   // Ties round up instead of to even: they are rare, and this is a third of the work.
-  typedef std::uint16_t Halves __attribute__((vector_size(kLanes * 4)));
   const auto bits = __builtin_bit_cast(BitsOf<Floats>::Type, lanes) + 0x8000U;
-  const auto halves = __builtin_bit_cast(Halves, bits);
-#ifdef __AVX512F__
   const auto upper =
-      __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-#else
-  const auto upper = __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 9, 11, 13, 15);
-#endif
+      upper_halves(__builtin_bit_cast(HalvesOfFloats, bits), std::make_integer_sequence<int, kLanes>());
   __builtin_memcpy(out, &upper, sizeof upper);
 }
 

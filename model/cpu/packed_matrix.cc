@@ -6,9 +6,9 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
 #include <sys/mman.h>
 
+#include "model/cpu/tile_product.h"
 #include "model/int8_rows.h"
 
 namespace unroll {
@@ -41,14 +41,13 @@ at::Tensor interleave(const at::Tensor& weight, std::int64_t panel) {
 }  // namespace
 
 bool cpu_supports(Arithmetic arithmetic) {
-  if (row_kernels() == nullptr) return false;
   switch (arithmetic) {
     case Arithmetic::kFp32:
       return true;
     case Arithmetic::kBf16:
-      return __builtin_cpu_supports("avx512bf16");
+      return has_bf16_products();
     case Arithmetic::kInt8:
-      return __builtin_cpu_supports("avx512vnni");
+      return has_int8_products();
   }
   return false;
 }
@@ -114,7 +113,7 @@ void Activations::set(std::int64_t row, const float* values, const RowKernels& k
 std::int64_t PackedMatrix::fastest_panel(Arithmetic arithmetic) {
   // AVX2 has registers for six rows by two vectors of a product's columns. Of a wider panel, too little stays
   // in the first-level cache until the next six rows.
-  return arithmetic == Arithmetic::kFp32 && !has_avx512() ? 32 : 64;
+  return arithmetic == Arithmetic::kFp32 && instruction_set() != InstructionSet::kAvx512 ? 32 : 64;
 }
 
 PackedMatrix::PackedMatrix(std::span<const at::Tensor> weights, Arithmetic arithmetic, bool gated,
@@ -180,9 +179,8 @@ void PackedMatrix::sums(const Activations& rows, std::int64_t tile, std::int64_t
   const auto first = group * kGroupColumns, columns = group_columns(group);
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (std::int64_t column = 0; column < columns; column += panel_)
-      at::native::cpublas::brgemm(tiles * kTile, panel_, inputs_, inputs_, panel_, stride, false,
-                                  a + tile * kTile * inputs_, b + (first + column) * inputs_, c + column,
-                                  arithmetic_ != Arithmetic::kFp32);
+      tile_product(tiles * kTile, panel_, inputs_, inputs_, panel_, stride, false, a + tile * kTile * inputs_,
+                   b + (first + column) * inputs_, c + column);
   };
   switch (arithmetic_) {
     case Arithmetic::kFp32:
@@ -196,7 +194,7 @@ void PackedMatrix::sums(const Activations& rows, std::int64_t tile, std::int64_t
                       reinterpret_cast<std::int32_t*>(out));
       break;
   }
-  at::native::cpublas::brgemm_release(arithmetic_ != Arithmetic::kFp32);
+  end_products(arithmetic_ != Arithmetic::kFp32);
 }
 
 void PackedMatrix::finish(const Activations& rows, std::int64_t row, std::int64_t group,

@@ -1,6 +1,6 @@
-// Matrix products in tiles of 64 by 64 by oneDNN's batch-reduce kernels (as LibTorch exports them). What
-// follows a product is applied to a tile while it is in the cache. A row's result does not depend, to the
-// last bit, on the other rows or on the number of threads.
+// Matrix products in tiles of 64 by 64 (tile_product.h). What follows a product is applied to a tile while it
+// is in the cache. A row's result does not depend, to the last bit, on the other rows or on the number of
+// threads.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace unroll {
 /// the row is set.
 enum class Arithmetic { kFp32, kBf16, kInt8 };
 
-/// Whether this CPU supports the arithmetic: AVX2 for fp32, AVX-512 with BF16 for bf16, with VNNI for int8.
+/// Whether this CPU supports the arithmetic: any CPU fp32; AVX-512 with BF16 for bf16, with VNNI for int8.
 bool cpu_supports(Arithmetic arithmetic);
 
 constexpr std::int64_t kTile = 64;

@@ -20,7 +20,7 @@ PackedTransformer::PackedTransformer(const BlockRecurrentTransformer& definition
       shape_(shape_of(config_)),
       arithmetic_(arithmetic),
       attention_arithmetic_(arithmetic),
-      machine_(at::get_num_threads(), *row_kernels()),
+      machine_(at::get_num_threads(), row_kernels()),
       token_emb_(definition.parameters().at("token_emb.weight").contiguous()),
       logits_norm_(definition.logits_norm()),
       logits_(definition.parameters().at("to_logits.1.weight"), arithmetic) {

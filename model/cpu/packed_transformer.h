@@ -1,6 +1,6 @@
-// model/cpu/: the block-recurrent transformer for CPUs with AVX2 or AVX-512. Weights are packed once,
-// products run in tiles, the operations between them are fused into row loops, and buffers are reused from
-// block to block. Computes BlockRecurrentTransformer::forward_block() in fp32, bf16 or int8.
+// model/cpu/: the block-recurrent transformer for CPUs. Weights are packed once, products run in tiles, the
+// operations between them are fused into row loops, and buffers are reused from block to block. Computes
+// BlockRecurrentTransformer::forward_block() in fp32, bf16 or int8.
 #pragma once
 
 #include <array>

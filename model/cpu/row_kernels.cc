@@ -1,4 +1,4 @@
-// Compiled once per instruction set (CMakeLists.txt); UNROLL_ROW_KERNELS is the name of the table.
+// Compiled once per instruction set (cmake/instruction_sets.cmake).
 #include "model/cpu/row_kernels.h"
 
 #include <utility>
@@ -81,16 +81,16 @@ void hadamard(const float* x, std::int64_t count, float* out) {
   constexpr float kScale = 0.125F;  // 1 / sqrt(64)
   for (std::int64_t begin = 0; begin < count; begin += kHadamard) {
     Floats block[kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) {
       const auto left = count - begin - i * kLanes;
       block[i] = left >= kLanes ? lanes_at(x + begin + i * kLanes)
                  : left > 0 ? lanes_at(x + begin + i * kLanes, first_lanes(static_cast<std::int32_t>(left)))
                             : Floats{};
     }
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int stride = 1; stride < kVectors; stride *= 2) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int i = 0; i < kVectors; ++i) {
         if (i & stride) continue;
         const Floats a = block[i], b = block[i + stride];
@@ -98,7 +98,7 @@ void hadamard(const float* x, std::int64_t count, float* out) {
         block[i + stride] = a - b;
       }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i)
       store(butterflies<kLanes / 2>(block[i]) * kScale, out + begin + i * kLanes);
   }
@@ -249,11 +249,14 @@ void add_scaled(float* x, const float* y, float factor, std::int64_t count) {
 
 }  // namespace
 
-extern const RowKernels UNROLL_ROW_KERNELS;
-const RowKernels UNROLL_ROW_KERNELS{
-    layer_norm,         rms_norm,  unit_length, rotate,       gelu_gate,    hadamard,
-    silu_gate,          add,       blend,       scale,        to_bf16,      round_to_bf16,
-    from_bf16,          to_uint8,  from_int32,  softmax_fp32, softmax_bf16, softmax_sums<false>,
-    softmax_sums<true>, any_above, dot,         add_scaled};
+template <>
+const RowKernels& row_kernels_for<InstructionSet::UNROLL_INSTRUCTION_SET>() {
+  static constexpr RowKernels kKernels{
+      layer_norm,         rms_norm,  unit_length, rotate,       gelu_gate,    hadamard,
+      silu_gate,          add,       blend,       scale,        to_bf16,      round_to_bf16,
+      from_bf16,          to_uint8,  from_int32,  softmax_fp32, softmax_bf16, softmax_sums<false>,
+      softmax_sums<true>, any_above, dot,         add_scaled};
+  return kKernels;
+}
 
 }  // namespace unroll

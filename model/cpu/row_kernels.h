@@ -1,10 +1,12 @@
 // Loops over one row between matrix products: norms, activations, softmax, conversions. row_kernels.cc is
-// compiled for AVX-512 and for AVX2; the choice is made at run time. Parameters are plain pointers, so that
+// compiled once per instruction set; the choice is made at run time. Parameters are plain pointers, so that
 // no code of the standard library is compiled for a CPU that may be absent. Rows are floats without
 // alignment.
 #pragma once
 
 #include <cstdint>
+
+#include "model/cpu/instruction_set.h"
 
 namespace unroll {
 
@@ -65,10 +67,20 @@ struct RowKernels {
   void (*add_scaled)(float* x, const float* y, float factor, std::int64_t count);
 };
 
-/// F, BW, DQ and VL: the set that the row loops are compiled for and that oneDNN requires.
-bool has_avx512();
+/// Those compiled for a set, which this CPU may lack: row_kernels.cc.
+template <InstructionSet set>
+const RowKernels& row_kernels_for();
+template <>
+const RowKernels& row_kernels_for<InstructionSet::kPortable>();
+template <>
+const RowKernels& row_kernels_for<InstructionSet::kAvx2>();
+template <>
+const RowKernels& row_kernels_for<InstructionSet::kAvx512>();
 
-/// The table for this CPU; null if it has no AVX2.
-const RowKernels* row_kernels();
+/// For this CPU.
+inline const RowKernels& row_kernels() {
+  return for_instruction_set(
+      []<InstructionSet set>() -> const RowKernels& { return row_kernels_for<set>(); });
+}
 
 }  // namespace unroll

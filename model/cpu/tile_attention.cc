@@ -5,7 +5,7 @@
 #include <limits>
 #include <type_traits>
 
-#include <ATen/native/CPUBlas.h>
+#include "model/cpu/tile_product.h"
 
 namespace unroll {
 namespace {
@@ -157,9 +157,8 @@ void TileAttention::multiply_keys(std::int64_t head, std::int64_t first, std::in
   const auto keys = (head / shared_by_ * keys_.stride_ + begin) * dim;
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (std::int64_t panel = 0; panel < width; panel += kTile)
-      at::native::cpublas::brgemm(kTile, std::min(kTile, width - panel), dim, dim, kTile, kChunk, false,
-                                  a + queries, b + keys + panel * dim, c + panel,
-                                  keys_.arithmetic_ != Arithmetic::kFp32);
+      tile_product(kTile, std::min(kTile, width - panel), dim, dim, kTile, kChunk, false, a + queries,
+                   b + keys + panel * dim, c + panel);
   };
   switch (keys_.arithmetic_) {
     case Arithmetic::kFp32:
@@ -208,8 +207,8 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
     if (factor != 1 && !room.empty)
       kernels.scale(room.result + row * dim, factor, dim, room.result + row * dim);
   }
-  at::native::cpublas::brgemm(kTile, dim, width, kChunk, dim, dim, !room.empty, probabilities,
-                              values + begin * dim, room.result, kBf16);
+  tile_product(kTile, dim, width, kChunk, dim, dim, !room.empty, probabilities, values + begin * dim,
+               room.result);
   room.empty = false;
 }
 

@@ -34,7 +34,7 @@ PackedPretrained::PackedPretrained(const PretrainedTransformer& definition, Arit
       shape_(definition.shape()),
       arithmetic_(arithmetic),
       attention_arithmetic_(attention_arithmetic(config_, arithmetic)),
-      machine_(at::get_num_threads(), *row_kernels()),
+      machine_(at::get_num_threads(), row_kernels()),
       embedding_(definition.weights()
                      .embedding.to(arithmetic == Arithmetic::kFp32 ? at::kFloat : at::kBFloat16)
                      .contiguous()),

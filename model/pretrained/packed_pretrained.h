@@ -1,6 +1,6 @@
-// A pretrained transformer for CPUs with AVX2 or AVX-512, built like model/cpu/: weights are packed once,
-// products run in tiles, the operations between them are fused into row loops, and buffers are reused from
-// block to block. Computes what PretrainedTransformer defines, in fp32, bf16 or int8.
+// A pretrained transformer for CPUs, built like model/cpu/: weights are packed once, products run in tiles,
+// the operations between them are fused into row loops, and buffers are reused from block to block. Computes
+// what PretrainedTransformer defines, in fp32, bf16 or int8.
 #pragma once
 
 #include <cstdint>

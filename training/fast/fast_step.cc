@@ -329,7 +329,7 @@ class Step final : public FastStep {
     const auto dim = config_.dim;
     auto* rows = rows_.resize<float>(tiles_size());
     machine_.parallel(shape_.tiles(), [&](std::int64_t tile, Room&) {
-      tile_kernels<float>()->rows(d + tile * tile_size(), dim, kTileRows, dim, rows + tile * tile_size());
+      tile_kernels<float>().rows(d + tile * tile_size(), dim, kTileRows, dim, rows + tile * tile_size());
     });
     // The rows of each token are added in order; each thread adds to features of its own.
     constexpr std::int64_t kFeatures = 64;

@@ -265,7 +265,7 @@ void StepAttention<Number>::add_key_gradients(const AttentionCall& call) {
                               dim, d, dx, dk_scale_.part(i));
     if (!segment->dk) return;
     // Back to one row per position, in fp32 for any type of products.
-    tile_kernels<float>()->rows(dx, dim, tile.count, dim, sum);
+    tile_kernels<float>().rows(dx, dim, tile.count, dim, sum);
     add_rows(sum, segment->dk);
   });
   if (call.k_scale.values) dk_scale_.add_to(call.k_scale.gradient);

@@ -62,8 +62,8 @@ void StepCell<Number>::set(const float* rows, float* states) const {
 template <typename Number>
 void StepCell<Number>::get(const float* states, float* rows) const {
   for (std::int64_t tile = 0; tile < tiles_; ++tile)
-    tile_kernels<float>()->rows(states + tile * dim_ * kTileRows, dim_, rows_in(tile), dim_,
-                                rows + tile * kTileRows * dim_);
+    tile_kernels<float>().rows(states + tile * dim_ * kTileRows, dim_, rows_in(tile), dim_,
+                               rows + tile * kTileRows * dim_);
 }
 
 template <typename Number>
@@ -118,8 +118,8 @@ void StepCell<Number>::prepare(const float* states, Kept& kept, std::int64_t lan
     key_value_.forward(in, kv);
     auto* to = kept.kv.template data<float>() + (tile / tiles_ * count_ + tile % tiles_ * kTileRows) * kv_;
     const auto rows = rows_in(tile % tiles_);
-    tile_kernels<float>()->rows(kv, kv_, rows, kv_, to);
-    tile_kernels<float>()->rows(kv + kv_ * kTileRows, kv_, rows, kv_, to + half);
+    tile_kernels<float>().rows(kv, kv_, rows, kv_, to);
+    tile_kernels<float>().rows(kv + kv_ * kTileRows, kv_, rows, kv_, to + half);
   });
 }
 

@@ -76,7 +76,7 @@ void StepLayer<Number>::enter(Kept& kept, const LayerPast& past, BlockShape shap
     auto* kv = room.take<float>(2, 2 * kv_ * kTileRows);
     key_value_.forward(in, kv);
     const auto at = (shape.lane(tile) * shape.width + shape.first(tile)) * kv_;
-    const auto& floats = *tile_kernels<float>();
+    const auto& floats = tile_kernels<float>();
     floats.rows(kv, kv_, shape.count(tile), kv_, past.block.k_out + at);
     floats.rows(kv + kv_ * kTileRows, kv_, shape.count(tile), kv_, past.block.v_out + at);
   });

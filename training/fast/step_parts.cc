@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include <ATen/core/Tensor.h>
-#include <ATen/native/CPUBlas.h>
 
 namespace unroll {
 namespace {
@@ -18,18 +17,13 @@ constexpr std::int64_t kGradientPositions = 1024;
 
 void multiply_tile(std::int64_t m, std::int64_t n, std::int64_t depth, const float* a, std::int64_t stride_a,
                    const float* b, float* c, std::int64_t stride_c, bool add) {
-  at::native::cpublas::brgemm(m, n, depth, stride_a, kTileRows, stride_c, add, a, b, c, false);
+  tile_product(m, n, depth, stride_a, kTileRows, stride_c, add, a, b, c);
 }
 
 void multiply_tile(std::int64_t m, std::int64_t n, std::int64_t depth, const std::uint16_t* a,
                    std::int64_t stride_a, const std::uint16_t* b, float* c, std::int64_t stride_c, bool add) {
-  at::native::cpublas::brgemm(m, n, depth, stride_a, kTileRows, stride_c, add,
-                              reinterpret_cast<const at::BFloat16*>(a),
-                              reinterpret_cast<const at::BFloat16*>(b), c, true);
-}
-
-void end_products(bool bf16) {
-  at::native::cpublas::brgemm_release(bf16);
+  tile_product(m, n, depth, stride_a, kTileRows, stride_c, add, reinterpret_cast<const at::BFloat16*>(a),
+               reinterpret_cast<const at::BFloat16*>(b), c);
 }
 
 template <typename Number>

@@ -11,6 +11,7 @@
 
 #include "model/cpu/packed_matrix.h"
 #include "model/cpu/thread_pool.h"
+#include "model/cpu/tile_product.h"
 #include "training/fast/tile_kernels.h"
 
 namespace unroll {
@@ -32,8 +33,6 @@ void multiply_tile(std::int64_t m, std::int64_t n, std::int64_t depth, const flo
                    const float* b, float* c, std::int64_t stride_c, bool add);
 void multiply_tile(std::int64_t m, std::int64_t n, std::int64_t depth, const std::uint16_t* a,
                    std::int64_t stride_a, const std::uint16_t* b, float* c, std::int64_t stride_c, bool add);
-/// Call when a thread has no more products for now: releases the AMX registers.
-void end_products(bool bf16);
 
 /// The padded depth of a product: even for bf16.
 template <typename Number>
@@ -46,8 +45,8 @@ template <typename Number>
 class StepMachine {
  public:
   explicit StepMachine(int threads)
-      : kernels(*tile_kernels<Number>()),
-        loops(*tile_loops()),
+      : kernels(tile_kernels<Number>()),
+        loops(tile_tables().loops),
         pool_(threads),
         rooms_(static_cast<std::size_t>(threads)) {}
 

@@ -1,5 +1,4 @@
-// Compiled once for each instruction set (see CMakeLists.txt): UNROLL_TILE_KERNELS is the suffix of the
-// tables' names.
+// Compiled once for each instruction set: cmake/instruction_sets.cmake.
 #include "training/fast/tile_kernels.h"
 
 #include "model/cpu/lanes.h"
@@ -26,13 +25,6 @@ UNROLL_INLINE Floats load(const Half* x) {
   Halves halves;
   __builtin_memcpy(&halves, x, sizeof halves);
   return __builtin_bit_cast(Floats, __builtin_convertvector(halves, Bits) << 16);
-}
-UNROLL_INLINE Floats square_root(Floats x) {
-#ifdef __AVX512F__
-  return _mm512_maskz_sqrt_ps(0xffff, x);
-#else
-  return _mm256_sqrt_ps(x);
-#endif
 }
 /// x where lane + `first` is at least `limit`, else `otherwise`.
 UNROLL_INLINE Floats from_lane(std::int64_t first, std::int64_t limit, Floats x, float otherwise) {
@@ -510,18 +502,12 @@ constexpr TileKernels<Number> kTable{pairs<Number>,
 
 }  // namespace
 
-#define UNROLL_JOIN_NAMES(a, b) a##b
-#define UNROLL_TABLE(name, end) UNROLL_JOIN_NAMES(name, end)
-#define UNROLL_FLOATS UNROLL_TABLE(kTileKernelsFp32, UNROLL_TILE_KERNELS)
-#define UNROLL_HALVES UNROLL_TABLE(kTileKernelsBf16, UNROLL_TILE_KERNELS)
-#define UNROLL_LOOPS UNROLL_TABLE(kTileLoops, UNROLL_TILE_KERNELS)
-
-extern const TileKernels<float> UNROLL_FLOATS;
-extern const TileKernels<std::uint16_t> UNROLL_HALVES;
-extern const TileLoops UNROLL_LOOPS;
-const TileKernels<float> UNROLL_FLOATS = kTable<float>;
-const TileKernels<std::uint16_t> UNROLL_HALVES = kTable<std::uint16_t>;
-const TileLoops UNROLL_LOOPS{layer_norm,  layer_norm_back, ready, ready_back,   scale_columns,
-                             dot_columns, sum_positions,   add,   softmax_sums, to_bf16};
+template <>
+const TileTables& tile_tables_for<InstructionSet::UNROLL_INSTRUCTION_SET>() {
+  static constexpr TileTables kTables{kTable<float>, kTable<Half>,
+                                      TileLoops{layer_norm, layer_norm_back, ready, ready_back, scale_columns,
+                                                dot_columns, sum_positions, add, softmax_sums, to_bf16}};
+  return kTables;
+}
 
 }  // namespace unroll

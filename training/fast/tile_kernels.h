@@ -1,11 +1,12 @@
 // The loops of a training step other than matrix products. All work on tiles of 64 positions, stored by
 // feature, x[feature * 64 + position], so that norms, rotations, softmax and their derivatives work along
-// vectors. Compiled once for AVX-512 and once for AVX2 from tile_kernels.cc, and chosen at run time. Plain
-// pointers, so that no standard library code is compiled for an instruction set that this CPU may not
-// have.
+// vectors. Compiled once for each instruction set from tile_kernels.cc, and chosen at run time. Plain
+// pointers, so that no standard library code is compiled for an instruction set that this CPU may not have.
 #pragma once
 
 #include <cstdint>
+
+#include "model/cpu/instruction_set.h"
 
 namespace unroll {
 
@@ -79,9 +80,33 @@ struct TileLoops {
   void (*to_bf16)(const float* x, std::int64_t count, std::uint16_t* out);
 };
 
-/// The kernels for this CPU; null if it has no AVX2.
+/// The kernels compiled for one instruction set, which this CPU may lack: tile_kernels.cc.
+struct TileTables {
+  TileKernels<float> fp32;
+  TileKernels<std::uint16_t> bf16;
+  TileLoops loops;
+};
+template <InstructionSet set>
+const TileTables& tile_tables_for();
+template <>
+const TileTables& tile_tables_for<InstructionSet::kPortable>();
+template <>
+const TileTables& tile_tables_for<InstructionSet::kAvx2>();
+template <>
+const TileTables& tile_tables_for<InstructionSet::kAvx512>();
+
+/// For this CPU.
+inline const TileTables& tile_tables() {
+  return for_instruction_set(
+      []<InstructionSet set>() -> const TileTables& { return tile_tables_for<set>(); });
+}
 template <typename Number>
-const TileKernels<Number>* tile_kernels();
-const TileLoops* tile_loops();
+const TileKernels<Number>& tile_kernels() {
+  if constexpr (sizeof(Number) == 2) {
+    return tile_tables().bf16;
+  } else {
+    return tile_tables().fp32;
+  }
+}
 
 }  // namespace unroll

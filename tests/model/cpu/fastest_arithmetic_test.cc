@@ -14,7 +14,7 @@ TEST(FastestArithmetic, IsFp32UnlessAnotherIsClearlyFaster) {
   EXPECT_EQ(fastest_arithmetic({100, 60, 0}, false), Arithmetic::kFp32);  // a Xeon with BF16, but without AMX
   EXPECT_EQ(fastest_arithmetic({100, 110, 0}, false), Arithmetic::kFp32);
   EXPECT_EQ(fastest_arithmetic({100, 190, 0}, false), Arithmetic::kBf16);
-  EXPECT_EQ(fastest_arithmetic({0, 0, 0}, false), Arithmetic::kFp32);  // nothing measured: no AVX2
+  EXPECT_EQ(fastest_arithmetic({0, 0, 0}, false), Arithmetic::kFp32);  // nothing measured
 }
 
 TEST(FastestArithmetic, IsInt8OnlyOfWeightsThatAreStoredInIt) {
