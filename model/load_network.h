@@ -19,7 +19,7 @@ struct LoadedNetwork {
   std::string dtype;  ///< What `auto` selected.
   std::int64_t parameters = 0;
   std::uint64_t weight_bytes = 0;  ///< ModelInfo::weight_bytes.
-  std::uint64_t fingerprint = 0;  ///< Of the checkpoint in that dtype; states with another one are refused.
+  std::uint64_t fingerprint = 0;   ///< Of the checkpoint in that dtype; states with another one are refused.
   /// On a CPU: a row has the bits that it gets alone. If not, one document is computed at a time.
   bool rows_are_independent = true;
 };

@@ -84,7 +84,8 @@ TEST_F(InstalledModels, SettingsAreOverTheConfiguration) {
   const json with_cache = json::parse(info({"--set", "document_cache_tokens=1000"}).out);
   EXPECT_EQ(with_cache["config"]["document_cache_tokens"], 1000);
   EXPECT_GT(with_cache["state_bytes"], before["state_bytes"]);
-  expect_failure(info({"--set", "block_width=16"}), "\"block_width\"", "which has only document_cache_tokens");
+  expect_failure(info({"--set", "block_width=16"}), "\"block_width\"",
+                 "which has only document_cache_tokens");
   expect_failure(info({"--set", "document_cache_tokens"}), "\"document_cache_tokens\"", "KEY=VALUE");
   expect_failure(info({"--set", "document_cache_tokens=x"}), "document_cache_tokens=x", "KEY=VALUE");
 }
