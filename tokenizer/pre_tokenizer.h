@@ -28,7 +28,7 @@ inline constexpr std::string_view kGpt2Pattern =
 /// The compiled patterns. Immutable.
 class PreTokenizer {
  public:
-  /// Throws std::runtime_error that names the pattern and the problem. Patterns that look behind a match are
+  /// Throws std::runtime_error that names the pattern and the problem. Patterns with look-behind are
   /// refused, because their matches cannot be found again from the middle of a document; so are patterns that
   /// can match nothing.
   explicit PreTokenizer(std::vector<Cut> cuts);

@@ -56,8 +56,8 @@ class Descriptors : public DaemonCase {
   }
 };
 
-/// A client mounts a file system that does not answer, and sends a file of it; then the daemon is told to
-/// stop. (The client is root, as the daemon is: the kernel shows such a file system only to its own user.)
+/// A client mounts a file system that does not answer, and sends a file of it. Then the daemon gets SIGTERM.
+/// (The client is root, as the daemon is: the kernel shows such a file system only to its own user.)
 class SilentFileSystem : public Descriptors, public testing::WithParamInterface<FuseRequest> {
  protected:
   void TearDown() override {
