@@ -31,6 +31,7 @@ struct PluginInfo {
   std::uint32_t wants = 0;  ///< UNROLL_WANT_*
   int top_k = 0;
   std::string options = {};       ///< JSON Schema of its options as text; empty if it has none.
+  bool forks = false;             ///< An instance can go on with a new document.
   std::uint32_t permissions = 0;  ///< From its manifest: kMay... in plugins/worker/wire.h.
   std::filesystem::path library = {};
 };
@@ -69,6 +70,8 @@ class PluginInstance {
   virtual void end() = 0;
   virtual std::vector<std::byte> save() = 0;
   virtual void load(std::span<const std::byte> state) = 0;
+  /// Goes on with a new document, before the first block or between two. Waits for the plugin.
+  virtual void fork(const unroll_fork_point& point) = 0;
 
   void process(const unroll_block& block) {
     begin_process(block);

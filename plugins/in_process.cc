@@ -87,6 +87,20 @@ class InProcessInstance final : public PluginInstance {
     call("load", [&] { return plugin_.table.load(instance_, state.data(), state.size()); });
   }
 
+  void fork(const unroll_fork_point& point) override {
+    expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "fork");
+    if (!plugin_.info.forks) throw cannot_fork(plugin_.info);
+    stage_ = Stage::kRunning;
+    if (plugin_.fork == nullptr) return;  // it keeps nothing
+    unroll_fork_point own = point;
+    own.size = sizeof own;
+    if ((plugin_.info.wants & UNROLL_WANT_TEXT) == 0) {
+      own.head = nullptr;
+      own.head_bytes = 0;
+    }
+    call("fork", [&] { return plugin_.fork(instance_, &own); });
+  }
+
  private:
   using Stage = InstanceStage;
 
@@ -281,6 +295,12 @@ void expect_order(bool right, const PluginInfo& info, const char* function, Inst
                                                (stage == InstanceStage::kFailed     ? "a failure)"
                                                 : stage == InstanceStage::kFinished ? "finish)"
                                                                                     : "process)"));
+}
+
+PluginError cannot_fork(const PluginInfo& info) {
+  return {UNROLL_ERROR_INTERNAL,
+          "plugin " + info.name + ": it cannot go on after a snapshot: it keeps a state and has no `fork` (" +
+              UNROLL_EXTENSION_FORK + "); update the plugin, or read the document without it"};
 }
 
 std::string status_text(unroll_status status) {

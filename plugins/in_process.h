@@ -27,6 +27,9 @@ enum class InstanceStage { kFresh, kRunning, kFinished, kFailed };
 /// For both kinds of instances: throws PluginError if `function` is called out of order (`right` is false).
 void expect_order(bool right, const PluginInfo& info, const char* function, InstanceStage stage);
 
+/// Of a plugin that cannot go on with a new document.
+PluginError cannot_fork(const PluginInfo& info);
+
 /// The text for a status if the plugin gave no reason.
 std::string status_text(unroll_status status);
 

@@ -87,6 +87,13 @@ std::string options_schema(const unroll_plugin& table) {
   return std::string(bounded(options->schema, kMaxSchema));
 }
 
+auto fork_function(const unroll_plugin& table) -> decltype(unroll_fork::fork) {
+  const auto* fork = table.extension == nullptr
+                         ? nullptr
+                         : static_cast<const unroll_fork*>(table.extension(UNROLL_EXTENSION_FORK));
+  return fork == nullptr || fork->size < sizeof(unroll_fork) ? nullptr : fork->fork;
+}
+
 PluginLibrary::Plugin checked(const unroll_plugin* raw, const std::filesystem::path& file) {
   if (raw == nullptr) fail(file, "unroll_plugin_entry.plugins holds a NULL");
   if (raw->size < kLeastPluginSize) {
@@ -107,6 +114,8 @@ PluginLibrary::Plugin checked(const unroll_plugin* raw, const std::filesystem::p
   info.version = printable(bounded(table.version, kMaxDescription), kMaxDescription);
   info.description = printable(bounded(table.description, kMaxDescription), kMaxDescription);
   info.options = options_schema(table);
+  plugin.fork = fork_function(table);
+  info.forks = plugin.fork != nullptr || table.save == nullptr;
   return plugin;
 }
 

@@ -21,6 +21,7 @@ class PluginLibrary {
   struct Plugin {
     PluginInfo info;
     unroll_plugin table;  ///< Fields that the plugin's `size` does not include are zero.
+    unroll_status (*fork)(void*, const unroll_fork_point*) = nullptr;  ///< Null if it has none.
   };
 
   /// Throws PluginError whose text begins with "plugin library FILE: ".

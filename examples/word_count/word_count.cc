@@ -20,6 +20,9 @@ class WordCount {
   }
   void finish(const unroll::plugin::End&) { host_.emit("{\"words\":" + std::to_string(state_.words) + "}"); }
 
+  // After a snapshot, words are counted anew.
+  void fork(const unroll::plugin::Fork&) { state_ = {}; }
+
   // A word may continue in the next block, and the daemon may stop between the two.
   std::string save() const { return {reinterpret_cast<const char*>(&state_), sizeof state_}; }
   void load(std::span<const std::byte> bytes) {
@@ -28,7 +31,7 @@ class WordCount {
   }
 
  private:
-  struct {
+  struct State {
     std::uint64_t words = 0, in_word = 0;
   } state_;
   unroll::plugin::Host host_;

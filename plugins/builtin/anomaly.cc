@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "plugins/builtin/alert_rate.h"
@@ -28,6 +29,12 @@ constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
 constexpr std::size_t kKeptText = 512;                         // bytes of a line, for its shape and outputs
 constexpr std::size_t kMaxMark = 64;                           // bytes of the option `session`
+
+/// After a fork, lines and bytes before the document are numbered 0 and down, modulo 2^64. They are shown as
+/// 0.
+constexpr std::uint64_t own(std::uint64_t place) {
+  return static_cast<std::int64_t>(place) < 0 ? 0 : place;
+}
 
 /// A line while it is read.
 struct Line {
@@ -66,10 +73,10 @@ struct OddSession {
   OddSession(double score, const Session& session)
       : rank(score),
         lines(session.lines),
-        first_line(session.first_line),
-        last_line(session.last_line),
-        start(session.start),
-        end(session.end),
+        first_line(own(session.first_line)),
+        last_line(own(session.last_line)),
+        start(own(session.start)),
+        end(own(session.end)),
         key(session.key) {}
 
   void write(JsonText& json) const {
@@ -109,20 +116,36 @@ class Anomaly {
   void process(const plugin::Block& block) {
     for (std::size_t i = 0; i < block.size(); ++i) {
       state_.line.add_token(nats_of(block.logprobs()[i], block));
-      auto offset = block.offsets()[i];
+      auto offset = block.offsets()[i] - state_.head.size();
+      for (const char c : std::exchange(state_.head, {})) take_byte(c, offset++);
       for (const char c : block.text(i)) take_byte(c, offset++);
     }
   }
 
   void finish(const plugin::End&) {
-    if (state_.line.bytes > 0) close_line(state_.line.begin + state_.line.bytes);
+    const auto end = state_.line.begin + state_.line.bytes;
+    if (own(end) > 0 && state_.line.bytes > 0) close_line(end);
     for (auto& session : state_.open_sessions.take_all()) close_session(session);
     JsonText json;
-    json.open('{').field("type", "document").field("lines", state_.lines);
+    json.open('{').field("type", "document").field("lines", own(state_.lines));
     if (marks_alerts_) json.field("alerts", state_.alerts);
     write_top(json, state_.top);
     if (!mark_.empty()) write_top_sessions(json);
     host_.emit(json.close('}').text());
+  }
+
+  /// What is usual stays, and so do the line that the document before left open and the sessions: they go on
+  /// in this one, which reports those of which it has a part.
+  void fork(const plugin::Fork& point) {
+    state_.head += point.head;
+    const auto closed = static_cast<std::uint64_t>(std::ranges::count(state_.head, '\n'));  // before line 1
+    state_.open_sessions.shift(state_.lines + closed, point.bytes);
+    state_.line.begin -= point.bytes;
+    state_.line.end -= point.bytes;
+    state_.lines = 0 - closed;
+    state_.alerts = state_.sessions = 0;
+    state_.top = state_.window_top = TopList<Odd>(state_.top.capacity());
+    state_.top_sessions = TopList<OddSession>(state_.top_sessions.capacity());
   }
 
   std::string save() const { return save_state(state_, kTag); }
@@ -145,10 +168,17 @@ class Anomaly {
     OpenSessions open_sessions;
     SessionModel session_model;
     TopList<OddSession> top_sessions;
+    std::string head;  // bytes before the document that begin the next token
 
     void visit(auto& archive) {
       archive(lines, alerts, sessions, line, model, alert_rate, top, window_top);
       archive(open_sessions, session_model, top_sessions);
+      if constexpr (std::remove_reference_t<decltype(archive)>::kReads) {
+        head.clear();
+        if (!archive.at_end()) archive(head);
+      } else if (!head.empty()) {
+        archive(head);
+      }
     }
   };
 
@@ -172,10 +202,17 @@ class Anomaly {
     const double score = state_.model.score(line_shape(text), line.surprisal(), line_severity(text));
 
     const bool alert = marks_alerts_ && state_.alert_rate.alerts(score);
-    if (alert) ++state_.alerts;
+    const bool is_own = own(state_.lines) > 0;
+    if (is_own) report(line, text, score, alert);
+    if (!mark_.empty()) add_to_session(line, text);
+    if (is_own && window_ > 0 && state_.lines % window_ == 0) close_window();
+  }
 
+  void report(const Line& line, std::string_view text, double score, bool alert) {
+    if (alert) ++state_.alerts;
+    const auto start = own(line.begin), end = own(line.end);
     JsonText json;
-    json.open('{').field("line", state_.lines).field("start", line.begin).field("end", line.end);
+    json.open('{').field("line", state_.lines).field("start", start).field("end", end);
     json.field("score", score);
     if (alert) json.field("alert", true);
     host_.emit(json.close('}').text());
@@ -183,13 +220,10 @@ class Anomaly {
     const auto offer = [&](TopList<Odd>& top) {
       if (!top.takes(score)) return;
       const auto shown = std::string(cut_utf8(text, kMaxShownText));
-      top.add({score, state_.lines, line.begin, line.end, alert, shown});
+      top.add({score, state_.lines, start, end, alert, shown});
     };
     offer(state_.top);
-    if (!mark_.empty()) add_to_session(line, text);
-    if (window_ == 0) return;
-    offer(state_.window_top);
-    if (state_.lines % window_ == 0) close_window();
+    if (window_ > 0) offer(state_.window_top);
   }
 
   void add_to_session(const Line& line, std::string_view text) {
@@ -211,8 +245,9 @@ class Anomaly {
   }
 
   void close_session(Session& session) {
-    ++state_.sessions;
     const OddSession closed(state_.session_model.close(session), session);
+    if (closed.last_line == 0) return;  // all of it was before this document
+    ++state_.sessions;
     JsonText json;
     json.open('{').field("type", "session");
     closed.write(json);

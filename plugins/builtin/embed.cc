@@ -89,6 +89,13 @@ class Embed {
     host_.emit(json.list("vector", vector).close('}').text());
   }
 
+  /// Vectors are of their own document's tokens alone.
+  void fork(const plugin::Fork&) {
+    State fresh;
+    fresh.segment_tokens = state_.segment_tokens;
+    state_ = std::move(fresh);
+  }
+
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
     const auto segment_tokens = state_.segment_tokens;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -48,6 +49,14 @@ class OpenSessions {
     return taken;
   }
 
+  /// A new document begins: its lines and bytes are numbered from there. Places before it wrap around.
+  void shift(std::uint64_t lines, std::uint64_t bytes) {
+    for (auto& session : sessions_) {
+      for (auto* line : {&session.first_line, &session.last_line}) *line -= lines;
+      for (auto* place : {&session.start, &session.end}) *place -= bytes;
+    }
+  }
+
   void visit(auto& archive) {
     archive(sessions_);
     if (!archive.kReads) return;
@@ -58,7 +67,9 @@ class OpenSessions {
   }
 
  private:
-  static bool ended_before(const Session& a, const Session& b) { return a.last_line < b.last_line; }
+  static bool ended_before(const Session& a, const Session& b) {
+    return static_cast<std::int64_t>(a.last_line) < static_cast<std::int64_t>(b.last_line);
+  }
 
   std::vector<Session> sessions_;
   std::unordered_map<std::string, std::size_t> by_key_;

@@ -116,6 +116,14 @@ class Score {
     emit_document(end);
   }
 
+  /// It has learned nothing: each passage is its own document's.
+  void fork(const plugin::Fork&) {
+    State fresh;
+    fresh.granularity = granularity_;
+    fresh.top = TopList<Ranked>(state_.top.capacity());
+    state_ = std::move(fresh);
+  }
+
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
     load_state(state_, bytes, kTag);

@@ -89,6 +89,8 @@ class StateReader {
   void operator()(T& value) { value.visit(*this); }
   template <class... T>
   requires(sizeof...(T) > 1) void operator()(T&... values) { ((*this)(values), ...); }
+  /// For a field that older states lack.
+  bool at_end() const { return left_.empty(); }
   void done() const {
     if (!left_.empty()) fail("the saved state has bytes after its end");
   }

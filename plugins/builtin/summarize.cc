@@ -107,6 +107,13 @@ class Summarize {
     emit_summary("summary", std::nullopt);
   }
 
+  /// What is usual stays; sentences to choose from are its own document's.
+  void fork(const plugin::Fork&) {
+    state_.stream = {};
+    state_.candidates = {};
+    state_.next = every_;
+  }
+
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) { load_state(state_, bytes, kTag); }
 

@@ -208,6 +208,45 @@ class PluginCheck {
     return "resumed before every block, it gives the same bytes";
   }
 
+  std::string forks() {
+    if (!info_.forks) return "it has no fork: it cannot be used after a snapshot";
+    compare_each("forked before the first block", [](CheckedReading& reading) {
+      reading.fork_at_begin();
+      reading.read_to_end();
+    });
+    for (std::size_t d = 0; d < documents_.size(); ++d) {
+      for (std::size_t next = 0; next < documents_.size(); ++next) {
+        for (const auto* head : {"", "\nhe"}) {
+          const auto once = read_forked(d, next, head, false);
+          const auto why = difference(once, read_forked(d, next, head, true));
+          if (!why.empty()) {
+            throw Failure("document \"" + documents_[next].name + "\" after \"" + documents_[d].name +
+                          "\", forked twice in a row and resumed before every block: " + why);
+          }
+        }
+      }
+    }
+    return "one document after another gives the same bytes whenever it is resumed; a fork of a new instance "
+           "changes nothing";
+  }
+  /// The outputs of the second document.
+  Outputs read_forked(std::size_t first, std::size_t second, std::string_view head, bool restless) {
+    CheckedReading reading(registry_, info_.name, documents_[first]);
+    while (!reading.at_end()) reading.process();
+    const auto before = static_cast<std::ptrdiff_t>(reading.outputs().size());
+    if (restless) reading.hand_over();
+    reading.fork(head, documents_[second]);
+    if (restless) reading.hand_over();
+    if (restless) reading.fork_at_begin();
+    while (!reading.at_end()) {
+      if (restless) reading.hand_over();
+      reading.process();
+    }
+    if (restless) reading.hand_over();
+    const auto& outputs = reading.finish();
+    return {outputs.begin() + before, outputs.end()};
+  }
+
   /// Loads the state and continues reading. Returns whether it was accepted; an error is a valid result.
   bool takes(const State& state, std::size_t document, std::size_t block) const {
     CheckedReading reading(registry_, info_.name, documents_[document], block);
@@ -318,8 +357,12 @@ class PluginCheck {
     if (options != nullptr && (options->size < sizeof(unroll_options) || options->schema == nullptr)) {
       throw Failure("its unroll_options has a size of less than sizeof(unroll_options), or no schema");
     }
-    return options != nullptr ? "it has unroll.options/1, and NULL for unknown names"
-                              : "it returns NULL for unknown names";
+    const auto* fork = static_cast<const unroll_fork*>(table.extension(UNROLL_EXTENSION_FORK));
+    if (fork != nullptr && (fork->size < sizeof(unroll_fork) || fork->fork == nullptr)) {
+      throw Failure("its unroll_fork has a size of less than sizeof(unroll_fork), or no function");
+    }
+    return std::string("it has ") + (options != nullptr ? "unroll.options/1, " : "") +
+           (fork != nullptr ? "unroll.fork/1, " : "") + "NULL for unknown names";
   }
 
   std::string describes_options() {
@@ -401,6 +444,7 @@ std::span<const Check> PluginCheck::checks() {
       {.name = "save", .body = &C::saves},
       {.name = "load", .body = &C::loads},
       {.name = "relay", .body = &C::relays},
+      {.name = "fork", .body = &C::forks},
       {.name = "damaged states", .body = &C::survives_damage},
       {.name = "side by side", .body = &C::interleaves},
       {.name = "threads", .body = &C::reads_on_threads},

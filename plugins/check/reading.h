@@ -32,30 +32,30 @@ class CheckedReading {
  public:
   CheckedReading(const PluginRegistry& registry, const std::string& plugin, const Document& document,
                  std::size_t first_block = 0)
-      : registry_(registry), plugin_(plugin), document_(document), next_(first_block) {
+      : registry_(registry), plugin_(plugin), document_(&document), next_(first_block) {
     replace_instance();
   }
   CheckedReading(const CheckedReading&) = delete;
   CheckedReading& operator=(const CheckedReading&) = delete;
-  ~CheckedReading() { now_in("destroy", document_.name); }
+  ~CheckedReading() { now_in("destroy", document_->name); }
 
   bool at_end() const { return next_ == content().block_count(); }
   /// The block stays unchanged while this object exists; use poison() to detect late reads.
   SyntheticBlock& process() {
     auto& block = kept_.emplace_back(content().block(next_));
-    now_in("process", document_.name, next_++);
+    now_in("process", document_->name, next_++);
     instance_->process(block.view());
     return block;
   }
   /// The block's memory is read-only during the call and inaccessible afterwards.
   void process_guarded() {
     auto& block = guarded_.emplace_back(content().block(next_));
-    now_in("process", document_.name, next_++);
+    now_in("process", document_->name, next_++);
     instance_->process(block.lend());
     block.take_back();
   }
   const Outputs& finish() {
-    now_in("finish", document_.name);
+    now_in("finish", document_->name);
     instance_->finish(content().whole().length(), content().text().size());
     return outputs_;
   }
@@ -64,11 +64,11 @@ class CheckedReading {
     return finish();
   }
   State save() {
-    now_in("save", document_.name);
+    now_in("save", document_->name);
     return instance_->save();
   }
   void load(State state) {
-    now_in("load", document_.name);
+    now_in("load", document_->name);
     instance_->load(state);
     std::fill(state.begin(), state.end(), std::byte{0xA5});  // borrowed only
   }
@@ -79,14 +79,29 @@ class CheckedReading {
     load(std::move(state));
   }
 
-  const Document& document() const { return document_; }
-  const SyntheticDocument& content() const { return document_.content; }
+  /// The document ends with `head`, which begins the first token of the next one.
+  void fork(std::string_view head, const Document& next) {
+    now_in("fork", document_->name);
+    const std::string borrowed(head);
+    const auto bytes = content().text().size() + head.size();
+    instance_->fork(
+        {sizeof(unroll_fork_point), content().whole().length(), bytes, borrowed.data(), head.size()});
+    document_ = &next;
+    next_ = 0;
+  }
+  void fork_at_begin() {
+    now_in("fork", document_->name);
+    instance_->fork({sizeof(unroll_fork_point), 0, 0, nullptr, 0});
+  }
+
+  const Document& document() const { return *document_; }
+  const SyntheticDocument& content() const { return document_->content; }
   const Outputs& outputs() const { return outputs_; }
 
  private:
   void replace_instance() {
     std::string options = "{}";
-    now_in("create", document_.name);
+    now_in("create", document_->name);
     instance_ =
         registry_.create(plugin_, options, [this](std::string json) { outputs_.push_back(std::move(json)); });
     options = "??";  // borrowed only
@@ -94,7 +109,7 @@ class CheckedReading {
 
   const PluginRegistry& registry_;
   const std::string& plugin_;
-  const Document& document_;
+  const Document* document_;
   std::size_t next_;
   std::deque<SyntheticBlock> kept_;
   std::deque<GuardedBlock> guarded_;

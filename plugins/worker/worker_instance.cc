@@ -25,6 +25,7 @@ struct Call {
 
   std::string function;
   nlohmann::json frame;  // for kItself; null if the call only creates or loads
+  std::string data;      // of that frame
   std::shared_ptr<const SharedMemory> arena;
   Clock::time_point begun = Clock::now(), deadline{};
   Step step = Step::kWorker;
@@ -128,6 +129,17 @@ class WorkerInstance final : public PluginInstance {
     end();
   }
 
+  void fork(const unroll_fork_point& point) override {
+    expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "fork");
+    if (!info_.forks) throw cannot_fork(info_);
+    stage_ = Stage::kRunning;
+    if (!saves_) return;
+    const bool wants_text = (info_.wants & UNROLL_WANT_TEXT) != 0 && point.head != nullptr;
+    begin("fork", nullptr, {{"type", "fork"}, {"tokens", point.tokens}, {"bytes", point.bytes}},
+          wants_text ? std::string(point.head, point.head_bytes) : std::string());
+    end();
+  }
+
  private:
   using Stage = InstanceStage;
   using Step = Call::Step;
@@ -138,9 +150,11 @@ class WorkerInstance final : public PluginInstance {
   }
   void expect(bool right, const char* function) const { expect_order(right, info_, function, stage_); }
 
-  void begin(const char* function, const unroll_block* block, nlohmann::json frame = nullptr) {
+  void begin(const char* function, const unroll_block* block, nlohmann::json frame = nullptr,
+             std::string data = {}) {
     Call& call = call_.emplace();
     call.function = function;
+    call.data = std::move(data);
     try {
       call.worker = pool_->take(home_, call.begun, call.begun);
       if (block != nullptr) {  // borrowed: copy it now, with or without a worker
@@ -229,7 +243,7 @@ class WorkerInstance final : public PluginInstance {
       call.worker->arena = call.arena;
     }
     call.frame["instance"] = home_.instance;
-    send(Step::kItself, call.frame);
+    send(Step::kItself, call.frame, call.data);
   }
 
   void send(Step step, const nlohmann::json& frame, std::string_view data = {}) {

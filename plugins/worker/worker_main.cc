@@ -148,13 +148,14 @@ class Worker {
 
   void greet() {
     nlohmann::json plugins = nlohmann::json::array();
-    for (const auto& [info, table] : library_->plugins()) {
+    for (const auto& [info, table, fork] : library_->plugins()) {
       plugins.push_back({{"name", info.name},
                          {"version", info.version},
                          {"description", info.description},
                          {"wants", info.wants},
                          {"top_k", info.top_k},
                          {"saves", table.save != nullptr},
+                         {"forks", info.forks},
                          {"options", info.options}});
     }
     socket_.put({{"type", "hello"}, {"abi", UNROLL_ABI_VERSION}, {"plugins", std::move(plugins)}});
@@ -176,11 +177,13 @@ class Worker {
       instances_.erase(it);
     } else if (frame.type == "create") {
       answer([&]() -> PluginInstance& { return create(frame); });
-    } else if (frame.type == "load" || frame.type == "process" || frame.type == "finish") {
+    } else if (frame.type == "load" || frame.type == "process" || frame.type == "finish" ||
+               frame.type == "fork") {
       auto& instance = *instances_.at(frame.number("instance"));
       note(instance.info().name, frame.type == "load"      ? "load"
                                  : frame.type == "process" ? "process"
-                                                           : "finish");
+                                 : frame.type == "finish"  ? "finish"
+                                                           : "fork");
       answer([&]() -> PluginInstance& { return call(instance, frame); });
     } else {
       throw wire::Error("a frame of the unknown type " + frame.type);
@@ -239,6 +242,9 @@ class Worker {
   PluginInstance& call(PluginInstance& instance, const wire::Frame& frame) {
     if (frame.type == "load") {
       instance.load(std::as_bytes(std::span(frame.data)));
+    } else if (frame.type == "fork") {
+      instance.fork({sizeof(unroll_fork_point), frame.number("tokens"), frame.number("bytes"),
+                     frame.data.data(), frame.data.size()});
     } else if (frame.type == "finish") {
       instance.finish(frame.number("tokens"), frame.number("bytes"));
     } else {

@@ -31,6 +31,7 @@ PluginInfo info_of(const nlohmann::json& said, const WorkerSpec& spec) {
   info.wants = said.at("wants").get<std::uint32_t>();
   info.top_k = said.at("top_k").get<int>();
   info.options = said.value("options", "");
+  info.forks = said.value("forks", false);
   info.permissions = spec.permissions;
   info.library = spec.library;
   check_plugin_info(info, spec.library);

@@ -44,7 +44,7 @@ TEST_P(SoundPlugin, Passes) {
   const Checked checked(GetParam());
   EXPECT_TRUE(checked.passed) << checked.report;
   EXPECT_EQ(checked.failures, "");
-  EXPECT_THAT(checked.last, MatchesRegex("PASSED: 19 checks, [01] notes?"));
+  EXPECT_THAT(checked.last, MatchesRegex("PASSED: 20 checks, [01] notes?"));
 }
 INSTANTIATE_TEST_SUITE_P(Check, SoundPlugin,
                          ::testing::Values(builtin_library("score"), builtin_library("anomaly"),
@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"aborts_in_load", "bad: load: it was killed by signal 6 (Aborted) in load, document"},
         Fault{"leaks_little", "bad: leaks: each document leaves about 3"},  // 32, and what malloc keeps
         Fault{"bad_schema", "bad: option schema: its schema is not a JSON object"},
-        Fault{"save_changes", "bad: save: "},
+        Fault{"save_changes", "bad: save: "}, Fault{"forks_halfway", "bad: fork: "},
         Fault{"emits_in_destroy", "bad: destroy: it calls the host's emit while it is destroyed"},
         Fault{"no_state", "bad: load: "}, Fault{"shared_state", "bad: side by side: "},
         Fault{"missing", "library: "}),
@@ -112,7 +112,7 @@ std::string with_python() {
 TEST(Check, ReadsAPluginInPythonThroughItsWorker) {
   const Checked checked(fs::path(UNROLL_SOURCE_DIR) / "examples/topic_boundaries/topic_boundaries.py",
                         with_python());
-  EXPECT_EQ(checked.last, "PASSED: 14 checks, 0 notes") << checked.report;
+  EXPECT_EQ(checked.last, "PASSED: 15 checks, 0 notes") << checked.report;
 }
 
 TEST(Check, FindsAPluginInPythonThatKeepsItsStateElsewhere) {

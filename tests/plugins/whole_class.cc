@@ -38,6 +38,7 @@ class Whole {
   void finish(const End& end) {
     host_.emit("[" + std::to_string(bytes_) + "," + std::to_string(end.bytes) + "]");
   }
+  void fork(const Fork& point) { bytes_ = point.head.size(); }
   std::string save() const { return {reinterpret_cast<const char*>(&bytes_), sizeof bytes_}; }
   void load(std::span<const std::byte> state) {
     if (state.size() != sizeof bytes_) throw StateError("not a state of whole 2");

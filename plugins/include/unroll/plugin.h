@@ -12,6 +12,8 @@
  *                 |                  |                      |
  *                 +------------------+------ destroy -------+
  *
+ *   A plugin with UNROLL_EXTENSION_FORK: fork comes in FRESH and RUNNING, and leads to RUNNING.
+ *
  *   load comes at most once and only in FRESH; save in any of the three; an empty document goes from FRESH to
  *   finish. A function that returns another status than UNROLL_OK ends the instance: only destroy follows.
  *   destroy comes exactly once for each create that returned UNROLL_OK, whatever happened in between, and
@@ -177,6 +179,29 @@ typedef struct unroll_options {
   /* A JSON Schema (UTF-8) of the options object, shown by `unroll plugin list`. Static lifetime. */
   const char* schema;
 } unroll_options;
+
+/* Extension of the plugin, UNROLL_EXTENSION_FORK: how an instance goes on with a new document, from a
+ * snapshot that was taken after another one. A plugin that keeps a state and lacks this cannot be used with
+ * such a document; one without save and load needs it not. */
+#define UNROLL_EXTENSION_FORK "unroll.fork/1"
+/* Where the document before ended and the new one begins. */
+typedef struct unroll_fork_point {
+  size_t size;
+  uint64_t tokens; /* of the document before, in the blocks that the instance has had */
+  uint64_t bytes;  /* of the document before */
+  /* With UNROLL_WANT_TEXT: its last bytes, if no block had them, as they begin a token that ends in the new
+   * document. That token is the first of the next block, with the new document's bytes only. Else NULL. */
+  const char* head;
+  size_t head_bytes;
+} unroll_fork_point;
+typedef struct unroll_fork {
+  size_t size;
+  /* Comes at most once between two blocks, also before the first one. What the instance has learned stays;
+   * what it would report of the document before goes. Blocks after it count from 0 again: index, first_token
+   * and offsets. Emits nothing. A fork of a new instance changes nothing, nor does a second one in a row with
+   * 0 tokens and 0 bytes. */
+  unroll_status (*fork)(void* instance, const unroll_fork_point* point);
+} unroll_fork;
 
 /* One plugin. Static lifetime; must not change. `instance` arguments are what create stored in *instance.
  */

@@ -19,6 +19,7 @@
 //   Widths(Host host, std::string_view options);  // options: a JSON object as text. Or (Host), or none.
 //   std::string save() const;                     // both or neither: without them
 //   void load(std::span<const std::byte> state);  // nothing is kept from one block to the next
+//   void fork(const Fork&);                       // goes on with a new document: UNROLL_EXTENSION_FORK
 //   static constexpr const char* kOptionsSchema;  // JSON Schema of its options, for `unroll plugin list`
 //
 // clang-format on
@@ -202,6 +203,13 @@ struct End {
   std::uint64_t bytes = 0;
 };
 
+/// The document before has ended, and a new one begins.
+struct Fork {
+  std::uint64_t tokens = 0;  ///< Of the document before, in the blocks that came.
+  std::uint64_t bytes = 0;   ///< Of the document before.
+  std::string_view head;     ///< With UNROLL_WANT_TEXT: its bytes of the token that comes next.
+};
+
 namespace detail {
 
 template <class P>
@@ -291,7 +299,19 @@ struct Adapter {
   }
   static void destroy(void* instance) { std::unique_ptr<Instance>(static_cast<Instance*>(instance)).reset(); }
 
+  static unroll_status fork(void* instance, const unroll_fork_point* point) {
+    auto& self = *static_cast<Instance*>(instance);
+    return guarded(self.host, [&] {
+      const std::string_view head(point->head == nullptr ? "" : point->head, point->head_bytes);
+      self.plugin.fork(Fork{point->tokens, point->bytes, head});
+    });
+  }
+
   static const void* extension([[maybe_unused]] const char* name) {
+    if constexpr (requires(P & p, const Fork& f) { p.fork(f); }) {
+      static constexpr unroll_fork kFork{sizeof(unroll_fork), &fork};
+      if (name == std::string_view(UNROLL_EXTENSION_FORK)) return &kFork;
+    }
     if constexpr (requires { P::kOptionsSchema; }) {
       static constexpr unroll_options kOptions{sizeof(unroll_options), P::kOptionsSchema};
       if (name == std::string_view(UNROLL_EXTENSION_OPTIONS)) return &kOptions;

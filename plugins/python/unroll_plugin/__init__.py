@@ -25,8 +25,8 @@ if sys.argv[0] == "-m":  # run as a program: prepare before NumPy is imported
 
     start.prepare()
 
-from .block import Block, End, Vocabulary
+from .block import Block, End, Fork, Vocabulary
 from .errors import Error, OptionsError, StateError
 from .plugin import Plugin
 
-__all__ = ["Block", "End", "Error", "OptionsError", "Plugin", "StateError", "Vocabulary"]
+__all__ = ["Block", "End", "Error", "Fork", "OptionsError", "Plugin", "StateError", "Vocabulary"]

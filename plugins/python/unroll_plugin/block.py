@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import mmap
 import os
@@ -155,6 +156,18 @@ class End:
 
     tokens: int
     bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fork:
+    """The document before has ended, and a new one begins: blocks count from 0 again."""
+
+    tokens: int
+    """Of the document before, in the blocks that came."""
+    bytes: int
+    """Of the document before."""
+    head: builtins.bytes
+    """With "text" wanted: its bytes of the token that comes next, of which the block has the rest."""
 
 
 class Vocabulary(Sequence[bytes]):

@@ -69,7 +69,7 @@ def _about(plugin: type[Plugin]) -> dict[str, Any]:
     wants = sum(WANTS[name] for name in plugin.wants) | (WANT_TOP_K if plugin.top_k else 0)
     schema = json.dumps(plugin.options_schema) if plugin.options_schema else ""
     return {"name": plugin.name, "version": plugin.version, "description": plugin.description, "wants": wants,
-            "top_k": plugin.top_k, "saves": state.saves(plugin), "options": schema}  # fmt: skip
+            "top_k": plugin.top_k, "saves": state.saves(plugin), "forks": state.forks(plugin), "options": schema}  # fmt: skip
 
 
 def _fault(plugin: type[Plugin]) -> str:

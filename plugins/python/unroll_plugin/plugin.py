@@ -90,6 +90,8 @@ class Plugin:
     def finish(self, end: End) -> None:
         """The document has ended: emit the rest. Not called if the document failed or was cancelled."""
 
+    # def fork(self, point: Fork) -> None: optional. The document before has ended, and a new one begins.
+
     def emit(self, value: Any) -> None:
         """Emits one output: anything that json.dumps takes, and NumPy's numbers and arrays. Only in process() and
         finish()."""

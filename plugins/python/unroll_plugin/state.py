@@ -34,6 +34,10 @@ def saves(plugin: type[Plugin]) -> bool:
     return hasattr(plugin, "state") or hasattr(plugin, "save")
 
 
+def forks(plugin: type[Plugin]) -> bool:
+    return hasattr(plugin, "fork") or not saves(plugin)
+
+
 def save(instance: Plugin) -> bytes:
     """Empty if the class keeps nothing. Raises TypeError for types that cannot be kept, ValueError for too much
     data."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import errors, state
-from .block import Block, End, Layout, Vocabulary, map_read_only
+from .block import Block, End, Fork, Layout, Vocabulary, map_read_only
 from .plugin import Host, Plugin
 from .wire import Channel, Frame, ProtocolError
 
@@ -59,7 +59,7 @@ class Worker:
         self._instances: dict[int, Plugin] = {}
         self._handlers = {"vocabulary": self._vocabulary, "arena": self._new_arena, "create": self._create,
                           "load": self._load, "process": self._process, "finish": self._finish,
-                          "destroy": self._destroy}  # fmt: skip
+                          "fork": self._fork, "destroy": self._destroy}  # fmt: skip
 
     def serve(self) -> None:
         """Returns at the end of the connection. Raises ProtocolError."""
@@ -112,6 +112,13 @@ class Worker:
     def _finish(self, frame: Frame) -> None:
         instance, end = self._instance(frame), End(frame.number("tokens"), frame.number("bytes"))
         self._call(instance, lambda: instance.finish(end), outputs=True)
+
+    def _fork(self, frame: Frame) -> None:
+        instance, point = self._instance(frame), Fork(frame.number("tokens"), frame.number("bytes"), frame.data)
+        fork = getattr(instance, "fork", None)
+        if fork is None:
+            raise ProtocolError("fork of a plugin that has none")
+        self._call(instance, lambda: fork(point))
 
     def _destroy(self, frame: Frame) -> None:
         self._instance(frame)

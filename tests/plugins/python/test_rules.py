@@ -21,7 +21,7 @@ class Loading(PluginTest):
                 def process(self, block): pass
             Alias = Two
         """)
-        one = {"name": "one", "version": "1", "description": "The first", "wants": 6, "top_k": 0, "saves": True,
+        one = {"name": "one", "version": "1", "description": "The first", "wants": 6, "top_k": 0, "saves": True, "forks": False,
                "options": '{"type": "object"}'}  # fmt: skip
         two = {
             "name": "two",
@@ -30,6 +30,7 @@ class Loading(PluginTest):
             "wants": 9,
             "top_k": 64,
             "saves": False,
+            "forks": True,
             "options": "",
         }
         self.assertEqual(worker.plugins, [one, two])
@@ -99,6 +100,25 @@ class Loading(PluginTest):
 
 
 class Calls(PluginTest):
+    def test_a_fork_gets_where_the_document_before_ended(self) -> None:
+        worker = self.start("""
+            class Tried(Base):
+                name = "tried"; state = {"learned": 0, "own": 0}
+                def process(self, block): pass
+                def fork(self, point):
+                    self.state["learned"] += point.tokens
+                    self.state["own"] = [point.bytes, point.head.hex()]
+                def finish(self, end): self.emit([self.state["learned"], self.state["own"]])
+        """)
+        self.assertTrue(worker.plugins[0]["forks"])
+        worker.call({"type": "create", "instance": 1, "plugin": "tried", "options": "{}"})
+        outputs, state = worker.call({"type": "fork", "instance": 1, "tokens": 3, "bytes": 7}, b"\xc3")
+        self.assertEqual(outputs, [])
+        worker.call({"type": "create", "instance": 2, "plugin": "tried", "options": "{}"})
+        worker.call({"type": "load", "instance": 2}, state)
+        outputs, _ = worker.call({"type": "finish", "instance": 2, "tokens": 0, "bytes": 0})
+        self.assertEqual(outputs, [b'[3,[7,"c3"]]'])
+
     def test_an_exception_is_told_with_its_type_and_line(self) -> None:
         error = self.failure("""
             def deep(): return {}["key"]  # here
