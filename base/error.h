@@ -29,6 +29,7 @@ enum class ErrorCode : int {
   kPermission = -32011,
   kPeerGone = -32012,  ///< The client disconnected before the document's end.
   kModelUnknown = -32013,
+  kSnapshotUnknown = -32014,  ///< No such snapshot, or it belongs to another user.
 };
 
 /// what() says what happened, to which document or file, and what to do.

@@ -16,6 +16,14 @@
 
 namespace unroll {
 
+/// A snapshot that is wanted, and then made.
+struct WantedSnapshot {
+  std::optional<std::uint64_t> at;  ///< When so many bytes have been taken; nullopt: at the document's end.
+  SnapshotRequest request;
+  SnapshotFunction done;                 ///< May be empty.
+  std::shared_ptr<const Snapshot> made;  ///< To be committed.
+};
+
 struct OpenDocument {
   using TimePoint = std::chrono::steady_clock::time_point;
 
@@ -34,6 +42,9 @@ struct OpenDocument {
   bool awaiting_plugins = false;      ///< Its plugins have not answered yet.
   std::optional<TimePoint> flush_at;  ///< When a partial block is read.
   ResidentDocuments::Place residence;
+  std::uint64_t taken = 0;                ///< Bytes that the reader was given, counted as `received`.
+  std::vector<WantedSnapshot> snapshots;  ///< Made, and not committed yet.
+  std::shared_ptr<void> pinned_origin;    ///< Until the document is in the journal.
 
   // Constant.
   std::uint64_t number = 0;  ///< In order of opening.
@@ -41,6 +52,7 @@ struct OpenDocument {
   std::optional<TimePoint> deadline;
   std::optional<std::chrono::milliseconds> flush_after;
   std::optional<std::uint64_t> keep_outputs;
+  std::optional<std::int64_t> origin;  ///< Number of the snapshot that it goes on from.
 
   // Under the core's mutex.
   DocumentStatus status;
@@ -55,6 +67,7 @@ struct OpenDocument {
   bool stalled = false;                        ///< Its writers wait for room in the buffers of all documents.
   std::vector<std::function<void()>> waiting;  ///< Callbacks of writers that wait for room.
   std::optional<Error> cancelled;
+  std::vector<WantedSnapshot> wanted_snapshots;
   std::optional<std::pair<std::uint64_t, std::shared_ptr<DocumentListener>>> attaching;
 };
 

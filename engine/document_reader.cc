@@ -9,11 +9,12 @@ namespace {
 /// The part of a block from token `first` on in the form of the C ABI, with the arrays that it points to.
 struct BlockView {
   BlockView(const BlockOutput& output, const std::deque<Token>& tokens, std::span<const std::int32_t> block,
-            std::size_t first, std::uint64_t index, std::uint64_t first_token)
+            std::size_t first, std::uint64_t index, std::uint64_t first_token, std::uint64_t begin)
       : first(first), index(index), first_token(first_token), ids(block.subspan(first)), output(output) {
-    for (std::size_t i = first; i < block.size(); ++i) offsets.push_back(tokens[i].begin);
-    offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length);
-    const auto dim = output.hidden.size() / block.size();
+    for (std::size_t i = first; i < block.size(); ++i)
+      offsets.push_back(std::max(tokens[i].begin, begin) - begin);
+    offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length - begin);
+    const auto dim = output.hidden.size() / output.logprobs.size();
     shape = {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(dim)};
     // DLPack has no const; the header declares it as borrowed.
     hidden.data = const_cast<float*>(output.hidden.data() + first * dim);
@@ -94,6 +95,7 @@ DocumentReader::Plugins DocumentReader::make_plugins() {
     try {
       plugins.push_back(registry_->create(request.name, request.options.dump(),
                                           [this, name = request.name](std::string json) {
+                                            if (!begins_.empty()) return;  // about a document before
                                             const auto sequence = position_.sequence++;
                                             if (sequence >= committed_outputs_)
                                               outputs_.push_back({sequence, name, std::move(json)});
@@ -113,7 +115,7 @@ DocumentReader::Plugins DocumentReader::make_plugins() {
 
 /// Loads both or, if it throws Error, neither.
 void DocumentReader::load(Plugins plugins, const ResumePoint& point, const BlockModel& model) {
-  ModelStatePtr state;
+  ModelStatePtr state = origin_state_;
   try {
     if (!point.model_state.empty()) state = model.restore(point.model_state);
   } catch (const std::exception& error) {
@@ -131,8 +133,21 @@ void DocumentReader::load(Plugins plugins, const ResumePoint& point, const Block
     throw Error(ErrorCode::kPluginFailed, std::string("the document cannot continue: ") + error.what());
   }
   plugins_ = std::move(plugins);
+  resident_ = true;
   state_ = std::move(state);
   plugin_bytes_ = bytes;
+}
+
+void DocumentReader::set_origin(const Snapshot& origin, ModelStatePtr state) {
+  begin_ = origin.info.bytes;
+  plugin_begin_ = origin.plugin_begin;
+  begins_.assign(origin.begins.begin(), origin.begins.end());
+  auto& own = begins_.emplace_back();
+  own.bytes = begin_;
+  for (const auto& plugin : origin.info.plugins) own.plugins.push_back(plugin.name);
+  origin_state_ = std::move(state);
+  origin_segment_begin_ = origin.point.segment_begin;
+  origin_tail_ = origin.tail;
 }
 
 void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const DocumentStatus& status,
@@ -142,7 +157,7 @@ void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const D
   text_begin_ = point.segment_begin;
   block_begin_ = point.block_begin;
   position_ = {point.bytes, point.tokens, point.blocks, point.sequence};
-  committed_position_ = {status.bytes, status.tokens, point.blocks, status.outputs};
+  committed_position_ = {begin_ + status.bytes, status.tokens, point.blocks, status.outputs};
   committed_outputs_ = status.outputs;
   prefix_end_ = point.segment_begin;
   if (prefix_end_ > 0) prefix_ = Sha256::load(point.prefix);
@@ -151,6 +166,42 @@ void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const D
     check_ = prefix_;
     unchecked_ = read_.bytes - prefix_end_;
   }
+  // Plugins whose states were committed at a document's begin were forked then; those of a snapshot were not.
+  while (point.stored && !begins_.empty() && begins_.front().bytes <= position_.bytes) {
+    plugin_begin_ = begins_.front().bytes;
+    begins_.pop_front();
+  }
+  const auto skipped = point.segment_begin - origin_segment_begin_;
+  if (skipped < origin_tail_.size()) take(std::string_view(origin_tail_).substr(skipped));
+  origin_tail_ = {};
+  try {
+    for (; !begins_.empty() && begins_.front().bytes <= position_.bytes; point_is_current_ = false)
+      fork_plugins();
+  } catch (const PluginError& error) {
+    throw Error(ErrorCode::kPluginFailed, error.what());
+  }
+}
+
+/// The plugins that read the document that is being read: another one's snapshot may have lacked some.
+template <class Call>
+void DocumentReader::each_reading(Call call) const {
+  for (const auto& plugin : plugins_) {
+    if (begins_.empty() || std::ranges::count(begins_.front().plugins, plugin->info().name) > 0)
+      call(*plugin);
+  }
+}
+
+/// The next document begins.
+void DocumentReader::fork_plugins() {
+  const auto begin = begins_.front().bytes;
+  const auto head = std::string_view(text_).substr(
+      std::min<std::size_t>(position_.bytes - text_begin_, text_.size()), begin - position_.bytes);
+  const unroll_fork_point point{sizeof point, position_.tokens, begin - plugin_begin_, head.data(),
+                                head.size()};
+  each_reading([&](PluginInstance& plugin) { plugin.fork(point); });
+  begins_.pop_front();
+  plugin_begin_ = begin;
+  position_.tokens = position_.blocks = 0;
 }
 
 std::uint64_t DocumentReader::segment_begin() const {
@@ -186,7 +237,7 @@ void DocumentReader::check(std::string_view bytes) {
 }
 
 Error DocumentReader::other_bytes() const {
-  return {ErrorCode::kSource, "its first " + std::to_string(read_.bytes) +
+  return {ErrorCode::kSource, "its first " + std::to_string(std::max(read_.bytes, begin_) - begin_) +
                                   " bytes are not those that were read before it was resumed; resume it with "
                                   "the same bytes, or open a new document"};
 }
@@ -232,31 +283,50 @@ void DocumentReader::begin_block(BlockOutput output) {
                 "its bytes are not those that were read before it was resumed; send the same bytes, from "
                 "resume_bytes on, or open a new document");
   }
-  BlockView view(output, tokens_, block_ids_, seen_, position_.blocks, position_.tokens);
-  view.text = std::string_view(text_).substr(view.offsets.front() - text_begin_,
-                                             view.offsets.back() - view.offsets.front());
-  next_block_ = {view.offsets.back(), position_.tokens + view.ids.size(), std::move(output.next)};
-  for (const auto& plugin : plugins_) plugin->begin_process(view.show(plugin->info().wants));
+  output_ = std::move(output);
+  begin_part();
+}
+
+/// Of the block's tokens that the plugins have not seen, those of one document.
+void DocumentReader::begin_part() {
+  auto end = block_ids_.size();
+  while (!begins_.empty()) {
+    end = seen_;
+    while (end < block_ids_.size() && tokens_[end].begin + tokens_[end].length <= begins_.front().bytes)
+      ++end;
+    if (end > seen_) break;
+    fork_plugins();  // a token that ends in the next document belongs to that
+    end = block_ids_.size();
+  }
+  const auto begin = tokens_[seen_].begin;
+  BlockView view(output_, tokens_, std::span(block_ids_).first(end), seen_, position_.blocks,
+                 position_.tokens, plugin_begin_);
+  const auto last = tokens_[end - 1].begin + tokens_[end - 1].length;
+  const auto text_begin = std::max(begin, plugin_begin_);
+  view.text = std::string_view(text_).substr(text_begin - text_begin_, last - text_begin);
+  next_block_ = {last, position_.tokens + view.ids.size(), end};
+  each_reading([&](PluginInstance& plugin) { plugin.begin_process(view.show(plugin.info().wants)); });
 }
 
 void DocumentReader::begin_finish() {
-  for (const auto& plugin : plugins_) plugin->begin_finish(position_.tokens, position_.bytes);
+  for (const auto& plugin : plugins_) plugin->begin_finish(tokens(), bytes());
 }
 
 bool DocumentReader::wait(std::chrono::milliseconds time) {
   const auto until = std::chrono::steady_clock::now() + time;
-  return std::ranges::all_of(plugins_, [&](const auto& plugin) {
-    const auto left = until - std::chrono::steady_clock::now();
-    return plugin->wait(
-        std::max(std::chrono::milliseconds(0), std::chrono::ceil<std::chrono::milliseconds>(left)));
+  bool answered = true;
+  each_reading([&](PluginInstance& plugin) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    answered = answered && plugin.wait(std::max(std::chrono::milliseconds(0), left));
   });
+  return answered;
 }
 
 void DocumentReader::end_call() {
   const auto outputs_before = outputs_.size();
   const auto sequence_before = position_.sequence;
   try {
-    for (const auto& plugin : plugins_) plugin->end();
+    each_reading([](PluginInstance& plugin) { plugin.end(); });
   } catch (...) {
     // Only whole blocks count.
     position_.sequence = sequence_before;
@@ -265,19 +335,23 @@ void DocumentReader::end_call() {
   }
   point_is_current_ = false;
   if (!next_block_) return;
-  auto next = *std::exchange(next_block_, std::nullopt);
+  const auto next = *std::exchange(next_block_, std::nullopt);
   position_.bytes = next.bytes;
   position_.tokens = next.tokens;
   ++position_.blocks;
-  seen_ = block_ids_.size();
+  seen_ = next.seen;
+  while (!begins_.empty() && begins_.front().bytes <= position_.bytes) fork_plugins();
+  if (seen_ < block_ids_.size()) return begin_part();
+  auto output = std::exchange(output_, {});
   if (seen_ < block_width_) return;
   tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(seen_));
   seen_ = 0;
   block_begin_ = position_.bytes;
   text_.erase(0, block_begin_ - text_begin_);
   text_begin_ = block_begin_;
-  state_ = std::move(next.state);
+  state_ = std::move(output.next);
   state_is_committed_ = false;
+  origin_state_.reset();
   advance_prefix();
 }
 
@@ -317,21 +391,51 @@ ResumePoint DocumentReader::resume_point() const {
   return point;
 }
 
+Snapshot DocumentReader::snapshot() const {
+  if (!prefix_ || check_) {
+    throw Error(ErrorCode::kDocumentState,
+                "no snapshot can be made of it: its first bytes were read before it was "
+                "resumed, and are not known; read it anew");
+  }
+  Snapshot snapshot;
+  for (const auto& request : requests_) snapshot.info.plugins.push_back(request);
+  snapshot.info.bytes = prefix_end_ + since_prefix_.size();
+  auto digest = *prefix_;
+  digest.add(since_prefix_);
+  snapshot.info.sha256 = digest.digest();
+  snapshot.point = resume_point();
+  snapshot.point.keeps_model_state = false;
+  if (state_ && snapshot.point.model_state.empty()) snapshot.point.model_state = state_->serialize();
+  snapshot.tail = since_prefix_;
+  snapshot.plugin_begin = plugin_begin_;
+  snapshot.begins.assign(begins_.begin(), begins_.end());
+  return snapshot;
+}
+
 void DocumentReader::evict() {
   state_.reset();
+  origin_state_.reset();
   plugins_.clear();
+  resident_ = false;
   block_ids_ = {};
   tokens_.shrink_to_fit();
 }
 
-void DocumentReader::restore(const ResumePoint& point, const BlockModel& model) {
-  load(make_plugins(), point, model);
+void DocumentReader::restore(const ResumePoint& point, const BlockModel& model, ModelStatePtr origin_state) {
+  origin_state_ = std::move(origin_state);
+  try {
+    load(make_plugins(), point, model);
+  } catch (...) {
+    origin_state_.reset();
+    throw;
+  }
+  if (!point.model_state.empty()) origin_state_.reset();
 }
 
 std::size_t DocumentReader::resident_bytes() const {
   if (!is_resident()) return 0;
   const auto bytes_of = [](const ModelStatePtr& state) { return state ? state->bytes() : 0; };
-  return bytes_of(state_) + (next_block_ ? bytes_of(next_block_->state) : 0) + plugin_bytes_;
+  return (state_ == origin_state_ ? 0 : bytes_of(state_)) + bytes_of(output_.next) + plugin_bytes_;
 }
 
 }  // namespace unroll

@@ -23,6 +23,8 @@ class DocumentReader {
   /// Creates the plugin instances. Throws Error (unknown plugin, options refused).
   DocumentReader(std::shared_ptr<const Vocabulary> vocabulary, std::shared_ptr<const PluginRegistry> registry,
                  std::vector<PluginRequest> plugins);
+  /// Before resume(): the document continues from `origin`, whose model state may be shared with others.
+  void set_origin(const Snapshot& origin, ModelStatePtr state);
   /// Continues from a commit: `status` is its position, `read` the digest of the bytes up to there. Throws
   /// Error.
   void resume(const ResumePoint& point, PrefixDigest read, const DocumentStatus& status,
@@ -52,20 +54,25 @@ class DocumentReader {
   /// Waits up to `time` for the plugins; true if end_call() will not block.
   bool wait(std::chrono::milliseconds time);
   /// Ends the call and advances the document. Throws PluginError. Between begin and end the document can be
-  /// neither committed nor evicted.
+  /// neither committed nor evicted. If a document before this one ends in the block, its rest is another
+  /// call, which then is in progress.
   void end_call();
+  bool in_call() const { return next_block_.has_value(); }
   /// Drops the call in progress and everything since the last commit; keeps only the position and the
   /// sequence number of that commit.
   void roll_back();
 
-  /// Of the tokens that the plugins have seen.
-  std::uint64_t bytes() const { return position_.bytes; }
-  std::uint64_t tokens() const { return position_.tokens; }
+  /// Of the tokens that the plugins have seen, of this document.
+  std::uint64_t bytes() const { return std::max(position_.bytes, begin_) - begin_; }
+  std::uint64_t tokens() const { return begins_.empty() ? position_.tokens : 0; }
   /// Number of outputs so far, including uncommitted ones. After a resume from a point before the last
   /// commit, outputs that are already committed are emitted again and dropped.
   std::uint64_t sequence() const { return std::max(position_.sequence, committed_outputs_); }
   /// The resume point to commit now.
   ResumePoint resume_point() const;
+  /// What the bytes so far leave, but for the info's fields other than bytes, digest and plugins. Throws
+  /// Error, PluginError.
+  Snapshot snapshot() const;
   /// By which the bytes that the plugins have seen are recognized when the document is resumed.
   PrefixDigest read_prefix() const;
   /// Whether bytes that were read before resume() are still to come: until then they may be another
@@ -79,11 +86,12 @@ class DocumentReader {
   std::vector<Output> take_uncommitted() { return std::exchange(outputs_, {}); }
 
   /// Whether state and plugins are in memory.
-  bool is_resident() const { return !plugins_.empty(); }
+  bool is_resident() const { return resident_; }
   /// Drops both; they must be committed.
   void evict();
-  /// Restores both from the last commit. If it throws Error, the document stays evicted.
-  void restore(const ResumePoint& point, const BlockModel& model);
+  /// Restores both from the last commit or, if it made no point, from the origin. If it throws Error, the
+  /// document stays evicted.
+  void restore(const ResumePoint& point, const BlockModel& model, ModelStatePtr origin_state);
   /// Approximate bytes of the state and the plugins' last saved states.
   std::size_t resident_bytes() const;
 
@@ -91,20 +99,25 @@ class DocumentReader {
   using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
   Plugins make_plugins();
   void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
+  void begin_part();
+  void fork_plugins();
+  template <class Call>
+  void each_reading(Call call) const;
   /// The byte from which the document is read again after a resume.
   std::uint64_t segment_begin() const;
   void advance_prefix();
   void check(std::string_view bytes);
   Error other_bytes() const;
 
-  /// How far it is.
+  /// How far it is. Bytes count from the beginning of the first document of a chain of snapshots, tokens and
+  /// blocks from that of the document that the plugins are reading.
   struct Position {
     std::uint64_t bytes = 0, tokens = 0, blocks = 0, sequence = 0;
   };
   /// Where a block that the plugins are seeing leads to.
   struct NextBlock {
     std::uint64_t bytes, tokens;
-    ModelStatePtr state;
+    std::size_t seen;
   };
 
   std::shared_ptr<const Vocabulary> vocabulary_;
@@ -120,19 +133,27 @@ class DocumentReader {
   std::vector<std::int32_t> block_ids_;
   std::size_t block_width_ = 0;
   ModelStatePtr state_;             ///< Before the block.
-  bool state_is_committed_ = true;  ///< Also true if there is none yet.
+  ModelStatePtr origin_state_;      ///< Shared: not charged to this document.
+  bool state_is_committed_ = true;  ///< Also true if there is none yet, or if it is the origin's.
   std::uint64_t block_begin_ = 0;   ///< Bytes.
   Position position_;               ///< Up to which the plugins have seen the document.
   Position committed_position_;     ///< Up to which it is committed.
   std::uint64_t committed_outputs_ = 0;
   bool point_is_current_ = true;
   std::optional<NextBlock> next_block_;
+  BlockOutput output_;              ///< Of a block of which the plugins see the first part.
+  std::uint64_t begin_ = 0;         ///< Bytes: of this document.
+  std::uint64_t plugin_begin_ = 0;  ///< Bytes: of the document that the plugins read.
+  std::deque<Begin> begins_;  ///< Of the documents that the plugins have not reached. The last is this one.
+  std::uint64_t origin_segment_begin_ = 0;
+  std::string origin_tail_;  ///< Of set_origin(), until resume().
+  bool resident_ = true;
   /// Of the bytes before prefix_end_, the start of the first segment that is not done. Nullopt: not known.
   std::optional<Sha256> prefix_ = Sha256();
   std::uint64_t prefix_end_ = 0;
-  std::string since_prefix_;     ///< As committed.
-  PrefixDigest read_;            ///< Of the bytes covered by `read_` that have come.
-  std::optional<Sha256> check_;  ///< Number of those that are still to come.
+  std::string since_prefix_;     ///< The bytes from there on.
+  PrefixDigest read_;            ///< As committed.
+  std::optional<Sha256> check_;  ///< Of the bytes covered by `read_` that have come.
   std::uint64_t unchecked_ = 0;  ///< How many of them are still to come.
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;

@@ -57,6 +57,15 @@ void Engine::cancel(const DocumentId& id, const Error& reason) {
 void Engine::remove(const DocumentId& id) {
   core_->remove(id);
 }
+void Engine::snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done) {
+  core_->snapshot(id, std::move(request), std::move(done));
+}
+std::vector<SnapshotInfo> Engine::snapshots(std::uint32_t owner) const {
+  return core_->snapshots(owner);
+}
+void Engine::remove_snapshot(std::uint32_t owner, const std::string& name) {
+  core_->remove_snapshot(owner, name);
+}
 DocumentStatus Engine::status(const DocumentId& id) const {
   return core_->status(id);
 }

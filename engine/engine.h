@@ -33,6 +33,27 @@ DocumentId random_document_id();
 
 struct Revision;
 
+/// What is left of a document, by which others go on from it: docs/snapshots.md.
+struct SnapshotRequest {
+  std::string name;  ///< An earlier one of this owner and name is replaced.
+  std::optional<std::chrono::seconds> expires;
+};
+
+struct SnapshotInfo {
+  std::string name;
+  std::uint32_t owner = 0;
+  std::string model, checkpoint;
+  std::vector<PluginRequest> plugins;  ///< Whose states it has.
+  std::uint64_t bytes = 0;             ///< That were read, with those of the snapshot that it went on from.
+  std::vector<std::byte> sha256;       ///< Of them.
+  std::int64_t created = 0;            ///< Seconds since 1970.
+  std::optional<std::int64_t> expires;
+  std::uint64_t kept_bytes = 0;  ///< In the journal.
+};
+
+/// Receives the result of making a snapshot (an exception or null), on the engine's thread.
+using SnapshotFunction = std::function<void(std::exception_ptr failure, const SnapshotInfo& info)>;
+
 struct DocumentRequest {
   std::shared_ptr<const Revision> revision;  ///< To be read with; null: the engine's own.
   std::vector<PluginRequest> plugins;        ///< One or more, of different names.
@@ -49,7 +70,9 @@ struct DocumentRequest {
   std::optional<std::uint64_t> keep_outputs;
   /// Stored with the document for the caller: where its bytes can be read again. The engine ignores it.
   std::string source;
-  std::optional<DocumentId> resume;  ///< Resume this document from its last commit.
+  std::optional<std::string> from;          ///< Go on from the owner's snapshot of this name.
+  std::optional<SnapshotRequest> snapshot;  ///< Make one of the document's end. It then needs no plugin.
+  std::optional<DocumentId> resume;         ///< Resume this document from its last commit.
   /// The whole document, if available: open() appends it, from the resume point on, and ends it.
   std::optional<std::string> text;
 };
@@ -160,6 +183,13 @@ class Engine {
   void cancel(const DocumentId& id, const Error& reason);
   /// The journal forgets it, with its outputs. Throws Error (unknown, open here).
   void remove(const DocumentId& id);
+
+  /// Makes a snapshot of an open document when the bytes appended so far have been read. Throws Error
+  /// (unknown, ended, limits).
+  void snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done);
+  std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;  ///< By name.
+  /// Documents that go on from it are not affected. Throws Error(kSnapshotUnknown).
+  void remove_snapshot(std::uint32_t owner, const std::string& name);
 
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
   /// The point at which a waiting document would be resumed. Throws Error (unknown, open, ended).

@@ -26,11 +26,20 @@ bool EngineCore::make_resident(OpenDocument& document) {
     resident_.use(document.residence);
     return true;
   }
-  return attempt(document, ErrorCode::kInternal, [&] {
-    document.reader->restore(journal_.resume_point(document.status.id), *document.revision->model);
-    document.residence = resident_.add(document, document.status.owner);
-    charge_resident(document);
-  });
+  return attempt(document, ErrorCode::kInternal, [&] { restore(document); });
+}
+
+void EngineCore::restore(OpenDocument& document) {
+  auto point = journal_.resume_point(document.status.id);
+  ModelStatePtr shared;
+  if (document.origin && point.model_state.empty()) {
+    auto origin = journal_.snapshot(*document.origin);
+    shared = state_of(origin, *document.revision);
+    if (!point.stored) point.plugin_states = std::move(origin.point.plugin_states);
+  }
+  document.reader->restore(point, *document.revision->model, std::move(shared));
+  document.residence = resident_.add(document, document.status.owner);
+  charge_resident(document);
 }
 
 /// One launch, of one revision's documents.
@@ -164,6 +173,14 @@ void EngineCore::end_call(OpenDocument& document) {
     reader.end_call();
   });
   if (!ended) return;
+  if (reader.in_call()) {  // the block's rest
+    document.awaiting_plugins = true;
+    if (reader.wait(awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0)))
+      return end_call(document);
+    awaiting_plugins_.push_back(&document);
+    poll_at_ = options.now();
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     stats_.plugin_seconds += seconds;

@@ -104,6 +104,7 @@ Commit EngineCore::make_commit(OpenDocument& document, Points points) {
       }
     }
   }
+  for (const auto& snapshot : document.snapshots) commit.snapshots.push_back(snapshot.made);
   commit.read = reader.read_prefix();
   commit.outputs = reader.uncommitted();
   commit.status = document.status;
@@ -169,6 +170,8 @@ void EngineCore::after_commit(OpenDocument& document, const Commit& commit) {
     document.seconds_since_point = 0;
   }
   document.opening.reset();
+  document.pinned_origin.reset();
+  answer_snapshots(std::exchange(document.snapshots, {}), nullptr);
   schedule_.remove(document);
   document.reader->committed(commit.resume == Commit::Resume::kNew, commit.read.value_or(PrefixDigest()));
   if (const auto accepted = std::exchange(document.accepted, {}))
@@ -236,6 +239,8 @@ void EngineCore::close(OpenDocument& document) {
       replays_.push_back({status, document.attaching->first, document.attaching->second});
     }
     rooms.swap(document.waiting);
+    std::ranges::move(document.wanted_snapshots, std::back_inserter(document.snapshots));
+    document.wanted_snapshots.clear();
     usage_.add_buffered(status.owner, -static_cast<std::int64_t>(document.inbox_bytes));
     usage_.close(status.owner, fixed_bytes(*document.revision->model));
     if (status.phase == DocumentPhase::kDone) {
@@ -248,6 +253,9 @@ void EngineCore::close(OpenDocument& document) {
   for (const auto& room : rooms) {
     if (room) room();  // writers then notice that it has ended
   }
+  const Error ended(ErrorCode::kDocumentState,
+                    "document " + status.id + " ended before the snapshot was made: " + status.error);
+  answer_snapshots(std::exchange(document.snapshots, {}), std::make_exception_ptr(ended));
   if (!listener) return;
   if (status.phase == DocumentPhase::kDone) {
     listener->on_done(status);
@@ -311,6 +319,8 @@ void EngineCore::forget_expired() {
       forgetting_.clear();
     });
     if (!documents.empty()) journal_.forget(documents);
+    const std::lock_guard snapshots(snapshots_mutex_);
+    journal_.forget_snapshots(pins_);
     if (more || documents.size() == kForgetAtOnce) forget_at_ = options.now();
   } catch (const Error& error) {
     forget_failed_ = true;

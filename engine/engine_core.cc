@@ -26,15 +26,16 @@ Error being_read(const DocumentId& id) {
 
 constexpr std::int64_t kMostPadding = 1024;  // tokens of a model that its vocabulary lacks
 
-void check_plugins(const std::vector<PluginRequest>& plugins) {
+void check_plugins(const DocumentRequest& request) {
   std::set<std::string> names;
-  for (const auto& plugin : plugins) {
+  for (const auto& plugin : request.plugins) {
     if (!names.insert(plugin.name).second) {
       throw Error(ErrorCode::kInvalidParams,
                   "plugin '" + plugin.name + "' is asked for twice; name each once");
     }
   }
-  if (names.empty()) throw Error(ErrorCode::kInvalidParams, "no plugin is asked for; name one or more");
+  if (names.empty() && !request.snapshot)
+    throw Error(ErrorCode::kInvalidParams, "no plugin is asked for; name one or more");
 }
 
 std::shared_ptr<const Revision> checked(Revision revision) {
@@ -135,7 +136,7 @@ void EngineCore::begin(OpenDocument& document, DocumentRequest& request) {
   document.opening = Opening{request.plugins, document.revision->model->info().checkpoint};
 }
 
-ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& request) {
+void EngineCore::resume(OpenDocument& document, const DocumentRequest& request, Opened& opened) {
   auto& status = document.status;
   status = resumable(*request.resume, request.owner);
   const auto opening = journal_.opening(status.id);
@@ -148,9 +149,15 @@ ResumePoint EngineCore::resume(OpenDocument& document, const DocumentRequest& re
   const auto& model = *document.revision->model;
   if (!opening.checkpoint.empty() && opening.checkpoint != model.info().checkpoint)
     throw other_checkpoint(status, *document.revision);
-  document.reader->resume(point, journal_.read_prefix(status.id), status, model);
   if (request.total_bytes) status.total_bytes = request.total_bytes;
-  return point;
+  auto read = journal_.read_prefix(status.id);
+  if (opening.snapshot) {
+    const auto origin = journal_.snapshot(*opening.snapshot);
+    return go_on(document, origin, std::move(point), std::move(read), opened);
+  }
+  opened.resume_bytes = point.segment_begin;
+  if (const auto prefix = Sha256::load(point.prefix)) opened.resume_sha256 = prefix->digest();
+  document.reader->resume(point, std::move(read), status, model);
 }
 
 /// The bytes of a document's state that cannot be evicted while it is open.
@@ -184,7 +191,7 @@ void EngineCore::unreserve(const DocumentRequest& request, std::uint64_t fixed_b
 
 Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
                         AcceptFunction accepted) {
-  check_plugins(request.plugins);
+  check_plugins(request);
   auto document = std::make_shared<OpenDocument>();
   document->revision = request.revision ? request.revision : revision();
   const auto fixed = fixed_bytes(*document->revision->model);
@@ -200,18 +207,19 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   try {
     document->reader = std::make_unique<DocumentReader>(document->revision->vocabulary,
                                                         document->revision->plugins, request.plugins);
-    ResumePoint point;
     if (request.resume) {
-      point = resume(*document, request);
+      resume(*document, request, opened);
       document->in_journal = true;
     } else {
       begin(*document, request);
+      if (request.from) go_on(*document, find_origin(*document, request), {}, {}, opened);
       document->accepted = accepted;
     }
-    document->received = point.segment_begin;
-    document->tokens_before = point.tokens;
-    opened = {document->status.id, point.segment_begin, document->status.outputs};
-    if (const auto prefix = Sha256::load(point.prefix)) opened.resume_sha256 = prefix->digest();
+    if (request.snapshot) want_end_snapshot(*document, *request.snapshot);
+    document->received = document->taken = opened.resume_bytes;
+    document->tokens_before = document->reader->tokens();
+    opened.id = document->status.id;
+    opened.next_sequence = document->status.outputs;
     if (request.text) put_text(*document, *std::move(request.text), opened);
     add_open(std::move(document), request);
   } catch (...) {

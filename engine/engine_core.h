@@ -7,6 +7,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <set>
 #include <unordered_map>
@@ -43,6 +44,9 @@ class EngineCore {
   void end(const DocumentId& id);
   void cancel(const DocumentId& id, const Error& reason);
   void remove(const DocumentId& id);
+  void snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done);
+  std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;
+  void remove_snapshot(std::uint32_t owner, const std::string& name);
   DocumentStatus status(const DocumentId& id) const;
   Opened resume_point(const DocumentId& id) const;
   std::vector<DocumentStatus> list(const ListRequest& request) const;
@@ -87,7 +91,7 @@ class EngineCore {
   LimitError too_long(const DocumentId& id) const;
   DocumentStatus resumable(const DocumentId& id, std::uint32_t owner) const;
   void begin(OpenDocument& document, DocumentRequest& request);
-  ResumePoint resume(OpenDocument& document, const DocumentRequest& request);
+  void resume(OpenDocument& document, const DocumentRequest& request, Opened& opened);
   void put_text(OpenDocument& document, std::string text, const Opened& opened) const;
   LimitError too_much_in_journal(const DocumentId& id) const;
   bool takes_too_much_of_journal(std::uint32_t owner) const;
@@ -96,6 +100,18 @@ class EngineCore {
   void add_open(OpenDocumentPtr document, const DocumentRequest& request);
   void unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
   void touch_locked(const OpenDocumentPtr& document);
+
+  // Any thread, engine_snapshots.cc.
+  std::shared_ptr<void> pin(std::int64_t number);  ///< With snapshots_mutex_ held.
+  Snapshot find_origin(OpenDocument& document, const DocumentRequest& request);
+  ModelStatePtr state_of(const Snapshot& snapshot, const Revision& revision);
+  void go_on(OpenDocument& document, const Snapshot& origin, ResumePoint point, PrefixDigest read,
+             Opened& opened);
+  static void want_end_snapshot(OpenDocument& document, const SnapshotRequest& request);
+  // The engine's thread, engine_snapshots.cc.
+  static bool wants_snapshot_locked(const OpenDocument& document);
+  void make_snapshots(OpenDocument& document);
+  void answer_snapshots(std::vector<WantedSnapshot> snapshots, std::exception_ptr failure);
 
   // The engine's thread, engine_round.cc.
   bool has_work_locked() const;
@@ -123,6 +139,7 @@ class EngineCore {
     return std::chrono::duration<double>(options.now() - begin).count();
   }
   bool make_resident(OpenDocument& document);
+  void restore(OpenDocument& document);
   void read_blocks(Documents batch);
   std::vector<BlockOutput> run_model(BlockModel& model, const Documents& batch,
                                      std::vector<BlockInput>& inputs);
@@ -162,6 +179,11 @@ class EngineCore {
   Journal journal_;
   UsageByOwner usage_;
   ResidentDocuments resident_;  ///< For the engine's thread; outlives the documents.
+
+  std::mutex snapshots_mutex_;  ///< Guards the next two. Taken before mutex_ and the journal's.
+  std::multiset<std::int64_t>
+      pins_;  ///< Snapshots from which documents go on that are not in the journal yet.
+  std::map<std::pair<std::int64_t, const BlockModel*>, std::weak_ptr<const ModelState>> snapshot_states_;
 
   mutable std::mutex mutex_;  ///< Guards the members below, and part of OpenDocument.
   std::condition_variable work_, idle_;

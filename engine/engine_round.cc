@@ -198,7 +198,11 @@ EngineCore::Documents EngineCore::choose_batch() {
 EngineCore::Filled EngineCore::fill(OpenDocument& document) {
   auto& reader = *document.reader;
   const auto width = static_cast<std::size_t>(document.revision->model->info().block_width);
-  while (!reader.has_block(width) && take_bytes(document)) stop_flush_timer(document);
+  while (!reader.has_block(width)) {
+    make_snapshots(document);
+    if (!take_bytes(document)) break;
+    stop_flush_timer(document);
+  }
   if (reader.has_block(width)) return Filled::kBlock;
   if (reader.is_exhausted()) return Filled::kExhausted;
   const bool flush = document.flush_at && options.now() >= *document.flush_at;
@@ -212,14 +216,20 @@ bool EngineCore::take_bytes(OpenDocument& document) {
   Rooms rooms;
   {
     const std::lock_guard lock(mutex_);
+    if (wants_snapshot_locked(document)) return true;
     if (document.inbox.empty()) {
       if (!document.ended || reader.input_ended()) return false;
       reader.end_input();
       return true;
     }
     auto& front = document.inbox.front();
-    bytes = front.substr(document.inbox_taken, kTokenizeBytes);
+    auto most = std::uint64_t{kTokenizeBytes};
+    for (const auto& wanted : document.wanted_snapshots) {
+      if (wanted.at) most = std::min(most, *wanted.at - document.taken);
+    }
+    bytes = front.substr(document.inbox_taken, most);
     document.inbox_taken += bytes.size();
+    document.taken += bytes.size();
     if (document.inbox_taken == front.size()) {
       document.inbox.pop_front();
       document.inbox_taken = 0;

@@ -1,5 +1,6 @@
 #include "engine/journal.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -13,6 +14,7 @@
 #include "base/sha256.h"
 #include "engine/database.h"
 #include "engine/journal_schema.h"
+#include "engine/journal_writing.h"
 #include "engine/packed_text.h"
 
 namespace unroll {
@@ -20,8 +22,6 @@ namespace {
 
 using journal::kFormat;
 
-/// Bytes charged to a document in addition to its outputs and states.
-constexpr std::int64_t kDocumentBytes = 512;
 /// Free pages are released if there are this many, and more than a quarter of the file.
 constexpr std::int64_t kFreePages = 1024;
 constexpr auto kShrink = "PRAGMA incremental_vacuum(4096)";
@@ -74,189 +74,6 @@ class Journal::Lock {
   int descriptor_;
 };
 
-/// One transaction; the destructor rolls it back if it was not committed.
-class Journal::Writing {
- public:
-  explicit Writing(Database& database) : database_(database) { database_.execute("BEGIN IMMEDIATE"); }
-  ~Writing() {
-    if (open_) database_.try_execute("ROLLBACK");
-  }
-  Writing(const Writing&) = delete;
-  Writing& operator=(const Writing&) = delete;
-  void commit() {
-    database_.execute("COMMIT");
-    open_ = false;
-  }
-
-  /// Returns the number of the document.
-  std::int64_t write(const Commit& commit) {
-    const auto number = commit.opening ? insert(commit) : number_of(commit.status.id);
-    std::int64_t kept = commit.opening ? kDocumentBytes : 0, states = 0;
-    if (commit.resume == Commit::Resume::kDrop) states = drop_point(number);
-    if (commit.resume == Commit::Resume::kNew) states = write_point(number, commit.point);
-    kept += write_outputs(number, commit.outputs);
-    if (commit.forget_before > 0) kept -= forget_outputs(number, commit.forget_before);
-    write_progress(number, commit, kept);
-    charge(commit.status.owner, kept + states);
-    return number;
-  }
-
-  void forget(const DocumentId& id) {
-    auto select = database_.prepare(
-        "SELECT number, owner, kept_bytes FROM documents JOIN progress USING(number) WHERE id=?");
-    if (!select.bind(id).step()) return;
-    const auto number = select.integer(0), kept = select.integer(2);
-    const auto owner = static_cast<std::uint32_t>(select.integer(1));
-    const auto states = drop_point(number);
-    for (const auto* sql : {"DELETE FROM outputs WHERE number=?", "DELETE FROM progress WHERE number=?",
-                            "DELETE FROM documents WHERE number=?"}) {
-      database_.prepare(sql).bind(number).step();
-    }
-    charge(owner, states - kept);
-  }
-
- private:
-  std::int64_t number_of(const DocumentId& id) {
-    auto select = database_.prepare("SELECT number FROM documents WHERE id=?");
-    if (!select.bind(id).step()) {
-      throw Error(ErrorCode::kJournal, "the journal no longer contains document " + id);
-    }
-    return select.integer(0);
-  }
-
-  std::int64_t insert(const Commit& commit) {
-    auto plugins = nlohmann::json::array();
-    for (const auto& plugin : commit.opening->plugins) {
-      plugins.push_back({{"name", plugin.name}, {"options", plugin.options}});
-    }
-    const auto text = plugins.dump();
-    const auto& status = commit.status;
-    auto insert = database_.prepare(
-        "INSERT INTO documents(id, owner, name, priority, plugins, checkpoint, source, model)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, ?) RETURNING number");
-    insert.bind(status.id).bind(std::int64_t{status.owner}).bind(status.name).bind(status.priority);
-    insert.bind(text).bind(commit.opening->checkpoint).bind(status.source).bind(status.model);
-    insert.step();
-    const auto number = insert.integer(0);
-    insert.step();
-    return number;
-  }
-
-  void write_progress(std::int64_t number, const Commit& commit, std::int64_t kept) {
-    const auto& status = commit.status;
-    const auto now = static_cast<std::int64_t>(std::time(nullptr));
-    auto update = database_.prepare(
-        "INSERT INTO progress VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(number) DO UPDATE SET"
-        " phase=excluded.phase, bytes=excluded.bytes, total_bytes=excluded.total_bytes, "
-        "tokens=excluded.tokens,"
-        " outputs=excluded.outputs, error_code=excluded.error_code, error=excluded.error,"
-        " changed=excluded.changed, finished=excluded.finished, kept_bytes=kept_bytes+excluded.kept_bytes,"
-        " digest_bytes=coalesce(excluded.digest_bytes, digest_bytes), digest=coalesce(excluded.digest, "
-        "digest)");
-    update.bind(number).bind(static_cast<int>(status.phase)).bind(status.bytes);
-    update.bind_optional(status.total_bytes).bind(status.tokens).bind(status.outputs);
-    status.error_code ? update.bind(static_cast<int>(*status.error_code)) : update.bind_null();
-    status.error.empty() ? update.bind_null() : update.bind(status.error);
-    update.bind(now);
-    status.phase == DocumentPhase::kOpen ? update.bind_null() : update.bind(now);
-    update.bind(kept);
-    static const PrefixDigest kNone;  // of a document that is not being resumed
-    const auto* read = commit.resume == Commit::Resume::kDrop ? &kNone
-                       : commit.read                          ? &*commit.read
-                                                              : nullptr;
-    if (read != nullptr) {
-      update.bind(read->bytes).bind(read->sha256);
-    } else {
-      update.bind_null().bind_null();
-    }
-    update.step();
-  }
-
-  /// Returns by how many bytes the document's states have grown, as does the next function.
-  std::int64_t write_point(std::int64_t number, const ResumePoint& point) {
-    const auto [model_before, plugins_before] = state_bytes(number).value_or(std::pair(0, 0));
-    auto model = model_before;
-    std::int64_t plugins = 0;
-    if (!point.keeps_model_state) {
-      model = static_cast<std::int64_t>(point.model_state.size());
-      if (model > 0) {
-        database_.prepare("INSERT OR REPLACE INTO model_states VALUES(?, ?)")
-            .bind(number)
-            .bind(point.model_state)
-            .step();
-      }
-    }
-    database_.prepare("DELETE FROM plugin_states WHERE number=?").bind(number).step();
-    for (const auto& [plugin, state] : point.plugin_states) {
-      plugins += static_cast<std::int64_t>(state.size());
-      database_.prepare("INSERT INTO plugin_states VALUES(?, ?, ?)")
-          .bind(number)
-          .bind(plugin)
-          .bind(state)
-          .step();
-    }
-    auto write =
-        database_.prepare("INSERT OR REPLACE INTO resume_points VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    write.bind(number).bind(point.segment_begin).bind(point.block_begin).bind(point.blocks).bind(point.bytes);
-    write.bind(point.tokens).bind(point.sequence).bind(model).bind(plugins);
-    write.bind(point.prefix).step();
-    return model + plugins - model_before - plugins_before;
-  }
-
-  std::int64_t drop_point(std::int64_t number) {
-    const auto bytes = state_bytes(number);
-    if (!bytes) return 0;
-    for (const auto* sql :
-         {"DELETE FROM resume_points WHERE number=?", "DELETE FROM model_states WHERE number=?",
-          "DELETE FROM plugin_states WHERE number=?"}) {
-      database_.prepare(sql).bind(number).step();
-    }
-    return -bytes->first - bytes->second;
-  }
-
-  /// Sizes of the model's state and the plugins'; nullopt if there is no resume point.
-  std::optional<std::pair<std::int64_t, std::int64_t>> state_bytes(std::int64_t number) {
-    auto select = database_.prepare("SELECT model_bytes, plugin_bytes FROM resume_points WHERE number=?");
-    if (!select.bind(number).step()) return std::nullopt;
-    return std::pair(select.integer(0), select.integer(1));
-  }
-
-  std::int64_t write_outputs(std::int64_t number, const std::vector<Output>& outputs) {
-    std::int64_t bytes = 0;
-    auto insert = database_.prepare("INSERT INTO outputs VALUES(?, ?, ?, ?)");
-    for (const auto& output : outputs) {
-      insert.bind(number).bind(output.sequence).bind(output.plugin);
-      const auto packed = pack_text(output.json);
-      packed ? insert.bind(*packed) : insert.bind(output.json);
-      insert.step();
-      insert.reset();
-      bytes +=
-          static_cast<std::int64_t>((packed ? packed->size() : output.json.size()) + output.plugin.size());
-    }
-    return bytes;
-  }
-
-  std::int64_t forget_outputs(std::int64_t number, std::uint64_t before) {
-    auto remove = database_.prepare(
-        "DELETE FROM outputs WHERE number=? AND sequence<?"
-        " RETURNING length(CAST(json AS BLOB)) + length(CAST(plugin AS BLOB))");
-    remove.bind(number).bind(before);
-    std::int64_t bytes = 0;
-    while (remove.step()) bytes += remove.integer(0);
-    return bytes;
-  }
-
-  void charge(std::uint32_t owner, std::int64_t bytes) {
-    if (bytes == 0) return;
-    auto update = database_.prepare(
-        "INSERT INTO owners VALUES(?, ?) ON CONFLICT(owner) DO UPDATE SET bytes=bytes+excluded.bytes");
-    update.bind(std::int64_t{owner}).bind(bytes).step();
-  }
-
-  Database& database_;
-  bool open_ = true;
-};
-
 Journal::Journal(const std::filesystem::path& file, const std::string& disk)
     : file_(file), disk_(disk), name_(file.empty() ? "in memory" : file.string()), durable_(!file.empty()) {
   try {
@@ -301,13 +118,16 @@ void Journal::create_tables(Database& database) const {
   const auto set_format = "PRAGMA user_version=" + std::to_string(kFormat);
   if (format == kFormat) return database.execute(set_format.c_str());
   database.execute("BEGIN IMMEDIATE");
-  if (format == 3 || format == 4) {
+  if (format >= 3) {
     if (format == 3) database.execute(journal::kFromFormat3);
-    database.execute(journal::kFromFormat4);
+    if (format <= 4) database.execute(journal::kFromFormat4);
+    database.execute(journal::kFromFormat5);
+    database.execute(journal::kSnapshots);
   } else {
     if (format == 1) database.execute(journal::kFromFormat1);
     if (format > 0) database.execute(journal::kBeginFromFormat2);
     database.execute(journal::kSchema);
+    database.execute(journal::kSnapshots);
     if (format > 0) database.execute(journal::kEndFromFormat2);
   }
   database.execute((set_format + "; COMMIT").c_str());
@@ -328,16 +148,6 @@ Database& Journal::writer() {
 Database& Journal::reader() const {
   if (not_open_) throw Error(*not_open_);
   return durable_ ? *reader_ : *writer_;
-}
-
-template <class Work>
-void Journal::write(Work work) {
-  const std::lock_guard lock(write_mutex_);
-  auto& database = writer();
-  auto reading = durable_ ? std::unique_lock<std::mutex>() : std::unique_lock(read_mutex_);
-  Writing writing(database);
-  work(writing);
-  writing.commit();
 }
 
 void Journal::commit(std::span<const Commit> commits) {
@@ -416,13 +226,13 @@ std::vector<DocumentStatus> Journal::list(const ListRequest& request) const {
 
 Opening Journal::opening(const DocumentId& id) const {
   const std::lock_guard lock(read_mutex_);
-  auto select = reader().prepare("SELECT plugins, checkpoint FROM documents WHERE id=?");
+  auto select = reader().prepare("SELECT plugins, checkpoint, snapshot FROM documents WHERE id=?");
   Opening result;
   if (!select.bind(id).step()) return result;
   result.checkpoint = select.text(1);
+  if (!select.is_null(2)) result.snapshot = select.integer(2);
   try {
-    for (const auto& entry : nlohmann::json::parse(select.text(0)))
-      result.plugins.push_back({entry.at("name"), entry.at("options")});
+    result.plugins = plugins_from_text(select.text(0));
   } catch (const nlohmann::json::exception&) {
     fail_damaged("the plugins of document " + id + " are not the JSON that was written");
   }
@@ -431,23 +241,27 @@ Opening Journal::opening(const DocumentId& id) const {
 
 ResumePoint Journal::resume_point(const DocumentId& id) const {
   const std::lock_guard lock(read_mutex_);
+  auto select = reader().prepare("SELECT number FROM documents WHERE id=?");
+  return select.bind(id).step() ? read_point(select.integer(0), true) : ResumePoint();
+}
+
+ResumePoint Journal::read_point(std::int64_t number, bool with_model_state) const {
   ResumePoint point;
   auto select = reader().prepare(
-      "SELECT segment_begin, block_begin, blocks, bytes, tokens, sequence, model_bytes, number, prefix"
-      " FROM resume_points JOIN documents USING(number) WHERE id=?");
-  if (!select.bind(id).step()) return point;
+      "SELECT segment_begin, block_begin, blocks, bytes, tokens, sequence, model_bytes, prefix"
+      " FROM resume_points WHERE number=?");
+  if (!select.bind(number).step()) return point;
+  point.stored = true;
   point.segment_begin = select.natural(0);
   point.block_begin = select.natural(1);
   point.blocks = select.natural(2);
   point.bytes = select.natural(3);
   point.tokens = select.natural(4);
   point.sequence = select.natural(5);
-  point.prefix = select.blob(8);
-  const auto number = select.integer(7);
-  if (select.integer(6) > 0) {
-    auto state = reader().prepare("SELECT state FROM model_states WHERE number=?");
-    if (!state.bind(number).step()) fail_damaged("the state of document " + id + " is missing");
-    point.model_state = state.blob(0);
+  point.prefix = select.blob(7);
+  if (with_model_state && select.integer(6) > 0) {
+    point.model_state = read_model_state(number);
+    if (point.model_state.empty()) fail_damaged("state " + std::to_string(number) + " is missing");
   }
   auto states = reader().prepare("SELECT plugin, state FROM plugin_states WHERE number=?");
   states.bind(number);
@@ -455,11 +269,21 @@ ResumePoint Journal::resume_point(const DocumentId& id) const {
   return point;
 }
 
+std::vector<std::byte> Journal::read_model_state(std::int64_t number) const {
+  auto state = reader().prepare("SELECT state FROM model_states WHERE number=?");
+  return state.bind(number).step() ? state.blob(0) : std::vector<std::byte>();
+}
+
 PrefixDigest Journal::resume_prefix(const DocumentId& id) const {
   const std::lock_guard lock(read_mutex_);
   auto select = reader().prepare(
-      "SELECT segment_begin, prefix FROM resume_points JOIN documents USING(number) WHERE id=?");
+      "SELECT segment_begin, prefix, snapshots.bytes FROM resume_points JOIN documents USING(number)"
+      " LEFT JOIN snapshots ON snapshots.number=snapshot WHERE id=?");
   if (!select.bind(id).step()) return {};
+  if (!select.is_null(2)) {  // the digest is of the snapshot's bytes, too
+    const auto before = select.natural(2);
+    return {std::max(select.natural(0), before) - before, {}};
+  }
   const auto prefix = Sha256::load(select.blob(1));
   return {select.natural(0), prefix ? prefix->digest() : std::vector<std::byte>()};
 }

@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ namespace unroll {
 /// A resume point: what a new process needs in addition to the document's bytes. It may be before the last
 /// commit: blocks read again then emit outputs that the journal already has, and these are dropped.
 struct ResumePoint {
+  bool stored = false;              ///< The journal has it.
   std::uint64_t segment_begin = 0;  ///< Bytes: read the document again from here.
   std::uint64_t block_begin = 0;    ///< Bytes: tokens before it are done; plugins saw those up to `bytes`.
   std::uint64_t blocks = 0;
@@ -40,6 +42,23 @@ struct ResumePoint {
   std::vector<std::byte> prefix;
 };
 
+/// Where a document begins that the plugins have not reached: those that read the one before are then forked.
+struct Begin {
+  std::uint64_t bytes = 0;
+  std::vector<std::string> plugins;  ///< Their names.
+};
+
+/// What other documents go on from. Offsets count from the beginning of the first document of a chain, as the
+/// tokenizer sees it.
+struct Snapshot {
+  std::int64_t number = 0;
+  SnapshotInfo info;
+  ResumePoint point;
+  std::string tail;                ///< The bytes from point.segment_begin on.
+  std::uint64_t plugin_begin = 0;  ///< Where the document begins that the plugins are reading at `point`.
+  std::vector<Begin> begins;       ///< After `point`, in order.
+};
+
 /// By which a document's first bytes are recognized. SHA-256; empty: not known.
 struct PrefixDigest {
   std::uint64_t bytes = 0;
@@ -49,7 +68,8 @@ struct PrefixDigest {
 /// The parameters that a document was opened with.
 struct Opening {
   std::vector<PluginRequest> plugins;
-  std::string checkpoint;  ///< ModelInfo::checkpoint.
+  std::string checkpoint;                     ///< ModelInfo::checkpoint.
+  std::optional<std::int64_t> snapshot = {};  ///< Number of the one that it goes on from.
 };
 
 /// One document's part of a commit.
@@ -62,7 +82,8 @@ struct Commit {
   ResumePoint point;
   /// Of the bytes that the outputs so far are about, which may be more than the point's. Nullopt: as before.
   std::optional<PrefixDigest> read;
-  std::vector<Output> outputs;      ///< New ones; a sequence number that is there already is an error.
+  std::vector<Output> outputs;  ///< New ones; a sequence number that is there already is an error.
+  std::vector<std::shared_ptr<const Snapshot>> snapshots;  ///< New ones.
   std::uint64_t forget_before = 0;  ///< Outputs with smaller sequence numbers are deleted.
 };
 
@@ -96,6 +117,17 @@ class Journal {
   /// Size of its files; 0 in memory.
   std::uint64_t file_bytes() const;
 
+  /// Without the model's state. Nullopt: none of that name, or it has expired.
+  std::optional<Snapshot> find_snapshot(std::uint32_t owner, const std::string& name) const;
+  /// The same of one that may have no name any more.
+  Snapshot snapshot(std::int64_t number) const;
+  std::vector<std::byte> snapshot_state(std::int64_t number) const;
+  std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;  ///< By name.
+  /// False if there is none of this name. Its states stay until forget_snapshots().
+  bool unname_snapshot(std::uint32_t owner, const std::string& name);
+  /// Deletes those without a name, and expired ones, from which no document goes on, but for `pinned` ones.
+  void forget_snapshots(const std::multiset<std::int64_t>& pinned);
+
   /// Deletes at most `most` documents that finished more than `finished` ago, or are open with a last commit
   /// more than `waiting` ago.
   std::vector<DocumentId> expired(std::chrono::seconds finished, std::chrono::seconds waiting,
@@ -114,6 +146,10 @@ class Journal {
   /// One transaction.
   template <class Work>
   void write(Work work);
+  ResumePoint read_point(std::int64_t number, bool with_model_state) const;
+  std::vector<std::byte> read_model_state(std::int64_t number) const;
+  SnapshotInfo snapshot_info(const Database::Statement& row) const;
+  Snapshot read_snapshot(const Database::Statement& row) const;
   DocumentStatus status_of(const Database::Statement& row) const;
   [[noreturn]] void fail_damaged(const std::string& what) const;
 

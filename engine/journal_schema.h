@@ -3,7 +3,7 @@
 
 namespace unroll::journal {
 
-constexpr int kFormat = 5;
+constexpr int kFormat = 6;
 
 /// Columns that each commit writes are small and separate from large or constant ones, and keys increase with
 /// the number of documents, so that a commit of many short documents touches few pages.
@@ -11,7 +11,7 @@ constexpr auto kSchema = R"(
 CREATE TABLE documents(
   number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner INTEGER NOT NULL, name TEXT NOT NULL,
   priority INTEGER NOT NULL, plugins TEXT NOT NULL, checkpoint TEXT NOT NULL, source TEXT NOT NULL,
-  model TEXT NOT NULL DEFAULT '');
+  model TEXT NOT NULL DEFAULT '', snapshot INTEGER);
 CREATE INDEX documents_of_owner ON documents(owner, number);
 CREATE TABLE progress(
   number INTEGER PRIMARY KEY, phase INTEGER NOT NULL, bytes INTEGER NOT NULL, total_bytes INTEGER,
@@ -29,6 +29,18 @@ CREATE TABLE outputs(
   number INTEGER NOT NULL, sequence INTEGER NOT NULL, plugin TEXT NOT NULL, json NOT NULL,
   PRIMARY KEY(number, sequence)) WITHOUT ROWID;
 CREATE TABLE owners(owner INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+)";
+
+/// A snapshot's resume point and states are in the documents' tables, under its number's negative. Without a
+/// name it is deleted, but documents go on from it.
+constexpr auto kSnapshots = R"(
+CREATE TABLE snapshots(
+  number INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, name TEXT, model TEXT NOT NULL,
+  checkpoint TEXT NOT NULL, plugins TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER,
+  bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, tail BLOB NOT NULL, plugin_begin INTEGER NOT NULL,
+  begins TEXT NOT NULL, kept_bytes INTEGER NOT NULL);
+CREATE UNIQUE INDEX snapshots_by_name ON snapshots(owner, name);
+CREATE INDEX documents_of_snapshot ON documents(snapshot) WHERE snapshot IS NOT NULL;
 )";
 
 /// From format 1, whose blocks were seen whole, to format 2.
@@ -49,6 +61,9 @@ ALTER TABLE resume_points ADD COLUMN prefix BLOB NOT NULL DEFAULT x'';
 /// From format 4, which did not know the model's name, to format 5.
 constexpr auto kFromFormat4 = "ALTER TABLE documents ADD COLUMN model TEXT NOT NULL DEFAULT ''";
 
+/// From format 5, which knew no snapshots, to format 6; kSnapshots follows.
+constexpr auto kFromFormat5 = "ALTER TABLE documents ADD COLUMN snapshot INTEGER";
+
 /// Before kSchema, and after it: from format 2, which had all of a document in one row.
 constexpr auto kBeginFromFormat2 = R"(
 ALTER TABLE documents RENAME TO old_documents;
@@ -56,7 +71,7 @@ ALTER TABLE plugin_states RENAME TO old_plugin_states;
 ALTER TABLE outputs RENAME TO old_outputs;
 )";
 constexpr auto kEndFromFormat2 = R"(
-INSERT INTO documents SELECT number, id, owner, name, priority, plugins, '', source, '' FROM old_documents;
+INSERT INTO documents SELECT number, id, owner, name, priority, plugins, '', source, '', NULL FROM old_documents;
 INSERT INTO outputs
   SELECT number, sequence, plugin, json FROM old_outputs JOIN old_documents ON id=document;
 INSERT INTO plugin_states

@@ -39,7 +39,14 @@ void UsageByOwner::close(std::uint32_t owner, std::uint64_t state_bytes) {
     --usage->documents;
     usage->fixed -= kDocumentBytes + state_bytes;
   }
-  if (owners_[owner].documents == 0) owners_.erase(owner);
+  forget_idle(owner);
+}
+
+/// A snapshot's state may be in memory a little longer than the documents that go on from it.
+void UsageByOwner::forget_idle(std::uint32_t owner) {
+  const auto found = owners_.find(owner);
+  if (found != owners_.end() && found->second.documents == 0 && found->second.memory() == 0)
+    owners_.erase(found);
 }
 
 void UsageByOwner::add_buffered(std::uint32_t owner, std::int64_t bytes) {
@@ -50,6 +57,7 @@ void UsageByOwner::add_buffered(std::uint32_t owner, std::int64_t bytes) {
 void UsageByOwner::add_resident(std::uint32_t owner, std::int64_t bytes) {
   const std::lock_guard lock(mutex_);
   for (auto* usage : {&all_, &owners_[owner]}) usage->resident += static_cast<std::uint64_t>(bytes);
+  forget_idle(owner);
 }
 
 bool UsageByOwner::buffers_full(std::uint32_t owner) const {

@@ -43,7 +43,8 @@ class UsageByOwner {
  private:
   /// Approximate size of an open document's bookkeeping, waiting tokens and plugin instances.
   static constexpr std::uint64_t kDocumentBytes = 16 * 1024;
-  Usage of(std::uint32_t owner) const;  ///< With mutex_ held.
+  Usage of(std::uint32_t owner) const;  ///< With mutex_ held, as the next one.
+  void forget_idle(std::uint32_t owner);
 
   const EngineOptions& options_;
   mutable std::mutex mutex_;

@@ -355,7 +355,11 @@ void write_older(const std::filesystem::path& file, const char* sql) {
   }
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open(file.c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(raw, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  const auto older = std::string(
+                         "DROP TABLE snapshots; DROP INDEX documents_of_snapshot;"
+                         "ALTER TABLE documents DROP COLUMN snapshot;") +
+                     sql;
+  ASSERT_EQ(sqlite3_exec(raw, older.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(raw);
   sqlite3_close(raw);
 }
 

@@ -1,0 +1,343 @@
+// Snapshots: a document that goes on from one is read as if the documents before it were its beginning.
+#include <random>
+
+#include "engine/engine_core.h"
+#include "tests/engine/testing.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+DocumentRequest tokens_request(bool with_hidden_states = false) {
+  DocumentRequest request;
+  request.owner = 1000;
+  request.plugins = {{"score", {{"granularity", "token"}}}, {"anomaly", json::object()}};
+  if (with_hidden_states) request.plugins.push_back({"embed", {{"segment_tokens", 1}}});
+  return request;
+}
+
+class Snapshots : public testing::Test {
+ protected:
+  void start(std::uint64_t seed = 0) {
+    core_.reset();
+    model_ = std::make_shared<HashModel>(HashModel::Watch(), 64, seed);
+    model_->change_info().checkpoint = "checkpoint " + std::to_string(seed);
+    model_->set_state_hook([this](const char* function) { restored_ += std::string(function) == "restore"; });
+    core_ = std::make_unique<EngineCore>(Revision{model_, vocabulary(), registry(), "test"}, options_);
+  }
+  void run() {
+    while (core_->has_work()) core_->round();
+    core_->commit_all();
+  }
+  struct Opened {
+    DocumentId id;
+    std::shared_ptr<Recorder> recorder = std::make_shared<Recorder>();
+  };
+  Opened open(const DocumentRequest& request) {
+    Opened opened;
+    opened.id = core_->open(request, opened.recorder).id;
+    return opened;
+  }
+  /// In pieces of random sizes.
+  void append(const Opened& document, std::string_view text) {
+    while (!text.empty()) {
+      const auto piece = text.substr(0, 1 + random_() % 300);
+      core_->append(document.id, std::string(piece), {});
+      if (random_() % 2 == 0) run();
+      text.remove_prefix(piece.size());
+    }
+  }
+  std::vector<Output> read(std::string_view text, const DocumentRequest& request) {
+    const auto document = open(request);
+    append(document, text);
+    core_->end(document.id);
+    run();
+    const auto status = core_->status(document.id);
+    EXPECT_EQ(status.phase, DocumentPhase::kDone) << status.error;
+    EXPECT_EQ(status.bytes, text.size());
+    return document.recorder->outputs();
+  }
+  /// Of an open document, or of one's end.
+  void make(std::string_view text, const std::string& name, DocumentRequest request = tokens_request()) {
+    if (random_() % 2 == 0) {
+      request.snapshot = SnapshotRequest{name, {}};
+      read(text, request);
+      return;
+    }
+    const auto document = open(request);
+    append(document, text);
+    SnapshotInfo made;
+    core_->snapshot(document.id, {name, {}}, [&](std::exception_ptr failure, const SnapshotInfo& info) {
+      EXPECT_EQ(failure, nullptr);
+      made = info;
+    });
+    append(document, "other bytes");
+    run();
+    EXPECT_EQ(made.name, name);
+    core_->cancel(document.id, Error(ErrorCode::kCancelled, "no longer wanted"));
+    run();
+  }
+  static DocumentRequest after(const std::string& name, DocumentRequest request = tokens_request()) {
+    request.from = name;
+    return request;
+  }
+  std::string random_text(std::size_t most) {
+    auto text = some_text(random_() % most, random_());
+    for (auto& byte : text) {
+      if (random_() % 10 == 0) byte = static_cast<char>(random_());
+      if (random_() % 25 == 0) byte = '\n';
+    }
+    return text;
+  }
+
+  EngineOptions options_;
+  std::mt19937 random_{28};
+  int restored_ = 0;
+  std::shared_ptr<HashModel> model_;
+  std::unique_ptr<EngineCore> core_;
+};
+
+/// What the outputs say of each token, and of each line, from byte `from` on; offsets count from there.
+struct Said {
+  std::vector<json> tokens, vectors, lines;
+
+  Said(const std::vector<Output>& outputs, std::uint64_t from) {
+    for (const auto& output : outputs) {
+      const auto said = json::parse(output.json);
+      if (said.value("type", "") == "tokens") {
+        for (std::size_t i = 0; i < said["start"].size(); ++i)
+          add(tokens, {said["start"][i], said["end"][i], said["nats"][i]}, from);
+      } else if (said.value("type", "") == "segment") {
+        add(vectors, {said["start"], said["end"], said["vector"]}, from);
+      } else if (said.contains("line") && said["end"].get<std::uint64_t>() + 1 > from) {
+        add(lines, {said["start"], said["end"], said["score"]}, from, true);
+      }
+    }
+  }
+  static void add(std::vector<json>& list, json what, std::uint64_t from, bool may_be_empty = false) {
+    const auto shifted = [&](const json& place) { return std::max(place.get<std::uint64_t>(), from) - from; };
+    if (what[1].get<std::uint64_t>() <= from && from > 0 && !may_be_empty) return;
+    what[0] = shifted(what[0]);
+    what[1] = shifted(what[1]);
+    list.push_back(std::move(what));
+  }
+};
+
+void expect_same(const std::vector<Output>& whole, std::uint64_t from, const std::vector<Output>& after) {
+  Said expected(whole, from), found(after, 0);
+  EXPECT_EQ(found.tokens, expected.tokens);
+  // A line that ends where the other document does is that one's.
+  if (expected.lines.size() > found.lines.size()) expected.lines.erase(expected.lines.begin());
+  EXPECT_EQ(found.lines, expected.lines);
+  ASSERT_EQ(found.vectors.size(), expected.vectors.size());
+  // The first one's words are its own document's.
+  if (!found.vectors.empty()) found.vectors.erase(found.vectors.begin());
+  if (!expected.vectors.empty()) expected.vectors.erase(expected.vectors.begin());
+  EXPECT_EQ(found.vectors, expected.vectors);
+  for (std::size_t i = 0; i < after.size(); ++i) EXPECT_EQ(after[i].sequence, i);
+}
+
+TEST_F(Snapshots, WhatFollowsIsReadAsInOneDocument) {
+  start();
+  for (int i = 0; i < 200; ++i) {
+    const auto text = random_text(500);
+    const auto request = tokens_request(i % 10 == 0);
+    const auto at = random_() % (text.size() + 1);
+    SCOPED_TRACE("text " + std::to_string(i) + ", cut at byte " + std::to_string(at) + " of " +
+                 std::to_string(text.size()));
+    const auto whole = read(text, request);
+    make(text.substr(0, at), "a", request);
+    const auto known = core_->snapshots(1000);
+    ASSERT_THAT(known, SizeIs(1));
+    EXPECT_EQ(known[0].bytes, at);
+    Sha256 digest;
+    digest.add(text.substr(0, at));
+    EXPECT_EQ(known[0].sha256, digest.digest());
+    expect_same(whole, at, read(text.substr(at), after("a", request)));
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(Snapshots, OneCanGoOnFromAnother) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  start();
+  for (int i = 0; i < 40; ++i) {
+    const auto text = random_text(600);
+    const auto one = random_() % (text.size() + 1), two = one + random_() % (text.size() - one + 1);
+    SCOPED_TRACE("text " + std::to_string(i) + ", cut at bytes " + std::to_string(one) + " and " +
+                 std::to_string(two) + " of " + std::to_string(text.size()));
+    const auto whole = read(text, tokens_request());
+    make(text.substr(0, one), "a");
+    make(text.substr(one, two - one), "b", after("a"));
+    core_->remove_snapshot(1000, "a");
+    expect_same(whole, two, read(text.substr(two), after("b")));
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(Snapshots, ADocumentAfterOneIsEvictedAndResumedWithoutATrace) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  options_.commit_blocks = 1;
+  for (int i = 0; i < 15; ++i) {
+    SCOPED_TRACE(i);
+    options_.max_memory_bytes_per_owner = 4ull << 30;
+    start();
+    const auto before = random_text(300), text = random_text(2500);
+    make(before, "a");
+    const auto expected = lines(read(text, after("a")));
+    options_.max_memory_bytes_per_owner = 200'000;  // a few documents
+    start();
+    const auto document = open(after("a"));
+    core_->remove_snapshot(1000, "a");
+    const auto cut = random_() % (text.size() + 1);
+    append(document, text.substr(0, cut));
+    std::vector<Opened> others;
+    for (int other = 0; other < 5; ++other) {
+      others.push_back(open(tokens_request()));
+      append(others.back(), some_text(700));
+    }
+    run();
+    const auto delivered = document.recorder->outputs();
+    start();  // without a word to the one before
+    auto again = after("a");
+    again.resume = document.id;
+    const auto recorder = std::make_shared<Recorder>();
+    const auto resumed = core_->open(again, recorder);
+    EXPECT_LE(resumed.resume_bytes, cut);
+    EXPECT_EQ(resumed.next_sequence, delivered.size());
+    core_->append(document.id, text.substr(resumed.resume_bytes), {});
+    core_->end(document.id);
+    run();
+    EXPECT_EQ(core_->status(document.id).phase, DocumentPhase::kDone) << core_->status(document.id).error;
+    EXPECT_EQ(lines(core_->outputs(document.id, 0, 100'000)), expected);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(Snapshots, ManyDocumentsShareOneState) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  start();
+  make(some_text(5000), "a");
+  const auto before = core_->stats().memory_bytes;
+  restored_ = 0;
+  std::vector<Opened> documents;
+  for (int i = 0; i < 100; ++i) documents.push_back(open(after("a")));
+  EXPECT_EQ(restored_, 1);
+  run();
+  const auto each = (core_->stats().memory_bytes - before) / 100;
+  model_.reset();
+  EXPECT_LT(each, 16 * 1024 + 40'000) << "the bookkeeping, and the plugins' states";
+  for (const auto& document : documents) core_->end(document.id);
+  run();
+  EXPECT_EQ(core_->status(documents[99].id).phase, DocumentPhase::kDone);
+  EXPECT_EQ(core_->stats().memory_bytes, 0u) << "nothing stays charged";
+}
+
+TEST_F(Snapshots, OnlyItsOwnerCanUseItAndOnlyWithItsCheckpoint) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  start();
+  make("to be read on\n", "a");
+  auto others = after("a");
+  others.owner = 7;
+  const auto unseen = error_of([&] { open(others); });
+  EXPECT_EQ(unseen.code, ErrorCode::kSnapshotUnknown);
+  EXPECT_THAT(core_->snapshots(7), IsEmpty());
+  EXPECT_EQ(error_of([&] { core_->remove_snapshot(7, "a"); }).code, ErrorCode::kSnapshotUnknown);
+  EXPECT_EQ(error_of([&] { open(after("b")); }).code, ErrorCode::kSnapshotUnknown);
+
+  auto otherwise = after("a");
+  otherwise.plugins[0].options = {{"granularity", "line"}};
+  EXPECT_THAT(error_of([&] { open(otherwise); }).what(), HasSubstr("plugin score with other options"));
+
+  start(1);
+  const auto refused = error_of([&] { open(after("a")); });
+  EXPECT_EQ(refused.code, ErrorCode::kModel);
+  EXPECT_THAT(refused.what(), testing::AllOf(HasSubstr("checkpoint 0"), HasSubstr("checkpoint 1")));
+}
+
+TEST_F(Snapshots, APluginThatItLacksBeginsWithTheDocument) {
+  start();
+  DocumentRequest without;
+  without.owner = 1000;
+  make("one line\nand the begin of ano", "a", [&] {
+    without.snapshot = SnapshotRequest{"a", {}};
+    return without;
+  }());
+  const auto outputs = read("ther\nlast\n", after("a"));
+  std::vector<int> starts;
+  for (const auto& output : outputs) {
+    const auto said = json::parse(output.json);
+    if (said.contains("line")) starts.push_back(said["start"]);
+  }
+  EXPECT_THAT(starts, ElementsAre(0, 5));
+}
+
+TEST_F(Snapshots, ItIsChargedToItsOwnerUntilNothingRefersToIt) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  start();
+  make(some_text(2000), "a");
+  make(some_text(1000), "b");
+  const auto kept = core_->snapshots(1000)[0].kept_bytes + core_->snapshots(1000)[1].kept_bytes;
+  EXPECT_GT(kept, 1000u);
+  const auto document = open(after("a"));
+  run();
+  const auto charged = [&] { return core_->stats().journal_largest_owner_bytes; };
+  const auto with = charged();
+  core_->remove_snapshot(1000, "a");
+  EXPECT_THAT(core_->snapshots(1000), SizeIs(1));
+  EXPECT_EQ(charged(), with) << "a document goes on from it";
+  core_->cancel(document.id, Error(ErrorCode::kCancelled, "no longer wanted"));
+  run();
+  core_->remove(document.id);
+  const auto without = charged();
+  core_->remove_snapshot(1000, "b");
+  EXPECT_EQ(charged() + kept, without);
+}
+
+TEST_F(Snapshots, ItsNameCanBeGivenToAnotherAndItExpires) {
+  start();
+  make("one", "a");
+  make("three", "a");
+  EXPECT_EQ(core_->snapshots(1000)[0].bytes, 5u);
+  EXPECT_THAT(core_->snapshots(1000), SizeIs(1));
+  auto request = tokens_request();
+  request.snapshot = SnapshotRequest{"a", std::chrono::seconds(0)};
+  read("gone", request);
+  EXPECT_THAT(core_->snapshots(1000), IsEmpty());
+  EXPECT_EQ(error_of([&] { open(after("a")); }).code, ErrorCode::kSnapshotUnknown);
+}
+
+TEST_F(Snapshots, AnEndedDocumentHasNoneAndAFailedOneSaysSo) {
+  start();
+  const auto document = open(tokens_request());
+  core_->end(document.id);
+  EXPECT_THAT(error_of([&] {
+                core_->snapshot(document.id, {"a", {}}, {});
+              }).what(),
+              HasSubstr("open it with 'snapshot'"));
+  run();
+  const auto other = open(tokens_request());
+  run();
+  core_->append(other.id, "bytes", {});
+  std::string said;
+  core_->snapshot(other.id, {"a", {}}, [&](std::exception_ptr failure, const SnapshotInfo&) {
+    said = error_of([&] { std::rethrow_exception(failure); }).what();
+  });
+  core_->cancel(other.id, Error(ErrorCode::kCancelled, "no longer wanted"));
+  core_->round();
+  EXPECT_THAT(said, testing::AnyOf(HasSubstr("ended before the snapshot was made"), IsEmpty()));
+  EXPECT_EQ(error_of([&] { core_->snapshot("nonesuch", {"a", {}}, {}); }).code, ErrorCode::kDocumentUnknown);
+}
+
+}  // namespace
+}  // namespace unroll
