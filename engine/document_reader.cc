@@ -157,7 +157,8 @@ void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const D
   text_begin_ = point.segment_begin;
   block_begin_ = point.block_begin;
   position_ = {point.bytes, point.tokens, point.blocks, point.sequence};
-  committed_position_ = {begin_ + status.bytes, status.tokens, point.blocks, status.outputs};
+  const auto committed = status.bytes > 0 ? begin_ + status.bytes : std::min(point.bytes, begin_);
+  committed_position_ = {committed, status.tokens, point.blocks, status.outputs};
   committed_outputs_ = status.outputs;
   prefix_end_ = point.segment_begin;
   if (prefix_end_ > 0) prefix_ = Sha256::load(point.prefix);
@@ -220,7 +221,7 @@ void DocumentReader::advance_prefix() {
 
 PrefixDigest DocumentReader::read_prefix() const {
   // After a roll-back, and until what was read before has come again, the digest of the last commit holds.
-  if (!prefix_ || position_.bytes <= read_.bytes) return read_;
+  if (!prefix_ || position_.bytes <= read_.bytes || position_.bytes < prefix_end_) return read_;
   auto digest = *prefix_;
   digest.add(std::string_view(since_prefix_).substr(0, position_.bytes - prefix_end_));
   return {position_.bytes, digest.digest()};

@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kMostNameBytes = 256;
 
 Error unknown_snapshot(const std::string& name) {
-  return {ErrorCode::kSnapshotUnknown, "no snapshot '" + name + "'; snapshot.list lists yours"};
+  return {ErrorCode::kSnapshotUnknown, "no snapshot '" + name + "'"};
 }
 
 void check_name(const std::string& name) {
@@ -158,8 +158,14 @@ void EngineCore::make_snapshots(OpenDocument& document) {
       return is_due;
     });
   }
-  if (!document.residence) restore(document);
-  auto snapshot = document.reader->snapshot();
+  Snapshot snapshot;
+  try {
+    if (!document.residence) restore(document);
+    snapshot = document.reader->snapshot();
+  } catch (...) {  // the document fails, too
+    answer_snapshots(std::move(due), std::current_exception());
+    throw;
+  }
   auto& info = snapshot.info;
   info.owner = document.status.owner;
   info.model = document.revision->name;

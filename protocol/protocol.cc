@@ -54,6 +54,8 @@ constexpr std::array kErrors = {
                "Resume the document and send the rest."},
     ErrorEntry{ErrorCode::kModelUnknown, "model_unknown", 404, "The daemon has no model of that name.",
                "List the models with server.info or `unroll status`."},
+    ErrorEntry{ErrorCode::kSnapshotUnknown, "snapshot_unknown", 404,
+               "There is no such snapshot, or it belongs to another user.", "Make it again."},
 };
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& text) {

@@ -88,8 +88,11 @@ void Client::come(EngineCore& core) {
 }
 
 void Client::open(EngineCore& core) {
-  owner_ = static_cast<std::uint32_t>(pick(random_, 2));
   auto wanted = request();
+  if (!before_.empty()) {
+    if (!has_snapshot(core)) return;
+    wanted.from = snapshot_;
+  }
   wanted.priority = static_cast<int>(pick(random_, 21)) - 10;
   if (chance(random_, 0.1)) wanted.deadline = std::chrono::milliseconds(1 + pick(random_, 20'000));
   if (chance(random_, 0.2)) wanted.text = text_;
@@ -104,10 +107,44 @@ void Client::open(EngineCore& core) {
   id_ = opened.id;
   connection_ = std::move(connection);
   state_ = State::kSending;
+  if (!before_.empty() && chance(random_, 0.3)) {  // the document does not need its name any more
+    try {
+      attempt([&] { core.remove_snapshot(owner_, snapshot_); });
+    } catch (const Error& error) {
+      expect_trouble(error);
+    }
+  }
   if (wanted.text) {
     sent_ = ever_sent_ = text_.size();
     state_ = State::kListening;
   }
+}
+
+/// If not, it is made, or made again: whole or not at all.
+bool Client::has_snapshot(EngineCore& core) {
+  for (const auto& known : core.snapshots(owner_)) {
+    if (known.name != snapshot_) continue;
+    Sha256 digest;
+    digest.add(before_);
+    if (known.bytes != before_.size() || known.sha256 != digest.digest())
+      violation("its snapshot is not of the bytes that were sent");
+    if (!chance(random_, 0.1)) return true;
+    attempt([&] { core.remove_snapshot(owner_, snapshot_); });
+    return false;
+  }
+  try {
+    if (snapshot_of_ && core.status(*snapshot_of_).phase == DocumentPhase::kOpen &&
+        is_being_read(core, *snapshot_of_))
+      return false;
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kDocumentUnknown) throw;
+  }
+  auto wanted = request();
+  wanted.flush_after.reset();
+  wanted.text = before_;
+  wanted.snapshot = SnapshotRequest{snapshot_, {}};
+  attempt([&] { snapshot_of_ = core.open(wanted, nullptr).id; });
+  return false;
 }
 
 DocumentRequest Client::request() const {
@@ -132,7 +169,7 @@ void Client::resume(EngineCore& core) {
   if (status.model != model_->name) violation("it is said to be read by " + status.model);
   auto connection = std::make_shared<Connection>();
   const bool has_ended = !can_resume(status);
-  const bool being_read = !has_ended && is_being_read(core);
+  const bool being_read = !has_ended && is_being_read(core, *id_);
   if (!being_read) *accepted_ = true;  // the journal has it
   if (has_ended || being_read) {
     if (!attempt([&] { core.attach(*id_, heard_, connection); })) return;
@@ -149,7 +186,8 @@ void Client::resume(EngineCore& core) {
       violation("more bytes are reported as committed than were ever sent");
     Sha256 prefix;
     prefix.add(std::string_view(text_).substr(0, opened.resume_bytes));
-    if (opened.resume_bytes > 0 && opened.resume_sha256 != prefix.digest())
+    const bool is_known = opened.resume_bytes > 0 && before_.empty();
+    if (is_known && opened.resume_sha256 != prefix.digest())
       violation("the bytes before the resume point are known by another digest");
     safe_ = sent_ = opened.resume_bytes;
     try {
@@ -164,9 +202,9 @@ void Client::resume(EngineCore& core) {
 }
 
 /// Our connection broke, and the engine does not know it yet, or continues without us.
-bool Client::is_being_read(EngineCore& core) const {
+bool Client::is_being_read(EngineCore& core, const DocumentId& id) {
   try {
-    core.resume_point(*id_);
+    core.resume_point(id);
     return false;
   } catch (const Error& error) {
     if (error.code == ErrorCode::kDocumentState) return true;

@@ -23,12 +23,12 @@ class Violation : public std::runtime_error {
 
 class Client {
  public:
-  /// `outputs`: what `model` must give for `text`.
-  Client(const std::string& text, const Library::Text::Outputs& outputs,
-         std::shared_ptr<const Revision> model, Edges& edges)
-      : text_(text),
+  /// `seed`: the model's.
+  Client(const Library::Text& text, std::size_t seed, std::shared_ptr<const Revision> model, Edges& edges)
+      : before_(text.before),
+        text_(text.bytes),
         flushed_(chance(edges.random, 0.2)),
-        expected_(flushed_ ? outputs.alone : outputs.both),
+        expected_(flushed_ ? text.outputs[seed].alone : text.outputs[seed].both),
         model_(std::move(model)),
         edges_(edges),
         random_(edges.random) {}
@@ -55,8 +55,9 @@ class Client {
   void expect_trouble(const Error& error) const;
   void come(EngineCore& core);
   void open(EngineCore& core);
+  bool has_snapshot(EngineCore& core);
   void resume(EngineCore& core);
-  bool is_being_read(EngineCore& core) const;
+  static bool is_being_read(EngineCore& core, const DocumentId& id);
   void send(EngineCore& core);
   void hear(EngineCore& core);
   void catch_up(EngineCore& core, std::uint64_t end);
@@ -66,6 +67,7 @@ class Client {
   DocumentRequest request() const;
   [[noreturn]] void violation(const std::string& what) const;
 
+  const std::string& before_;
   const std::string& text_;
   const bool flushed_;  ///< Asks for blocks to be read before they are full.
   const std::vector<std::string>& expected_;
@@ -75,10 +77,12 @@ class Client {
   State state_ = State::kAway;
   std::shared_ptr<Connection> connection_;
   std::optional<DocumentId> id_;
+  std::optional<DocumentId> snapshot_of_;  ///< The document of which it wants its snapshot.
   /// The engine reported that the document is in the journal; before that, a crash may lose it.
   std::shared_ptr<bool> accepted_ = std::make_shared<bool>(false);
   std::string refused_;  ///< Why the last try to open or resume the document failed.
-  std::uint32_t owner_ = 0;
+  std::uint32_t owner_ = static_cast<std::uint32_t>(pick(random_, 2));
+  const std::string snapshot_ = "snapshot " + std::to_string(random_());
   std::uint64_t sent_ = 0;       ///< On this connection, and before its resume point.
   std::uint64_t ever_sent_ = 0;  ///< On any connection: a commit that seemed to fail may show after a crash.
   std::uint64_t safe_ = 0;       ///< Bytes that the engine has reported as committed.

@@ -52,6 +52,11 @@ class FaultyInstance final : public PluginInstance {
     cross_plugin(edges_, "load");
     plugin_->load(state);
   }
+  void fork(const unroll_fork_point& point) override {
+    expect_idle("fork");
+    cross_plugin(edges_, "fork");
+    plugin_->fork(point);
+  }
 
  private:
   void be_late() {

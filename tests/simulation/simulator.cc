@@ -19,18 +19,33 @@ constexpr std::size_t kStateBytes = 100'000;
 constexpr std::uint64_t kSteps = 3000;  // steps with faults; then everything must end within:
 constexpr std::uint64_t kStepsToEnd = 200'000;
 
-/// Reads a text without any faults.
-std::vector<std::string> read_alone(const Library& library, const std::string& bytes, std::size_t seed,
-                                    bool alone) {
-  HashModel model({}, kStateBytes, seed);
-  DocumentReader reading(library.vocabulary, library.registry, Library::plugins(alone));
-  reading.take(bytes);
-  reading.end_input();
-  while (!reading.is_exhausted()) {
+void read_blocks(DocumentReader& reading, HashModel& model) {
+  while (reading.has_block(kTestBlock)) {
     const BlockInput input = reading.next_block(kTestBlock);
     reading.begin_block(std::move(model.run({&input, 1}).front()));
-    reading.end_call();
+    do reading.end_call();
+    while (reading.in_call());
   }
+}
+
+/// Reads a text without any faults.
+std::vector<std::string> read_alone(const Library& library, const Library::Text& text, std::size_t seed,
+                                    bool alone) {
+  HashModel model({}, kStateBytes, seed);
+  DocumentReader before(library.vocabulary, library.registry, Library::plugins(alone));
+  DocumentReader reading(library.vocabulary, library.registry, Library::plugins(alone));
+  if (!text.before.empty()) {
+    before.take(text.before);
+    read_blocks(before, model);
+    auto snapshot = before.snapshot();
+    const auto state = std::exchange(snapshot.point.model_state, {});
+    reading.set_origin(snapshot, state.empty() ? nullptr : model.restore(state));
+    snapshot.point.sequence = 0;
+    reading.resume(snapshot.point, {}, {}, model);
+  }
+  reading.take(text.bytes);
+  reading.end_input();
+  read_blocks(reading, model);
   reading.begin_finish();
   reading.end_call();
   std::vector<std::string> outputs;
@@ -67,7 +82,7 @@ class World {
     for (auto count = 1 + pick(random_, 8); count > 0; --count) {
       const auto model = pick(random_, kModels);
       const auto& text = library_.text(random_());
-      clients_.push_back(std::make_unique<Client>(text.bytes, text.outputs[model], models_[model], edges_));
+      clients_.push_back(std::make_unique<Client>(text, model, models_[model], edges_));
     }
     report_.documents = clients_.size();
     start();
@@ -264,9 +279,10 @@ Library::Library()
   for (std::size_t i = 0; i < kTexts; ++i) {
     Text text;
     text.bytes = some_text(pick(random, kLongestText), static_cast<std::uint32_t>(i));
+    if (i % 3 == 0)
+      text.before = some_text(1 + pick(random, kLongestText / 4), static_cast<std::uint32_t>(i) + 7);
     for (std::size_t seed = 0; seed < kModels; ++seed) {
-      text.outputs[seed] = {read_alone(*this, text.bytes, seed, false),
-                            read_alone(*this, text.bytes, seed, true)};
+      text.outputs[seed] = {read_alone(*this, text, seed, false), read_alone(*this, text, seed, true)};
     }
     texts_.push_back(std::move(text));
   }

@@ -120,6 +120,10 @@ class ModelUnknownError(UnrollError):
     code, name = -32013, "model_unknown"
 
 
+class SnapshotUnknownError(UnrollError):
+    code, name = -32014, "snapshot_unknown"
+
+
 #: Errors while a daemon stops or is gone: the client waits for the next one.
 GONE = (ConnectionLostError, NotConnectedError, ShuttingDownError)
 
