@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include <spdlog/common.h>
 
 #include "engine/engine.h"
+#include "plugins/host.h"
 
 namespace unroll {
 
@@ -44,6 +46,9 @@ class Events {
   /// Counts by kind and reason since the start.
   using Counts = std::map<std::pair<std::string, std::string>, std::uint64_t>;
   Counts counts() const;
+
+  /// The workers of all models' plugins since the start.
+  const std::shared_ptr<WorkerCounts> workers = std::make_shared<WorkerCounts>();
 
  private:
   struct Kind {

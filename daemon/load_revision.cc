@@ -74,6 +74,7 @@ std::shared_ptr<const PluginRegistry> load_plugins(const Config& config, const V
   options.lost = [&events](std::string_view plugin, std::string_view reason, std::string_view text) {
     events.worker_lost(plugin, reason, text);
   };
+  options.counts = events.workers;
   auto registry = std::make_shared<PluginRegistry>(std::move(options));
   registry->set_log([](int level, std::string_view plugin, std::string_view text) {
     constexpr std::array kLevels = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,

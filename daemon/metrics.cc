@@ -160,7 +160,7 @@ void add_times(Metrics& metrics, const EngineStats& stats) {
 std::string metrics_text(const ServerContext& context) {
   const EngineStats stats = context.engine.stats();
   const auto revision = context.engine.revision();
-  const WorkerCounts workers = context.models.worker_counts();
+  const WorkerCounts& workers = *context.events.workers;
   Metrics metrics;
   metrics.head("unroll_build_info", "gauge", "The daemon's version and its first model.");
   const ModelInfo& model = revision->model->info();

@@ -131,18 +131,6 @@ std::vector<Models::Listed> Models::list() const {
   return list;
 }
 
-WorkerCounts Models::worker_counts() const {
-  WorkerCounts sum;
-  const std::lock_guard lock(mutex_);
-  for (const auto& entry : entries_) {
-    if (!entry->revision || !entry->revision->plugins) continue;
-    const auto counts = entry->revision->plugins->worker_counts();
-    sum.started += counts.started;
-    sum.lost += counts.lost;
-  }
-  return sum;
-}
-
 void Models::stop() {
   {
     const std::lock_guard lock(mutex_);

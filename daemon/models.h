@@ -65,8 +65,6 @@ class Models {
   bool has(const std::string& name) const;
   bool is_loaded(const std::string& name) const;
   std::vector<Listed> list() const;
-  /// Of the plugins of all models that are loaded.
-  WorkerCounts worker_counts() const;
   /// Waits for the current load, and drops the requests that wait.
   void stop();
 

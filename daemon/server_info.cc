@@ -89,7 +89,7 @@ json server_info(const ServerContext& context, const Revision& revision) {
 
 json server_stats(const ServerContext& context) {
   const EngineStats stats = context.engine.stats();
-  const WorkerCounts workers = context.models.worker_counts();
+  const WorkerCounts& workers = *context.events.workers;
   return {{"open_documents", stats.open_documents},
           {"waiting_documents", stats.waiting_documents},
           {"documents_done", stats.documents_done},
@@ -109,8 +109,8 @@ json server_stats(const ServerContext& context) {
           {"put_aways", stats.evictions},  // its former name: protocol 1 has it
           {"reloads", stats.reloads},
           {"revisions", stats.revisions},
-          {"workers_started", workers.started},
-          {"workers_lost", workers.lost},
+          {"workers_started", workers.started.load()},
+          {"workers_lost", workers.lost.load()},
           {"connections", context.connections.size()},
           {"uptime_seconds", uptime_seconds(context)},
           {"resident_bytes", resident_bytes()}};

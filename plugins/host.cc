@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
-#include <set>
 #include <shared_mutex>
 #include <utility>
 
@@ -119,6 +118,7 @@ Home PluginRegistry::Impl::open(const std::filesystem::path& given) const {
   spec.memory_bytes = manifest.memory_bytes;
   spec.deadline = manifest.deadline;
   spec.lost = options.lost;
+  spec.counts = options.counts;
   return {nullptr, std::make_shared<WorkerPool>(std::move(spec))};
 }
 
@@ -173,19 +173,6 @@ std::vector<std::string> PluginRegistry::load_directory(const std::filesystem::p
   for (const auto& file : files) attempt([&] { homes.push_back(impl_->open(file)); });
   for (const auto& home : homes) attempt([&] { impl_->add(home); });
   return errors;
-}
-
-WorkerCounts PluginRegistry::worker_counts() const {
-  const std::shared_lock lock(impl_->mutex);
-  std::set<const WorkerPool*> pools;  // a library may hold several plugins
-  WorkerCounts counts;
-  for (const auto& [name, entry] : impl_->entries) {
-    if (!entry.home.workers || !pools.insert(entry.home.workers.get()).second) continue;
-    const WorkerCounts some = entry.home.workers->counts();
-    counts.started += some.started;
-    counts.lost += some.lost;
-  }
-  return counts;
 }
 
 std::vector<PluginInfo> PluginRegistry::plugins() const {

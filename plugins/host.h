@@ -3,6 +3,7 @@
 // instance runs in this process or in a worker.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +37,12 @@ struct PluginInfo {
   std::filesystem::path library = {};
 };
 
+/// Counts worker processes. Thread-safe.
+struct WorkerCounts {
+  std::atomic<std::uint64_t> started = 0;
+  std::atomic<std::uint64_t> lost = 0;  ///< Crashed, hung, took too much memory or were stopped.
+};
+
 /// Where instances run, and within what limits.
 struct PluginOptions {
   /// Run each library in processes of its own, in which a fault fails only one document.
@@ -47,9 +54,11 @@ struct PluginOptions {
   std::string python = "python3";  ///< For plugins in Python.
   /// The journal: workers cannot read it or files whose names begin with its name, unless they may write.
   std::filesystem::path hidden = {};
-  /// Called for each lost worker: the plugin, the reason ("crashed", "killed", "too_much") and a text without
-  /// the worker's own output. From any thread.
+  /// Called for each lost worker: the plugin, the reason ("crashed", "killed", "hung", "memory") and a text
+  /// without the worker's own output. From any thread.
   std::function<void(std::string_view plugin, std::string_view reason, std::string_view text)> lost = {};
+  /// Registries that share it are counted together. Not null.
+  std::shared_ptr<WorkerCounts> counts = std::make_shared<WorkerCounts>();
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;  ///< Per worker; 0: no limit.
   std::chrono::milliseconds deadline{10'000};           ///< For one call of a plugin's function.
 };
@@ -89,12 +98,6 @@ using EmitFunction = std::function<void(std::string json)>;
 /// Receives a log line of a plugin; level 0 debug, 1 info, 2 warning, 3 error. Called from any thread.
 using PluginLogFunction = std::function<void(int level, std::string_view plugin, std::string_view text)>;
 
-/// Counts of worker processes since their libraries were loaded.
-struct WorkerCounts {
-  std::uint64_t started = 0;
-  std::uint64_t lost = 0;  ///< Crashed, hung or took too much memory.
-};
-
 /// Loaded libraries; they stay loaded while the registry or an instance exists. Thread-safe.
 class PluginRegistry {
  public:
@@ -111,7 +114,6 @@ class PluginRegistry {
   /// error. Returns the errors of the libraries that failed.
   std::vector<std::string> load_directory(const std::filesystem::path& directory);
   std::vector<PluginInfo> plugins() const;
-  WorkerCounts worker_counts() const;
   /// Null if no plugin has that name.
   const PluginInfo* find(std::string_view name) const;
   /// `options`: a JSON object as text. Throws PluginError.

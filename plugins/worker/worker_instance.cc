@@ -43,8 +43,10 @@ std::string_view reason_of(WorkerLost::Cause cause) {
   switch (cause) {
     case WorkerLost::Cause::kOutside:
       return "killed";
-    case WorkerLost::Cause::kTooMuch:
-      return "too_much";
+    case WorkerLost::Cause::kHung:
+      return "hung";
+    case WorkerLost::Cause::kMemory:
+      return "memory";
     case WorkerLost::Cause::kItself:
       break;
   }

@@ -94,6 +94,7 @@ void WorkerPool::check_hello(const wire::Frame& frame) const {
 
 std::unique_ptr<Worker> WorkerPool::start() {
   auto worker = std::make_unique<Worker>(spec_, ++last_serial_);
+  ++spec_.counts->started;
   ++alive_;
   return worker;
 }
@@ -152,9 +153,8 @@ void WorkerPool::give_back(std::unique_ptr<Worker> worker) {
 }
 
 void WorkerPool::drop(std::unique_ptr<Worker> worker) {
+  ++spec_.counts->lost;
   retire(std::move(worker));
-  const std::lock_guard lock(mutex_);
-  ++lost_;
 }
 
 void WorkerPool::retire(std::unique_ptr<Worker> worker) {
@@ -164,11 +164,6 @@ void WorkerPool::retire(std::unique_ptr<Worker> worker) {
     --alive_;
   }
   freed_.notify_one();
-}
-
-WorkerCounts WorkerPool::counts() const {
-  const std::lock_guard lock(mutex_);
-  return {last_serial_, lost_};
 }
 
 void WorkerPool::destroy(Worker& worker, std::uint64_t instance) {

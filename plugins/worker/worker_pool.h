@@ -77,7 +77,6 @@ class WorkerPool {
   /// The object at `home` is no longer needed.
   void forget(const WorkerHome& home);
   std::uint64_t new_instance();
-  WorkerCounts counts() const;
 
   /// Memory for a block, preferably the arena that this worker (may be null) has mapped.
   std::shared_ptr<const SharedMemory> take_arena(std::size_t bytes, const Worker* worker);
@@ -100,7 +99,7 @@ class WorkerPool {
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Worker>> free_;
   std::size_t alive_ = 0;  // free or taken
-  std::uint64_t last_serial_ = 0, last_instance_ = 0, lost_ = 0;
+  std::uint64_t last_serial_ = 0, last_instance_ = 0;
   std::map<std::uint64_t, std::vector<std::uint64_t>> forgotten_;  // instances by worker, if it is taken
   std::vector<std::shared_ptr<const SharedMemory>> arenas_;        // free
   std::shared_ptr<const PluginVocabulary> vocabulary_;

@@ -186,7 +186,7 @@ bool WorkerProcess::is_quiet() {
 
 WorkerLost WorkerProcess::hang(const std::string& function) {
   kill();
-  return {WorkerLost::Cause::kTooMuch,
+  return {WorkerLost::Cause::kHung,
           "did not return from " + function + " within " + std::to_string(deadline_.count()) +
               " ms (plugins.deadline_ms) and was killed",
           last_words()};
@@ -211,7 +211,7 @@ void WorkerProcess::check_memory(const std::string& function) {
   const auto held = resident_bytes();
   if (memory_limit_ == 0 || held <= memory_limit_) return;
   kill();
-  throw WorkerLost(WorkerLost::Cause::kTooMuch,
+  throw WorkerLost(WorkerLost::Cause::kMemory,
                    "held " + size_text(held) + " after " + function + ", its limit is " +
                        size_text(memory_limit_) + " (plugins.memory_bytes), and was killed",
                    last_words());

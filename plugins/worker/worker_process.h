@@ -6,6 +6,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -15,6 +16,7 @@
 #include <sys/types.h>
 
 #include "base/unique_fd.h"
+#include "plugins/host.h"
 #include "plugins/worker/wire.h"
 
 namespace unroll {
@@ -29,7 +31,8 @@ struct WorkerSpec {
   std::uint64_t memory_bytes = 0;
   std::chrono::milliseconds deadline{0};  ///< For one call.
   std::function<void(std::string_view plugin, std::string_view reason, std::string_view text)>
-      lost;  ///< See PluginOptions.
+      lost;                              ///< See PluginOptions.
+  std::shared_ptr<WorkerCounts> counts;  ///< See PluginOptions.
 };
 
 /// The worker is lost. The text continues "plugin NAME: its worker ".
@@ -37,7 +40,8 @@ struct WorkerLost : std::runtime_error {
   enum class Cause {
     kItself,   ///< A crash, an exit or an invalid frame: caused by this call or an earlier one.
     kOutside,  ///< Killed from outside.
-    kTooMuch,  ///< Exceeded its time or memory limit.
+    kHung,     ///< Exceeded its time limit.
+    kMemory,   ///< Exceeded its memory limit.
   };
   WorkerLost(Cause cause, const std::string& text, std::string words)
       : std::runtime_error(text), cause(cause), last_words(std::move(words)) {}

@@ -203,7 +203,7 @@ TEST_F(PluginWorkers, OneThatIsLostIsLoggedAndCountedWithItsReason) {
   http.send("GET /metrics HTTP/1.1\r\nHost: u\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(
       http.rest(),
-      AllOf(HasSubstr("unroll_events_total{event=\"worker_lost\",reason=\"too_much\"} 1\n"),
+      AllOf(HasSubstr("unroll_events_total{event=\"worker_lost\",reason=\"hung\"} 1\n"),
             HasSubstr("unroll_events_total{event=\"worker_lost\",reason=\"crashed\"}"),
             HasSubstr("unroll_events_total{event=\"document_failed\",reason=\"plugin_failed\"} 2\n")));
 }

@@ -262,10 +262,15 @@ TEST_F(SeveralModels, AnUnusedOneIsUnloadedAndComesBack) {
   Peer peer(socket());
   const auto id = peer.call("document.open", request("books", "stream", true))["result"]["document"];
   const auto expected = read_by("unroll-small", text).outputs;
+  const auto workers_started = [&peer] {
+    return peer.call("server.stats", json::object())["result"]["workers_started"].get<int>();
+  };
+  const int started = workers_started();
   for (int tries = 0; listed("unroll-small")["loaded"] == true && tries < 1500; ++tries)
     ::poll(nullptr, 0, 20);
   EXPECT_EQ(listed("unroll-small")["loaded"], false);
   EXPECT_EQ(listed("unroll-small")["bytes"], 0);
+  EXPECT_GE(workers_started(), started) << "a counter never falls";
   EXPECT_EQ(listed("books")["loaded"], true) << "a document of it is open";
   EXPECT_EQ(listed("model")["loaded"], true) << "the first stays";
   EXPECT_EQ(read_by("unroll-small", text).outputs, expected);
