@@ -171,9 +171,9 @@ std::string metrics_text(const ServerContext& context) {
   add_models(metrics, context, stats);
   add_documents(metrics, stats);
   add_times(metrics, stats);
-  metrics.counter("unroll_plugin_workers_started_total", "Plugin workers started.", workers.started);
+  metrics.counter("unroll_plugin_workers_started_total", "Plugin workers started.", workers.started.load());
   metrics.counter("unroll_plugin_workers_lost_total", "Plugin workers that crashed, hung or were killed.",
-                  workers.lost);
+                  workers.lost.load());
   add_events(metrics, context.events);
   metrics.gauge("unroll_plugins", "Loaded plugins.", revision->plugins->plugins().size());
   metrics.gauge("unroll_journal_bytes", "Size of the journal's files.", stats.journal_bytes);

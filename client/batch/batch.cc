@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "client/batch/result_files.h"
 #include "client/cli/command_error.h"
 #include "client/reading/read_document.h"
 #include "client/views/output_lines.h"
@@ -17,31 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kSuffix = ".ndjson";
-constexpr const char* kUnfinished = ".part";
-constexpr const char* kStateFolder = ".unroll";
 constexpr const char* kJournal = "journal";
-
-/// Thrown to stop the batch. Open documents can be resumed.
-class Stopped : public CommandError {
- public:
-  Stopped() : CommandError("the batch was stopped") {}
-};
-
-std::string text_of(const std::vector<PluginRequest>& plugins) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const PluginRequest& plugin : plugins) list.push_back({plugin.name, plugin.options});
-  return to_line(list);
-}
-
-fs::path make_folder(const fs::path& folder) {
-  std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed) {
-    throw CommandError("cannot make the folder " + folder.string() + ": " + failed.message() +
-                       "; name a writable folder with --out");
-  }
-  return folder;
-}
 
 BatchTotals totals_of(const std::vector<BatchFile>& files) {
   BatchTotals totals{files.size(), 0};
@@ -75,30 +52,13 @@ OpenFile open_file(const std::string& name) {
   return {std::move(file), status};
 }
 
-/// Syncs the file and renames it to its final name.
-void publish(const fs::path& unfinished, const fs::path& result) {
-  const auto sync = [](const fs::path& path) {
-    const UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!descriptor || ::fsync(descriptor.get()) != 0)
-      throw CommandError(system_message("cannot write " + path.string(), errno));
-  };
-  sync(unfinished);
-  fs::rename(unfinished, result);
-  sync(result.parent_path());
-}
-
-fs::path unfinished_of(fs::path result) {
-  result += kUnfinished;
-  return result;
-}
-
 }  // namespace
 
 Batch::Batch(BatchOptions options)
     : options_(std::move(options)),
       plugins_(parse_plugin_requests(options_.plugins)),
       files_(list_batch_files(options_.folder, options_.out)),
-      state_folder_(make_folder(make_folder(options_.out) / kStateFolder)),
+      state_folder_(make_result_folder(make_result_folder(options_.out) / kBatchStateFolder)),
       state_(std::make_unique<BatchState>(state_folder_ / "batch.sqlite")),
       reader_(make_reader(options_.shared, state_folder_ / kJournal)),
       model_(reader_->model()),
@@ -139,7 +99,7 @@ void Batch::work(std::size_t job, Reader& reader) {
     try {
       if (!file.problem.empty()) throw CommandError(file.problem);
       count(read(job, reader, file));
-    } catch (const Stopped&) {
+    } catch (const BatchStopped&) {
       return;
     } catch (const std::exception& error) {
       fail(file, error.what());
@@ -172,7 +132,7 @@ Batch::Outcome Batch::read(std::size_t job, Reader& reader, const BatchFile& fil
     state_->forget(file.path);
     throw CommandError("changed while it was read; run the command again when it no longer changes");
   }
-  publish(unfinished_of(result), result);
+  publish(result);
   BatchState::Entry complete = state_->find(file.path).value();
   complete.complete = true;
   state_->put(file.path, complete);
@@ -187,7 +147,7 @@ bool Batch::copy_result(const BatchFile& file, const ResultKey& key) {
     if (other == file.path) continue;
     fs::copy_file(result_of(other), unfinished_of(result), fs::copy_options::overwrite_existing, failed);
     if (failed) continue;
-    publish(unfinished_of(result), result);
+    publish(result);
     state_->put(file.path, {key, "", true});
     return true;
   }
@@ -259,7 +219,7 @@ void Batch::fail(const BatchFile& file, const std::string& why) {
 }
 
 void Batch::check_stop() const {
-  if (*stop_ != 0) throw Stopped();
+  if (*stop_ != 0) throw BatchStopped();
 }
 
 fs::path Batch::result_of(const fs::path& path) const {

@@ -271,6 +271,7 @@ std::unique_ptr<Reader> make_embedded_reader(const SharedOptions& options,
   engine.journal = journal;
   if (journal.empty()) {
     engine.commit_blocks = 1;  // free in memory, and outputs are delivered after each block
+    engine.keep_finished = std::chrono::hours(0);
   } else {
     // With a journal, a document may be resumed after a long time.
     engine.keep_finished = std::chrono::hours(24 * 365);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "client/cli/command_error.h"
@@ -88,6 +89,17 @@ Source Source::of_file(std::string name, UniqueFd file, std::uint64_t size) {
   source.regular_ = true;
   source.total_bytes_ = source.rest_ = size;
   source.decompress();
+  return source;
+}
+
+Source Source::of_text(std::string name, std::string_view text) {
+  Source source;
+  source.name_ = std::move(name);
+  source.descriptor_ = UniqueFd(::memfd_create("document", MFD_CLOEXEC));
+  if (!source.descriptor_) throw CommandError(system_message("cannot hold " + source.name_, errno));
+  write_all(source.descriptor_.get(), text);
+  ::lseek(source.descriptor_.get(), 0, SEEK_SET);
+  source.look_at_file();
   return source;
 }
 

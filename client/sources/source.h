@@ -1,10 +1,11 @@
-// A document to read: a file, the content of a compressed file, standard input, or a Pump's output.
+// A document to read: a file, the content of a compressed file, standard input, a text, or a Pump's output.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/unique_fd.h"
 #include "client/sources/pump.h"
@@ -20,6 +21,8 @@ class Source {
   /// As open(), for the first `size` bytes of a regular file that is already open; more bytes are ignored,
   /// fewer are an error.
   static Source of_file(std::string name, UniqueFd file, std::uint64_t size);
+  /// In memory. `name` is for people.
+  static Source of_text(std::string name, std::string_view text);
   static Source pumped(std::string name, std::unique_ptr<Pump> pump);
 
   const std::string& name() const { return name_; }  ///< For people: the path, or "standard input".
