@@ -189,6 +189,22 @@ install: build ## Build, then install below PREFIX (/usr/local); takes DESTDIR
 	@echo "make: installing below $(DESTDIR)$(PREFIX)"
 	@DESTDIR="$(DESTDIR)" cmake --install build --prefix "$(PREFIX)" --strip
 
+.PHONY: wheel
+wheel: build ## Make Python wheels with the programs and the client into dist/
+	@echo "make: packing wheels into dist/ (a minute)"
+	@rm -rf build/wheel dist
+	@DESTDIR=build/wheel cmake --install build --prefix /unroll --strip >/dev/null
+	@scripts/wheel.sh build/wheel/unroll dist
+
+.PHONY: check-frameworks
+check-frameworks: build ## Test the Python client with Ray on a local cluster, and with datatrove (fetches 300 MB)
+	@echo "make: fetching Ray and datatrove into build/frameworks/"
+	@test -x build/frameworks/bin/python || python3 -m venv build/frameworks
+	@build/frameworks/bin/pip install --quiet --disable-pip-version-check -r clients/python/tests/requirements.txt
+	@cmake --build build -j $(JOBS) --target write_tiny_model
+	@cd clients/python && UNROLLD=$(CURDIR)/build/bin/unrolld UNROLL_MODEL=$(CURDIR)/build/tests/clients/tiny_model OMP_NUM_THREADS=1 \
+	  $(CURDIR)/build/frameworks/bin/python -B -m unittest tests.test_frameworks
+
 .PHONY: package
 package: build ## Build Debian packages and an archive into build/packages/, check them with lintian
 	@scripts/setup.sh file lintian >/dev/null

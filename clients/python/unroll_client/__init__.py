@@ -16,6 +16,8 @@ from .client import Client
 from .document import Document
 from .errors import ConnectionLostError, ForkedError, NotConnectedError, TimedOutError, UnrollError
 from .events import Done, Event, Output, Plugins, Progress, Status
+from .local import LocalDaemon, local
+from .many import ReadDocument
 from .sockets import default_sockets
 from .timeouts import Timeouts
 
@@ -28,10 +30,12 @@ __all__ = [
     "Done",
     "Event",
     "ForkedError",
+    "LocalDaemon",
     "NotConnectedError",
     "Output",
     "Plugins",
     "Progress",
+    "ReadDocument",
     "Status",
     "TimedOutError",
     "Timeouts",
@@ -40,5 +44,6 @@ __all__ = [
     "aio",
     "default_sockets",
     "errors",
+    "local",
     "results",
 ]

@@ -8,15 +8,16 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from . import events, results
 from .connection import Connection
 from .document import Document, Source
 from .core import Answer, Mailbox, open_params
-from .errors import ConnectionLostError, ShuttingDownError
+from .errors import ConnectionLostError, ShuttingDownError, UnrollError
 from .events import Plugins, Status
+from .many import ReadDocument, read_many
 from .sockets import StrPath
 from .timeouts import Patience, Timeout, Timeouts, deadline
 
@@ -152,6 +153,23 @@ class Client:
         with self.open({plugin: options}, **how) as document:
             for output in document.outputs():
                 yield output.data
+
+    # Many documents, in order; errors of plugins are returned, others are raised.
+
+    def read_many(
+        self, plugins: Plugins, texts: Iterable[str], *, in_flight: int = 64, **how: Unpack[events.OpenOptions]
+    ) -> Generator[ReadDocument, None, None]:
+        """Reads each text as a document, `in_flight` at a time, and takes no more texts than that ahead."""
+        return read_many(self, plugins, texts, in_flight, dict(how))
+
+    def score_many(
+        self, texts: Iterable[str], *, in_flight: int = 64, **how: Unpack[events.OpenOptions]
+    ) -> Generator[results.DocumentScore | UnrollError, None, None]:
+        """How surprising each text is, in their order."""
+        plugins = {"score": {"granularity": "document", "top": 0}}
+        with contextlib.closing(self.read_many(plugins, texts, in_flight=in_flight, **how)) as documents:
+            for document in documents:
+                yield document.error or cast(results.DocumentScore, results.score(document.outputs["score"]))
 
     # The daemon
 
