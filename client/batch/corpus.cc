@@ -192,6 +192,7 @@ void Corpus::read(const CorpusFile& file) {
 
 void Corpus::read_records(Shard& shard) {
   const auto tokens_before = tokens_.load();
+  const auto began = std::chrono::steady_clock::now();
   const auto work = [&](Reader& reader) {
     try {
       while (auto record = shard.take(*stop_)) {
@@ -200,7 +201,10 @@ void Corpus::read_records(Shard& shard) {
           progress_.message(shard.file.path.string() + ": record " + std::to_string(number) + " " +
                             record->problem);
         shard.put(number, row_of(reader, shard.file, *std::move(record)));
-        const ReadProgress now{shard.position(), shard.file.size, tokens_ - tokens_before, 0};
+        const auto tokens = tokens_ - tokens_before;
+        const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+        const ReadProgress now{shard.position(), shard.file.size, tokens,
+                               static_cast<double>(tokens) / seconds};
         progress_.update(0, shard.file.path.filename().string(), shard.file.size, {}, now);
       }
     } catch (...) {
