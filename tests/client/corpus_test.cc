@@ -1,12 +1,12 @@
 // unroll batch --input: records as documents.
 #include "client/batch/corpus.h"
-#include "client/cli/command_error.h"
 
 #include <csignal>
 #include <fstream>
 
 #include <poll.h>
 
+#include "client/cli/command_error.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {
