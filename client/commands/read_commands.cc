@@ -9,7 +9,9 @@
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
 #include "client/reading/read_document.h"
+#include "client/sources/log_text.h"
 #include "client/views/output_lines.h"
+#include "plugins/builtin/records/record.h"
 
 namespace unroll {
 namespace {
@@ -24,7 +26,8 @@ struct ReadOptions {
   std::string granularity;
   int top = 10;
   std::optional<double> alert_rate;
-  std::string session;  // the text before a session's name; empty: no sessions
+  std::string session;   // the text before a session's name; empty: no sessions
+  std::string encoding;  // of a log; empty: guessed
   int words = 120;
   bool running = false;
 };
@@ -39,6 +42,23 @@ int read_one(const ReadOptions& options, const PluginRequest& plugin, const Make
   read_document(*reader, source, {plugin}, writer,
                 [&](const std::string&, const json& data) { view->output(data); });
   writer.flush();
+  return 0;
+}
+
+/// Reads a log as text.
+int read_log(const ReadOptions& options, const PluginRequest& plugin) {
+  const auto text = std::make_shared<LogText>(options.encoding);
+  const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  Source source = log_source(Source::open(options.file), text);
+  ResultWriter writer(options.shared.out);
+  const std::unique_ptr<View> view = make_anomaly_view(options.shared.format, writer, text->places());
+  read_document(*reader, source, {plugin}, writer,
+                [&](const std::string&, const json& data) { view->output(data); });
+  writer.flush();
+  if (text->cut_lines() > 0)
+    std::cerr << "unroll: " << one_line(source.name()) << ": of " << text->cut_lines()
+              << " lines only the first " << records::kMostRecordBytes / 1024
+              << " KiB were read; the first of them is line " << text->first_cut() << '\n';
   return 0;
 }
 
@@ -98,11 +118,16 @@ void add_anomaly(CommandLine& line) {
       ->add_option("--session", options->session,
                    "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
       ->type_name("TEXT");
+  command
+      ->add_option("--encoding", options->encoding,
+                   "Encoding of the log, as iconv names it (default: by its byte order mark, else UTF-8)")
+      ->type_name("NAME");
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(
-      "With --format ndjson: one object per log line, with line, start, end (bytes) and score. With "
-      "--alert-rate, alerts have \"alert\":true. With --session, also one object per session, with "
+      "With --format ndjson: one object per log line, with line, start, end (bytes) and score. A line "
+      "of a stack trace names its record, {\"record\":LINE}. With --alert-rate, alerts have \"alert\":true. "
+      "With --session, also one object per session, with "
       "\"type\":\"session\", when it has ended.\n\n"
       "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
       "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'");
@@ -110,9 +135,7 @@ void add_anomaly(CommandLine& line) {
     json plugin_options = {{"top", options->top}};
     if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
     if (!options->session.empty()) plugin_options["session"] = options->session;
-    return read_one(*options, {"anomaly", plugin_options}, [&](ResultWriter& writer, Source&) {
-      return make_anomaly_view(options->shared.format, writer);
-    });
+    return read_log(*options, {"anomaly", plugin_options});
   });
 }
 

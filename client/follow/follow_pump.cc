@@ -12,6 +12,7 @@
 #include <sys/inotify.h>
 
 #include "client/cli/command_error.h"
+#include "client/sources/log_text.h"
 
 namespace unroll {
 namespace {
@@ -30,6 +31,16 @@ std::size_t read_at(int file, std::uint64_t offset, std::span<char> bytes, const
     if (got >= 0) return static_cast<std::size_t>(got);
     if (errno != EINTR) throw CommandError(system_message("cannot read " + path.string(), errno));
   }
+}
+
+/// Places in the document are places in the file, so its text cannot be decoded on the way.
+void refuse_wide_text(int file, const fs::path& path) {
+  std::array<char, 512> head;
+  const std::string encoding = wide_encoding({head.data(), read_at(file, 0, head, path)});
+  if (encoding.empty()) return;
+  throw CommandError(path.string() + " is " + encoding +
+                     ", and 'unroll follow' reads UTF-8; let its program write UTF-8, or read it with "
+                     "'unroll anomaly'");
 }
 
 }  // namespace
@@ -212,6 +223,7 @@ bool FollowPump::open_file(const Generation& generation) {
                 "; change its permissions; it will be tried again");
   const auto opened = file ? generation_of(file.get()) : std::nullopt;
   if (!opened || !(opened->identity == generation.identity)) return false;
+  refuse_wide_text(file.get(), generation.path);
   file_ = std::move(file);
   drained_ = refused_ = false;
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));  // without the earlier file's watch

@@ -103,9 +103,10 @@ Source Source::of_text(std::string name, std::string_view text) {
   return source;
 }
 
-Source Source::pumped(std::string name, std::unique_ptr<Pump> pump) {
+Source Source::pumped(std::string name, std::unique_ptr<Pump> pump, std::optional<std::uint64_t> total) {
   Source source;
   source.name_ = std::move(name);
+  source.total_bytes_ = total;
   source.pump_ = std::make_unique<PumpThread>(std::move(pump));
   return source;
 }

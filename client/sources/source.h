@@ -23,7 +23,9 @@ class Source {
   static Source of_file(std::string name, UniqueFd file, std::uint64_t size);
   /// In memory. `name` is for people.
   static Source of_text(std::string name, std::string_view text);
-  static Source pumped(std::string name, std::unique_ptr<Pump> pump);
+  /// `total`: how many bytes there will be, for progress, if known.
+  static Source pumped(std::string name, std::unique_ptr<Pump> pump,
+                       std::optional<std::uint64_t> total = std::nullopt);
 
   const std::string& name() const { return name_; }  ///< For people: the path, or "standard input".
   /// To poll: readable when read() will not wait.

@@ -1,5 +1,6 @@
 // Odd lines of a log.
 #include "client/cli/text.h"
+#include "client/sources/log_text.h"
 #include "client/views/view.h"
 
 namespace unroll {
@@ -8,21 +9,30 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// Only {"line":...,"start":...,"end":...,"score":...}, and "alert" if it is one: scripts rely on this
-/// form.
-std::string line_object(const json& line) {
+/// Places in the text that was read become places in the log's bytes.
+void move_places(ordered_json& object, const TextPlaces& places) {
+  for (const char* key : {"start", "end"}) object[key] = places.original(whole(object, key));
+}
+
+/// {"line":...,"start":...,"end":...,"score":...}, then what only some lines have: scripts rely on this form.
+std::string line_object(const json& line, const TextPlaces& places) {
   ordered_json ordered;
   for (const char* key : {"line", "start", "end"}) ordered[key] = whole(line, key);
   number(line, "score");  // checks that it is a number
   ordered["score"] = line["score"];
-  if (is_alert(line)) ordered["alert"] = true;
+  for (const char* key : {"lines", "record", "cut", "alert"}) {
+    if (line.contains(key)) ordered[key] = line[key];
+  }
+  move_places(ordered, places);
   return to_line(ordered);
 }
 
-std::string session_object(const json& session) {
+std::string session_object(const json& session, const TextPlaces& places) {
   number(session, "score");
-  return to_line(
-      in_order(session, {"type", "session", "lines", "first_line", "last_line", "start", "end", "score"}));
+  auto ordered =
+      in_order(session, {"type", "session", "lines", "first_line", "last_line", "start", "end", "score"});
+  move_places(ordered, places);
+  return to_line(ordered);
 }
 
 /// Outputs for lines have no type.
@@ -38,32 +48,35 @@ bool is_session(const json& output) {
 
 class AnomalyLines : public View {
  public:
-  explicit AnomalyLines(ResultWriter& writer) : writer_(writer) {}
+  AnomalyLines(ResultWriter& writer, const TextPlaces& places) : writer_(writer), places_(places) {}
   void output(const json& data) override {
     if (!is_line(data) && !is_session(data)) return;
-    writer_.write(is_line(data) ? line_object(data) : session_object(data));
+    writer_.write(is_line(data) ? line_object(data, places_) : session_object(data, places_));
     writer_.end_line();
   }
 
  private:
   ResultWriter& writer_;
+  const TextPlaces& places_;
 };
 
 /// {"lines":[...],"top":[...]}, written incrementally; with sessions also "top_sessions".
 class AnomalyObject : public View {
  public:
-  explicit AnomalyObject(ResultWriter& writer) : writer_(writer) {}
+  AnomalyObject(ResultWriter& writer, const TextPlaces& places) : writer_(writer), places_(places) {}
 
   void output(const json& data) override {
     if (is_line(data)) {
       writer_.write(lines_++ == 0 ? "{\"lines\":[\n" : ",\n");
-      writer_.write(line_object(data));
+      writer_.write(line_object(data, places_));
       return;
     }
     if (!is_document(data)) return;
     ordered_json top = ordered_json::array();
-    for (const json& line : data.at("top"))
-      top.push_back(in_order(line, {"line", "start", "end", "score", "alert", "text"}));
+    for (const json& line : data.at("top")) {
+      top.push_back(in_order(line, {"line", "start", "end", "score", "lines", "alert", "text"}));
+      move_places(top.back(), places_);
+    }
     writer_.write(lines_ == 0 ? "{\"lines\":[" : "");
     writer_.write("],\n\"top\":" + to_line(top));
     if (data.contains("top_sessions")) write_sessions(data.at("top_sessions"));
@@ -74,11 +87,12 @@ class AnomalyObject : public View {
  private:
   void write_sessions(const json& sessions) {
     std::string list;
-    for (const json& session : sessions) list += (list.empty() ? "" : ",") + session_object(session);
+    for (const json& session : sessions) list += (list.empty() ? "" : ",") + session_object(session, places_);
     writer_.write(",\n\"top_sessions\":[" + list + "]");
   }
 
   ResultWriter& writer_;
+  const TextPlaces& places_;
   std::uint64_t lines_ = 0;
 };
 
@@ -139,9 +153,10 @@ bool is_alert(const json& line) {
   return alert != line.end() && *alert == true;
 }
 
-std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer) {
-  if (format == "ndjson") return std::make_unique<AnomalyLines>(writer);
-  if (format == "json") return std::make_unique<AnomalyObject>(writer);
+std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer,
+                                        const TextPlaces& places) {
+  if (format == "ndjson") return std::make_unique<AnomalyLines>(writer, places);
+  if (format == "json") return std::make_unique<AnomalyObject>(writer, places);
   return std::make_unique<AnomalyTable>(writer);
 }
 

@@ -3,12 +3,15 @@
 #include <algorithm>
 
 #include "client/cli/text.h"
+#include "client/sources/log_text.h"
 #include "client/views/view.h"
 
 namespace unroll {
 namespace {
 
 constexpr std::size_t kShownBytes = 1024;  // of a line
+constexpr std::size_t kBeginning = 100;    // columns of a long line before what is odd in it
+constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
 constexpr double kHottest = 10;            // score
 
 }  // namespace
@@ -27,9 +30,13 @@ void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
 }
 
 void FollowView::odd_line(const nlohmann::json& line, double score) {
-  const std::uint64_t start = whole(line, "start");
-  const std::uint64_t end = std::min(whole(line, "end"), start + kShownBytes);
-  std::string text = one_line(pump_.text(start, end));
+  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
+  // Of a long line also what is odd in it.
+  std::string bytes = pump_.text(start, std::min(end, start + kShownBytes));
+  if (const std::uint64_t odd = line.contains("odd") ? whole(line, "odd") : 0; odd > start + kShownBytes)
+    bytes = cut(log_line_text(bytes), kBeginning) + " " +
+            pump_.text(odd - kBefore, std::min(end, odd + kShownBytes));
+  std::string text = one_line(log_line_text(bytes));
   if (text.empty() && end > start) text = "(its text is gone)";
   const Terminal& terminal = lines_.terminal();
   if (terminal.present) text = cut(text, terminal.width - 23);

@@ -7,15 +7,16 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "plugins/builtin/alert_rate.h"
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/line_model.h"
-#include "plugins/builtin/line_severity.h"
+#include "plugins/builtin/log_line.h"
 #include "plugins/builtin/open_sessions.h"
 #include "plugins/builtin/options.h"
+#include "plugins/builtin/records/record.h"
+#include "plugins/builtin/records/traces.h"
 #include "plugins/builtin/session_key.h"
 #include "plugins/builtin/session_model.h"
 #include "plugins/builtin/state.h"
@@ -24,10 +25,11 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll anomaly 4";
+using records::LinePlace;
+
+constexpr std::string_view kTag = "unroll anomaly 5";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
-constexpr std::size_t kKeptText = 512;                         // bytes of a line, for its shape and outputs
 constexpr std::size_t kMaxMark = 64;                           // bytes of the option `session`
 
 /// After a fork, lines and bytes before the document are numbered 0 and down, modulo 2^64. They are shown as
@@ -36,31 +38,15 @@ constexpr std::uint64_t own(std::uint64_t place) {
   return static_cast<std::int64_t>(place) < 0 ? 0 : place;
 }
 
-/// A line while it is read.
-struct Line {
-  std::uint64_t begin = 0, end = 0;  // end: without the newline
-  std::uint64_t bytes = 0, tokens = 0;
-  double nats = 0, highest = 0;  // sum over tokens, highest of one
-  std::string text;              // its first kKeptText bytes
-
-  void add_token(double token_nats) {
-    ++tokens;
-    nats += token_nats;
-    highest = std::max(highest, token_nats);
-  }
-  LineSurprisal surprisal() const {
-    return {nats, tokens == 0 ? 0.0 : nats / static_cast<double>(tokens), highest};
-  }
-  void visit(auto& archive) { archive(begin, end, bytes, tokens, nats, highest, text); }
-};
-
+/// A record: a line and the lines that continue it.
 struct Odd {
-  double rank = 0;  // the score
-  std::uint64_t line = 0, start = 0, end = 0;
+  double rank = 0;                    // the highest score of its lines
+  std::uint64_t line = 0, lines = 0;  // its first, and how many; 0: none
+  std::uint64_t start = 0, end = 0;
   bool alert = false;
   std::string text;
 
-  void visit(auto& archive) { archive(rank, line, start, end, alert, text); }
+  void visit(auto& archive) { archive(rank, line, lines, start, end, alert, text); }
 };
 
 /// A closed session.
@@ -90,7 +76,7 @@ class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "4",
+      .version = "5",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
   static constexpr const char* kOptionsSchema =
@@ -115,16 +101,18 @@ class Anomaly {
 
   void process(const plugin::Block& block) {
     for (std::size_t i = 0; i < block.size(); ++i) {
-      state_.line.add_token(nats_of(block.logprobs()[i], block));
-      auto offset = block.offsets()[i] - state_.head.size();
-      for (const char c : std::exchange(state_.head, {})) take_byte(c, offset++);
-      for (const char c : block.text(i)) take_byte(c, offset++);
+      const std::string bytes = std::exchange(state_.head, {}) + std::string(block.text(i));
+      state_.line.add_token(nats_of(block.logprobs()[i], block), bytes);
+      auto offset = block.offsets()[i + 1] - bytes.size();
+      for (const char c : bytes) {
+        if (state_.line.take(c, offset++)) close_line(offset);
+      }
     }
   }
 
   void finish(const plugin::End&) {
-    const auto end = state_.line.begin + state_.line.bytes;
-    if (own(end) > 0 && state_.line.bytes > 0) close_line(end);
+    if (own(state_.line.taken()) > 0 && state_.line.finish()) close_line(state_.line.taken());
+    close_record();
     for (auto& session : state_.open_sessions.take_all()) close_session(session);
     JsonText json;
     json.open('{').field("type", "document").field("lines", own(state_.lines));
@@ -138,11 +126,14 @@ class Anomaly {
   /// in this one, which reports those of which it has a part.
   void fork(const plugin::Fork& point) {
     state_.head += point.head;
-    const auto closed = static_cast<std::uint64_t>(std::ranges::count(state_.head, '\n'));  // before line 1
+    // Before line 1: what the head completes, and the parts that the open line has already.
+    const auto closed =
+        static_cast<std::uint64_t>(std::ranges::count(state_.head, '\n')) + state_.line.lines();
     state_.open_sessions.shift(state_.lines + closed, point.bytes);
-    state_.line.begin -= point.bytes;
-    state_.line.end -= point.bytes;
+    state_.line.shift(point.bytes);
+    state_.record.line = 0;  // it is not this document's, but the next lines may continue it
     state_.lines = 0 - closed;
+    state_.window_begin = 0;
     state_.alerts = state_.sessions = 0;
     state_.top = state_.window_top = TopList<Odd>(state_.top.capacity());
     state_.top_sessions = TopList<OddSession>(state_.top_sessions.capacity());
@@ -161,7 +152,11 @@ class Anomaly {
  private:
   struct State {
     std::uint64_t lines = 0, alerts = 0, sessions = 0;  // complete lines, alerts, closed sessions
-    Line line;
+    std::uint64_t window_begin = 0;                     // lines in earlier windows
+    LogLine line;
+    Odd record;                  // the last one, which the next line may continue
+    records::RecordFacts facts;  // its
+    records::Traces traces;
     LineModel model;
     AlertRate alert_rate;
     TopList<Odd> top, window_top;
@@ -171,63 +166,83 @@ class Anomaly {
     std::string head;  // bytes before the document that begin the next token
 
     void visit(auto& archive) {
-      archive(lines, alerts, sessions, line, model, alert_rate, top, window_top);
-      archive(open_sessions, session_model, top_sessions);
-      if constexpr (std::remove_reference_t<decltype(archive)>::kReads) {
-        head.clear();
-        if (!archive.at_end()) archive(head);
-      } else if (!head.empty()) {
-        archive(head);
-      }
+      archive(lines, alerts, sessions, line, record, facts.severity, facts.has_level, traces, model);
+      archive(window_begin, alert_rate, top, window_top);
+      archive(open_sessions, session_model, top_sessions, head);
     }
   };
 
-  void take_byte(char c, std::uint64_t offset) {
-    auto& line = state_.line;
-    ++line.bytes;
-    if (c == '\n') {
-      close_line(offset + 1);
-    } else {
-      if (c != '\r') line.end = offset + 1;
-      if (line.text.size() < kKeptText) line.text.push_back(c);
-    }
-  }
-
   /// The next line begins at byte `next`.
   void close_line(std::uint64_t next) {
-    const Line line = std::exchange(state_.line, Line{});
-    state_.line.begin = state_.line.end = next;
-    ++state_.lines;
-    const auto text = std::string_view(line.text).substr(0, line.end - line.begin);
-    const double score = state_.model.score(line_shape(text), line.surprisal(), line_severity(text));
+    const LogLine line = std::exchange(state_.line, LogLine(next));
+    const std::uint64_t before = state_.lines, last = before + line.lines();
+    state_.lines = last;
+    const auto facts = records::record_facts(line.text(), line.carrier_level());
+    const auto place = place_of(line);
+    if (place == LinePlace::kRecord) begin_record(line, before + 1, facts);
 
-    const bool alert = marks_alerts_ && state_.alert_rate.alerts(score);
-    const bool is_own = own(state_.lines) > 0;
-    if (is_own) report(line, text, score, alert);
-    if (!mark_.empty()) add_to_session(line, text);
-    if (is_own && window_ > 0 && state_.lines % window_ == 0) close_window();
+    // Of a trace, only what its first line or its exception says counts.
+    const bool says = place == LinePlace::kRecord || (place == LinePlace::kTrace && !state_.facts.has_level);
+    double score = state_.model.score(line_shape(line.text(), facts.severity), line.surprisal(),
+                                      says ? facts.severity : 0);
+    if (place == LinePlace::kFrame) score = std::min(score, state_.record.rank);
+    const bool alert = add_to_record(line, place, score);
+    if (own(last) > 0) report(line, before + 1, place, score, alert);
+    if (!mark_.empty()) add_to_session(line, before + 1, last);
+    if (window_ > 0 && own(last) / window_ > own(before) / window_) close_window();
   }
 
-  void report(const Line& line, std::string_view text, double score, bool alert) {
+  void report(const LogLine& line, std::uint64_t number, LinePlace place, double score, bool alert) {
     if (alert) ++state_.alerts;
-    const auto start = own(line.begin), end = own(line.end);
     JsonText json;
-    json.open('{').field("line", state_.lines).field("start", start).field("end", end);
-    json.field("score", score);
+    json.open('{').field("line", own(number)).field("start", own(line.begin()));
+    json.field("end", own(line.end())).field("score", score);
+    if (line.lines() > 1) json.field("lines", line.lines());
+    if (place != LinePlace::kRecord) json.field("record", state_.record.line);
+    if (line.is_cut()) json.field("cut", true);
     if (alert) json.field("alert", true);
+    if (line.text().size() > kMaxShownText) json.field("odd", own(line.odd_byte()));
     host_.emit(json.close('}').text());
-
-    const auto offer = [&](TopList<Odd>& top) {
-      if (!top.takes(score)) return;
-      const auto shown = std::string(cut_utf8(text, kMaxShownText));
-      top.add({score, state_.lines, start, end, alert, shown});
-    };
-    offer(state_.top);
-    if (window_ > 0) offer(state_.window_top);
   }
 
-  void add_to_session(const Line& line, std::string_view text) {
-    const auto key = session_key(text, mark_);
+  LinePlace place_of(const LogLine& line) {
+    const auto place = state_.traces.next(records::after_header(line.text()), state_.facts.severity > 0);
+    return state_.record.lines == 0 ? LinePlace::kRecord : place;
+  }
+
+  void begin_record(const LogLine& line, std::uint64_t number, const records::RecordFacts& facts) {
+    close_record();
+    state_.facts = facts;
+    const auto at = facts.has_level && facts.severity > 0 ? facts.level_at : line.odd_at();
+    state_.record = {
+        0, own(number), 0, own(line.begin()), own(line.end()), false, shown_of_long(line.text(), at)};
+  }
+
+  /// Returns whether the line is an alert. A record is one at most once.
+  bool add_to_record(const LogLine& line, LinePlace place, double score) {
+    Odd& record = state_.record;
+    const bool first = record.lines == 0;
+    record.lines += line.lines();
+    record.end = own(line.end());
+    record.rank = first ? score : std::max(record.rank, score);
+    if (place == LinePlace::kFrame) return false;
+    if (!first && record.text.size() < kMaxShownText)
+      record.text = cut_utf8(record.text + " | " + std::string(line.text()), kMaxShownText);
+    const bool alert = marks_alerts_ && !record.alert && state_.alert_rate.alerts(score);
+    record.alert = record.alert || alert;
+    return alert;
+  }
+
+  /// The record has all its lines.
+  void close_record() {
+    Odd record = std::exchange(state_.record, Odd{});
+    if (record.line == 0) return;  // none, or one before this document
+    if (record.line > state_.window_begin && window_ > 0) state_.window_top.add(record);
+    state_.top.add(std::move(record));
+  }
+
+  void add_to_session(const LogLine& line, std::uint64_t first, std::uint64_t last) {
+    const auto key = session_key(line.text(), mark_);
     if (key.empty()) return;
     auto& open = state_.open_sessions;
     if (!open.has_room_for(key)) {
@@ -236,12 +251,12 @@ class Anomaly {
     }
     Session& session = open.of(key);
     if (session.lines == 0) {
-      session.first_line = state_.lines;
-      session.start = line.begin;
+      session.first_line = first;
+      session.start = line.begin();
     }
-    session.last_line = state_.lines;
-    session.end = line.end;
-    state_.session_model.add(session, line_shape(without_key(text, key)).whole);
+    session.last_line = last;
+    session.end = line.end();
+    state_.session_model.add(session, line_shape(without_key(line.text(), key)).whole);
   }
 
   void close_session(Session& session) {
@@ -256,9 +271,11 @@ class Anomaly {
   }
 
   void close_window() {
+    if (state_.record.line > state_.window_begin) state_.window_top.add(state_.record);
     JsonText json;
-    json.open('{').field("type", "window").field("first_line", state_.lines - window_ + 1);
+    json.open('{').field("type", "window").field("first_line", state_.window_begin + 1);
     json.field("last_line", state_.lines);
+    state_.window_begin = state_.lines;
     write_top(json, state_.window_top);
     host_.emit(json.close('}').text());
     state_.window_top = TopList<Odd>(state_.window_top.capacity());
@@ -269,6 +286,7 @@ class Anomaly {
     for (const auto& odd : top.best_first()) {
       json.open('{').field("line", odd.line).field("start", odd.start).field("end", odd.end);
       json.field("score", odd.rank);
+      if (odd.lines > 1) json.field("lines", odd.lines);
       if (odd.alert) json.field("alert", true);
       json.field("text", odd.text).close('}');
     }

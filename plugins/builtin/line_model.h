@@ -10,7 +10,6 @@
 #include <initializer_list>
 
 #include "plugins/builtin/aging_table.h"
-#include "plugins/builtin/line_severity.h"
 #include "plugins/builtin/line_shape.h"
 #include "plugins/builtin/running.h"
 
@@ -44,7 +43,7 @@ using ShapeTable = AgingTable<LineStatistics, 2048>;
 class LineModel {
  public:
   /// Scores the line against those before it, then adds it to the statistics. Higher is odder; about 0 is
-  /// usual, above 5 rare. `severity`: line_severity().
+  /// usual, above 5 rare. `severity`: records::RecordFacts.
   double score(const LineShape& shape, const LineSurprisal& surprisal, int severity) {
     // Logarithms, because surprisal is skewed: factors matter more than differences.
     const Features x = {std::log1p(surprisal.sum), std::log1p(surprisal.mean), std::log1p(surprisal.highest)};

@@ -28,12 +28,13 @@ class ShapeHash {
 };
 
 /// Words end at white space, brackets, quotes, '=' and the like, so that lines of JSON have shapes as well.
-inline LineShape line_shape(std::string_view line) {
+/// Lines of different severity differ in shape, also if it shows in a number or a letter beside one (E0302).
+inline LineShape line_shape(std::string_view line, int severity = 0) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto space = [](char c) { return c == ' ' || c == '\t'; };
   const auto in_word = [&](char c) {
     return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("._:/-").find(c) != std::string_view::npos;
+           std::string_view("._:/+-").find(c) != std::string_view::npos;
   };
   ShapeHash whole(1), head(2);
   int words = 0;
@@ -59,6 +60,7 @@ inline LineShape line_shape(std::string_view line) {
       i += word.size();
     }
   }
+  for (int i = 0; i < severity; ++i) whole.add('!');
   return {whole.value(), head.value()};
 }
 

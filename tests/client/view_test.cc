@@ -8,6 +8,7 @@
 #include "client/cli/command_error.h"
 #include "client/cli/progress.h"
 #include "client/cli/text.h"
+#include "client/sources/log_text.h"
 #include "tests/client/fixture.h"
 
 namespace unroll {
@@ -78,6 +79,8 @@ TEST(ScoreView, RefusesWhatThePluginIsNotDocumentedToEmit) {
   EXPECT_THROW(shown(make, {json{{"type", "document"}, {"bytes", "x"}, {"tokens", 1}}}), CommandError);
 }
 
+const TextPlaces as_read;  // the text is the log's bytes
+
 std::vector<json> anomaly_outputs() {
   return {json::parse(R"({"score":0.25,"line":1,"start":0,"end":3,"extra":1})"),
           json::parse(R"({"score":7.5,"line":2,"start":4,"end":4})"),
@@ -87,7 +90,8 @@ std::vector<json> anomaly_outputs() {
 
 TEST(AnomalyView, NdjsonIsJustFourKeysALine) {
   EXPECT_EQ(
-      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer); }, anomaly_outputs()),
+      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, as_read); },
+            anomaly_outputs()),
       "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5}"
       "\n");
 }
@@ -103,23 +107,41 @@ std::vector<json> alert_outputs() {
 }
 
 TEST(AnomalyView, AlertsAreMarkedAndWindowsAreNoLines) {
-  const std::string lines =
-      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer); }, alert_outputs());
+  const std::string lines = shown(
+      [](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, as_read); }, alert_outputs());
   EXPECT_EQ(lines,
             "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n"
             "{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5,\"alert\":true}\n");
-  const json object = json::parse(
-      shown([](ResultWriter& writer) { return make_anomaly_view("json", writer); }, alert_outputs()));
+  const json object = json::parse(shown(
+      [](ResultWriter& writer) { return make_anomaly_view("json", writer, as_read); }, alert_outputs()));
   EXPECT_EQ(object["lines"].size(), 2u);
   EXPECT_EQ(object["top"][0]["alert"], true);
   const std::string text =
-      shown([](ResultWriter& writer) { return make_anomaly_view("text", writer); }, alert_outputs());
+      shown([](ResultWriter& writer) { return make_anomaly_view("text", writer, as_read); }, alert_outputs());
   EXPECT_THAT(text, HasSubstr("2 lines; ! marks the alerts, 1 in all\n"));
   EXPECT_THAT(text, HasSubstr("       2       7.50 !"));
 }
 
+TEST(AnomalyView, PlacesAreThoseOfTheLogsBytes) {
+  TextPlaces places;
+  places.add(0, 2);
+  places.add(3, 8);
+  const std::string lines = shown(
+      [&](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, places); }, anomaly_outputs());
+  EXPECT_EQ(lines,
+            "{\"line\":1,\"start\":2,\"end\":8,\"score\":0.25}\n"
+            "{\"line\":2,\"start\":9,\"end\":9,\"score\":7.5}\n");
+}
+
+TEST(AnomalyView, ALineOfATraceNamesItsRecord) {
+  const std::string lines =
+      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, as_read); },
+            {json::parse(R"({"line":5,"start":0,"end":3,"score":1,"record":2,"cut":true,"odd":1})")});
+  EXPECT_EQ(lines, "{\"line\":5,\"start\":0,\"end\":3,\"score\":1,\"record\":2,\"cut\":true}\n");
+}
+
 TEST(AnomalyView, JsonIsOneObject) {
-  const auto make = [](ResultWriter& writer) { return make_anomaly_view("json", writer); };
+  const auto make = [](ResultWriter& writer) { return make_anomaly_view("json", writer, as_read); };
   const json object = json::parse(shown(make, anomaly_outputs()));
   EXPECT_EQ(object["lines"].size(), 2u);
   EXPECT_EQ(object["top"][0]["line"], 2);
@@ -141,7 +163,7 @@ std::vector<json> session_outputs() {
 
 TEST(AnomalyView, SessionsHaveAFormInEach) {
   const auto as = [](const char* format) {
-    return shown([format](ResultWriter& writer) { return make_anomaly_view(format, writer); },
+    return shown([format](ResultWriter& writer) { return make_anomaly_view(format, writer, as_read); },
                  session_outputs());
   };
   EXPECT_THAT(as("ndjson"),

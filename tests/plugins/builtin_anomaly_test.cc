@@ -46,6 +46,139 @@ TEST(Anomaly, APlantedLineRanksFirst) {
   EXPECT_GT(result["top"][0]["score"].get<double>(), 2 * result["top"][1]["score"].get<double>());
 }
 
+/// Words as tokens. Bytes of escape sequences are as surprising as nothing else, so it shows if they count.
+SyntheticDocument read_by_words(const std::string& text) {
+  std::vector<MadeToken> tokens;
+  for (const char c : text) {
+    const bool begins = tokens.empty() || c == ' ' || c == '\x1b' || tokens.back().text.ends_with('\n');
+    if (begins) tokens.push_back({"", c == '\x1b' ? -15.0f : -1.0f});
+    tokens.back().text += c;
+    // The text after an escape sequence is a token of its own.
+    if (c == 'm' && tokens.back().text[0] == '\x1b') tokens.push_back({"", -1});
+  }
+  std::erase_if(tokens, [](const MadeToken& token) { return token.text.empty(); });
+  return made_document(tokens, 16);
+}
+
+std::vector<json> lines_of(const std::vector<json>& outputs) {
+  std::vector<json> lines;
+  for (const auto& output : outputs) {
+    if (output.contains("line")) lines.push_back(output);
+  }
+  return lines;
+}
+
+TEST(Anomaly, ColoursDoNotChangeTheScores) {
+  std::string plain, coloured;
+  for (int i = 1; i <= 300; ++i) {
+    const std::string level = i % 97 == 0 ? "ERROR" : "INFO";
+    const std::string rest = " served request " + std::to_string(i % 7) + "\n";
+    plain += level + rest;
+    coloured += "\x1b[3" + std::to_string(i % 8) + "m" + level + "\x1b[0m" + rest;
+  }
+  const auto expected = read("anomaly", "{}", read_by_words(plain));
+  const auto outputs = read("anomaly", "{}", read_by_words(coloured));
+  ASSERT_EQ(outputs.size(), expected.size());
+  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(outputs[i]["score"], expected[i]["score"]) << i;
+  EXPECT_EQ(outputs.back()["top"][0]["line"], 97);
+  EXPECT_EQ(outputs.back()["top"][0]["text"], "ERROR served request 6");
+}
+
+TEST(Anomaly, TheStateOfAProgressBarIsItsLast) {
+  std::string text;
+  for (int i = 1; i <= 200; ++i) {
+    for (int percent = 10; percent < 100; percent += 30)
+      text += "pulling " + std::to_string(percent) + " %\r";
+    text += i == 150 ? "ERROR: checksum does not match\n" : "pulled layer\n";
+  }
+  const auto document = read_by_words(text);
+  const auto outputs = read("anomaly", R"({"top":1})", document);
+  EXPECT_EQ(outputs.back()["lines"], 200);
+  EXPECT_EQ(outputs.back()["top"][0]["line"], 150);
+  EXPECT_EQ(shown(document, outputs[149]), "ERROR: checksum does not match");
+}
+
+TEST(Anomaly, PartsOfARecordThatItsCarrierSplitAreOne) {
+  const std::string time = "2026-03-02T08:00:00Z stdout ";
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += time + "F all is well\n";
+  text += time + "P {\"msg\":\"it is so\",\n" + time + "P \"a\":1,\n" + time + "F \"level\":\"fatal\"}\n";
+  for (int i = 0; i < 100; ++i) text += time + "F all is well\n";
+  const auto document = read_by_words(text);
+  const auto outputs = read("anomaly", R"({"top":1})", document);
+  EXPECT_EQ(lines_of(outputs).size(), 201u);
+  EXPECT_EQ(outputs[100]["line"], 101);
+  EXPECT_EQ(outputs[100]["lines"], 3);
+  EXPECT_EQ(outputs[101]["line"], 104);
+  EXPECT_EQ(outputs.back()["lines"], 203);
+  EXPECT_EQ(outputs.back()["top"][0]["text"], R"({"msg":"it is so","a":1,"level":"fatal"})");
+  EXPECT_EQ(read("anomaly", R"({"top":1})", document, true), outputs)
+      << "also if it is resumed in the middle";
+}
+
+TEST(Anomaly, ATraceIsPartOfItsRecord) {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += "INFO all is well\n";
+  text +=
+      "ERROR job 7 failed\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n"
+      "    return g(x)\nValueError: bad value\nINFO all is well\n";
+  const auto document = read_by_words(text);
+  const auto outputs = read("anomaly", R"({"top":2,"alert_rate":5})", document);
+  EXPECT_EQ(lines_of(outputs).size(), 306u);
+  int alerts = 0;
+  for (int line = 301; line <= 305; ++line) {
+    const json& output = outputs[static_cast<std::size_t>(line) - 1];
+    EXPECT_EQ(output["line"], line);
+    EXPECT_EQ(output.contains("record"), line > 301);
+    EXPECT_EQ(output.value("record", 301), 301);
+    alerts += output.contains("alert") ? 1 : 0;
+  }
+  EXPECT_EQ(alerts, 1) << "one record, one alert";
+  EXPECT_FALSE(outputs[305].contains("record"));
+  const json& top = outputs.back()["top"];
+  EXPECT_EQ(top[0]["line"], 301);
+  EXPECT_EQ(top[0]["lines"], 5);
+  EXPECT_EQ(top[0]["text"],
+            "ERROR job 7 failed | Traceback (most recent call last): | ValueError: bad value");
+  EXPECT_TRUE(top[1]["line"] < 301 || top[1]["line"] == 306);
+  EXPECT_EQ(read("anomaly", R"({"top":2,"alert_rate":5})", document, true), outputs);
+}
+
+TEST(Anomaly, TheEndOfALongLineIsLookedAtAndShown) {
+  const std::string labels = R"({"labels":")" + std::string(900, 'x') + R"(","msg":"so","level":)";
+  std::string text;
+  for (int i = 1; i <= 200; ++i) text += labels + (i == 150 ? R"("fatal"})" : R"("info"})") + "\n";
+  const auto outputs = read("anomaly", R"({"top":1})", read_by_words(text));
+  EXPECT_EQ(outputs.back()["top"][0]["line"], 150);
+  EXPECT_THAT(outputs.back()["top"][0]["text"].get<std::string>(),
+              ::testing::HasSubstr(R"("level":"fatal")"));
+  EXPECT_LE(outputs.back()["top"][0]["text"].get<std::string>().size(), 300u);
+  EXPECT_FALSE(outputs[149].contains("cut"));
+}
+
+TEST(Anomaly, ABodyInOneWordDoesNotCountByItsLength) {
+  std::vector<MadeToken> tokens;
+  for (int line = 1; line <= 300; ++line) {
+    tokens.push_back({"DEBUG body=", -1});
+    for (int i = 0; i < (line == 150 ? 2000 : 10); ++i) tokens.push_back({"a7Bc+/", -4});
+    tokens.push_back({line == 200 ? " refused it\n" : " took it\n", line == 200 ? -3.0f : -1.0f});
+  }
+  EXPECT_EQ(read("anomaly", R"({"top":1})", made_document(tokens, 64)).back()["top"][0]["line"], 200);
+}
+
+TEST(Anomaly, OfALineWithoutEndOnlyTheBeginningIsLookedAt) {
+  const std::string text = "INFO a\n" + std::string(100'000, 'x') + "\nINFO a\n";
+  const auto document = read_by_words(text);
+  const auto outputs = read("anomaly", "{}", document);
+  EXPECT_EQ(outputs[1]["cut"], true);
+  EXPECT_EQ(outputs[1]["end"], 7 + 100'000);
+  EXPECT_FALSE(outputs[0].contains("cut"));
+  Loaded plugin(builtin_library("anomaly"));
+  auto instance = plugin.create("{}");
+  process(*instance, document, 0);
+  EXPECT_LT(instance->save().size(), 40'000u);
+}
+
 /// `count` lines, of which every `each`th is unlike the others.
 SyntheticDocument log_with_odd_lines(int count, int each) {
   std::vector<MadeToken> tokens;
@@ -168,19 +301,6 @@ TEST(LineShape, OneLogStatementHasOneShape) {
   EXPECT_NE(shape("disk full"), shape("disk free"));
   EXPECT_EQ(builtin::line_shape("a b c d e").head, builtin::line_shape("a b c d f g").head);
   EXPECT_NE(builtin::line_shape("a b c d e").head, builtin::line_shape("a b c x e").head);
-}
-
-TEST(LineSeverity, TheProgramsLevelCountsBeforeItsWords) {
-  using builtin::line_severity;
-  EXPECT_EQ(line_severity("RAS KERNEL FATAL data TLB interrupt"), 3);
-  EXPECT_EQ(line_severity("RAS KERNEL INFO cache parity error corrected"), 0);
-  EXPECT_EQ(line_severity("10:01 [error] client gone"), 2);
-  EXPECT_EQ(line_severity("10:01 <warning> low on space"), 1);
-  EXPECT_EQ(line_severity("sshd[12]: Failed password for root"), 2);
-  EXPECT_EQ(line_severity("kernel: Panic: giving up"), 3);
-  EXPECT_EQ(line_severity("session opened, alert and well"), 0) << "no field, so no level";
-  EXPECT_EQ(line_severity("no news is information"), 0);
-  EXPECT_EQ(line_severity(""), 0);
 }
 
 /// The score of a line whose shape comes every `each`th line of a log, with equal surprisal for all lines.

@@ -1,0 +1,152 @@
+// A line of a log while its bytes arrive: its text as a terminal shows it, without what its carrier wrote
+// around it, and its surprisal. A line that its carrier split (CRI, docker) is one line.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "plugins/builtin/json_text.h"
+#include "plugins/builtin/line_model.h"
+#include "plugins/builtin/records/characters.h"
+#include "plugins/builtin/records/record.h"
+#include "plugins/builtin/records/terminal_text.h"
+
+namespace unroll::builtin {
+
+class LogLine {
+ public:
+  explicit LogLine(std::uint64_t begin = 0) : begin_(begin), end_(begin), taken_(begin), odd_byte_(begin) {}
+
+  /// Before take() for each of the token's bytes. Tokens of escape sequences do not count, nor those within a
+  /// very long word (a key, a body in base64): their surprisal says nothing of the line.
+  void add_token(double nats, std::string_view bytes) {
+    auto probe = terminal_;
+    using Effect = records::TerminalText::Effect;
+    const bool shows = std::any_of(bytes.begin(), bytes.end(), [&](char c) {
+      if (c == '\n') return true;
+      const Effect effect = probe.take(c);
+      return effect == Effect::kShown || effect == Effect::kRestarts;
+    });
+    last_nats_ = shows && run_ < kOpaqueRun ? nats : -1;
+    count_token();
+  }
+
+  /// Takes the document's byte at `offset`; true if the line is complete.
+  bool take(char c, std::uint64_t offset) {
+    ++bytes_;
+    taken_ = offset + 1;
+    run_ = records::is_alnum(c) || std::string_view("+/=_-").find(c) != std::string_view::npos ? run_ + 1 : 0;
+    if (c == '\n') return end_physical_line();
+    using Effect = records::TerminalText::Effect;
+    const Effect effect = terminal_.take(c);
+    if (effect == Effect::kErases) records::erase_character(shown_);
+    if (effect == Effect::kRestarts) restart(offset);
+    if (effect == Effect::kShown || effect == Effect::kRestarts) {
+      end_ = offset + 1;
+      if (text_.size() + shown_.size() < records::kMostRecordBytes)
+        shown_.push_back(c);
+      else
+        cut_ = true;
+    }
+    return false;
+  }
+
+  /// At the document's end; true if there is a line.
+  bool finish() {
+    if (bytes_ > 0) end_physical_line();
+    return lines_ > 0;
+  }
+
+  /// After a fork: places count from byte `begin` on.
+  void shift(std::uint64_t begin) {
+    for (auto* place : {&begin_, &end_, &taken_, &odd_byte_}) *place -= begin;
+  }
+
+  std::string_view text() const { return text_; }
+  std::uint64_t begin() const { return begin_; }  ///< Where its text begins.
+  std::uint64_t end() const { return end_; }      ///< Without the newline.
+  std::uint64_t taken() const { return taken_; }  ///< Where the next byte is.
+  std::uint64_t lines() const { return lines_; }  ///< That its carrier split it into.
+  bool is_cut() const { return cut_; }            ///< Longer than what is looked at.
+  std::optional<int> carrier_level() const {
+    return carrier_level_ < 0 ? std::nullopt : std::optional(carrier_level_);
+  }
+  LineSurprisal surprisal() const {
+    return {nats_, tokens_ == 0 ? 0.0 : nats_ / static_cast<double>(tokens_), highest_};
+  }
+  std::size_t odd_at() const { return odd_at_; }        ///< Of the most surprising token, in text().
+  std::uint64_t odd_byte() const { return odd_byte_; }  ///< The same, in the document.
+
+  void visit(auto& archive) {
+    archive(begin_, end_, taken_, bytes_, run_, lines_, tokens_, nats_, highest_, odd_at_, odd_byte_,
+            carrier_level_, cut_);
+    archive(text_, shown_, terminal_);
+  }
+
+ private:
+  static constexpr std::uint64_t kMostJoinedLines = 4096, kOpaqueRun = 64;
+
+  void count_token() {
+    if (last_nats_ < 0) return;
+    ++tokens_;
+    nats_ += last_nats_;
+    if (tokens_ > 1 && last_nats_ <= highest_) return;
+    highest_ = last_nats_;
+    odd_at_ = text_.size() + shown_.size();
+    odd_byte_ = end_;
+  }
+
+  /// What was written so far is overwritten on the screen; the current token stays.
+  void restart(std::uint64_t offset) {
+    shown_.clear();
+    if (lines_ == 0) begin_ = offset;
+    tokens_ = 0;
+    nats_ = highest_ = 0;
+    count_token();
+    odd_byte_ = offset;
+  }
+
+  bool end_physical_line() {
+    ++lines_;
+    bytes_ = 0;  // of the next part
+    terminal_.end_line();
+    const auto carried = records::carried_text(shown_);
+    // What the carrier wrote before the text does not count as a place in it.
+    const std::size_t before = shown_.size() - std::min(shown_.size(), carried.text.size());
+    if (odd_at_ >= text_.size()) odd_at_ = std::max(text_.size(), odd_at_ - std::min(odd_at_, before));
+    text_ += carried.text;
+    shown_.clear();
+    if (carried.level && carrier_level_ < 0) carrier_level_ = *carried.level;
+    return !carried.continues || lines_ == kMostJoinedLines;
+  }
+
+  std::uint64_t begin_ = 0, end_ = 0, taken_ = 0, bytes_ = 0, lines_ = 0, tokens_ = 0;
+  std::uint64_t run_ = 0;          // bytes of the word so far
+  double nats_ = 0, highest_ = 0;  // sum over tokens, highest of one
+  double last_nats_ = -1;          // of the token whose bytes arrive; negative: does not count
+  std::uint64_t odd_at_ = 0, odd_byte_ = 0;
+  std::int32_t carrier_level_ = -1;
+  bool cut_ = false;
+  std::string text_, shown_;  // what is complete, and what the terminal shows of the line that is read
+  records::TerminalText terminal_;
+};
+
+/// A long text: its beginning and the part around `at`.
+inline std::string shown_of_long(std::string_view text, std::size_t at) {
+  constexpr std::size_t kBeginning = kMaxShownText / 3, kBefore = 60;
+  constexpr std::string_view kBetween = " \xE2\x80\xA6 ";
+  if (text.size() <= kMaxShownText || at < kMaxShownText || at >= text.size())
+    return std::string(cut_utf8(text, kMaxShownText));
+  std::string shown(cut_utf8(text, kBeginning));
+  shown += kBetween;
+  std::size_t from = at - kBefore;
+  const std::size_t room = kMaxShownText - shown.size();
+  if (text.size() - from < room) from = text.size() - room;
+  while (from < text.size() && continues_utf8(text[from])) ++from;
+  return shown + std::string(cut_utf8(text.substr(from), room));
+}
+
+}  // namespace unroll::builtin

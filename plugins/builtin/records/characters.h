@@ -1,0 +1,51 @@
+// ASCII characters and words, as the readers of records see them.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace unroll::records {
+
+inline bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+inline bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+inline bool is_letter(char c) {
+  return is_upper(c) || (c >= 'a' && c <= 'z');
+}
+inline bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+inline bool is_alnum(char c) {
+  return is_digit(c) || is_letter(c);
+}
+inline bool all_digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
+}
+inline std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+  return lower;
+}
+inline std::string_view without_leading_blanks(std::string_view text) {
+  const auto first = std::find_if_not(text.begin(), text.end(), is_blank);
+  return text.substr(static_cast<std::size_t>(first - text.begin()));
+}
+inline std::string_view without_trailing_blanks(std::string_view text) {
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+/// Whether `text` begins with the pattern: '9' stands for a digit, 'a' for a letter, any other character for
+/// itself.
+inline bool looks_like(std::string_view text, std::string_view pattern) {
+  if (text.size() < pattern.size()) return false;
+  return std::equal(pattern.begin(), pattern.end(), text.begin(), [](char p, char c) {
+    return p == '9' ? is_digit(c) : p == 'a' ? is_letter(c) : p == c;
+  });
+}
+
+}  // namespace unroll::records

@@ -1,0 +1,40 @@
+// Reads the formats in which programs and the systems that carry their logs write lines: CRI and docker's
+// JSON, syslog, journald's JSON, JSON of the usual logging libraries, logfmt, klog.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "plugins/builtin/records/levels.h"
+
+namespace unroll::records {
+
+/// Bytes of a record that are looked at for its level, shape and text; the client does not read more of a
+/// line, either.
+inline constexpr std::size_t kMostRecordBytes = 16 * 1024;
+
+/// A line without what its carrier wrote around it.
+struct Carried {
+  std::string text;          ///< What the program wrote.
+  bool continues = false;    ///< The next line continues the text.
+  std::optional<int> level;  ///< Syslog's, as a severity.
+  std::string time;          ///< The carrier's; may be empty.
+};
+Carried carried_text(std::string_view line);
+
+/// What the text says of itself.
+struct RecordFacts {
+  int severity = 0;                               ///< By its level, else by its words.
+  bool has_level = false;                         ///< The program wrote a level.
+  std::size_t level_at = std::string_view::npos;  ///< Where in the text; npos if unknown.
+};
+/// `carrier_level`: Carried::level; counts if the text has none.
+RecordFacts record_facts(std::string_view text, std::optional<int> carrier_level = std::nullopt);
+
+/// The part of a text after syslog's or journald's header (`Mar  2 08:00:00 host java[12]: `), to recognize
+/// traces.
+std::string_view after_header(std::string_view text);
+
+}  // namespace unroll::records
