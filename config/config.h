@@ -64,6 +64,7 @@ struct Config {
   std::int64_t max_memory_bytes = std::int64_t{4} << 30;
   std::int64_t max_memory_bytes_per_user = std::int64_t{2} << 30;
   std::int64_t max_journal_bytes_per_user = std::int64_t{32} << 30;
+  std::int64_t max_snapshots_per_user = 1000;
   std::int64_t max_model_memory_bytes = 0;
   std::int64_t model_idle_ms = 10 * 60'000;
   std::int64_t max_connections = 512;

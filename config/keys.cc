@@ -115,6 +115,9 @@ std::span<const ConfigKey> config_keys() {
           "the evicted states (2 MB) of 10,000 open documents, and half as much for outputs. Set it below "
           "the free space of the journal's disk, divided by the number of users who may fill it.",
           1 << 20},
+      ConfigKey{"limits.snapshots_per_user", &Config::max_snapshots_per_user, "snapshots",
+                "Snapshots of one user. Their bytes count in `limits.journal_bytes_per_user`.", 0,
+                10'000'000},
       ConfigKey{"limits.model_memory_bytes", &Config::max_model_memory_bytes, "bytes",
                 "Weights of all models that are loaded. To stay below it, models that no document uses are "
                 "unloaded, "

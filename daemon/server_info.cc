@@ -80,6 +80,7 @@ json server_info(const ServerContext& context, const Revision& revision) {
             {"memory_bytes", config.max_memory_bytes},
             {"memory_bytes_per_user", config.max_memory_bytes_per_user},
             {"journal_bytes_per_user", config.max_journal_bytes_per_user},
+            {"snapshots_per_user", config.max_snapshots_per_user},
             {"model_memory_bytes", config.max_model_memory_bytes},
             {"connections", config.max_connections},
             {"connections_per_user", config.max_connections_per_user},

@@ -82,6 +82,7 @@ EngineOptions engine_options(const Config& config, Events& events) {
   options.max_memory_bytes = static_cast<std::uint64_t>(config.max_memory_bytes);
   options.max_memory_bytes_per_owner = static_cast<std::uint64_t>(config.max_memory_bytes_per_user);
   options.max_journal_bytes_per_owner = static_cast<std::uint64_t>(config.max_journal_bytes_per_user);
+  options.max_snapshots_per_owner = static_cast<std::size_t>(config.max_snapshots_per_user);
   options.batch = static_cast<std::size_t>(config.batch);
   options.commit_blocks = static_cast<int>(config.commit_blocks);
   options.commit_interval = std::chrono::milliseconds(config.commit_interval_ms);

@@ -66,6 +66,19 @@ std::vector<SnapshotInfo> Engine::snapshots(std::uint32_t owner) const {
 void Engine::remove_snapshot(std::uint32_t owner, const std::string& name) {
   core_->remove_snapshot(owner, name);
 }
+SnapshotInfo Engine::find_snapshot(std::uint32_t owner, const std::string& name) const {
+  return core_->find_snapshot(owner, name);
+}
+std::string Engine::export_snapshot(std::uint32_t owner, const std::string& name) const {
+  return core_->export_snapshot(owner, name);
+}
+SnapshotInfo Engine::import_snapshot(std::uint32_t owner, std::string_view file, SnapshotRequest request,
+                                     std::shared_ptr<const Revision> revision) {
+  return core_->import_snapshot(owner, file, std::move(request), std::move(revision));
+}
+std::shared_ptr<void> Engine::charge_buffered(std::uint32_t owner, std::size_t bytes) {
+  return core_->charge_buffered(owner, bytes);
+}
 DocumentStatus Engine::status(const DocumentId& id) const {
   return core_->status(id);
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -20,6 +21,7 @@
 
 #include "base/document.h"
 #include "base/error.h"
+#include "base/snapshot.h"
 #include "engine/stats.h"
 #include "model/block_model.h"
 #include "plugins/host.h"
@@ -32,24 +34,6 @@ namespace unroll {
 DocumentId random_document_id();
 
 struct Revision;
-
-/// What is left of a document, by which others go on from it: docs/snapshots.md.
-struct SnapshotRequest {
-  std::string name;  ///< An earlier one of this owner and name is replaced.
-  std::optional<std::chrono::seconds> expires;
-};
-
-struct SnapshotInfo {
-  std::string name;
-  std::uint32_t owner = 0;
-  std::string model, checkpoint;
-  std::vector<PluginRequest> plugins;  ///< Whose states it has.
-  std::uint64_t bytes = 0;             ///< That were read, with those of the snapshot that it went on from.
-  std::vector<std::byte> sha256;       ///< Of them.
-  std::int64_t created = 0;            ///< Seconds since 1970.
-  std::optional<std::int64_t> expires;
-  std::uint64_t kept_bytes = 0;  ///< In the journal.
-};
 
 /// Receives the result of making a snapshot (an exception or null), on the engine's thread.
 using SnapshotFunction = std::function<void(std::exception_ptr failure, const SnapshotInfo& info)>;
@@ -124,6 +108,7 @@ struct EngineOptions {
   /// What an owner's documents take in the journal. Above it open() is refused, and those that are open fail
   /// with their next commit.
   std::uint64_t max_journal_bytes_per_owner = std::numeric_limits<std::uint64_t>::max();
+  std::size_t max_snapshots_per_owner = 1000;  ///< With a name; their bytes count as the documents' do.
   std::size_t batch = 0;  ///< Blocks of different documents in one launch; 0: as the model likes.
   /// Commit after so many blocks of a document, or after so long, whichever comes first. Its states are
   /// committed after so many blocks only: fewer are cheaper to read again than states are to write.
@@ -188,8 +173,19 @@ class Engine {
   /// (unknown, ended, limits).
   void snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done);
   std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;  ///< By name.
-  /// Documents that go on from it are not affected. Throws Error(kSnapshotUnknown).
+  /// This and the next two throw Error(kSnapshotUnknown).
+  SnapshotInfo find_snapshot(std::uint32_t owner, const std::string& name) const;
+  /// Documents that go on from it are not affected.
   void remove_snapshot(std::uint32_t owner, const std::string& name);
+  /// As a file, which has the same bytes each time: docs/snapshots.md.
+  std::string export_snapshot(std::uint32_t owner, const std::string& name) const;
+  /// Makes a snapshot of such a file. An empty name is the file's. Throws Error (damaged, of another
+  /// checkpoint than `revision`'s, limits). `revision` null: the engine's own.
+  SnapshotInfo import_snapshot(std::uint32_t owner, std::string_view file, SnapshotRequest request,
+                               std::shared_ptr<const Revision> revision = nullptr);
+  /// Counts bytes that a caller keeps for an owner as buffered, until the result is destroyed. Throws
+  /// LimitError.
+  std::shared_ptr<void> charge_buffered(std::uint32_t owner, std::size_t bytes);
 
   DocumentStatus status(const DocumentId& id) const;  ///< Throws Error(kDocumentUnknown).
   /// The point at which a waiting document would be resumed. Throws Error (unknown, open, ended).

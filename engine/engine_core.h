@@ -46,7 +46,12 @@ class EngineCore {
   void remove(const DocumentId& id);
   void snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done);
   std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;
+  SnapshotInfo find_snapshot(std::uint32_t owner, const std::string& name) const;
   void remove_snapshot(std::uint32_t owner, const std::string& name);
+  std::string export_snapshot(std::uint32_t owner, const std::string& name) const;
+  SnapshotInfo import_snapshot(std::uint32_t owner, std::string_view file, SnapshotRequest request,
+                               std::shared_ptr<const Revision> revision);
+  std::shared_ptr<void> charge_buffered(std::uint32_t owner, std::size_t bytes);
   DocumentStatus status(const DocumentId& id) const;
   Opened resume_point(const DocumentId& id) const;
   std::vector<DocumentStatus> list(const ListRequest& request) const;
@@ -107,7 +112,8 @@ class EngineCore {
   ModelStatePtr state_of(const Snapshot& snapshot, const Revision& revision);
   void go_on(OpenDocument& document, const Snapshot& origin, ResumePoint point, PrefixDigest read,
              Opened& opened);
-  static void want_end_snapshot(OpenDocument& document, const SnapshotRequest& request);
+  void want_end_snapshot(OpenDocument& document, const SnapshotRequest& request) const;
+  void check_snapshot(std::uint32_t owner, const std::string& name) const;
   // The engine's thread, engine_snapshots.cc.
   static bool wants_snapshot_locked(const OpenDocument& document);
   void make_snapshots(OpenDocument& document);

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <ctime>
 
+#include "base/utf8.h"
 #include "engine/engine_core.h"
+#include "engine/snapshot_file.h"
 
 namespace unroll {
 namespace {
@@ -10,13 +12,28 @@ namespace {
 constexpr std::size_t kMostNameBytes = 256;
 
 Error unknown_snapshot(const std::string& name) {
-  return {ErrorCode::kSnapshotUnknown, "no snapshot '" + name + "'"};
+  return {ErrorCode::kSnapshotUnknown, "no snapshot '" + name + "'; snapshot.list lists yours"};
 }
 
-void check_name(const std::string& name) {
-  if (!name.empty() && name.size() <= kMostNameBytes) return;
+void check_name(std::string_view name) {
+  bool valid = !name.empty() && name.size() <= kMostNameBytes;
+  for (auto rest = name; valid && !rest.empty();) {
+    const auto length = utf8_character_length(rest);
+    valid = length > 0;
+    rest.remove_prefix(length);
+  }
+  if (valid) return;
   throw Error(ErrorCode::kInvalidParams,
-              "a snapshot's name has 1 to " + std::to_string(kMostNameBytes) + " bytes");
+              "a snapshot's name has 1 to " + std::to_string(kMostNameBytes) + " bytes of UTF-8");
+}
+
+void check_checkpoint(const SnapshotInfo& info, const Revision& revision) {
+  const auto& checkpoint = revision.model->info().checkpoint;
+  if (info.checkpoint == checkpoint) return;
+  throw Error(ErrorCode::kModel, "snapshot '" + info.name + "' is of another checkpoint (model '" +
+                                     info.model + "', " + info.checkpoint + ") than that of model '" +
+                                     revision.name + "' (" + checkpoint +
+                                     "); read on with the model that it was made with");
 }
 
 /// Whether the document's plugins can go on from it.
@@ -58,12 +75,7 @@ Snapshot EngineCore::find_origin(OpenDocument& document, const DocumentRequest& 
     if (!origin) throw unknown_snapshot(*request.from);
     document.pinned_origin = pin(origin->number);
   }
-  if (origin->info.checkpoint != revision.model->info().checkpoint) {
-    throw Error(ErrorCode::kModel,
-                "snapshot '" + *request.from + "' is of another checkpoint (model '" + origin->info.model +
-                    "', " + origin->info.checkpoint + ") than that of model '" + revision.name + "' (" +
-                    revision.model->info().checkpoint + "); open the document with that model");
-  }
+  check_checkpoint(origin->info, revision);
   check_plugins(*origin, request, *revision.plugins);
   document.opening->snapshot = origin->number;
   return *std::move(origin);
@@ -108,13 +120,22 @@ void EngineCore::go_on(OpenDocument& document, const Snapshot& origin, ResumePoi
   opened.resume_bytes = std::max(point.segment_begin, origin.info.bytes) - origin.info.bytes;
 }
 
-void EngineCore::want_end_snapshot(OpenDocument& document, const SnapshotRequest& request) {
-  check_name(request.name);
+/// Whether the owner may have one of this name. One that has it makes room for its successor.
+void EngineCore::check_snapshot(std::uint32_t owner, const std::string& name) const {
+  check_name(name);
+  const auto limit = options.max_snapshots_per_owner;
+  if (journal_.count_snapshots(owner, name) < limit) return;
+  throw LimitError("you have too many snapshots", "limits.snapshots_per_user", limit,
+                   "delete some (snapshot.delete, 'unroll snapshot delete')");
+}
+
+void EngineCore::want_end_snapshot(OpenDocument& document, const SnapshotRequest& request) const {
+  check_snapshot(document.status.owner, request.name);
   document.wanted_snapshots.push_back({{}, request, {}, {}});
 }
 
 void EngineCore::snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done) {
-  check_name(request.name);
+  check_snapshot(status(id).owner, request.name);
   std::unique_lock lock(mutex_);
   const auto document = find_open(id);
   if (!document) {
@@ -137,6 +158,46 @@ void EngineCore::remove_snapshot(std::uint32_t owner, const std::string& name) {
   if (!journal_.unname_snapshot(owner, name)) throw unknown_snapshot(name);
   const std::lock_guard lock(snapshots_mutex_);
   journal_.forget_snapshots(pins_);
+}
+
+SnapshotInfo EngineCore::find_snapshot(std::uint32_t owner, const std::string& name) const {
+  const auto found = journal_.find_snapshot(owner, name);
+  if (!found) throw unknown_snapshot(name);
+  return found->info;
+}
+
+std::string EngineCore::export_snapshot(std::uint32_t owner, const std::string& name) const {
+  auto snapshot = journal_.find_snapshot(owner, name, true);
+  if (!snapshot) throw unknown_snapshot(name);
+  return write_snapshot_file(*snapshot);
+}
+
+SnapshotInfo EngineCore::import_snapshot(std::uint32_t owner, std::string_view file, SnapshotRequest request,
+                                         std::shared_ptr<const Revision> revision) {
+  if (!revision) revision = this->revision();
+  auto snapshot = read_snapshot_file(file);
+  auto& info = snapshot.info;
+  if (!request.name.empty()) info.name = request.name;
+  check_snapshot(owner, info.name);
+  check_checkpoint(info, *revision);
+  try {
+    if (!snapshot.point.model_state.empty()) revision->model->restore(snapshot.point.model_state);
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kModel, "snapshot '" + info.name + "': " + error.what());
+  }
+  if (takes_too_much_of_journal(owner)) throw too_much_in_journal("");
+  info.owner = owner;
+  info.model = revision->name;
+  if (request.expires)
+    info.expires = static_cast<std::int64_t>(std::time(nullptr)) + request.expires->count();
+  journal_.add_snapshot(snapshot);
+  return find_snapshot(owner, info.name);
+}
+
+std::shared_ptr<void> EngineCore::charge_buffered(std::uint32_t owner, std::size_t bytes) {
+  usage_.reserve_buffered(owner, bytes);
+  return {nullptr,
+          [this, owner, bytes](void*) { usage_.add_buffered(owner, -static_cast<std::int64_t>(bytes)); }};
 }
 
 /// With mutex_ held. All bytes before it have been taken.
@@ -173,6 +234,13 @@ void EngineCore::make_snapshots(OpenDocument& document) {
   info.created = static_cast<std::int64_t>(std::time(nullptr));
   bool someone_waits = false;
   for (auto& wanted : due) {
+    try {
+      check_snapshot(info.owner, wanted.request.name);
+    } catch (const Error&) {
+      if (!wanted.at) throw;  // the document was read for it
+      answer_snapshots({std::move(wanted)}, std::current_exception());
+      continue;
+    }
     info.name = wanted.request.name;
     info.expires.reset();
     if (wanted.request.expires) info.expires = info.created + wanted.request.expires->count();

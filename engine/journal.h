@@ -59,6 +59,9 @@ struct Snapshot {
   std::vector<Begin> begins;       ///< After `point`, in order.
 };
 
+/// Whether its offsets are in the order on which reading on depends.
+bool offsets_agree(const Snapshot& snapshot);
+
 /// By which a document's first bytes are recognized. SHA-256; empty: not known.
 struct PrefixDigest {
   std::uint64_t bytes = 0;
@@ -117,12 +120,17 @@ class Journal {
   /// Size of its files; 0 in memory.
   std::uint64_t file_bytes() const;
 
-  /// Without the model's state. Nullopt: none of that name, or it has expired.
-  std::optional<Snapshot> find_snapshot(std::uint32_t owner, const std::string& name) const;
-  /// The same of one that may have no name any more.
+  /// Nullopt: none of that name, or it has expired.
+  std::optional<Snapshot> find_snapshot(std::uint32_t owner, const std::string& name,
+                                        bool with_model_state = false) const;
+  /// Without the model's state; it may have no name any more.
   Snapshot snapshot(std::int64_t number) const;
   std::vector<std::byte> snapshot_state(std::int64_t number) const;
   std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;  ///< By name.
+  /// How many the owner has that have not expired, without that of this name.
+  std::size_t count_snapshots(std::uint32_t owner, const std::string& but) const;
+  /// One of its owner and name loses its name.
+  void add_snapshot(const Snapshot& snapshot);
   /// False if there is none of this name. Its states stay until forget_snapshots().
   bool unname_snapshot(std::uint32_t owner, const std::string& name);
   /// Deletes those without a name, and expired ones, from which no document goes on, but for `pinned` ones.
@@ -149,7 +157,7 @@ class Journal {
   ResumePoint read_point(std::int64_t number, bool with_model_state) const;
   std::vector<std::byte> read_model_state(std::int64_t number) const;
   SnapshotInfo snapshot_info(const Database::Statement& row) const;
-  Snapshot read_snapshot(const Database::Statement& row) const;
+  Snapshot read_snapshot(const Database::Statement& row, bool with_model_state) const;
   DocumentStatus status_of(const Database::Statement& row) const;
   [[noreturn]] void fail_damaged(const std::string& what) const;
 

@@ -1,5 +1,6 @@
 // Snapshots in the journal.
 #include <algorithm>
+#include <utility>
 
 #include "engine/journal_writing.h"
 
@@ -42,6 +43,18 @@ std::vector<PluginRequest> plugins_from_text(const std::string& text) {
   for (const auto& entry : nlohmann::json::parse(text))
     plugins.push_back({entry.at("name"), entry.at("options")});
   return plugins;
+}
+
+bool offsets_agree(const Snapshot& snapshot) {
+  const auto& point = snapshot.point;
+  const auto end = snapshot.info.bytes;
+  auto before = point.bytes;
+  const bool begins_agree = std::ranges::all_of(snapshot.begins, [&](const auto& begin) {
+    return std::exchange(before, begin.bytes) <= begin.bytes && begin.bytes <= end;
+  });
+  return begins_agree && point.segment_begin <= point.block_begin && point.block_begin <= point.bytes &&
+         point.bytes <= end && snapshot.plugin_begin <= point.bytes &&
+         snapshot.tail.size() == end - point.segment_begin;
 }
 
 std::int64_t Journal::Writing::write_snapshot(const Snapshot& snapshot) {
@@ -102,7 +115,7 @@ SnapshotInfo Journal::snapshot_info(const Database::Statement& row) const {
   return info;
 }
 
-Snapshot Journal::read_snapshot(const Database::Statement& row) const {
+Snapshot Journal::read_snapshot(const Database::Statement& row, bool with_model_state) const {
   Snapshot snapshot;
   snapshot.number = row.integer(0);
   snapshot.info = snapshot_info(row);
@@ -114,23 +127,26 @@ Snapshot Journal::read_snapshot(const Database::Statement& row) const {
   } catch (const nlohmann::json::exception&) {
     fail_damaged("the documents of snapshot " + snapshot.info.name + " are not the JSON that was written");
   }
-  snapshot.point = read_point(-snapshot.number, false);
+  snapshot.point = read_point(-snapshot.number, with_model_state);
   if (!snapshot.point.stored) fail_damaged("the states of snapshot " + snapshot.info.name + " are missing");
+  if (!offsets_agree(snapshot))
+    fail_damaged("the offsets of snapshot " + snapshot.info.name + " contradict each other");
   return snapshot;
 }
 
-std::optional<Snapshot> Journal::find_snapshot(std::uint32_t owner, const std::string& name) const {
+std::optional<Snapshot> Journal::find_snapshot(std::uint32_t owner, const std::string& name,
+                                               bool with_model_state) const {
   const std::lock_guard lock(read_mutex_);
   auto select = reader().prepare(std::string(kColumns) + "WHERE owner=? AND name=?" + kNotExpired);
   if (!select.bind(std::int64_t{owner}).bind(name).bind(now()).step()) return std::nullopt;
-  return read_snapshot(select);
+  return read_snapshot(select, with_model_state);
 }
 
 Snapshot Journal::snapshot(std::int64_t number) const {
   const std::lock_guard lock(read_mutex_);
   auto select = reader().prepare(std::string(kColumns) + "WHERE number=?");
   if (!select.bind(number).step()) fail_damaged("snapshot number " + std::to_string(number) + " is missing");
-  return read_snapshot(select);
+  return read_snapshot(select, false);
 }
 
 std::vector<std::byte> Journal::snapshot_state(std::int64_t number) const {
@@ -146,6 +162,18 @@ std::vector<SnapshotInfo> Journal::snapshots(std::uint32_t owner) const {
   std::vector<SnapshotInfo> result;
   while (select.step()) result.push_back(snapshot_info(select));
   return result;
+}
+
+std::size_t Journal::count_snapshots(std::uint32_t owner, const std::string& but) const {
+  const std::lock_guard lock(read_mutex_);
+  auto select =
+      reader().prepare(std::string("SELECT count(*) FROM snapshots WHERE owner=? AND name<>?") + kNotExpired);
+  select.bind(std::int64_t{owner}).bind(but).bind(now()).step();
+  return static_cast<std::size_t>(select.integer(0));
+}
+
+void Journal::add_snapshot(const Snapshot& snapshot) {
+  write([&](Writing& writing) { writing.add_snapshot(snapshot); });
 }
 
 bool Journal::unname_snapshot(std::uint32_t owner, const std::string& name) {

@@ -48,8 +48,9 @@ class Journal::Writing {
     return number;
   }
 
-  /// The name may be another snapshot's, which then has none.
+  /// The name may be another snapshot's, which then has none. Returns its bytes, which are not charged yet.
   std::int64_t write_snapshot(const Snapshot& snapshot);
+  void add_snapshot(const Snapshot& snapshot) { charge(snapshot.info.owner, write_snapshot(snapshot)); }
   /// False if there is none of this name.
   bool unname_snapshot(std::uint32_t owner, const std::string& name);
   void forget_snapshot(std::int64_t number);

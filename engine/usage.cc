@@ -20,9 +20,7 @@ void UsageByOwner::open(std::uint32_t owner, std::uint64_t state_bytes) {
   check(all_.documents + 1, limits.max_documents, "too many documents are open", "limits.documents");
   check(own.documents + 1, limits.max_documents_per_owner, "too many of your documents are open",
         "limits.documents_per_user");
-  check(all_.buffered, limits.max_buffered_bytes, "too many bytes wait to be read", "limits.buffered_bytes");
-  check(own.buffered, limits.max_buffered_bytes_per_owner, "too many of your bytes wait to be read",
-        "limits.buffered_bytes_per_user");
+  check_buffered(own, 0);
   check(all_.buffered + all_.fixed + fixed, limits.max_memory_bytes,
         "the open documents take too much memory", "limits.memory_bytes");
   check(own.buffered + own.fixed + fixed, limits.max_memory_bytes_per_owner,
@@ -52,6 +50,20 @@ void UsageByOwner::forget_idle(std::uint32_t owner) {
 void UsageByOwner::add_buffered(std::uint32_t owner, std::int64_t bytes) {
   const std::lock_guard lock(mutex_);
   for (auto* usage : {&all_, &owners_[owner]}) usage->buffered += static_cast<std::uint64_t>(bytes);
+  forget_idle(owner);
+}
+
+void UsageByOwner::reserve_buffered(std::uint32_t owner, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  check_buffered(of(owner), bytes);
+  for (auto* usage : {&all_, &owners_[owner]}) usage->buffered += bytes;
+}
+
+void UsageByOwner::check_buffered(const Usage& own, std::uint64_t more) const {
+  check(all_.buffered + more, options_.max_buffered_bytes, "too many bytes wait to be read",
+        "limits.buffered_bytes");
+  check(own.buffered + more, options_.max_buffered_bytes_per_owner, "too many of your bytes wait to be read",
+        "limits.buffered_bytes_per_user");
 }
 
 void UsageByOwner::add_resident(std::uint32_t owner, std::int64_t bytes) {

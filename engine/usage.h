@@ -28,6 +28,8 @@ class UsageByOwner {
   /// Removes a document with the same arguments.
   void close(std::uint32_t owner, std::uint64_t state_bytes);
   void add_buffered(std::uint32_t owner, std::int64_t bytes);
+  /// Adds bytes whose sender does not wait for room. Throws LimitError.
+  void reserve_buffered(std::uint32_t owner, std::uint64_t bytes);
   void add_resident(std::uint32_t owner, std::int64_t bytes);
   /// Whether writers of this owner's documents must wait for room in the buffers.
   bool buffers_full(std::uint32_t owner) const;
@@ -45,6 +47,7 @@ class UsageByOwner {
   static constexpr std::uint64_t kDocumentBytes = 16 * 1024;
   Usage of(std::uint32_t owner) const;  ///< With mutex_ held, as the next one.
   void forget_idle(std::uint32_t owner);
+  void check_buffered(const Usage& own, std::uint64_t more) const;
 
   const EngineOptions& options_;
   mutable std::mutex mutex_;

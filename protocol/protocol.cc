@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/hex.h"
 #include "base/strict_json.h"
 #include "protocol/broken_line.h"
 
@@ -55,7 +56,7 @@ constexpr std::array kErrors = {
     ErrorEntry{ErrorCode::kModelUnknown, "model_unknown", 404, "The daemon has no model of that name.",
                "List the models with server.info or `unroll status`."},
     ErrorEntry{ErrorCode::kSnapshotUnknown, "snapshot_unknown", 404,
-               "There is no such snapshot, or it belongs to another user.", "Make it again."},
+               "There is no such snapshot, or it belongs to another user.", "List yours with snapshot.list."},
 };
 
 [[noreturn]] void refuse(ErrorCode code, const std::string& text) {
@@ -298,6 +299,51 @@ json summary_to_json(const DocumentStatus& status) {
           {"bytes", status.bytes},
           {"outputs", status.outputs},
           {"tokens_per_second", status.tokens_per_second}};
+}
+
+json plugins_to_json(std::span<const PluginRequest> plugins) {
+  json list = json::array();
+  for (const auto& plugin : plugins) list.push_back({{"name", plugin.name}, {"options", plugin.options}});
+  return list;
+}
+
+json snapshot_to_json(const SnapshotInfo& info) {
+  json value = {
+      {"name", info.name},
+      {"model", info.model},
+      {"checkpoint", info.checkpoint},
+      {"plugins", plugins_to_json(info.plugins)},
+      {"bytes", info.bytes},
+      {"sha256", to_hex({reinterpret_cast<const std::uint8_t*>(info.sha256.data()), info.sha256.size()})},
+      {"created", info.created},
+      {"kept_bytes", info.kept_bytes}};
+  if (info.expires) value["expires"] = *info.expires;
+  return value;
+}
+
+SnapshotInfo snapshot_from_json(const json& value) {
+  try {
+    SnapshotInfo info;
+    value.at("name").get_to(info.name);
+    info.model = value.value("model", "");
+    info.checkpoint = value.value("checkpoint", "");
+    for (const auto& plugin : value.value("plugins", json::array()))
+      info.plugins.push_back({plugin.at("name").get<std::string>(), plugin.value("options", json::object())});
+    info.bytes = value.value("bytes", std::uint64_t{0});
+    info.created = value.value("created", std::int64_t{0});
+    if (value.contains("expires")) info.expires = value["expires"].get<std::int64_t>();
+    info.kept_bytes = value.value("kept_bytes", std::uint64_t{0});
+    return info;
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kParse,
+                std::string("the daemon's description of a snapshot is damaged: ") + error.what());
+  }
+}
+
+json snapshots_to_json(std::span<const SnapshotInfo> snapshots) {
+  json list = json::array();
+  for (const auto& info : snapshots) list.push_back(snapshot_to_json(info));
+  return {{"snapshots", std::move(list)}};
 }
 
 void check_socket_path(const std::filesystem::path& path) {

@@ -18,6 +18,7 @@
 
 #include "base/document.h"
 #include "base/error.h"
+#include "base/snapshot.h"
 
 namespace unroll {
 
@@ -52,6 +53,11 @@ inline constexpr std::string_view kInfo = "server.info";
 inline constexpr std::string_view kStats = "server.stats";
 inline constexpr std::string_view kReload = "server.reload";
 inline constexpr std::string_view kPing = "server.ping";
+inline constexpr std::string_view kSnapshotCreate = "snapshot.create";
+inline constexpr std::string_view kSnapshotList = "snapshot.list";
+inline constexpr std::string_view kSnapshotDelete = "snapshot.delete";
+inline constexpr std::string_view kSnapshotExport = "snapshot.export";
+inline constexpr std::string_view kSnapshotImport = "snapshot.import";
 inline constexpr std::string_view kDiscover = "rpc.discover";  ///< As in OpenRPC.
 }  // namespace method
 
@@ -154,6 +160,13 @@ DocumentStatus status_from_json(const nlohmann::json& json);
 nlohmann::json progress_to_json(const DocumentStatus& status);
 /// {tokens, bytes, outputs, tokens_per_second}: document.done's summary.
 nlohmann::json summary_to_json(const DocumentStatus& status);
+/// {name, model, checkpoint, plugins, bytes, sha256, created, expires?, kept_bytes}
+nlohmann::json snapshot_to_json(const SnapshotInfo& info);
+SnapshotInfo snapshot_from_json(const nlohmann::json& json);
+/// {snapshots: [...]}
+nlohmann::json snapshots_to_json(std::span<const SnapshotInfo> snapshots);
+/// [{name, options}, ...]
+nlohmann::json plugins_to_json(std::span<const PluginRequest> plugins);
 
 // --- The socket's path
 // ---------------------------------------------------------------------------------------------

@@ -167,11 +167,12 @@ TEST_F(Documents, ServerMethodsHaveEveryFieldOfTheManual) {
   };
   const auto info = peer.call("server.info", json::object())["result"];
   EXPECT_THAT(keys(info), ElementsAre("limits", "model", "models", "pid", "plugins", "protocol", "version"));
-  EXPECT_THAT(keys(info["limits"]),
-              ElementsAre("buffered_bytes", "buffered_bytes_per_user", "connections", "connections_per_user",
-                          "descriptors_per_user", "document_bytes", "documents", "documents_per_connection",
-                          "documents_per_user", "journal_bytes_per_user", "line_bytes", "line_bytes_per_user",
-                          "memory_bytes", "memory_bytes_per_user", "model_memory_bytes"));
+  EXPECT_THAT(
+      keys(info["limits"]),
+      ElementsAre("buffered_bytes", "buffered_bytes_per_user", "connections", "connections_per_user",
+                  "descriptors_per_user", "document_bytes", "documents", "documents_per_connection",
+                  "documents_per_user", "journal_bytes_per_user", "line_bytes", "line_bytes_per_user",
+                  "memory_bytes", "memory_bytes_per_user", "model_memory_bytes", "snapshots_per_user"));
   EXPECT_THAT(keys(info["models"][0]),
               ElementsAre("bytes", "documents", "family", "loaded", "name", "parameters"));
   EXPECT_THAT(keys(info["model"]), ElementsAre("block_width", "checkpoint", "depth", "device", "dim", "dtype",
