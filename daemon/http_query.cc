@@ -125,12 +125,16 @@ Target parse_target(std::string_view text) {
   return target;
 }
 
-std::string take_model(Target& target) {
-  const auto found = std::ranges::find(target.query, "model",
+std::string take(Target& target, std::string_view option) {
+  const auto found = std::ranges::find(target.query, option,
                                        [](const auto& entry) { return std::string_view(entry.first); });
   if (found == target.query.end()) return {};
   std::string name = found->second.value_or("");
-  if (name.empty()) refuse("option 'model' has no value; name a model: ?model=NAME");
+  if (name.empty()) {
+    const std::string given(option);
+    refuse("option '" + given + "' has no value; name a " + (given == "from" ? "snapshot" : given) + ": ?" +
+           given + "=NAME");
+  }
   target.query.erase(found);
   return name;
 }

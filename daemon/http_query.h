@@ -20,8 +20,8 @@ struct Target {
 /// Throws Error(kInvalidParams) for an invalid percent-escape, a duplicate name, or invalid UTF-8.
 Target parse_target(std::string_view target);
 
-/// The value of ?model=NAME, which is taken out of the query; empty if there is none.
-std::string take_model(Target& target);
+/// The value of ?model=NAME, for example, which is taken out of the query; empty if there is none.
+std::string take(Target& target, std::string_view option);
 
 /// The query as a plugin's options. `schema` is the plugin's JSON Schema (may be empty): a value is converted
 /// to its declared type. Without a declaration, `true`, `false` and JSON numbers are converted; everything

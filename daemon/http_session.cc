@@ -28,7 +28,9 @@ constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
 constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405;
 constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
-    "; there are PUT or POST /v1/PLUGIN, GET /v1/documents, GET /healthz, GET /readyz and GET /metrics";
+    "; there are PUT or POST /v1/PLUGIN, GET /v1/documents, GET /v1/snapshots, PUT, GET or DELETE "
+    "/v1/snapshots/NAME, GET /healthz, GET /readyz and GET /metrics";
+constexpr std::string_view kSnapshotsPrefix = "/v1/snapshots/";
 
 /// The request's body is not the document itself but an encoding of it.
 struct EncodedBody : Error {
@@ -130,14 +132,21 @@ asio::awaitable<void> HttpSession::route() {
     Target target = parse_target({request.target().data(), request.target().size()});
     const std::string& path = target.path;
     const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
-                        path.find('/', kVersionPrefix.size()) == std::string::npos && path != "/v1/documents";
-    if (!plugin) {
+                        path.find('/', kVersionPrefix.size()) == std::string::npos &&
+                        path != "/v1/documents" && path != "/v1/snapshots";
+    if (path.starts_with(kSnapshotsPrefix) && path.size() > kSnapshotsPrefix.size()) {
+      std::string name = path.substr(kSnapshotsPrefix.size());
+      co_await serve_snapshot(std::move(target), std::move(name));
+    } else if (!plugin) {
       answer_get(target);
     } else if (request.method() == http::verb::post || require_method(path, http::verb::put)) {
-      std::string name = path.substr(kVersionPrefix.size());
-      const std::string model = take_model(target);
-      json options = options_of(target, options_schema(name));
-      co_await serve_document(std::move(name), model, std::move(options));
+      const std::string name = path.substr(kVersionPrefix.size());
+      const std::string model = take(target, "model");
+      DocumentRequest document;
+      document.name = "http " + name;
+      if (auto from = take(target, "from"); !from.empty()) document.from = std::move(from);
+      document.plugins.push_back({name, options_of(target, options_schema(name))});
+      co_await serve_document(std::move(document), model);
     }
   } catch (const EncodedBody& error) {
     refuse(error, kUnsupportedMediaType, "Accept-Encoding: identity\r\n");
@@ -150,7 +159,8 @@ asio::awaitable<void> HttpSession::route() {
 void HttpSession::answer_get(const Target& target) {
   constexpr std::string_view kText = "text/plain; charset=utf-8";
   const std::string& path = target.path;
-  const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics" || path == "/v1/documents";
+  const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics" ||
+                     path == "/v1/documents" || path == "/v1/snapshots";
   if (!known) {
     return refuse(
         {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
@@ -166,6 +176,11 @@ void HttpSession::answer_get(const Target& target) {
     const json list = documents_to_json(
         context_.engine.list({.owner = owner(), .limit = static_cast<std::size_t>(limit)}), limit);
     send(answer_.whole(200, "application/json", dump_json(list) + "\n"));
+  } else if (path == "/v1/snapshots") {
+    const json options = options_of(target, "");
+    const Params params("GET /v1/snapshots", options, {});
+    const json list = snapshots_to_json(context_.engine.snapshots(owner()));
+    send(answer_.whole(200, "application/json", dump_json(list) + "\n"));
   } else {
     const std::string fault = path == "/healthz" ? ill_health(context_) : unreadiness(context_);
     send(answer_.whole(fault.empty() ? 200 : 503, kText, fault.empty() ? "ok\n" : fault + "\n"));
@@ -174,7 +189,9 @@ void HttpSession::answer_get(const Target& target) {
 
 bool HttpSession::require_method(std::string_view path, http::verb method) {
   if (parser_->get().method() == method) return true;
-  const std::string allow = method == http::verb::put ? "PUT, POST" : "GET";
+  const std::string allow = method == http::verb::put       ? "PUT, POST"
+                            : method == http::verb::delete_ ? "PUT, GET, DELETE"
+                                                            : "GET";
   refuse({ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + allow},
          kMethodNotAllowed, "Allow: " + allow + "\r\n");
   return false;
@@ -212,11 +229,15 @@ void HttpSession::check_body_form() const {
         "the body is a multipart form; send the document itself (curl: -T FILE, --data-binary @FILE)");
 }
 
-asio::awaitable<void> HttpSession::serve_document(std::string plugin, std::string model, json options) {
-  check_body_form();
-  co_await open(std::move(plugin), std::move(model), std::move(options));
+void HttpSession::continue_if_expected() {
   if (answer_.chunked && boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
     send("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+asio::awaitable<void> HttpSession::serve_document(DocumentRequest request, std::string model) {
+  check_body_form();
+  co_await open(std::move(request), std::move(model));
+  continue_if_expected();
   keep_awake();
   watch_for_hangup();
   co_await read_body();
@@ -225,12 +246,10 @@ asio::awaitable<void> HttpSession::serve_document(std::string plugin, std::strin
   if (!document_->finished) on_gone();
 }
 
-asio::awaitable<void> HttpSession::open(std::string plugin, std::string model, json options) {
-  DocumentRequest request;
-  request.name = "http " + plugin;
-  request.plugins.push_back({std::move(plugin), std::move(options)});
+asio::awaitable<void> HttpSession::open(DocumentRequest request, std::string model) {
   request.owner = owner();
   request.total_bytes = content_length();
+  const bool creates = request.snapshot.has_value();
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<HttpSession>(shared_from_this()), owner(), queued_);
   const auto result = std::make_shared<std::optional<std::pair<std::exception_ptr, Opened>>>();
@@ -245,19 +264,28 @@ asio::awaitable<void> HttpSession::open(std::string plugin, std::string model, j
   document_.emplace();
   document_->id = document_->progress.id = opened.id;
   document_->progress.total_bytes = content_length();
+  document_->creates = creates;
   document_->subscription = subscription;
   subscription->start(opened.id, opened.next_sequence);
   if (!is_open()) on_gone();  // the peer has disconnected meanwhile
 }
 
+/// The body's next bytes.
+asio::awaitable<boost::system::error_code> HttpSession::read_piece(std::string& bytes) {
+  auto& body = parser_->get().body();
+  bytes.assign(kBufferBytes, '\0');
+  body.data = bytes.data();
+  body.size = bytes.size();
+  auto error = co_await parse_more(true);
+  if (error == http::error::need_buffer) error = {};
+  bytes.resize(bytes.size() - parser_->get().body().size);
+  co_return error;
+}
+
 asio::awaitable<void> HttpSession::read_body() {
   while (is_open() && !document_->finished && !parser_->is_done()) {
-    auto& body = parser_->get().body();
-    std::string bytes(kBufferBytes, '\0');
-    body.data = bytes.data();
-    body.size = bytes.size();
-    auto error = co_await parse_more(true);
-    if (error == http::error::need_buffer) error = {};
+    std::string bytes;
+    const auto error = co_await read_piece(bytes);
     if (!is_open() || document_->finished) co_return;
     if (error) {
       const std::string document = "document " + document_->id;
@@ -276,7 +304,6 @@ asio::awaitable<void> HttpSession::read_body() {
               ? Error(ErrorCode::kPeerGone, "the client of " + document + " disconnected before its end")
               : Error(ErrorCode::kInvalidRequest, "the request's body is invalid (" + error.message() + ")"));
     }
-    bytes.resize(bytes.size() - parser_->get().body().size);
     if (!bytes.empty()) co_await append(std::move(bytes));
   }
   if (!is_open() || document_->finished) co_return;
@@ -335,7 +362,7 @@ void HttpSession::watch_for_hangup() {
 }
 
 void HttpSession::on_output(const DocumentId&, const Output& output) {
-  send_line(output.json);
+  if (!document_->creates) send_line(output.json);
 }
 
 void HttpSession::on_progress(const DocumentStatus& status) {

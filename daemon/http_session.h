@@ -1,10 +1,11 @@
 // An HTTP/1.1 connection: requests and responses, one after the other. A thin layer over the protocol for
-// curl and Prometheus. docs/protocol.md lists the paths.
+// curl and Prometheus. docs/protocol.md lists the paths. http_snapshots.cc serves those of snapshots.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -13,6 +14,7 @@
 #include "daemon/connection.h"
 #include "daemon/http_answer.h"
 #include "daemon/http_query.h"
+#include "daemon/params.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -38,6 +40,7 @@ class HttpSession : public Connection {
     bool silent = true;       ///< No line since the last check.
     bool finished = false;
     bool has_room = true;  ///< The engine accepts more bytes.
+    bool creates = false;  ///< A snapshot; the outputs are not sent.
   };
 
   boost::asio::awaitable<void> serve() override;
@@ -50,17 +53,28 @@ class HttpSession : public Connection {
   boost::asio::awaitable<boost::system::error_code> parse_more(bool body);
   boost::asio::awaitable<void> route();
   void answer_get(const Target& target);
-  boost::asio::awaitable<void> serve_document(std::string plugin, std::string model, nlohmann::json options);
-  boost::asio::awaitable<void> open(std::string plugin, std::string model, nlohmann::json options);
+  boost::asio::awaitable<void> serve_document(DocumentRequest request, std::string model);
+  boost::asio::awaitable<void> open(DocumentRequest request, std::string model);
   boost::asio::awaitable<void> read_body();
+  boost::asio::awaitable<boost::system::error_code> read_piece(std::string& bytes);
   boost::asio::awaitable<void> append(std::string bytes);
   void check_body_form() const;
   std::string options_schema(const std::string& plugin) const;
   void cancel_document(const Error& reason);
   void keep_awake();
   void watch_for_hangup();
+  void continue_if_expected();
   bool require_method(std::string_view path, boost::beast::http::verb method);
   std::optional<std::uint64_t> content_length() const;
+
+  // http_snapshots.cc
+  boost::asio::awaitable<void> serve_snapshot(Target target, std::string name);
+  boost::asio::awaitable<void> import_snapshot(std::string name, const Params& params, std::string model);
+  boost::asio::awaitable<void> export_snapshot(std::string name);
+  boost::asio::awaitable<void> delete_snapshot(std::string name);
+  /// The result of `work`, which another thread does.
+  template <class Work>
+  boost::asio::awaitable<std::invoke_result_t<Work>> done_by_another(Work work);
 
   void refuse(const Error& error, std::optional<unsigned> status = {}, std::string_view fields = {});
   void send_line(const std::string& line);

@@ -7,9 +7,13 @@
 namespace unroll {
 namespace {
 
-/// The model to ask for. One that the list has no more is left to the first: it may be the same checkpoint by
-/// another name, which the engine checks.
+/// The model to ask for: by default the one that has read the beginning. One that the list has no more is
+/// left to the first: it may be the same checkpoint by another name, which the engine checks.
 std::string model_of(const ServerContext& context, const std::string& asked, const DocumentRequest& request) {
+  if (!request.resume && request.from && asked.empty()) {
+    const auto before = context.engine.find_snapshot(request.owner, *request.from).model;
+    return context.models.has(before) ? before : "";
+  }
   if (!request.resume) return asked;
   const auto before = context.engine.status(*request.resume).model;
   if (!asked.empty() && !before.empty() && asked != before) {

@@ -18,6 +18,7 @@ class Params {
   Params(std::string_view method, const nlohmann::json& params,
          std::initializer_list<std::string_view> known);
 
+  std::string_view method() const { return method_; }
   bool has(std::string_view name) const { return find(name) != nullptr; }
   /// Null if it is missing.
   const nlohmann::json* find(std::string_view name) const;

@@ -22,6 +22,7 @@ using nlohmann::json;
 struct SavedSource {
   FileLocation location;
   std::vector<PluginRequest> plugins;
+  std::optional<SnapshotRequest> snapshot;
 };
 
 /// Throws json::exception for text that describe_source() did not write.
@@ -35,6 +36,11 @@ SavedSource read_source(const std::string& text) {
   value.at("generation").get_to(source.location.generation);
   for (const json& plugin : value.at("plugins")) {
     source.plugins.push_back({plugin.at("name").get<std::string>(), plugin.at("options")});
+  }
+  if (const auto snapshot = value.find("snapshot"); snapshot != value.end()) {
+    source.snapshot.emplace().name = snapshot->at("name");
+    if (const auto expires = snapshot->find("expires_s"); expires != snapshot->end())
+      source.snapshot->expires = std::chrono::seconds(expires->get<std::int64_t>());
   }
   return source;
 }
@@ -99,6 +105,7 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
     request.owner = document_.owner;
     request.total_bytes = source_.bytes;
     request.resume = document_.id;
+    request.snapshot = std::move(saved_.snapshot);
     open_document(context_, "", std::move(request), std::make_shared<Unheard>(context_.events),
                   [self = shared_from_this()](const std::exception_ptr& failure, const Opened& opened) {
                     self->attempt([&] {
@@ -125,18 +132,19 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
 
 }  // namespace
 
-std::string describe_source(const FileLocation& location, const std::vector<PluginRequest>& plugins) {
-  json list = json::array();
-  for (const PluginRequest& plugin : plugins) {
-    list.push_back({{"name", plugin.name}, {"options", plugin.options}});
-  }
+std::string describe_source(const FileLocation& location, const DocumentRequest& document) {
   // A path may be any bytes; JSON must be UTF-8.
-  return dump_json({{"path", base64_encode(location.path)},
-                    {"device", location.device},
-                    {"inode", location.inode},
-                    {"birth", location.birth},
-                    {"generation", location.generation},
-                    {"plugins", std::move(list)}});
+  json value = {{"path", base64_encode(location.path)},
+                {"device", location.device},
+                {"inode", location.inode},
+                {"birth", location.birth},
+                {"generation", location.generation},
+                {"plugins", plugins_to_json(document.plugins)}};
+  if (document.snapshot) {
+    value["snapshot"]["name"] = document.snapshot->name;
+    if (document.snapshot->expires) value["snapshot"]["expires_s"] = document.snapshot->expires->count();
+  }
+  return dump_json(value);
 }
 
 void resume_files(ServerContext& context, std::function<void()> done) {

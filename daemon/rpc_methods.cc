@@ -8,7 +8,7 @@
 #include "base/sha256.h"
 #include "daemon/open_document.h"
 #include "daemon/openrpc.h"
-#include "daemon/params.h"
+#include "daemon/read_params.h"
 #include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
 #include "daemon/server_info.h"
@@ -23,24 +23,6 @@ namespace {
 constexpr std::int64_t kMaxFlushAfterMs = std::int64_t{1000} * 3600 * 24;
 constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
 
-std::vector<PluginRequest> read_plugins(const Params& params) {
-  const json* list = params.find("plugins");
-  constexpr auto kForm = "a list of one or more {\"name\": ..., \"options\": {...}}";
-  if (list == nullptr || !list->is_array() || list->empty()) params.refuse("plugins", kForm);
-  std::vector<PluginRequest> plugins;
-  for (const json& entry : *list) {
-    if (!entry.is_object()) params.refuse("plugins", kForm);
-    const Params plugin("document.open: plugins", entry, {"name", "options"});
-    PluginRequest request{plugin.string("name")};
-    if (const json* options = plugin.find("options")) {
-      if (!options->is_object()) plugin.refuse("options", "an object");
-      request.options = *options;
-    }
-    plugins.push_back(std::move(request));
-  }
-  return plugins;
-}
-
 /// `fd` is true, or 0: the index among the descriptors that came with the line, of which there is one.
 bool wants_descriptor(const Params& params) {
   const json* value = params.find("fd");
@@ -52,7 +34,13 @@ bool wants_descriptor(const Params& params) {
 
 DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   DocumentRequest request;
-  request.plugins = read_plugins(params);
+  request.from = params.optional_string("from");
+  if (const json* snapshot = params.find("snapshot")) {
+    if (!snapshot->is_object()) params.refuse("snapshot", "{\"name\": ..., \"expires_s\": ...}");
+    request.snapshot =
+        read_snapshot_request(Params("document.open: snapshot", *snapshot, {"name", "expires_s"}));
+  }
+  request.plugins = read_plugins(params, !request.snapshot);
   request.name = params.optional_string("name").value_or("");
   if (request.name.size() > kMaxNameBytes) {
     params.refuse("name", "at most " + std::to_string(kMaxNameBytes) + " bytes long");
@@ -81,21 +69,27 @@ void add_resume_point(json& value, const Opened& point) {
   if (!point.resume_sha256.empty()) value["resume_sha256"] = digest_text(point.resume_sha256);
 }
 
-/// For its answer; the parameters may be a whole text.
-Request without_params(const Request& request) {
-  return {request.id, request.has_id, request.method};
-}
-
 }  // namespace
 
 std::span<const RpcSession::Method> RpcSession::methods() {
   static constexpr std::array kMethods = {
-      Method{method::kOpen, &RpcSession::open},         Method{method::kAppend, &RpcSession::append},
-      Method{method::kEnd, &RpcSession::end},           Method{method::kStatus, &RpcSession::status},
-      Method{method::kList, &RpcSession::list},         Method{method::kCancel, &RpcSession::cancel},
-      Method{method::kDelete, &RpcSession::remove},     Method{method::kAttach, &RpcSession::attach},
-      Method{method::kInfo, &RpcSession::info},         Method{method::kStats, &RpcSession::stats},
-      Method{method::kReload, &RpcSession::reload},     Method{method::kPing, &RpcSession::ping},
+      Method{method::kOpen, &RpcSession::open},
+      Method{method::kAppend, &RpcSession::append},
+      Method{method::kEnd, &RpcSession::end},
+      Method{method::kStatus, &RpcSession::status},
+      Method{method::kList, &RpcSession::list},
+      Method{method::kCancel, &RpcSession::cancel},
+      Method{method::kDelete, &RpcSession::remove},
+      Method{method::kAttach, &RpcSession::attach},
+      Method{method::kInfo, &RpcSession::info},
+      Method{method::kStats, &RpcSession::stats},
+      Method{method::kReload, &RpcSession::reload},
+      Method{method::kPing, &RpcSession::ping},
+      Method{method::kSnapshotCreate, &RpcSession::create_snapshot},
+      Method{method::kSnapshotList, &RpcSession::list_snapshots},
+      Method{method::kSnapshotDelete, &RpcSession::delete_snapshot},
+      Method{method::kSnapshotExport, &RpcSession::export_snapshot},
+      Method{method::kSnapshotImport, &RpcSession::import_snapshot},
       Method{method::kDiscover, &RpcSession::discover},
   };
   return kMethods;
@@ -130,68 +124,83 @@ DocumentSource RpcSession::claim_source() {
   Attachment came = std::exchange(attachment_, {});
   if (came.error) std::rethrow_exception(came.error);
   if (came.descriptors > 1) {
-    throw Error(ErrorCode::kInvalidParams,
-                "document.open: more than one descriptor came with the line; send one");
+    throw Error(ErrorCode::kInvalidParams, "more than one descriptor came with the line; send one");
   }
   if (!came.source) {
     throw Error(ErrorCode::kInvalidParams,
-                "document.open: no descriptor came with the line; send it in the same sendmsg (SCM_RIGHTS)");
+                "no descriptor came with the line; send it in the same sendmsg (SCM_RIGHTS)");
   }
   return *std::move(came.source);
+}
+
+/// Of 'text' and 'fd', and 'stream' if the method has it, one is given.
+void RpcSession::read_source(const Params& params, Opening& opening) {
+  opening.text = params.optional_string("text");
+  if (wants_descriptor(params)) opening.source = claim_source();
+  const bool stream = params.optional_bool("stream").value_or(false);
+  if ((opening.text ? 1 : 0) + (opening.source ? 1 : 0) + (stream ? 1 : 0) == 1) return;
+  throw Error(
+      ErrorCode::kInvalidParams,
+      opening.creates
+          ? "snapshot.create: give one of 'document', 'text' and 'fd', what to make a snapshot of"
+          : "document.open: give one of 'text', 'fd' and 'stream', where the document's bytes come from");
 }
 
 std::optional<json> RpcSession::open(const Request& request) {
   const Params params(method::kOpen, request.params,
                       {"plugins", "text", "fd", "stream", "model", "name", "priority", "deadline_ms",
-                       "flush_after_ms", "keep_outputs", "total_bytes", "resume"});
-  auto text = params.optional_string("text");
-  std::optional<DocumentSource> source;
-  if (wants_descriptor(params)) source = claim_source();
-  const bool stream = params.optional_bool("stream").value_or(false);
-  if ((text ? 1 : 0) + (source ? 1 : 0) + (stream ? 1 : 0) != 1) {
-    throw Error(ErrorCode::kInvalidParams,
-                "document.open: give one of 'text', 'fd' and 'stream', where the document's bytes come from");
-  }
+                       "flush_after_ms", "keep_outputs", "total_bytes", "resume", "from", "snapshot"});
+  Opening opening;
+  read_source(params, opening);
   check_documents();
-  DocumentRequest document = read_request(params, owner_);
-  if (document.resume) check_owner(*document.resume);
-  if (source && source->bytes) document.total_bytes = source->bytes;
-  if (source && source->location) document.source = describe_source(*source->location, document.plugins);
-  if (text) document.total_bytes = text->size();
-  const bool has_text = text.has_value();
-  const auto model = params.optional_string("model").value_or("");
+  opening.document = read_request(params, owner_);
+  if (opening.document.resume) check_owner(*opening.document.resume);
+  opening.model = params.optional_string("model").value_or("");
+  begin_opening(request, std::move(opening));
+  return std::nullopt;
+}
+
+/// Answers when the document is open.
+void RpcSession::begin_opening(const Request& request, Opening opening) {
+  auto& document = opening.document;
+  if (opening.source) {
+    if (opening.source->bytes) document.total_bytes = opening.source->bytes;
+    if (opening.source->location) document.source = describe_source(*opening.source->location, document);
+  }
+  const bool has_text = opening.text.has_value();
+  if (has_text) document.total_bytes = opening.text->size();
   // If it has to wait for its model, so do later requests: their texts would have to be kept.
-  const bool at_once = has_text && !document.resume && context_.models.is_loaded(model);
-  document.text = std::move(text);
+  const bool at_once =
+      has_text && !document.resume && !document.from && context_.models.is_loaded(opening.model);
+  document.text = std::move(opening.text);
 
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
   auto answers = std::make_shared<std::function<void()>>();
   if (has_text) opening_.push_back(answers);
   if (!at_once) answering_ = true;  // later requests on this connection may refer to this document
-  open_document(
-      context_, model, std::move(document), subscription,
-      [this, self = shared_from_this(), asked = without_params(request), subscription, has_text, at_once,
-       answers, source = std::move(source)](const std::exception_ptr& failure, const Opened& opened) mutable {
-        if (!has_text) {
-          return answer_later(asked, [&] {
-            if (failure) std::rethrow_exception(failure);
-            return adopt(opened, subscription, false, std::move(source));
-          });
-        }
-        if (!at_once) {
-          answering_ = false;
-          share_.reset();
-        }
-        *answers = [this, asked, subscription, failure, opened] {
-          answer(asked, [&] {
-            if (failure) std::rethrow_exception(failure);
-            return adopt(opened, subscription, true, std::nullopt);
-          });
-        };
-        answer_opened();
-      });
-  return std::nullopt;
+  open_document(context_, opening.model, std::move(document), subscription,
+                [this, self = shared_from_this(), asked = without_params(request), subscription, has_text,
+                 at_once, answers, creates = opening.creates, source = std::move(opening.source)](
+                    const std::exception_ptr& failure, const Opened& opened) mutable {
+                  if (!has_text) {
+                    return answer_later(asked, [&] {
+                      if (failure) std::rethrow_exception(failure);
+                      return adopt(asked, opened, subscription, false, creates, std::move(source));
+                    });
+                  }
+                  if (!at_once) {
+                    answering_ = false;
+                    share_.reset();
+                  }
+                  *answers = [this, asked, subscription, failure, opened, creates] {
+                    answer(asked, [&] {
+                      if (failure) std::rethrow_exception(failure);
+                      return adopt(asked, opened, subscription, true, creates, std::nullopt);
+                    });
+                  };
+                  answer_opened();
+                });
 }
 
 /// Answers requests at the front whose documents were accepted or refused.
@@ -205,13 +214,17 @@ void RpcSession::answer_opened() {
 }
 
 /// The document is open; meanwhile the peer may have disconnected, or the daemon may be stopping.
-json RpcSession::adopt(const Opened& opened, std::shared_ptr<Subscription> subscription, bool has_text,
-                       std::optional<DocumentSource> source) {
-  documents_[opened.id] = Document{subscription, nullptr, true, has_text};
+std::optional<json> RpcSession::adopt(const Request& request, const Opened& opened,
+                                      std::shared_ptr<Subscription> subscription, bool has_text, bool creates,
+                                      std::optional<DocumentSource> source) {
+  auto& document = documents_[opened.id];
+  document = Document{subscription, nullptr, true, has_text, {}};
+  if (creates) document.creates = request;
   subscription->start(opened.id, opened.next_sequence);
   if (source) start_input(opened, *std::move(source));
   if (!is_open()) on_gone();
   if (stopping_) asio::post(context_.io, [this, self = shared_from_this()] { shut_down(); });
+  if (creates) return std::nullopt;
   json answer = {{"document", opened.id}, {"next_sequence", opened.next_sequence}};
   add_resume_point(answer, opened);
   return answer;
@@ -298,23 +311,9 @@ std::optional<json> RpcSession::remove(const Request& request) {
   const Params params(method::kDelete, request.params, {"document"});
   const DocumentId id = params.string("document");
   check_owner(id);
-  answering_ = true;  // the disk may take its time
-  context_.openers.post(owner_, [&io = context_.io, &engine = context_.engine, weak = weak_from_this(), this,
-                                 asked = without_params(request), id] {
-    std::exception_ptr failure;
-    try {
-      engine.remove(id);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    asio::post(io, [weak, this, asked, failure] {
-      const auto self = weak.lock();
-      if (!self) return;
-      answer_later(asked, [&] {
-        if (failure) std::rethrow_exception(failure);
-        return json::object();
-      });
-    });
+  answer_after(request, [&engine = context_.engine, id] {
+    engine.remove(id);
+    return json::object();
   });
   return std::nullopt;
 }

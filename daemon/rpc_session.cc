@@ -223,11 +223,16 @@ void RpcSession::release(const std::shared_ptr<Ticket>& ticket) {
   signal();
 }
 
+bool RpcSession::creates_snapshot(const DocumentId& id) const {
+  const auto found = documents_.find(id);
+  return found != documents_.end() && found->second.creates;
+}
+
 void RpcSession::on_output(const DocumentId& id, const Output& output) {
-  send(output_line(id, output));
+  if (!creates_snapshot(id)) send(output_line(id, output));
 }
 void RpcSession::on_progress(const DocumentStatus& status) {
-  send(progress_line(status));
+  if (!creates_snapshot(status.id)) send(progress_line(status));
 }
 
 void RpcSession::on_finished(const DocumentStatus& status) {
@@ -236,8 +241,13 @@ void RpcSession::on_finished(const DocumentStatus& status) {
   std::ranges::copy_if(tickets_, std::back_inserter(waiting),
                        [&](const auto& ticket) { return ticket->document == status.id; });
   for (const auto& ticket : waiting) release(ticket);
-  send(finished_line(status));
-  if (const auto found = documents_.find(status.id); found != documents_.end()) {
+  const auto found = documents_.find(status.id);
+  if (creates_snapshot(status.id)) {
+    answer_created(*found->second.creates, status);
+  } else {
+    send(finished_line(status));
+  }
+  if (found != documents_.end()) {
     if (found->second.feed) found->second.feed->stop();
     documents_.erase(found);
   }
@@ -273,6 +283,7 @@ void RpcSession::on_gone() {
   for (auto& [id, document] : documents_) document.subscription->detach();
   documents_.clear();
   tickets_.clear();
+  upload_.reset();
   attachment_ = {};
   share_.reset();
 }
@@ -281,12 +292,14 @@ void RpcSession::shut_down() {
   for (const auto& subscription : subscriptions()) subscription->pump_all();
   for (auto& [id, document] : documents_) {
     document.subscription->detach();
-    send(notification_line(notification::kFailed,
-                           {{"document", id},
-                            {"error", error_to_json(ErrorCode::kShuttingDown,
-                                                    "the daemon stopped before the end of document " + id +
-                                                        "; it is committed: after the restart, resume "
-                                                        "it, or attach to it if it is a file")}}));
+    const Error error(ErrorCode::kShuttingDown, "the daemon stopped before the end of document " + id +
+                                                    "; it is committed: after the restart, resume it, or "
+                                                    "attach to it if it is a file");
+    if (document.creates) {
+      if (document.creates->has_id) send(error_line(document.creates->id, error));
+    } else {
+      send(notification_line(notification::kFailed, {{"document", id}, {"error", error_to_json(error)}}));
+    }
   }
   documents_.clear();
   stopping_ = true;

@@ -1,5 +1,5 @@
 // A JSON-RPC connection: lines with their descriptors, the methods, and the documents that it listens to.
-// rpc_session.cc implements the connection, rpc_methods.cc the methods.
+// rpc_session.cc implements the connection, rpc_methods.cc the methods, rpc_snapshots.cc those of snapshots.
 #pragma once
 
 #include <chrono>
@@ -14,11 +14,14 @@
 #include <variant>
 #include <vector>
 
+#include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
 #include "base/unique_fd.h"
 #include "daemon/connection.h"
 #include "daemon/document_feed.h"
+#include "daemon/import_snapshot.h"
+#include "daemon/params.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -40,6 +43,9 @@ class RpcSession : public Connection {
     std::shared_ptr<DocumentFeed> feed;  ///< For a document opened with `fd`.
     bool owned = false;  ///< Opened here: fails with kPeerGone if the peer disconnects before its end.
     bool ended = false;  ///< All its bytes were appended.
+    /// The snapshot.create that this document is read for. It is answered at the document's end, and nothing
+    /// else is sent.
+    std::optional<Request> creates;
     bool input_complete() const { return ended || (feed && feed->complete()); }
   };
   /// An append after which the engine has no room yet.
@@ -80,6 +86,7 @@ class RpcSession : public Connection {
   boost::asio::awaitable<std::variant<Request, BadRequest>> parse(std::string line);
   std::optional<nlohmann::json> call(const Request& request);
   void release(const std::shared_ptr<Ticket>& ticket);
+  bool creates_snapshot(const DocumentId& id) const;
   /// Answers with the result of `make` (nullopt: later) or with the error that it throws.
   template <class Make>
   void answer(const Request& request, Make make) {
@@ -103,6 +110,33 @@ class RpcSession : public Connection {
     answer(request, make);
     signal();
   }
+  /// Answers with the result of `work`, which another thread does: the disk may take its time.
+  template <class Work>
+  void answer_after(const Request& request, Work work) {
+    answering_ = true;
+    context_.openers.post(owner_, [&io = context_.io, weak = weak_from_this(), this,
+                                   asked = without_params(request), work = std::move(work)] {
+      std::exception_ptr failure;
+      nlohmann::json result;
+      try {
+        result = work();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      boost::asio::post(io, [weak, this, asked, failure, result = std::move(result)] {
+        const auto self = weak.lock();
+        if (!self) return;
+        answer_later(asked, [&] {
+          if (failure) std::rethrow_exception(failure);
+          return result;
+        });
+      });
+    });
+  }
+  /// For its answer; the parameters may be a whole text.
+  static Request without_params(const Request& request) {
+    return {request.id, request.has_id, request.method};
+  }
   bool must_wait() const {
     return answering_ || opening_.size() >= kMaxOpening || tickets_.size() > kMaxTickets || !has_room();
   }
@@ -122,8 +156,19 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> reload(const Request& request);
   std::optional<nlohmann::json> ping(const Request& request);
   std::optional<nlohmann::json> discover(const Request& request);
-  nlohmann::json adopt(const Opened& opened, std::shared_ptr<Subscription> subscription, bool has_text,
-                       std::optional<DocumentSource> source);
+  /// A document that is to be opened, and where its bytes come from: one of `text` and `source`, or a stream.
+  struct Opening {
+    DocumentRequest document;
+    std::string model;
+    std::optional<std::string> text;
+    std::optional<DocumentSource> source;
+    bool creates = false;  ///< For snapshot.create.
+  };
+  void read_source(const Params& params, Opening& opening);
+  void begin_opening(const Request& request, Opening opening);
+  std::optional<nlohmann::json> adopt(const Request& request, const Opened& opened,
+                                      std::shared_ptr<Subscription> subscription, bool has_text, bool creates,
+                                      std::optional<DocumentSource> source);
   void answer_opened();
   DocumentSource claim_source();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
@@ -131,6 +176,14 @@ class RpcSession : public Connection {
   void check_owner(const DocumentId& id) const;
   void check_documents() const;
   std::optional<Opened> waits_for_resume(const DocumentId& id) const;
+
+  // rpc_snapshots.cc
+  std::optional<nlohmann::json> create_snapshot(const Request& request);
+  std::optional<nlohmann::json> list_snapshots(const Request& request);
+  std::optional<nlohmann::json> delete_snapshot(const Request& request);
+  std::optional<nlohmann::json> export_snapshot(const Request& request);
+  std::optional<nlohmann::json> import_snapshot(const Request& request);
+  void answer_created(const Request& request, const DocumentStatus& status);
 
   std::string buffer_;       ///< Received, not handled yet.
   std::size_t scanned_ = 0;  ///< Bytes of buffer_ without a newline.
@@ -146,6 +199,7 @@ class RpcSession : public Connection {
   std::optional<std::variant<Request, BadRequest>> parsed_;  ///< From a parser thread.
   std::map<DocumentId, Document> documents_;
   std::unordered_set<std::shared_ptr<Ticket>> tickets_;
+  std::optional<SnapshotUpload> upload_;  ///< A snapshot's file that is being imported.
 };
 
 }  // namespace unroll

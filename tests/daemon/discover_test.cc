@@ -87,8 +87,11 @@ TEST_F(Discover, NamesTheParametersThatThereAre) {
     // A value of no parameter's type: if the parameter is known, it is refused by name, otherwise as unknown.
     for (const json& param : entry["params"]) {
       json params = {{param["name"], {{"no", "type"}}}};
-      if (name != "document.open" && name != "document.list" && param["name"] != "document")
+      const bool of_snapshot = name.starts_with("snapshot.");
+      if (name != "document.open" && name != "document.list" && param["name"] != "document" && !of_snapshot)
         params["document"] = id;
+      if (of_snapshot && param["name"] != "name") params["name"] = "a";
+      if (name == "snapshot.import" && param["name"] != "base64") params["base64"] = "";
       const bool is_source = param["name"] == "text" || param["name"] == "fd" || param["name"] == "stream";
       if (name == "document.open" && param["name"] != "plugins") params["plugins"] = scored();
       if (name == "document.open" && !is_source) params["text"] = "hello\n";
@@ -119,6 +122,13 @@ TEST_F(Discover, DescribesTheResults) {
       peer_->call("document.open", {{"plugins", scored()}, {"text", "hello\n"}})["result"]["document"];
   peer_->read_document(done);
   expect_described("document.delete", peer_->call("document.delete", {{"document", done}}));
+  expect_described("snapshot.create", peer_->call("snapshot.create", {{"text", "hello\n"}, {"name", "a"}}));
+  expect_described("snapshot.list", peer_->call("snapshot.list", json::object()));
+  const auto file = peer_->call("snapshot.export", {{"name", "a"}});
+  expect_described("snapshot.export", file);
+  expect_described("snapshot.import",
+                   peer_->call("snapshot.import", {{"base64", file["result"]["base64"]}, {"expires_s", 60}}));
+  expect_described("snapshot.delete", peer_->call("snapshot.delete", {{"name", "a"}}));
   for (const char* name :
        {"document.list", "server.info", "server.stats", "server.reload", "server.ping", "rpc.discover"}) {
     expect_described(name, peer_->call(name, json::object()));

@@ -1,0 +1,18 @@
+// Parameters that several methods have. Both functions throw Error(kInvalidParams).
+#pragma once
+
+#include <vector>
+
+#include "base/snapshot.h"
+#include "daemon/params.h"
+
+namespace unroll {
+
+/// 'plugins'; empty if it is not given, unless it is `required`.
+std::vector<PluginRequest> read_plugins(const Params& params, bool required);
+
+/// 'name', which must be given, and 'expires_s'.
+SnapshotRequest read_snapshot_request(const Params& params);
+std::optional<std::chrono::seconds> read_expiry(const Params& params);
+
+}  // namespace unroll
