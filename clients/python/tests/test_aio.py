@@ -70,6 +70,12 @@ class AioTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
         self.assertIsNone(await document.next_event())
         self.assertEqual((await client.list(limit=1))[0].name, "named")
         self.assertEqual((await client.status(document.id)).phase, "done")
+        self.assertEqual((await client.create_snapshot("a", text="x\n")).bytes, 2)
+        stored = await client.export_snapshot("a")
+        self.assertEqual((await client.import_snapshot(stored, "b")).bytes, 2)
+        self.assertEqual([one.name for one in await client.snapshots()], ["a", "b"])
+        await client.delete_snapshot("a")
+        self.assertIsInstance([found async for found in client.score(text="y", after="b")][-1], results.DocumentScore)
 
     async def test_errors(self) -> None:
         client = await self.connect_async()

@@ -47,6 +47,40 @@ class ReadTest(DaemonTest):
         self.assertEqual([output.data for output in document.outputs()], expected)
         self.assertEqual(client.status(document.id).name, "by hand")
 
+    def test_a_document_goes_on_from_a_snapshot(self) -> None:
+        before, text = some_text(40), "the end of the größer whale\n"
+        client = self.connect()
+        whole = self.nats(client, text=before + text)
+        file = self.folder / "before"
+        file.write_text(before)
+        made = client.create_snapshot("a", path=file, plugins=["anomaly"], expires_s=3600)
+        self.assertEqual((made.name, made.bytes), ("a", len(before.encode())))
+        self.assertEqual(made.sha256, hashlib.sha256(before.encode()).hexdigest())
+        self.assertEqual(made.plugins[0]["name"], "anomaly")
+        after = self.nats(client, text=text, after="a")
+        self.assertEqual(after, whole[-len(after) :])
+        self.assertNotEqual(after, self.nats(client, text=text))
+        stored = client.export_snapshot("a")
+        self.assertEqual(client.import_snapshot(stored, "b").bytes, made.bytes)
+        self.assertEqual([one.name for one in client.snapshots()], ["a", "b"])
+        client.delete_snapshot("a")
+        self.assertEqual(self.nats(client, text=text, after="b"), after)
+        with self.assertRaises(errors.SnapshotUnknownError):
+            self.nats(client, text=text, after="a")
+        with self.assertRaises(errors.InvalidParamsError):
+            client.import_snapshot(stored[:-1])
+        self.nats(client, text=before, snapshot="b")
+        document = client.open(LINES, stream=True)
+        document.append(before.encode())
+        self.assertEqual(client.create_snapshot("c", document=document.id).bytes, made.bytes)
+        document.cancel()
+        self.assertEqual(self.nats(client, text=text, after="b"), after)
+
+    @staticmethod
+    def nats(client: Client, **how: Any) -> list[float]:
+        parts = client.score({"granularity": "token"}, **how)
+        return [nats for part in parts if isinstance(part, results.TokenScores) for nats in part.nats]
+
     def test_a_pipe(self) -> None:
         text = some_text(40)
         reading, writing = os.pipe()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from . import events, results
 from .aio_connection import Connection
 from .aio_document import Document, Source
-from .core import Answer, Mailbox, open_params
+from .core import Answer, Mailbox, SnapshotPieces, import_pieces, open_params, snapshot_params
 from .errors import ConnectionLostError, ForkedError, NotConnectedError, ShuttingDownError
-from .events import Plugins, Status
+from .events import Plugins, SnapshotOptions, Status
 from .sockets import StrPath
 from .timeouts import Patience, Timeout, Timeouts, deadline
 
@@ -120,6 +120,32 @@ class Client:
     async def delete(self, document: str) -> None:
         """Deletes a document that is not being read, and its outputs."""
         await self.call("document.delete", {"document": document})
+
+    # Snapshots: see unroll_client.Client
+
+    async def create_snapshot(self, name: str, **how: Unpack[SnapshotOptions]) -> results.Snapshot:
+        connection, answer = await self._call("snapshot.create", lambda: snapshot_params(name, how))
+        return results.Snapshot.from_json(answer.result)
+
+    async def snapshots(self) -> Sequence[results.Snapshot]:
+        return [results.Snapshot.from_json(one) for one in (await self.call("snapshot.list"))["snapshots"]]
+
+    async def delete_snapshot(self, name: str) -> None:
+        await self.call("snapshot.delete", {"name": name})
+
+    async def export_snapshot(self, name: str) -> bytes:
+        pieces = SnapshotPieces(name)
+        while not pieces.complete:
+            pieces.add(await self.call("snapshot.export", pieces.params))
+        return bytes(pieces.file)
+
+    async def import_snapshot(
+        self, file: bytes, name: str | None = None, model: str | None = None, expires_s: int | None = None
+    ) -> results.Snapshot:
+        answer: Any = None
+        for params in import_pieces(file, {"name": name, "model": model, "expires_s": expires_s}):
+            answer = await self.call("snapshot.import", params)
+        return results.Snapshot.from_json(answer)
 
     # One document through one plugin: an iterator over the results. If it is left early, the document is cancelled.
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from . import events, results
 from .connection import Connection
 from .document import Document, Source
-from .core import Answer, Mailbox, open_params
+from .core import Answer, Mailbox, SnapshotPieces, import_pieces, open_params, snapshot_params
 from .errors import ConnectionLostError, ShuttingDownError, UnrollError
-from .events import Plugins, Status
+from .events import Plugins, SnapshotOptions, Status
 from .many import ReadDocument, read_many
 from .sockets import StrPath
 from .timeouts import Patience, Timeout, Timeouts, deadline
@@ -121,6 +121,36 @@ class Client:
     def delete(self, document: str) -> None:
         """Deletes a document that is not being read, and its outputs."""
         self.call("document.delete", {"document": document})
+
+    # Snapshots
+
+    def create_snapshot(self, name: str, **how: Unpack[SnapshotOptions]) -> results.Snapshot:
+        """Makes a snapshot of an open document so far, or reads a document and makes one of its end."""
+        connection, answer = self._call("snapshot.create", lambda: snapshot_params(name, how))
+        return results.Snapshot.from_json(answer.result)
+
+    def snapshots(self) -> Sequence[results.Snapshot]:
+        """By name."""
+        return [results.Snapshot.from_json(one) for one in self.call("snapshot.list")["snapshots"]]
+
+    def delete_snapshot(self, name: str) -> None:
+        """Documents that went on from it are not affected."""
+        self.call("snapshot.delete", {"name": name})
+
+    def export_snapshot(self, name: str) -> bytes:
+        """Its file, for import_snapshot() of any daemon with the same checkpoint."""
+        pieces = SnapshotPieces(name)
+        while not pieces.complete:
+            pieces.add(self.call("snapshot.export", pieces.params))
+        return bytes(pieces.file)
+
+    def import_snapshot(
+        self, file: bytes, name: str | None = None, model: str | None = None, expires_s: int | None = None
+    ) -> results.Snapshot:
+        answer: Any = None
+        for params in import_pieces(file, {"name": name, "model": model, "expires_s": expires_s}):
+            answer = self.call("snapshot.import", params)
+        return results.Snapshot.from_json(answer)
 
     # One document through one plugin: an iterator over the results. If it is left early, the document is cancelled.
 

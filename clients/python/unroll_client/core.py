@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import itertools
 import json
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .errors import (
@@ -23,6 +24,7 @@ from .events import Done, Event, Output, Plugins, event_from_json
 
 MAX_LINE_BYTES = 8 << 20
 RECEIVE_BYTES = 256 << 10
+PIECE_BYTES = 4 << 20  # of a snapshot's file
 
 
 class Mailbox:
@@ -114,7 +116,7 @@ class Core:
         """Returns the Answer to come, and the line to send."""
         if self.broken is not None:
             raise copy.copy(self.broken)
-        answer = Answer(next(self._numbers), method, params.get("from", 0))
+        answer = Answer(next(self._numbers), method, params.get("from", 0) if method == "document.attach" else 0)
         line = _encode({"jsonrpc": "2.0", "id": answer.number, "method": method, "params": params})
         if len(line) > MAX_LINE_BYTES:  # the daemon would close the connection, with all documents
             text = f"{method}: a line of {len(line)} bytes, and the protocol takes {MAX_LINE_BYTES}"
@@ -216,6 +218,12 @@ def _encode(message: dict[str, Any]) -> bytes:
     )
 
 
+def plugin_list(plugins: Plugins) -> list[dict[str, Any]]:
+    names = [plugins] if isinstance(plugins, str) else plugins
+    with_options = names if isinstance(names, Mapping) else dict.fromkeys(names, {})
+    return [{"name": name, "options": options} for name, options in with_options.items()]
+
+
 def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
     """The parameters, and a descriptor to send along, which the caller must close."""
     params = dict(how)
@@ -223,13 +231,55 @@ def open_params(plugins: Plugins, how: Mapping[str, Any]) -> tuple[dict[str, Any
     text, path, fd, stream = sources
     if sum(source is not None for source in sources) != 1:
         raise TypeError("give one of text, path, fd and stream, where the document's bytes come from")
-    names = [plugins] if isinstance(plugins, str) else plugins
-    with_options = names if isinstance(names, Mapping) else dict.fromkeys(names, {})
-    params["plugins"] = [{"name": name, "options": options} for name, options in with_options.items()]
+    if "after" in params:
+        params["from"] = params.pop("after")
+    if isinstance(params.get("snapshot"), str):
+        params["snapshot"] = {"name": params["snapshot"]}
+    params["plugins"] = plugin_list(plugins)
     if text is not None or stream is not None:
         return params | ({"stream": True} if text is None else {"text": text}), None
     # Duplicated, because the caller may close its own descriptor before the line is sent.
     return params | {"fd": True}, os.dup(fd) if path is None else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def snapshot_params(name: str, how: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """The same of snapshot.create."""
+    params = {"name": name, **how}
+    if "document" in params:
+        return params, None
+    params, fd = open_params(params.pop("plugins", ()), params)
+    return params, fd
+
+
+def import_pieces(file: bytes, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parameters of the calls of snapshot.import, at least one."""
+    given = {key: value for key, value in params.items() if value is not None}
+    for start in range(0, max(1, len(file)), PIECE_BYTES):
+        piece = base64.b64encode(file[start : start + PIECE_BYTES]).decode()
+        yield {**given, "base64": piece, "more": start + PIECE_BYTES < len(file)}
+
+
+class SnapshotPieces:
+    """A snapshot's file while it is exported."""
+
+    def __init__(self, name: str):
+        self._name, self._sha256 = name, ""
+        self.file = bytearray()
+        self.complete = False
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"name": self._name, "offset": len(self.file)}
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """One that was replaced meanwhile is begun anew."""
+        if self._sha256 != piece["sha256"] and self.file:
+            self.file.clear()
+            self._sha256 = ""
+            return
+        self._sha256 = piece["sha256"]
+        self.file += base64.b64decode(piece["base64"])
+        self.complete = len(self.file) >= piece["bytes"]
 
 
 #: How a document was opened: its plugins, and its options with the source of its bytes.

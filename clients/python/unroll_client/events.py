@@ -30,6 +30,20 @@ class OpenOptions(TypedDict, total=False):
     flush_after_ms: int
     keep_outputs: int
     total_bytes: int
+    after: str  # the name of a snapshot to go on from; document.open calls it `from`
+    snapshot: str | Mapping[str, Any]  # makes one of the document's end: a name, or {"name", "expires_s"}
+
+
+class SnapshotOptions(TypedDict, total=False):
+    """What a snapshot is made of: an open `document`, or one of `text`, `path` and `fd`, read with `plugins`."""
+
+    document: str
+    text: str
+    path: StrPath
+    fd: int
+    plugins: Plugins
+    model: str
+    expires_s: int
 
 
 @dataclass(frozen=True, slots=True)

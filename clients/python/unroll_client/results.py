@@ -191,6 +191,21 @@ class PluginInfo(_FromJson):
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot(_FromJson):
+    """What reading a document left. `bytes` were read, `sha256` is of them; times are seconds since 1970."""
+
+    name: str
+    model: str
+    checkpoint: str
+    bytes: int
+    sha256: str
+    created: int
+    kept_bytes: int
+    plugins: Sequence[Mapping[str, Any]] = ()
+    expires: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerInfo(_FromJson):
     version: str
     protocol: int
