@@ -112,6 +112,14 @@ CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std
       ->type_name(type_name);
 }
 
+void add_after(CLI::App& command, std::string& after) {
+  command
+      .add_option("--after", after,
+                  "Go on from a snapshot, by its name or file, or from a document, which is read once and "
+                  "cached")
+      ->type_name("FILE");
+}
+
 void add_alert_rate(CLI::App& command, std::optional<double>& rate) {
   command.add_option("--alert-rate", rate, "Mark about this many lines per 1,000 as alerts, 0.01 to 500")
       ->type_name("N")

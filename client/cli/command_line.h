@@ -53,6 +53,9 @@ void add_format_flags(CLI::App& command, SharedOptions& options, const std::stri
 CLI::Option* add_repeated_option(CLI::App& command, const std::string& name, std::vector<std::string>& values,
                                  const std::string& description, const std::string& type_name);
 
+/// --after: what a document goes on from (client/reading/after.h).
+void add_after(CLI::App& command, std::string& after);
+
 /// --alert-rate of the plugin anomaly.
 void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 
@@ -60,14 +63,15 @@ void add_alert_rate(CLI::App& command, std::optional<double>& rate);
 CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.
-void add_read_commands(CommandLine& line);    ///< score, anomaly, summarize, embed, run
-void add_embed_command(CommandLine& line);    ///< embed; by add_read_commands()
-void add_batch_command(CommandLine& line);    ///< batch
-void add_follow_command(CommandLine& line);   ///< follow
-void add_daemon_commands(CommandLine& line);  ///< documents, cancel, attach, status, reload, top
-void add_top_command(CommandLine& line);      ///< top; by add_daemon_commands()
-void add_plugin_commands(CommandLine& line);  ///< plugin list|check|new
-void add_model_commands(CommandLine& line);   ///< model list|fetch|remove|info|convert, logits
+void add_read_commands(CommandLine& line);      ///< score, anomaly, summarize, embed, run
+void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
+void add_batch_command(CommandLine& line);      ///< batch
+void add_follow_command(CommandLine& line);     ///< follow
+void add_daemon_commands(CommandLine& line);    ///< documents, cancel, attach, status, reload, top
+void add_top_command(CommandLine& line);        ///< top; by add_daemon_commands()
+void add_snapshot_commands(CommandLine& line);  ///< snapshot create|list|delete|export|import, append
+void add_plugin_commands(CommandLine& line);    ///< plugin list|check|new
+void add_model_commands(CommandLine& line);     ///< model list|fetch|remove|info|convert, logits
 void add_installed_model_commands(CommandLine& line,
                                   CLI::App& model);  ///< list|fetch|remove; by add_model_commands()
 void add_training_commands(CommandLine& line);       ///< prepare, train, eval, bench

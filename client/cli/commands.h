@@ -11,6 +11,7 @@ inline void add_client_commands(CommandLine& line) {
   add_batch_command(line);
   add_follow_command(line);
   add_daemon_commands(line);
+  add_snapshot_commands(line);
   add_plugin_commands(line);
 }
 

@@ -42,7 +42,7 @@ EmbedIndex embedded_index(Reader& reader, Source& source, int segment_tokens) {
   index.model = checkpoint_of(reader);
   EmbedIndexView view(index);
   ResultWriter nothing{fs::path()};  // only to query the terminal
-  read_document(reader, source, {{"embed", {{"segment_tokens", segment_tokens}}}}, nothing,
+  read_document(reader, source, request_for("embed", {{"segment_tokens", segment_tokens}}), nothing,
                 [&](const std::string&, const json& data) { view.output(data); });
   return index;
 }
@@ -69,7 +69,7 @@ int write_vectors(const EmbedOptions& options) {
   }
   ResultWriter writer(shared.out);
   const std::unique_ptr<View> view = make_embed_view(shared.format, writer);
-  read_document(*reader, source, {{"embed", {{"segment_tokens", options.segment_tokens}}}}, writer,
+  read_document(*reader, source, request_for("embed", {{"segment_tokens", options.segment_tokens}}), writer,
                 [&](const std::string&, const json& data) { view->output(data); });
   writer.flush();
   return 0;

@@ -8,6 +8,7 @@
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
+#include "client/reading/after.h"
 #include "client/reading/read_document.h"
 #include "client/sources/log_text.h"
 #include "client/views/output_lines.h"
@@ -21,6 +22,7 @@ using nlohmann::json;
 struct ReadOptions {
   SharedOptions shared;
   std::string file;
+  std::string after;  // a snapshot's name, or a file; empty: nothing
   std::vector<std::string> files;
   std::vector<std::string> plugins;
   std::string granularity;
@@ -39,7 +41,9 @@ int read_one(const ReadOptions& options, const PluginRequest& plugin, const Make
   Source source = Source::open(options.file);
   ResultWriter writer(options.shared.out);
   const std::unique_ptr<View> view = make_view(writer, source);
-  read_document(*reader, source, {plugin}, writer,
+  auto request = request_for(plugin.name, plugin.options);
+  request.after = snapshot_after(*reader, options.after, request.plugins);
+  read_document(*reader, source, request, writer,
                 [&](const std::string&, const json& data) { view->output(data); });
   writer.flush();
   return 0;
@@ -49,10 +53,15 @@ int read_one(const ReadOptions& options, const PluginRequest& plugin, const Make
 int read_log(const ReadOptions& options, const PluginRequest& plugin) {
   const auto text = std::make_shared<LogText>(options.encoding);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  const Opener opener{"log " + options.encoding, [&](const std::string& path) {
+                        return log_source(Source::open(path), std::make_shared<LogText>(options.encoding));
+                      }};
+  auto request = request_for(plugin.name, plugin.options);
+  request.after = snapshot_after(*reader, options.after, request.plugins, opener);
   Source source = log_source(Source::open(options.file), text);
   ResultWriter writer(options.shared.out);
   const std::unique_ptr<View> view = make_anomaly_view(options.shared.format, writer, text->places());
-  read_document(*reader, source, {plugin}, writer,
+  read_document(*reader, source, request, writer,
                 [&](const std::string&, const json& data) { view->output(data); });
   writer.flush();
   if (text->cut_lines() > 0)
@@ -97,12 +106,14 @@ void add_score(CommandLine& line) {
   command->add_option("--granularity", options->granularity, "Also print figures for each part")
       ->type_name("document|paragraph|sentence|line|token")
       ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
+  add_after(*command, options->after);
   add_count(*command, "--top", options->top, "Number of passages to show");
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(line, *command, options->shared);
   command->footer(
       "Examples:\n  unroll score book.txt\n  unroll score book.txt --format html --out book.html\n"
-      "  zcat book.txt.gz | unroll score - --format json");
+      "  zcat book.txt.gz | unroll score - --format json\n"
+      "  unroll score chapter2.txt --after chapter1.txt");
   line.on(command, [options] { return score(*options); });
 }
 
@@ -114,6 +125,7 @@ void add_anomaly(CommandLine& line) {
   add_file(*command, *options);
   add_count(*command, "--top", options->top, "Number of lines to show (text, json)");
   add_alert_rate(*command, options->alert_rate);
+  add_after(*command, options->after);
   command
       ->add_option("--session", options->session,
                    "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
@@ -162,14 +174,16 @@ void add_summarize(CommandLine& line) {
 }
 
 int run_plugins(const ReadOptions& options) {
-  const std::vector<PluginRequest> plugins = parse_plugin_requests(options.plugins);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  ReadRequest request;
+  request.plugins = parse_plugin_requests(options.plugins);
+  request.after = snapshot_after(*reader, options.after, request.plugins);
   ResultWriter writer(options.shared.out);
   int exit_code = 0;
   for (const std::string& file : options.files) {
     try {
       Source source = Source::open(file);
-      read_document(*reader, source, plugins, writer, [&](const std::string& plugin, const json& data) {
+      read_document(*reader, source, request, writer, [&](const std::string& plugin, const json& data) {
         write_output_line(writer, file, plugin, data);
       });
     } catch (const std::exception& error) {
@@ -192,6 +206,7 @@ void add_run(CommandLine& line) {
   command->add_option("FILE", options->files, "The documents; - for standard input")
       ->required()
       ->type_name("");
+  add_after(*command, options->after);
   add_format_flags(*command, options->shared, "ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(

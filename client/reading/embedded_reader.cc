@@ -136,6 +136,8 @@ class EmbeddedReading {
     request.total_bytes = source_.total_bytes();
     request.flush_after = request_.flush_after;
     request.keep_outputs = request_.keep_outputs;
+    request.from = request_.after;
+    request.snapshot = request_.snapshot;
     if (before) {
       request.resume = before->id;
       try {
@@ -245,6 +247,15 @@ class EmbeddedReader : public Reader {
     const ModelInfo& model = engine_->revision()->model->info();
     return model_text(model.checkpoint, model.dtype);
   }
+  std::vector<SnapshotInfo> snapshots() override { return engine_->snapshots(::geteuid()); }
+  bool keeps_snapshots() const override { return false; }
+  std::string export_snapshot(const std::string& name) override {
+    return engine_->export_snapshot(::geteuid(), name);
+  }
+  SnapshotInfo import_snapshot(const std::string& file, const SnapshotRequest& request) override {
+    return engine_->import_snapshot(::geteuid(), file, request);
+  }
+  void delete_snapshot(const std::string& name) override { engine_->remove_snapshot(::geteuid(), name); }
 
  private:
   std::shared_ptr<Engine> engine_;

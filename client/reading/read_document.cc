@@ -5,8 +5,8 @@
 
 namespace unroll {
 
-void read_document(Reader& reader, Source& source, const std::vector<PluginRequest>& plugins,
-                   ResultWriter& writer, const OutputFunction& output) {
+void read_document(Reader& reader, Source& source, const ReadRequest& request, ResultWriter& writer,
+                   const OutputFunction& output) {
   Progress progress(source.name());
   const bool on_terminal = writer.terminal().present;
   ReadEvents events;
@@ -20,9 +20,13 @@ void read_document(Reader& reader, Source& source, const std::vector<PluginReque
     progress.update(status);
   };
   events.note = [&](const std::string& text) { progress.note(text); };
-  ReadRequest request;
-  request.plugins = plugins;
   reader.read(source, request, events);
+}
+
+ReadRequest request_for(const std::string& plugin, nlohmann::json options) {
+  ReadRequest request;
+  request.plugins.push_back({plugin, std::move(options)});
+  return request;
 }
 
 PluginRequest parse_plugin_request(const std::string& text) {

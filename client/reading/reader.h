@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/document.h"
+#include "base/snapshot.h"
 #include "client/cli/options.h"
 #include "client/sources/source.h"
 
@@ -34,6 +35,8 @@ struct ReadRequest {
   std::uint64_t from = 0;
   std::optional<std::chrono::milliseconds> flush_after;  ///< As in DocumentRequest.
   std::optional<std::uint64_t> keep_outputs;             ///< As in DocumentRequest.
+  std::optional<std::string> after;                      ///< Go on from the snapshot of this name.
+  std::optional<SnapshotRequest> snapshot;               ///< Make one of the document's end.
 };
 
 /// Called on the caller's thread while Reader::read() runs. If one throws, read() ends with the exception and
@@ -58,6 +61,13 @@ class Reader {
   virtual std::unique_ptr<Reader> another() = 0;
   /// What determines the outputs, for people and for comparison: "unroll-small, fp32".
   virtual std::string model() = 0;
+
+  // The user's snapshots. Without a daemon they last as long as this process. They throw Error.
+  virtual std::vector<SnapshotInfo> snapshots() = 0;
+  virtual bool keeps_snapshots() const = 0;  ///< Longer than this process.
+  virtual std::string export_snapshot(const std::string& name) = 0;
+  virtual SnapshotInfo import_snapshot(const std::string& file, const SnapshotRequest& request) = 0;
+  virtual void delete_snapshot(const std::string& name) = 0;
 };
 
 /// Chooses the reader: in this process with --embedded, or if a model's path, a device or a type is given;

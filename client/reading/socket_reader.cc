@@ -13,6 +13,7 @@
 #include "base/base64.h"
 #include "client/cli/command_error.h"
 #include "client/reading/connection.h"
+#include "client/reading/daemon_snapshots.h"
 #include "client/reading/document_bytes.h"
 #include "client/reading/document_events.h"
 #include "client/reading/reader.h"
@@ -161,11 +162,7 @@ class SocketReading {
   int handed_over() const { return source_.can_be_handed_over() ? source_.descriptor() : -1; }
 
   json open_parameters(const std::optional<DocumentId>& resume) const {
-    json plugins = json::array();
-    for (const PluginRequest& plugin : request_.plugins) {
-      plugins.push_back({{"name", plugin.name}, {"options", plugin.options}});
-    }
-    json parameters = {{"plugins", std::move(plugins)}, {"name", source_.name()}};
+    json parameters = {{"plugins", plugins_to_json(request_.plugins)}, {"name", source_.name()}};
     parameters[source_.can_be_handed_over() ? "fd" : "stream"] = true;
     if (!source_.can_be_handed_over() && source_.total_bytes())
       parameters["total_bytes"] = *source_.total_bytes();
@@ -173,6 +170,8 @@ class SocketReading {
     if (request_.keep_outputs) parameters["keep_outputs"] = *request_.keep_outputs;
     if (!model_.empty()) parameters["model"] = model_;
     if (resume) parameters["resume"] = *resume;
+    if (request_.after) parameters["from"] = *request_.after;
+    if (request_.snapshot) parameters["snapshot"] = snapshot_parameters(*request_.snapshot);
     return parameters;
   }
 
@@ -287,12 +286,28 @@ class SocketReader : public Reader {
   }
   std::string model() override {
     const json info =
-        connection_.value().call(method::kInfo, model_.empty() ? json::object() : json{{"model", model_}});
+        connection().call(method::kInfo, model_.empty() ? json::object() : json{{"model", model_}});
     const json model = info.value("model", json::object());
     return model_text(model.value("checkpoint", ""), model.value("dtype", ""));
   }
+  std::vector<SnapshotInfo> snapshots() override { return list_snapshots(connection()); }
+  bool keeps_snapshots() const override { return true; }
+  std::string export_snapshot(const std::string& name) override {
+    return ::unroll::export_snapshot(connection(), name);
+  }
+  SnapshotInfo import_snapshot(const std::string& file, const SnapshotRequest& request) override {
+    return ::unroll::import_snapshot(connection(), file, request, model_);
+  }
+  void delete_snapshot(const std::string& name) override {
+    connection().call(method::kSnapshotDelete, {{"name", name}});
+  }
 
  private:
+  DaemonConnection& connection() {
+    if (!connection_) connection_ = require_daemon(socket_);
+    return *connection_;
+  }
+
   std::filesystem::path socket_;
   std::optional<DaemonConnection> connection_;  ///< Opened when needed.
   std::string model_;                           ///< One of the daemon's; empty: its first.

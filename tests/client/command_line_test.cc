@@ -67,14 +67,37 @@ void expect_usage_error(const std::vector<std::string>& arguments, const std::st
 TEST(CommandLine, HoldsEveryCommandOfTheDesign) {
   Tree tree;
   const CommandEntry root = command_tree(tree.line.app());
-  const std::vector<std::vector<std::string>> commands = {
-      {"score"},    {"anomaly"},        {"summarize"},       {"embed"},
-      {"run"},      {"batch"},          {"follow"},          {"cancel"},
-      {"attach"},   {"documents"},      {"status"},          {"train"},
-      {"eval"},     {"bench"},          {"logits"},          {"generate"},
-      {"adapt"},    {"plugin", "list"}, {"plugin", "check"}, {"man"},
-      {"tokenize"}, {"completion"},     {"model", "info"},   {"model", "convert"},
-      {"delete"}};
+  const std::vector<std::vector<std::string>> commands = {{"score"},
+                                                          {"anomaly"},
+                                                          {"summarize"},
+                                                          {"embed"},
+                                                          {"run"},
+                                                          {"batch"},
+                                                          {"follow"},
+                                                          {"cancel"},
+                                                          {"attach"},
+                                                          {"documents"},
+                                                          {"status"},
+                                                          {"train"},
+                                                          {"eval"},
+                                                          {"bench"},
+                                                          {"logits"},
+                                                          {"generate"},
+                                                          {"adapt"},
+                                                          {"plugin", "list"},
+                                                          {"plugin", "check"},
+                                                          {"man"},
+                                                          {"tokenize"},
+                                                          {"completion"},
+                                                          {"model", "info"},
+                                                          {"model", "convert"},
+                                                          {"delete"},
+                                                          {"append"},
+                                                          {"snapshot", "create"},
+                                                          {"snapshot", "list"},
+                                                          {"snapshot", "delete"},
+                                                          {"snapshot", "export"},
+                                                          {"snapshot", "import"}};
   for (const auto& words : commands) EXPECT_NE(find_command(root, words), nullptr) << words.back();
   EXPECT_EQ(find_command(root, {"plugin", "info"}), nullptr);
 }

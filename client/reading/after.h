@@ -1,0 +1,28 @@
+// What --after names: a snapshot by its name, a snapshot's file, or a document.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/reading/reader.h"
+
+namespace unroll {
+
+/// How a document is opened. `name` tells it from other ways.
+struct Opener {
+  std::string name;
+  std::function<Source(const std::string& path)> open = Source::open;
+};
+
+/// The name of a snapshot that `reader` then has. A document is read with `plugins`, and what that leaves is
+/// kept in the cache. Nullopt if `after` is empty. Throws CommandError, Error.
+std::optional<std::string> snapshot_after(Reader& reader, const std::string& after,
+                                          const std::vector<PluginRequest>& plugins,
+                                          const Opener& opener = {});
+
+/// Reads the whole file. Throws CommandError.
+std::string read_snapshot_bytes(const std::string& path);
+
+}  // namespace unroll
