@@ -8,6 +8,7 @@
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
+#include "client/commands/learn_command.h"
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
 #include "client/sources/log_text.h"
@@ -30,6 +31,7 @@ struct ReadOptions {
   std::optional<double> alert_rate;
   std::string session;   // the text before a session's name; empty: no sessions
   std::string encoding;  // of a log; empty: guessed
+  JudgedOptions judged;  // anomaly with a baseline
   int words = 120;
   bool running = false;
 };
@@ -117,12 +119,29 @@ void add_score(CommandLine& line) {
   line.on(command, [options] { return score(*options); });
 }
 
+/// Compares with a baseline.
+int judge(ReadOptions& options, const CLI::App& command) {
+  for (const char* flag : {"--alert-rate", "--session", "--after"}) {
+    if (command.count(flag) > 0)
+      throw CommandError(std::string(flag) + " does not go with --baseline", kExitUsage);
+  }
+  JudgedOptions& judged = options.judged;
+  judged.targets = options.files;
+  judged.encoding = options.encoding;
+  judged.format = options.shared.format;
+  judged.out = options.shared.out;
+  judged.top = static_cast<std::size_t>(options.top);
+  return judge_logs(judged);
+}
+
 void add_anomaly(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   options->top = 20;
   CLI::App* command = line.app().add_subcommand(
       "anomaly", "Rank the lines of a log by how unusual they are, without rules or labels");
-  add_file(*command, *options);
+  command
+      ->add_option("FILE", options->files, "The log; - for standard input. With --baseline: logs and folders")
+      ->type_name("");
   add_count(*command, "--top", options->top, "Number of lines to show (text, json)");
   add_alert_rate(*command, options->alert_rate);
   add_after(*command, options->after);
@@ -130,20 +149,25 @@ void add_anomaly(CommandLine& line) {
       ->add_option("--session", options->session,
                    "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
       ->type_name("TEXT");
-  command
-      ->add_option("--encoding", options->encoding,
-                   "Encoding of the log, as iconv names it (default: by its byte order mark, else UTF-8)")
-      ->type_name("NAME");
+  add_encoding(*command, options->encoding);
+  add_baseline_flags(*command, options->judged);
   add_format_flags(*command, options->shared, "text|json|ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(
       "With --format ndjson: one object per log line, with line, start, end (bytes) and score. A line "
       "of a stack trace names its record, {\"record\":LINE}. With --alert-rate, alerts have \"alert\":true. "
       "With --session, also one object per session, with "
-      "\"type\":\"session\", when it has ended.\n\n"
+      "\"type\":\"session\", when it has ended. With --baseline, no model is used; the objects also have "
+      "file, "
+      "text, time, parts of the score and known, the nearest line of the baseline.\n\n"
       "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
-      "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'");
-  line.on(command, [options] {
+      "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'\n"
+      "  unroll anomaly failed.log --baseline good.log");
+  line.on(command, [options, command] {
+    if (options->judged.is_wanted()) return judge(*options, *command);
+    if (options->files.size() != 1)
+      throw CommandError("name one log; several can be compared with a --baseline", kExitUsage);
+    options->file = options->files.front();
     json plugin_options = {{"top", options->top}};
     if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
     if (!options->session.empty()) plugin_options["session"] = options->session;
@@ -220,6 +244,7 @@ void add_run(CommandLine& line) {
 void add_read_commands(CommandLine& line) {
   add_score(line);
   add_anomaly(line);
+  add_learn_command(line);
   add_summarize(line);
   add_embed_command(line);
   add_run(line);

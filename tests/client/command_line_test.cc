@@ -69,6 +69,7 @@ TEST(CommandLine, HoldsEveryCommandOfTheDesign) {
   const CommandEntry root = command_tree(tree.line.app());
   const std::vector<std::vector<std::string>> commands = {{"score"},
                                                           {"anomaly"},
+                                                          {"learn"},
                                                           {"summarize"},
                                                           {"embed"},
                                                           {"run"},

@@ -33,6 +33,10 @@ struct RecordFacts {
 /// `carrier_level`: Carried::level; counts if the text has none.
 RecordFacts record_facts(std::string_view text, std::optional<int> carrier_level = std::nullopt);
 
+/// The time that a text states at its beginning (ISO 8601, syslog's, a web server's, klog's, seconds since
+/// 1970) or in JSON, as written; empty if there is none.
+std::string record_time(std::string_view text);
+
 /// The part of a text after syslog's or journald's header (`Mar  2 08:00:00 host java[12]: `), to recognize
 /// traces.
 std::string_view after_header(std::string_view text);

@@ -1,0 +1,98 @@
+// Judges lines against a baseline, and prints them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <regex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "client/cli/result_writer.h"
+#include "client/logs/baseline.h"
+#include "client/logs/log_records.h"
+
+namespace unroll {
+
+/// Regular expressions, one per line of a file; empty lines and lines that begin with '#' are none.
+class IgnoreRules {
+ public:
+  IgnoreRules() = default;
+  /// Throws CommandError, which names the line that is not a regular expression.
+  explicit IgnoreRules(const std::string& file);
+  /// The number of the line of the rule that matches; 0 if none does.
+  std::uint64_t rule_for(const std::string& text) const;
+
+ private:
+  std::vector<std::pair<std::uint64_t, std::regex>> rules_;
+};
+
+/// A line's score and what it is made of. 0 is a known line; 5 or more is rare in a good log.
+struct Judgement {
+  double distance = 0;           ///< To the nearest known line, 0 to 10.
+  double severity = 0;           ///< For being more severe than that line.
+  std::string known;             ///< The nearest known line; empty if there is none.
+  std::uint64_t ignored_by = 0;  ///< The rule.
+
+  double score() const { return ignored_by > 0 ? 0 : distance + severity; }
+  /// A step of a stack is no odder than the record that it belongs to.
+  void limit(double most) {
+    distance = std::min(distance, most);
+    severity = std::min(severity, most - distance);
+  }
+};
+Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& rules);
+
+struct JudgeOptions {
+  std::string format;  ///< text, json, ndjson
+  std::size_t top = 20;
+  std::size_t context = 0;  ///< Lines before and after an odd line, in JSON.
+};
+
+/// Takes the lines of one log after another.
+class JudgeView {
+ public:
+  JudgeView(JudgeOptions options, ResultWriter& writer) : options_(std::move(options)), writer_(writer) {}
+  void begin_log(const std::string& file);
+  void line(const LogRecord& record, const Judgement& judgement);
+  void end_log() { emit_waiting(0); }
+  /// `known_lines`: of the baseline.
+  void finish(std::uint64_t known_lines);
+
+ private:
+  /// An odd line and those like it.
+  struct Event {
+    double score = 0;
+    std::uint64_t order = 0, count = 1;
+    std::string file, text, known;
+    std::uint64_t line = 0;
+    nlohmann::ordered_json object;
+  };
+  struct Waiting {
+    nlohmann::ordered_json object;
+    std::size_t wanted = 0;  ///< Lines that are to follow.
+    std::vector<std::string> after;
+  };
+  nlohmann::ordered_json object_of(const LogRecord& record, const Judgement& judgement) const;
+  void add_event(const LogRecord& record, const Judgement& judgement);
+  void add_context(nlohmann::ordered_json object, const std::string& text, bool odd);
+  void emit_waiting(std::size_t keep);
+  void emit(const nlohmann::ordered_json& object);
+  std::vector<const Event*> best() const;
+  void write_table(std::uint64_t known_lines);
+
+  JudgeOptions options_;
+  ResultWriter& writer_;
+  std::string file_;
+  std::uint64_t lines_ = 0, objects_ = 0;
+  std::vector<Event> events_;
+  std::unordered_map<std::uint64_t, std::size_t> event_of_;  ///< By the words of a line.
+  std::deque<std::string> before_;
+  std::deque<Waiting> waiting_;
+};
+
+}  // namespace unroll

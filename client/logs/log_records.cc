@@ -1,0 +1,101 @@
+#include "client/logs/log_records.h"
+
+#include <utility>
+
+#include "client/sources/log_text.h"
+
+namespace unroll {
+namespace {
+
+constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::uint64_t kMostJoinedLines = 4096;
+
+/// Joins the lines of a carrier, and finds the records that lines continue.
+class Records {
+ public:
+  Records(const TextPlaces& places, const std::function<void(const LogRecord&)>& take)
+      : places_(places), take_(take) {}
+
+  /// `begin`: where the line is in the text.
+  void add(std::string_view line, std::uint64_t begin) {
+    ++lines_;
+    const auto carried = records::carried_text(line);
+    if (open_.lines == 0) {
+      open_ = {};
+      open_.line = lines_;
+      open_.start = places_.original(begin);
+      open_.time = carried.time;
+      level_ = carried.level;
+    }
+    ++open_.lines;
+    open_.text += carried.text;
+    open_.end = places_.original(begin + line.size());
+    if (!carried.continues || open_.lines == kMostJoinedLines) finish();
+  }
+
+  void finish() {
+    if (open_.lines == 0) return;
+    LogRecord record = std::exchange(open_, {});
+    record.facts = records::record_facts(record.text, level_);
+    record.place = traces_.next(records::after_header(record.text), after_problem_);
+    if (record_ == 0) record.place = records::LinePlace::kRecord;
+    if (record.place == records::LinePlace::kRecord) {
+      record_ = record.line;
+      after_problem_ = record.facts.severity > 0;
+    }
+    record.record = record_;
+    if (record.time.empty()) record.time = std::string(records::record_time(record.text));
+    take_(record);
+  }
+
+  Records(const Records&) = delete;
+  Records& operator=(const Records&) = delete;
+  ~Records() = default;
+
+ private:
+  const TextPlaces& places_;
+  const std::function<void(const LogRecord&)>& take_;
+  LogRecord open_;
+  std::optional<int> level_;
+  records::Traces traces_;
+  std::uint64_t lines_ = 0, record_ = 0;
+  bool after_problem_ = false;
+};
+
+}  // namespace
+
+std::string read_records(Source source, const std::string& encoding,
+                         const std::function<void(const LogRecord&)>& take) {
+  LogText log(encoding);
+  Records records(log.places(), take);
+  std::string text;
+  std::uint64_t begin = 0;  // of `text`, in the whole text
+  const auto take_lines = [&](bool at_end) {
+    std::size_t at = 0;
+    for (std::size_t newline = text.find('\n'); newline != std::string::npos; newline = text.find('\n', at)) {
+      std::string_view line = std::string_view(text).substr(at, newline - at);
+      if (line.ends_with('\r')) line.remove_suffix(1);
+      records.add(line, begin + at);
+      at = newline + 1;
+    }
+    if (at_end && at < text.size()) {
+      records.add(std::string_view(text).substr(at), begin + at);
+      at = text.size();
+    }
+    text.erase(0, at);
+    begin += at;
+  };
+  for (std::string bytes = source.read(kReadBytes); !bytes.empty(); bytes = source.read(kReadBytes)) {
+    log.take(bytes, text);
+    take_lines(false);
+  }
+  log.finish(text);
+  take_lines(true);
+  records.finish();
+  if (log.cut_lines() == 0) return "";
+  return source.name() + ": of " + std::to_string(log.cut_lines()) + " lines only the first " +
+         std::to_string(records::kMostRecordBytes / 1024) + " KiB were read; the first of them is line " +
+         std::to_string(log.first_cut());
+}
+
+}  // namespace unroll

@@ -1,0 +1,30 @@
+// The records of a log file: decoded, as a terminal shows them, without what carries them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "client/sources/source.h"
+#include "plugins/builtin/records/record.h"
+#include "plugins/builtin/records/traces.h"
+
+namespace unroll {
+
+/// A line, or the lines that its carrier split it into.
+struct LogRecord {
+  std::string text;
+  std::string time;  ///< As written; empty if none was found.
+  std::uint64_t line = 0, lines = 0;
+  std::uint64_t start = 0, end = 0;  ///< In the log's bytes.
+  records::RecordFacts facts;
+  records::LinePlace place = records::LinePlace::kRecord;
+  std::uint64_t record = 0;  ///< The line at which the record begins that this line continues; or its own.
+};
+
+/// Calls `take` for each, in order. `encoding`: as of LogText. Returns what to tell the user, or an empty
+/// text. Throws CommandError.
+std::string read_records(Source source, const std::string& encoding,
+                         const std::function<void(const LogRecord&)>& take);
+
+}  // namespace unroll
