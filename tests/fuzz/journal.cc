@@ -57,7 +57,20 @@ constexpr std::array kColumns = {"documents.number",
                                  "outputs.plugin",
                                  "outputs.json",
                                  "owners.owner",
-                                 "owners.bytes"};
+                                 "owners.bytes",
+                                 "documents.snapshot",
+                                 "snapshots.number",
+                                 "snapshots.owner",
+                                 "snapshots.name",
+                                 "snapshots.checkpoint",
+                                 "snapshots.plugins",
+                                 "snapshots.expires",
+                                 "snapshots.bytes",
+                                 "snapshots.sha256",
+                                 "snapshots.tail",
+                                 "snapshots.plugin_begin",
+                                 "snapshots.begins",
+                                 "snapshots.kept_bytes"};
 const std::vector<PluginRequest> kPlugins = {{"score", {{"granularity", "line"}}},
                                              {"anomaly", nlohmann::json::object()}};
 
@@ -69,19 +82,27 @@ Engine open_engine(const std::filesystem::path& file) {
   return Engine({std::make_shared<HashModel>(), fuzz::vocabulary(), fuzz::plugins()}, options);
 }
 
-/// A journal of one document that is done and one that is open, in its middle, with states.
+/// A journal of one document that is done, and its snapshot; one that is open, in its middle, with states;
+/// and one that goes on from the snapshot.
 std::string well_formed(const std::filesystem::path& file) {
   {
     Engine engine = open_engine(file);
-    for (const bool ends : {true, false}) {
-      DocumentRequest request;
-      request.plugins = kPlugins;
+    const auto wait_until = [](const auto& holds) {
+      while (!holds()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    };
+    DocumentRequest request;
+    request.plugins = kPlugins;
+    request.snapshot = SnapshotRequest{"s", {}};
+    const auto ended = engine.open(request, nullptr).id;
+    engine.append(ended, some_text(300), [] {});
+    engine.end(ended);
+    wait_until([&] { return engine.stats().documents_done == 1; });
+    request.snapshot.reset();
+    for (const bool goes_on : {false, true}) {
+      if (goes_on) request.from = "s";
       const auto id = engine.open(request, nullptr).id;
-      engine.append(id, some_text(ends ? 300 : 2000), [] {});
-      if (ends) engine.end(id);
-    }
-    while (engine.stats().documents_done < 1 || engine.status("d1").tokens < 4 * kTestBlock) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      engine.append(id, some_text(2000), [] {});
+      wait_until([&] { return engine.status(id).tokens >= 4 * kTestBlock; });
     }
   }
   return read_file(file);
@@ -151,6 +172,15 @@ void use(Engine& engine) {
     dump_json(status_to_json(status));
     for (const auto& output : engine.outputs(status.id, 0, 1000)) output_line(status.id, output);
     if (status.phase == DocumentPhase::kOpen) go_on(engine, status);
+  }
+  for (const auto& snapshot : engine.snapshots(0)) {
+    dump_json(snapshot_to_json(snapshot));
+    engine.export_snapshot(0, snapshot.name);
+    DocumentRequest request;
+    request.plugins = kPlugins;
+    request.from = snapshot.name;
+    request.text = some_text(100);
+    engine.open(request, nullptr);
   }
   fuzz::require(engine.drain(std::chrono::seconds(20)), "documents that go on come to their end");
 }

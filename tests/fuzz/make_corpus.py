@@ -175,6 +175,19 @@ def model_state() -> dict[str, bytes]:
     }
 
 
+def snapshot_file() -> dict[str, bytes]:
+    """As snapshot_file.cc takes it: a number in the header, and its new value; then bytes of the states, or a header."""
+    change = lambda which, number: struct.pack("<BBQ", 0, which, number)
+    byte = lambda place, value: struct.pack("<BIB", 1, place, value)
+    seeds = {f"number{i}": change(i, 3) for i in range(14)}
+    return seeds | {
+        "as_written": b"",
+        "huge": change(0, (1 << 64) - 1) + change(4, 1 << 63),
+        "states": byte(10, 0) + byte(1000, 255),
+        "header": b"\x02" + b'{"name": "a", "point": {}}',
+    }
+
+
 def gguf() -> dict[str, bytes]:
     """A llama of one layer whose matrices are of all types in turn, and files that are no model."""
     text = lambda value: struct.pack("<Q", len(value)) + value.encode()
@@ -239,7 +252,7 @@ def pretrained() -> dict[str, bytes]:
 
 def main() -> None:
     makers = {"json_rpc": json_rpc, "http": http, "safetensors": safetensors, "config": config, "plugin_wire": wire,
-              "journal": journal, "model_state": model_state, "gguf": gguf,
+              "journal": journal, "model_state": model_state, "snapshot_file": snapshot_file, "gguf": gguf,
               "pretrained": pretrained, "tokenizer_json": tokenizer_json,
               "tokenizer_split": tokenizer_split}
     for target, make in makers.items():
