@@ -49,11 +49,11 @@ std::string HttpAnswer::error(const Error& error, std::optional<unsigned> status
                dump_json({{"error", error_to_json(error)}}) + "\n", fields);
 }
 
-std::string HttpAnswer::head(std::string_view fields) const {
+std::string HttpAnswer::head(std::string_view fields, std::string_view content_type) const {
   std::string text = chunked ? "HTTP/1.1" : "HTTP/1.0";
   text += " 200 OK\r\nServer: unrolld/" UNROLL_VERSION "\r\n";
   if (!keep_alive) text += "Connection: close\r\n";
-  text.append("Content-Type: application/x-ndjson\r\n").append(fields);
+  text.append("Content-Type: ").append(content_type).append("\r\n").append(fields);
   if (chunked) text += "Transfer-Encoding: chunked\r\n";
   return text + "\r\n";
 }

@@ -20,8 +20,8 @@ struct HttpAnswer {
   /// {"error": ...} with the error's status, unless another one is given.
   std::string error(const Error& error, std::optional<unsigned> status = {},
                     std::string_view fields = {}) const;
-  /// For a response of lines.
-  std::string head(std::string_view fields) const;
+  /// For a response in pieces, of lines if no other type is given.
+  std::string head(std::string_view fields, std::string_view content_type = "application/x-ndjson") const;
   std::string line(std::string_view text) const;
   std::string end() const;
 };

@@ -1,5 +1,7 @@
 #include "daemon/http_session.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include <boost/asio/redirect_error.hpp>
@@ -9,6 +11,7 @@
 
 #include "daemon/metrics.h"
 #include "daemon/open_document.h"
+#include "daemon/openapi.h"
 #include "daemon/params.h"
 #include "daemon/server_info.h"
 
@@ -22,14 +25,14 @@ namespace {
 
 constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
 constexpr std::size_t kBufferBytes = 64 * 1024;
-/// After this long without output, the response begins or a progress line is sent: clients and proxies time
-/// out if a server is silent for long.
-constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
-constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405;
+constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405,
+                   kConflict = 409;
 constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
-    "; there are PUT or POST /v1/PLUGIN, GET /v1/documents, GET /v1/snapshots, PUT, GET or DELETE "
-    "/v1/snapshots/NAME, GET /healthz, GET /readyz and GET /metrics";
+    "; there are PUT or POST /v1/PLUGIN, POST /v1/completions, /v1/embeddings and /tokenize, PUT, GET or "
+    "DELETE "
+    "/v1/snapshots/NAME, GET /v1/models, /v1/documents, /v1/snapshots, /healthz, /readyz, /metrics and "
+    "/openapi.json";
 constexpr std::string_view kSnapshotsPrefix = "/v1/snapshots/";
 
 /// The request's body is not the document itself but an encoding of it.
@@ -131,9 +134,13 @@ asio::awaitable<void> HttpSession::route() {
   try {
     Target target = parse_target({request.target().data(), request.target().size()});
     const std::string& path = target.path;
+    if (is_api_path(path)) {
+      if (require_method(path, http::verb::post)) co_await serve_api(path);
+      co_return;
+    }
     const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
                         path.find('/', kVersionPrefix.size()) == std::string::npos &&
-                        path != "/v1/documents" && path != "/v1/snapshots";
+                        path != "/v1/documents" && path != "/v1/models" && path != "/v1/snapshots";
     if (path.starts_with(kSnapshotsPrefix) && path.size() > kSnapshotsPrefix.size()) {
       std::string name = path.substr(kSnapshotsPrefix.size());
       co_await serve_snapshot(std::move(target), std::move(name));
@@ -150,6 +157,8 @@ asio::awaitable<void> HttpSession::route() {
     }
   } catch (const EncodedBody& error) {
     refuse(error, kUnsupportedMediaType, "Accept-Encoding: identity\r\n");
+  } catch (const OtherTokens& error) {
+    refuse(error, kConflict);
   } catch (const Error& error) {
     refuse(error);
   }
@@ -159,15 +168,20 @@ asio::awaitable<void> HttpSession::route() {
 void HttpSession::answer_get(const Target& target) {
   constexpr std::string_view kText = "text/plain; charset=utf-8";
   const std::string& path = target.path;
-  const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics" ||
-                     path == "/v1/documents" || path == "/v1/snapshots";
+  constexpr std::array<std::string_view, 7> kPaths = {
+      "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/documents", "/v1/models", "/v1/snapshots"};
+  const bool known = std::ranges::find(kPaths, path) != kPaths.end();
   if (!known) {
     return refuse(
         {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
   }
   if (!require_method(path, http::verb::get)) return;
   if (!parser_->is_done()) answer_.keep_alive = false;  // the body is not read
-  if (path == "/metrics") {
+  if (path == "/openapi.json") {
+    send(answer_.whole(200, "application/json", kOpenApi));
+  } else if (path == "/v1/models") {
+    send(answer_.whole(200, "application/json", dump_json(api_models(context_)) + "\n"));
+  } else if (path == "/metrics") {
     send(answer_.whole(200, "text/plain; version=0.0.4", metrics_text(context_)));
   } else if (path == "/v1/documents") {
     const json options = options_of(target, "");
@@ -190,6 +204,7 @@ void HttpSession::answer_get(const Target& target) {
 bool HttpSession::require_method(std::string_view path, http::verb method) {
   if (parser_->get().method() == method) return true;
   const std::string allow = method == http::verb::put       ? "PUT, POST"
+                            : method == http::verb::post    ? "POST"
                             : method == http::verb::delete_ ? "PUT, GET, DELETE"
                                                             : "GET";
   refuse({ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + allow},
@@ -357,7 +372,8 @@ void HttpSession::watch_for_hangup() {
                      [self = shared_from_this(), this](const boost::system::error_code& error) {
                        watching_ = false;
                        if (!error) return close();
-                       if (is_open() && document_) watch_for_hangup();  // interrupt() was for the reader
+                       if (is_open() && (document_ || call_))
+                         watch_for_hangup();  // interrupt() was for the reader
                      });
 }
 
@@ -404,6 +420,7 @@ void HttpSession::on_room() {
 }
 
 void HttpSession::on_gone() {
+  if (call_) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
   if (!document_ || document_->finished) return;
   document_->finished = true;
   document_->subscription->detach();
@@ -413,6 +430,7 @@ void HttpSession::on_gone() {
 
 void HttpSession::shut_down() {
   stopping_ = true;
+  if (call_) call_->abandon({ErrorCode::kShuttingDown, "the daemon stopped"});
   if (!document_) return close();  // no request is in progress
   document_->subscription->pump_all();
   document_->subscription->detach();

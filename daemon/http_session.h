@@ -11,6 +11,7 @@
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "daemon/api_call.h"
 #include "daemon/connection.h"
 #include "daemon/http_answer.h"
 #include "daemon/http_query.h"
@@ -30,6 +31,9 @@ class HttpSession : public Connection {
   void shut_down() override;
 
  private:
+  /// After this long without output, the response begins or a progress line is sent: clients and proxies time
+  /// out if a server is silent for long.
+  static constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
   using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
   /// The document that the current request sends.
   struct Document {
@@ -57,6 +61,8 @@ class HttpSession : public Connection {
   boost::asio::awaitable<void> open(DocumentRequest request, std::string model);
   boost::asio::awaitable<void> read_body();
   boost::asio::awaitable<boost::system::error_code> read_piece(std::string& bytes);
+  boost::asio::awaitable<void> serve_api(std::string path);
+  boost::asio::awaitable<std::string> read_whole_body();
   boost::asio::awaitable<void> append(std::string bytes);
   void check_body_form() const;
   std::string options_schema(const std::string& plugin) const;
@@ -83,6 +89,7 @@ class HttpSession : public Connection {
   std::optional<Parser> parser_;
   HttpAnswer answer_;
   std::optional<Document> document_;
+  std::shared_ptr<ApiCall> call_;  ///< The current request, if it is one of openai_api.h.
   boost::asio::steady_timer awake_{context_.io};
   bool watching_ = false;
   bool stopping_ = false;

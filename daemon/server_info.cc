@@ -126,6 +126,13 @@ json documents_to_json(const std::vector<DocumentStatus>& documents, std::int64_
   return {{"documents", std::move(list)}};
 }
 
+json api_models(const ServerContext& context) {
+  json list = json::array();
+  for (const Models::Listed& model : context.models.list())
+    list.push_back({{"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "unroll"}});
+  return {{"object", "list"}, {"data", std::move(list)}};
+}
+
 bool engine_stands_still(const ServerContext& context, const EngineStats& stats) {
   return stats.round_seconds * 1000 > static_cast<double>(context.config.stall_ms);
 }

@@ -23,6 +23,8 @@ inline constexpr std::int64_t kDefaultListed = 1000;
 inline constexpr std::int64_t kMaxListed = 10'000;  ///< Limits the response to a few megabytes.
 /// {documents: [...]}, the newest `limit`.
 nlohmann::json documents_to_json(const std::vector<DocumentStatus>& documents, std::int64_t limit);
+/// As OpenAI's GET /v1/models.
+nlohmann::json api_models(const ServerContext& context);
 /// Whether the engine's current launch of blocks has taken longer than stall_ms.
 bool engine_stands_still(const ServerContext& context, const EngineStats& stats);
 /// Why the daemon should be restarted; empty if it is healthy.

@@ -52,6 +52,7 @@ struct OpenDocument {
   std::optional<TimePoint> deadline;
   std::optional<std::chrono::milliseconds> flush_after;
   std::optional<std::uint64_t> keep_outputs;
+  bool predict_next = false;
   std::optional<std::int64_t> origin;  ///< Number of the snapshot that it goes on from.
 
   // Under the core's mutex.

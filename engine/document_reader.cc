@@ -263,10 +263,13 @@ void DocumentReader::take(std::string_view bytes) {
   advance_prefix();
 }
 
-void DocumentReader::end_input() {
+void DocumentReader::end_input(bool predict_next) {
   if (check_) throw other_bytes();
   input_ended_ = true;
   take({});
+  if (!predict_next) return;
+  Token next{vocabulary_->first_input(), 0, text_begin_ + text_.size(), tokenizer_.segment_begin()};
+  tokens_.push_back(next);
 }
 
 BlockInput DocumentReader::next_block(std::size_t width) {

@@ -33,7 +33,8 @@ class DocumentReader {
   /// Both throw Error(kSource) if the bytes since resume() are not those that were read before. Nothing of
   /// them was emitted then.
   void take(std::string_view bytes);
-  void end_input();
+  /// `predict_next`: as in DocumentRequest.
+  void end_input(bool predict_next = false);
   bool input_ended() const { return input_ended_; }
   /// Tokens that the plugins have not seen.
   std::size_t unread_tokens() const { return tokens_.size() - seen_; }

@@ -52,6 +52,9 @@ struct DocumentRequest {
   /// How many of the newest outputs the journal keeps while the document is open, for endless documents.
   /// Nullopt: all.
   std::optional<std::uint64_t> keep_outputs;
+  /// Read one more token after the end, which has no bytes: what a plugin sees of it is what the model
+  /// expects next. Not stored: a document that is resumed ends with its last token.
+  bool predict_next = false;
   /// Stored with the document for the caller: where its bytes can be read again. The engine ignores it.
   std::string source;
   std::optional<std::string> from;          ///< Go on from the owner's snapshot of this name.

@@ -197,6 +197,7 @@ Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListene
   const auto fixed = fixed_bytes(*document->revision->model);
   document->listener = std::move(listener);
   document->flush_after = request.flush_after;
+  document->predict_next = request.predict_next;
   document->keep_outputs = request.keep_outputs;
   document->started = options.now();
   if (request.deadline) document->deadline = document->started + *request.deadline;

@@ -219,7 +219,7 @@ bool EngineCore::take_bytes(OpenDocument& document) {
     if (wants_snapshot_locked(document)) return true;
     if (document.inbox.empty()) {
       if (!document.ended || reader.input_ended()) return false;
-      reader.end_input();
+      reader.end_input(document.predict_next);
       return true;
     }
     auto& front = document.inbox.front();

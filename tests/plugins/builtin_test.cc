@@ -115,12 +115,34 @@ TEST(Builtin, ResumesAtEveryBlockWhateverTheOptions) {
         Use{"score", R"({"granularity":"document","top":1000})"}, Use{"anomaly", R"({"top":1})"},
         Use{"anomaly", R"({"top_window":3,"alert_rate":100})"}, Use{"anomaly", R"({"session":" "})"},
         Use{"summarize", R"({"words":500})"}, Use{"summarize", R"({"every":4096})"},
-        Use{"embed", R"({"segment_tokens":7})"}}) {
+        Use{"embed", R"({"segment_tokens":7})"}, Use{"logprobs", R"({"top":3})"}}) {
     for (const auto kind : kSyntheticKinds) {
       const SyntheticDocument document(kind, 99);
       EXPECT_EQ(read(plugin, options, document, true), read(plugin, options, document)) << plugin << options;
     }
   }
+}
+
+TEST(Logprobs, EachTokenComesWithItsLikeliestAlternatives) {
+  const SyntheticDocument document(SyntheticKind::kRandomBytes, 5);
+  std::size_t at = 0;
+  const auto& whole = document.whole();
+  for (const auto& output : read("logprobs", R"({"top":2})", document)) {
+    for (std::size_t i = 0; i < output["token"].size(); ++i, ++at) {
+      EXPECT_EQ(output["token"][i], whole.tokens[at]);
+      EXPECT_EQ(output["start"][i], whole.offsets[at]);
+      EXPECT_EQ(output["end"][i], whole.offsets[at + 1]);
+      EXPECT_NEAR(output["logprob"][i].get<float>(), whole.logprobs[at], 1e-4);
+      const auto& top = output["top"][i];
+      ASSERT_EQ(top.size(), 2u);
+      for (const auto& [id, logprob] : top.get<std::vector<std::pair<int, double>>>()) {
+        if (id == whole.tokens[at]) {
+          EXPECT_EQ(logprob, output["logprob"][i]);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(at, whole.tokens.size());
 }
 
 TEST(Builtin, RefusesAStateMadeWithOtherOptions) {
@@ -166,7 +188,7 @@ TEST(Builtin, DamagedStatesDoNoHarm) {
 
 TEST(Builtin, ALogProbabilityThatIsNoNumberIsAnError) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (const char* plugin : {"score", "anomaly", "summarize"}) {
+  for (const char* plugin : {"score", "anomaly", "summarize", "logprobs"}) {
     for (const float odd : {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
       try {
         read(plugin, "{}", made_document({{"a", -1}, {"b", odd}}));
@@ -185,7 +207,8 @@ TEST(Builtin, WrongOptionsAreNamed) {
         Use{"anomaly", R"({"top_window":-1})"}, Use{"anomaly", R"({"top":-1})"},
         Use{"anomaly", R"({"top":18446744073709551615})"}, Use{"anomaly", R"({"session":""})"},
         Use{"anomaly", R"({"session":["blk_"]})"}, Use{"summarize", R"({"words":0})"},
-        Use{"embed", R"({"segment_tokens":"7"})"}, Use{"embed", R"({"segments":7})"}}) {
+        Use{"embed", R"({"segment_tokens":"7"})"}, Use{"embed", R"({"segments":7})"},
+        Use{"logprobs", R"({"top":21})"}}) {
     try {
       Loaded(builtin_library(plugin)).create(options);
       ADD_FAILURE() << plugin << " took " << options;

@@ -1,0 +1,167 @@
+#include "daemon/api_call.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
+
+#include "daemon/open_document.h"
+#include "protocol/protocol.h"
+
+namespace unroll {
+namespace asio = boost::asio;
+
+namespace {
+
+/// Documents of one request that are read at the same time.
+constexpr std::size_t kAtOnce = 16;
+
+}  // namespace
+
+ApiCall::ApiCall(ServerContext& context, std::uint32_t owner, Done done)
+    : context_(context), owner_(owner), done_(std::move(done)) {}
+
+void ApiCall::elsewhere(std::function<void()> work, std::function<void()> next) {
+  context_.parsers.post(owner_, [self = shared_from_this(), &io = context_.io, work = std::move(work),
+                                 next = std::move(next)]() mutable {
+    std::exception_ptr failure;
+    try {
+      work();
+    } catch (const Error&) {
+      failure = std::current_exception();
+    } catch (const std::exception& error) {  // a plugin of that name has other outputs
+      failure = std::make_exception_ptr(
+          Error(ErrorCode::kInternal, std::string("the result cannot be made: ") + error.what()));
+    }
+    asio::post(io, [self = std::move(self), next = std::move(next), failure] {
+      if (!self->done_) return;
+      if (failure) return self->fail(failure);
+      next();
+    });
+  });
+}
+
+void ApiCall::start(std::string path, std::string body) {
+  elsewhere(
+      [this, path = std::move(path), body = std::move(body)] { request_ = parse_api_request(path, body); },
+      [this] { find_model(); });
+}
+
+void ApiCall::find_model() {
+  context_.models.ask(
+      request_->model(), [self = shared_from_this(), &io = context_.io](const std::exception_ptr& failure,
+                                                                        Models::RevisionPtr revision) {
+        asio::post(io, [self, failure, revision = std::move(revision)]() mutable {
+          if (!self->done_) return;
+          if (failure) return self->fail(failure);
+          self->revision_ = std::move(revision);
+          const auto texts = std::make_shared<std::vector<std::string>>();
+          self->elsewhere(
+              [self = self.get(), texts] { *texts = self->request_->texts(*self->revision_->vocabulary); },
+              [self = self.get(), texts] {
+                for (auto& text : *texts) self->texts_.emplace_back().text = std::move(text);
+                self->open_more();
+              });
+        });
+      });
+}
+
+void ApiCall::open_more() {
+  while (done_ && next_ < texts_.size() && at_work_ < kAtOnce) open(next_++);
+  if (done_ && at_work_ == 0) make_result();
+}
+
+void ApiCall::open(std::size_t index) {
+  ++at_work_;
+  auto& text = texts_[index];
+  DocumentRequest request;
+  request.plugins.push_back(request_->plugin());
+  request.name = "http " + request.plugins.front().name;
+  request.owner = owner_;
+  request.total_bytes = text.text.size();
+  request.predict_next = request_->predicts_next();
+  request.text = std::exchange(text.text, {});
+  text.subscription = std::make_shared<Subscription>(
+      Subscription::Surroundings{context_.io, context_.engine, context_.events, context_.turns},
+      weak_from_this(), owner_, queued_);
+  open_document(
+      context_, request_->model(), std::move(request), text.subscription,
+      [self = shared_from_this(), index](const std::exception_ptr& failure, const Opened& opened) {
+        if (failure) return self->fail(failure);
+        if (!self->done_)
+          return self->context_.engine.cancel(opened.id, {ErrorCode::kPeerGone, "its request has ended"});
+        auto& text = self->texts_[index];
+        text.id = opened.id;
+        self->by_id_.emplace(opened.id, index);
+        text.subscription->start(opened.id, opened.next_sequence);
+      });
+}
+
+void ApiCall::on_output(const DocumentId& id, const Output& output) {
+  texts_[by_id_.at(id)].outputs.push_back(output.json);
+}
+
+void ApiCall::on_finished(const DocumentStatus& status) {
+  const auto index = by_id_.at(status.id);
+  texts_[index].finished = true;
+  texts_[index].tokens = status.tokens;
+  --at_work_;
+  forget(status.id);
+  if (status.phase == DocumentPhase::kFailed) {
+    return fail(
+        std::make_exception_ptr(Error(status.error_code.value_or(ErrorCode::kInternal),
+                                      "text " + std::to_string(index) + " of the request: " + status.error)));
+  }
+  open_more();
+}
+
+void ApiCall::make_result() {
+  const auto created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  const auto result = std::make_shared<std::string>();
+  elsewhere(
+      [this, result, created] {
+        std::vector<ApiRequest::Outputs> outputs;
+        for (const auto& text : texts_) {
+          auto& own = outputs.emplace_back();
+          own.tokens = text.tokens;
+          for (const auto& line : text.outputs) own.outputs.push_back(nlohmann::json::parse(line));
+        }
+        *result =
+            dump_json(request_->result(outputs, *revision_->vocabulary, revision_->name, created)) + "\n";
+      },
+      [this, result] { std::exchange(done_, nullptr)(nullptr, std::move(*result)); });
+}
+
+void ApiCall::fail(std::exception_ptr why) {
+  if (!done_) return;
+  cancel_documents({ErrorCode::kCancelled, "another text of its request failed"});
+  std::exchange(done_, nullptr)(std::move(why), {});
+}
+
+void ApiCall::abandon(const Error& reason) {
+  done_ = nullptr;
+  cancel_documents(reason);
+}
+
+void ApiCall::cancel_documents(const Error& reason) {
+  for (auto& text : texts_) {
+    if (text.subscription) text.subscription->detach();
+    if (!text.id.empty() && !text.finished) context_.engine.cancel(text.id, reason);
+  }
+}
+
+/// Nobody can ask for it again.
+void ApiCall::forget(const DocumentId& id) {
+  context_.openers.post(owner_, [&engine = context_.engine, id] {
+    try {
+      engine.remove(id);
+    } catch (const Error& error) {
+      spdlog::debug("document {} is kept: {}", id, error.what());
+    }
+  });
+}
+
+}  // namespace unroll

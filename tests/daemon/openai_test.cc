@@ -1,0 +1,218 @@
+// The paths that follow OpenAI's API.
+#include <cstring>
+
+#include "base/base64.h"
+#include "tests/daemon/daemon_case.h"
+
+namespace unroll::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class OpenAi : public DaemonCase {
+ protected:
+  static std::string send(const std::string& path, const std::string& body, const char* method = "POST") {
+    return http(socket(), std::string(method) + " " + path +
+                              " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                              std::to_string(body.size()) + "\r\n\r\n" + body);
+  }
+  /// The body of the response, which must be a success.
+  static json ask(const std::string& path, const json& body) {
+    const auto answer = send(path, body.dump());
+    EXPECT_THAT(answer, testing::StartsWith("HTTP/1.1 200"));
+    return json::parse(body_of(answer));
+  }
+  static std::string body_of(const std::string& answer) {
+    auto body = answer.substr(answer.find("\r\n\r\n") + 4);
+    if (answer.find("Transfer-Encoding: chunked") == std::string::npos) return body;
+    std::string whole;
+    while (!body.empty()) {
+      const auto size = std::stoul(body, nullptr, 16);
+      if (size == 0) break;
+      const auto begin = body.find("\r\n") + 2;
+      whole += body.substr(begin, size);
+      body.erase(0, begin + size + 2);
+    }
+    return whole;
+  }
+  static std::vector<std::string> outputs(const std::string& plugin, const json& options,
+                                          const std::string& text) {
+    Peer peer(socket());
+    const auto opened =
+        peer.call("document.open", {{"plugins", {{{"name", plugin}, {"options", options}}}}, {"text", text}});
+    auto outputs = peer.read_document(opened.at("result").at("document")).outputs;
+    for (auto& output : outputs) output.erase(0, output.find(' ', output.find(' ') + 1) + 1);
+    return outputs;
+  }
+  static double nats(const std::string& text) {
+    return json::parse(outputs("score", {{"granularity", "document"}}, text).back())["nats"];
+  }
+};
+
+TEST_F(OpenAi, ACompletionEchoesEachTokenWithItsProbability) {
+  std::string text;
+  for (int i = 0; i < 90; ++i) text += "line " + std::to_string(i * 7919 % 1000) + " of the greater whale\n";
+  const auto answer =
+      ask("/v1/completions", {{"prompt", text}, {"echo", true}, {"max_tokens", 0}, {"logprobs", 3}});
+  EXPECT_EQ(answer["object"], "text_completion");
+  EXPECT_EQ(answer["model"], "model");
+  const auto& choice = answer["choices"][0];
+  EXPECT_EQ(choice["text"], text);
+  EXPECT_EQ(choice["finish_reason"], "length");
+  const auto& logprobs = choice["logprobs"];
+  double sum = 0;
+  std::string joined;
+  for (std::size_t i = 0; i < logprobs["tokens"].size(); ++i) {
+    sum -= logprobs["token_logprobs"][i].get<double>();
+    const auto& top = logprobs["top_logprobs"][i];
+    EXPECT_EQ(top.size(), 3u);
+    for (const auto& [token, logprob] : top.items()) {
+      if (token == logprobs["tokens"][i]) {
+        EXPECT_EQ(logprob, logprobs["token_logprobs"][i]);
+      }
+    }
+    EXPECT_EQ(logprobs["text_offset"][i], joined.size());
+    joined += logprobs["tokens"][i];
+  }
+  EXPECT_EQ(joined, text);
+  EXPECT_NEAR(sum, nats(text), nats(text) * 1e-4);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], logprobs["tokens"].size());
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 0);
+}
+
+TEST_F(OpenAi, OneTokenIsPredictedAndChangesNothingBefore) {
+  const std::string text = "It was a dark and stormy";
+  const json request = {{"prompt", text}, {"echo", true}, {"logprobs", 2}, {"temperature", 0}};
+  auto more = request, none = request;
+  more["max_tokens"] = 1;
+  none["max_tokens"] = 0;
+  const auto predicted = ask("/v1/completions", more), echoed = ask("/v1/completions", none);
+  auto tokens = predicted["choices"][0]["logprobs"]["token_logprobs"];
+  const double last = tokens.back();
+  tokens.erase(tokens.size() - 1);
+  const auto& before = echoed["choices"][0]["logprobs"]["token_logprobs"];
+  ASSERT_EQ(tokens.size(), before.size());
+  // Equal up to the rounding of bf16: a block's rotary angles count from its end.
+  for (std::size_t i = 0; i < tokens.size(); ++i) EXPECT_NEAR(tokens[i], before[i], 0.02) << i;
+  EXPECT_EQ(predicted["usage"]["completion_tokens"], 1);
+  const std::string next = predicted["choices"][0]["logprobs"]["tokens"].back();
+  EXPECT_EQ(predicted["choices"][0]["text"], text + next);
+  // What is expected is what that token would have had.
+  const auto whole =
+      ask("/v1/completions", {{"prompt", text + next}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 0}});
+  const auto& logprobs = whole["choices"][0]["logprobs"];
+  if (logprobs["tokens"].back() == next) {
+    EXPECT_NEAR(logprobs["token_logprobs"].back(), last, 0.02);
+  }
+  more["echo"] = false;
+  EXPECT_EQ(ask("/v1/completions", more)["choices"][0]["text"], next);
+}
+
+TEST_F(OpenAi, PromptsAreTextsOrTheIdsOfTheirTokens) {
+  const std::vector<std::string> texts = {some_text(3), "", some_text(600), "Grüße 🙂"};
+  json ids = json::array();
+  for (const auto& text : texts) {
+    const auto answer = ask("/tokenize", {{"prompt", text}});
+    EXPECT_EQ(answer["count"], answer["tokens"].size());
+    ids.push_back(answer["tokens"]);
+  }
+  const json how = {{"echo", true}, {"max_tokens", 0}, {"logprobs", 0}};
+  auto by_text = how, by_ids = how;
+  by_text["prompt"] = texts;
+  by_ids["prompt"] = ids;
+  const auto expected = ask("/v1/completions", by_text);
+  ASSERT_EQ(expected["choices"].size(), texts.size());
+  EXPECT_EQ(ask("/v1/completions", by_ids)["choices"], expected["choices"]);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(expected["choices"][i]["index"], i);
+    EXPECT_EQ(expected["choices"][i]["text"], texts[i]);
+    EXPECT_TRUE(expected["choices"][i]["logprobs"]["top_logprobs"].is_null());
+  }
+  std::swap(ids[0][0], ids[0][1]);
+  by_ids["prompt"] = ids[0];
+  EXPECT_THAT(send("/v1/completions", by_ids.dump()),
+              AllOf(HasSubstr("HTTP/1.1 409"), HasSubstr("/tokenize")));
+}
+
+TEST_F(OpenAi, EmbeddingsAreThoseOfThePlugin) {
+  const std::vector<std::string> texts = {some_text(5), "some words"};
+  const auto answer = ask("/v1/embeddings", {{"input", texts}, {"model", nullptr}});
+  ASSERT_EQ(answer["data"].size(), 2u);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    EXPECT_EQ(answer["data"][i]["embedding"],
+              json::parse(outputs("embed", json::object(), texts[i]).back())["vector"]);
+  const auto packed = ask("/v1/embeddings", {{"input", texts[1]}, {"encoding_format", "base64"}});
+  const auto bytes = base64_decode(packed["data"][0]["embedding"].get<std::string>());
+  ASSERT_TRUE(bytes);
+  float first = 0;
+  std::memcpy(&first, bytes->data(), sizeof first);
+  EXPECT_FLOAT_EQ(first, answer["data"][1]["embedding"][0]);
+}
+
+TEST_F(OpenAi, ModelsAreListedAndErrorsNameTheField) {
+  const auto models = send("/v1/models", "", "GET");
+  EXPECT_THAT(models, AllOf(HasSubstr("\"id\":\"model\""), HasSubstr("\"object\":\"list\"")));
+  const auto refused = [](const std::string& path, const std::string& body) { return send(path, body); };
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":"x","echo":true})"),
+              AllOf(HasSubstr("HTTP/1.1 400"), HasSubstr("max_tokens"), HasSubstr("unroll generate")));
+  EXPECT_THAT(refused("/v1/completions", R"({"echo":true,"max_tokens":0})"),
+              HasSubstr("'prompt' must be given"));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":[[1,"x"]],"echo":true,"max_tokens":0})"),
+              HasSubstr("'prompt'"));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":[[99999999]],"echo":true,"max_tokens":0})"),
+              HasSubstr("vocabulary"));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":"x","echo":true,"max_tokens":0,"stream":true})"),
+              HasSubstr("'stream'"));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":"x","model":"nothing","echo":true,"max_tokens":0})"),
+              AllOf(HasSubstr("HTTP/1.1 404"), HasSubstr("there are: model")));
+  EXPECT_THAT(refused("/v1/embeddings", "{"), HasSubstr("the body is not JSON"));
+  EXPECT_THAT(refused("/v1/embeddings", R"({"input":"x","colour":1})"),
+              HasSubstr("unknown parameter 'colour'"));
+  EXPECT_THAT(send("/v1/embeddings", "", "GET"), AllOf(HasSubstr("HTTP/1.1 405"), HasSubstr("Allow: POST")));
+}
+
+TEST_F(OpenAi, TheDescriptionNamesThePaths) {
+  const auto description = json::parse(body_of(send("/openapi.json", "", "GET")));
+  EXPECT_EQ(description["openapi"], "3.1.0");
+  for (const auto& [path, methods] : description["paths"].items()) {
+    if (path == "/v1/{plugin}") continue;
+    const bool get = methods.contains("get");
+    EXPECT_THAT(send(path, get ? "" : "{", get ? "GET" : "POST"), testing::Not(HasSubstr("no path"))) << path;
+  }
+}
+
+TEST_F(OpenAi, NothingIsKept) {
+  ask("/v1/completions", {{"prompt", {"one", "two"}}, {"echo", true}, {"max_tokens", 0}});
+  Peer peer(socket());
+  std::size_t kept = 2;
+  for (int tries = 0; kept > 0 && tries < 500; ++tries, ::poll(nullptr, 0, 10)) {
+    kept = 0;
+    for (const auto& document : peer.call("document.list", {{"limit", 100}})["result"]["documents"])
+      kept += document["name"] == "http logprobs" ? 1 : 0;
+  }
+  EXPECT_EQ(kept, 0u);
+}
+
+TEST_F(OpenAi, ALongRequestSaysSomethingWhileItIsReadAndEndsWithItsClient) {
+  const json request = {{"prompt", some_text(20'000)}, {"echo", true}, {"max_tokens", 0}};
+  {
+    Peer client(socket());
+    const auto body = request.dump();
+    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
+                "\r\n\r\n" + body);
+    EXPECT_THAT(client.line().value_or(""), HasSubstr("200 OK"));
+  }
+  Peer peer(socket());
+  json stats;
+  for (int tries = 0; tries < 1000; ++tries) {
+    stats = peer.call("server.stats", json::object())["result"];
+    if (stats["open_documents"] == 0) break;
+    ::poll(nullptr, 0, 10);
+  }
+  EXPECT_EQ(stats["open_documents"], 0);
+  EXPECT_EQ(stats["documents_failed"], 1);
+}
+
+}  // namespace
+}  // namespace unroll::test
