@@ -7,13 +7,22 @@ namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
 
+/// Tells the CPU that this thread spins.
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // longer than `yield`, which most cores ignore
+#endif
+}
+
 /// Waits until `value` is no longer `old`: spins first, then sleeps.
 void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   const auto end = std::chrono::steady_clock::now() + kSpin;
   while (std::chrono::steady_clock::now() < end) {
     for (int i = 0; i < 16; ++i) {
       if (value.load(std::memory_order_acquire) != old) return;
-      __builtin_ia32_pause();
+      pause();
     }
   }
   value.wait(old, std::memory_order_acquire);
