@@ -1,6 +1,7 @@
 // generate: continues a document.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "client/cli/command_line.h"
 #include "client/cli/progress.h"
 #include "client/commands/sampler.h"
+#include "client/reading/after.h"
 #include "client/sources/source.h"
 #include "client/views/view.h"
 #include "model/continuation.h"
@@ -23,13 +25,13 @@ constexpr std::size_t kChunkBytes = 64 * 1024;
 
 struct GenerateOptions {
   SharedOptions shared;
-  std::string file, prompt;
+  std::string file, prompt, after;
   std::uint64_t tokens = 256;
   SamplerOptions sampler;
   bool without_cache = false;
 };
 
-/// The text to continue: the file, then the prompt.
+/// The text to continue: the document of --after, the file, then the prompt.
 class Beginning {
  public:
   Beginning(Continuation& continuation, std::shared_ptr<const Vocabulary> vocabulary)
@@ -125,6 +127,13 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
 }
 
 int generate(const GenerateOptions& options) {
+  std::error_code failed;
+  if (!options.after.empty() &&
+      (!std::filesystem::exists(options.after, failed) || is_snapshot_file(options.after))) {
+    throw CommandError("'" + options.after +
+                       "' is no document: 'unroll generate' computes token by token, in another arithmetic "
+                       "than snapshots are made with; name the document that the snapshot is of");
+  }
   const auto folder = model_folder(options.shared.model);
   const auto vocabulary = Vocabulary::load(folder);
   auto model = model_options(options.shared);
@@ -132,8 +141,9 @@ int generate(const GenerateOptions& options) {
   Continuation continuation(folder, model, !options.without_cache);
   ResultWriter writer(options.shared.out);
   Beginning beginning(continuation, vocabulary);
-  if (!options.file.empty()) {
-    auto source = Source::open(options.file);
+  for (const auto& file : {options.after, options.file}) {
+    if (file.empty()) continue;
+    auto source = Source::open(file);
     beginning.read(source);
   }
   beginning.read(options.prompt);
@@ -152,6 +162,7 @@ void add_generate_command(CommandLine& line) {
       ->add_option("FILE", options->file,
                    "The document, or - for standard input; without it, a new text begins")
       ->type_name("");
+  command->add_option("--after", options->after, "A document that comes before FILE")->type_name("FILE");
   command->add_option("--prompt", options->prompt, "Text after the document, or instead of one")
       ->type_name("TEXT");
   command

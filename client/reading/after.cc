@@ -36,13 +36,6 @@ Sha256 digest_of_file(const std::string& path) {
   return digest;
 }
 
-bool is_snapshot_file(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::string begin(kSnapshotFileMagic.size(), '\0');
-  stream.read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  return stream && begin == kSnapshotFileMagic;
-}
-
 /// Whether the reader has it, for at least so long.
 bool has(Reader& reader, const std::string& name, std::chrono::seconds left) {
   const auto known = reader.snapshots();
@@ -97,6 +90,13 @@ std::string after_document(Reader& reader, const std::string& path, const std::v
 }
 
 }  // namespace
+
+bool is_snapshot_file(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::string begin(kSnapshotFileMagic.size(), '\0');
+  stream.read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  return stream && begin == kSnapshotFileMagic;
+}
 
 std::string read_snapshot_bytes(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);

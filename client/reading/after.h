@@ -22,6 +22,8 @@ std::optional<std::string> snapshot_after(Reader& reader, const std::string& aft
                                           const std::vector<PluginRequest>& plugins,
                                           const Opener& opener = {});
 
+bool is_snapshot_file(const std::string& path);
+
 /// Reads the whole file. Throws CommandError.
 std::string read_snapshot_bytes(const std::string& path);
 

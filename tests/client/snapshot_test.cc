@@ -191,6 +191,21 @@ TEST_F(Snapshot, ADocumentGrows) {
                  "unroll snapshot create");
 }
 
+TEST_F(Snapshot, TextIsWrittenAfterADocument) {
+  const auto written = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "generate");
+    arguments.insert(arguments.end(), {"--tokens", "30", "--model", model()});
+    return unroll(std::move(arguments));
+  };
+  const auto expected = written({path("whole.txt")});
+  EXPECT_EQ(expected.exit_code, 0) << expected.err;
+  EXPECT_EQ(written({path("b.txt"), "--after", path("a.txt")}).out, expected.out);
+  EXPECT_NE(written({path("b.txt")}).out, expected.out);
+  read_embedded({"snapshot", "create", path("a.txt"), "--out", path("a.snapshot")});
+  expect_failure(written({path("b.txt"), "--after", path("a.snapshot")}), "is no document",
+                 "name the document that the snapshot is of");
+}
+
 TEST_F(Snapshot, ErrorsSayWhatToDo) {
   expect_failure(embedded({"snapshot", "create", path("a.txt"), "--name", "a"}), "only a daemon keeps",
                  "with --out");
