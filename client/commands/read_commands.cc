@@ -168,7 +168,8 @@ void add_anomaly(CommandLine& line) {
     if (options->files.size() != 1)
       throw CommandError("name one log; several can be compared with a --baseline", kExitUsage);
     options->file = options->files.front();
-    json plugin_options = {{"top", options->top}};
+    json plugin_options = json::object();  // what is not given is left out: a snapshot must have the same
+    if (command->count("--top") > 0) plugin_options["top"] = options->top;
     if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
     if (!options->session.empty()) plugin_options["session"] = options->session;
     return read_log(*options, {"anomaly", plugin_options});

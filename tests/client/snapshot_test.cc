@@ -110,7 +110,11 @@ TEST_F(Snapshot, ALogIsJudgedByWhatAnotherHasTaught) {
                                         "--after", path("first.log")};
   const auto outputs = lines_of(read_embedded(run, with_cache()));
   EXPECT_EQ(outputs[0]["data"]["score"], found[0]["score"]);
-  EXPECT_EQ(cached().size(), 2u) << "`unroll anomaly` gives the plugin options";
+  EXPECT_EQ(cached().size(), 2u) << "`unroll anomaly` reads the log as text";
+  read_by_daemon({"snapshot", "create", path("first.log"), "--plugin", "anomaly", "--name", "first"});
+  const auto by_name =
+      read_by_daemon({"anomaly", path("second.log"), "--format", "ndjson", "--after", "first"}, with_cache());
+  EXPECT_EQ(lines_of(by_name), found);
 }
 
 TEST_F(Snapshot, TheCacheIsUsedAndADamagedFileIsReadAgain) {
