@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <iterator>
 #include <span>
 #include <utility>
@@ -33,10 +34,11 @@ struct Input {
 
 std::vector<std::int32_t> ids_of(const json& list, const Params& params, std::string_view field) {
   std::vector<std::int32_t> ids;
-  for (const auto& id : list) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > INT32_MAX)
+  for (const auto& item : list) {
+    const double id = item.is_number() ? item.get<double>() : -1;  // 5.0 is an integer, too
+    if (id < 0 || id > INT32_MAX || id != std::floor(id))
       params.refuse(field, "text, token ids, or a list of either");
-    ids.push_back(id.get<std::int32_t>());
+    ids.push_back(static_cast<std::int32_t>(id));
   }
   return ids;
 }
@@ -287,7 +289,9 @@ class Tokenize final : public ApiRequest {
   explicit Tokenize(const json& body) {
     const Params params(kTokenize, body, {"model", "prompt", "content", "add_special_tokens"});
     model_ = params.optional_string("model").value_or("");
-    text_ = params.string(params.has("content") ? "content" : "prompt");
+    const auto content = params.optional_string("content"), prompt = params.optional_string("prompt");
+    if (!content && !prompt) params.refuse("prompt", "given");
+    text_ = content ? *content : *prompt;
   }
   PluginRequest plugin() const override { return {}; }
   std::vector<std::string> texts(const Vocabulary&) const override { return {}; }

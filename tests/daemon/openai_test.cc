@@ -160,6 +160,12 @@ TEST_F(OpenAi, ModelsAreListedAndErrorsNameTheField) {
               HasSubstr("'prompt' must be given"));
   EXPECT_THAT(refused("/v1/completions", R"({"prompt":[[1,"x"]],"echo":true,"max_tokens":0})"),
               HasSubstr("'prompt'"));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":[0.5],"echo":true,"max_tokens":0})"),
+              HasSubstr("'prompt'"));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":[7.0],"echo":true,"max_tokens":0})"),
+              testing::Not(HasSubstr("'prompt'")));
+  EXPECT_THAT(refused("/tokenize", R"({"prompt":{},"content":""})"), HasSubstr("'prompt' must be a string"));
+  EXPECT_THAT(refused("/tokenize", "{}"), HasSubstr("'prompt' must be given"));
   EXPECT_THAT(refused("/v1/completions", R"({"prompt":[[99999999]],"echo":true,"max_tokens":0})"),
               HasSubstr("vocabulary"));
   EXPECT_THAT(refused("/v1/completions", R"({"prompt":"x","echo":true,"max_tokens":0,"stream":true})"),
