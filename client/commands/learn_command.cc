@@ -108,7 +108,7 @@ int judge_logs(const JudgedOptions& options) {
     const std::string told = read_records(std::move(source), options.encoding, [&](const LogRecord& record) {
       Judgement judgement = judge(known, record, rules);
       if (record.place == records::LinePlace::kRecord) record_score = 0;
-      if (record.place == records::LinePlace::kFrame) judgement.limit(record_score);
+      if (record.place == records::LinePlace::kFrame) judgement.limit(record_score / 2);
       record_score = std::max(record_score, judgement.score());
       view.line(record, judgement);
     });

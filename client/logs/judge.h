@@ -39,7 +39,7 @@ struct Judgement {
   std::uint64_t ignored_by = 0;  ///< The rule.
 
   double score() const { return ignored_by > 0 ? 0 : distance + severity; }
-  /// A step of a stack is no odder than the record that it belongs to.
+  /// Of a step of a stack, which says less than the record that it belongs to.
   void limit(double most) {
     distance = std::min(distance, most);
     severity = std::min(severity, most - distance);

@@ -10,8 +10,7 @@ namespace {
 
 constexpr std::string_view kNumber = "#";
 constexpr std::size_t kShortestIdentifier = 6;  // of hexadecimal digits
-constexpr std::size_t kShortestMixed = 8;       // letters and digits in turn
-constexpr float kPairShare = 0.5F, kNumberShare = 0.2F;
+constexpr float kPairShare = 0.5F, kNumberShare = 0.2F, kNumberedShare = 0.3F;
 constexpr std::array<std::string_view, 19> kDates = {"jan", "feb", "mar", "apr", "may", "jun", "jul",
                                                      "aug", "sep", "oct", "nov", "dec", "mon", "tue",
                                                      "wed", "thu", "fri", "sat", "sun"};
@@ -38,22 +37,22 @@ std::size_t uuid_length(std::string_view text) {
   return kLength;
 }
 
-/// A word that has digits: its letters, each number as "#"; "#" if it is an identifier.
+/// A word that has digits: a name with a number at its end keeps its letters, anything else is a number or an
+/// identifier.
 std::string masked(std::string_view word) {
   const auto digits = word.starts_with("0x") ? word.substr(2) : word;
   const bool hexadecimal = std::all_of(digits.begin(), digits.end(), is_hex);
   if (hexadecimal && word.size() >= kShortestIdentifier) return std::string(kNumber);
-  std::string mask;
-  std::size_t numbers = 0;
-  for (const char c : word) {
-    if (!records::is_digit(c)) {
-      mask += c;
-    } else if (mask.empty() || mask.back() != '#') {
-      mask += '#';
-      ++numbers;
-    }
-  }
-  return numbers > 1 && word.size() >= kShortestMixed ? std::string(kNumber) : mask;
+  const auto letters =
+      static_cast<std::size_t>(std::find_if(word.begin(), word.end(), records::is_digit) - word.begin());
+  const bool name =
+      std::all_of(word.begin() + static_cast<std::ptrdiff_t>(letters), word.end(), records::is_digit);
+  return name ? std::string(word.substr(0, letters)) + std::string(kNumber) : std::string(kNumber);
+}
+
+/// A name with a number ("eth#") says less than a word.
+float share_of(std::string_view word) {
+  return word == kNumber ? kNumberShare : word.ends_with(kNumber) ? kNumberedShare : 1;
 }
 
 }  // namespace
@@ -101,8 +100,8 @@ std::vector<LineFeature> line_features(const std::vector<std::string>& words) {
     mix(alone, word);
     mix(pair, before);
     mix(pair, word);
-    if (i < words.size()) features.push_back({alone, word == kNumber ? kNumberShare : 1});
-    features.push_back({pair, kPairShare});
+    if (i < words.size()) features.push_back({alone, share_of(word)});
+    features.push_back({pair, kPairShare * std::min(1.0F, std::max(share_of(before), share_of(word)))});
     before = word;
   }
   const auto by_hash = [](const LineFeature& a, const LineFeature& b) { return a.hash < b.hash; };

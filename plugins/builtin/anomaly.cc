@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "plugins/builtin/alert_rate.h"
 #include "plugins/builtin/json_text.h"
@@ -28,6 +29,7 @@ namespace {
 using records::LinePlace;
 
 constexpr std::string_view kTag = "unroll anomaly 5";
+constexpr std::string_view kTagBefore = "unroll anomaly 4";  // documents that were begun with it go on
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
 constexpr std::size_t kMaxMark = 64;                           // bytes of the option `session`
@@ -47,6 +49,15 @@ struct Odd {
   std::string text;
 
   void visit(auto& archive) { archive(rank, line, lines, start, end, alert, text); }
+};
+
+/// As version 4 saved it.
+struct OddLine {
+  Odd odd;
+  void visit(auto& archive) {
+    archive(odd.rank, odd.line, odd.start, odd.end, odd.alert, odd.text);
+    odd.lines = 1;
+  }
 };
 
 /// A closed session.
@@ -141,7 +152,11 @@ class Anomaly {
 
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
-    load_state(state_, bytes, kTag);
+    if (has_tag(bytes, kTagBefore)) {
+      load_version_4(bytes);
+    } else {
+      load_state(state_, bytes, kTag);
+    }
     if (state_.top.size() > state_.top.capacity() ||
         state_.window_top.size() > state_.window_top.capacity() ||
         state_.top_sessions.size() > state_.top_sessions.capacity()) {
@@ -171,6 +186,27 @@ class Anomaly {
       archive(open_sessions, session_model, top_sessions, head);
     }
   };
+
+  /// Version 4 knew no records, and kept a line's first bytes as they were.
+  void load_version_4(std::span<const std::byte> bytes) {
+    State state = state_;
+    StateReader reader(bytes, kTagBefore);
+    std::uint64_t begin = 0, end = 0, taken = 0, tokens = 0;
+    double nats = 0, highest = 0;
+    std::string text;
+    reader(state.lines, state.alerts, state.sessions, begin, end, taken, tokens, nats, highest, text);
+    reader(state.model, state.alert_rate);
+    state.line = LogLine(begin, end, taken, {tokens, nats, highest}, text);
+    for (auto* top : {&state.top, &state.window_top}) {
+      std::vector<OddLine> lines;
+      reader(lines);
+      for (auto& line : lines) top->add(std::move(line.odd));
+    }
+    reader(state.open_sessions, state.session_model, state.top_sessions);
+    if (!reader.at_end()) reader(state.head);
+    reader.done();
+    state_ = std::move(state);
+  }
 
   /// The next line begins at byte `next`.
   void close_line(std::uint64_t next) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/line_model.h"
@@ -19,6 +20,22 @@ namespace unroll::builtin {
 class LogLine {
  public:
   explicit LogLine(std::uint64_t begin = 0) : begin_(begin), end_(begin), taken_(begin), odd_byte_(begin) {}
+
+  struct Tokens {
+    std::uint64_t count = 0;
+    double nats = 0, highest = 0;  ///< The sum, the highest of one.
+  };
+  /// A line of which `bytes` bytes are there, with this text.
+  LogLine(std::uint64_t begin, std::uint64_t end, std::uint64_t bytes, const Tokens& tokens, std::string text)
+      : begin_(begin),
+        end_(end),
+        taken_(begin + bytes),
+        bytes_(bytes),
+        tokens_(tokens.count),
+        nats_(tokens.nats),
+        highest_(tokens.highest),
+        odd_byte_(begin),
+        shown_(std::move(text)) {}
 
   /// Before take() for each of the token's bytes. Tokens of escape sequences do not count, nor those within a
   /// very long word (a key, a body in base64): their surprisal says nothing of the line.

@@ -112,6 +112,14 @@ class StateReader {
   std::span<const std::byte> left_;
 };
 
+/// Whether the bytes begin with this tag.
+inline bool has_tag(std::span<const std::byte> bytes, std::string_view tag) {
+  std::uint64_t size = 0;
+  if (bytes.size() < sizeof size + tag.size()) return false;
+  std::memcpy(&size, bytes.data(), sizeof size);
+  return size == tag.size() && std::memcmp(bytes.data() + sizeof size, tag.data(), tag.size()) == 0;
+}
+
 template <class State>
 std::string save_state(const State& state, std::string_view tag) {
   StateWriter writer(tag);

@@ -224,7 +224,7 @@ TEST(Traces, Python) {
                     "exception occurred:",
                     "", "Traceback (most recent call last):", "  File \"a.py\", line 2", "a.b.MyError: x",
                     "INFO:root:next"}),
-            ".tfftffffft.");
+            ".ffftffffft.");
   EXPECT_EQ(places({"INFO:root:job", "Traceback (most recent call last):", "  File \"a.py\", line 1",
                     "ValueError: x", "INFO:root:next"}),
             "..ft.");

@@ -92,7 +92,8 @@ LinePlace Traces::next(std::string_view text, bool after_problem) {
     in_ = In::kFrames;
     return LinePlace::kFrame;
   }
-  return begins(text) && after_problem ? LinePlace::kTrace : LinePlace::kRecord;
+  if (!begins(text) || !after_problem) return LinePlace::kRecord;
+  return in_ == In::kPython ? LinePlace::kFrame : LinePlace::kTrace;  // Python's first line says nothing
 }
 
 /// Whether the line is the first of a trace.
