@@ -4,7 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <iterator>
+#include <initializer_list>
 #include <span>
 #include <utility>
 
@@ -24,6 +24,30 @@ constexpr std::string_view kCompletions = "/v1/completions", kEmbeddings = "/v1/
                            kTokenize = "/tokenize";
 constexpr std::size_t kMostTexts = 2048;
 constexpr int kMostTop = 20;
+
+/// A request's fields. One that is null counts as missing, and 5.0 is an integer, too.
+class Fields {
+ public:
+  Fields(std::string_view path, const json& body, std::initializer_list<std::string_view> known)
+      : body_((Params(path, body, known), cleaned(body))), params_(path, body_, known) {}
+  const Params& params() const { return params_; }
+
+ private:
+  static json cleaned(const json& body) {
+    json fields = json::object();
+    for (const auto& [name, value] : body.items()) {
+      const double number = value.is_number_float() ? value.get<double>() : 0.5;
+      if (number == std::floor(number) && std::abs(number) < 1e15) {
+        fields[name] = static_cast<std::int64_t>(number);
+      } else if (!value.is_null()) {
+        fields[name] = value;
+      }
+    }
+    return fields;
+  }
+  const json body_;
+  const Params params_;
+};
 
 /// A text, or the ids of its tokens.
 struct Input {
@@ -112,10 +136,11 @@ json usage_of(std::uint64_t prompt, std::uint64_t completion) {
 class Completions final : public ApiRequest {
  public:
   explicit Completions(const json& body) {
-    const Params params(
+    const Fields fields(
         kCompletions, body,
         {"model", "prompt", "echo", "logprobs", "max_tokens", "temperature", "top_p", "n", "best_of", "seed",
          "stop", "stream", "user", "suffix", "presence_penalty", "frequency_penalty", "logit_bias"});
+    const Params& params = fields.params();
     model_ = params.optional_string("model").value_or("");
     prompts_ = inputs_of(params, "prompt");
     echo_ = params.optional_bool("echo").value_or(false);
@@ -235,7 +260,8 @@ class Completions final : public ApiRequest {
 class Embeddings final : public ApiRequest {
  public:
   explicit Embeddings(const json& body) {
-    const Params params(kEmbeddings, body, {"model", "input", "encoding_format", "user", "dimensions"});
+    const Fields fields(kEmbeddings, body, {"model", "input", "encoding_format", "user", "dimensions"});
+    const Params& params = fields.params();
     model_ = params.optional_string("model").value_or("");
     inputs_ = inputs_of(params, "input");
     const auto format = params.optional_string("encoding_format").value_or("float");
@@ -287,7 +313,8 @@ class Embeddings final : public ApiRequest {
 class Tokenize final : public ApiRequest {
  public:
   explicit Tokenize(const json& body) {
-    const Params params(kTokenize, body, {"model", "prompt", "content", "add_special_tokens"});
+    const Fields fields(kTokenize, body, {"model", "prompt", "content", "add_special_tokens"});
+    const Params& params = fields.params();
     model_ = params.optional_string("model").value_or("");
     const auto content = params.optional_string("content"), prompt = params.optional_string("prompt");
     if (!content && !prompt) params.refuse("prompt", "given");
@@ -326,8 +353,6 @@ std::unique_ptr<ApiRequest> parse_api_request(std::string_view path, std::string
     throw Error(ErrorCode::kInvalidRequest, std::string("the body is not JSON: ") + error.what());
   }
   if (!body.is_object()) throw Error(ErrorCode::kInvalidRequest, "the body is not a JSON object");
-  for (auto field = body.begin(); field != body.end();)
-    field = field->is_null() ? body.erase(field) : std::next(field);
   if (path == kCompletions) return std::make_unique<Completions>(body);
   if (path == kEmbeddings) return std::make_unique<Embeddings>(body);
   return std::make_unique<Tokenize>(body);

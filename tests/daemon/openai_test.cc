@@ -165,6 +165,10 @@ TEST_F(OpenAi, ModelsAreListedAndErrorsNameTheField) {
   EXPECT_THAT(refused("/v1/completions", R"({"prompt":[7.0],"echo":true,"max_tokens":0})"),
               testing::Not(HasSubstr("'prompt'")));
   EXPECT_THAT(refused("/tokenize", R"({"prompt":{},"content":""})"), HasSubstr("'prompt' must be a string"));
+  EXPECT_THAT(
+      refused("/v1/completions", R"({"prompt":"x","echo":true,"max_tokens":0.0,"logprobs":2.0,"n":null})"),
+      HasSubstr("HTTP/1.1 200"));
+  EXPECT_THAT(refused("/tokenize", R"({"":null,"content":""})"), HasSubstr("unknown parameter ''"));
   EXPECT_THAT(refused("/tokenize", "{}"), HasSubstr("'prompt' must be given"));
   EXPECT_THAT(refused("/v1/completions", R"({"prompt":[[99999999]],"echo":true,"max_tokens":0})"),
               HasSubstr("vocabulary"));
