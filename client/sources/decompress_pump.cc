@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include <bzlib.h>
 #include <lzma.h>
 #include <poll.h>
 #include <zlib.h>
@@ -117,12 +118,48 @@ class ZstdDecoder : public DecompressPump::Decoder {
   bool complete_ = false;
 };
 
+/// libbz2 checks the checksum of each block and stream.
+class Bzip2Decoder : public DecompressPump::Decoder {
+ public:
+  Bzip2Decoder() { begin(); }
+  ~Bzip2Decoder() override { ::BZ2_bzDecompressEnd(&stream_); }
+
+  Step step(std::string_view input, std::vector<char>& output) override {
+    if (input.empty() && complete_) return {};
+    if (complete_) {  // another stream follows
+      ::BZ2_bzDecompressEnd(&stream_);
+      begin();
+    }
+    stream_.next_in = const_cast<char*>(input.data());
+    stream_.avail_in = static_cast<unsigned>(input.size());
+    stream_.next_out = output.data();
+    stream_.avail_out = static_cast<unsigned>(output.size());
+    const int code = ::BZ2_bzDecompress(&stream_);
+    complete_ = code == BZ_STREAM_END;
+    if (code != BZ_OK && code != BZ_STREAM_END) throw std::runtime_error("its data is invalid");
+    return {input.size() - stream_.avail_in, output.size() - stream_.avail_out};
+  }
+  bool complete() const override { return complete_; }
+
+ private:
+  void begin() {
+    stream_ = {};
+    if (::BZ2_bzDecompressInit(&stream_, 0, 0) != BZ_OK) throw std::bad_alloc();
+    complete_ = false;
+  }
+
+  bz_stream stream_{};
+  bool complete_ = false;
+};
+
 std::unique_ptr<DecompressPump::Decoder> make_decoder(Compression compression) {
   switch (compression) {
     case Compression::kGzip:
       return std::make_unique<GzipDecoder>();
     case Compression::kXz:
       return std::make_unique<XzDecoder>();
+    case Compression::kBzip2:
+      return std::make_unique<Bzip2Decoder>();
     case Compression::kZstd:
       break;
   }
@@ -137,15 +174,23 @@ bool stops(int stop) {
 }  // namespace
 
 std::optional<Compression> compression_of(int file, std::uint64_t offset) {
-  std::array<char, 6> bytes{};
+  std::array<char, 10> bytes{};
   const ssize_t got = ::pread(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-  const std::string_view begin(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  return compression_of(std::string_view(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))));
+}
+
+std::optional<Compression> compression_of(std::string_view begin) {
   using namespace std::string_view_literals;
   if (begin.starts_with("\x1f\x8b\x08"sv)) return Compression::kGzip;
   if (begin.starts_with("\xfd"
                         "7zXZ\0"sv))
     return Compression::kXz;
   if (begin.starts_with("\x28\xb5\x2f\xfd"sv)) return Compression::kZstd;
+  // "BZh", the size of blocks, and the mark of the first block or of the end.
+  constexpr auto kBlock = "\x31\x41\x59\x26\x53\x59"sv, kEnd = "\x17\x72\x45\x38\x50\x90"sv;
+  if (begin.starts_with("BZh") && begin.size() >= 10 &&
+      (begin.substr(4, 6) == kBlock || begin.substr(4, 6) == kEnd))
+    return Compression::kBzip2;
   return std::nullopt;
 }
 

@@ -1,18 +1,21 @@
-// Decompresses a gzip, xz or zstd file, including files of several members.
+// Decompresses a gzip, xz, zstd or bzip2 file, including files of several members.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "client/sources/pump.h"
 
 namespace unroll {
 
-enum class Compression { kGzip, kXz, kZstd };
+enum class Compression { kGzip, kXz, kZstd, kBzip2 };
 
 /// Detected from the file's bytes at `offset`; nullopt if not compressed or not seekable.
 std::optional<Compression> compression_of(int file, std::uint64_t offset);
+/// By the first bytes.
+std::optional<Compression> compression_of(std::string_view begin);
 
 /// Uses constant memory. A damaged or truncated file is an error, also if only its checksum shows it.
 class DecompressPump : public Pump {
