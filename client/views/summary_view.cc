@@ -1,4 +1,6 @@
 // Views of summaries and vectors.
+#include <iostream>
+
 #include "client/cli/text.h"
 #include "client/views/view.h"
 
@@ -40,6 +42,9 @@ class SummaryView : public View {
     if (running)
       writer_.write(bold(terminal, "The first " + with_thousands(whole(data, "end")) + " bytes") + "\n");
     const json& sentences = data.at("sentences");
+    if (!running && sentences.empty())
+      std::cerr
+          << "unroll: no sentence of 6 to 60 words was found that ends with a stop; there is no summary\n";
     writer_.write(terminal.present
                       ? summary_rows(terminal, sentences)
                       : wrap(summary_text(sentences), std::min<std::size_t>(terminal.width, 80)));

@@ -5,6 +5,7 @@
 // `start` and `end` exclude the newline (for sentences and paragraphs: the whitespace around), but its tokens
 // and bytes count in nats and bits per byte, so that the passages add up to the document. Passages of only
 // whitespace count in the document only.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -23,7 +24,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll score 2";
+constexpr std::string_view kTag = "unroll score 3";
 constexpr std::uint64_t kMaxPassageBytes = 64 * 1024;
 constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter passages are noise in a ranking by bits per byte
 constexpr std::int64_t kMaxTop = 1000;
@@ -54,6 +55,8 @@ void Passage::append(const Passage& gap) {
   bytes += gap.bytes;
   tokens += gap.tokens;
   nats += gap.nats;
+  if (gap.text_begun) text_end = gap.text_end;
+  blank = blank && gap.blank;
   if (text_begun && text.size() < kKeptText) text += gap.text.substr(0, kKeptText - text.size());
 }
 
@@ -101,8 +104,8 @@ class Score {
       const double nats = nats_of(logprobs[i], block);
       state_.nats += nats;
       ++state_.tokens;
-      const bool in_gap = state_.gap.bytes > 0 ||
-                          (sentences_ && state_.sentence.stopped() && !bytes.empty() && is_space(bytes[0]));
+      // What its first byte belongs to may be decided only later.
+      const bool in_gap = sentences_ && (state_.gap.bytes > 0 || state_.sentence.stopped());
       auto& passage = in_gap ? state_.gap : state_.passage;
       passage.nats += nats;
       ++passage.tokens;
@@ -168,18 +171,17 @@ class Score {
     const bool space = is_space(c);
     const auto place = sentences_ ? state_.sentence.take(c) : SentenceEnd::Place::kInside;
     if (place == SentenceEnd::Place::kGap) {
-      take_gap(c, offset);
+      take_gap(c, offset, space);
     } else {
-      if (place == SentenceEnd::Place::kBegins) begin_sentence();
+      if (place == SentenceEnd::Place::kBegins) begin_sentence(offset);
       close_gap();
-      take_inside(c, offset, space);
+      take_inside(state_.passage, c, offset, space);
     }
     if (!space) state_.line_blank = false;
     if (c == '\n') end_line(offset + 1);
   }
 
-  void take_inside(char c, std::uint64_t offset, bool space) {
-    auto& passage = state_.passage;
+  void take_inside(Passage& passage, char c, std::uint64_t offset, bool space) {
     ++passage.bytes;
     if (!passage.text_begun && (lines_ || !space)) {
       passage.text_begun = true;
@@ -191,17 +193,19 @@ class Score {
     if (!space) passage.blank = false;
   }
 
-  void take_gap(char c, std::uint64_t offset) {
+  void take_gap(char c, std::uint64_t offset, bool space) {
     auto& gap = state_.gap;
-    if (gap.bytes++ == 0) gap.begin = offset;
-    if (gap.text.size() < kKeptText) gap.text.push_back(c);
+    if (gap.bytes == 0) gap.begin = offset;
+    if (!gap.text_begun && space && gap.text.size() < kKeptText) gap.text.push_back(c);
+    take_inside(gap, c, offset, space);
   }
 
-  /// The gap was between sentences and belongs to the following one.
-  void begin_sentence() {
+  /// The gap belongs to the sentence that follows; if it is empty, that begins at `offset`.
+  void begin_sentence(std::uint64_t offset) {
     Passage gap = std::exchange(state_.gap, Passage{});
-    close_passage(gap.begin);
-    gap.text.clear();
+    close_passage(gap.bytes > 0 ? gap.begin : offset);
+    if (gap.bytes == 0) gap.begin = offset;
+    gap.text.erase(0, std::min(gap.text.find_first_not_of(" \t\r\n\f\v"), gap.text.size()));
     state_.passage = std::move(gap);
   }
   /// The gap belongs to the sentence before it.

@@ -1,6 +1,6 @@
-// Cuts a stream of tokens into sentences: at .!? before whitespace and a beginning, at blank lines, at list
-// items and headings. A token belongs to the sentence that contains its first byte; whitespace between
-// sentences belongs to the following one.
+// Cuts a stream of tokens into sentences: where SentenceEnd finds one to end, at blank lines, at list items
+// and headings. A token belongs to the sentence that contains its first byte; whitespace between sentences
+// belongs to the following one.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/builtin/sentence_end.h"
 #include "plugins/builtin/sentence_text.h"
 
 namespace unroll::builtin {
@@ -56,7 +57,7 @@ class SentenceStream {
   template <class Take>
   void token(std::string_view bytes, std::uint64_t offset, double nats, std::span<const float> hidden,
              Take take) {
-    if (!bytes.empty() && stopped_ && (in_gap_ || is_space(bytes[0]))) {
+    if (!gap_text_.empty() || end_.stopped()) {
       gap_.add(nats, hidden);
     } else {
       sums_.add(nats, hidden);
@@ -65,11 +66,12 @@ class SentenceStream {
   }
   template <class Take>
   void finish(Take take) {
+    keep_gap();
     close(take);
   }
   void visit(auto& archive) {
-    archive(text_, text_begin_, bytes_, stopped_, in_gap_, blank_line_, paragraph_, heading_, line_start_,
-            sums_, gap_);
+    archive(text_, text_begin_, bytes_, end_, gap_text_, gap_begin_, blank_line_, paragraph_, heading_,
+            line_start_, sums_, gap_);
   }
 
  private:
@@ -79,56 +81,77 @@ class SentenceStream {
   void byte(char c, std::uint64_t offset, Take& take) {
     if (c == '\n') {
       if (blank_line_ || heading_) {
-        close(take);
+        cut(take);
         paragraph_ = true;
       }
       heading_ = false;
       blank_line_ = true;
-      in_gap_ = stopped_;
-      line_start_ = text_.size() + (text_.empty() ? 0 : 1);
-      keep(c, offset);
-      return;
+    } else if (is_space(c)) {
+      const std::size_t line = gap_text_.rfind('\n');
+      if (line != std::string::npos && is_marker(std::string_view(gap_text_).substr(line + 1))) keep_gap();
+      if (gap_text_.empty() && after_marker()) begin_item(take);
+    } else {
+      if (blank_line_ && c == '#') {
+        cut(take);
+        heading_ = true;
+      }
+      blank_line_ = false;
     }
-    if (is_space(c)) {
-      if (after_marker()) begin_item(take);
-      in_gap_ = stopped_;
-      keep(c, offset);
-      return;
+    switch (end_.take(c)) {
+      case SentenceEnd::Place::kGap:
+        if (gap_text_.empty()) gap_begin_ = offset;
+        gap_text_.push_back(c);
+        if (gap_text_.size() > kMaxBytes) {
+          keep_gap();
+          end_.reset();
+        }
+        return;
+      case SentenceEnd::Place::kBegins:
+        close_before_gap(take);
+        break;
+      case SentenceEnd::Place::kInside:
+        break;
     }
-    if (blank_line_ && c == '#') {
-      close(take);
-      heading_ = true;
-    }
-    blank_line_ = false;
-    if (in_gap_ && begins_sentence(c)) close(take);
-    note_stop(c);
+    keep_gap();
     keep(c, offset);
+    if (c == '\n') line_start_ = text_.size();
   }
 
-  /// A stop counts until something other than a closing quote or bracket follows.
-  void note_stop(char c) {
-    if (c == '.' || c == '!' || c == '?') {
-      stopped_ = true;
-    } else if (!stopped_ || in_gap_ ||
-               !(c == '"' || c == '\'' || c == ')' || c == ']' || is_beyond_ascii(c))) {
-      stopped_ = false;
+  /// The sentence ends here, whatever follows.
+  template <class Take>
+  void cut(Take& take) {
+    keep_gap();
+    close(take);
+    end_.reset();
+  }
+
+  /// The gap belongs to the sentence so far.
+  void keep_gap() {
+    const std::string gap = std::exchange(gap_text_, {});
+    for (std::size_t i = 0; i < gap.size(); ++i) {
+      keep(gap[i], gap_begin_ + i);
+      if (gap[i] == '\n') line_start_ = text_.size();
     }
-    if (!stopped_ && gap_.tokens > 0) sums_.add(std::exchange(gap_, {}));
-    in_gap_ = false;
+    if (gap_.tokens > 0) sums_.add(std::exchange(gap_, {}));
   }
 
-  bool begins_sentence(char c) const {
-    if (!is_upper(c) && !is_digit(c) && !is_beyond_ascii(c) && c != '"' && c != '\'' && c != '(')
-      return false;
-    auto text = std::string_view(text_);
-    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-    return !ends_in_abbreviation(text);
+  /// A sentence ends before the gap, which belongs to the next one.
+  template <class Take>
+  void close_before_gap(Take& take) {
+    std::string gap = std::exchange(gap_text_, {});
+    TokenSums sums = std::exchange(gap_, {});
+    close(take);
+    gap_text_ = std::move(gap);
+    gap_ = std::move(sums);
   }
 
-  /// Whether the line so far is the mark of a list item: "-", "*", "+", "2.", "10)".
+  /// Whether the line so far is the mark of a list item.
   bool after_marker() const {
     if (line_start_ >= text_.size() || bytes_ > kMaxBytes) return false;
-    auto line = std::string_view(text_).substr(line_start_);
+    return is_marker(std::string_view(text_).substr(line_start_));
+  }
+  /// "-", "*", "+", "2.", "10)".
+  static bool is_marker(std::string_view line) {
     while (!line.empty() && is_space(line.front())) line.remove_prefix(1);
     if (line.empty() || line.size() > kMaxMarker) return false;
     if (line == "-" || line == "*" || line == "+" || line == "\xE2\x80\xA2") return true;
@@ -141,8 +164,8 @@ class SentenceStream {
   template <class Take>
   void begin_item(Take& take) {
     text_.resize(line_start_);
-    stopped_ = false;
     close(take);
+    end_.reset();
     paragraph_ = true;
   }
 
@@ -164,12 +187,11 @@ class SentenceStream {
     sentence.start = text_begin_;
     sentence.end = text_begin_ + sentence.text.size();
     sentence.opens_paragraph = paragraph_;
-    sentence.sums = std::exchange(sums_, std::exchange(gap_, {}));
+    sentence.sums = std::exchange(sums_, {});
     const bool usable = !sentence.text.empty() && !heading_;
     if (bytes_ > 0) paragraph_ = false;
     bytes_ = 0;
     line_start_ = kNoLine;
-    stopped_ = in_gap_ = false;
     if (usable) take(std::move(sentence));
   }
 
@@ -177,14 +199,15 @@ class SentenceStream {
 
   std::string text_;  // of the sentence so far, from its first byte that is not whitespace
   std::uint64_t text_begin_ = 0;
-  std::uint64_t bytes_ = 0;       // its length; above kMaxBytes, text_ is no longer kept
-  bool stopped_ = false;          // .!? and perhaps closing quotes were last
-  bool in_gap_ = false;           // and whitespace since
+  std::uint64_t bytes_ = 0;  // its length; above kMaxBytes, text_ is no longer kept
+  SentenceEnd end_;
+  std::string gap_text_;  // after a stop, while its side is undecided; begins at gap_begin_
+  std::uint64_t gap_begin_ = 0;
   bool blank_line_ = true;        // nothing but whitespace in this line so far
   bool paragraph_ = true;         // the next sentence is a paragraph's first
   bool heading_ = false;          // in a line that began with #
   std::uint64_t line_start_ = 0;  // offset of this line in text_; kNoLine: before it
-  TokenSums sums_, gap_;          // gap_: of tokens that begin in the whitespace after a stop
+  TokenSums sums_, gap_;          // gap_: of tokens that begin in the gap
 };
 
 }  // namespace unroll::builtin

@@ -45,12 +45,26 @@ inline std::string normalised(std::string_view text) {
   return out;
 }
 
-/// Of normalised text.
-inline std::size_t word_count(std::string_view text) {
-  return text.empty() ? 0 : 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' '));
+/// Whether a character of a script without spaces between words begins at `text`: Chinese, Japanese, Thai,
+/// Lao, Khmer, Burmese. All take three bytes in UTF-8.
+inline bool is_unspaced(std::string_view text) {
+  if (text.size() < 3) return false;
+  const auto first = static_cast<unsigned char>(text[0]), second = static_cast<unsigned char>(text[1]);
+  if (first >= 0xE3 && first <= 0xE9) return true;
+  return (first == 0xE0 && second >= 0xB8 && second <= 0xBB) ||
+         (first == 0xE1 && ((second >= 0x80 && second <= 0x82) || second == 0x9E || second == 0x9F));
 }
 
-/// Hashes of the content words (4 letters or more, case-insensitive), sorted, without duplicates.
+/// Of normalised text. Two characters of a script without spaces count as a word.
+inline std::size_t word_count(std::string_view text) {
+  if (text.empty()) return 0;
+  std::size_t unspaced = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) unspaced += is_unspaced(text.substr(i)) ? 1 : 0;
+  return 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' ')) + unspaced / 2;
+}
+
+/// Hashes of the content words (4 letters or more, case-insensitive), sorted, without duplicates. Of scripts
+/// without spaces, of each two neighbouring characters.
 inline std::vector<std::uint32_t> content_words(std::string_view text) {
   constexpr std::size_t kLeastLetters = 4;
   std::vector<std::uint32_t> words;
@@ -62,7 +76,19 @@ inline std::vector<std::uint32_t> content_words(std::string_view text) {
     letters = 0;
   };
   end_word();
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (is_unspaced(text.substr(i))) {
+      end_word();
+      if (is_unspaced(text.substr(std::min(i + 3, text.size())))) {
+        for (const char byte : text.substr(i, 6))
+          hash = (hash ^ static_cast<unsigned char>(byte)) * 16777619u;
+        letters = kLeastLetters;
+        end_word();
+      }
+      i += 2;
+      continue;
+    }
     if (is_ascii_letter(c) || is_digit(c) || is_beyond_ascii(c)) {
       const char lower = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
       hash = (hash ^ static_cast<unsigned char>(lower)) * 16777619u;
@@ -85,23 +111,6 @@ inline double word_overlap(const std::vector<std::uint32_t>& a, const std::vecto
   return shorter == 0 ? 0.0 : static_cast<double>(both.size()) / static_cast<double>(shorter);
 }
 
-/// Whether the full stop at the end of `text` does not end a sentence: "Mr.", "e.g.", an
-/// initial.
-inline bool ends_in_abbreviation(std::string_view text) {
-  if (text.empty() || text.back() != '.') return false;
-  text.remove_suffix(1);
-  std::size_t begin = text.size();
-  while (begin > 0 && !is_space(text[begin - 1]) && text[begin - 1] != '(' && text.size() - begin < 8)
-    --begin;
-  const auto word = text.substr(begin);
-  static constexpr std::array<std::string_view, 31> kAbbreviations = {
-      "Mr",  "Mrs", "Ms",  "Dr",  "Prof", "St",  "Rev", "Gen", "Col", "Capt", "Lt",
-      "Sgt", "Jr",  "Sr",  "vs",  "cf",   "etc", "e.g", "i.e", "al",  "Fig",  "fig",
-      "No",  "no",  "vol", "Vol", "pp",   "p",   "Inc", "Ltd", "Co"};
-  const bool initial = word.size() == 1 && is_upper(word[0]) && word[0] != 'I';
-  return initial || std::find(kAbbreviations.begin(), kAbbreviations.end(), word) != kAbbreviations.end();
-}
-
 /// The share of the text in double quotation marks, straight or curly, 0 to 1.
 inline double quoted_share(std::string_view text) {
   std::size_t quoted = 0;
@@ -120,6 +129,33 @@ inline double quoted_share(std::string_view text) {
   return text.empty() ? 0.0 : static_cast<double>(quoted) / static_cast<double>(text.size());
 }
 
+/// Whether a stop ends `text`, before closing quotes and brackets.
+inline bool ends_with_stop(std::string_view text) {
+  static constexpr std::array<std::string_view, 11> kStops = {".",
+                                                              "!",
+                                                              "?",
+                                                              "\xE2\x80\xA6" /* ellipsis */,
+                                                              "\xE3\x80\x82" /* ideographic full stop */,
+                                                              "\xEF\xBC\x81",
+                                                              "\xEF\xBC\x9F" /* wide ! ? */,
+                                                              "\xEF\xBD\xA1",
+                                                              "\xD8\x9F" /* Arabic ? */,
+                                                              "\xDB\x94" /* Urdu full stop */,
+                                                              "\xE0\xA5\xA4" /* danda */};
+  constexpr std::size_t kMostClosing = 6;  // bytes beyond ASCII: curly and angle quotes
+  const std::size_t least = text.size() - std::min(text.size(), kMostClosing);
+  for (;;) {
+    if (std::any_of(kStops.begin(), kStops.end(),
+                    [&](std::string_view stop) { return text.ends_with(stop); }))
+      return true;
+    if (text.empty()) return false;
+    const bool closes = std::string_view("\"')]*_ ").find(text.back()) != std::string_view::npos ||
+                        (is_beyond_ascii(text.back()) && text.size() > least);
+    if (!closes) return false;
+    text.remove_suffix(1);
+  }
+}
+
 /// Whether it is a complete prose sentence: no heading, table, code, capitals or rule. `text` is normalised.
 inline bool is_prose(std::string_view text) {
   const auto words = word_count(text);
@@ -129,12 +165,7 @@ inline bool is_prose(std::string_view text) {
       first != '(') {
     return false;
   }
-  auto body = text;
-  while (!body.empty() && (std::string_view("\"')]*_").find(body.back()) != std::string_view::npos ||
-                           (is_beyond_ascii(body.back()) && body.size() + 6 > text.size()))) {
-    body.remove_suffix(1);  // closing quotes and brackets, also curly ones
-  }
-  if (body.empty() || std::string_view(".!?").find(body.back()) == std::string_view::npos) return false;
+  if (!ends_with_stop(text)) return false;
 
   std::size_t letters = 0, upper = 0, digits = 0, odd = 0;
   for (const char c : text) {

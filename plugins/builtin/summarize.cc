@@ -29,7 +29,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll summarize 3";
+constexpr std::string_view kTag = "unroll summarize 4";
 constexpr std::int64_t kMaxWords = 10000;
 // Chosen by measurement: docs/summarize.md.
 constexpr double kEarly = 1, kOpening = 0.5, kSurprising = 0.15, kQuoted = 2;

@@ -34,6 +34,50 @@ TEST(ScoreSentences, EndAtAStopAndABeginningOrAtABlankLine) {
   EXPECT_THAT(sentences_of("  \n\n "), ElementsAre());
 }
 
+/// Each line is a sentence. Joined by `between`, the text is cut there and nowhere else.
+void expect_cuts(const std::vector<std::string>& sentences, const std::string& between = " ") {
+  std::string text;
+  for (const std::string& sentence : sentences) text += (text.empty() ? "" : between) + sentence;
+  EXPECT_EQ(sentences_of(text), sentences);
+}
+
+TEST(ScoreSentences, AbbreviationsDoNotEndThem) {
+  expect_cuts({"At last Dr. Watson and Mrs. Hudson met Prof. K. R. Moriarty, cf. Fig. 3b and No. 9 on p. 40.",
+               "He left on Feb. 7 at 6 a.m. with J.R.R. Tolkien.", "Nobody knew."});
+  expect_cuts({"She moved to the U.S.", "The U.S. Senate met.", "They sold tea, coffee, etc.",
+               "He came at 9 p.m.", "Then it rained."});
+  expect_cuts({"So do I.", "Vitamin C helps.", "\"Why?\" he asked.", "(It was cold.)", "He slept...",
+               "Then he woke\u2026", "What?!", "No."});
+  expect_cuts({"They wrote it in 1999.", "12 people read it.", "It cost $4.50 a copy.", "iPads were new."});
+}
+
+TEST(ScoreSentences, EndAsTheirLanguageHasIt) {
+  expect_cuts({"Am 5. Mai kam Fr. Dr. Weber, d. h. die Leiterin.", "Sie zahlte ca. 20 Euro bzw. nichts.",
+               "\u201eKomm!\u201c rief er.", "\u00bbNein.\u00ab",
+               "\u00dcbrigens im 19. Jahrhundert war es anders."});
+  expect_cuts({"\u00ab Pourquoi ? \u00bb demanda M. Blanc.", "\u00c9mile sortit.", "\u00ab Viens ! \u00bb",
+               "O\u00f9 est Mme. Noir ?"});
+  expect_cuts({"\u00bfVienes, Sr. P\u00e9rez?", "\u00a1No!", "\u2014Ya voy \u2014dijo la Sra. L\u00f3pez.",
+               "\u00c9l calló."});
+  expect_cuts(
+      {"\u041e\u043d \u043a\u0443\u043f\u0438\u043b \u0445\u043b\u0435\u0431 \u0438 \u0442. \u0434. \u0432 "
+       "\u043b\u0430\u0432\u043a\u0435.",
+       "\u042d\u0442\u043e \u0431\u044b\u043b\u043e \u0443\u0442\u0440\u043e\u043c."});
+  expect_cuts(
+      {"\u0623\u064a\u0646 \u0623\u0646\u062a\u061f", "\u0647\u0646\u0627\u06d4", "\u0639\u0627\u062f."});
+  expect_cuts({"\u0935\u0939 \u0917\u092f\u093e\u0964", "\u092b\u093f\u0930 \u0906\u092f\u093e\u0964"});
+}
+
+TEST(ScoreSentences, NeedNoSpaceInEastAsia) {
+  expect_cuts({"\u4ed6\u6765\u4e86\u3002", "\u4ed6\u8bf4\uff1a\u201c\u597d\u3002\u201d",
+               "\u771f\u7684\u5417\uff1f\uff01", "Yes\u3002", "\u8d70\u5427\u3002"},
+              "");
+  // Nothing ends within corner brackets; "to" goes on after them.
+  expect_cuts({"\u5f7c\u306f\u300c\u306f\u3044\u3002\u884c\u304f\u3002\u300d\u3068\u8a00\u3063\u305f\u3002",
+               "\u300c\u3044\u3044\u3048\u3002\u300d", "\u96e8\u3060\u3002"},
+              "");
+}
+
 TEST(ScoreSentences, WhitespaceBetweenBelongsToTheOneBehind) {
   const auto outputs = read(
       "score", kSentences, made_document({{"One.", -1}, {" ", -2}, {" Two", -4}, {".", -8}, {"\n", -16}}, 2));

@@ -46,6 +46,34 @@ TEST(Summarize, ARunningSummaryIsWhatTheDocumentSoFarWouldGive) {
   EXPECT_EQ(outputs.back(), read("summarize", R"({"words":60})", document).back()) << "they change nothing";
 }
 
+TEST(Summarize, ReadsScriptsWithoutSpaces) {
+  std::vector<MadeToken> tokens;
+  for (int i = 0; i < 8; ++i) {
+    // Seven sentences of 14 characters, and a heading without a stop.
+    for (const char* token : {"\u8239", "\u6bcf\u5929", "\u65e9\u4e0a", "\u4ece", "\u6cb3\u8fb9", "\u5f00",
+                              "\u5230", "\u5bf9\u9762\u7684", "\u9547\u4e0a"})
+      tokens.push_back({token, -1});
+    tokens.push_back({i == 0 ? "\n\n" : "\u3002", -1});
+  }
+  const auto outputs = read("summarize", R"({"words":20})", made_document(tokens, 7));
+  ASSERT_EQ(outputs.size(), 1u);
+  ASSERT_FALSE(outputs[0]["sentences"].empty());
+  EXPECT_TRUE(outputs[0]["sentences"][0]["text"].get<std::string>().ends_with("\u3002"));
+}
+
+TEST(SentenceText, ProseEndsWithAStopOfItsScript) {
+  using builtin::is_prose;
+  EXPECT_TRUE(is_prose("The whole town came to see the lamp."));
+  EXPECT_TRUE(is_prose("\u201eDie ganze Stadt kam an den Strand.\u201c"));
+  EXPECT_TRUE(
+      is_prose("\u0648\u0635\u0644 \u0643\u0644 \u0627\u0644\u0646\u0627\u0633 \u0625\u0644\u0649 "
+               "\u0627\u0644\u0628\u0644\u062f\u061f"));
+  EXPECT_TRUE(
+      is_prose("\u56fe\u4e66\u9986\u5728\u6cb3\u8fb9\u5df2\u7ecf\u6709\u4e00\u767e\u5e74\u4e86\u3002"));
+  EXPECT_FALSE(is_prose("\u56fe\u4e66\u9986\u5728\u6cb3\u8fb9\u5df2\u7ecf\u6709\u4e00\u767e\u5e74\u4e86"));
+  EXPECT_FALSE(is_prose("The whole town came to see the lamp"));
+}
+
 TEST(SentenceText, WhatStandsInQuotationMarks) {
   using builtin::quoted_share;
   EXPECT_EQ(quoted_share("He left."), 0);
