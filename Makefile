@@ -157,6 +157,7 @@ nightly: ## Sanitizers over all tests, the simulation under ASan (SOAK_SECONDS, 
 	@$(MAKE) tsan
 	@echo "make: simulating under AddressSanitizer for $(SOAK_SECONDS) s"
 	@build-asan/bin/simulate --seconds $(SOAK_SECONDS)
+	@python3 -B tests/fuzz/hostile_documents.py --extract build-asan/libexec/unroll/unroll-extract --count 60000
 	@$(MAKE) fuzz
 
 .PHONY: fuzz

@@ -45,10 +45,10 @@ def cases(folder):
         "status, and no daemon": (until_end, ["status"]),
         "--version": (until_end, ["--version"]),
         "--help": (until_end, ["--help"]),
-        "score, 300 bytes": (until_end, ["score", short, "--embedded"]),
-        "score README.md": (until_end, ["score", README, "--embedded"]),
-        "its first line": (until_first_line, ["score", README, *LINES]),
-        "first line of six times as much": (until_first_line, ["score", long, *LINES]),
+        "score, 300 bytes": (until_end, ["score", short, "--raw", "--embedded"]),
+        "score README.md": (until_end, ["score", README, "--raw", "--embedded"]),
+        "its first line": (until_first_line, ["score", README, "--raw", *LINES]),
+        "first line of six times as much": (until_first_line, ["score", long, "--raw", *LINES]),
     }
 
 

@@ -57,7 +57,7 @@ def resident_mib(pids):
 
 def read_within(options, path):
     command = [options.unroll, "score", "--embedded", "--granularity", "sentence", "--format", "ndjson",
-               "--model", options.model, "--dtype", options.dtype, path]
+               "--model", options.model, "--dtype", options.dtype, "--raw", path]
     print("| read to byte | tokens | tokens/s | CPU time per token | memory |\n|---|---|---|---|---|", flush=True)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
         began = last = time.monotonic()

@@ -4,15 +4,19 @@
 # nlohmann_json 3.11   JSON in the protocol, in configurations and in checkpoints.
 # SentencePiece 0.1.97 the vocabulary.                SQLite 3.40   the journal: durable, atomic commits.
 # ICU 72               pretrained vocabularies: their regular expressions (lookahead, Unicode's classes, and whether more
-#                      text could change a match) and normal form C.
+#                      text could change a match) and normal form C. Documents in other encodings than UTF-8.
+#                      Where sentences end.
 # Boost 1.74           Asio (sockets), Beast (HTTP).  spdlog 1.10   logging.
 # jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
 #                      come and go between small states that stay; and is slower.
 # CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation, journal.
-# zlib, liblzma, libzstd  documents that are compressed (libarchive, one interface to all, checks no gzip sums).
+# zlib, liblzma, libzstd, bzip2  documents that are compressed (libarchive, one interface to all, checks no gzip sums).
+# libxml2 2.9          HTML and the XML in EPUB, DOCX, ODT, FictionBook.  md4c 0.4.8  Markdown.
+# uchardet 0.0.7       guesses the encoding of text that does not declare it. These three only in unroll-extract, which also
+#                      runs poppler's pdftotext, if it is installed, to read PDFs.
 # Nettle 3.8           SHA-256 whose state can be saved: whether a resumed document's bytes are those of before.
 # libcurl 7.88         HTTP with proxies, redirections and resumed transfers: `unroll model fetch`.
-# libarchive 3.6       zip archives: Python wheels, in which models come.
+# libarchive 3.6       zip archives: Python wheels, in which models come; EPUB, DOCX, ODT.
 # xxHash 0.8           XXH3: whether a file's content is another than before.
 # GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.
 
@@ -48,6 +52,10 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 pkg_check_modules(nettle REQUIRED IMPORTED_TARGET nettle>=3.8)
 find_package(CURL 7.88 REQUIRED)
 find_package(LibArchive 3.6 REQUIRED)
+find_package(BZip2 REQUIRED)
+find_package(LibXml2 2.9 REQUIRED)
+pkg_check_modules(uchardet REQUIRED IMPORTED_TARGET uchardet)
+pkg_check_modules(md4c REQUIRED IMPORTED_TARGET md4c>=0.4.8)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp>=2.5)  # what a plugin's worker may ask of the kernel
 pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc>=5)

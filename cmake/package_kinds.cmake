@@ -5,8 +5,8 @@ if(CPACK_GENERATOR STREQUAL "DEB")
   # Set here, because -D CPACK_PACKAGE_VERSION=... has been read.
   set(CPACK_DEBIAN_UNROLL_PACKAGE_DEPENDS
       "unroll-plugins (= ${CPACK_PACKAGE_VERSION}), systemd | systemd-standalone-sysusers | systemd-sysusers")
-  # Optional: users may have another model.
-  set(CPACK_DEBIAN_UNROLL_PACKAGE_RECOMMENDS unroll-model)
+  # Optional: users may have another model, and need pdftotext only for PDFs.
+  set(CPACK_DEBIAN_UNROLL_PACKAGE_RECOMMENDS "unroll-model, poppler-utils")
 else()
   set(CPACK_PACKAGING_INSTALL_PREFIX "")
   set(CPACK_COMPONENTS_ALL unroll portable plugins dev model)

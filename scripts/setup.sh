@@ -7,10 +7,12 @@ cd "$(dirname "$0")/.."
 
 packages=(build-essential cmake ninja-build ccache pkg-config unzip
   libboost-dev nlohmann-json3-dev libsentencepiece-dev libicu-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
-  zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev nettle-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev libcli11-dev)
+  zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev nettle-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev libcli11-dev
+  libbz2-dev libxml2-dev libuchardet-dev libmd4c-dev)
 if [ "${1:-}" = --tests ]; then
   shift
-  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format git socat curl xz-utils zstd python3-numpy
+  packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang-format git socat curl xz-utils zstd bzip2 python3-numpy
+    poppler-utils             # pdftotext, which reads PDFs
     systemd-journal-remote    # makes journals for the tests of unroll follow
     abigail-tools             # compares the plugin ABI with the one that was promised
     chromium-headless-shell)  # opens the pages that unroll writes

@@ -79,6 +79,7 @@ void add_training_commands(CommandLine& line);       ///< prepare, train, eval, 
 void add_train_commands(CommandLine& line);          ///< prepare, train; by add_training_commands()
 void add_adapt_command(CommandLine& line);           ///< adapt
 void add_generate_command(CommandLine& line);        ///< generate
+void add_text_command(CommandLine& line);            ///< text; by add_read_commands()
 void add_tokenize_command(CommandLine& line);        ///< tokenize
 void add_shell_commands(CommandLine& line);          ///< completion, man
 

@@ -2,13 +2,11 @@
 // that are nearest to a text.
 #include <memory>
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
 #include "client/commands/embed_index.h"
+#include "client/documents/open_document.h"
 #include "client/reading/read_document.h"
 
 namespace unroll {
@@ -20,6 +18,7 @@ using nlohmann::ordered_json;
 
 struct EmbedOptions {
   SharedOptions shared;
+  DocumentOptions document;
   std::vector<std::string> files;
   std::string query;
   int segment_tokens = 512;
@@ -60,7 +59,8 @@ int write_vectors(const EmbedOptions& options) {
                        kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(shared);
   const std::string& file = options.files.front();
-  Source source = Source::open(file);
+  OpenedDocument document = open_document(file, options.document);
+  Source& source = document.source;
   if (is_binary(shared.format)) {
     EmbedIndex index = embedded_index(*reader, source, options.segment_tokens);
     index.file = file == "-" ? source.name() : fs::absolute(file).lexically_normal().string();
@@ -70,21 +70,12 @@ int write_vectors(const EmbedOptions& options) {
   ResultWriter writer(shared.out);
   const std::unique_ptr<View> view = make_embed_view(shared.format, writer);
   read_document(*reader, source, request_for("embed", {{"segment_tokens", options.segment_tokens}}), writer,
-                [&](const std::string&, const json& data) { view->output(data); });
+                [&](const std::string&, const json& data) { view->output(with_places(data, document)); });
   writer.flush();
   return 0;
 }
 
 // --- Searching for segments
-
-Source source_of_text(const std::string& text) {
-  UniqueFd file(::memfd_create("query", MFD_CLOEXEC));
-  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::lseek(file.get(), 0, SEEK_SET) != 0) {
-    throw CommandError(system_message("cannot store the query", errno));
-  }
-  return Source::of_file("the query", std::move(file), text.size());
-}
 
 std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, const std::string& model) {
   std::vector<EmbedIndex> indexes;
@@ -114,13 +105,14 @@ void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<
 }
 
 /// A segment's first words on one line; empty if the document cannot be read.
-std::string beginning(const EmbedIndex& index, std::uint64_t start, std::uint64_t end) {
+std::string beginning(const EmbedIndex& index, const DocumentOptions& options, std::uint64_t start,
+                      std::uint64_t end) {
   constexpr std::uint64_t kMostBytes = 400;
   constexpr std::size_t kMostColumns = 200;
   std::error_code ignored;
   if (!fs::is_regular_file(index.file, ignored)) return "";
   try {
-    Source source = Source::open(index.file);
+    Source source = open_document(index.file, options).source;
     source.keep_text();
     std::string text = source.text(start, std::min(end, start + kMostBytes));
     text.erase(0, text.find_first_not_of(" \t\r\n"));
@@ -130,11 +122,11 @@ std::string beginning(const EmbedIndex& index, std::uint64_t start, std::uint64_
   }
 }
 
-ordered_json found_object(const EmbedIndex& index, const EmbedHit& hit) {
+ordered_json found_object(const EmbedIndex& index, const DocumentOptions& options, const EmbedHit& hit) {
   const auto start = static_cast<std::uint64_t>(index.offsets[2 * hit.segment]);
   const auto end = static_cast<std::uint64_t>(index.offsets[2 * hit.segment + 1]);
   ordered_json found = {{"file", index.file}, {"start", start}, {"end", end}, {"score", hit.score}};
-  if (const std::string text = beginning(index, start, end); !text.empty()) found["text"] = text;
+  if (const std::string text = beginning(index, options, start, end); !text.empty()) found["text"] = text;
   return found;
 }
 
@@ -155,14 +147,14 @@ int look_for(const EmbedOptions& options) {
     throw CommandError("--query is empty; give it a few words to look for", kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   const std::vector<EmbedIndex> indexes = read_indexes(options.files, checkpoint_of(*reader));
-  Source source = source_of_text(options.query);
+  Source source = Source::of_text("the query", options.query);
   const EmbedIndex query = embedded_index(*reader, source, options.segment_tokens);
   check_dimensions(indexes, options.files, query.dim);
   ResultWriter writer(options.shared.out);
   ordered_json results = ordered_json::array();
   for (const EmbedHit& hit :
        nearest_segments(indexes, query.document, static_cast<std::size_t>(options.top))) {
-    const ordered_json found = found_object(indexes[hit.index], hit);
+    const ordered_json found = found_object(indexes[hit.index], options.document, hit);
     if (format == "text") write_found(found, writer);
     results.push_back(found);
   }
@@ -195,6 +187,7 @@ void add_embed_command(CommandLine& line) {
       ->type_name("N")
       ->check(CLI::Range(1, 65'536).description(""))
       ->capture_default_str();
+  add_document_flags(*command, options->document);
   add_format_flags(*command, options->shared, "json|ndjson|npy|safetensors|f32|text");
   add_reader_flags(line, *command, options->shared);
   command->footer(

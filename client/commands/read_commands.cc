@@ -9,6 +9,7 @@
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
 #include "client/commands/learn_command.h"
+#include "client/documents/open_document.h"
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
 #include "client/sources/log_text.h"
@@ -22,6 +23,7 @@ using nlohmann::json;
 
 struct ReadOptions {
   SharedOptions shared;
+  DocumentOptions document;
   std::string file;
   std::string after;  // a snapshot's name, or a file; empty: nothing
   std::vector<std::string> files;
@@ -38,15 +40,30 @@ struct ReadOptions {
 
 using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
 
+/// A text that goes on from another one is read byte for byte.
+DocumentOptions document_options(const ReadOptions& options) {
+  DocumentOptions document = options.document;
+  document.continues = !options.after.empty();
+  return document;
+}
+
+/// How the document of --after is opened.
+Opener opener_of(const ReadOptions& options) {
+  const DocumentOptions document = document_options(options);
+  const std::string name = "document " + std::to_string(document.raw) + std::to_string(document.keep_layout) +
+                           std::to_string(document.unwrap) + document.encoding;
+  return {name, [document](const std::string& path) { return open_document(path, document).source; }};
+}
+
 int read_one(const ReadOptions& options, const PluginRequest& plugin, const MakeView& make_view) {
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
-  Source source = Source::open(options.file);
+  OpenedDocument document = open_document(options.file, document_options(options));
   ResultWriter writer(options.shared.out);
-  const std::unique_ptr<View> view = make_view(writer, source);
+  const std::unique_ptr<View> view = make_view(writer, document.source);
   auto request = request_for(plugin.name, plugin.options);
-  request.after = snapshot_after(*reader, options.after, request.plugins);
-  read_document(*reader, source, request, writer,
-                [&](const std::string&, const json& data) { view->output(data); });
+  request.after = snapshot_after(*reader, options.after, request.plugins, opener_of(options));
+  read_document(*reader, document.source, request, writer,
+                [&](const std::string&, const json& data) { view->output(with_places(data, document)); });
   writer.flush();
   return 0;
 }
@@ -110,6 +127,7 @@ void add_score(CommandLine& line) {
       ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
   add_after(*command, options->after);
   add_count(*command, "--top", options->top, "Number of passages to show");
+  add_document_flags(*command, options->document);
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(line, *command, options->shared);
   command->footer(
@@ -137,6 +155,7 @@ int judge(ReadOptions& options, const CLI::App& command) {
 void add_anomaly(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   options->top = 20;
+  options->document.raw = true;  // a log's bytes
   CLI::App* command = line.app().add_subcommand(
       "anomaly", "Rank the lines of a log by how unusual they are, without rules or labels");
   command
@@ -182,6 +201,7 @@ void add_summarize(CommandLine& line) {
       "summarize", "Summarize a document by its most important sentences, in document order");
   add_file(*command, *options);
   add_count(*command, "--words", options->words, "Number of words, approximately");
+  add_document_flags(*command, options->document);
   command->add_flag("--running", options->running,
                     "Also print a summary so far after every 32 KiB (text, ndjson)");
   add_format_flags(*command, options->shared, "text|json|ndjson");
@@ -202,15 +222,16 @@ int run_plugins(const ReadOptions& options) {
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   ReadRequest request;
   request.plugins = parse_plugin_requests(options.plugins);
-  request.after = snapshot_after(*reader, options.after, request.plugins);
+  request.after = snapshot_after(*reader, options.after, request.plugins, opener_of(options));
   ResultWriter writer(options.shared.out);
   int exit_code = 0;
   for (const std::string& file : options.files) {
     try {
-      Source source = Source::open(file);
-      read_document(*reader, source, request, writer, [&](const std::string& plugin, const json& data) {
-        write_output_line(writer, file, plugin, data);
-      });
+      OpenedDocument document = open_document(file, document_options(options));
+      read_document(*reader, document.source, request, writer,
+                    [&](const std::string& plugin, const json& data) {
+                      write_output_line(writer, file, plugin, with_places(data, document));
+                    });
     } catch (const std::exception& error) {
       if (options.files.size() == 1) throw;
       std::cerr << "unroll: " << one_line(file + ": " + error.what()) << '\n';
@@ -232,6 +253,7 @@ void add_run(CommandLine& line) {
       ->required()
       ->type_name("");
   add_after(*command, options->after);
+  add_document_flags(*command, options->document);
   add_format_flags(*command, options->shared, "ndjson");
   add_reader_flags(line, *command, options->shared);
   command->footer(
@@ -248,6 +270,7 @@ void add_read_commands(CommandLine& line) {
   add_learn_command(line);
   add_summarize(line);
   add_embed_command(line);
+  add_text_command(line);
   add_run(line);
 }
 

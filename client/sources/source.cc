@@ -116,6 +116,7 @@ void Source::decompress() {
   if (!compression) return;
   *this = pumped(name_, std::make_unique<DecompressPump>(name_, std::move(descriptor_), base_,
                                                          base_ + total_bytes_.value_or(0), *compression));
+  compressed_ = true;
 }
 
 void Source::look_at_file() {
@@ -134,15 +135,21 @@ void Source::look_at_file() {
   handed_over_as_is_ = (regular_ && base_ == 0 && total_bytes_) || S_ISFIFO(status.st_mode);
 }
 
-void Source::keep_text() {
+void Source::keep_text(std::uint64_t most) {
   if (regular_) return;
   UniqueFd copy = temporary_file();
+  std::uint64_t size = 0;
   for (std::string bytes = read(kCopyBytes); !bytes.empty(); bytes = read(kCopyBytes)) {
+    size += bytes.size();
+    if (size > most)
+      throw CommandError(name_ + " holds more than " + std::to_string(most >> 20) +
+                         " MiB, which is the limit; split it");
     write_all(copy.get(), bytes);
   }
   ::lseek(copy.get(), 0, SEEK_SET);
   descriptor_ = std::move(copy);
   pump_.reset();
+  compressed_ = false;
   look_at_file();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,8 +16,8 @@ namespace unroll {
 /// Not thread-safe. Owns its descriptor (for "-": a duplicate of standard input's, with the same position).
 class Source {
  public:
-  /// `argument`: a path, or "-". A regular file that starts as gzip, xz or zstd is decompressed. Throws
-  /// CommandError (missing, a folder, not readable).
+  /// `argument`: a path, or "-". A regular file that starts as gzip, xz, zstd or bzip2 is decompressed.
+  /// Throws CommandError (missing, a folder, not readable).
   static Source open(const std::string& argument);
   /// As open(), for the first `size` bytes of a regular file that is already open; more bytes are ignored,
   /// fewer are an error.
@@ -36,9 +37,15 @@ class Source {
   bool can_be_handed_over() const { return handed_over_as_is_; }
   /// Whether it can be read again through its descriptor.
   bool is_file() const { return regular_; }
+  bool is_compressed() const { return compressed_; }  ///< And is decompressed.
+  /// If is_file(): where the document begins in the descriptor's file.
+  std::uint64_t base() const { return base_; }
 
-  /// Makes text() possible: copies anything but a regular file to a temporary file. Throws CommandError.
-  void keep_text();
+  /// Makes text() possible: copies anything but a regular file to a temporary file, and decompresses it.
+  /// Throws CommandError, also if it is longer than `most` bytes.
+  void keep_text(std::uint64_t most = std::numeric_limits<std::uint64_t>::max());
+  /// If it is a compressed file: reads what is in it. Done by open() and of_file().
+  void decompress();
   /// Bytes [begin, end) of the document; fewer if the file was truncated. Throws CommandError.
   std::string text(std::uint64_t begin, std::uint64_t end) const;
   /// Starts reading for document offset `from` (0 for a new document). Returns the offset of the first byte
@@ -49,7 +56,6 @@ class Source {
 
  private:
   void look_at_file();
-  void decompress();
 
   std::string name_;
   UniqueFd descriptor_;
@@ -58,6 +64,7 @@ class Source {
   std::optional<std::uint64_t> rest_;  ///< Bytes left to read, if limited.
   std::uint64_t base_ = 0;             ///< Offset of the document in a regular file.
   bool regular_ = false;
+  bool compressed_ = false;
   bool handed_over_as_is_ = false;
 };
 

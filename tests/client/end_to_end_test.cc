@@ -53,10 +53,10 @@ TEST_F(Reading, AnyBytes) {
   std::string bytes = "a\r\nb\n\n\xFF\xFE";
   for (int i = 0; i < 600; ++i) bytes += static_cast<char>(i * 131 % 256);
   write_file(path("bytes"), bytes);
-  expect_same_bytes({"score", "--format", "json"}, "bytes");
-  expect_same_bytes({"score", "--format", "html"}, "bytes");
+  expect_same_bytes({"score", "--format", "json", "--raw"}, "bytes");
+  expect_same_bytes({"score", "--format", "html", "--raw"}, "bytes");
   expect_same_bytes({"anomaly", "--format", "json"}, "bytes");
-  expect_same_bytes({"summarize", "--format", "ndjson"}, "bytes");
+  expect_same_bytes({"summarize", "--format", "ndjson", "--raw"}, "bytes");
 }
 
 TEST_F(Reading, PipeAndFileHaveTheSameScores) {

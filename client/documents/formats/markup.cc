@@ -1,0 +1,141 @@
+#include "client/documents/formats/markup.h"
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+
+#include <libxml/HTMLparser.h>
+#include <libxml/parser.h>
+#include <libxml/parserInternals.h>
+
+namespace unroll::formats {
+namespace {
+
+std::string_view local_name(std::string_view name) {
+  const std::size_t colon = name.rfind(':');
+  return colon == std::string_view::npos ? name : name.substr(colon + 1);
+}
+
+std::string_view view(const xmlChar* text) {
+  return text == nullptr ? std::string_view() : std::string_view(reinterpret_cast<const char*>(text));
+}
+
+/// libxml2 is C: exceptions of the handler are kept and rethrown after the parser.
+struct Parse {
+  explicit Parse(MarkupHandler& handler) : handler(handler) {}
+
+  MarkupHandler& handler;
+  xmlParserCtxtPtr context = nullptr;
+  std::exception_ptr failed;
+
+  template <class Call>
+  void guarded(Call call) {
+    if (failed) return;
+    try {
+      call();
+    } catch (...) {
+      failed = std::current_exception();
+      ::xmlStopParser(context);
+    }
+  }
+
+  /// The parser has just read `length` bytes of text.
+  std::uint64_t offset_before(std::size_t length) const {
+    const xmlParserInputPtr input = context->input;
+    if (input == nullptr) return 0;
+    const auto at =
+        static_cast<std::uint64_t>(input->consumed) + static_cast<std::uint64_t>(input->cur - input->base);
+    return at > length ? at - length : 0;
+  }
+};
+
+void on_start(void* data, const xmlChar* name, const xmlChar** attributes) {
+  auto& parse = *static_cast<Parse*>(data);
+  parse.guarded([&] {
+    Attributes list;
+    for (; attributes != nullptr && *attributes != nullptr; attributes += 2)
+      list.add(std::string(view(attributes[0])), std::string(view(attributes[1])));
+    parse.handler.start(local_name(view(name)), list);
+  });
+}
+
+void on_end(void* data, const xmlChar* name) {
+  auto& parse = *static_cast<Parse*>(data);
+  parse.guarded([&] { parse.handler.end(local_name(view(name))); });
+}
+
+void on_text(void* data, const xmlChar* text, int length) {
+  auto& parse = *static_cast<Parse*>(data);
+  parse.guarded([&] {
+    const auto size = static_cast<std::size_t>(length);
+    parse.handler.text({reinterpret_cast<const char*>(text), size}, parse.offset_before(size));
+  });
+}
+
+/// Entities are those of the language; a document's own are not declared, and so not expanded.
+xmlEntityPtr on_entity(void*, const xmlChar* name) {
+  return ::xmlGetPredefinedEntity(name);
+}
+
+xmlSAXHandler handlers() {
+  xmlSAXHandler handlers{};
+  handlers.startElement = &on_start;
+  handlers.endElement = &on_end;
+  handlers.characters = &on_text;
+  handlers.ignorableWhitespace = &on_text;
+  handlers.cdataBlock = &on_text;
+  handlers.getEntity = &on_entity;
+  return handlers;
+}
+
+using Context = std::unique_ptr<xmlParserCtxt, decltype(&::xmlFreeParserCtxt)>;
+
+/// The parser takes the text in pieces, so that it holds little of it at once.
+constexpr std::size_t kPiece = 16384;
+
+}  // namespace
+
+std::string_view Attributes::get(std::string_view name) const {
+  for (const auto& [key, value] : list_) {
+    if (local_name(key) == name) return value;
+  }
+  return {};
+}
+
+bool Attributes::has(std::string_view name) const {
+  for (const auto& [key, value] : list_) {
+    if (local_name(key) == name) return true;
+  }
+  return false;
+}
+
+void parse_html(std::string_view text, MarkupHandler& handler) {
+  xmlSAXHandler sax = handlers();
+  Parse parse(handler);
+  const Context context(::htmlCreatePushParserCtxt(&sax, &parse, nullptr, 0, nullptr, XML_CHAR_ENCODING_UTF8),
+                        &::htmlFreeParserCtxt);
+  if (!context) throw std::bad_alloc();
+  parse.context = context.get();
+  ::htmlCtxtUseOptions(context.get(), HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                                          HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
+  for (; !text.empty() && !parse.failed; text.remove_prefix(std::min(kPiece, text.size())))
+    ::htmlParseChunk(context.get(), text.data(), static_cast<int>(std::min(kPiece, text.size())), 0);
+  if (!parse.failed) ::htmlParseChunk(context.get(), nullptr, 0, 1);
+  if (parse.failed) std::rethrow_exception(parse.failed);
+}
+
+void parse_xml(std::string_view text, MarkupHandler& handler) {
+  xmlSAXHandler sax = handlers();
+  Parse parse(handler);
+  const Context context(::xmlCreatePushParserCtxt(&sax, &parse, nullptr, 0, nullptr), &::xmlFreeParserCtxt);
+  if (!context) throw std::bad_alloc();
+  parse.context = context.get();
+  ::xmlCtxtUseOptions(context.get(), XML_PARSE_RECOVER | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+                                         XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_SAX1);
+  for (; !text.empty() && !parse.failed; text.remove_prefix(std::min(kPiece, text.size())))
+    ::xmlParseChunk(context.get(), text.data(), static_cast<int>(std::min(kPiece, text.size())), 0);
+  if (!parse.failed) ::xmlParseChunk(context.get(), nullptr, 0, 1);
+  if (parse.failed) std::rethrow_exception(parse.failed);
+}
+
+}  // namespace unroll::formats

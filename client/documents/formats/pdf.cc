@@ -1,0 +1,231 @@
+#include "client/documents/formats/pdf.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <vector>
+
+#include "client/documents/formats/markup.h"
+#include "client/documents/formats/plain_text.h"
+
+namespace unroll::formats {
+namespace {
+
+struct PdfLine {
+  double left = 0, top = 0, right = 0, bottom = 0;
+  std::string text;
+  bool first_of_block = false;
+  double height() const { return bottom - top; }
+};
+
+struct Page {
+  double height = 0;
+  std::vector<PdfLine> lines;
+};
+
+double number(std::string_view text) {
+  double value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+/// <page>, <block>, <line xMin yMin xMax yMax>, <word>.
+struct LayoutReader : MarkupHandler {
+  void start(std::string_view name, const Attributes& attributes) override {
+    if (name == "page") {
+      pages.push_back({number(attributes.get("height")), {}});
+    } else if (name == "block") {
+      new_block = true;
+    } else if (name == "line" && !pages.empty()) {
+      pages.back().lines.push_back({number(attributes.get("xMin")), number(attributes.get("yMin")),
+                                    number(attributes.get("xMax")), number(attributes.get("yMax")), "",
+                                    new_block});
+      new_block = false;
+    } else if (name == "word" && !pages.empty() && !pages.back().lines.empty()) {
+      std::string& text = pages.back().lines.back().text;
+      if (!text.empty()) text += ' ';
+      in_word = true;
+    }
+  }
+  void end(std::string_view name) override {
+    if (name == "word") in_word = false;
+  }
+  void text(std::string_view utf8, std::uint64_t) override {
+    if (in_word) pages.back().lines.back().text += utf8;
+  }
+
+  std::vector<Page> pages;
+  bool new_block = false, in_word = false;
+};
+
+/// Digits as one sign, so that running heads with page numbers are equal.
+std::string without_numbers(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c < '0' || c > '9')
+      result += c;
+    else if (!result.ends_with('#'))
+      result += '#';
+  }
+  return result;
+}
+
+bool is_page_number(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" -[]()."), end = text.find_last_not_of(" -[]().");
+  if (begin == std::string_view::npos) return true;
+  text = text.substr(begin, end - begin + 1);
+  return text.size() <= 6 && text.find_first_not_of("0123456789ivxlcIVXLC") == std::string_view::npos;
+}
+
+/// Lines in the outer tenth of pages: a number, or what several pages repeat there.
+std::size_t drop_furniture(std::vector<Page>& pages) {
+  const auto outside = [](const Page& page, const PdfLine& line) {
+    return line.bottom < page.height * 0.1 || line.top > page.height * 0.9;
+  };
+  std::map<std::string, int> repeated;
+  for (const Page& page : pages) {
+    for (const PdfLine& line : page.lines) {
+      if (outside(page, line)) ++repeated[without_numbers(line.text)];
+    }
+  }
+  std::size_t dropped = 0;
+  for (Page& page : pages) {
+    dropped += std::erase_if(page.lines, [&](const PdfLine& line) {
+      return outside(page, line) && (is_page_number(line.text) || repeated[without_numbers(line.text)] >= 3);
+    });
+    if (!page.lines.empty() && dropped > 0) page.lines.front().first_of_block = true;
+  }
+  return dropped;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Sizes of the body text.
+struct Body {
+  explicit Body(const std::vector<Page>& pages) {
+    std::vector<double> heights, gaps, rights, lefts;
+    for (const Page& page : pages) {
+      const PdfLine* before = nullptr;
+      for (const PdfLine& line : page.lines) {
+        heights.push_back(line.height());
+        rights.push_back(line.right);
+        lefts.push_back(line.left);
+        if (before != nullptr && line.top > before->top) gaps.push_back(line.top - before->top);
+        before = &line;
+      }
+    }
+    height = median(heights);
+    gap = median(gaps);
+    left = median(lefts);
+    std::ranges::sort(rights);
+    right = rights.empty() ? 0 : rights[rights.size() * 9 / 10];
+  }
+  double height, gap, left, right;
+};
+
+bool ends_sentence(std::string_view text) {
+  for (const char* end :
+       {".", "!", "?", ":", "\"", ")", "\xE2\x80\x9D", "\xE2\x80\x99", "\xE2\x80\xA6", "\xE3\x80\x82"}) {
+    if (text.ends_with(end)) return true;
+  }
+  return false;
+}
+
+bool begins_paragraph(const PdfLine& before, const PdfLine& line, const Body& body, bool new_page) {
+  const double size = body.height;
+  if (std::abs(line.height() - before.height()) > size * 0.2) return true;
+  const bool short_before = before.right < body.right - 0.12 * (body.right - body.left);
+  if (new_page || line.top < before.top)
+    return ends_sentence(before.text) && (short_before || line.left > body.left + size * 0.5);
+  if (line.top - before.top > body.gap * 1.35) return true;
+  if (line.left > before.left + size * 0.6 && line.left > body.left + size * 0.6) return true;  // indented
+  return short_before && ends_sentence(before.text);
+}
+
+class PdfText {
+ public:
+  PdfText(const Options& options, TextBuilder& builder, const std::vector<Page>& pages)
+      : options_(options), builder_(builder), body_(pages), hyphens_(whole(pages)) {}
+
+  void add(const std::vector<Page>& pages) {
+    int number = 0;
+    for (const Page& page : pages) {
+      page_ = ++number;
+      new_page_ = true;
+      for (const PdfLine& line : page.lines) add(line);
+      if (options_.keep_layout) flush();
+    }
+    flush();
+  }
+
+ private:
+  static std::string whole(const std::vector<Page>& pages) {
+    std::string text;
+    for (const Page& page : pages) {
+      for (const PdfLine& line : page.lines) text += line.text + "\n";
+    }
+    return text;
+  }
+
+  void add(const PdfLine& line) {
+    if (line.text.empty()) return;
+    if (!lines_.empty() && begins_paragraph(*lines_.back(), line, body_, new_page_)) flush();
+    new_page_ = false;
+    if (lines_.empty()) first_page_ = page_;
+    lines_.push_back(&line);
+  }
+
+  void flush() {
+    if (lines_.empty()) return;
+    if (first_page_ != member_page_) {
+      builder_.begin_member("page " + std::to_string(first_page_), nullptr);
+      member_page_ = first_page_;
+    }
+    const bool heading = lines_.size() <= 3 && lines_.front()->height() > body_.height * 1.15;
+    if (heading) builder_.begin_heading(lines_.front()->height() > body_.height * 1.6 ? 1 : 2);
+    std::vector<Line> joined;
+    for (const PdfLine* line : lines_) {
+      joined.push_back({line->text, 0});
+      if (!options_.keep_layout) continue;
+      join_lines(builder_, joined, hyphens_);
+      builder_.line_break();
+      joined.clear();
+    }
+    join_lines(builder_, joined, hyphens_);
+    if (heading) builder_.end_heading();
+    builder_.end_paragraph();
+    lines_.clear();
+  }
+
+  const Options& options_;
+  TextBuilder& builder_;
+  Body body_;
+  Hyphens hyphens_;
+  std::vector<const PdfLine*> lines_;  ///< Of the current paragraph.
+  int page_ = 0, first_page_ = 0, member_page_ = 0;
+  bool new_page_ = false;
+};
+
+}  // namespace
+
+DocumentText read_pdf_layout(std::string_view layout, const Options& options) {
+  LayoutReader reader;
+  parse_xml(layout, reader);
+  std::size_t lines = 0;
+  for (const Page& page : reader.pages) lines += page.lines.size();
+  if (lines == 0) throw Unreadable("is a PDF without a text layer; recognise its text first (ocrmypdf)");
+  const std::size_t dropped = options.keep_layout ? 0 : drop_furniture(reader.pages);
+  TextBuilder builder(options.keep_layout);
+  PdfText(options, builder, reader.pages).add(reader.pages);
+  DocumentText document = builder.finish("PDF");
+  if (dropped > 0)
+    document.notes.push_back("dropped " + std::to_string(dropped) + " running heads and page numbers");
+  return document;
+}
+
+}  // namespace unroll::formats
