@@ -1,5 +1,6 @@
 // embed: prints a document's vectors or writes them as an index; with --query, finds the segments of indexes
 // that are nearest to a text.
+#include <map>
 #include <memory>
 
 #include "client/cli/command_error.h"
@@ -104,38 +105,56 @@ void check_dimensions(const std::vector<EmbedIndex>& indexes, const std::vector<
   }
 }
 
-/// A segment's first words on one line; empty if the document cannot be read.
-std::string beginning(const EmbedIndex& index, const DocumentOptions& options, std::uint64_t start,
-                      std::uint64_t end) {
-  constexpr std::uint64_t kMostBytes = 400;
-  constexpr std::size_t kMostColumns = 200;
-  std::error_code ignored;
-  if (!fs::is_regular_file(index.file, ignored)) return "";
-  try {
-    Source source = open_document(index.file, options).source;
-    source.keep_text();
-    std::string text = source.text(start, std::min(end, start + kMostBytes));
-    text.erase(0, text.find_first_not_of(" \t\r\n"));
-    return cut(one_line(text), kMostColumns);
-  } catch (const CommandError&) {
-    return "";
-  }
-}
+/// The documents of the segments that were found, each opened once, if they can still be read.
+class FoundDocuments {
+ public:
+  explicit FoundDocuments(const DocumentOptions& options) : options_(options) {}
 
-ordered_json found_object(const EmbedIndex& index, const DocumentOptions& options, const EmbedHit& hit) {
-  const auto start = static_cast<std::uint64_t>(index.offsets[2 * hit.segment]);
-  const auto end = static_cast<std::uint64_t>(index.offsets[2 * hit.segment + 1]);
-  ordered_json found = {{"file", index.file}, {"start", start}, {"end", end}, {"score", hit.score}};
-  if (const std::string text = beginning(index, options, start, end); !text.empty()) found["text"] = text;
-  return found;
-}
+  /// The segment with its place, and its first words on one line.
+  ordered_json describe(const EmbedIndex& index, const EmbedHit& hit) {
+    constexpr std::uint64_t kMostBytes = 400;
+    constexpr std::size_t kMostColumns = 200;
+    const auto start = static_cast<std::uint64_t>(index.offsets[2 * hit.segment]);
+    const auto end = static_cast<std::uint64_t>(index.offsets[2 * hit.segment + 1]);
+    const json found = {{"file", index.file}, {"start", start}, {"end", end}, {"score", hit.score}};
+    const OpenedDocument* document = open(index.file);
+    ordered_json described = in_order(document == nullptr ? found : with_places(found, *document),
+                                      {"file", "start", "end", "score"});
+    if (document == nullptr) return described;
+    std::string text = document->source.text(start, std::min(end, start + kMostBytes));
+    text.erase(0, text.find_first_not_of(" \t\r\n"));
+    if (text = cut(one_line(text), kMostColumns); !text.empty()) described["text"] = text;
+    return described;
+  }
+
+ private:
+  const OpenedDocument* open(const std::string& file) {
+    const auto known = documents_.find(file);
+    if (known != documents_.end()) return known->second.get();
+    auto& document = documents_[file];
+    std::error_code ignored;
+    if (!fs::is_regular_file(file, ignored)) return nullptr;
+    try {
+      auto opened = std::make_unique<OpenedDocument>(open_document(file, options_));
+      opened->source.keep_text();
+      document = std::move(opened);
+    } catch (const CommandError&) {
+      return nullptr;
+    }
+    return document.get();
+  }
+
+  const DocumentOptions& options_;
+  std::map<std::string, std::unique_ptr<OpenedDocument>> documents_;
+};
 
 void write_found(const ordered_json& found, ResultWriter& writer) {
   const std::string text = found.value("text", "");
-  writer.write(right(fixed(found["score"].get<double>(), 3), 6) + "  " +
-               one_line(found["file"].get<std::string>()) + "  " +
-               with_thousands(found["start"].get<std::uint64_t>()) + " to " +
-               with_thousands(found["end"].get<std::uint64_t>()) + "\n");
+  writer.write(
+      right(fixed(found["score"].get<double>(), 3), 6) + "  " + one_line(found["file"].get<std::string>()) +
+      "  " + with_thousands(found["start"].get<std::uint64_t>()) + " to " +
+      with_thousands(found["end"].get<std::uint64_t>()) +
+      (found.contains("section") ? "  " + one_line(found["section"].get<std::string>()) : "") + "\n");
   if (!text.empty()) writer.write("        " + cut(text, writer.terminal().width - 8) + "\n");
 }
 
@@ -152,9 +171,10 @@ int look_for(const EmbedOptions& options) {
   check_dimensions(indexes, options.files, query.dim);
   ResultWriter writer(options.shared.out);
   ordered_json results = ordered_json::array();
+  FoundDocuments documents(options.document);
   for (const EmbedHit& hit :
        nearest_segments(indexes, query.document, static_cast<std::size_t>(options.top))) {
-    const ordered_json found = found_object(indexes[hit.index], options.document, hit);
+    const ordered_json found = documents.describe(indexes[hit.index], hit);
     if (format == "text") write_found(found, writer);
     results.push_back(found);
   }

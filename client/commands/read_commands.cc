@@ -9,6 +9,7 @@
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
 #include "client/commands/learn_command.h"
+#include "client/commands/score_lines.h"
 #include "client/documents/open_document.h"
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
@@ -36,6 +37,7 @@ struct ReadOptions {
   JudgedOptions judged;  // anomaly with a baseline
   int words = 120;
   bool running = false;
+  bool each_line = false;
 };
 
 using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
@@ -102,14 +104,28 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, int& value,
       ->capture_default_str();
 }
 
+int score_lines(const ReadOptions& options, const PluginRequest& plugin) {
+  if (options.shared.format != "text" && options.shared.format != "ndjson")
+    throw CommandError("--each-line prints text or ndjson, not " + options.shared.format, kExitUsage);
+  const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  DocumentOptions lines = options.document;
+  lines.keep_layout = !lines.raw;
+  OpenedDocument document = open_document(options.file, lines);
+  ResultWriter writer(options.shared.out);
+  score_each_line(*reader, document.source, plugin, options.shared.format, writer);
+  writer.flush();
+  return 0;
+}
+
 int score(const ReadOptions& options) {
   const std::string& format = options.shared.format;
   json plugin_options = {{"top", options.top}};
   // Ask only for the outputs that the format needs.
   std::string granularity = options.granularity;
-  if (granularity.empty()) granularity = format == "ndjson" ? "paragraph" : "document";
+  if (granularity.empty()) granularity = format == "ndjson" && !options.each_line ? "paragraph" : "document";
   if (format == "html") granularity = "token";
   plugin_options["granularity"] = granularity;
+  if (options.each_line) return score_lines(options, {"score", plugin_options});
   return read_one(options, {"score", plugin_options}, [&](ResultWriter& writer, Source& source) {
     if (format == "html") return make_heat_map(writer, source);
     if (format == "text" && granularity != "document") return make_passage_table(writer, source);
@@ -127,6 +143,7 @@ void add_score(CommandLine& line) {
       ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
   add_after(*command, options->after);
   add_count(*command, "--top", options->top, "Number of passages to show");
+  command->add_flag("--each-line", options->each_line, "Read every line as a document of its own");
   add_document_flags(*command, options->document);
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(line, *command, options->shared);

@@ -117,6 +117,22 @@ TEST_F(OpenDocument, LinesAreThoseOfTheFile) {
   }
 }
 
+TEST_F(OpenDocument, EachLineIsADocumentIfWanted) {
+  const std::string first = "The keys to the cabinet are on the table.", second = "It rains.";
+  write_file(path("lines.txt"), first + "\n\n" + second + "\n" + first);
+  write_file(path("one.txt"), first);
+  const auto lines =
+      lines_of(read_embedded({"score", path("lines.txt"), "--each-line", "--format", "ndjson"}));
+  const json one = json::parse(read_embedded({"score", path("one.txt"), "--format", "json"}));
+  ASSERT_EQ(lines.size(), 3U);
+  for (const std::size_t i : {0, 2}) EXPECT_EQ(lines[i]["nats"], one["nats"]);
+  EXPECT_EQ(lines[1]["item"], 3);
+  EXPECT_EQ(lines[2]["item"], 4);
+  EXPECT_EQ(read_by_daemon({"score", path("lines.txt"), "--each-line"}),
+            read_embedded({"score", path("lines.txt"), "--each-line"}));
+  EXPECT_EQ(embedded({"score", path("lines.txt"), "--each-line", "--format", "html"}).exit_code, 2);
+}
+
 TEST_F(OpenDocument, RefusesWhatIsNoText) {
   const auto refused = [&](const std::string& name, const std::string& bytes, const std::string& why) {
     write_file(path(name), bytes);

@@ -1,0 +1,15 @@
+// score --each-line: every line of a file is a document of its own.
+#pragma once
+
+#include "client/cli/result_writer.h"
+#include "client/documents/open_document.h"
+#include "client/reading/reader.h"
+
+namespace unroll {
+
+/// Reads each line that is not blank with the plugin. format "text": a row per line; "ndjson": the plugin's
+/// outputs, with `item`, the line's number from 1. Offsets are those in the line.
+void score_each_line(Reader& reader, Source& source, const PluginRequest& plugin, const std::string& format,
+                     ResultWriter& writer);
+
+}  // namespace unroll
