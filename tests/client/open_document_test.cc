@@ -22,7 +22,7 @@ class OpenDocument : public WithDaemon {
     return unroll(options);
   }
   static std::string compressed(const std::string& program, const std::string& bytes) {
-    const Finished finished = run({program, "-c"}, {bytes, {}});
+    const Finished finished = run({"/usr/bin/env", program, "-c"}, {bytes, {}});
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     return finished.out;
   }
@@ -79,7 +79,7 @@ TEST_F(OpenDocument, TellsWhatItDid) {
 TEST_F(OpenDocument, ScoresTheSameInAllForms) {
   const auto bits = [&](const std::string& name, const std::string& bytes) {
     write_file(path(name), bytes);
-    return json::parse(read_embedded({"score", path(name), "--format", "json"}))["bits_per_byte"];
+    return json::parse(embedded({"score", path(name), "--format", "json"}).out)["bits_per_byte"];
   };
   const json expected = bits("plain.txt", book_text());
   EXPECT_EQ(bits("b.epub", book_epub()), expected);
@@ -109,8 +109,8 @@ TEST_F(OpenDocument, LinesAreThoseOfTheFile) {
   const std::string text = wrapped(book_text(), 50);
   for (const std::string& bytes : {text, with_crlf(text), utf16_of(text)}) {
     write_file(path("b.txt"), bytes);
-    const auto lines = lines_of(read_embedded({"score", path("b.txt"), "--format", "ndjson"}));
-    ASSERT_EQ(lines.size(), 8U);
+    const auto lines = lines_of(embedded({"score", path("b.txt"), "--format", "ndjson"}).out);
+    ASSERT_EQ(lines.size(), 7U);
     const std::size_t at = text.find("In the spring");
     EXPECT_EQ(lines[4]["line"],
               1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
@@ -136,13 +136,14 @@ TEST_F(OpenDocument, EachLineIsADocumentIfWanted) {
 TEST_F(OpenDocument, RefusesWhatIsNoText) {
   const auto refused = [&](const std::string& name, const std::string& bytes, const std::string& why) {
     write_file(path(name), bytes);
-    const Finished finished = embedded({"score", path(name)});
+    const Finished finished = unroll({"text", path(name)});
     EXPECT_EQ(finished.exit_code, 1) << name;
     EXPECT_THAT(finished.err, AllOf(HasSubstr(name), HasSubstr(why), Not(HasSubstr("\n\n")))) << name;
   };
   std::string noise;
   for (unsigned i = 1, x = 7; i < 3000; ++i) noise += static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
   refused("noise", noise, "binary data");
+  EXPECT_EQ(embedded({"score", path("noise")}).exit_code, 1);
   refused("program", read_file(program("unroll")).substr(0, 5000), "an ELF program");
   refused("empty.html", "<html><style>p {}</style></html>", "without text");
   refused("cut.epub", book_epub().substr(0, 700), "damaged");

@@ -139,7 +139,12 @@ bool ends_sentence(std::string_view text) {
 bool begins_paragraph(const PdfLine& before, const PdfLine& line, const Body& body, bool new_page) {
   const double size = body.height;
   if (std::abs(line.height() - before.height()) > size * 0.2) return true;
-  const bool short_before = before.right < body.right - 0.12 * (body.right - body.left);
+  // The first word of this line would have fitted in the line before it.
+  const std::size_t word = line.text.substr(0, line.text.find(' ')).size();
+  const double character =
+      (before.right - before.left) / static_cast<double>(std::max<std::size_t>(before.text.size(), 1));
+  const bool short_before =
+      before.right + character * static_cast<double>(word + 1) < body.right + character / 2;
   if (new_page || line.top < before.top)
     return ends_sentence(before.text) && (short_before || line.left > body.left + size * 0.5);
   if (line.top - before.top > body.gap * 1.35) return true;
