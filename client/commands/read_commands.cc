@@ -108,11 +108,13 @@ int score_lines(const ReadOptions& options, const PluginRequest& plugin) {
   if (options.shared.format != "text" && options.shared.format != "ndjson")
     throw CommandError("--each-line prints text or ndjson, not " + options.shared.format, kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
-  DocumentOptions lines = options.document;
+  DocumentOptions lines = document_options(options);
   lines.keep_layout = !lines.raw;
+  auto request = request_for(plugin.name, plugin.options);
+  request.after = snapshot_after(*reader, options.after, request.plugins, opener_of(options));
   OpenedDocument document = open_document(options.file, lines);
   ResultWriter writer(options.shared.out);
-  score_each_line(*reader, document.source, plugin, options.shared.format, writer);
+  score_each_line(*reader, document.source, request, options.shared.format, writer);
   writer.flush();
   return 0;
 }
@@ -172,7 +174,6 @@ int judge(ReadOptions& options, const CLI::App& command) {
 void add_anomaly(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   options->top = 20;
-  options->document.raw = true;  // a log's bytes
   CLI::App* command = line.app().add_subcommand(
       "anomaly", "Rank the lines of a log by how unusual they are, without rules or labels");
   command

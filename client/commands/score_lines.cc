@@ -47,7 +47,7 @@ void write_row(std::uint64_t item, const std::string& line, const json& document
 
 }  // namespace
 
-void score_each_line(Reader& reader, Source& source, const PluginRequest& plugin, const std::string& format,
+void score_each_line(Reader& reader, Source& source, const ReadRequest& request, const std::string& format,
                      ResultWriter& writer) {
   if (format == "text") writer.write(dim(writer.terminal(), "    line  tokens       bits  bits/byte") + "\n");
   SourceLinesReader lines(source);
@@ -67,8 +67,6 @@ void score_each_line(Reader& reader, Source& source, const PluginRequest& plugin
       writer.write(to_line(output));
       writer.end_line();
     };
-    ReadRequest request;
-    request.plugins = {plugin};
     reader.read(document, request, events);
     writer.flush();
   }

@@ -7,9 +7,10 @@
 
 namespace unroll {
 
-/// Reads each line that is not blank with the plugin. format "text": a row per line; "ndjson": the plugin's
-/// outputs, with `item`, the line's number from 1. Offsets are those in the line.
-void score_each_line(Reader& reader, Source& source, const PluginRequest& plugin, const std::string& format,
+/// Reads each line that is not blank with the request's plugin, after its snapshot if it names one. format
+/// "text": a row per line; "ndjson": the plugin's outputs, with `item`, the line's number from 1. Offsets are
+/// those in the line.
+void score_each_line(Reader& reader, Source& source, const ReadRequest& request, const std::string& format,
                      ResultWriter& writer);
 
 }  // namespace unroll
