@@ -144,8 +144,11 @@ class SentenceEnd {
       case Phase::kSkipped:
         if (closing_guillemet) return go(Phase::kStop, Place::kInside);
         return after_space(c, property);
-      default:
-        return in_word(c, property);
+      default: {
+        const Place place = in_word(c, property);
+        if (stop != Stop::kNone) stopped_by(c, stop);  // the word is a sentence's last, too
+        return place;
+      }
     }
   }
 

@@ -330,6 +330,13 @@ TEST(HostileDocuments, DeepNestingIsRead) {
   read(fb2 + "<p>x</p>", "x.fb2");
 }
 
+TEST(HostileDocuments, UnclosedEntitiesTakeLinearTime) {
+  const std::string amps(2'000'000, '&');  // ten minutes, if each is searched for its end
+  EXPECT_EQ(read("<html><body><p>x</p><p>" + amps + std::string(100'000, 'a'), "x.html").text.substr(0, 1),
+            "x");
+  read("<FictionBook><body><section><p>x " + amps + std::string(100'000, 'a'), "x.fb2");
+}
+
 TEST(HostileDocuments, ResultsAreChecked) {
   const DocumentText document = read(book_html(), "x.html");
   const std::string good = encode(document);

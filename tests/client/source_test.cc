@@ -48,6 +48,7 @@ class EndlessPump : public Pump {
 struct Program {
   std::string name;
   std::vector<std::string> compress;
+  std::size_t magic = 6;  ///< Bytes that determine the format.
 };
 
 class Compressed : public testing::TestWithParam<Program> {
@@ -89,14 +90,15 @@ TEST_P(Compressed, DamagedOrCutOffIsNeverAWholeDocument) {
   for (int i = 0; i < 150; ++i) {
     std::string damaged = whole;
     // The first bytes determine the format: with others it is another document.
-    damaged[6 + random() % (damaged.size() - 6)] ^= static_cast<char>(1u << random() % 8);
+    damaged[GetParam().magic + random() % (damaged.size() - GetParam().magic)] ^=
+        static_cast<char>(1u << random() % 8);
     try {
       EXPECT_EQ(read(damaged), text);  // some bits have no effect: a time, a name
     } catch (const CommandError& error) {
       EXPECT_THAT(error.what(), HasSubstr((folder_ / "x").string()));
     }
   }
-  for (std::size_t size = 6; size < whole.size(); size += 1 + random() % 9) {
+  for (std::size_t size = GetParam().magic; size < whole.size(); size += 1 + random() % 9) {
     EXPECT_THROW(read(whole.substr(0, size)), CommandError) << size;
     EXPECT_THROW(read(whole + whole.substr(0, size)), CommandError) << size;
   }
@@ -106,7 +108,8 @@ TEST_P(Compressed, DamagedOrCutOffIsNeverAWholeDocument) {
 INSTANTIATE_TEST_SUITE_P(Programs, Compressed,
                          testing::Values(Program{"gzip", {"/bin/gzip", "-c"}},
                                          Program{"xz", {"/usr/bin/xz", "-c"}},
-                                         Program{"zstd", {"/usr/bin/zstd", "-qc", "--check"}}),
+                                         Program{"zstd", {"/usr/bin/zstd", "-qc", "--check"}},
+                                         Program{"bzip2", {"/bin/bzip2", "-c"}, 10}),
                          [](const auto& info) { return info.param.name; });
 
 TEST(PumpedSource, ErrorComesBehindTheBytes) {

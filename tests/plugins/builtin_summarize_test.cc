@@ -66,7 +66,8 @@ TEST(SentenceText, ProseEndsWithAStopOfItsScript) {
   EXPECT_TRUE(is_prose("The whole town came to see the lamp."));
   EXPECT_TRUE(is_prose("\u201eDie ganze Stadt kam an den Strand.\u201c"));
   EXPECT_TRUE(
-      is_prose("\u0648\u0635\u0644 \u0643\u0644 \u0627\u0644\u0646\u0627\u0633 \u0625\u0644\u0649 "
+      is_prose("\u0627\u0644\u064a\u0648\u0645 \u0648\u0635\u0644 \u0643\u0644 "
+               "\u0627\u0644\u0646\u0627\u0633 \u0625\u0644\u0649 "
                "\u0627\u0644\u0628\u0644\u062f\u061f"));
   EXPECT_TRUE(
       is_prose("\u56fe\u4e66\u9986\u5728\u6cb3\u8fb9\u5df2\u7ecf\u6709\u4e00\u767e\u5e74\u4e86\u3002"));

@@ -90,9 +90,6 @@ xmlSAXHandler handlers() {
 
 using Context = std::unique_ptr<xmlParserCtxt, decltype(&::xmlFreeParserCtxt)>;
 
-/// The parser takes the text in pieces, so that it holds little of it at once.
-constexpr std::size_t kPiece = 16384;
-
 }  // namespace
 
 std::string_view Attributes::get(std::string_view name) const {
@@ -109,32 +106,38 @@ bool Attributes::has(std::string_view name) const {
   return false;
 }
 
+// The parsers get the whole text at once. If they get it in pieces, they search the rest of a piece for an
+// end again and again: a second for each 100 KB of "&".
 void parse_html(std::string_view text, MarkupHandler& handler) {
-  xmlSAXHandler sax = handlers();
+  if (text.empty()) return;
   Parse parse(handler);
-  const Context context(::htmlCreatePushParserCtxt(&sax, &parse, nullptr, 0, nullptr, XML_CHAR_ENCODING_UTF8),
+  const Context context(::htmlCreateMemoryParserCtxt(text.data(), static_cast<int>(text.size())),
                         &::htmlFreeParserCtxt);
   if (!context) throw std::bad_alloc();
+  *context->sax = handlers();
+  context->userData = &parse;
   parse.context = context.get();
   ::htmlCtxtUseOptions(context.get(), HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                                           HTML_PARSE_NONET | HTML_PARSE_IGNORE_ENC);
-  for (; !text.empty() && !parse.failed; text.remove_prefix(std::min(kPiece, text.size())))
-    ::htmlParseChunk(context.get(), text.data(), static_cast<int>(std::min(kPiece, text.size())), 0);
-  if (!parse.failed) ::htmlParseChunk(context.get(), nullptr, 0, 1);
+  // Else a meta element would count, which the text no longer is in.
+  ::xmlSwitchToEncoding(context.get(), ::xmlFindCharEncodingHandler("UTF-8"));
+  context->input->encoding = ::xmlStrdup(reinterpret_cast<const xmlChar*>("UTF-8"));
+  ::htmlParseDocument(context.get());
   if (parse.failed) std::rethrow_exception(parse.failed);
 }
 
 void parse_xml(std::string_view text, MarkupHandler& handler) {
-  xmlSAXHandler sax = handlers();
+  if (text.empty()) return;
   Parse parse(handler);
-  const Context context(::xmlCreatePushParserCtxt(&sax, &parse, nullptr, 0, nullptr), &::xmlFreeParserCtxt);
+  const Context context(::xmlCreateMemoryParserCtxt(text.data(), static_cast<int>(text.size())),
+                        &::xmlFreeParserCtxt);
   if (!context) throw std::bad_alloc();
+  *context->sax = handlers();
+  context->userData = &parse;
   parse.context = context.get();
   ::xmlCtxtUseOptions(context.get(), XML_PARSE_RECOVER | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
                                          XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_SAX1);
-  for (; !text.empty() && !parse.failed; text.remove_prefix(std::min(kPiece, text.size())))
-    ::xmlParseChunk(context.get(), text.data(), static_cast<int>(std::min(kPiece, text.size())), 0);
-  if (!parse.failed) ::xmlParseChunk(context.get(), nullptr, 0, 1);
+  ::xmlParseDocument(context.get());
   if (parse.failed) std::rethrow_exception(parse.failed);
 }
 
