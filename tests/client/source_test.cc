@@ -198,7 +198,11 @@ class Readers : public WithDaemon {
     };
     reader.read(source, request, events);
   }
-  static ReadRequest request() { return {{{"score", {{"granularity", "line"}}}}, {}, 0, {}, {}}; }
+  static ReadRequest request() {
+    ReadRequest request;
+    request.plugins = {{"score", {{"granularity", "line"}}}};
+    return request;
+  }
 
   /// A document whose pump fails is resumed with the complete one.
   static void expect_failed_pump_resumes(Reader& reader) {
