@@ -115,7 +115,7 @@ const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {k
   }
 
   static std::string page_of(const std::string& file) {
-    return read_embedded({"score", path(file), "--format", "html"});
+    return read_embedded({"score", path(file), "--format", "html", "--raw"});
   }
 };
 
