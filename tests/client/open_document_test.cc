@@ -48,6 +48,7 @@ TEST_F(OpenDocument, ReadsCompressedFormsAndPipes) {
     EXPECT_EQ(text_of("b.z", compressed(program, book_text())).out, book_text()) << program;
   }
   EXPECT_EQ(unroll({"text", "-"}, {book_docx(), {}}).out, book_text());
+  write_file(path("b.epub"), book_epub());
   EXPECT_EQ(
       run({"/bin/sh", "-c", R"("$0" text - < "$1")", program("unroll").string(), path("b.epub")}).exit_code,
       0);
