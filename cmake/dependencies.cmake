@@ -32,8 +32,8 @@ add_library(unroll_torch INTERFACE)
 target_include_directories(unroll_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIR} ${TORCH_API_INCLUDE_DIR})
 target_link_libraries(unroll_torch INTERFACE ${TORCH_CPU_LIBRARY} ${TORCH_C10_LIBRARY})
 # The wheel's own dependencies (cudart, cupti, gomp) lie beside it: -rpath-link lets the linker see them there, and
-# DT_RPATH (no new dtags), unlike DT_RUNPATH, the loader. CMake names the folder, and another one when installing.
-target_link_options(unroll_torch INTERFACE -Wl,-rpath-link,${TORCH_LIBRARY_DIR} -Wl,--disable-new-dtags)
+# DT_RPATH the loader. CMake names the folder, and another one when installing.
+target_link_options(unroll_torch INTERFACE -Wl,-rpath-link,${TORCH_LIBRARY_DIR})
 
 find_package(nlohmann_json 3.11 REQUIRED)
 if(UNROLL_MODEL_ONLY)
