@@ -28,6 +28,16 @@ def some_text(lines: int) -> str:
     )
 
 
+def pids_with(argument: str) -> list[int]:
+    """The processes one of whose arguments begins with it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if any(word.startswith(argument.encode()) for word in (folder / "cmdline").read_bytes().split(b"\0")):
+                found.append(int(folder.name))
+    return found
+
+
 def in_pieces(text: bytes, size: int) -> Iterator[bytes]:
     for start in range(0, len(text), size):
         yield text[start : start + size]

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 import unittest
@@ -17,7 +16,7 @@ from typing import Any
 
 from unroll_client import LocalDaemon
 
-from .fixture import some_text
+from .fixture import pids_with, some_text
 
 SECONDS = 240
 MODEL = os.environ["UNROLL_MODEL"]
@@ -27,9 +26,7 @@ TEXTS = [some_text(1 + i % 9) + "x" * i for i in range(300)]
 
 def pids() -> list[int]:
     """The daemons that are shared by this machine's processes."""
-    pattern = f"--socket={gettempdir()}/unroll-{os.geteuid()}-"
-    found = subprocess.run(["pgrep", "-f", "--", pattern], capture_output=True, text=True).stdout
-    return [int(line) for line in found.split()]
+    return pids_with(f"--socket={gettempdir()}/unroll-{os.geteuid()}-")
 
 
 class FrameworkTest(unittest.TestCase):

@@ -16,7 +16,7 @@ from unroll_client import Client, LocalDaemon, NotConnectedError, local
 from unroll_client.errors import UnrollError
 from unroll_client.results import DocumentScore
 
-from .fixture import SECONDS, DaemonTest, some_text
+from .fixture import SECONDS, DaemonTest, pids_with, some_text
 
 DOCUMENT = {"score": {"granularity": "document", "top": 0}}
 TEXTS = [some_text(i % 7) + "x" * i for i in range(60)]
@@ -76,10 +76,7 @@ class LocalTest(unittest.TestCase):
         return daemon
 
     def pids(self) -> list[int]:
-        found = subprocess.run(
-            ["pgrep", "-f", "--", f"--socket={self.folder}/s"], capture_output=True, text=True
-        ).stdout
-        return [int(line) for line in found.split()]
+        return pids_with(f"--socket={self.folder}/s")
 
     def test_one_with_block_is_enough(self) -> None:
         with local(program=os.environ["UNROLLD"], model=os.environ["UNROLL_MODEL"]) as client:
