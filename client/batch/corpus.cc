@@ -49,12 +49,11 @@ BatchTotals totals_of(const std::vector<CorpusFile>& files) {
 /// One file while it is read: hands out its records, and writes their rows in order. Thread-safe.
 class Corpus::Shard {
  public:
-  Shard(const CorpusFile& file, UniqueFd descriptor, const CorpusFields& fields, const fs::path& result,
-        bool resume)
+  Shard(const CorpusFile& file, UniqueFd descriptor, const CorpusFields& fields, const fs::path& result)
       : file(file),
         position_(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 3)),
         records_(Source::of_file(file.path.string(), std::move(descriptor), file.size), fields),
-        rows_(result, resume),
+        rows_(result),
         resumed_(rows_.rows()) {
     records_.skip(resumed_);
     taken_ = written_ = resumed_;
@@ -178,7 +177,7 @@ void Corpus::read(const CorpusFile& file) {
     state_->put(file.result, {key, "", false});
   }
   {
-    Shard shard(file, std::move(descriptor), options_.fields, result, true);
+    Shard shard(file, std::move(descriptor), options_.fields, result);
     read_records(shard);
     summary_.resumed += shard.resumed();
     summary_.records += shard.written() - shard.resumed();

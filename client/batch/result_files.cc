@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "base/write_all.h"
 #include "client/views/view.h"
 
 namespace unroll {
@@ -50,8 +51,8 @@ void publish(const fs::path& result) {
   sync(result.parent_path());
 }
 
-RowFile::RowFile(const fs::path& result, bool resume) : name_(unfinished_of(result).string()) {
-  file_ = UniqueFd(::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | (resume ? 0 : O_TRUNC), 0666));
+RowFile::RowFile(const fs::path& result) : name_(unfinished_of(result).string()) {
+  file_ = UniqueFd(::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (!file_) throw CommandError(system_message("cannot write " + name_, errno));
   find_end();
 }
@@ -86,12 +87,7 @@ void RowFile::write(std::string_view row) {
 }
 
 void RowFile::flush() {
-  for (std::string_view rest = buffer_; !rest.empty();) {
-    const ssize_t written = ::write(file_.get(), rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw CommandError(system_message("cannot write " + name_, errno));
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (!write_all(file_.get(), buffer_)) throw CommandError(system_message("cannot write " + name_, errno));
   buffer_.clear();
 }
 

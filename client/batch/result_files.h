@@ -35,8 +35,8 @@ void publish(const std::filesystem::path& result);
 /// Rows, one line each, of a result with its temporary name. Not thread-safe. Throws CommandError.
 class RowFile {
  public:
-  /// Continues behind the last complete row of an earlier run, or begins again.
-  RowFile(const std::filesystem::path& result, bool resume);
+  /// Continues after the last complete row of an earlier run. To begin again, remove the file first.
+  explicit RowFile(const std::filesystem::path& result);
   /// Writes what can be written.
   ~RowFile();
   RowFile(const RowFile&) = delete;

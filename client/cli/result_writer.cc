@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 
 namespace unroll {
@@ -46,17 +47,11 @@ void ResultWriter::end_line() {
 }
 
 void ResultWriter::flush() {
-  std::string_view rest = buffer_;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      const int error = errno;
-      buffer_.clear();
-      throw CommandError(system_message("cannot write the results to " + name_, error) +
-                         (error == ENOSPC ? "; free space and run the command again" : ""));
-    }
-    rest.remove_prefix(static_cast<std::size_t>(written));
+  if (!write_all(descriptor_, buffer_)) {
+    const int error = errno;
+    buffer_.clear();
+    throw CommandError(system_message("cannot write the results to " + name_, error) +
+                       (error == ENOSPC ? "; free space and run the command again" : ""));
   }
   buffer_.clear();
   last_flush_ = now();

@@ -130,9 +130,8 @@ void add_learn_command(CommandLine& line) {
   command->add_option("--out", options->out, "The file to write")->required()->type_name("FILE");
   add_encoding(*command, options->encoding);
   command->footer(
-      "The file holds one line of each form, as text. Logs are told apart by their names, without dates and "
-      "the "
-      "suffixes of rotation.\n\n"
+      "The file holds, as text, one line for each form of line. Logs are matched by their file names; dates "
+      "and the suffixes of rotation in a name do not count.\n\n"
       "Example:\n  unroll learn good/ --out good.base && unroll anomaly failed/ --baseline good.base");
   line.on(command, [options] { return learn(*options); });
 }

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/inotify.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 #include "client/sources/log_text.h"
 
@@ -108,7 +109,7 @@ FollowPump::Step FollowPump::copy(int pipe) {
     recent_.add(position_, bytes);
     position_ += got;
     offset_ += got;
-    if (!write_to_pipe(pipe, bytes)) return Step::kReaderGone;
+    if (!write_all(pipe, bytes)) return Step::kReaderGone;
     step = Step::kMoved;
   }
 }

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 
 namespace unroll {
@@ -74,7 +75,7 @@ bool JournaldPump::copy(int pipe) {
     const std::string_view bytes = std::string_view(*line).substr(skipped);
     recent_.add(position_, bytes);
     position_ += bytes.size();
-    if (!write_to_pipe(pipe, bytes)) return false;
+    if (!write_all(pipe, bytes)) return false;
   }
   return true;
 }

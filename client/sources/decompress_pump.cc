@@ -12,6 +12,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 
 namespace unroll {
@@ -237,7 +238,7 @@ void DecompressPump::run(int pipe, int stop) {
       throw CommandError(name_ +
                          " is truncated: its compressed data is incomplete; create or download it again");
     rest.remove_prefix(step.taken);
-    if (!write_to_pipe(pipe, {output.data(), step.made})) return;
+    if (!write_all(pipe, {output.data(), step.made})) return;
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 #include "plugins/builtin/records/record.h"
 #include "plugins/builtin/records/terminal_text.h"
@@ -265,7 +266,7 @@ void LogTextPump::run(int pipe, int stop) {
     } else {
       text_->take(bytes, text);
     }
-    if (!write_to_pipe(pipe, text) || bytes.empty()) return;
+    if (!write_all(pipe, text) || bytes.empty()) return;
   }
 }
 

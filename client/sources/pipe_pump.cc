@@ -7,6 +7,7 @@
 
 #include <poll.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 
 namespace unroll {
@@ -24,7 +25,7 @@ void PipePump::run(int pipe, int stop) {
     if (got < 0 && errno == EINTR) continue;
     // A terminal whose other side is closed returns EIO: its end.
     if (got < 0 && errno != EIO) throw CommandError(system_message("cannot read " + name_, errno));
-    if (got <= 0 || !write_to_pipe(pipe, {buffer.data(), static_cast<std::size_t>(got)})) return;
+    if (got <= 0 || !write_all(pipe, {buffer.data(), static_cast<std::size_t>(got)})) return;
   }
 }
 

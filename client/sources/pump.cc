@@ -23,16 +23,6 @@ void block_sigpipe() {
 
 }  // namespace
 
-bool write_to_pipe(int pipe, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(pipe, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 PumpThread::PumpThread(std::unique_ptr<Pump> pump)
     : pump_(std::move(pump)), stop_(::eventfd(0, EFD_CLOEXEC)) {
   std::array<int, 2> ends{};

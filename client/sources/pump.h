@@ -23,9 +23,6 @@ class Pump {
   virtual void run(int pipe, int stop) = 0;
 };
 
-/// For run(): writes all bytes. Returns false if the pipe's reader is gone; run() must then return.
-bool write_to_pipe(int pipe, std::string_view bytes);
-
 /// A running pump and the read end of its pipe.
 class PumpThread {
  public:

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 #include "client/sources/decompress_pump.h"
 #include "client/sources/pipe_pump.h"
@@ -35,14 +36,9 @@ std::string advice(int error) {
   return "";
 }
 
-void write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0)
-      throw CommandError(system_message("cannot write a temporary copy of the document", errno));
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
+void write_copy(int descriptor, std::string_view bytes) {
+  if (!write_all(descriptor, bytes))
+    throw CommandError(system_message("cannot write a temporary copy of the document", errno));
 }
 
 /// A file without a name, so that nothing is left over, however this process ends.
@@ -97,7 +93,7 @@ Source Source::of_text(std::string name, std::string_view text) {
   source.name_ = std::move(name);
   source.descriptor_ = UniqueFd(::memfd_create("document", MFD_CLOEXEC));
   if (!source.descriptor_) throw CommandError(system_message("cannot hold " + source.name_, errno));
-  write_all(source.descriptor_.get(), text);
+  write_copy(source.descriptor_.get(), text);
   ::lseek(source.descriptor_.get(), 0, SEEK_SET);
   source.look_at_file();
   return source;
@@ -144,7 +140,7 @@ void Source::keep_text(std::uint64_t most) {
     if (size > most)
       throw CommandError(name_ + " holds more than " + std::to_string(most >> 20) +
                          " MiB, which is the limit; split it");
-    write_all(copy.get(), bytes);
+    write_copy(copy.get(), bytes);
   }
   ::lseek(copy.get(), 0, SEEK_SET);
   descriptor_ = std::move(copy);

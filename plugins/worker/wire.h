@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plugins/in_process.h"
+#include "plugins/worker/sandbox.h"
 
 namespace unroll::wire {
 
@@ -24,9 +25,6 @@ inline constexpr std::size_t kHeaderBytes = 16;
 inline constexpr std::size_t kMaxJsonBytes = 16u << 20;
 inline constexpr std::size_t kMaxDataBytes = kMaxStateBytes;  // states are the largest data
 inline constexpr int kWorkerDescriptor = 3;                   // the socket in the worker
-
-/// Bits of --permissions.
-inline constexpr std::uint32_t kMayUseNetwork = 1, kMayWriteFiles = 2, kMayStartProcesses = 4;
 
 /// The other end sent an invalid frame; the text describes it.
 struct Error : std::runtime_error {

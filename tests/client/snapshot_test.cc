@@ -1,6 +1,4 @@
 // `unroll snapshot` and --after, with and without a daemon.
-#include <fstream>
-
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {
@@ -11,11 +9,6 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-std::string read_bytes(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 class Snapshot : public WithDaemon {
  protected:
@@ -128,7 +121,7 @@ TEST_F(Snapshot, TheCacheIsUsedAndADamagedFileIsReadAgain) {
   const auto files = cached();
   ASSERT_EQ(files.size(), 2u);
   const auto of_whole = files[0] == of_a ? files[1] : files[0];
-  const auto bytes = read_bytes(of_a);
+  const auto bytes = read_file(of_a);
   fs::copy_file(of_whole, of_a, fs::copy_options::overwrite_existing);
   EXPECT_EQ(read_embedded(after("a.txt"), with_cache()), other) << "what the cache has";
   write_file(of_a, bytes.substr(0, bytes.size() / 2));
@@ -172,7 +165,7 @@ TEST_F(Snapshot, OneIsMadeWrittenToAFileAndMoved) {
 TEST_F(Snapshot, ADocumentGrows) {
   const auto whole = lines_of(read_embedded({"anomaly", path("whole.log"), "--format", "ndjson"}));
   read_by_daemon({"snapshot", "create", path("first.log"), "--plugin", "anomaly", "--name", "log"});
-  const auto text = read_bytes(path("second.log"));
+  const auto text = read_file(path("second.log"));
   const auto cut = text.find('\n', text.size() / 2) + 1;
   write_file(path("1.log"), text.substr(0, cut));
   write_file(path("2.log"), text.substr(cut));
@@ -220,7 +213,7 @@ TEST_F(Snapshot, ErrorsSayWhatToDo) {
                  "neither a file nor a snapshot 'nonesuch'", "snapshot list");
   expect_failure(by_daemon({"snapshot", "delete", "nonesuch"}), "no snapshot 'nonesuch'", "list");
   read_embedded({"snapshot", "create", path("a.txt"), "--out", path("a.snapshot")});
-  auto bytes = read_bytes(path("a.snapshot"));
+  auto bytes = read_file(path("a.snapshot"));
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   write_file(path("a.snapshot"), bytes);
   expect_failure(embedded(score("b.txt", {"--after", path("a.snapshot")})), "its bytes have changed",

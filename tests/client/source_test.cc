@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 #include "client/reading/document_bytes.h"
 #include "client/reading/reader.h"
@@ -27,7 +28,7 @@ class FailingPump : public Pump {
   explicit FailingPump(std::string bytes) : bytes_(std::move(bytes)) {}
   std::uint64_t begin(std::uint64_t) override { return 0; }
   void run(int pipe, int) override {
-    write_to_pipe(pipe, bytes_);
+    write_all(pipe, bytes_);
     throw CommandError("the pump failed");
   }
 
@@ -40,7 +41,7 @@ class EndlessPump : public Pump {
  public:
   std::uint64_t begin(std::uint64_t) override { return 0; }
   void run(int pipe, int) override {
-    while (write_to_pipe(pipe, std::string(4096, '\0'))) {
+    while (write_all(pipe, std::string(4096, '\0'))) {
     }
   }
 };

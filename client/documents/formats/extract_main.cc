@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/unique_fd.h"
+#include "base/write_all.h"
 #include "client/documents/formats/extract.h"
 #include "client/documents/formats/pdf.h"
 #include "client/documents/kind.h"
@@ -34,8 +35,6 @@ extern "C" const char* __asan_default_options() {
 
 namespace unroll {
 namespace {
-
-constexpr std::uint32_t kMayStartProcesses = 4;  // as in plugins/worker/wire.h
 
 struct Arguments {
   std::string name;
@@ -74,7 +73,7 @@ std::string run_pdftotext() {
     const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
     ::dup2(nothing, STDERR_FILENO);
     try {
-      enter_sandbox(kMayStartProcesses);
+      enter_sandbox(wire::kMayStartProcesses);
     } catch (const std::exception&) {
       ::_exit(126);
     }
@@ -103,13 +102,8 @@ std::string run_pdftotext() {
   return layout;
 }
 
-void write_all(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw std::system_error(errno, std::generic_category(), "write");
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
+void print(std::string_view bytes) {
+  if (!write_all(STDOUT_FILENO, bytes)) throw std::system_error(errno, std::generic_category(), "write");
 }
 
 /// Standard input, mapped.
@@ -131,8 +125,8 @@ void run(const Arguments& arguments) {
   const bool pdf = look_at_kind(bytes.substr(0, kLookedAtBytes), arguments.name).kind == DocumentKind::kPdf;
   const std::string layout = pdf ? run_pdftotext() : "";
   enter_sandbox(0);
-  write_all(encode(pdf ? formats::read_pdf_layout(layout, arguments.options)
-                       : formats::extract(bytes, arguments.name, arguments.options)));
+  print(encode(pdf ? formats::read_pdf_layout(layout, arguments.options)
+                   : formats::extract(bytes, arguments.name, arguments.options)));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ from .document import Document, Source
 from .core import Answer, Mailbox, SnapshotPieces, import_pieces, open_params, snapshot_params
 from .errors import ConnectionLostError, ShuttingDownError, UnrollError
 from .events import Plugins, SnapshotOptions, Status
-from .many import ReadDocument, read_many
+from .many import DOCUMENT_SCORE, ReadDocument, read_many
 from .sockets import StrPath
 from .timeouts import Patience, Timeout, Timeouts, deadline
 
@@ -196,8 +196,7 @@ class Client:
         self, texts: Iterable[str], *, in_flight: int = 64, **how: Unpack[events.OpenOptions]
     ) -> Generator[results.DocumentScore | UnrollError, None, None]:
         """How surprising each text is, in their order."""
-        plugins = {"score": {"granularity": "document", "top": 0}}
-        with contextlib.closing(self.read_many(plugins, texts, in_flight=in_flight, **how)) as documents:
+        with contextlib.closing(self.read_many(DOCUMENT_SCORE, texts, in_flight=in_flight, **how)) as documents:
             for document in documents:
                 yield document.error or cast(results.DocumentScore, results.score(document.outputs["score"]))
 

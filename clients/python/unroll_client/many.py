@@ -14,6 +14,9 @@ from .events import Done, Output, Plugins
 if TYPE_CHECKING:
     from .client import Client
 
+#: Plugins for what score_many() yields: figures of the whole document alone.
+DOCUMENT_SCORE: Plugins = {"score": {"granularity": "document", "top": 0}}
+
 _LONG = 1 << 20  # sent in pieces, not in one request
 
 

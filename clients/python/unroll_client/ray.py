@@ -18,6 +18,7 @@ import numpy
 
 from .events import Plugins
 from .local import LocalDaemon
+from .many import DOCUMENT_SCORE
 from .sockets import StrPath
 
 
@@ -44,7 +45,7 @@ class Score:
         self._client = self._daemon.client()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        plugins: Plugins = self._plugins or {"score": {"granularity": "document", "top": 0}}
+        plugins = self._plugins or DOCUMENT_SCORE
         texts = (str(text) for text in batch[self._text])
         read = list(self._client.read_many(plugins, texts, in_flight=self._in_flight))
         scores = [one.outputs.get("score", {}).get("bits_per_byte") for one in read]
