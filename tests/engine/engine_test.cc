@@ -347,7 +347,8 @@ TEST(Engine, RefusesWhatItCannotDo) {
   request.plugins = {{"sc0re", nlohmann::json::object()}};
   auto error = error_of([&] { engine.open(request, nullptr); });
   EXPECT_EQ(error.code, ErrorCode::kPluginUnknown);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("sc0re"), HasSubstr("anomaly, embed, logprobs, score, summarize")));
+  EXPECT_THAT(error.what(),
+              AllOf(HasSubstr("sc0re"), HasSubstr("anomaly, embed, logprobs, score, summarize")));
   request.plugins = {{"score", {{"granularitee", "line"}}}};
   error = error_of([&] { engine.open(request, nullptr); });
   EXPECT_EQ(error.code, ErrorCode::kInvalidParams);
