@@ -1,5 +1,6 @@
 // Descriptors from clients: whatever they are, they affect only their user.
 #include <array>
+#include <optional>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "tests/daemon/daemon_case.h"
 #include "tests/daemon/silent_file_system.h"
@@ -150,19 +152,40 @@ UniqueFd lingering_socket(std::vector<UniqueFd>& kept) {
   return sending;
 }
 
+/// Stops a process until destruction. A descriptor sent to it meanwhile is only in the message when the
+/// sender has closed its own: otherwise the sender's could be the last one, and its close() would wait.
+class Stopped {
+ public:
+  explicit Stopped(pid_t process) : process_(process) {
+    int status = 0;
+    if (::kill(process, SIGSTOP) != 0 || ::waitpid(process, &status, WUNTRACED) != process ||
+        !WIFSTOPPED(status))
+      throw std::runtime_error("the daemon does not stop");
+  }
+  ~Stopped() { ::kill(process_, SIGCONT); }
+  Stopped(const Stopped&) = delete;
+  Stopped& operator=(const Stopped&) = delete;
+
+ private:
+  const pid_t process_;
+};
+
 TEST_F(Descriptors, ThatLingerAreClosedWithoutWaiting) {
   std::vector<UniqueFd> kept;
   const std::string ping = R"({"jsonrpc":"2.0","id":1,"method":"server.ping"})"
                            "\n";
+  const auto send_lingering = [&](Peer& peer, const std::string& bytes) {
+    const UniqueFd lingers = lingering_socket(kept);
+    ASSERT_TRUE(peer.send(bytes, {lingers.get()}));
+  };
   // With a line that does not use it, in the middle of a line, in lines that are never read, and in HTTP.
   for (const std::string& bytes :
        {ping, std::string("{\"json"), open_line(), std::string("GET /healthz HTTP/1.1\r\nHost: u\r\n\r\n"),
         std::string("GET /health")}) {
     Peer peer(socket());
     {
-      const UniqueFd lingers = lingering_socket(kept);
-      ASSERT_TRUE(peer.send(bytes, {lingers.get()}));
-      // Closed here without waiting: a copy is being sent.
+      const Stopped stopped(process().pid());
+      send_lingering(peer, bytes);
     }
     expect_all_well();
   }
@@ -172,10 +195,13 @@ TEST_F(Descriptors, ThatLingerAreClosedWithoutWaiting) {
   for (int i = 0; i < 3; ++i) {
     Peer stays(socket());
     stays.call("server.ping", json::object());
-    Peer refused(socket());
-    const UniqueFd lingers = lingering_socket(kept);
-    refused.send(open_line(), {lingers.get()});
-    EXPECT_THAT(refused.rest(), HasSubstr("limits.connections"));
+    std::optional<Peer> refused;
+    {
+      const Stopped stopped(process().pid());
+      refused.emplace(socket());
+      send_lingering(*refused, open_line());
+    }
+    EXPECT_THAT(refused->rest(), HasSubstr("limits.connections"));
   }
 }
 
