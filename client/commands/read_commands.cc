@@ -34,6 +34,7 @@ struct ReadOptions {
   std::optional<double> alert_rate;
   std::string session;   // the text before a session's name; empty: no sessions
   std::string encoding;  // of a log; empty: guessed
+  bool no_numbers = false;
   JudgedOptions judged;  // anomaly with a baseline
   int words = 120;
   bool running = false;
@@ -158,7 +159,7 @@ void add_score(CommandLine& line) {
 
 /// Compares with a baseline.
 int judge(ReadOptions& options, const CLI::App& command) {
-  for (const char* flag : {"--alert-rate", "--session", "--after"}) {
+  for (const char* flag : {"--alert-rate", "--session", "--after", "--no-numbers"}) {
     if (command.count(flag) > 0)
       throw CommandError(std::string(flag) + " does not go with --baseline", kExitUsage);
   }
@@ -186,6 +187,8 @@ void add_anomaly(CommandLine& line) {
       ->add_option("--session", options->session,
                    "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
       ->type_name("TEXT");
+  command->add_flag("--no-numbers", options->no_numbers,
+                    "Do not count numbers that are far out of their field's range");
   add_encoding(*command, options->encoding);
   add_baseline_flags(*command, options->judged);
   add_format_flags(*command, options->shared, "text|json|ndjson");
@@ -209,6 +212,7 @@ void add_anomaly(CommandLine& line) {
     if (command->count("--top") > 0) plugin_options["top"] = options->top;
     if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
     if (!options->session.empty()) plugin_options["session"] = options->session;
+    if (options->no_numbers) plugin_options["numbers"] = false;
     return read_log(*options, {"anomaly", plugin_options});
   });
 }

@@ -1,7 +1,8 @@
 // anomaly: how unusual each line of a log is, given the lines before it; online and without labels
 // (line_model.h). Options: `top`, the number of most unusual lines listed at the end; `top_window`, the
 // number of lines after which they are also listed; `alert_rate`, alerts per thousand lines; `session`, the
-// text before the word that names a line's session: then sessions are ranked as well (session_model.h).
+// text before the word that names a line's session: then sessions are ranked as well (session_model.h);
+// `numbers`, whether numbers far out of their field's range count (number_ranges.h).
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -14,6 +15,7 @@
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/line_model.h"
 #include "plugins/builtin/log_line.h"
+#include "plugins/builtin/number_ranges.h"
 #include "plugins/builtin/open_sessions.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/records/record.h"
@@ -28,8 +30,9 @@ namespace {
 
 using records::LinePlace;
 
-constexpr std::string_view kTag = "unroll anomaly 5";
-constexpr std::string_view kTagBefore = "unroll anomaly 4";  // documents that were begun with it go on
+constexpr std::string_view kTag = "unroll anomaly 6";
+// Documents that were begun with these go on.
+constexpr std::string_view kTag5 = "unroll anomaly 5", kTag4 = "unroll anomaly 4";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
 constexpr std::size_t kMaxMark = 64;                           // bytes of the option `session`
@@ -87,12 +90,12 @@ class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "5",
+      .version = "6",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"top":{"type":"integer","minimum":0,"maximum":1000,"default":20},)"
-      R"("session":{"type":"string","maxLength":64},)"
+      R"("session":{"type":"string","maxLength":64},"numbers":{"type":"boolean","default":true},)"
       R"("top_window":{"type":"integer","minimum":0,"maximum":1000000000,"default":0},)"
       R"("alert_rate":{"type":"number","minimum":0.01,"maximum":500}},"additionalProperties":false})";
 
@@ -102,6 +105,7 @@ class Anomaly {
     state_.top = state_.window_top = top;
     state_.top_sessions = TopList<OddSession>(top.capacity());
     mark_ = options.text("session", kMaxMark);
+    state_.watches_numbers = options.flag("numbers", true);
     window_ = static_cast<std::uint64_t>(options.integer("top_window", 0, 0, kMaxWindow));
     if (const auto rate = options.number("alert_rate", kLeastAlertRate, kMaxAlertRate)) {
       marks_alerts_ = true;
@@ -152,8 +156,10 @@ class Anomaly {
 
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
-    if (has_tag(bytes, kTagBefore)) {
+    if (has_tag(bytes, kTag4)) {
       load_version_4(bytes);
+    } else if (has_tag(bytes, kTag5)) {
+      load_version_5(bytes);
     } else {
       load_state(state_, bytes, kTag);
     }
@@ -179,8 +185,15 @@ class Anomaly {
     SessionModel session_model;
     TopList<OddSession> top_sessions;
     std::string head;  // bytes before the document that begin the next token
+    NumberRanges numbers;
+    bool watches_numbers = true;
 
     void visit(auto& archive) {
+      visit_version_5(archive);
+      line.visit_word(archive);
+      archive(numbers, watches_numbers);
+    }
+    void visit_version_5(auto& archive) {
       archive(lines, alerts, sessions, line, record, facts.severity, facts.has_level, traces, model);
       archive(window_begin, alert_rate, top, window_top);
       archive(open_sessions, session_model, top_sessions, head);
@@ -190,7 +203,8 @@ class Anomaly {
   /// Version 4 knew no records, and kept a line's first bytes as they were.
   void load_version_4(std::span<const std::byte> bytes) {
     State state = state_;
-    StateReader reader(bytes, kTagBefore);
+    state.watches_numbers = false;
+    StateReader reader(bytes, kTag4);
     std::uint64_t begin = 0, end = 0, taken = 0, tokens = 0;
     double nats = 0, highest = 0;
     std::string text;
@@ -208,6 +222,16 @@ class Anomaly {
     state_ = std::move(state);
   }
 
+  /// Version 5 knew no ranges of numbers. Its documents go on without, so that their scores do not jump.
+  void load_version_5(std::span<const std::byte> bytes) {
+    State state = state_;
+    state.watches_numbers = false;
+    StateReader reader(bytes, kTag5);
+    state.visit_version_5(reader);
+    reader.done();
+    state_ = std::move(state);
+  }
+
   /// The next line begins at byte `next`.
   void close_line(std::uint64_t next) {
     const LogLine line = std::exchange(state_.line, LogLine(next));
@@ -219,24 +243,38 @@ class Anomaly {
 
     // Of a trace, only what its first line or its exception says counts.
     const bool says = place == LinePlace::kRecord || (place == LinePlace::kTrace && !state_.facts.has_level);
-    double score = state_.model.score(line_shape(line.text(), facts.severity), line.surprisal(),
-                                      says ? facts.severity : 0);
+    const LineShape shape = line_shape(line.text(), facts.severity);
+    OddNumber number;
+    if (state_.watches_numbers && place != LinePlace::kFrame)
+      number = state_.numbers.look(line.text(), shape.head);
+    double score =
+        state_.model.score(shape, line.surprisal(), {says ? facts.severity : 0, facts.detail, number.bonus});
     if (place == LinePlace::kFrame) score = std::min(score, state_.record.rank);
     const bool alert = add_to_record(line, place, score);
-    if (own(last) > 0) report(line, before + 1, place, score, alert);
+    if (own(last) > 0) report(line, {before + 1, place, score, alert}, number);
     if (!mark_.empty()) add_to_session(line, before + 1, last);
     if (window_ > 0 && own(last) / window_ > own(before) / window_) close_window();
   }
 
-  void report(const LogLine& line, std::uint64_t number, LinePlace place, double score, bool alert) {
-    if (alert) ++state_.alerts;
+  struct Reported {
+    std::uint64_t line = 0;
+    LinePlace place = LinePlace::kRecord;
+    double score = 0;
+    bool alert = false;
+  };
+  void report(const LogLine& line, const Reported& what, const OddNumber& number) {
+    if (what.alert) ++state_.alerts;
     JsonText json;
-    json.open('{').field("line", own(number)).field("start", own(line.begin()));
-    json.field("end", own(line.end())).field("score", score);
+    json.open('{').field("line", own(what.line)).field("start", own(line.begin()));
+    json.field("end", own(line.end())).field("score", what.score);
     if (line.lines() > 1) json.field("lines", line.lines());
-    if (place != LinePlace::kRecord) json.field("record", state_.record.line);
+    if (what.place != LinePlace::kRecord) json.field("record", state_.record.line);
     if (line.is_cut()) json.field("cut", true);
-    if (alert) json.field("alert", true);
+    if (what.alert) json.field("alert", true);
+    if (number.bonus > 0) {
+      json.key("number").open('{').field("value", number.value);
+      json.field("low", number.low).field("high", number.high).close('}');
+    }
     if (line.text().size() > kMaxShownText) json.field("odd", own(line.odd_byte()));
     host_.emit(json.close('}').text());
   }

@@ -20,6 +20,13 @@ struct LineSurprisal {
   double sum = 0, mean = 0, highest = 0;
 };
 
+/// What a line says of itself.
+struct LineFacts {
+  int severity = 0;     ///< As in records::RecordFacts.
+  bool detail = false;  ///< Its program wrote a level below information.
+  double number = 0;    ///< OddNumber::bonus
+};
+
 inline constexpr std::size_t kFeatures = 3;
 using Features = std::array<double, kFeatures>;
 
@@ -43,8 +50,8 @@ using ShapeTable = AgingTable<LineStatistics, 2048>;
 class LineModel {
  public:
   /// Scores the line against those before it, then adds it to the statistics. Higher is odder; about 0 is
-  /// usual, above 5 rare. `severity`: records::RecordFacts.
-  double score(const LineShape& shape, const LineSurprisal& surprisal, int severity) {
+  /// usual, above 5 rare.
+  double score(const LineShape& shape, const LineSurprisal& surprisal, const LineFacts& facts) {
     // Logarithms, because surprisal is skewed: factors matter more than differences.
     const Features x = {std::log1p(surprisal.sum), std::log1p(surprisal.mean), std::log1p(surprisal.highest)};
     const auto* whole = shapes_.find(shape.whole);
@@ -55,12 +62,13 @@ class LineModel {
     const double known = whole == nullptr ? 0.0 : whole->count;
     const double trust = std::max(kLeastTrust, kShrink / (kShrink + known));
     const double novelty = new_whole_.bonus(whole == nullptr) + new_head_.bonus(head == nullptr);
-    const double odd = trust * deviation + novelty + severity_.bonus(severity);
+    const double odd = (trust * deviation + novelty + severity_.bonus(facts.severity) + facts.number) *
+                       (facts.detail ? kDetail : 1.0);
     const double confidence = lines_.count / (lines_.count + kColdLines);
 
     new_whole_.update(whole == nullptr);
     new_head_.update(head == nullptr);
-    severity_.update(severity);
+    severity_.update(facts.severity);
     lines_.update(x, kLinesHorizon);
     shapes_.touch(shape.whole).update(x, kShapeHorizon);
     shapes_.touch(shape.head).update(x, kShapeHorizon);
@@ -76,6 +84,7 @@ class LineModel {
   static constexpr double kLeastDeviation = 0.1;
   // Chosen by measurement: docs/anomaly.md.
   static constexpr double kLeastTrust = 0.25, kEachSeverity = 2.5;
+  static constexpr double kDetail = 0.5;  // of lines of level debug or trace, which differ without a problem
 
   /// The recent rate of novelty, and the value of a novelty in nats.
   struct NewRate {

@@ -27,15 +27,16 @@ class ShapeHash {
   std::uint64_t value_ = 0xCBF29CE484222325ull;
 };
 
+inline bool is_word_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         std::string_view("._:/+-").find(c) != std::string_view::npos;
+}
+
 /// Words end at white space, brackets, quotes, '=' and the like, so that lines of JSON have shapes as well.
 /// Lines of different severity differ in shape, also if it shows in a number or a letter beside one (E0302).
 inline LineShape line_shape(std::string_view line, int severity = 0) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto space = [](char c) { return c == ' ' || c == '\t'; };
-  const auto in_word = [&](char c) {
-    return digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("._:/+-").find(c) != std::string_view::npos;
-  };
   ShapeHash whole(1), head(2);
   int words = 0;
   const auto add = [&](char c) {
@@ -51,10 +52,10 @@ inline LineShape line_shape(std::string_view line, int severity = 0) {
       add(' ');
       ++words;
       i = end_of(i, space);
-    } else if (!in_word(line[i])) {
+    } else if (!is_word_character(line[i])) {
       add(line[i++]);
     } else {
-      const auto word = line.substr(i, end_of(i, in_word) - i);
+      const auto word = line.substr(i, end_of(i, is_word_character) - i);
       const auto shown = std::any_of(word.begin(), word.end(), digit) ? std::string_view("0") : word;
       for (const char c : shown) add(c);
       i += word.size();

@@ -48,6 +48,7 @@ class LogLine {
       return effect == Effect::kShown || effect == Effect::kRestarts;
     });
     last_nats_ = shows && run_ < kOpaqueRun ? nats : -1;
+    if (run_ == 0) before_word_ = sums();
     count_token();
   }
 
@@ -56,6 +57,7 @@ class LogLine {
     ++bytes_;
     taken_ = offset + 1;
     run_ = records::is_alnum(c) || std::string_view("+/=_-").find(c) != std::string_view::npos ? run_ + 1 : 0;
+    if (run_ == kOpaqueRun) forget_word();
     if (c == '\n') return end_physical_line();
     using Effect = records::TerminalText::Effect;
     const Effect effect = terminal_.take(c);
@@ -79,7 +81,7 @@ class LogLine {
 
   /// After a fork: places count from byte `begin` on.
   void shift(std::uint64_t begin) {
-    for (auto* place : {&begin_, &end_, &taken_, &odd_byte_}) *place -= begin;
+    for (auto* place : {&begin_, &end_, &taken_, &odd_byte_, &before_word_.odd_byte}) *place -= begin;
   }
 
   std::string_view text() const { return text_; }
@@ -97,6 +99,8 @@ class LogLine {
   std::size_t odd_at() const { return odd_at_; }        ///< Of the most surprising token, in text().
   std::uint64_t odd_byte() const { return odd_byte_; }  ///< The same, in the document.
 
+  /// What visit() leaves out, because documents of version 5 lack it.
+  void visit_word(auto& archive) { archive(before_word_); }
   void visit(auto& archive) {
     archive(begin_, end_, taken_, bytes_, run_, lines_, tokens_, nats_, highest_, odd_at_, odd_byte_,
             carrier_level_, cut_);
@@ -105,6 +109,25 @@ class LogLine {
 
  private:
   static constexpr std::uint64_t kMostJoinedLines = 4096, kOpaqueRun = 64;
+
+  /// What the tokens so far come to.
+  struct Sums {
+    std::uint64_t tokens = 0;
+    double nats = 0, highest = 0;
+    std::uint64_t odd_at = 0, odd_byte = 0;
+    void visit(auto& archive) { archive(tokens, nats, highest, odd_at, odd_byte); }
+  };
+  Sums sums() const { return {tokens_, nats_, highest_, odd_at_, odd_byte_}; }
+
+  /// The word is so long that none of its tokens counts.
+  void forget_word() {
+    last_nats_ = -1;
+    tokens_ = before_word_.tokens;
+    nats_ = before_word_.nats;
+    highest_ = before_word_.highest;
+    odd_at_ = before_word_.odd_at;
+    odd_byte_ = before_word_.odd_byte;
+  }
 
   void count_token() {
     if (last_nats_ < 0) return;
@@ -122,6 +145,7 @@ class LogLine {
     if (lines_ == 0) begin_ = offset;
     tokens_ = 0;
     nats_ = highest_ = 0;
+    before_word_ = {0, 0, 0, text_.size(), offset};
     count_token();
     odd_byte_ = offset;
   }
@@ -136,7 +160,7 @@ class LogLine {
     if (odd_at_ >= text_.size()) odd_at_ = std::max(text_.size(), odd_at_ - std::min(odd_at_, before));
     text_ += carried.text;
     shown_.clear();
-    if (carried.level && carrier_level_ < 0) carrier_level_ = *carried.level;
+    if (carried.level && carrier_level_ < 0) carrier_level_ = std::max(*carried.level, 0);
     return !carried.continues || lines_ == kMostJoinedLines;
   }
 
@@ -145,6 +169,7 @@ class LogLine {
   double nats_ = 0, highest_ = 0;  // sum over tokens, highest of one
   double last_nats_ = -1;          // of the token whose bytes arrive; negative: does not count
   std::uint64_t odd_at_ = 0, odd_byte_ = 0;
+  Sums before_word_;
   std::int32_t carrier_level_ = -1;
   bool cut_ = false;
   std::string text_, shown_;  // what is complete, and what the terminal shows of the line that is read

@@ -36,6 +36,14 @@ class Options {
     return value->get<std::int64_t>();
   }
 
+  bool flag(const std::string& key, bool fallback) {
+    const auto* value = take(key);
+    if (value == nullptr) return fallback;
+    if (!value->is_boolean())
+      throw plugin::OptionsError("option \"" + key + "\" is " + shown(*value) + "; it must be true or false");
+    return value->get<bool>();
+  }
+
   /// Nullopt if the key was not given.
   std::optional<double> number(const std::string& key, double least, double most) {
     const auto* value = take(key);

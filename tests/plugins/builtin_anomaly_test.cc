@@ -12,6 +12,7 @@
 
 #include "plugins/builtin/alert_rate.h"
 #include "plugins/builtin/line_model.h"
+#include "plugins/builtin/number_ranges.h"
 #include "plugins/builtin/open_sessions.h"
 #include "plugins/builtin/session_key.h"
 #include "plugins/builtin/session_model.h"
@@ -168,6 +169,88 @@ TEST(Anomaly, ABodyInOneWordDoesNotCountByItsLength) {
   EXPECT_EQ(read("anomaly", R"({"top":1})", made_document(tokens, 64)).back()["top"][0]["line"], 200);
 }
 
+TEST(Anomaly, NoTokenOfALongWordCounts) {
+  std::vector<MadeToken> tokens;
+  for (int line = 1; line <= 300; ++line) {
+    tokens.push_back({"got body", -1});
+    for (int i = 0; i < 20; ++i) tokens.push_back({"a7Bc", line == 150 ? -14.0F : -4.0F});
+    tokens.push_back({line == 200 ? " refused it\n" : " took it\n", line == 200 ? -3.0F : -1.0F});
+  }
+  EXPECT_EQ(read("anomaly", R"({"top":1})", made_document(tokens, 64)).back()["top"][0]["line"], 200);
+}
+
+TEST(Anomaly, ANewLineOfLevelDebugCountsHalf) {
+  const auto score_of = [](const std::string& level) {
+    std::vector<MadeToken> tokens;
+    for (int line = 1; line <= 200; ++line)
+      tokens.push_back({line == 150 ? level + " cache of shards rebuilt\n" : "INFO all is well\n", -2});
+    return read("anomaly", "{}", made_document(tokens, 64))[149]["score"].get<double>();
+  };
+  EXPECT_NEAR(score_of("DEBUG"), score_of("INFO") / 2, 1e-3);
+}
+
+TEST(Anomaly, ANumberOutOfItsFieldsRangeIsNamed) {
+  const auto read_with = [](const std::string& options) {
+    std::vector<MadeToken> tokens;
+    for (int line = 1; line <= 200; ++line)
+      tokens.push_back({"GET /" + std::string(1, static_cast<char>('a' + line % 5)) + " " +
+                            (line == 150 ? "503" : "200") + " in " + std::to_string(50 + line * 37 % 100) +
+                            " ms\n",
+                        -2});
+    return read("anomaly", options, made_document(tokens, 64));
+  };
+  const auto outputs = read_with("{}");
+  EXPECT_EQ(outputs[149]["number"], (json{{"value", "503"}, {"low", 200}, {"high", 200}}));
+  EXPECT_GT(outputs[149]["score"], 3);
+  for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(outputs[i].contains("number"), i == 149) << i;
+  const auto without = read_with(R"({"numbers":false})");
+  EXPECT_FALSE(without[149].contains("number"));
+  EXPECT_LT(without[149]["score"], 1);
+}
+
+/// The bonus of the last of the lines.
+double number_bonus(const std::vector<std::string>& lines) {
+  builtin::NumberRanges ranges;
+  double bonus = 0;
+  for (const std::string& line : lines) bonus = ranges.look(line, builtin::line_shape(line).head).bonus;
+  return bonus;
+}
+/// `usual` lines with numbers from 40 on, `%` replaced; then `last`.
+std::vector<std::string> lines_with(const std::string& form, int usual, const std::string& last) {
+  std::vector<std::string> lines;
+  for (int i = 0; i <= usual; ++i) {
+    std::string line = form;
+    lines.push_back(line.replace(line.find('%'), 1, i == usual ? last : std::to_string(40 + i * 7 % 10)));
+  }
+  return lines;
+}
+
+TEST(NumberRanges, FieldsAreFoundByKeyOrByPlace) {
+  for (const char* form : {"cpu % C fan 1100 rpm", "took %ms", R"({"a":1,"cpu":%,"b":2})", "a=1 cpu=% b=2",
+                           "cpu: %", "free -% MB", "at 12:00:01 used %."}) {
+    EXPECT_GT(number_bonus(lines_with(form, 100, "9000")), 4) << form;
+    EXPECT_EQ(number_bonus(lines_with(form, 100, "51")), 0) << form;
+    EXPECT_EQ(number_bonus(lines_with(form, 15, "9000")), 0) << "too few are known: " << form;
+  }
+  EXPECT_EQ(number_bonus(lines_with("app[%]: started", 100, "9000")), 0) << "a process";
+  EXPECT_EQ(number_bonus(lines_with("from 10.1.2.%", 100, "9000")), 0) << "an address";
+  EXPECT_EQ(number_bonus(lines_with("used % MB", 100, "9000 of 1")), number_bonus({"used 1 MB"}))
+      << "another field";
+}
+
+TEST(NumberRanges, CountersAreNotOddAndWhatComesAgainIsUsual) {
+  std::vector<std::string> counter;
+  for (int i = 0; i < 100; ++i) counter.push_back("request " + std::to_string(i) + " done");
+  counter.push_back("request 90000 done");
+  EXPECT_EQ(number_bonus(counter), 0);
+  auto lines = lines_with("took % ms", 100, "9000");
+  const double first = number_bonus(lines);
+  for (int i = 0; i < 5; ++i) lines.push_back("took 9000 ms");
+  EXPECT_LT(number_bonus(lines), first / 2);
+  for (int i = 0; i < 20; ++i) lines.push_back("took 9000 ms");
+  EXPECT_EQ(number_bonus(lines), 0);
+}
+
 TEST(Anomaly, OfALineWithoutEndOnlyTheBeginningIsLookedAt) {
   const std::string text = "INFO a\n" + std::string(100'000, 'x') + "\nINFO a\n";
   const auto document = read_by_words(text);
@@ -181,9 +264,10 @@ TEST(Anomaly, OfALineWithoutEndOnlyTheBeginningIsLookedAt) {
   EXPECT_LT(instance->save().size(), 40'000u);
 }
 
-/// What version 4 saved after 40 lines "all is well at 7", of which line 30 is "panic at at 7", and "all is".
-TEST(Anomaly, ADocumentOfTheVersionBeforeGoesOn) {
-  std::ifstream file(fs::path(GOLDEN_DIRECTORY) / "anomaly_4.state", std::ios::binary);
+/// What versions 4 and 5 saved after 40 lines "all is well at 7", of which line 30 is "panic at at 7", and
+/// "all is".
+void expect_goes_on(const std::string& state) {
+  std::ifstream file(fs::path(GOLDEN_DIRECTORY) / state, std::ios::binary);
   const std::string saved((std::istreambuf_iterator<char>(file)), {});
   ASSERT_GT(saved.size(), 1000u);
   Loaded plugin(builtin_library("anomaly"));
@@ -204,6 +288,11 @@ TEST(Anomaly, ADocumentOfTheVersionBeforeGoesOn) {
   EXPECT_EQ(end["top"][0]["text"], "panic at at 7");
   ASSERT_EQ(end["top_sessions"].size(), 2u) << "those of line 30 and of the others";
   EXPECT_EQ(end["top_sessions"][0]["lines"].get<int>() + end["top_sessions"][1]["lines"].get<int>(), 42);
+}
+
+TEST(Anomaly, DocumentsOfTheVersionsBeforeGoOn) {
+  expect_goes_on("anomaly_4.state");
+  expect_goes_on("anomaly_5.state");
 }
 
 /// `count` lines, of which every `each`th is unlike the others.
@@ -337,7 +426,7 @@ double score_of_severity(int severity, int each) {
   for (int line = 1; line <= 2000; ++line) {
     const bool this_one = line % each == 0;
     const std::uint64_t shape = this_one ? 3 : 1;
-    const double last = model.score({shape, shape + 1}, {10, 1, 3}, this_one ? severity : 0);
+    const double last = model.score({shape, shape + 1}, {10, 1, 3}, {this_one ? severity : 0});
     if (this_one) score = last;
   }
   return score;

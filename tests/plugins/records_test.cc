@@ -150,6 +150,20 @@ TEST(Severity, CarriersOfOtherFormats) {
                      {R"({"log":"INFO error budget\n","stream":"stderr","time":"x"})", 0}});
 }
 
+TEST(Severity, DebugIsADetail) {
+  for (const char* line :
+       {"12:00:01 DEBUG took it", "[trace] x", R"({"level":20,"msg":"x"})", R"({"levelno":10,"a":1})",
+        R"({"severityNumber":5,"a":1})", R"({"level":"debug"})", "ts=1 level=debug msg=x",
+        "D0302 08:07:42.5 1 a.go:1] x", "level_value=10000 level=DEBUG a=1"}) {
+    const auto facts = record_facts(line);
+    EXPECT_TRUE(facts.detail) << line;
+    EXPECT_TRUE(facts.has_level && facts.severity == 0) << line;
+  }
+  for (const char* line :
+       {"12:00:01 INFO debug mode is off", R"({"level":30,"msg":"x"})", "plain", R"({"severity":200,"a":1})"})
+    EXPECT_FALSE(record_facts(line).detail) << line;
+}
+
 TEST(Severity, FieldsOfText) {
   expect_severities({{"RAS KERNEL FATAL data TLB interrupt", 3},
                      {"RAS KERNEL INFO cache parity error corrected", 0},

@@ -17,15 +17,15 @@ struct Level {
 };
 
 constexpr Level kLevels[] = {
-    {"trace", 0},  {"debug", 0},   {"verbose", 0}, {"fine", 0},        {"finer", 0},
-    {"finest", 0}, {"config", 0},  {"info", 0},    {"information", 0}, {"notice", 0},
-    {"warn", 1},   {"warning", 1}, {"error", 2},   {"err", 2},         {"failure", 2},
-    {"failed", 2}, {"fatal", 3},   {"severe", 3},  {"critical", 3},    {"crit", 3},
-    {"emerg", 3},  {"alert", 3},   {"panic", 3},   {"emergency", 3},   {"dpanic", 3},
+    {"trace", kDetail},  {"debug", kDetail}, {"verbose", kDetail}, {"fine", kDetail},  {"finer", kDetail},
+    {"finest", kDetail}, {"config", 0},      {"info", 0},          {"information", 0}, {"notice", 0},
+    {"warn", 1},         {"warning", 1},     {"error", 2},         {"err", 2},         {"failure", 2},
+    {"failed", 2},       {"fatal", 3},       {"severe", 3},        {"critical", 3},    {"crit", 3},
+    {"emerg", 3},        {"alert", 3},       {"panic", 3},         {"emergency", 3},   {"dpanic", 3},
 };
 // Only as a level field's value: as words of a line they are too common.
-constexpr Level kLetters[] = {{"t", 0}, {"v", 0}, {"d", 0}, {"i", 0}, {"n", 0},
-                              {"w", 1}, {"e", 2}, {"c", 3}, {"f", 3}, {"a", 3}};
+constexpr Level kLetters[] = {{"t", kDetail}, {"v", kDetail}, {"d", kDetail}, {"i", 0}, {"n", 0},
+                              {"w", 1},       {"e", 2},       {"c", 3},       {"f", 3}, {"a", 3}};
 constexpr std::string_view kFieldOnly[] = {"verbose", "fine", "finer", "finest", "config"};
 // In lower case these are words like any other.
 constexpr std::string_view kCapitalsOnly[] = {"failed", "failure", "alert", "severe"};
@@ -51,18 +51,22 @@ std::string plain_key(std::string_view key) {
   return plain;
 }
 
-/// `limits`: from which number on it is a warning, an error, fatal.
-int by_limits(int number, int warning, int error, int fatal) {
-  return number >= fatal ? 3 : number >= error ? 2 : number >= warning ? 1 : 0;
+/// From which number on it is information, a warning, an error, fatal.
+int by_limits(int number, int information, int warning, int error, int fatal) {
+  return number >= fatal         ? 3
+         : number >= error       ? 2
+         : number >= warning     ? 1
+         : number >= information ? 0
+                                 : kDetail;
 }
 
 std::optional<int> severity_of_number(std::string_view key, int number) {
   if (number < 0 || key == "s" || key == "l") return std::nullopt;
-  if (key == "levelno") return by_limits(number, 30, 40, 50);                       // Python's logging
-  if (key == "severitynumber") return by_limits(number, 13, 17, 21);                // OpenTelemetry
-  if (number >= 1000) return by_limits(number, 30'000, 40'000, 50'000);             // logback, log4j
-  if (key == "severity" && number >= 100) return by_limits(number, 400, 500, 600);  // Google Cloud
-  if (number >= 10) return by_limits(number, 40, 50, 60);                           // pino, bunyan
+  if (key == "levelno") return by_limits(number, 20, 30, 40, 50);                        // Python's logging
+  if (key == "severitynumber") return by_limits(number, 9, 13, 17, 21);                  // OpenTelemetry
+  if (number >= 1000) return by_limits(number, 20'000, 30'000, 40'000, 50'000);          // logback, log4j
+  if (key == "severity" && number >= 100) return by_limits(number, 200, 400, 500, 600);  // Google Cloud
+  if (number >= 10) return by_limits(number, 30, 40, 50, 60);                            // pino, bunyan
   return number <= 7 ? std::optional(severity_of_syslog(number)) : std::nullopt;
 }
 
@@ -109,7 +113,7 @@ bool is_level_key(std::string_view key) {
 }
 
 int severity_of_syslog(int number) {
-  return number <= 2 ? 3 : number == 3 ? 2 : number == 4 ? 1 : 0;
+  return number <= 2 ? 3 : number == 3 ? 2 : number == 4 ? 1 : number <= 6 ? 0 : kDetail;
 }
 
 std::optional<int> severity_of_level(std::string_view key, std::string_view value) {

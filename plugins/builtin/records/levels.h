@@ -9,6 +9,8 @@ namespace unroll::records {
 
 /// 0: routine or unknown, 1: warning, 2: error, 3: fatal.
 inline constexpr int kWorstSeverity = 3;
+/// What the functions for levels give for debug and trace; RecordFacts::detail.
+inline constexpr int kDetail = -1;
 
 /// A level that a program wrote, and where in the text.
 struct WrittenLevel {

@@ -1,5 +1,6 @@
 #include "plugins/builtin/records/record.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 #include <vector>
@@ -62,7 +63,7 @@ std::optional<Carried> from_syslog(std::string_view line) {
 }
 
 RecordFacts facts_of_level(WrittenLevel level) {
-  return {level.severity, true, level.at};
+  return {std::max(level.severity, 0), true, level.severity == kDetail, level.at};
 }
 
 /// By the field that holds the level.
@@ -109,7 +110,8 @@ Carried carried_text(std::string_view line) {
 
 RecordFacts record_facts(std::string_view text, std::optional<int> carrier_level) {
   const auto from_carrier = [&](int words) {
-    return carrier_level ? RecordFacts{*carrier_level, true} : RecordFacts{words, false};
+    return carrier_level ? facts_of_level({*carrier_level, std::string_view::npos})
+                         : RecordFacts{words, false};
   };
   if (const auto begin = begin_of_json(text); begin != std::string_view::npos) {
     const auto fields = json_fields(text.substr(begin));
@@ -118,7 +120,7 @@ RecordFacts record_facts(std::string_view text, std::optional<int> carrier_level
       // Some programs write a level as text into the message.
       const auto* message = find_field(fields, kMessageKeys);
       const auto level = message == nullptr ? std::nullopt : find_level(message->value);
-      if (level) return {level->severity, true};
+      if (level) return facts_of_level({level->severity, std::string_view::npos});
       return from_carrier(severity_of_json_words(fields));
     }
   }

@@ -28,6 +28,7 @@ Carried carried_text(std::string_view line);
 struct RecordFacts {
   int severity = 0;                               ///< By its level, else by its words.
   bool has_level = false;                         ///< The program wrote a level.
+  bool detail = false;                            ///< It is debug, trace or the like.
   std::size_t level_at = std::string_view::npos;  ///< Where in the text; npos if unknown.
 };
 /// `carrier_level`: Carried::level; counts if the text has none.
