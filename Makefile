@@ -78,6 +78,7 @@ tests: configure ## Set up and build everything, including the tests
 .PHONY: test
 test: tests ## Build, run every test, check the format
 	@echo "make: running the tests"
+	@rm -rf build/reports
 	@$(CTEST) --test-dir build
 	@$(MAKE) check-format
 

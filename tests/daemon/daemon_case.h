@@ -19,11 +19,14 @@ using nlohmann::json;
 
 class DaemonCase : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
+  DaemonCase() {
     folder_ = std::make_unique<TemporaryFolder>();
     write_tiny_model(*folder_ / "model");
   }
-  static void TearDownTestSuite() { folder_.reset(); }
+  ~DaemonCase() override {
+    process_.reset();
+    folder_.reset();
+  }
   void SetUp() override { start(); }
   void TearDown() override { process_.reset(); }
 
