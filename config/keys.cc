@@ -37,10 +37,11 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"model.device",
                 &Config::device,
                 "",
-                "Device that the model runs on; `auto` uses a GPU if there is one.",
+                "Device that the model runs on; `auto` uses a GPU if there is one, `cuda-plain` a GPU by "
+                "LibTorch's operators alone, without unroll's kernels and graphs.",
                 0,
                 0,
-                {"auto", "cpu", "cuda"}},
+                {"auto", "cpu", "cuda", "cuda-plain"}},
       ConfigKey{"model.dtype",
                 &Config::dtype,
                 "",

@@ -34,6 +34,8 @@ json model_to_json(const Revision& revision) {
           {"block_width", model.block_width},
           {"device", model.device},
           {"dtype", model.dtype},
+          {"form", model.form},
+          {"form_problem", model.form_problem},
           {"state_bytes", model.state_bytes}};
 }
 

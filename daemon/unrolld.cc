@@ -45,7 +45,7 @@ struct CommandLine {
       {"--socket", "socket.path", "The Unix socket to listen on"},
       {"--journal", "journal.path", "The journal's file; ':memory:' keeps nothing"},
       {"--plugins", "plugins.directory", "Folder whose plugins are loaded"},
-      {"--device", "model.device", "auto, cpu or cuda"},
+      {"--device", "model.device", "auto, cpu, cuda or cuda-plain"},
       {"--dtype", "model.dtype", "auto, fp32, bf16 or int8"},
       {"--threads", "model.threads", "Threads of the model; 0: one for each core"},
       {"--drain-ms", "drain_ms", "How long open documents may continue after SIGTERM"},

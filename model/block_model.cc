@@ -1,6 +1,7 @@
 #include "model/block_model.h"
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -24,7 +25,9 @@
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kEnoughRowsOfGpu = 32768;             // enough to fill a launch
+/// Launches whose results the host has not taken: a GPU computes one while the host prepares the next and
+/// takes the results of the one before.
+constexpr std::size_t kLaunchesInFlight = 3;
 constexpr std::int64_t kMostLogits = std::int64_t{1} << 23;  // that exist at a time: 32 MiB
 
 /// On a CPU, matrices of some hundred rows are as fast as larger ones, which only overflow the second-level
@@ -131,10 +134,10 @@ std::string model_name(const std::filesystem::path& model) {
 class TorchBlockModel final : public BlockModel {
  public:
   TorchBlockModel(std::unique_ptr<Network> network, ModelInfo info, std::uint64_t checkpoint,
-                  std::int32_t first_input)
+                  std::int32_t first_input, std::size_t launch)
       : network_(std::move(network)),
         info_(std::move(info)),
-        launch_(network_->device().is_cpu() ? info_.batch : (info_.batch + 1) / 2),
+        launch_(launch),
         on_device_(room_for_states(network_->device())),
         checkpoint_(checkpoint),
         first_input_(first_input) {
@@ -150,17 +153,20 @@ class TorchBlockModel final : public BlockModel {
     const LibTorchThreads threads(network_->has_own_threads() ? 1 : at::get_num_threads());
     std::vector<BlockOutput> outputs(blocks.size());
     const auto groups = group_by_shape(blocks);
-    std::optional<Launch> before;  // computed on a GPU while the next one is prepared
+    std::deque<Launch> in_flight;
+    const auto complete_oldest = [&] {
+      complete(blocks, in_flight.front(), outputs);
+      in_flight.pop_front();
+    };
     for (const auto& [shape, group] : groups) {
       for (std::span<const std::size_t> rest(group); !rest.empty();) {
         const auto count = std::min(rest.size(), launch_);
-        auto next = launch(blocks, rest.first(count), outputs);
-        if (before) complete(blocks, *before, outputs);
-        before = std::move(next);
+        in_flight.push_back(launch(blocks, rest.first(count), outputs));
+        if (in_flight.size() == kLaunchesInFlight) complete_oldest();
         rest = rest.subspan(count);
       }
     }
-    if (before) complete(blocks, *before, outputs);
+    while (!in_flight.empty()) complete_oldest();
     if (on_device_) on_device_->make_room();
     return outputs;
   }
@@ -274,9 +280,7 @@ class TorchBlockModel final : public BlockModel {
 
   std::unique_ptr<Network> network_;
   ModelInfo info_;
-  // Maximum number of blocks per launch. On a GPU half of a batch: one half is read while the other is
-  // computed.
-  std::size_t launch_;
+  std::size_t launch_;                     // maximum number of blocks per launch
   std::optional<DeviceStates> on_device_;  // GPU only
   std::uint64_t checkpoint_;               // of the parameters; states with another one are refused
   std::int32_t first_input_;
@@ -298,16 +302,22 @@ std::unique_ptr<BlockModel> load_block_model(const std::filesystem::path& model,
   info.depth = shape.depth;
   info.block_width = shape.block_width;
   const bool cpu = loaded.network->device().is_cpu();
-  info.batch = static_cast<std::size_t>(std::clamp<std::int64_t>(
-      (cpu ? enough_rows_of_cpu(loaded.dtype) : kEnoughRowsOfGpu) / shape.block_width, 1, cpu ? 8 : 512));
+  const auto rows = cpu                    ? enough_rows_of_cpu(loaded.dtype)
+                    : options.gpu_rows > 0 ? options.gpu_rows
+                                           : kRowsOfGpuLaunch;
+  auto launch =
+      static_cast<std::size_t>(std::clamp<std::int64_t>(rows / shape.block_width, 1, cpu ? 8 : 512));
   // The routed memories of documents differ in length.
-  if (shape.routed_blocks > 0 || (cpu && !loaded.rows_are_independent)) info.batch = 1;
+  if (shape.routed_blocks > 0 || (cpu && !loaded.rows_are_independent)) launch = 1;
+  info.batch = cpu || launch == 1 ? launch : launch * kLaunchesInFlight;
   info.device = loaded.network->device().str();
   info.dtype = loaded.dtype;
+  info.form = loaded.form;
+  info.form_problem = loaded.form_problem;
   info.checkpoint = to_hex(loaded.fingerprint);
   const auto first_input = options.first_input.value_or(loaded.network->shape().first_input);
   return std::make_unique<TorchBlockModel>(std::move(loaded.network), std::move(info), loaded.fingerprint,
-                                           first_input);
+                                           first_input, launch);
 }
 
 CheckpointSummary summarize_checkpoint(const std::filesystem::path& model, const ModelSettings& settings) {

@@ -3,6 +3,7 @@
 // builds without LibTorch and can be tested with another model that has the same interface.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/settings.h"
@@ -58,6 +60,9 @@ struct ModelInfo {
   std::int64_t parameters = 0;
   std::int64_t num_tokens = 0, dim = 0, depth = 0, block_width = 0;
   std::string device, dtype;
+  /// What computes: "packed" (a CPU's), "kernels+graphs" or "kernels" (a GPU's), or "operators" (LibTorch's).
+  std::string form;
+  std::string form_problem;        ///< Why a GPU's faster form failed or does not apply; empty otherwise.
   std::uint64_t weight_bytes = 0;  ///< Memory of the weights, approximately.
   std::size_t state_bytes = 0;     ///< Maximum memory of one open document's ModelState.
   std::size_t batch = 1;           ///< Number of blocks per run() that is fastest.
@@ -76,15 +81,18 @@ class BlockModel {
   virtual ModelStatePtr restore(std::span<const std::byte> bytes) const = 0;
 };
 
+/// "cuda-plain" is a GPU without this project's kernels and graphs.
+inline constexpr std::array<std::string_view, 4> kDevices = {"auto", "cpu", "cuda", "cuda-plain"};
+
 struct ModelOptions {
-  std::string device = "auto";  ///< auto, cpu, cuda.
+  std::string device = "auto";  ///< One of kDevices.
   /// Type of numbers to compute with, whatever the checkpoint stores: fp32, bf16, int8, or auto: the fastest
   /// on this machine by measurement (int8 only if the checkpoint stores it); on a GPU bf16.
   std::string dtype = "auto";
-  int threads = 0;  ///< 0: one per core.
-  /// On a GPU: use this project's kernels (model/gpu/) and record blocks as graphs. Turn off to isolate a
-  /// problem, or for benchmarks.
-  bool gpu_kernels = true, gpu_graphs = true;
+  int threads = 0;         ///< 0: one per core.
+  bool gpu_graphs = true;  ///< On a GPU: record blocks as graphs. Off for benchmarks.
+  /// On a GPU: rows of one launch; 0: kRowsOfGpuLaunch.
+  std::int64_t gpu_rows = 0;
   ModelSettings settings = {};
   /// The token from which a document's first token is predicted: Vocabulary::first_input(). Absent: the
   /// checkpoint's.
@@ -93,6 +101,9 @@ struct ModelOptions {
   /// process.
   std::filesystem::path speeds_file = {};
 };
+
+/// Enough to fill a GPU, by estimate: no GPU has measured it (`bench/gpu.sh` compares others).
+inline constexpr std::int64_t kRowsOfGpuLaunch = 32'768;
 
 /// Loads a checkpoint: this project's own folder (config.json, model.safetensors), or a pretrained
 /// transformer as a Hugging Face folder or GGUF file. Throws std::runtime_error that names the file, the

@@ -1,6 +1,9 @@
 #include "model/load_network.h"
 
 #include <future>
+#include <memory>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -18,29 +21,24 @@
 namespace unroll {
 namespace {
 
-// Differences that rounding to bf16, or another order of sums in fp32, causes between two correct results.
-constexpr double kBf16Tolerance = 0.05, kFp32Tolerance = 1e-3;
-
-/// The form for GPUs; null if there is none for this network, or if it failed its self-check. Then a warning
-/// gives the reason.
-std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, const ModelOptions& options,
-                                  const std::string& dtype) {
-  if (!options.gpu_kernels || !GpuTransformer::computes(definition.config())) return nullptr;
-  auto [machine, problem] = load_cuda_kernels();
-  if (machine) {
-    at::globalContext().setAllowBF16ReductionCuBLAS(false);  // partial sums are added in fp32
-    const auto numbers = dtype == "bf16" ? at::kBFloat16 : at::kFloat;
-    auto form = std::make_unique<GpuTransformer>(definition, std::move(machine), numbers, options.gpu_graphs);
-    problem = self_check(definition, *form, numbers == at::kBFloat16 ? kBf16Tolerance : kFp32Tolerance);
-    if (problem.empty()) {
-      const auto failure = form->recording_failure();
-      if (!failure.empty())
-        TORCH_WARN("blocks are launched kernel by kernel, because no graph was captured: ", failure);
-      return form;
-    }
+/// Sets loaded.network to the form for GPUs, or loaded.form_problem to the reason why there is none.
+void load_gpu_form(const BlockRecurrentTransformer& definition, const ModelOptions& options,
+                   LoadedNetwork& loaded) {
+  if (!GpuTransformer::computes(definition.config())) {
+    loaded.form_problem = "the checkpoint has options that the kernels do not compute";
+    return;
   }
-  TORCH_WARN("the GPU computes with LibTorch's operators, not with this program's kernels: ", problem);
-  return nullptr;
+  auto [machine, missing] = load_cuda_kernels();
+  if (machine)
+    use_gpu_form(definition, std::move(machine), options.gpu_graphs, loaded);
+  else
+    loaded.form_problem = missing;
+  const auto& problem = loaded.form_problem;
+  if (problem.empty()) return;
+  const char* consequence =
+      loaded.network ? "blocks are launched kernel by kernel, because no graph was captured: "
+                     : "the GPU computes with LibTorch's operators, not with this program's kernels: ";
+  TORCH_WARN(consequence, problem);
 }
 
 }  // namespace
@@ -48,6 +46,25 @@ std::unique_ptr<Network> gpu_form(const BlockRecurrentTransformer& definition, c
 std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition) {
   const auto shape = shape_of(definition.config());
   return std::make_unique<PlainNetwork<BlockRecurrentTransformer>>(std::move(definition), shape);
+}
+
+void use_gpu_form(const BlockRecurrentTransformer& definition, std::unique_ptr<RowMachine> machine,
+                  bool graphs, LoadedNetwork& loaded) {
+  const bool bf16 = loaded.dtype == "bf16";
+  auto form = std::make_unique<GpuTransformer>(definition, std::move(machine),
+                                               bf16 ? at::kBFloat16 : at::kFloat, graphs);
+  loaded.form_problem = self_check(definition, *form, recorded_batches()).problem(check_tolerance(bf16));
+  if (loaded.form_problem.empty()) {
+    loaded.form_problem = form->recording_failure();
+    loaded.form = graphs && loaded.form_problem.empty() ? "kernels+graphs" : "kernels";
+    loaded.network = std::move(form);
+  } else if (const auto lost = form->device_lost(); !lost.empty()) {
+    throw std::runtime_error(
+        "the GPU failed (" + lost +
+        ") while this program's kernels were checked, and this process can no longer use "
+        "it; start again with device cuda-plain, which uses LibTorch's operators alone. " +
+        "The check: " + loaded.form_problem);
+  }
 }
 
 LoadedNetwork load_network(const std::filesystem::path& model, const ModelOptions& options) {
@@ -76,8 +93,10 @@ LoadedNetwork load_network(const std::filesystem::path& model, const ModelOption
   });
   if (packed) {
     loaded.network = std::make_unique<PackedTransformer>(definition, arithmetic_of(loaded.dtype));
+    loaded.form = "packed";
   } else if (device.is_cuda()) {
-    loaded.network = gpu_form(definition, options, loaded.dtype);
+    at::globalContext().setAllowBF16ReductionCuBLAS(false);  // partial sums are added in fp32
+    if (options.device != "cuda-plain") load_gpu_form(definition, options, loaded);
   }
   loaded.fingerprint = of_weights.get();
   if (!loaded.network) loaded.network = plain_network(std::move(definition));

@@ -10,13 +10,15 @@
 
 #include "model/block_model.h"
 #include "model/block_recurrent_transformer.h"
+#include "model/gpu/row_machine.h"
 #include "model/network.h"
 
 namespace unroll {
 
 struct LoadedNetwork {
   std::unique_ptr<Network> network;
-  std::string dtype;  ///< What `auto` selected.
+  std::string dtype;                             ///< What `auto` selected.
+  std::string form = "operators", form_problem;  ///< ModelInfo's.
   std::int64_t parameters = 0;
   std::uint64_t weight_bytes = 0;  ///< ModelInfo::weight_bytes.
   std::uint64_t fingerprint = 0;   ///< Of the checkpoint in that dtype; states with another one are refused.
@@ -31,6 +33,12 @@ constexpr std::int64_t bytes_of(std::string_view dtype) {
 
 /// The definition as a network, for machines without a faster form.
 std::unique_ptr<Network> plain_network(BlockRecurrentTransformer definition);
+
+/// Makes the form for GPUs of a definition on the machine's device, in loaded.dtype, and checks it. If it may
+/// be used, sets loaded.network and loaded.form; if not, or if no graph was recorded, loaded.form_problem.
+/// Throws std::runtime_error if the device was lost, because then LibTorch's operators cannot compute either.
+void use_gpu_form(const BlockRecurrentTransformer& definition, std::unique_ptr<RowMachine> machine,
+                  bool graphs, LoadedNetwork& loaded);
 
 /// As load_block_model(). Sets the number of threads if the options name one.
 LoadedNetwork load_network(const std::filesystem::path& model, const ModelOptions& options);

@@ -1,5 +1,6 @@
 #include "model/load_transformer.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -24,12 +25,12 @@ at::ScalarType matrix_type(const std::string& dtype) {
 
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  if (name != "auto" && name != "cuda")
-    throw std::runtime_error("unknown device '" + name + "': use auto, cpu or cuda");
+  if (std::ranges::find(kDevices, name) == kDevices.end())
+    throw std::runtime_error("unknown device '" + name + "': use auto, cpu, cuda or cuda-plain");
   const auto reason = load_cuda();
   if (reason.empty()) return at::kCUDA;
   if (name == "auto") return at::kCPU;
-  throw std::runtime_error("device cuda: " + reason + "; use --device cpu");
+  throw std::runtime_error("device " + name + ": " + reason + "; use --device cpu");
 }
 
 std::string choose_dtype(const ModelOptions& options, bool stored_in_int8) {

@@ -94,10 +94,7 @@ std::vector<Recurrence> Recurrence::rows(std::int64_t batch) const {
   std::vector<at::Tensor> from, to;
   const auto copy = [&](const at::Tensor& all, std::int64_t dimension, std::int64_t index) {
     const auto& part = from.emplace_back(all.narrow(dimension, index, 1));
-    // If strides are equal, a GPU makes all copies in one launch.
-    return to.emplace_back(part.is_non_overlapping_and_dense()
-                               ? at::empty_strided(part.sizes(), part.strides(), part.options())
-                               : at::empty(part.sizes(), part.options()));
+    return to.emplace_back(empty_copy_of(part));
   };
   for (std::int64_t i = 0; i < batch; ++i) {
     auto& mine = result.emplace_back();
@@ -108,14 +105,21 @@ std::vector<Recurrence> Recurrence::rows(std::int64_t batch) const {
   return result;
 }
 
+at::Tensor empty_copy_of(const at::Tensor& tensor) {
+  return tensor.is_non_overlapping_and_dense()
+             ? at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options())
+             : at::empty(tensor.sizes(), tensor.options());
+}
+
 Recurrence join(std::span<const Recurrence> rows) {
   if (rows.size() == 1) return rows.front();
-  const auto concatenate = [&](auto list, std::int64_t dimension) {
+  // Documents follow each other in memory, so that each is copied as a whole.
+  const auto concatenate = [&](auto list, std::int64_t batch) {
     std::vector<at::Tensor> result;
     for (std::size_t i = 0; i < (rows.front().*list).size(); ++i) {
       std::vector<at::Tensor> parts;
-      for (const auto& row : rows) parts.push_back((row.*list)[i]);
-      result.push_back(at::cat(parts, dimension));
+      for (const auto& row : rows) parts.push_back((row.*list)[i].transpose(0, batch));
+      result.push_back(at::cat(parts, 0).transpose(0, batch));
     }
     return result;
   };

@@ -39,6 +39,10 @@ struct Recurrence {
   std::vector<Recurrence> rows(std::int64_t batch) const;
 };
 
+/// An uninitialized tensor to copy `tensor` to. It has the same strides if it can: then a GPU copies many
+/// such tensors in one launch.
+at::Tensor empty_copy_of(const at::Tensor& tensor);
+
 /// Joins recurrences of equal shapes into one batch, in order.
 Recurrence join(std::span<const Recurrence> rows);
 

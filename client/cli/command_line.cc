@@ -137,8 +137,8 @@ void add_model_flags(CLI::App& command, SharedOptions& options) {
       ->type_name("MODEL");
   add_settings_flag(command, options);
   command.add_option("--device", options.device, "Device to compute on")
-      ->type_name("auto|cpu|cuda")
-      ->check(one_of({"auto", "cpu", "cuda"}));
+      ->type_name("auto|cpu|cuda|cuda-plain")
+      ->check(one_of({kDevices.begin(), kDevices.end()}));
   command.add_option("--dtype", options.dtype, "Type of numbers to compute with")
       ->type_name("auto|fp32|bf16|int8")
       ->check(one_of({"auto", "fp32", "bf16", "int8"}));

@@ -65,13 +65,15 @@ int show_model(const ModelCommandOptions& options) {
                                     {"stored", stored.types},
                                     {"device", info.device},
                                     {"dtype", info.dtype},
+                                    {"form", info.form},
+                                    {"form_problem", info.form_problem},
                                     {"config", stored.config}};
   ResultWriter writer(options.shared.out);
   if (options.shared.format == "json") {
     writer.write(to_line(description) + "\n");
   } else {
     for (const auto& [key, value] : description.items()) {
-      if (key == "config") continue;
+      if (key == "config" || value == "") continue;
       const std::string text = value.is_string()            ? value.get<std::string>()
                                : value.is_number_unsigned() ? with_thousands(value.get<std::uint64_t>())
                                : value.is_number_integer()

@@ -20,21 +20,22 @@ std::vector<at::Tensor> tensors_of(const Recurrence& recurrence, std::int64_t ba
   return tensors;
 }
 
+/// Zeros for `batch` documents, which follow each other in memory: those of the first few are dense, too.
 std::vector<at::Tensor> widened(const std::vector<at::Tensor>& tensors, std::int64_t dimension,
                                 std::int64_t batch) {
   std::vector<at::Tensor> result;
   for (const auto& tensor : tensors) {
-    auto sizes = tensor.sizes().vec();
-    sizes[static_cast<std::size_t>(dimension)] = batch;
-    result.push_back(at::zeros(sizes, tensor.options()));
+    auto sizes = tensor.transpose(0, dimension).sizes().vec();
+    sizes.front() = batch;
+    result.push_back(at::zeros(sizes, tensor.options()).transpose(0, dimension));
   }
   return result;
 }
 
-/// Copies in one launch if the device supports it.
+/// Copies with the same strides: then a GPU makes all in one launch.
 std::vector<at::Tensor> copies_of(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> copies;
-  for (const auto& tensor : tensors) copies.push_back(at::empty(tensor.sizes(), tensor.options()));
+  for (const auto& tensor : tensors) copies.push_back(empty_copy_of(tensor));
   if (!copies.empty()) at::_foreach_copy_(copies, tensors);
   return copies;
 }

@@ -1,14 +1,20 @@
 // libunroll_cuda.so: RowMachine for NVIDIA GPUs. Compiled and linked, but never run.
 #include <exception>
-#include <utility>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
 
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include "model/gpu/cuda_programs.h"
+#include "model/gpu/graph_capture.h"
 #include "model/gpu/row_machine.h"
 
 namespace unroll {
@@ -16,37 +22,37 @@ namespace {
 
 class Graph final : public Recording {
  public:
-  /// During its lifetime, work for this stream is recorded instead of executed. Other threads are not
-  /// affected.
-  class Capture {
-   public:
-    explicit Capture(at::cuda::CUDAGraph& graph) : graph_(graph) {
-      graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-    }
-    ~Capture() {
-      if (ended_) return;
-      try {
-        graph_.capture_end();
-      } catch (const std::exception&) {  // the work's own error is being thrown and says more
-      }
-    }
-    Capture(const Capture&) = delete;
-    Capture& operator=(const Capture&) = delete;
-    void end() {
-      ended_ = true;
-      graph_.capture_end();
-    }
-
-   private:
-    at::cuda::CUDAGraph& graph_;
-    bool ended_ = false;
-  };
-
   at::cuda::CUDAGraph& graph() { return graph_; }
   void play() override { graph_.replay(); }
 
  private:
   at::cuda::CUDAGraph graph_;
+};
+
+/// Captures what this thread launches in its current stream, which must not be the default one.
+class GraphCapture final : public CaptureSteps {
+ public:
+  explicit GraphCapture(at::cuda::CUDAGraph& graph) : graph_(graph) {}
+  void wait() override { c10::cuda::getCurrentCUDAStream().synchronize(); }
+  void begin() override { graph_.capture_begin(pool_, cudaStreamCaptureModeThreadLocal); }
+  void end() override { graph_.capture_end(); }
+  void reset() override { graph_.reset(); }
+  void end_allocation(Memory memory) override {
+    if (memory == Memory::kPinned) return pinned().end_allocate_to_pool(pool_);
+    c10::cuda::CUDACachingAllocator::endAllocateToPool(device_, pool_);
+  }
+  bool holds_pool() override { return c10::cuda::CUDACachingAllocator::getPoolUseCount(device_, pool_) > 0; }
+  void release_pool(Memory memory) override {
+    if (memory == Memory::kPinned) return pinned().release_pool(pool_);
+    c10::cuda::CUDACachingAllocator::releasePool(device_, pool_);
+  }
+
+ private:
+  static at::HostAllocator& pinned() { return *at::getHostAllocator(at::kCUDA); }
+
+  at::cuda::CUDAGraph& graph_;
+  c10::DeviceIndex device_ = c10::cuda::current_device();
+  c10::MempoolId_t pool_ = at::cuda::graph_pool_handle();
 };
 
 class CudaMachine final : public RowMachine {
@@ -63,18 +69,25 @@ class CudaMachine final : public RowMachine {
   }
 
   std::unique_ptr<Recording> record(std::function<void()> work) override {
-    // The default stream cannot be recorded. Libraries create handles and workspaces on first use, which a
-    // recording does not allow, so run once first.
-    c10::cuda::device_synchronize();
-    const c10::cuda::CUDAStreamGuard aside(c10::cuda::getStreamFromPool());
-    work();
-    c10::cuda::device_synchronize();
+    // The default stream cannot be captured.
+    const auto aside = c10::cuda::getStreamFromPool();
+    at::cuda::CUDAEvent before;
+    before.record();
+    before.block(aside);
+    const c10::cuda::CUDAStreamGuard guard(aside);
     auto recorded = std::make_unique<Graph>();
-    Graph::Capture capture(recorded->graph());
-    work();
-    capture.end();
-    c10::cuda::device_synchronize();
+    GraphCapture steps(recorded->graph());
+    capture(steps, work);
     return recorded;
+  }
+
+  std::string lost() override {
+    // Errors of single calls are returned once; an error that ended the context is returned by each call.
+    const auto stream = c10::cuda::getCurrentCUDAStream().stream();
+    cudaStreamSynchronize(stream);
+    cudaGetLastError();
+    const auto error = cudaStreamSynchronize(stream);
+    return error == cudaSuccess ? "" : cudaGetErrorString(error);
   }
 };
 

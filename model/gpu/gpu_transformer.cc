@@ -24,12 +24,18 @@ at::Tensor padded(const at::Tensor& matrix, std::int64_t rows, std::int64_t colu
   return result;
 }
 
+/// The same memories [2, batch, positions, kv_dim], each document's contiguous: Recurrence::rows() and
+/// recordings copy it as a whole.
+at::Tensor by_document(const at::Tensor& memory) {
+  return memory.transpose(0, 1).contiguous().transpose(0, 1);
+}
+
 }  // namespace
 
 bool GpuTransformer::computes(const ModelConfig& config) {
   return config.state_gate == StateGateKind::kFixed && config.state_cell == StateCell::kSkip &&
-         !config.dynamic_position_bias && config.routed_memory_layer == 0 && config.dim % kPack == 0 &&
-         config.dim_head % (2 * kPack) == 0;
+         !config.dynamic_position_bias && config.routed_memory_layer == 0 &&
+         config.dim % kWidthMultiple == 0 && config.dim_head % (2 * kHalfHead) == 0;
 }
 
 GpuTransformer::GpuTransformer(const BlockRecurrentTransformer& definition,
@@ -177,9 +183,8 @@ at::Tensor GpuTransformer::attend(const FusedLayer& layer, const at::Tensor& ent
       {columns(entry, shape, inner, kv), keys, past_length, k_scale, part(key_tables_, length, 0)},
       {columns(entry, shape, inner + kv, kv), values, past_length}};
   if (past_length > 0) {
-    const auto memory = past.contiguous();
-    copies.push_back({memory[0], keys, 0, k_scale, part(key_tables_, past_length, length)});
-    copies.push_back({memory[1], values, 0});
+    copies.push_back({past[0], keys, 0, k_scale, part(key_tables_, past_length, length)});
+    copies.push_back({past[1], values, 0});
   }
   rows_.copy_heads(copies);
   std::vector<at::Tensor> parts{attention(queries, keys, values, attn.scale, true).view({-1, inner})};
@@ -245,9 +250,10 @@ at::Tensor GpuTransformer::run_block(const at::Tensor& tokens, Recurrence& recur
     else
       rows_.add(x, branch, layer.ff_share);
     if (leaves_memories)
-      next.memories.push_back(next_memory(config_, layer.layer.compression,
-                                          recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i],
-                                          memory_of(columns(entry, shape, inner, 2 * kv))));
+      next.memories.push_back(
+          by_document(next_memory(config_, layer.layer.compression,
+                                  recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i],
+                                  memory_of(columns(entry, shape, inner, 2 * kv)))));
   }
   if (!leaves_memories) next.memories = recurrence.memories;
   recurrence = std::move(next);
@@ -257,7 +263,6 @@ at::Tensor GpuTransformer::run_block(const at::Tensor& tokens, Recurrence& recur
 at::Tensor GpuTransformer::memory_of(const at::Tensor& keys_and_values) {
   const auto batch = keys_and_values.size(0), length = keys_and_values.size(1),
              kv = keys_and_values.size(2) / 2;
-  // A document's memories are contiguous: each is copied out as a whole (Recurrence::rows()).
   const auto memory =
       at::empty({batch, 2, length, kv}, keys_and_values.options().dtype(at::kFloat)).transpose(0, 1);
   return memory.copy_(keys_and_values.unflatten(2, {2, kv}).permute({2, 0, 1, 3}));

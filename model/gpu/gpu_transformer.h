@@ -38,6 +38,8 @@ class GpuTransformer final : public Network {
   at::Tensor logits(const at::Tensor& hidden) override;
   /// Why full blocks are not recorded although `record` was set; empty if they are.
   std::string recording_failure() const { return recordings_ ? recordings_->failure() : ""; }
+  /// RowMachine::lost().
+  std::string device_lost() const { return machine_->lost(); }
 
  private:
   /// A recurrent layer's cell.

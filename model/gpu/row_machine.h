@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <variant>
 
 #include "model/gpu/row_programs.h"
@@ -33,10 +34,14 @@ class RowMachine {
   /// valid until it is done.
   virtual void run(const RowProgram& program, std::int64_t rows) = 0;
   /// `work` must launch the same each time and never wait. It runs once or more; its results are valid only
-  /// after play(). If recording fails, throws and leaves the device as before.
+  /// after play(). If recording fails, throws and leaves the device as before. Other threads may use it
+  /// meanwhile, and record, too.
   virtual std::unique_ptr<Recording> record(std::function<void()> work) = 0;
   /// Returns a function that waits for all work launched before this call.
   virtual std::function<void()> mark() = 0;
+  /// Waits for the work launched before. Why the device can compute nothing more in this process, as after a
+  /// kernel's access to a wrong address; empty if it can.
+  virtual std::string lost() = 0;
 };
 
 /// Runs one row after the other in this thread.
@@ -47,6 +52,7 @@ class SerialMachine : public RowMachine {
   std::function<void()> mark() override {
     return [] {};
   }
+  std::string lost() override { return ""; }
 };
 
 }  // namespace unroll

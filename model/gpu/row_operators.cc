@@ -1,5 +1,8 @@
 #include "model/gpu/row_operators.h"
 
+#include <cstdint>
+#include <limits>
+
 #include <ATen/ATen.h>
 
 namespace unroll {
@@ -26,14 +29,14 @@ template <typename Number>
 HeadCopy<Number> copy_of(const RowOperators::Heads& heads) {
   const auto& [from, to, begin, scale, tables] = heads;
   const auto count = to.size(2), dim = to.size(3);
-  TORCH_CHECK(from.size(2) == count * dim && from.stride(2) == 1 && to.is_contiguous() &&
-                  (from.size(0) == 1 || from.stride(0) == from.size(1) * from.stride(1)),
+  TORCH_CHECK(from.size(2) == count * dim && from.stride(2) == 1 && to.is_contiguous(),
               "heads do not lie as a copy takes them");
   HeadCopy<Number> copy{};
   if (from.scalar_type() == at::kFloat)
     copy.floats = read<float>(from);
   else
     copy.numbers = read<Number>(from);
+  copy.document_stride = from.stride(0);
   copy.stride = from.stride(1);
   copy.documents = from.size(0);
   copy.length = from.size(1);
@@ -101,6 +104,8 @@ void RowOperators::copy_heads(std::span<const Heads> heads) const {
     TORCH_CHECK(heads.size() <= HeadCopies<Number>::kMost, "more copies than a launch takes");
     copies.dim = heads.front().to.size(3);
     for (const auto& each : heads) copies.add(copy_of<Number>(each));
+    TORCH_CHECK(copies.rows <= std::numeric_limits<std::int32_t>::max(), "a launch of ", copies.rows,
+                " heads");
     machine_.run(copies, copies.rows);
   });
 }

@@ -33,7 +33,8 @@ class RowOperators {
                           const at::Tensor& share) const;
 
   struct Heads {
-    at::Tensor from;  ///< Numbers or fp32 [batch, length, heads * dim_head]; may be columns of wider rows.
+    at::Tensor from;  ///< Numbers or fp32 [batch, length, heads * dim_head]; may be columns of wider rows,
+                      ///< and documents may lie apart.
     at::Tensor to;    ///< Numbers [batch, positions, heads, dim_head].
     std::int64_t begin = 0;  ///< The first position in `to`.
     at::Tensor scale = {};   ///< fp32 [dim_head]: normalise to unit length, times this; undefined: unchanged.

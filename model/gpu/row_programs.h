@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include <c10/util/BFloat16.h>
 
@@ -18,37 +19,74 @@
 
 namespace unroll {
 
-/// Numbers that a thread reads or writes at once. All widths and strides below are multiples of it, and all
-/// pointers are aligned to it.
-inline constexpr int kPack = 4;
+/// Numbers in 16 bytes, the most that a GPU's thread reads or writes with one instruction.
+template <typename Number>
+inline constexpr int kWide = 16 / static_cast<int>(sizeof(Number));
+/// Widths are multiples of this, and rows begin at multiples of 16 bytes; half heads, of kHalfHead.
+inline constexpr int kWidthMultiple = kWide<c10::BFloat16>, kHalfHead = 4;
 
+template <int Count>
 struct Pack {
-  float values[kPack];
+  float values[Count];
 };
 
-/// As one word, so that a GPU moves it with one instruction.
-template <typename Number>
-struct [[gnu::may_alias]] alignas(kPack * sizeof(Number)) PackWord {
-  std::uint64_t bits[kPack * sizeof(Number) / sizeof(std::uint64_t)];
+/// `Bytes` that are moved with one instruction.
+template <int Bytes>
+struct [[gnu::may_alias]] alignas(Bytes) Word {
+  std::uint64_t bits[Bytes / sizeof(std::uint64_t)];
 };
 
-template <typename Number>
-UNROLL_DEVICE Pack load_pack(const Number* from) {
-  Number numbers[kPack];
-  const auto word = *reinterpret_cast<const PackWord<Number>*>(from);
-  std::memcpy(numbers, &word, sizeof word);
-  Pack pack;
-  for (int i = 0; i < kPack; ++i) pack.values[i] = static_cast<float>(numbers[i]);
+/// The word size for `Count` numbers: they are one word, or several of 16 bytes.
+template <int Count, typename Number>
+inline constexpr int kWordBytes = Count* static_cast<int>(sizeof(Number)) < 16
+                                      ? Count* static_cast<int>(sizeof(Number))
+                                      : 16;
+
+/// What no thread writes meanwhile: a GPU may read it early and through another cache.
+template <int Bytes>
+UNROLL_DEVICE Word<Bytes> load_constant(const Word<Bytes>* from) {
+#ifdef __CUDA_ARCH__
+  if constexpr (Bytes == 16) {
+    const auto word = __ldg(reinterpret_cast<const ulonglong2*>(from));
+    return {{word.x, word.y}};
+  } else {
+    return {{__ldg(reinterpret_cast<const unsigned long long*>(from))}};
+  }
+#else
+  return *from;
+#endif
+}
+
+/// From a pointer to const numbers: those that the program only reads.
+template <int Count, typename Number>
+UNROLL_DEVICE auto load_pack(Number* from) {
+  using Whole = Word<kWordBytes<Count, Number>>;
+  constexpr int kInWord = static_cast<int>(sizeof(Whole) / sizeof(Number));
+  std::remove_const_t<Number> numbers[Count];
+  for (int i = 0; i < Count / kInWord; ++i) {
+    Whole word;
+    if constexpr (std::is_const_v<Number>)
+      word = load_constant(reinterpret_cast<const Whole*>(from) + i);
+    else
+      word = reinterpret_cast<const Whole*>(from)[i];
+    std::memcpy(reinterpret_cast<char*>(numbers) + i * sizeof word, &word, sizeof word);
+  }
+  Pack<Count> pack;
+  for (int i = 0; i < Count; ++i) pack.values[i] = static_cast<float>(numbers[i]);
   return pack;
 }
 
-template <typename Number>
-UNROLL_DEVICE void store_pack(Number* to, const Pack& pack) {
-  Number numbers[kPack];
-  for (int i = 0; i < kPack; ++i) numbers[i] = static_cast<Number>(pack.values[i]);
-  PackWord<Number> word;
-  std::memcpy(&word, numbers, sizeof word);
-  *reinterpret_cast<PackWord<Number>*>(to) = word;
+template <int Count, typename Number>
+UNROLL_DEVICE void store_pack(Number* to, const Pack<Count>& pack) {
+  using Whole = Word<kWordBytes<Count, Number>>;
+  constexpr int kInWord = static_cast<int>(sizeof(Whole) / sizeof(Number));
+  Number numbers[Count];
+  for (int i = 0; i < Count; ++i) numbers[i] = static_cast<Number>(pack.values[i]);
+  for (int i = 0; i < Count / kInWord; ++i) {
+    Whole word;
+    std::memcpy(&word, reinterpret_cast<const char*>(numbers) + i * sizeof word, sizeof word);
+    reinterpret_cast<Whole*>(to)[i] = word;
+  }
 }
 
 /// The single thread of a CPU, and the interface of all groups: each(count, f) calls f(i) for this thread's
@@ -68,7 +106,7 @@ struct SingleThread {
 /// layer_norm(x) * gamma + beta, plus the row's entry of `places` [place_count, dim] if there are any.
 template <typename Number>
 struct ResidualNorm {
-  static constexpr int kThreads = 32;
+  static constexpr int kThreads = 32, kPack = kWide<Number>;
   float* x;
   const Number* branch;       // null: x is unchanged
   const float* share;         // null: a sum
@@ -83,37 +121,37 @@ struct ResidualNorm {
     float* mine = x + row * dim;
     float sum = 0;
     group.each(packs, [&](std::int64_t i) {
-      const auto pack = branch ? join(mine, row, i) : load_pack(mine + i * kPack);
+      const auto pack = branch ? join(mine, row, i) : load_pack<kPack>(mine + i * kPack);
       for (int j = 0; j < kPack; ++j) sum += pack.values[j];
     });
     if (!out) return;
     const float mean = group.sum(sum) / static_cast<float>(dim);
     float squares = 0;
     group.each(packs, [&](std::int64_t i) {
-      const auto pack = load_pack(mine + i * kPack);
+      const auto pack = load_pack<kPack>(mine + i * kPack);
       for (int j = 0; j < kPack; ++j) squares += (pack.values[j] - mean) * (pack.values[j] - mean);
     });
     const float factor = 1.0F / ::sqrtf(group.sum(squares) / static_cast<float>(dim) + 1e-5F);
     const float* place = places ? places + row % place_count * dim : nullptr;
     group.each(packs, [&](std::int64_t i) {
-      auto pack = load_pack(mine + i * kPack);
-      const auto g = load_pack(gamma + i * kPack), b = load_pack(beta + i * kPack);
+      auto pack = load_pack<kPack>(mine + i * kPack);
+      const auto g = load_pack<kPack>(gamma + i * kPack), b = load_pack<kPack>(beta + i * kPack);
       for (int j = 0; j < kPack; ++j)
         pack.values[j] = (pack.values[j] - mean) * factor * g.values[j] + b.values[j];
-      if (place) add(pack, load_pack(place + i * kPack));
+      if (place) add(pack, load_pack<kPack>(place + i * kPack));
       store_pack(out + row * dim + i * kPack, pack);
     });
   }
 
  private:
-  static UNROLL_DEVICE void add(Pack& pack, const Pack& other) {
+  static UNROLL_DEVICE void add(Pack<kPack>& pack, const Pack<kPack>& other) {
     for (int j = 0; j < kPack; ++j) pack.values[j] += other.values[j];
   }
-  UNROLL_DEVICE Pack join(float* mine, std::int64_t row, std::int64_t i) const {
-    auto pack = load_pack(mine + i * kPack);
-    auto other = load_pack(branch + row * dim + i * kPack);
+  UNROLL_DEVICE Pack<kPack> join(float* mine, std::int64_t row, std::int64_t i) const {
+    auto pack = load_pack<kPack>(mine + i * kPack);
+    auto other = load_pack<kPack>(branch + row * dim + i * kPack);
     if (share) {
-      const auto part = load_pack(share + i * kPack);
+      const auto part = load_pack<kPack>(share + i * kPack);
       for (int j = 0; j < kPack; ++j) other.values[j] = part.values[j] * (other.values[j] - pack.values[j]);
     }
     add(pack, other);
@@ -125,7 +163,7 @@ struct ResidualNorm {
 /// in [rows, 2 * width], values before gates -> out [rows, width] = gelu(gate) * value.
 template <typename Number>
 struct GeluGate {
-  static constexpr int kThreads = 32;
+  static constexpr int kThreads = 32, kPack = kWide<Number>;
   const Number* in;
   Number* out;
   std::int64_t width;
@@ -134,8 +172,8 @@ struct GeluGate {
   UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
     const Number *values = in + row * 2 * width, *gates = values + width;
     group.each(width / kPack, [&](std::int64_t i) {
-      auto pack = load_pack(values + i * kPack);
-      const auto gate = load_pack(gates + i * kPack);
+      auto pack = load_pack<kPack>(values + i * kPack);
+      const auto gate = load_pack<kPack>(gates + i * kPack);
       for (int j = 0; j < kPack; ++j)
         pack.values[j] *= 0.5F * gate.values[j] * (1.0F + ::erff(gate.values[j] * 0.70710678F));
       store_pack(out + row * width + i * kPack, pack);
@@ -146,7 +184,7 @@ struct GeluGate {
 /// out [rows, dim] = before + share * (z + bias - before): the fixed gate of a state.
 template <typename Number>
 struct StateUpdate {
-  static constexpr int kThreads = 32;
+  static constexpr int kThreads = 32, kPack = kWide<Number>;
   const float* before;
   const Number* z;
   const float *bias, *share;  // [dim]
@@ -157,8 +195,9 @@ struct StateUpdate {
   UNROLL_DEVICE void operator()(const Group& group, std::int64_t row) const {
     group.each(dim / kPack, [&](std::int64_t i) {
       const auto at = row * dim + i * kPack;
-      auto pack = load_pack(before + at);
-      const auto next = load_pack(z + at), b = load_pack(bias + i * kPack), s = load_pack(share + i * kPack);
+      auto pack = load_pack<kPack>(before + at);
+      const auto next = load_pack<kPack>(z + at), b = load_pack<kPack>(bias + i * kPack),
+                 s = load_pack<kPack>(share + i * kPack);
       for (int j = 0; j < kPack; ++j)
         pack.values[j] += s.values[j] * (next.values[j] + b.values[j] - pack.values[j]);
       store_pack(out + at, pack);
@@ -170,9 +209,9 @@ struct StateUpdate {
 /// `scale` gives and rotated to its position, if wanted.
 template <typename Number>
 struct HeadCopy {
-  const Number* numbers;  // either
-  const float* floats;    // or
-  std::int64_t stride;    // numbers from one position to the next; documents follow each other
+  const Number* numbers;                 // either
+  const float* floats;                   // or
+  std::int64_t document_stride, stride;  // numbers from one document, or position, to the next
   std::int64_t documents, length, heads;
   const float* scale;          // [dim]; null: lengths are unchanged
   const float *cosine, *sine;  // [length, dim], from the first position on; null: no rotation
@@ -183,7 +222,7 @@ struct HeadCopy {
 /// Several copies in one launch: rows are heads of positions, those of the first copy, then of the second...
 template <typename Number>
 struct HeadCopies {
-  static constexpr int kThreads = 8, kMost = 5;
+  static constexpr int kThreads = 8, kMost = 5, kPack = kHalfHead;
   HeadCopy<Number> copies[kMost] = {};
   int count = 0;
   std::int64_t dim = 0, rows = 0;
@@ -209,16 +248,20 @@ struct HeadCopies {
   template <typename Group, typename From>
   UNROLL_DEVICE void run(const Group& group, const HeadCopy<Number>& copy, const From* from,
                          std::int64_t row) const {
-    const auto head = row % copy.heads, place = row / copy.heads;
-    const auto position = place % copy.length, document = place / copy.length;
-    const From* x = from + place * copy.stride + head * dim;
+    // In 32 bits, because a GPU divides 64 bits slowly; RowOperators checks that rows fit.
+    const auto heads = static_cast<std::uint32_t>(copy.heads),
+               length = static_cast<std::uint32_t>(copy.length);
+    const auto place = static_cast<std::uint32_t>(row) / heads;
+    const std::int64_t head = static_cast<std::uint32_t>(row) - place * heads, document = place / length;
+    const std::int64_t position = place - static_cast<std::uint32_t>(document) * length;
+    const From* x = from + document * copy.document_stride + position * copy.stride + head * dim;
     Number* out =
         copy.out + ((document * copy.out_length + copy.out_begin + position) * copy.heads + head) * dim;
     float factor = 1;
     if (copy.scale) {
       float squares = 0;
       group.each(dim / kPack, [&](std::int64_t i) {
-        const auto pack = load_pack(x + i * kPack);
+        const auto pack = load_pack<kPack>(x + i * kPack);
         for (int j = 0; j < kPack; ++j) squares += pack.values[j] * pack.values[j];
       });
       factor = 1.0F / ::fmaxf(::sqrtf(group.sum(squares)), 1e-12F);
@@ -233,20 +276,20 @@ struct HeadCopies {
   }
 
   template <typename From>
-  static UNROLL_DEVICE Pack scaled(const HeadCopy<Number>& copy, const From* x, float factor,
-                                   std::int64_t at) {
-    auto pack = load_pack(x + at);
+  static UNROLL_DEVICE Pack<kPack> scaled(const HeadCopy<Number>& copy, const From* x, float factor,
+                                          std::int64_t at) {
+    auto pack = load_pack<kPack>(x + at);
     if (!copy.scale) return pack;
-    const auto scale = load_pack(copy.scale + at);
+    const auto scale = load_pack<kPack>(copy.scale + at);
     for (int j = 0; j < kPack; ++j) pack.values[j] *= factor * scale.values[j];
     return pack;
   }
 
   /// Rotates the pair of halves, as rotary.h does.
-  static UNROLL_DEVICE void turn(const HeadCopy<Number>& copy, Pack& first, Pack& second, std::int64_t at,
-                                 std::int64_t half) {
-    const auto c = load_pack(copy.cosine + at), s = load_pack(copy.sine + at);
-    const auto d = load_pack(copy.cosine + at + half), t = load_pack(copy.sine + at + half);
+  static UNROLL_DEVICE void turn(const HeadCopy<Number>& copy, Pack<kPack>& first, Pack<kPack>& second,
+                                 std::int64_t at, std::int64_t half) {
+    const auto c = load_pack<kPack>(copy.cosine + at), s = load_pack<kPack>(copy.sine + at);
+    const auto d = load_pack<kPack>(copy.cosine + at + half), t = load_pack<kPack>(copy.sine + at + half);
     for (int j = 0; j < kPack; ++j) {
       const float a = first.values[j], b = second.values[j];
       first.values[j] = a * c.values[j] - b * s.values[j];
@@ -259,7 +302,7 @@ struct HeadCopies {
 /// in nats, [rows] each, in one pass (Milakov & Gimelshein 2018, arXiv 1805.02867).
 template <typename Number>
 struct Score {
-  static constexpr int kThreads = 256;
+  static constexpr int kThreads = 256, kPack = kWide<Number>;
   const Number* logits;
   const std::int64_t* targets;  // [rows]
   float *logprobs, *entropies;  // entropies: null if not wanted
@@ -270,7 +313,7 @@ struct Score {
     const Number* mine = logits + row * stride;
     float max = -INFINITY, sum = 0, weighted = 0;
     group.each((count + kPack - 1) / kPack, [&](std::int64_t i) {
-      const auto pack = load_pack(mine + i * kPack);
+      const auto pack = load_pack<kPack>(mine + i * kPack);
       const auto most = count - i * kPack;
       float here = max;
       for (int j = 0; j < kPack; ++j)

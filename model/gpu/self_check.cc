@@ -2,20 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdio>
 #include <exception>
 #include <utility>
-#include <vector>
 
 #include <ATen/ATen.h>
+
+#include "model/gpu/block_recordings.h"
+#include "model/memory.h"
 
 namespace unroll {
 namespace {
 
-constexpr std::int64_t kDocuments = 2;
-// The first has no memories; the third is the second that may be replayed from a recording.
-constexpr std::int64_t kFullBlocks = 3;
+constexpr int kSteadyBlocks = 2;           // with full memories: the first is recorded, the second replayed
+constexpr std::int64_t kMostBlocks = 256;  // until memories are full
+constexpr std::size_t kShown = 4;          // differences in a message
 
-/// 0: equal. Infinite if a number is not finite.
 double difference(const at::Tensor& wanted, const at::Tensor& got) {
   if (wanted.sizes() != got.sizes()) return INFINITY;
   const auto error = (wanted - got).pow(2).mean().sqrt() / (wanted - wanted.mean()).pow(2).mean().sqrt();
@@ -23,28 +26,47 @@ double difference(const at::Tensor& wanted, const at::Tensor& got) {
   return std::isnan(value) ? INFINITY : value;
 }
 
+/// 0.0123
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+/// Documents side by side.
 class Comparison {
  public:
-  Comparison(const BlockRecurrentTransformer& definition, Network& form)
-      : definition_(definition), form_(form) {}
+  Comparison(const BlockRecurrentTransformer& definition, Network& form, std::int64_t documents,
+             std::vector<SelfCheck::Difference>& differences)
+      : definition_(definition), form_(form), documents_(documents), differences_(differences) {}
 
   void run() {
-    const auto width = definition_.config().block_width, all = kFullBlocks * width + (width + 1) / 2;
-    const auto tokens = at::arange(kDocuments * all, at::kLong)
-                            .mul(7919)
-                            .remainder(definition_.config().num_tokens)
-                            .view({kDocuments, all});
-    for (const auto& block : tokens.split(width, 1)) compare(block);
+    const auto width = definition_.config().block_width;
+    while (!memories_full() && block_ < kMostBlocks) compare(width);
+    for (int i = 0; i < kSteadyBlocks; ++i) compare(width);
+    compare((width + 1) / 2);
   }
-  double worst() const { return worst_; }
 
  private:
-  void compare(const at::Tensor& tokens) {
+  bool memories_full() const {
+    const auto positions = wanted_.memories.empty() ? 0 : wanted_.memories.front().size(2);
+    return block_ > 0 && positions == memory_length(definition_.config());
+  }
+
+  void compare(std::int64_t length) {
+    const auto tokens = at::arange(documents_ * length, at::kLong)
+                            .add(block_ * documents_ * length)
+                            .mul(7919)
+                            .remainder(definition_.config().num_tokens)
+                            .view({documents_, length});
+    ++block_;
     const auto hidden = definition_.forward_block(tokens.to(definition_.device()), wanted_);
     const auto other = form_.forward_block(tokens, got_);
-    add(hidden, other);
-    for (std::size_t i = 0; i < wanted_.memories.size(); ++i) add(wanted_.memories[i], got_.memories.at(i));
-    for (std::size_t i = 0; i < wanted_.states.size(); ++i) add(wanted_.states[i], got_.states.at(i));
+    for (std::size_t i = 0; i < wanted_.states.size(); ++i)
+      add("state " + std::to_string(i + 1), wanted_.states[i], got_.states.at(i));
+    for (std::size_t i = 0; i < wanted_.memories.size(); ++i)
+      add("memory of layer " + std::to_string(i + 1), wanted_.memories[i], got_.memories.at(i));
+    add("last layer", hidden, other);
     compare_scores(tokens, hidden, other);
   }
 
@@ -54,47 +76,76 @@ class Comparison {
     const auto length = static_cast<std::size_t>(tokens.size(1));
     std::vector<float> logprobs, entropy;
     std::vector<Scored> blocks;
-    for (std::int64_t i = 0; i < kDocuments; ++i)
+    for (std::int64_t i = 0; i < documents_; ++i)
       blocks.push_back(
           {{ids.const_data_ptr<std::int32_t>() + i * tokens.size(1), length}, &logprobs, &entropy});
     form_.score(other, std::move(blocks))();
-    for (std::int64_t i = 0; i < kDocuments; ++i) {
+    std::vector<at::Tensor> wanted_logprobs, wanted_entropy;
+    for (std::int64_t i = 0; i < documents_; ++i) {
       const auto all = at::log_softmax(definition_.to_logits(hidden[i]).to(at::kFloat), -1);
-      const auto targets = tokens[i].to(all.device()).unsqueeze(1);
-      add(all.gather(1, targets).squeeze(1), scores(logprobs, i, tokens.size(1)));
-      // Entropies vary little from position to position, so they are compared separately.
-      const auto wanted = -(all.exp() * all).sum(-1);
-      add(at::cat(std::vector{wanted, at::zeros_like(wanted)}),
-          at::cat(std::vector{scores(entropy, i, tokens.size(1)), at::zeros_like(wanted)}));
+      wanted_logprobs.push_back(all.gather(1, tokens[i].to(all.device()).unsqueeze(1)).squeeze(1));
+      wanted_entropy.push_back(-(all.exp() * all).sum(-1));
     }
+    const auto here = [](const std::vector<at::Tensor>& parts) { return at::cat(parts).to(at::kCPU); };
+    add("log-probabilities", here(wanted_logprobs), at::tensor(logprobs));
+    // Entropies vary little from position to position, so they are compared with zero, too.
+    const auto zeros = at::zeros({tokens.numel()});
+    add("entropies", at::cat(std::vector{here(wanted_entropy), zeros}),
+        at::cat(std::vector{at::tensor(entropy), zeros}));
   }
 
-  at::Tensor scores(std::vector<float>& values, std::int64_t document, std::int64_t length) const {
-    return at::tensor(values).narrow(0, document * length, length).to(definition_.device());
-  }
-
-  void add(const at::Tensor& wanted, const at::Tensor& got) {
-    worst_ = std::max(worst_, difference(wanted, got));
+  void add(std::string tensor, const at::Tensor& wanted, const at::Tensor& got) {
+    differences_.push_back({documents_, block_, std::move(tensor), difference(wanted, got)});
   }
 
   const BlockRecurrentTransformer& definition_;
   Network& form_;
+  std::int64_t documents_, block_ = 0;
+  std::vector<SelfCheck::Difference>& differences_;
   Recurrence wanted_, got_;
-  double worst_ = 0;
 };
 
 }  // namespace
 
-std::string self_check(const BlockRecurrentTransformer& definition, Network& form, double tolerance) {
-  try {
-    Comparison comparison(definition, form);
-    comparison.run();
-    if (comparison.worst() <= tolerance) return "";
-    return "its results differ from those of LibTorch's operators by " + std::to_string(comparison.worst()) +
-           ", relative to their variation; " + std::to_string(tolerance) + " are allowed";
-  } catch (const std::exception& error) {
-    return std::string("it failed: ") + error.what();
+double SelfCheck::worst() const {
+  double worst = 0;
+  for (const auto& each : differences) worst = std::max(worst, each.value);
+  return worst;
+}
+
+std::string SelfCheck::problem(double tolerance) const {
+  std::string shown;
+  std::size_t wrong = 0;
+  for (const auto& [documents, block, tensor, value] : differences) {
+    if (value <= tolerance) continue;
+    if (++wrong > kShown) continue;
+    shown += "; documents " + std::to_string(documents) + ", block " + std::to_string(block) + ", " + tensor +
+             ": " + short_number(value);
   }
+  if (wrong > kShown) shown += "; ...";
+  if (!error.empty()) return "it failed: " + error + shown;
+  if (wrong == 0) return "";
+  return "its results differ from those of LibTorch's operators by " + short_number(worst()) +
+         ", relative to their variation, and " + short_number(tolerance) + " is allowed; of " +
+         std::to_string(differences.size()) + " tensors, " + std::to_string(wrong) + " differ by more" +
+         shown;
+}
+
+std::vector<std::int64_t> recorded_batches() {
+  std::vector<std::int64_t> batches;
+  for (std::int64_t batch = 1; batch <= BlockRecordings::kMostDocuments; batch *= 2) batches.push_back(batch);
+  return batches;
+}
+
+SelfCheck self_check(const BlockRecurrentTransformer& definition, Network& form,
+                     std::span<const std::int64_t> batches) {
+  SelfCheck check;
+  try {
+    for (const auto batch : batches) Comparison(definition, form, batch, check.differences).run();
+  } catch (const std::exception& error) {
+    check.error = error.what();
+  }
+  return check;
 }
 
 }  // namespace unroll

@@ -10,6 +10,13 @@ namespace unroll {
 
 inline constexpr int kWarp = 32, kBlockThreads = 256;
 
+// Several of a thread's loads are then on their way at the same time.
+#ifdef __CUDACC__
+#define UNROLL_UNROLLED _Pragma("unroll 4")
+#else
+#define UNROLL_UNROLLED
+#endif
+
 /// `Count` threads of a block, along x. Groups up to a warp communicate by shuffles; a larger group is a
 /// whole block.
 template <int Count>
@@ -17,6 +24,7 @@ class ThreadGroup {
  public:
   template <typename Do>
   UNROLL_DEVICE void each(std::int64_t count, Do&& f) const {
+    UNROLL_UNROLLED
     for (std::int64_t i = threadIdx.x; i < count; i += Count) f(i);
   }
   UNROLL_DEVICE float sum(float value) const {

@@ -141,6 +141,7 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
     network.dtype = choose_dtype(options, checkpoint.stored_type().starts_with("Q"));
     network.network = packed_network(checkpoint, network.dtype);
     if (network.network) {
+      network.form = "packed";
       const auto& config = checkpoint.config();
       network.parameters = checkpoint.parameters();
       // Of int8 the embedding is in bf16; a tied output matrix is packed besides.

@@ -175,8 +175,9 @@ TEST_F(Documents, ServerMethodsHaveEveryFieldOfTheManual) {
                   "memory_bytes", "memory_bytes_per_user", "model_memory_bytes", "snapshots_per_user"));
   EXPECT_THAT(keys(info["models"][0]),
               ElementsAre("bytes", "documents", "family", "loaded", "name", "parameters"));
-  EXPECT_THAT(keys(info["model"]), ElementsAre("block_width", "checkpoint", "depth", "device", "dim", "dtype",
-                                               "name", "num_tokens", "parameters", "state_bytes"));
+  EXPECT_THAT(keys(info["model"]),
+              ElementsAre("block_width", "checkpoint", "depth", "device", "dim", "dtype", "form",
+                          "form_problem", "name", "num_tokens", "parameters", "state_bytes"));
   const auto before = peer.call("server.stats", json::object())["result"];
   EXPECT_THAT(keys(before),
               ElementsAre("blocks", "buffered_bytes", "bytes", "commits", "connections", "documents_done",

@@ -169,6 +169,8 @@ class ModelInfo(_FromJson):
     depth: int = 0
     block_width: int = 0
     state_bytes: int = 0
+    form: str = ""
+    form_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

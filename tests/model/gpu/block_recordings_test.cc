@@ -1,7 +1,10 @@
 // Tests recordings of work that writes to the same addresses each time, as a CUDA graph does.
 #include "model/gpu/block_recordings.h"
 
+#include <vector>
+
 #include <ATen/ATen.h>
+#include <ATen/native/ForeachUtils.h>
 #include <gtest/gtest.h>
 
 namespace unroll {
@@ -35,6 +38,45 @@ TEST(BlockRecordings, WhatIsHandedOutIsNotWrittenAgain) {
     EXPECT_TRUE(seen[i].eq(block).all().item<bool>()) << block;
   }
   EXPECT_EQ(runs, 3);
+}
+
+/// Whether a GPU copies these in one launch: LibTorch's own condition.
+void expect_one_launch(const at::Tensor& to, const at::Tensor& from) {
+  EXPECT_TRUE(at::native::can_use_fast_route(at::TensorList(to), at::TensorList(from)))
+      << to.sizes() << " strides " << to.strides() << " from " << from.strides();
+}
+
+/// In and out, for any number of documents up to a recording's.
+TEST(BlockRecordings, CopiesTakeOneLaunch) {
+  for (const std::int64_t batch : {1, 2, 3, 5, 8}) {
+    SCOPED_TRACE(batch);
+    at::Tensor before, after;
+    SerialMachine machine;
+    BlockRecordings recordings(machine, [&](const at::Tensor& tokens, Recurrence& recurrence) {
+      before = recurrence.memories[0];
+      // As GpuTransformer leaves memories: a document's together.
+      after = at::zeros({tokens.size(0), 2, 4, 3}).transpose(0, 1);
+      recurrence.memories[0] = after.copy_(before + 1);
+      return at::zeros({tokens.size(0), 4, 3});
+    });
+    const auto random = at::randint(-100, 100, {batch, 2, 4, 3}, at::kFloat);
+    std::vector<Recurrence> documents(static_cast<std::size_t>(batch));
+    for (std::int64_t i = 0; i < batch; ++i)
+      documents[static_cast<std::size_t>(i)].memories = {random.narrow(0, i, 1).transpose(0, 1).clone()};
+    for (int block = 1; block <= 2; ++block) {
+      auto recurrence = join(documents);
+      const auto given = recurrence.memories[0];
+      ASSERT_TRUE(recordings.run(at::zeros({batch, 4}, at::kLong), recurrence));
+      expect_one_launch(before.narrow(1, 0, batch), given);
+      expect_one_launch(recurrence.memories[0], after.narrow(1, 0, batch));
+      documents = recurrence.rows(batch);
+      for (std::int64_t i = 0; i < batch; ++i) {
+        const auto& mine = documents[static_cast<std::size_t>(i)].memories[0];
+        EXPECT_TRUE(mine.equal(random.narrow(0, i, 1).transpose(0, 1) + block));
+        expect_one_launch(mine, recurrence.memories[0].narrow(1, i, 1));
+      }
+    }
+  }
 }
 
 TEST(BlockRecordings, LeavesAloneWhatTheyAreNotFor) {

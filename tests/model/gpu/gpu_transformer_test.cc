@@ -53,7 +53,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::ValuesIn(form_cases(
         {{"two_states_read_at_one_layer", {{"recurrent_layers", {3, 2}}, {"read_recurrent_layers", {2, 2}}}},
          {"wide_network",
-          {{"dim", 132}, {"dim_head", 80}, {"heads", 3}, {"num_tokens", 1111}, {"ff_mult", 5}}}})),
+          {{"dim", 136}, {"dim_head", 80}, {"heads", 3}, {"num_tokens", 1111}, {"ff_mult", 5}}}})),
     [](const auto& info) { return info.param.name; });
 
 TEST(GpuTransformer, KnowsWhatItHasNoFormFor) {
@@ -63,7 +63,7 @@ TEST(GpuTransformer, KnowsWhatItHasNoFormFor) {
   EXPECT_FALSE(computes({{"routed_memory_layer", 2}, {"routed_memory_segment", 2}}));
   EXPECT_FALSE(computes({{"state_gate", "lstm"}}));
   EXPECT_FALSE(computes({{"state_cell", "single"}}));
-  EXPECT_FALSE(computes({{"dim", 18}}));
+  EXPECT_FALSE(computes({{"dim", 20}}));
   EXPECT_FALSE(computes({{"dim_head", 12}}));
 }
 

@@ -55,7 +55,7 @@ class RowProgramsTest : public testing::TestWithParam<Case> {
   }
   const RowOperators& rows() const { return *rows_; }
 
-  LayerNorm norm_{at::randn({20}), at::randn({20})};
+  LayerNorm norm_{at::randn({24}), at::randn({24})};
 
  private:
   std::unique_ptr<RowMachine> machine_;
@@ -63,7 +63,7 @@ class RowProgramsTest : public testing::TestWithParam<Case> {
 };
 
 TEST_P(RowProgramsTest, AddsAndNormalises) {
-  const auto x = at::randn({7, 20}) * 3 + 1, branch = random({7, 20}), places = at::randn({3, 20});
+  const auto x = at::randn({7, 24}) * 3 + 1, branch = random({7, 24}), places = at::randn({3, 24});
   auto sum = x.clone();
   const auto normed = rows().add_norm(sum, branch, {}, norm_, places);
   expect_close(sum, x + branch.to(at::kFloat));
@@ -72,21 +72,21 @@ TEST_P(RowProgramsTest, AddsAndNormalises) {
 }
 
 TEST_P(RowProgramsTest, NormalisesAlone) {
-  const auto x = at::randn({5, 20});
+  const auto x = at::randn({5, 24});
   const auto before = x.clone();
   expect_close(rows().add_norm(x, {}, {}, norm_), norm_(before));
   EXPECT_TRUE(x.equal(before));
 }
 
 TEST_P(RowProgramsTest, BlendsWhereThereIsAShare) {
-  const auto x = at::randn({5, 20}), branch = random({5, 20}), share = at::rand({20});
+  const auto x = at::randn({5, 24}), branch = random({5, 24}), share = at::rand({24});
   auto blended = x.clone();
   rows().add(blended, branch, share);
   expect_close(blended, share * branch.to(at::kFloat) + (1 - share) * x);
 }
 
 TEST_P(RowProgramsTest, Gates) {
-  const auto in = random({6, 24});
+  const auto in = random({6, 48});
   const auto halves = in.to(at::kFloat).chunk(2, 1);
   expect_close(rows().gelu_gate(in), at::gelu(halves[1]) * halves[0]);
 }
@@ -100,7 +100,9 @@ TEST_P(RowProgramsTest, UpdatesStates) {
 TEST_P(RowProgramsTest, CopiesHeadsTurnedAndScaled) {
   const std::int64_t batch = 2, length = 5, past = 3, heads = 2, dim = 16;
   const auto entry = random({batch, length, heads * dim + 24});  // the wanted columns among others
-  const auto memory = at::randn({batch, past, heads * dim}), scale = at::randn({dim});
+  // Documents lie apart.
+  const auto memory = at::randn({batch, 2 * past, heads * dim}).narrow(1, past, past),
+             scale = at::randn({dim});
   const RotaryTables rotary(dim, past + length, at::kCPU);
   const auto tables = rotary.key_tables();
   const auto all = at::empty({batch, past + length, heads, dim}, at::TensorOptions(numbers()));
@@ -120,7 +122,7 @@ TEST_P(RowProgramsTest, CopiesHeadsTurnedAndScaled) {
 }
 
 TEST_P(RowProgramsTest, Scores) {
-  const std::int64_t tokens = 1001;  // not a multiple of kPack
+  const std::int64_t tokens = 1001;  // not a multiple of what a thread reads at once
   const auto logits = random({4, tokens + 7}) * 5;
   logits.narrow(1, tokens, 7).fill_(100);  // padding, which must be ignored
   const auto targets = at::tensor({0, 17, 1000, 999}, at::kLong);
