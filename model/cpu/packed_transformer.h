@@ -84,9 +84,12 @@ class PackedTransformer final : public Network {
   void set_queries(const Attention& attention, Rows queries, Shape shape,
                    const std::optional<Tables>& tables);
   void open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions);
-  /// Sets keys and values from position `at` on.
+  /// Sets keys and values from position `at` on. Rows of a document follow those of the one before; in the
+  /// second form, documents are `document_stride` apart.
   void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
                 const std::optional<Tables>& tables);
+  void set_keys(const Attention& attention, Rows keys, Rows values, std::int64_t document_stride, Shape shape,
+                std::int64_t at, const std::optional<Tables>& tables);
   /// Attends with the queries to the keys. Results are `stride` apart per row and `head_stride` apart per
   /// head.
   void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,

@@ -57,17 +57,25 @@ void PackedTransformer::open_keys(const Attention& attention, std::int64_t batch
 
 void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values, Shape shape,
                                  std::int64_t at, const std::optional<Tables>& tables) {
+  set_keys(attention, keys, values, shape.length * keys.stride, shape, at, tables);
+}
+
+void PackedTransformer::set_keys(const Attention& attention, Rows keys, Rows values,
+                                 std::int64_t document_stride, Shape shape, std::int64_t at,
+                                 const std::optional<Tables>& tables) {
   const auto dim = config_.dim_head, heads = attention.kv_heads;
   const auto* scale = const_data(attention.k_scale);
   const Rotation rotation(tables, keys_.positions(), dim);
   machine_.parallel(shape.rows(), heads * dim * kScatterCost, [&](std::int64_t row, Buffer& room) {
     auto* key = room.resize<float>(dim);
-    const auto position = at + row % shape.length;
+    const auto document = row / shape.length, place = row % shape.length, position = at + place;
+    const auto* from = keys[place] + document * document_stride;
+    const auto* value = values[place] + document * document_stride;
     for (std::int64_t head = 0; head < heads; ++head) {
-      std::copy_n(keys[row] + head * dim, dim, key);
+      std::copy_n(from + head * dim, dim, key);
       if (scale) machine_.kernels.unit_length(key, scale, dim);
       rotation.turn(key, position, machine_.kernels);
-      keys_.set(row / shape.length * heads + head, position, key, values[row] + head * dim, machine_.kernels);
+      keys_.set(document * heads + head, position, key, value + head * dim, machine_.kernels);
     }
   });
 }
@@ -85,9 +93,9 @@ void PackedTransformer::attend(const PackedLayer& layer, Rows entry, Shape shape
   set_queries(attention, entry, shape, query_tables_);
   open_keys(attention, shape.batch, past_length + shape.length);
   if (past_length > 0) {
-    const auto memory = past.contiguous();
-    set_keys(attention, {data(memory[0]), kv}, {data(memory[1]), kv}, {shape.batch, past_length}, 0,
-             key_tables_);
+    TORCH_CHECK(past.stride(3) == 1, "a memory's rows do not lie as attention takes them");
+    set_keys(attention, {data(past[0]), past.stride(2)}, {data(past[1]), past.stride(2)}, past.stride(1),
+             {shape.batch, past_length}, 0, key_tables_);
   }
   const Rows keys{entry.data + inner, entry.stride}, values{keys.data + kv, entry.stride};
   set_keys(attention, keys, values, shape, past_length, key_tables_);

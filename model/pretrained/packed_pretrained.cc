@@ -161,7 +161,7 @@ at::Tensor PackedPretrained::forward_block(const at::Tensor& tokens, Recurrence&
   embed(tokens);
   Recurrence next;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i].contiguous();
+    const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i];
     auto memory = attend(layers_[i], shape, past);
     if (memory.defined()) next.memories.push_back(std::move(memory));
     feed_forward(layers_[i], shape);

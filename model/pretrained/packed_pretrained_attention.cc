@@ -2,6 +2,7 @@
 // normalises queries and keys, stores keys and values in the next memory, rotates queries and keys, and packs
 // all for TileAttention.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 
@@ -12,14 +13,15 @@
 
 namespace unroll {
 
-/// Rows of a layer's memory, [2 (k, v), batch, positions, kv_dim] in fp32 or bf16. Different threads may read
-/// and write rows.
+/// Rows of a layer's memory, [2 (k, v), batch, positions, kv_dim] in fp32 or bf16, each contiguous. Different
+/// threads may read and write rows.
 class PackedPretrained::Memory {
  public:
   Memory(const at::Tensor& tensor, const RowKernels& kernels) : kernels_(kernels) {
     if (!tensor.defined()) return;
+    TORCH_CHECK(tensor.stride(3) == 1, "a memory's rows do not lie as attention takes them");
     data_ = tensor.data_ptr();
-    batch_ = tensor.size(1);
+    std::ranges::copy(tensor.strides().slice(0, 3), strides_.begin());
     positions_ = tensor.size(2);
     columns_ = tensor.size(3);
     bytes_ = static_cast<std::int64_t>(tensor.element_size());
@@ -51,13 +53,14 @@ class PackedPretrained::Memory {
  private:
   bool is_bf16() const { return bytes_ == 2; }
   std::byte* at(std::int64_t plane, std::int64_t document, std::int64_t position) const {
-    const auto row = (plane * batch_ + document) * positions_ + position;
-    return static_cast<std::byte*>(data_) + row * columns_ * bytes_;
+    const auto place = plane * strides_[0] + document * strides_[1] + position * strides_[2];
+    return static_cast<std::byte*>(data_) + place * bytes_;
   }
 
   const RowKernels& kernels_;
   void* data_ = nullptr;
-  std::int64_t batch_ = 0, positions_ = 0, columns_ = 0, bytes_ = 0;
+  std::array<std::int64_t, 3> strides_{};
+  std::int64_t positions_ = 0, columns_ = 0, bytes_ = 0;
 };
 
 namespace {
