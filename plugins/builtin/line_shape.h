@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "plugins/builtin/records/characters.h"
+
 namespace unroll::builtin {
 
 struct LineShape {
@@ -28,15 +30,12 @@ class ShapeHash {
 };
 
 inline bool is_word_character(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("._:/+-").find(c) != std::string_view::npos;
+  return records::is_alnum(c) || std::string_view("._:/+-").find(c) != std::string_view::npos;
 }
 
 /// Words end at white space, brackets, quotes, '=' and the like, so that lines of JSON have shapes as well.
 /// Lines of different severity differ in shape, also if it shows in a number or a letter beside one (E0302).
 inline LineShape line_shape(std::string_view line, int severity = 0) {
-  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto space = [](char c) { return c == ' ' || c == '\t'; };
   ShapeHash whole(1), head(2);
   int words = 0;
   const auto add = [&](char c) {
@@ -48,15 +47,16 @@ inline LineShape line_shape(std::string_view line, int severity = 0) {
     return begin;
   };
   for (std::size_t i = 0; i < line.size();) {
-    if (space(line[i])) {
+    if (records::is_blank(line[i])) {
       add(' ');
       ++words;
-      i = end_of(i, space);
+      i = end_of(i, records::is_blank);
     } else if (!is_word_character(line[i])) {
       add(line[i++]);
     } else {
       const auto word = line.substr(i, end_of(i, is_word_character) - i);
-      const auto shown = std::any_of(word.begin(), word.end(), digit) ? std::string_view("0") : word;
+      const auto shown =
+          std::any_of(word.begin(), word.end(), records::is_digit) ? std::string_view("0") : word;
       for (const char c : shown) add(c);
       i += word.size();
     }

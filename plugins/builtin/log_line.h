@@ -19,7 +19,8 @@ namespace unroll::builtin {
 
 class LogLine {
  public:
-  explicit LogLine(std::uint64_t begin = 0) : begin_(begin), end_(begin), taken_(begin), odd_byte_(begin) {}
+  explicit LogLine(std::uint64_t begin = 0)
+      : begin_(begin), end_(begin), taken_(begin), sums_{.odd_byte = begin} {}
 
   struct Tokens {
     std::uint64_t count = 0;
@@ -31,10 +32,7 @@ class LogLine {
         end_(end),
         taken_(begin + bytes),
         bytes_(bytes),
-        tokens_(tokens.count),
-        nats_(tokens.nats),
-        highest_(tokens.highest),
-        odd_byte_(begin),
+        sums_{tokens.count, tokens.nats, tokens.highest, 0, begin},
         shown_(std::move(text)) {}
 
   /// Before take() for each of the token's bytes. Tokens of escape sequences do not count, nor those within a
@@ -48,7 +46,7 @@ class LogLine {
       return effect == Effect::kShown || effect == Effect::kRestarts;
     });
     last_nats_ = shows && run_ < kOpaqueRun ? nats : -1;
-    if (run_ == 0) before_word_ = sums();
+    if (run_ == 0) before_word_ = sums_;
     count_token();
   }
 
@@ -81,7 +79,7 @@ class LogLine {
 
   /// After a fork: places count from byte `begin` on.
   void shift(std::uint64_t begin) {
-    for (auto* place : {&begin_, &end_, &taken_, &odd_byte_, &before_word_.odd_byte}) *place -= begin;
+    for (auto* place : {&begin_, &end_, &taken_, &sums_.odd_byte, &before_word_.odd_byte}) *place -= begin;
   }
 
   std::string_view text() const { return text_; }
@@ -94,16 +92,16 @@ class LogLine {
     return carrier_level_ < 0 ? std::nullopt : std::optional(carrier_level_);
   }
   LineSurprisal surprisal() const {
-    return {nats_, tokens_ == 0 ? 0.0 : nats_ / static_cast<double>(tokens_), highest_};
+    return {sums_.nats, sums_.tokens == 0 ? 0.0 : sums_.nats / static_cast<double>(sums_.tokens),
+            sums_.highest};
   }
-  std::size_t odd_at() const { return odd_at_; }        ///< Of the most surprising token, in text().
-  std::uint64_t odd_byte() const { return odd_byte_; }  ///< The same, in the document.
+  std::size_t odd_at() const { return sums_.odd_at; }        ///< Of the most surprising token, in text().
+  std::uint64_t odd_byte() const { return sums_.odd_byte; }  ///< The same, in the document.
 
   /// What visit() leaves out, because documents of version 5 lack it.
   void visit_word(auto& archive) { archive(before_word_); }
   void visit(auto& archive) {
-    archive(begin_, end_, taken_, bytes_, run_, lines_, tokens_, nats_, highest_, odd_at_, odd_byte_,
-            carrier_level_, cut_);
+    archive(begin_, end_, taken_, bytes_, run_, lines_, sums_, carrier_level_, cut_);
     archive(text_, shown_, terminal_);
   }
 
@@ -117,37 +115,32 @@ class LogLine {
     std::uint64_t odd_at = 0, odd_byte = 0;
     void visit(auto& archive) { archive(tokens, nats, highest, odd_at, odd_byte); }
   };
-  Sums sums() const { return {tokens_, nats_, highest_, odd_at_, odd_byte_}; }
 
   /// The word is so long that none of its tokens counts.
   void forget_word() {
     last_nats_ = -1;
-    tokens_ = before_word_.tokens;
-    nats_ = before_word_.nats;
-    highest_ = before_word_.highest;
-    odd_at_ = before_word_.odd_at;
-    odd_byte_ = before_word_.odd_byte;
+    sums_ = before_word_;
   }
 
   void count_token() {
     if (last_nats_ < 0) return;
-    ++tokens_;
-    nats_ += last_nats_;
-    if (tokens_ > 1 && last_nats_ <= highest_) return;
-    highest_ = last_nats_;
-    odd_at_ = text_.size() + shown_.size();
-    odd_byte_ = end_;
+    ++sums_.tokens;
+    sums_.nats += last_nats_;
+    if (sums_.tokens > 1 && last_nats_ <= sums_.highest) return;
+    sums_.highest = last_nats_;
+    sums_.odd_at = text_.size() + shown_.size();
+    sums_.odd_byte = end_;
   }
 
   /// What was written so far is overwritten on the screen; the current token stays.
   void restart(std::uint64_t offset) {
     shown_.clear();
     if (lines_ == 0) begin_ = offset;
-    tokens_ = 0;
-    nats_ = highest_ = 0;
+    sums_.tokens = 0;
+    sums_.nats = sums_.highest = 0;
     before_word_ = {0, 0, 0, text_.size(), offset};
     count_token();
-    odd_byte_ = offset;
+    sums_.odd_byte = offset;
   }
 
   bool end_physical_line() {
@@ -157,19 +150,18 @@ class LogLine {
     const auto carried = records::carried_text(shown_);
     // What the carrier wrote before the text does not count as a place in it.
     const std::size_t before = shown_.size() - std::min(shown_.size(), carried.text.size());
-    if (odd_at_ >= text_.size()) odd_at_ = std::max(text_.size(), odd_at_ - std::min(odd_at_, before));
+    auto& odd_at = sums_.odd_at;
+    if (odd_at >= text_.size()) odd_at = std::max(text_.size(), odd_at - std::min(odd_at, before));
     text_ += carried.text;
     shown_.clear();
     if (carried.level && carrier_level_ < 0) carrier_level_ = std::max(*carried.level, 0);
     return !carried.continues || lines_ == kMostJoinedLines;
   }
 
-  std::uint64_t begin_ = 0, end_ = 0, taken_ = 0, bytes_ = 0, lines_ = 0, tokens_ = 0;
-  std::uint64_t run_ = 0;          // bytes of the word so far
-  double nats_ = 0, highest_ = 0;  // sum over tokens, highest of one
-  double last_nats_ = -1;          // of the token whose bytes arrive; negative: does not count
-  std::uint64_t odd_at_ = 0, odd_byte_ = 0;
-  Sums before_word_;
+  std::uint64_t begin_ = 0, end_ = 0, taken_ = 0, bytes_ = 0, lines_ = 0;
+  std::uint64_t run_ = 0;  // bytes of the word so far
+  double last_nats_ = -1;  // of the token whose bytes arrive; negative: does not count
+  Sums sums_, before_word_;
   std::int32_t carrier_level_ = -1;
   bool cut_ = false;
   std::string text_, shown_;  // what is complete, and what the terminal shows of the line that is read
