@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/unique_fd.h"
+#include "base/write_all.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -161,13 +162,9 @@ void Http::download(const std::string& url, const fs::path& file, std::uint64_t 
       if (size + bytes.size() > total)
         throw std::runtime_error("the file on the server is larger than the " + std::to_string(total) +
                                  " bytes that it should have");
-      while (!bytes.empty()) {
-        const auto written = ::write(descriptor.get(), bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) throw std::system_error(errno, std::generic_category(), path.string());
-        size += static_cast<std::uint64_t>(written);
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-      }
+      if (!write_all(descriptor.get(), bytes))
+        throw std::system_error(errno, std::generic_category(), path.string());
+      size += bytes.size();
       if (Clock::now() - reported < kProgressInterval) return;
       reported = Clock::now();
       (*progress)(size, total);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/write_all.h"
 #include "tests/daemon/daemon_case.h"
 #include "tests/daemon/silent_file_system.h"
 
@@ -38,13 +39,6 @@ class Descriptors : public DaemonCase {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
     return {UniqueFd(ends[0]), UniqueFd(ends[1])};
-  }
-  static void write_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-      const auto count = ::write(fd, bytes.data(), bytes.size());
-      ASSERT_GT(count, 0);
-      bytes.remove_prefix(static_cast<std::size_t>(count));
-    }
   }
   static json fd_request() { return {{"plugins", scored()}, {"fd", true}}; }
   static std::string open_line() {
@@ -240,7 +234,7 @@ TEST_F(Descriptors, OfAPipeStayBlockingForWhoeverSharesIt) {
   Peer peer(socket());
   const auto opened = peer.call("document.open", fd_request(), {pipe.reading.get()});
   const auto text = some_text(200);
-  write_all(pipe.writing.get(), text);
+  ASSERT_TRUE(write_all(pipe.writing.get(), text));
   while (peer.notification()["method"] != "document.output") {
   }
   EXPECT_EQ(::fcntl(pipe.reading.get(), F_GETFL) & O_NONBLOCK, 0);
@@ -259,7 +253,7 @@ TEST_F(Descriptors, APipeThatIsSentAgainGoesOnWhereItWasCommitted) {
     Pipe pipe = make_pipe();
     Peer peer(socket());
     id = peer.call("document.open", fd_request(), {pipe.reading.get()})["result"]["document"];
-    write_all(pipe.writing.get(), text.substr(0, 30'000));
+    ASSERT_TRUE(write_all(pipe.writing.get(), text.substr(0, 30'000)));
     for (int outputs = 0; outputs < 100;)
       outputs += peer.notification()["method"] == "document.output" ? 1 : 0;
   }
@@ -273,7 +267,7 @@ TEST_F(Descriptors, APipeThatIsSentAgainGoesOnWhereItWasCommitted) {
     opened = peer.call("document.open", request, {pipe.reading.get()});
   ASSERT_TRUE(opened.contains("result")) << opened;
   EXPECT_GT(opened["result"]["resume_bytes"], 0);
-  write_all(pipe.writing.get(), text);
+  ASSERT_TRUE(write_all(pipe.writing.get(), text));
   pipe.writing.reset();
   EXPECT_EQ(peer.read_document(id).end["params"]["summary"]["bytes"], text.size());
   peer.call("document.attach", {{"document", id}});
@@ -292,7 +286,7 @@ TEST_F(Descriptors, WhoseReaderIsKilledFailAndTheNextAreRead) {
   Pipe next = make_pipe();
   const auto again = peer.call("document.open", fd_request(), {next.reading.get()});
   ASSERT_TRUE(again.contains("result")) << again;
-  write_all(next.writing.get(), "good\n");
+  ASSERT_TRUE(write_all(next.writing.get(), "good\n"));
   next.writing.reset();
   EXPECT_EQ(peer.read_document(again["result"]["document"]).end["method"], "document.done");
 }
