@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace unroll {
 namespace {
 
@@ -39,8 +41,17 @@ Bpe::Scratch::Scratch() = default;
 Bpe::Scratch::Scratch(Scratch&&) noexcept = default;
 Bpe::Scratch::~Scratch() = default;
 
-Bpe::Bpe(std::span<const Merge> merges, const std::array<std::int32_t, 256>& byte_ids)
-    : table_(std::bit_ceil(2 * merges.size() + 2)), byte_ids_(byte_ids) {
+Piece Alphabet::first(std::string_view text) const {
+  if (!characters.empty()) {
+    const auto character = next_utf8(text);
+    const auto found = character.valid ? characters.find(character.code) : characters.end();
+    if (found != characters.end()) return {found->second, static_cast<std::uint32_t>(character.bytes)};
+  }
+  return {bytes[static_cast<unsigned char>(text.front())], 1};
+}
+
+Bpe::Bpe(std::span<const Merge> merges, Alphabet alphabet)
+    : table_(std::bit_ceil(2 * merges.size() + 2)), alphabet_(std::move(alphabet)) {
   std::uint32_t rank = 0;
   for (const auto& merge : merges) {
     const auto pair = pair_of(merge.left, merge.right);
@@ -70,16 +81,18 @@ void Bpe::add_candidate(Scratch& scratch, std::int32_t left) const {
   std::ranges::push_heap(scratch.heap, std::greater<>());
 }
 
-void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pieces) const {
+void Bpe::encode(std::string_view word, std::optional<std::int32_t> prefix, Scratch& scratch,
+                 std::vector<Piece>& pieces) const {
   auto& [symbols, heap] = scratch;
   symbols.clear();
   heap.clear();
   std::uint32_t without = 0;  // bytes before the first that has a token
-  for (const auto byte : word) {
-    const auto id = byte_ids_[static_cast<unsigned char>(byte)];
+  if (prefix) symbols.push_back({*prefix, 0, -1, 1});
+  for (Piece symbol{}; !word.empty(); word.remove_prefix(symbol.bytes)) {
+    symbol = alphabet_.first(word);
     const auto place = static_cast<std::int32_t>(symbols.size());
-    if (id >= 0) {
-      symbols.push_back({id, 1 + std::exchange(without, 0), place - 1, place + 1});
+    if (symbol.id >= 0) {
+      symbols.push_back({symbol.id, symbol.bytes + std::exchange(without, 0), place - 1, place + 1});
     } else {
       ++(symbols.empty() ? without : symbols.back().bytes);
     }
@@ -95,7 +108,9 @@ void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pi
     if (left.id < 0 || left.after < 0) continue;
     auto& right = symbols[static_cast<std::size_t>(left.after)];
     const auto* merge = find(left.id, right.id);
-    if (!merge || merge->rank != candidate.rank) continue;  // one of the two symbols has changed
+    // One of the two symbols may have changed. Another pair with the same result is merged in the place of
+    // the one that was found, as in the `tokenizers` package.
+    if (!merge || merge->result != candidate.result) continue;
     left.id = candidate.result;
     left.bytes += right.bytes;
     left.after = right.after;

@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace unroll {
@@ -22,11 +24,20 @@ struct Piece {
   std::uint32_t bytes;
 };
 
+/// The symbols that a word consists of before anything is merged: its characters that have a token, and the
+/// bytes of all others.
+struct Alphabet {
+  std::unordered_map<char32_t, std::int32_t> characters;  ///< Empty in byte-level BPE.
+  std::array<std::int32_t, 256> bytes;                    ///< The token of each byte; -1 if it has none.
+
+  /// The first symbol of `text`, which must not be empty.
+  Piece first(std::string_view text) const;
+};
+
 /// Immutable.
 class Bpe {
  public:
-  /// `byte_ids`: the token of each byte; -1 if it has none.
-  Bpe(std::span<const Merge> merges, const std::array<std::int32_t, 256>& byte_ids);
+  Bpe(std::span<const Merge> merges, Alphabet alphabet);
 
   struct Symbol;
   struct Candidate;
@@ -40,8 +51,10 @@ class Bpe {
   };
 
   /// Appends the word's tokens: repeatedly merges the pair with the lowest rank, the leftmost first. A byte
-  /// without a token is added to a neighbouring token; a word of only such bytes has no token. O(n log n).
-  void encode(std::string_view word, Scratch& scratch, std::vector<Piece>& pieces) const;
+  /// without a token is added to a neighbouring token; a word of only such bytes has no token. `prefix`: a
+  /// symbol before the word, which takes none of its bytes. O(n log n).
+  void encode(std::string_view word, std::optional<std::int32_t> prefix, Scratch& scratch,
+              std::vector<Piece>& pieces) const;
 
  private:
   struct Slot {
@@ -55,7 +68,7 @@ class Bpe {
   void add_candidate(Scratch& scratch, std::int32_t left) const;
 
   std::vector<Slot> table_;  // open addressing; the size is a power of two
-  std::array<std::int32_t, 256> byte_ids_;
+  Alphabet alphabet_;
 };
 
 }  // namespace unroll

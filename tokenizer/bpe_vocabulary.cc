@@ -10,16 +10,21 @@
 namespace unroll {
 namespace {
 
-/// The token of each byte; `none` if it has none.
-std::array<std::int32_t, 256> byte_ids(const std::vector<std::string>& tokens, std::int32_t none) {
-  std::array<std::int32_t, 256> ids{};
-  ids.fill(none);
+/// Each byte is a symbol; `none` if it has no token.
+Alphabet byte_alphabet(const std::vector<std::string>& tokens, std::int32_t none) {
+  Alphabet alphabet;
+  alphabet.bytes.fill(none);
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     if (tokens[id].size() != 1) continue;
-    auto& of_byte = ids[static_cast<unsigned char>(tokens[id].front())];
+    auto& of_byte = alphabet.bytes[static_cast<unsigned char>(tokens[id].front())];
     if (of_byte == none) of_byte = static_cast<std::int32_t>(id);
   }
-  return ids;
+  return alphabet;
+}
+
+Alphabet alphabet_of(BpeDescription& description) {
+  if (description.alphabet) return *std::move(description.alphabet);
+  return byte_alphabet(description.tokens, description.unknown.value_or(-1));
 }
 
 }  // namespace
@@ -40,6 +45,10 @@ struct BpeVocabulary::Encoder {
     pieces.clear();
     orphans = 0;
   }
+  /// Whether the first piece is a prefix alone, which takes no bytes.
+  bool begins_empty() const { return !pieces.empty() && pieces.front().bytes == 0; }
+  /// Pieces that need a byte.
+  std::size_t filled() const { return pieces.size() - (begins_empty() ? 1 : 0); }
 };
 
 /// Holds an encoder during its lifetime.
@@ -74,8 +83,10 @@ struct BpeVocabulary::Segment {
 
 BpeVocabulary::BpeVocabulary(BpeDescription description)
     : pre_tokenizer_(std::move(description.cuts)),
-      bpe_(description.merges, byte_ids(description.tokens, description.unknown.value_or(-1))),
-      nfc_(description.nfc) {
+      bpe_(description.merges, alphabet_of(description)),
+      nfc_(description.nfc),
+      prefix_(description.prefix),
+      prefix_unless_there_(description.prefix_unless_there) {
   tokens_ = std::move(description.tokens);
   first_input_ = description.special.first_input();
   ends_ = std::move(description.special.ends);
@@ -126,10 +137,11 @@ bool BpeVocabulary::encode_segment(Encoder& encoder, const UnreadBytes& unread, 
       continue;
     }
     const auto place = text.place(segment.end);
-    encode_word(encoder, text.text().substr(place, text.place(*end) - place));
+    const auto word = text.text().substr(place, text.place(*end) - place);
+    encode_word(encoder, word, prefix_at(unread.begin + text.origin(place), word));
     segment.end = *end;
     const auto bytes = text.origin(text.place(*end)) - text.origin(text.place(segment.begin));
-    if (!is_cut && !encoder.pieces.empty() && encoder.pieces.size() <= bytes && text.can_restart(*end) &&
+    if (!is_cut && !encoder.pieces.empty() && encoder.filled() <= bytes && text.can_restart(*end) &&
         words.can_restart()) {
       break;
     }
@@ -138,10 +150,17 @@ bool BpeVocabulary::encode_segment(Encoder& encoder, const UnreadBytes& unread, 
   return true;
 }
 
-void BpeVocabulary::encode_word(Encoder& encoder, std::string_view word) const {
+/// The symbol that is put before a word at that place of the document.
+std::optional<std::int32_t> BpeVocabulary::prefix_at(std::uint64_t place, std::string_view word) const {
+  if (place > 0 || (prefix_unless_there_ && word.starts_with(' '))) return std::nullopt;
+  return prefix_;
+}
+
+void BpeVocabulary::encode_word(Encoder& encoder, std::string_view word,
+                                std::optional<std::int32_t> prefix) const {
   auto& pieces = encoder.pieces;
   const auto before = pieces.size();
-  WordCache::Entry* entry = WordCache::takes(word) ? &encoder.cache.place(word) : nullptr;
+  WordCache::Entry* entry = WordCache::takes(word) && !prefix ? &encoder.cache.place(word) : nullptr;
   if (entry && entry->is(word)) {
     for (std::size_t i = 0; i < entry->tokens; ++i)
       pieces.push_back({entry->ids[i], static_cast<std::uint32_t>(bytes(entry->ids[i]).size())});
@@ -149,7 +168,7 @@ void BpeVocabulary::encode_word(Encoder& encoder, std::string_view word) const {
     if (const auto whole = whole_words_.find(word); whole != whole_words_.end()) {
       pieces.push_back({whole->second, static_cast<std::uint32_t>(word.size())});
     } else {
-      bpe_.encode(word, encoder.scratch, pieces);
+      bpe_.encode(word, prefix, encoder.scratch, pieces);
     }
     if (entry) keep(*entry, word, std::span(pieces).subspan(before));
   }
@@ -188,7 +207,7 @@ void BpeVocabulary::emit(Encoder& encoder, const UnreadBytes& unread, const Segm
   auto& pieces = encoder.pieces;
   auto place = text.place(segment.begin);
   const auto first = text.origin(place), last = text.origin(text.place(segment.end));
-  if (pieces.size() > last - first) {
+  if (encoder.filled() > last - first) {
     emit_as_it_is(encoder, unread.bytes.substr(first, last - first), unread.begin + first, out);
     return;
   }
@@ -217,7 +236,7 @@ void BpeVocabulary::emit_as_it_is(Encoder& encoder, std::string_view bytes, std:
   encoder.clear();
   for (std::size_t word = 0; word < text.size();) {
     const auto end = *encoder.words.next(text.size(), true);
-    encode_word(encoder, bytes.substr(text.place(word), text.place(end) - text.place(word)));
+    encode_word(encoder, bytes.substr(text.place(word), text.place(end) - text.place(word)), std::nullopt);
     word = end;
   }
   end_segment(encoder);

@@ -1,4 +1,5 @@
-// Byte-level BPE, GPT-2's kind of vocabulary, also used by Llama 3, Qwen and SmolLM.
+// Vocabularies of BPE: byte-level (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece's as tokenizer.json
+// describes it.
 #pragma once
 
 #include <memory>
@@ -26,6 +27,9 @@ struct BpeDescription {
   bool whole_words = false;  ///< A word that is a token becomes that token, whatever the merges are.
   /// Token for each byte that has none. Absent: such a byte is added to a neighbouring token.
   std::optional<std::int32_t> unknown;
+  std::optional<Alphabet> alphabet;    ///< Absent: byte-level.
+  std::optional<std::int32_t> prefix;  ///< A symbol that is put before the document,
+  bool prefix_unless_there = false;    ///< unless the document begins with a space.
   SpecialTokens special;
 };
 
@@ -44,7 +48,8 @@ class BpeVocabulary : public Vocabulary {
   struct Segment;
 
   bool encode_segment(Encoder& encoder, const UnreadBytes& unread, Segment& segment) const;
-  void encode_word(Encoder& encoder, std::string_view word) const;
+  std::optional<std::int32_t> prefix_at(std::uint64_t place, std::string_view word) const;
+  void encode_word(Encoder& encoder, std::string_view word, std::optional<std::int32_t> prefix) const;
   void keep(WordCache::Entry& entry, std::string_view word, std::span<const Piece> pieces) const;
   void end_segment(Encoder& encoder) const;
   void emit(Encoder& encoder, const UnreadBytes& unread, const Segment& segment,
@@ -54,7 +59,9 @@ class BpeVocabulary : public Vocabulary {
 
   PreTokenizer pre_tokenizer_;
   Bpe bpe_;
-  bool nfc_, has_all_bytes_;  // has_all_bytes_: every byte has a token
+  bool nfc_;
+  std::optional<std::int32_t> prefix_;
+  bool prefix_unless_there_;
   std::unordered_map<std::string_view, std::int32_t>
       whole_words_;  // empty: these words are merged like others
 

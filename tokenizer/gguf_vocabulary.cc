@@ -10,6 +10,7 @@
 #include "base/gguf_file.h"
 #include "base/strict_json.h"
 #include "tokenizer/sentencepiece_vocabulary.h"
+#include "tokenizer/space_mark.h"
 #include "tokenizer/written_vocabulary.h"
 
 namespace unroll {
@@ -75,7 +76,7 @@ std::shared_ptr<const Vocabulary> byte_level(const GgufFile& file) {
   const auto& family = unroll::family(file);
   const auto tokens = strings(file, "tokenizer.ggml.tokens");
   const auto types = unroll::types(file, tokens.size());
-  WrittenVocabulary vocabulary;
+  WrittenVocabulary vocabulary(Writing::kByteAlphabet);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto id = static_cast<std::int64_t>(i);
     // Tokens that were added to a vocabulary are never found in text, so they count as control tokens.
@@ -120,13 +121,7 @@ std::string float_field(std::uint64_t field, float value) {
 
 /// Whether it is an added token other than those for runs of spaces and line ends.
 bool is_markup(std::string_view piece) {
-  constexpr std::string_view kMark = "\xE2\x96\x81";
-  while (!piece.empty()) {
-    const bool mark = piece.starts_with(kMark);
-    if (!mark && piece.front() != '\n' && piece.front() != '\t' && piece.front() != ' ') return true;
-    piece.remove_prefix(mark ? kMark.size() : 1);
-  }
-  return false;
+  return from_space_marks(piece).find_first_not_of(" \n\t") != std::string::npos;
 }
 
 std::shared_ptr<const Vocabulary> sentencepiece_bpe(const GgufFile& file) {

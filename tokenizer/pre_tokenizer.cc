@@ -80,13 +80,13 @@ PreTokenizer::Words PreTokenizer::words() const {
 
 /// The state of one cut. The current piece of a pattern is [begin, end).
 struct PreTokenizer::Words::Stage {
-  Cut::Kind kind;
+  const Cut* cut;
   std::unique_ptr<icu::RegexMatcher> matcher;
   icu::UnicodeString text;  // borrows the units; the matcher refers to it
   std::size_t begin = 0, end = 0;
   std::size_t match_end = 0;  // beyond `end`: a match begins at `end`
   bool is_match = false;
-  std::size_t scanned = 0;  // digits: there is no boundary between `end` at the last call and here
+  std::size_t scanned = 0;  // without a pattern: there is no boundary between `end` at the last call and here
 
   void set_text(std::u16string_view units) {
     text.setTo(false, units.data(), static_cast<std::int32_t>(units.size()));
@@ -138,13 +138,23 @@ struct PreTokenizer::Words::Stage {
     return true;
   }
 
-  /// The first boundary between digits and others after `at` and before `limit`. Depends only on the two
-  /// characters next to it.
+  /// Whether the cut is between two characters.
+  bool is_boundary(UChar32 before, UChar32 after) const {
+    switch (cut->kind) {
+      case Cut::kDigit:
+        return is_numeric(before) || is_numeric(after);
+      case Cut::kDigits:
+        return is_numeric(before) != is_numeric(after);
+      default:
+        return !cut->joined->contains(static_cast<char32_t>(before), static_cast<char32_t>(after));
+    }
+  }
+
+  /// The first boundary after `at` and before `limit`. Depends only on the two characters next to it.
   std::optional<std::size_t> find_boundary(std::size_t at, std::size_t limit) {
     if (scanned <= at) scanned = static_cast<std::size_t>(text.moveIndex32(static_cast<std::int32_t>(at), 1));
     for (; scanned < limit; scanned += static_cast<std::size_t>(U16_LENGTH(char_at(scanned)))) {
-      const bool before = is_numeric(char_at(scanned - 1)), after = is_numeric(char_at(scanned));
-      if (kind == Cut::kDigit ? before || after : before != after) return scanned;
+      if (is_boundary(char_at(scanned - 1), char_at(scanned))) return scanned;
     }
     return std::nullopt;
   }
@@ -154,7 +164,7 @@ struct PreTokenizer::Words::Stage {
 PreTokenizer::Words::Words(const PreTokenizer& patterns) {
   for (std::size_t i = 0; i < patterns.cuts_.size(); ++i) {
     auto& stage = *stages_.emplace_back(std::make_unique<Stage>());
-    stage.kind = patterns.cuts_[i].kind;
+    stage.cut = &patterns.cuts_[i];
     const auto* compiled = patterns.compiled_[i].get();
     if (!compiled) continue;
     UErrorCode status = U_ZERO_ERROR;

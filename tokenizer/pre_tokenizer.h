@@ -1,25 +1,40 @@
-// Cuts text into the words that byte-level BPE encodes one by one.
+// Cuts text into the words that BPE encodes one by one.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace unroll {
 
+/// Pairs of characters that follow each other.
+class CharacterPairs {
+ public:
+  void add(char32_t left, char32_t right) { pairs_.insert(key(left, right)); }
+  bool contains(char32_t left, char32_t right) const { return pairs_.contains(key(left, right)); }
+
+ private:
+  static std::uint64_t key(char32_t left, char32_t right) { return (std::uint64_t{left} << 32U) | right; }
+  std::unordered_set<std::uint64_t> pairs_;
+};
+
 /// A cut. Cuts are applied in order, each to the pieces of the one before, as in the `tokenizers` package.
 struct Cut {
   enum Kind {
-    kPattern,  ///< Matches of a regular expression, and the text between them.
-    kDigit,    ///< Each character of Unicode's categories N*.
-    kDigits,   ///< Runs of these characters.
+    kPattern,   ///< Matches of a regular expression, and the text between them.
+    kDigit,     ///< Each character of Unicode's categories N*.
+    kDigits,    ///< Runs of these characters.
+    kUnjoined,  ///< Between two characters that are not one of the pairs `joined`.
   };
   Kind kind;
   std::string pattern = {};  ///< In UTF-8.
   bool literal = false;      ///< The pattern is plain text.
+  std::shared_ptr<const CharacterPairs> joined = {};
 };
 
 inline constexpr std::string_view kGpt2Pattern =

@@ -6,27 +6,17 @@
 #include <stdexcept>
 
 #include "base/utf8.h"
+#include "tokenizer/space_mark.h"
 #include "tokenizer/tile.h"
 
 namespace unroll {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581: SentencePiece's form of a space
 /// Appended to a serialized model, where the last value counts: normalizer_spec { add_dummy_prefix: false }.
 constexpr std::string_view kNoSpaceBefore("\x1A\x02\x18\x00", 4);
 constexpr std::uintmax_t kMaxFileBytes = 256U << 20U;
 /// Minimum length of a segment that ends before a space, so that not every word is a segment.
 constexpr std::size_t kShortestSegment = 512;
-
-std::string piece_bytes(std::string_view piece) {
-  std::string bytes;
-  while (!piece.empty()) {
-    const bool mark = piece.starts_with(kSpaceMark);
-    bytes += mark ? ' ' : piece.front();
-    piece.remove_prefix(mark ? kSpaceMark.size() : 1);
-  }
-  return bytes;
-}
 
 /// The length of `head` without a last character that its end cuts.
 std::size_t whole_characters(std::string_view head) {
@@ -82,7 +72,7 @@ void SentencePieceVocabulary::read_pieces(ControlTokens& control) {
       tokens_.emplace_back();
       control[piece] = id;
     } else {
-      tokens_.push_back(piece_bytes(piece));
+      tokens_.push_back(from_space_marks(piece));
     }
   }
 }

@@ -6,6 +6,8 @@
 #include <stdexcept>
 
 #include "base/strict_json.h"
+#include "tokenizer/character_bpe.h"
+#include "tokenizer/space_mark.h"
 #include "tokenizer/written_vocabulary.h"
 
 namespace unroll {
@@ -51,15 +53,39 @@ std::int64_t number(const json& value) {
   return value.get<std::int64_t>();
 }
 
-/// Whether the normalizer is NFC; false if there is none.
-bool is_nfc(const json& normalizer) {
-  if (normalizer.is_null()) return false;
-  const auto& type = text(normalizer, "type");
-  if (type == "NFC") return true;
-  if (type != "Sequence") not_supported("the normalizer " + shown(type));
+/// What a file does to a text before its words are merged.
+struct Form {
   bool nfc = false;
-  for (const json& part : member(normalizer, "normalizers")) nfc |= is_nfc(part);
-  return nfc;
+  bool marks_spaces = false;  // as U+2581: SentencePiece's BPE; otherwise byte-level
+  Spaces spaces;
+  std::vector<Cut> cuts;
+};
+
+void read_normalizer(const json& normalizer, Form& form) {
+  if (normalizer.is_null()) return;
+  const auto& type = text(normalizer, "type");
+  if (type == "Sequence") {
+    for (const json& part : member(normalizer, "normalizers")) read_normalizer(part, form);
+  } else if (type == "NFC") {
+    form.nfc = true;
+  } else if (type == "Prepend" && text(normalizer, "prepend") == kSpaceMark) {
+    form.spaces.before_text = true;
+  } else if (type == "Replace" && member(normalizer, "pattern") == json{{"String", " "}} &&
+             text(normalizer, "content") == kSpaceMark) {
+    form.marks_spaces = true;
+  } else {
+    not_supported("the normalizer " + shown(normalizer));
+  }
+}
+
+/// The pre-tokenizer that marks spaces.
+void read_metaspace(const json& metaspace, Form& form) {
+  if (text(metaspace, "replacement") != kSpaceMark)
+    not_supported("Metaspace with the replacement " + shown(member(metaspace, "replacement")));
+  form.marks_spaces = true;
+  form.spaces.begin_words = truth(metaspace, "split", true);
+  form.spaces.before_text = form.spaces.unless_there =
+      member(metaspace, "prepend_scheme") != "never" && truth(metaspace, "add_prefix_space", true);
 }
 
 Cut split(const json& pre_tokenizer) {
@@ -97,6 +123,21 @@ bool add_cuts(const json& pre_tokenizer, std::vector<Cut>& cuts) {
   return ends;
 }
 
+Form read_form(const json& root) {
+  Form form;
+  read_normalizer(member(root, "normalizer"), form);
+  const json& pre_tokenizer = member(root, "pre_tokenizer");
+  const bool is_normalized = form.marks_spaces || form.spaces.before_text;
+  if (is_normalized && !pre_tokenizer.is_null())
+    not_supported("the normalizer " + shown(member(root, "normalizer")) + " with a pre-tokenizer");
+  if (pre_tokenizer.is_object() && text(pre_tokenizer, "type") == "Metaspace")
+    read_metaspace(pre_tokenizer, form);
+  if (form.marks_spaces && form.nfc) not_supported("the normalizer NFC with spaces as U+2581");
+  if (!form.marks_spaces && !add_cuts(pre_tokenizer, form.cuts))
+    not_supported("a vocabulary that neither is byte-level BPE nor writes spaces as U+2581");
+  return form;
+}
+
 void check_model(const json& model) {
   const json& type = member(model, "type");
   if (!type.is_null() && type != "BPE") not_supported("a vocabulary of the type " + shown(type));
@@ -106,8 +147,15 @@ void check_model(const json& model) {
   }
   if (!member(model, "dropout").is_null() && member(model, "dropout") != 0)
     not_supported("the model's dropout");
-  if (truth(model, "byte_fallback", false))
-    refuse("is a SentencePiece vocabulary in another form; put its tokenizer.model into the folder instead");
+}
+
+/// Checks that a vocabulary of characters falls back to bytes, and that one of bytes does not.
+void check_bytes(const json& model, bool marks_spaces) {
+  if (marks_spaces != truth(model, "byte_fallback", false))
+    not_supported(marks_spaces ? "a vocabulary of characters without byte_fallback"
+                               : "byte_fallback in byte-level BPE");
+  if (marks_spaces && truth(model, "ignore_merges", false))
+    not_supported("ignore_merges in a vocabulary of characters");
 }
 
 void add_tokens(const json& root, WrittenVocabulary& vocabulary) {
@@ -146,26 +194,33 @@ std::string contents(const fs::path& file) {
   return bytes;
 }
 
+/// The token of bytes that have none.
+std::optional<std::int32_t> unknown_token(const json& model, const WrittenVocabulary& vocabulary) {
+  const json& name = member(model, "unk_token");
+  if (!name.is_string()) return std::nullopt;
+  const auto id = vocabulary.id(name.get_ref<const std::string&>());
+  if (id < 0) refuse("lacks the token that it calls unknown, " + shown(name));
+  return id;
+}
+
 BpeDescription parse(const json& root, const fs::path& folder) {
   const json& model = member(root, "model");
   check_model(model);
-  WrittenVocabulary vocabulary;
-  std::vector<Cut> cuts;
-  if (!add_cuts(member(root, "pre_tokenizer"), cuts))
-    not_supported("a vocabulary that is not byte-level BPE");
+  auto form = read_form(root);
+  check_bytes(model, form.marks_spaces);
+  WrittenVocabulary vocabulary(form.marks_spaces ? Writing::kSpaceMarks : Writing::kByteAlphabet);
   add_tokens(root, vocabulary);
   add_merges(member(model, "merges"), vocabulary);
-  const bool nfc = is_nfc(member(root, "normalizer"));
-  std::optional<std::int32_t> unknown;
-  if (member(model, "unk_token").is_string()) {
-    unknown = vocabulary.id(text(model, "unk_token"));
-    if (*unknown < 0) refuse("lacks the token that it calls unknown, " + shown(member(model, "unk_token")));
+  BpeDescription description;
+  if (form.marks_spaces) {
+    description = take_character_bpe(vocabulary, form.spaces);
+  } else {
+    description = vocabulary.take();
+    description.cuts = std::move(form.cuts);
+    description.nfc = form.nfc;
+    description.whole_words = truth(model, "ignore_merges", false);
+    description.unknown = unknown_token(model, vocabulary);
   }
-  auto description = vocabulary.take();
-  description.cuts = std::move(cuts);
-  description.nfc = nfc;
-  description.whole_words = truth(model, "ignore_merges", false);
-  description.unknown = unknown;
   description.special = special_tokens_of_folder(folder, vocabulary.control());
   return description;
 }

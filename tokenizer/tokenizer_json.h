@@ -8,7 +8,7 @@
 
 namespace unroll {
 
-/// Supports byte-level BPE only. The tokens that begin and end a text come from the files beside it. Throws
+/// Supports byte-level BPE, and SentencePiece's BPE with byte pieces. The tokens that begin and end a text come from the files beside it. Throws
 /// std::runtime_error that names the file, the problem, and what to do.
 std::shared_ptr<const Vocabulary> load_tokenizer_json(const std::filesystem::path& file);
 

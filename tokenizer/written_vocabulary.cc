@@ -4,6 +4,7 @@
 
 #include "base/strict_json.h"
 #include "tokenizer/byte_alphabet.h"
+#include "tokenizer/space_mark.h"
 
 namespace unroll {
 namespace {
@@ -24,7 +25,8 @@ std::string& WrittenVocabulary::bytes(std::int64_t id) {
 void WrittenVocabulary::add_token(std::int64_t id, std::string_view written) {
   auto& token = bytes(id);
   if (!token.empty()) throw std::runtime_error("has two tokens of the number " + std::to_string(id));
-  token = from_byte_alphabet(written).value_or(std::string(written));
+  token = writing_ == Writing::kSpaceMarks ? from_space_marks(written)
+                                           : from_byte_alphabet(written).value_or(std::string(written));
   ids_[std::string(written)] = static_cast<std::int32_t>(id);
 }
 

@@ -1,4 +1,4 @@
-// A byte-level BPE vocabulary as files store it: tokens and merges written in GPT-2's alphabet.
+// A BPE vocabulary as files store it.
 #pragma once
 
 #include <functional>
@@ -10,10 +10,17 @@
 
 namespace unroll {
 
+/// How tokens are written.
+enum class Writing {
+  kByteAlphabet,  ///< In GPT-2's alphabet. A token that is not represents its UTF-8 bytes.
+  kSpaceMarks,    ///< As SentencePiece writes them.
+};
+
 /// Collects the content of a file. All members throw std::runtime_error without the file's name.
 class WrittenVocabulary {
  public:
-  /// Adds a token in the alphabet. If it is not written in the alphabet, it represents its UTF-8 bytes.
+  explicit WrittenVocabulary(Writing writing) : writing_(writing) {}
+  /// Adds a token, as it is written.
   void add_token(std::int64_t id, std::string_view written);
   /// Adds a control token, which has no bytes.
   void add_control(std::int64_t id, std::string_view name);
@@ -32,6 +39,7 @@ class WrittenVocabulary {
  private:
   std::string& bytes(std::int64_t id);
 
+  Writing writing_;
   BpeDescription description_;
   struct Hash {
     using is_transparent = void;

@@ -153,11 +153,20 @@ def tokenizer_json() -> dict[str, bytes]:
     def split(pattern: str) -> dict[str, object]:
         return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
+    def characters(**more: object) -> bytes:
+        tokens = ["<s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "a", "b", "é", "x", "▁a", "ab", "xx", "▁▁", "b▁"]
+        model = {"type": "BPE", "vocab": {token: i for i, token in enumerate(tokens)}, "byte_fallback": True,
+                 "merges": ["▁ a", "a b", "x x", "▁ ▁", "b ▁"]}
+        return json.dumps({"model": model, "added_tokens": [{"id": 0, "content": "<s>", "special": True}]} | more, ensure_ascii=False).encode()
+
+    marks = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     return {
         "gpt2": file(level | {"use_regex": True}),
         "qwen2": file({"type": "Sequence", "pretokenizers": [split(r"\p{L}+|\p{N}|\s*[\r\n]+|\s+(?!\S)|\s+"), level]}),
         "smollm": file({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, level]}, ignore_merges=True),
         "splits": file({"type": "Sequence", "pretokenizers": [split("[\r\n]"), split(r"\s?\p{L}+"), split(r"\s+$"), level]}, unk_token="a"),
+        "mistral": characters(normalizer={"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, marks]}),
+        "metaspace": characters(pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}),
     }
 
 

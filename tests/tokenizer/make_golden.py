@@ -165,8 +165,55 @@ def make_sentencepiece(name):
                   processor.bos_id(), processor.eos_id())
 
 
+# SentencePiece's BPE as tokenizer.json: normalizer, pre-tokenizer, and whether it is the vocabulary of golden/llama2. Otherwise it is trained
+# here, without words: its pieces continue after spaces.
+MARKED = normalizers.Replace(" ", "▁")
+CHARACTER_BPE = {
+    "mistral": (normalizers.Sequence([normalizers.Prepend("▁"), MARKED]), None, True),
+    "mistral3": (None, pre_tokenizers.Metaspace(prepend_scheme="first", split=False), True),
+    "yi": (MARKED, None, False),
+    "words": (None, pre_tokenizers.Metaspace(prepend_scheme="always", split=True), False),
+}
+CONTROL = ["<unk>", "<s>", "</s>"]
+
+
+def pieces_of_llama2():
+    """Pieces by id, and every pair of them that is a piece, the best first."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=(GOLDEN / "llama2/tokenizer.model").read_bytes())
+    pieces = {processor.id_to_piece(i): i for i in range(processor.vocab_size())}
+    pairs = [(piece[:i], piece[i:]) for piece in pieces for i in range(1, len(piece)) if piece[:i] in pieces and piece[i:] in pieces]
+    return pieces, sorted(pairs, key=lambda pair: -processor.get_score(pieces[pair[0] + pair[1]]))
+
+
+def trained_pieces():
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = MARKED
+    trainer = trainers.BpeTrainer(vocab_size=900, show_progress=False, special_tokens=CONTROL + [f"<0x{byte:02X}>" for byte in range(256)])
+    trained.train_from_iterator(TRAINING * 3, trainer)
+    model = json.loads(trained.to_str())["model"]
+    return model["vocab"], [tuple(merge) for merge in model["merges"]]
+
+
+def make_character_bpe(name):
+    normalizer, pre, is_llama2 = CHARACTER_BPE[name]
+    vocab, merges = pieces_of_llama2() if is_llama2 else trained_pieces()
+    tokenizer = Tokenizer(models.BPE(vocab, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    if pre:
+        tokenizer.pre_tokenizer = pre
+    plain = json.loads(tokenizer.to_str())
+    plain["added_tokens"] = [{"id": vocab[content], "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+                              "special": True} for content in CONTROL]
+    texts = [text for text in TEXTS + random_texts() if "▁" not in text]  # U+2581 is read as bytes here
+    save(name, {"tokenizer.json": plain, "tokenizer_config.json": {"bos_token": "<s>", "eos_token": "</s>"}},
+         [[text, tokenizer.encode(text).ids] for text in texts])
+
+
 if __name__ == "__main__":
     for family in FAMILIES:
         make_bpe(family)
     for family in SENTENCEPIECE:
         make_sentencepiece(family)
+    for family in CHARACTER_BPE:
+        make_character_bpe(family)

@@ -15,9 +15,9 @@ using testing::HasSubstr;
 
 class TokenizerJson : public testing::Test {
  protected:
-  static json good() {
-    return json::parse(
-        read_file(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer/golden/gpt2/tokenizer.json"));
+  static json good(const char* family = "gpt2") {
+    return json::parse(read_file(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer/golden" /
+                                 family / "tokenizer.json"));
   }
   std::string error_of(const std::string& text) {
     write_file(folder_ / "tokenizer.json", text);
@@ -30,8 +30,8 @@ class TokenizerJson : public testing::Test {
     return "";
   }
   /// The error for the good file with one value changed.
-  std::string error_with(const char* place, const json& value) {
-    auto changed = good();
+  std::string error_with(const char* place, const json& value, const char* family = "gpt2") {
+    auto changed = good(family);
     changed[json::json_pointer(place)] = value;
     return error_of(changed.dump());
   }
@@ -74,12 +74,56 @@ TEST_F(TokenizerJson, ImpossibleMergesAreRefused) {
 
 TEST_F(TokenizerJson, WhatIsNotSupportedIsNamed) {
   EXPECT_THAT(error_with("/model/type", "WordPiece"), HasSubstr("\"WordPiece\" is not supported"));
-  EXPECT_THAT(error_with("/model/byte_fallback", true), HasSubstr("tokenizer.model"));
+  EXPECT_THAT(error_with("/model/byte_fallback", true), HasSubstr("byte_fallback in byte-level BPE"));
   EXPECT_THAT(error_with("/model/end_of_word_suffix", "</w>"), HasSubstr("end_of_word_suffix"));
   EXPECT_THAT(error_with("/normalizer", {{"type", "Lowercase"}}), HasSubstr("\"Lowercase\""));
-  EXPECT_THAT(error_with("/pre_tokenizer", nullptr), HasSubstr("not byte-level BPE"));
-  EXPECT_THAT(error_with("/pre_tokenizer/type", "Metaspace"), HasSubstr("\"Metaspace\""));
+  EXPECT_THAT(error_with("/pre_tokenizer", nullptr), HasSubstr("neither is byte-level BPE"));
+  EXPECT_THAT(error_with("/pre_tokenizer/type", "Whitespace"), HasSubstr("\"Whitespace\""));
   EXPECT_THAT(error_with("/pre_tokenizer/add_prefix_space", true), HasSubstr("add_prefix_space"));
+}
+
+TEST_F(TokenizerJson, WhatIsNotSupportedInAVocabularyOfCharactersIsNamed) {
+  EXPECT_EQ(error_of(good("mistral").dump()), "");
+  const auto error = [&](const char* place, const json& value) {
+    return error_with(place, value, "mistral");
+  };
+  EXPECT_THAT(error("/model/byte_fallback", false), HasSubstr("without byte_fallback"));
+  EXPECT_THAT(error("/model/ignore_merges", true), HasSubstr("ignore_merges"));
+  EXPECT_THAT(error("/normalizer/normalizers/0/prepend", "_"), HasSubstr("\"prepend\":\"_\""));
+  EXPECT_THAT(error("/normalizer/normalizers/1/content", "_"), HasSubstr("\"content\":\"_\""));
+  EXPECT_THAT(error("/normalizer/normalizers/1/pattern", {{"Regex", " "}}), HasSubstr("\"Regex\""));
+  EXPECT_THAT(error("/normalizer/normalizers/1", {{"type", "NFC"}}), HasSubstr("neither is byte-level BPE"));
+  EXPECT_THAT(error("/normalizer/normalizers/2", {{"type", "NFC"}}), HasSubstr("NFC"));
+  EXPECT_THAT(error("/pre_tokenizer", {{"type", "Digits"}}), HasSubstr("with a pre-tokenizer"));
+  EXPECT_THAT(error_with("/pre_tokenizer/replacement", "_", "words"), HasSubstr("replacement \"_\""));
+  const auto without = [&](const char* token) {
+    auto changed = good("mistral");
+    changed["model"]["vocab"].erase(token);
+    changed["model"]["merges"] = json::array();
+    return error_of(changed.dump());
+  };
+  EXPECT_THAT(without("\xE2\x96\x81"), HasSubstr("lacks the token U+2581"));
+  EXPECT_THAT(without("<0x0A>"), HasSubstr("lacks the token <0x0A>"));
+}
+
+TEST_F(TokenizerJson, MergesOfControlTokensOrBytesAreRefused) {
+  for (const char* part : {"<s>", "<0x0A>"}) {
+    auto changed = good("mistral");
+    changed["model"]["vocab"][std::string("e") + part] = changed["model"]["vocab"].size();
+    changed["model"]["merges"][0] = {"e", part};
+    EXPECT_THAT(error_of(changed.dump()), HasSubstr("its merge 0 is one of control tokens or bytes")) << part;
+  }
+}
+
+TEST_F(TokenizerJson, ATokenThatIsOnlyAddedIsNoSymbol) {
+  auto changed = good("yi");
+  const auto size = static_cast<std::int32_t>(changed["model"]["vocab"].size());
+  changed["added_tokens"].push_back({{"id", size}, {"content", "\n"}, {"special", false}});
+  write_file(folder_ / "tokenizer.json", changed.dump());
+  const auto vocabulary = Vocabulary::load(folder_.path());
+  const auto tokens = whole(vocabulary, "\n");
+  ASSERT_EQ(tokens.size(), 1u);
+  EXPECT_LT(tokens[0].id, size) << "the byte piece";
 }
 
 TEST_F(TokenizerJson, PatternsThatCannotBeStreamedAreRefused) {
