@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 inline const auto& vocabulary() {
   static const auto loaded =
-      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model");
+      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model");
   return loaded;
 }
 

@@ -42,7 +42,7 @@ asio::awaitable<void> receive_all(Socket& peer, std::string& answers) {
 
 const std::shared_ptr<const Vocabulary>& vocabulary() {
   static const auto loaded =
-      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model");
+      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model");
   return loaded;
 }
 

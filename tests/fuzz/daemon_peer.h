@@ -15,7 +15,7 @@
 
 namespace unroll::fuzz {
 
-/// The vocabulary of unroll-small and the built-in plugins, loaded once.
+/// The tests' vocabulary and the built-in plugins, loaded once.
 const std::shared_ptr<const Vocabulary>& vocabulary();
 const std::shared_ptr<const PluginRegistry>& plugins();
 

@@ -26,7 +26,7 @@ void check_tiles(const std::vector<Token>& tokens, std::string_view document, co
 /// 16 bytes give the chunks' sizes, in turn; the rest is the document.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto vocabulary =
-      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model");
+      Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model");
   fuzz::Input input(data, size);
   const auto sizes = input.take(16);
   const auto document = input.rest();

@@ -270,7 +270,7 @@ class World {
 
 Library::Library()
     : vocabulary(
-          Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model")),
+          Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model")),
       registry(std::make_shared<PluginRegistry>()) {
   for (const auto& problem : registry->load_directory(default_plugin_directory())) {
     throw std::runtime_error(problem);

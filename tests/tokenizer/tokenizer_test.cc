@@ -15,7 +15,7 @@ namespace unroll {
 namespace {
 
 const std::filesystem::path kModel =
-    std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model";
+    std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model";
 
 std::shared_ptr<const Vocabulary> vocabulary() {
   static const auto loaded = Vocabulary::load(kModel);

@@ -18,7 +18,7 @@ namespace {
 
 using testing::HasSubstr;
 
-const fs::path kVocabulary = fs::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model";
+const fs::path kVocabulary = fs::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model";
 
 class AdaptTest : public testing::Test {
  protected:

@@ -12,7 +12,7 @@
 namespace unroll {
 
 inline const std::filesystem::path kVocabulary =
-    std::filesystem::path(UNROLL_SOURCE_DIR) / "models/unroll-small/tokenizer.model";
+    std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model";
 
 inline std::string text(int seed, int lines) {
   std::string result;
