@@ -4,25 +4,28 @@
 #   --folder DIR   the run: tokens, checkpoints, log (default: ${XDG_DATA_HOME:-~/.local/share}/unroll/training)
 #   --corpus DIR   the output of training/corpus/build_corpus.py; needed until its tokens are prepared
 #   --unroll FILE  the program (default: build/bin/unroll of this tree)
-#   --steps N      steps of 8,192 tokens in total (default: 18400, 150 million tokens)
+#   --steps N      steps of 32,768 tokens in total (default: 4600, 150 million tokens)
+#   --finish N     leave the run as it is, and start a branch in FOLDER/finish-STEP: from the checkpoint of the stopped run,
+#                  N more steps with a rate that falls to its end. The result is the best model that the run gives now.
 #   --foreground   do not return before the run ends
 # It runs at the lowest priority, with CPU and disk time that nothing else uses. Stop it with
 #   kill "$(cat FOLDER/pid)"      (it writes a checkpoint first; after kill -9 it repeats at most 10 steps)
-# The best model so far is FOLDER/model; training/corpus/README.md says how to publish it.
+# The best model so far is FOLDER/model; docs/training.md says how to publish it.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 folder=${XDG_DATA_HOME:-$HOME/.local/share}/unroll/training
-corpus='' unroll=$here/../build/bin/unroll steps=4600 foreground=''
+corpus='' unroll=$here/../build/bin/unroll steps=4600 finish='' foreground=''
 while [ $# -gt 0 ]; do
     case $1 in
         --folder) folder=$2 && shift 2 ;;
         --corpus) corpus=$2 && shift 2 ;;
         --unroll) unroll=$2 && shift 2 ;;
         --steps) steps=$2 && shift 2 ;;
+        --finish) finish=$2 && shift 2 ;;
         --foreground) foreground=yes && shift ;;
         --) shift && break ;;
-        *) sed -n '2,11s/^# //p' "$0" >&2 && exit 2 ;;
+        *) sed -n '2,13s/^# //p' "$0" >&2 && exit 2 ;;
     esac
 done
 mkdir -p "$folder"
@@ -32,6 +35,21 @@ if ! flock -n 9; then
     echo "$folder: the run is already in progress, as process $(cat "$folder/pid")"
     exit 0
 fi
+
+# A branch remembers in its file `finish` where the run was: so many steps, and at which rate.
+if [ -n "$finish" ]; then
+    IFS=, read -r step _ _ rate _ < <(tail -n 1 "$folder/model/trainer/loss.csv")
+    branch=$folder/finish-$step
+    [ ! -e "$branch" ] || { echo "$branch exists: continue it with --folder $branch" >&2 && exit 2; }
+    mkdir "$branch"
+    cp -r "$folder/model" "$branch"
+    ln "$folder"/{tokenizer.model,train.tokens,validation.tokens} "$branch"
+    echo "$step $rate $((step + finish))" >"$branch/finish"
+    flock -u 9
+    exec "$0" --folder "$branch" --unroll "$unroll" ${foreground:+--foreground} -- "$@"
+fi
+learning_rate=0.008 warmup_steps=60 ema=0.995
+[ ! -e "$folder/finish" ] || { read -r warmup_steps learning_rate steps <"$folder/finish" && ema=0.98; }
 
 if [ -z "$foreground" ]; then
     flock -u 9
@@ -63,6 +81,6 @@ for language in de es fr it ja pl pt ru th uk zh; do
 done
 exec "$unroll" train --data "$folder/train.tokens" --validation "$folder/validation.tokens" \
     --vocabulary "$vocabulary" --config "$here/run.json" --out "$folder/model" --steps "$steps" \
-    --optimizer muon --lanes 16 --blocks-per-step 4 --memory-replay --piece-blocks 64 --learning-rate 0.008 \
-    --final-learning-rate 0.0002 --warmup-steps 60 --ema 0.995 --memory-dropout 0.05 --state-dropout 0.05 \
+    --optimizer muon --lanes 16 --blocks-per-step 4 --memory-replay --piece-blocks 64 --learning-rate "$learning_rate" \
+    --final-learning-rate 0.0002 --warmup-steps "$warmup_steps" --ema "$ema" --memory-dropout 0.05 --state-dropout 0.05 \
     --validation-steps 50 --checkpoint-steps 10 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
