@@ -96,8 +96,8 @@ bool listens(const std::string& socket) {
 }
 
 void copy_vocabulary(const fs::path& folder) {
-  fs::copy_file(fs::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model",
-                folder / "tokenizer.model", fs::copy_options::overwrite_existing);
+  fs::copy_file(fs::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model", folder / "tokenizer.model",
+                fs::copy_options::overwrite_existing);
 }
 
 }  // namespace

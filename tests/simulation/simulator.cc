@@ -269,8 +269,7 @@ class World {
 }  // namespace
 
 Library::Library()
-    : vocabulary(
-          Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model")),
+    : vocabulary(Vocabulary::load(std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model")),
       registry(std::make_shared<PluginRegistry>()) {
   for (const auto& problem : registry->load_directory(default_plugin_directory())) {
     throw std::runtime_error(problem);

@@ -14,8 +14,7 @@
 namespace unroll {
 namespace {
 
-const std::filesystem::path kModel =
-    std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model";
+const std::filesystem::path kModel = std::filesystem::path(UNROLL_SOURCE_DIR) / "tests/tokenizer.model";
 
 std::shared_ptr<const Vocabulary> vocabulary() {
   static const auto loaded = Vocabulary::load(kModel);
