@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "engine/engine_core.h"
 
@@ -277,6 +278,8 @@ void EngineCore::evict_over_limit() {
     stats_.resident_documents = resident_.size();
     memory_blocked_ = false;
   }
+  if (!usage_.over_memory()) return;
+  forget_latest_state();
   if (!journal_.durable() || !usage_.over_memory()) return;
   const auto chosen = resident_.to_evict([](const auto& document) { return !document.awaiting_plugins; });
   Documents behind;
@@ -291,6 +294,11 @@ void EngineCore::evict_over_limit() {
   }
   const std::lock_guard lock(mutex_);
   memory_blocked_ = usage_.over_memory() && (!awaiting_plugins_.empty() || schedule_.blocked());
+}
+
+void EngineCore::forget_latest_state() {
+  const std::lock_guard lock(snapshots_mutex_);
+  latest_state_.reset();
 }
 
 void EngineCore::evict(OpenDocument& document) {
@@ -320,6 +328,7 @@ void EngineCore::forget_expired() {
     });
     if (!documents.empty()) journal_.forget(documents);
     const std::lock_guard snapshots(snapshots_mutex_);
+    if (!std::exchange(latest_state_is_used_, false)) latest_state_.reset();
     journal_.forget_snapshots(pins_);
     if (more || documents.size() == kForgetAtOnce) forget_at_ = options.now();
   } catch (const Error& error) {

@@ -179,6 +179,7 @@ class EngineCore {
   void close(OpenDocument& document);
   void charge_resident(OpenDocument& document);
   void evict_over_limit();
+  void forget_latest_state();
   void evict(OpenDocument& document);
   void forget_expired();
 
@@ -186,10 +187,12 @@ class EngineCore {
   UsageByOwner usage_;
   ResidentDocuments resident_;  ///< For the engine's thread; outlives the documents.
 
-  std::mutex snapshots_mutex_;  ///< Guards the next two. Taken before mutex_ and the journal's.
+  std::mutex snapshots_mutex_;  ///< Guards the next four. Taken before mutex_ and the journal's.
   std::multiset<std::int64_t>
       pins_;  ///< Snapshots from which documents go on that are not in the journal yet.
   std::map<std::pair<std::int64_t, const BlockModel*>, std::weak_ptr<const ModelState>> snapshot_states_;
+  ModelStatePtr latest_state_;  ///< That state_of() returned, for documents that come one after another.
+  bool latest_state_is_used_ = false;  ///< Since forget_expired().
 
   mutable std::mutex mutex_;  ///< Guards the members below, and part of OpenDocument.
   std::condition_variable work_, idle_;

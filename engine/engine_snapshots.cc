@@ -86,7 +86,8 @@ ModelStatePtr EngineCore::state_of(const Snapshot& snapshot, const Revision& rev
   const std::lock_guard lock(snapshots_mutex_);
   std::erase_if(snapshot_states_, [](const auto& entry) { return entry.second.expired(); });
   auto& known = snapshot_states_[{snapshot.number, revision.model.get()}];
-  if (auto state = known.lock()) return state;
+  latest_state_is_used_ = true;
+  if (auto state = known.lock()) return latest_state_ = state;
   const auto saved = journal_.snapshot_state(snapshot.number);
   if (saved.empty()) return nullptr;
   ModelStatePtr restored;
@@ -102,7 +103,7 @@ ModelStatePtr EngineCore::state_of(const Snapshot& snapshot, const Revision& rev
   const ModelStatePtr charged(
       state, [this, owner, bytes, restored](const ModelState*) { usage_.add_resident(owner, -bytes); });
   known = charged;
-  return charged;
+  return latest_state_ = charged;
 }
 
 /// `point`: the document's own, if it has one.

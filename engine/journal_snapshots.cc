@@ -188,8 +188,9 @@ void Journal::forget_snapshots(const std::multiset<std::int64_t>& pinned) {
     const std::lock_guard lock(read_mutex_);
     auto select = reader().prepare(
         "SELECT number FROM snapshots WHERE (name IS NULL OR expires <= ?)"
-        " AND NOT EXISTS (SELECT 1 FROM documents WHERE snapshot=snapshots.number)");
-    select.bind(now());
+        " AND NOT EXISTS (SELECT 1 FROM documents JOIN progress USING(number)"
+        " WHERE snapshot=snapshots.number AND phase<>?)");
+    select.bind(now()).bind(static_cast<int>(DocumentPhase::kDone));
     while (select.step()) {
       if (!pinned.contains(select.integer(0))) unused.push_back(select.integer(0));
     }

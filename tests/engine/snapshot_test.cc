@@ -23,16 +23,21 @@ DocumentRequest tokens_request(bool with_hidden_states = false) {
 
 class Snapshots : public testing::Test {
  protected:
-  void start(std::uint64_t seed = 0) {
+  void start(std::uint64_t seed = 0, std::size_t state_bytes = 64) {
     core_.reset();
-    model_ = std::make_shared<HashModel>(HashModel::Watch(), 64, seed);
+    model_ = std::make_shared<HashModel>(HashModel::Watch(), state_bytes, seed);
     model_->change_info().checkpoint = "checkpoint " + std::to_string(seed);
     model_->set_state_hook([this](const char* function) { restored_ += std::string(function) == "restore"; });
+    options_.now = [this] { return now_; };
     core_ = std::make_unique<EngineCore>(Revision{model_, vocabulary(), registry(), "test"}, options_);
   }
   void run() {
     while (core_->has_work()) core_->round();
     core_->commit_all();
+  }
+  void pass(std::chrono::seconds time) {
+    now_ += time;
+    for (int i = 0; i < 2; ++i, now_ += time) core_->round();
   }
   struct Opened {
     DocumentId id;
@@ -95,6 +100,7 @@ class Snapshots : public testing::Test {
     return text;
   }
 
+  OpenDocument::TimePoint now_{std::chrono::hours(1)};
   EngineOptions options_;
   std::mt19937 random_{28};
   int restored_ = 0;
@@ -238,7 +244,41 @@ TEST_F(Snapshots, ManyDocumentsShareOneState) {
   for (const auto& document : documents) core_->end(document.id);
   run();
   EXPECT_EQ(core_->status(documents[99].id).phase, DocumentPhase::kDone);
+  pass(std::chrono::minutes(3));
   EXPECT_EQ(core_->stats().memory_bytes, 0u) << "nothing stays charged";
+}
+
+TEST_F(Snapshots, TheLatestStateStaysInMemoryForAWhileIfThereIsRoom) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  start();
+  make(some_text(5000), "a");
+  restored_ = 0;
+  for (int i = 0; i < 3; ++i) read("one after another\n", after("a"));
+  EXPECT_EQ(restored_, 1);
+  EXPECT_GT(core_->stats().memory_bytes, 0u) << "it is charged";
+  pass(std::chrono::minutes(3));
+  EXPECT_EQ(core_->stats().memory_bytes, 0u);
+  read("much later\n", after("a"));
+  EXPECT_EQ(restored_, 2);
+
+  // Open documents go first.
+  options_.max_memory_bytes_per_owner = 1'000'000;
+  start(0, 200'000);
+  make(some_text(5000), "b");
+  read("one\n", after("b"));
+  restored_ = 0;
+  read("after another\n", after("b"));
+  EXPECT_EQ(restored_, 0);
+  std::vector<Opened> documents;
+  for (int i = 0; i < 4; ++i) documents.push_back(open(tokens_request()));
+  for (const auto& document : documents) append(document, some_text(1000));
+  run();
+  for (const auto& document : documents) core_->end(document.id);
+  run();
+  restored_ = 0;
+  read("much later\n", after("b"));
+  EXPECT_EQ(restored_, 1);
 }
 
 TEST_F(Snapshots, OnlyItsOwnerCanUseItAndOnlyWithItsCheckpoint) {
@@ -302,6 +342,18 @@ TEST_F(Snapshots, ItIsChargedToItsOwnerUntilNothingRefersToIt) {
   const auto without = charged();
   core_->remove_snapshot(1000, "b");
   EXPECT_EQ(charged() + kept, without);
+}
+
+TEST_F(Snapshots, ADocumentThatIsDoneDoesNotKeepIt) {
+  const TemporaryFolder folder;
+  options_.journal = folder / "j";
+  start();
+  make(some_text(2000), "a");
+  read("one\n", after("a"));
+  const auto kept = core_->snapshots(1000)[0].kept_bytes;
+  const auto with = core_->stats().journal_largest_owner_bytes;
+  core_->remove_snapshot(1000, "a");
+  EXPECT_EQ(core_->stats().journal_largest_owner_bytes + kept, with);
 }
 
 TEST_F(Snapshots, ItsNameCanBeGivenToAnotherAndItExpires) {
