@@ -9,6 +9,7 @@ Prints one line per problem; exits with 1 if there is any. Standard library only
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -107,6 +108,28 @@ def metrics_used_that_are_not_told() -> Iterator[str]:
                 yield f"{file.relative_to(ROOT)}: metric {name} has no row in docs/service.md"
 
 
+def http_that_differs() -> Iterator[str]:
+    """Rows of the manual are | `GET /a`, `/b`; `PUT` or `POST /c/NAME?x=N` | ... |; names of parameters are in capitals."""
+    description = json.loads((ROOT / "daemon/openapi.json").read_text(encoding="utf-8"))
+    known = {
+        f"{method.upper()} {re.sub(r'{(.*?)}', lambda name: name[1].upper(), path)}"
+        for path, methods in description["paths"].items()
+        for method in methods
+    }
+    manual = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+    told = set()
+    for row in re.findall(r"^\| (`(?:GET|PUT|POST|DELETE)\b[^|]*) \|", manual, re.M):
+        methods: list[str] = []
+        is_path_before = True
+        for method, path in re.findall(r"`(GET|PUT|POST|DELETE)?(?: ?(/[^`?]*))?[^`]*`", row):
+            if method:
+                methods = [method] if is_path_before else [*methods, method]
+            is_path_before = bool(path)
+            told |= {f"{one} {path}" for one in methods if path}
+    yield from (f"docs/protocol.md: {one} of daemon/openapi.json has no row" for one in sorted(known - told))
+    yield from (f"docs/protocol.md: {one} is not in daemon/openapi.json" for one in sorted(told - known))
+
+
 def configuration_that_differs(program: str) -> Iterator[str]:
     described = subprocess.run([program, "--describe-config"], check=True, capture_output=True, encoding="utf-8").stdout
     if described != (ROOT / "docs/configuration.md").read_text(encoding="utf-8"):
@@ -123,7 +146,8 @@ def main() -> int:
             for line, target in links(page):
                 if is_external(target):
                     print(f"{page.relative_to(ROOT)}:{line}: {target}")
-    wrong = [*wrong_links(), *codes_without_advice(), *metrics_that_differ(), *metrics_used_that_are_not_told()]
+    wrong = [*wrong_links(), *codes_without_advice(), *http_that_differs()]
+    wrong += [*metrics_that_differ(), *metrics_used_that_are_not_told()]
     if options.unrolld:
         wrong += configuration_that_differs(options.unrolld)
     for problem in wrong:

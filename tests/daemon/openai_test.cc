@@ -1,5 +1,8 @@
 // The paths that follow OpenAI's API.
+#include <algorithm>
+#include <cctype>
 #include <cstring>
+#include <map>
 
 #include "base/base64.h"
 #include "tests/daemon/daemon_case.h"
@@ -9,6 +12,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class OpenAi : public DaemonCase {
  protected:
@@ -182,13 +186,23 @@ TEST_F(OpenAi, ModelsAreListedAndErrorsNameTheField) {
   EXPECT_THAT(send("/v1/embeddings", "", "GET"), AllOf(HasSubstr("HTTP/1.1 405"), HasSubstr("Allow: POST")));
 }
 
-TEST_F(OpenAi, TheDescriptionNamesThePaths) {
+TEST_F(OpenAi, ThePathsAndMethodsOfTheDescriptionAreServed) {
   const auto description = json::parse(body_of(send("/openapi.json", "", "GET")));
   EXPECT_EQ(description["openapi"], "3.1.0");
+  const std::map<std::string, std::string> templates = {{"/v1/{plugin}", "/v1/score"},
+                                                        {"/v1/snapshots/{name}", "/v1/snapshots/a"}};
   for (const auto& [path, methods] : description["paths"].items()) {
-    if (path == "/v1/{plugin}") continue;
-    const bool get = methods.contains("get");
-    EXPECT_THAT(send(path, get ? "" : "{", get ? "GET" : "POST"), testing::Not(HasSubstr("no path"))) << path;
+    const auto named = templates.find(path);
+    const auto target = named == templates.end() ? path : named->second;
+    EXPECT_EQ(target.find('{'), std::string::npos) << path;
+    for (const auto& [method, ignored] : methods.items()) {
+      auto verb = method;
+      std::ranges::transform(verb, verb.begin(), [](unsigned char c) { return std::toupper(c); });
+      const bool has_body = verb == "PUT" || verb == "POST";
+      EXPECT_THAT(send(target, has_body ? "{" : "", verb.c_str()),
+                  AllOf(Not(HasSubstr("no path")), Not(HasSubstr("HTTP/1.1 405"))))
+          << verb << ' ' << path;
+    }
   }
 }
 
