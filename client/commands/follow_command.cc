@@ -1,4 +1,5 @@
 // follow: like tail -F, into an endless document that outlives the command.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <iostream>
@@ -10,9 +11,11 @@
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
+#include "client/commands/learn_command.h"
 #include "client/follow/follow_memory.h"
 #include "client/follow/follow_pump.h"
 #include "client/follow/journald_pump.h"
+#include "client/follow/kept_text.h"
 #include "client/reading/read_document.h"
 #include "client/views/follow_view.h"
 
@@ -33,6 +36,7 @@ struct FollowOptions {
   std::vector<std::string> units;
   bool whole_journal = false, from_start = false, from_end = false;
   fs::path journal_directory, state;
+  std::string encoding;
   int quiet_ms = 1000;
   double threshold = 5;
   std::optional<double> alert_rate;
@@ -59,6 +63,7 @@ std::string key_of(const FollowOptions& options, const std::vector<PluginRequest
   if (!options.file.empty()) key["file"] = fs::absolute(options.file).lexically_normal();
   if (!options.journal_directory.empty())
     key["folder"] = fs::absolute(options.journal_directory).lexically_normal();
+  if (!options.encoding.empty()) key["encoding"] = options.encoding;
   for (const PluginRequest& plugin : plugins) key["plugins"].push_back({plugin.name, plugin.options});
   return key.dump();
 }
@@ -93,25 +98,26 @@ class Following {
         memory_(options.state.empty() ? default_follow_folder() : options.state, name_of(options),
                 key_of(options, plugins)),
         before_(memory_.state()),
+        kept_(memory_.kept()),
+        kept_before_(kept_.end()),
         next_output_(before_.next_output),
         bytes_(before_.bytes) {
     request_.plugins = std::move(plugins);
-    if (!before_.document.empty()) request_.resume = before_.document;
+    if (!before_.document.empty() && before_.pieces.empty()) request_.resume = before_.document;
     request_.from = before_.next_output;
     request_.flush_after = std::chrono::milliseconds(options.quiet_ms);
     request_.keep_outputs = kKeepOutputs;
   }
 
   int run() {
+    // First, because it may begin this program anew.
     const std::unique_ptr<Reader> reader = make_reader(options_.shared, memory_.journal());
-    std::unique_ptr<FollowedPump> made = make_pump();
-    FollowedPump& pump = *made;
-    Source source = Source::pumped(name_of(options_), std::move(made));
+    if (!before_.pieces.empty()) go_on_after_earlier_version();
     FollowView view(
-        {options_.shared.format, source.name(), options_.threshold, options_.alert_rate.has_value()}, pump,
-        before_.printed);
+        {options_.shared.format, name_of(options_), options_.threshold, options_.alert_rate.has_value()},
+        kept_, before_.printed);
     try {
-      reader->read(source, request_, events(pump, view));
+      if (!read(*reader, view)) read(*reader, view);
     } catch (const Stopped&) {
     }
     record(view);
@@ -119,22 +125,53 @@ class Following {
   }
 
  private:
-  std::unique_ptr<FollowedPump> make_pump() {
-    FollowedPump::Hooks hooks;
-    hooks.note = note;
-    hooks.remember = [this](const json& pieces) {
-      memory_.update([&](FollowState& state) { state.pieces = pieces; });
-    };
-    const bool at_end = options_.from_end;
-    if (!options_.reads_journal())
-      return std::make_unique<FollowPump>(options_.file, before_.pieces, at_end, std::move(hooks));
-    return std::make_unique<JournaldPump>(JournaldOptions{options_.units, options_.journal_directory},
-                                          before_.pieces, at_end, std::move(hooks));
+  /// False if the document cannot go on; then the next call begins a new one.
+  bool read(Reader& reader, FollowView& view) {
+    Source source = Source::pumped(name_of(options_), make_pump());
+    try {
+      reader.read(source, request_, events(view));
+      return true;
+    } catch (const DocumentLost&) {
+      if (!request_.resume) throw;
+    } catch (const Error& error) {  // other bytes than those that were read before
+      if (!request_.resume || error.code != ErrorCode::kSource) throw;
+    }
+    note(name_of(options_) +
+         " no longer has bytes that the engine needs to continue the document; a new one begins");
+    request_.resume.reset();
+    return false;
   }
 
-  ReadEvents events(FollowedPump& pump, FollowView& view) {
+  std::unique_ptr<FollowedPump> make_pump() {
+    if (!options_.reads_journal())
+      return std::make_unique<FollowPump>(FollowedFile{options_.file, options_.encoding, options_.from_end},
+                                          kept_, note);
+    return std::make_unique<JournaldPump>(JournaldOptions{options_.units, options_.journal_directory},
+                                          options_.from_end, kept_, note);
+  }
+
+  /// Earlier versions kept no text.
+  void go_on_after_earlier_version() {
+    note(name_of(options_) +
+         " was followed by an earlier version of unroll; a new document begins at the same position");
+    if (kept_.place().is_null()) kept_.add("", place_of_earlier_version());
+  }
+
+  /// Earlier versions recorded from which byte of a source on the document was read.
+  json place_of_earlier_version() const {
+    const json& piece = before_.pieces.back();
+    if (options_.reads_journal()) return {{"cursor", piece.at("cursor")}};
+    const auto within = static_cast<std::int64_t>(before_.bytes) - piece.at("document").get<std::int64_t>();
+    FilePlace place;
+    piece.at("file").get_to(place.now.file);
+    place.now.offset = piece.at("offset").get<std::uint64_t>() +
+                       static_cast<std::uint64_t>(std::max<std::int64_t>(within, 0));
+    return place;
+  }
+
+  ReadEvents events(FollowView& view) {
     ReadEvents events;
-    events.opened = [&](const DocumentId& id) { opened(id, pump); };
+    events.opened = [&](const DocumentId& id) { opened(id); };
     events.output = [&](std::uint64_t sequence, const std::string& plugin, const json& data) {
       view.output(plugin, data);
       next_output_ = sequence + 1;
@@ -151,19 +188,19 @@ class Following {
     return events;
   }
 
-  void opened(const DocumentId& id, FollowedPump& pump) {
+  void opened(const DocumentId& id) {
     if (id == document_) return;  // resumed after the daemon returned
     document_ = id;
     if (id == before_.document) return;
-    if (!before_.document.empty()) {
-      note("the document is no longer known; a new one begins at the same position");
-      pump.begin_anew(before_.bytes);
-    }
-    next_output_ = bytes_ = 0;
+    if (request_.resume) note("the document is no longer known; a new one begins at the same position");
+    // The state first: after a kill between the two, lines are read twice instead of not at all.
     memory_.update([&](FollowState& state) {
       state.document = id;
+      state.pieces = nullptr;
       state.next_output = state.bytes = 0;
     });
+    if (!kept_.place().is_null()) kept_.begin_document_at(std::min(bytes_, kept_before_));
+    next_output_ = bytes_ = 0;
   }
 
   void record_if_due(FollowView& view) {
@@ -184,6 +221,8 @@ class Following {
   const FollowOptions& options_;
   FollowMemory memory_;
   const FollowState before_;
+  KeptText kept_;
+  const std::uint64_t kept_before_;  ///< The document's bytes that were kept by earlier runs end there.
   ReadRequest request_;
   DocumentId document_;
   std::uint64_t next_output_, bytes_;
@@ -200,6 +239,7 @@ void add_what(CLI::App& command, FollowOptions& options) {
       .add_option("--journal-directory", options.journal_directory,
                   "Read the journal in this folder instead of this machine's")
       ->type_name("DIR");
+  add_encoding(command, options.encoding);
   command.add_flag("--from-start", options.from_start,
                    "On the first run, read what is there already (the default)");
   command.add_flag("--from-end", options.from_end, "On the first run, read only new lines")

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 #include <tuple>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -47,11 +48,15 @@ bool is_rotation(std::string_view ending) {
   return std::find(kWords.begin(), kWords.end(), ending) != kWords.end();
 }
 
+/// The suffix of compression; empty if there is none.
+std::string_view compression_of(const std::string& name) {
+  const auto ending = std::find_if(kCompressed.begin(), kCompressed.end(),
+                                   [&](std::string_view each) { return name.ends_with(each); });
+  return ending == kCompressed.end() ? std::string_view() : *ending;
+}
+
 /// FILE.1; for a.log also a.1.log.
 bool is_earlier_generation(const std::string& name, const fs::path& of) {
-  if (std::any_of(kCompressed.begin(), kCompressed.end(),
-                  [&](std::string_view ending) { return name.ends_with(ending); }))
-    return false;
   const std::string whole = of.filename(), stem = of.stem(), extension = of.extension();
   if (name.starts_with(whole)) return is_rotation(std::string_view(name).substr(whole.size()));
   if (extension.empty() || !name.starts_with(stem) || !name.ends_with(extension)) return false;
@@ -70,7 +75,8 @@ void add_siblings(const fs::path& file, std::vector<Generation>& found) {
   std::error_code failed;
   for (auto entry = fs::directory_iterator(file.parent_path(), failed);
        !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
-    if (!is_earlier_generation(entry->path().filename(), file)) continue;
+    const std::string name = entry->path().filename();
+    if (!compression_of(name).empty() || !is_earlier_generation(name, file)) continue;
     if (auto generation = generation_at(entry->path())) found.push_back(*std::move(generation));
   }
 }
@@ -94,6 +100,24 @@ std::vector<Generation> list(const fs::path& file) {
 }
 
 }  // namespace
+
+std::vector<fs::path> compressed_generations_of(const fs::path& file) {
+  std::vector<std::pair<std::uint64_t, fs::path>> found;
+  std::error_code failed;
+  const fs::path real = fs::is_symlink(file, failed) ? fs::canonical(file, failed) : file;
+  for (auto entry = fs::directory_iterator(real.parent_path(), failed);
+       !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
+    const std::string name = entry->path().filename();
+    const std::string plain = name.substr(0, name.size() - compression_of(name).size());
+    if (plain == name || (plain != real.filename() && !is_earlier_generation(plain, real))) continue;
+    if (const auto generation = generation_at(entry->path()))
+      found.emplace_back(generation->modified, entry->path());
+  }
+  std::sort(found.rbegin(), found.rend());
+  std::vector<fs::path> paths;
+  for (auto& [modified, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
 
 bool FileIdentity::operator==(const FileIdentity& other) const {
   // A device number may change at a reboot. Inodes are reused; creation times are not.

@@ -35,4 +35,7 @@ std::optional<Generation> generation_of(int file);
 /// if it exists. Compressed files cannot be resumed and are left out.
 std::vector<Generation> generations_of(const std::filesystem::path& file);
 
+/// FILE's siblings as rotation names and compresses them (FILE.1.gz), the newest first.
+std::vector<std::filesystem::path> compressed_generations_of(const std::filesystem::path& file);
+
 }  // namespace unroll

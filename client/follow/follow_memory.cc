@@ -11,31 +11,25 @@
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
+#include "base/hash.h"
 #include "base/hex.h"
 #include "client/cli/command_error.h"
 #include "config/config.h"
 
 namespace unroll {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FollowState, document, next_output, bytes, pieces, printed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FollowState, document, next_output, bytes, pieces, printed)
 
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A short, stable hash of the text (FNV-1a).
-std::string digest(const std::string& text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return to_hex(hash);
-}
 
 std::string file_name(std::string name, const std::string& what) {
   constexpr std::size_t kLongest = 100;
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0 && c != '.' && c != '-'; },
       '_');
-  return name.substr(0, kLongest) + "-" + digest(what);
+  return name.substr(0, kLongest) + "-" + to_hex(fnv1a(what));
 }
 
 void make_private_folder(const fs::path& folder) {

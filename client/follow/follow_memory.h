@@ -14,11 +14,11 @@
 namespace unroll {
 
 struct FollowState {
-  std::string document;                             ///< The engine's id; empty before there is one.
-  std::uint64_t next_output = 0;                    ///< Sequence number of the first output not yet printed.
-  std::uint64_t bytes = 0;                          ///< Of the document, read by then.
-  nlohmann::json pieces = nlohmann::json::array();  ///< Of FollowedPump.
-  nlohmann::json printed;  ///< Of PrintedLines: how much was written to the output file.
+  std::string document;           ///< The engine's id; empty before there is one.
+  std::uint64_t next_output = 0;  ///< Sequence number of the first output not yet printed.
+  std::uint64_t bytes = 0;        ///< Of the document, read by then.
+  nlohmann::json pieces;          ///< Of earlier versions: the place where they stood.
+  nlohmann::json printed;         ///< Of PrintedLines: how much was written to the output file.
 };
 
 /// Thread-safe. Owns the file and a lock on it, so that no source is followed twice at once.
@@ -29,6 +29,8 @@ class FollowMemory {
   FollowState state() const;
   /// Applies `change` and saves the state atomically.
   void update(const std::function<void(FollowState&)>& change);
+  /// Of KeptText.
+  std::filesystem::path kept() const { return file_.string() + ".text"; }
   /// The journal that keeps the document if there is no daemon.
   std::filesystem::path journal() const { return file_.string() + ".journal"; }
 

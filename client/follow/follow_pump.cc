@@ -11,9 +11,10 @@
 #include <poll.h>
 #include <sys/inotify.h>
 
-#include "base/write_all.h"
+#include "base/hash.h"
+#include "base/hex.h"
 #include "client/cli/command_error.h"
-#include "client/sources/log_text.h"
+#include "plugins/builtin/records/record.h"
 
 namespace unroll {
 namespace {
@@ -21,7 +22,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kReadBytes = 64 * 1024;
-constexpr std::size_t kKeptPieces = 64;
+constexpr std::size_t kHeadBytes = 256;  // times differ in the first lines of two generations
+constexpr std::size_t kWideHeadBytes = 512;
+constexpr std::size_t kKeptMarks = 16;
+constexpr std::size_t kMostCompressed = 32;  // that are looked into
 // Polls for what inotify does not report: remote writes to a network file system, a missing folder.
 constexpr int kLookAnywayMs = 1000;
 
@@ -34,28 +38,53 @@ std::size_t read_at(int file, std::uint64_t offset, std::span<char> bytes, const
   }
 }
 
-/// Places in the document are places in the file, so its text cannot be decoded on the way.
-void refuse_wide_text(int file, const fs::path& path) {
-  std::array<char, 512> head;
-  const std::string encoding = wide_encoding({head.data(), read_at(file, 0, head, path)});
-  if (encoding.empty()) return;
-  throw CommandError(path.string() + " is " + encoding +
-                     ", and 'unroll follow' reads UTF-8; let its program write UTF-8, or read it with "
-                     "'unroll anomaly'");
+std::string first_bytes(int file, std::size_t count, const fs::path& path) {
+  std::string bytes(count, '\0');
+  bytes.resize(read_at(file, 0, bytes, path));
+  return bytes;
+}
+
+std::string hash_of(std::string_view bytes) {
+  return to_hex(fnv1a(bytes));
+}
+
+/// Reads `count` bytes; fewer at the end.
+std::string read_from(Source& source, std::uint64_t count) {
+  std::string bytes;
+  while (bytes.size() < count) {
+    const std::string more =
+        source.read(std::min<std::size_t>(kReadBytes, static_cast<std::size_t>(count) - bytes.size()));
+    if (more.empty()) break;
+    bytes += more;
+  }
+  return bytes;
+}
+
+/// The compressed file as it was before, at that byte; nullopt if it is another one.
+std::optional<Source> decompressed(const fs::path& path, const FileMark& mark) {
+  Source source = Source::open(path.string());
+  source.begin(0);
+  if (hash_of(read_from(source, mark.head_bytes)) != mark.head) return std::nullopt;
+  for (std::uint64_t left = mark.offset - mark.head_bytes; left > 0;) {
+    const std::string skipped = read_from(source, std::min<std::uint64_t>(left, kReadBytes));
+    if (skipped.empty()) return std::nullopt;
+    left -= skipped.size();
+  }
+  return source;
 }
 
 }  // namespace
 
-FollowPump::FollowPump(const fs::path& file, const nlohmann::json& pieces, bool at_end, Hooks hooks)
-    : path_(fs::absolute(file)),
-      at_end_(at_end),
-      hooks_(std::move(hooks)),
-      pieces_(pieces.get<std::vector<FilePiece>>()),
+FollowPump::FollowPump(FollowedFile file, KeptText& kept, Note note)
+    : FollowedPump(kept, std::move(note)),
+      options_(std::move(file)),
+      path_(fs::absolute(options_.path)),
       inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   if (!inotify_) {
     throw CommandError(system_message("cannot watch " + path_.string(), errno) +
                        "; raise fs.inotify.max_user_instances");
   }
+  LogText(options_.encoding);  // throws if it is unknown
   std::error_code failed;
   const fs::file_status status = fs::status(path_, failed);
   if (fs::exists(status) && !fs::is_regular_file(status))
@@ -67,25 +96,39 @@ FollowPump::FollowPump(const fs::path& file, const nlohmann::json& pieces, bool 
                        "; change its permissions, or run as a user who may read it");
 }
 
-void FollowPump::begin_anew(std::uint64_t offset) {
-  const std::lock_guard lock(pieces_mutex_);
-  for (FilePiece& piece : pieces_) piece.document -= static_cast<std::int64_t>(offset);
-}
-
-std::uint64_t FollowPump::begin(std::uint64_t from) {
-  position_ = from;
-  if (pieces_.empty()) {
-    if (const auto first = generation_at(path_)) start_piece(*first, at_end_ ? first->size : 0);
-    return from;
+bool FollowPump::open(std::uint64_t missing) {
+  if (const nlohmann::json place = kept().place(); !place.is_null()) {
+    place_ = place.get<FilePlace>();
+    return go_on(missing);
   }
-  const auto behind = std::find_if(pieces_.begin() + 1, pieces_.end(), [&](const FilePiece& piece) {
-    return piece.document > static_cast<std::int64_t>(from);
-  });
-  open_piece(static_cast<std::size_t>(behind - pieces_.begin()) - 1, from);
-  return from;
+  if (const auto first = generation_at(path_)) start(*first, options_.at_end ? first->size : 0);
+  return true;
 }
 
-void FollowPump::run(int pipe, int stop) {
+/// Continues in the file that was read last; if it is gone, without a file and with a note.
+bool FollowPump::go_on(std::uint64_t missing) {
+  FileMark& now = place_->now;
+  offset_ = now.offset;
+  for (const Generation& generation : generations_of(path_)) {
+    if (!(generation.identity == now.file) || !open_file(generation)) continue;
+    if (generation.size >= offset_ && !is_overwritten()) {
+      begin_text();
+      return generation.size - offset_ >= missing;
+    }
+    note(path_.string() + " was truncated in the meantime; what was written to it before that is lost");
+    start(generation, 0);
+    return false;
+  }
+  if (open_compressed()) {
+    begin_text();
+    return true;
+  }
+  note("the last bytes written to " + path_.string() +
+       " are lost if there were any: the file was removed; reading continues after them");
+  return false;
+}
+
+void FollowPump::follow(int pipe, int stop) {
   for (;;) {
     watch();  // before checking the file, so that no change is missed
     Step step = copy(pipe);
@@ -95,39 +138,49 @@ void FollowPump::run(int pipe, int stop) {
   }
 }
 
-/// Copies the file's bytes up to the piece's end.
 FollowPump::Step FollowPump::copy(int pipe) {
-  if (!file_) return Step::kNothing;
   Step step = Step::kNothing;
+  if (rest_) {
+    for (std::string bytes = rest_->read(kReadBytes); !bytes.empty(); bytes = rest_->read(kReadBytes)) {
+      if (!take(pipe, bytes)) return Step::kReaderGone;
+      step = Step::kMoved;
+    }
+    rest_.reset();
+  }
+  if (!file_) return step;
   std::array<char, kReadBytes> buffer;
   for (;;) {
-    const auto wanted = std::min<std::uint64_t>(buffer.size(), piece_end() - position_);
-    const std::size_t got =
-        wanted == 0 ? 0 : read_at(file_.get(), offset_, std::span(buffer).first(wanted), path_);
-    if (got == 0) return step;
-    const std::string_view bytes(buffer.data(), got);
-    recent_.add(position_, bytes);
-    position_ += got;
-    offset_ += got;
-    if (!write_all(pipe, bytes)) return Step::kReaderGone;
+    const std::size_t got = read_at(file_.get(), offset_, buffer, path_);
+    if (got == 0 || is_overwritten()) return step;  // in this order: it may happen between the two
+    if (!take(pipe, {buffer.data(), got})) return Step::kReaderGone;
     step = Step::kMoved;
   }
 }
 
+/// The file's next bytes. False if the reader is gone.
+bool FollowPump::take(int pipe, std::string_view bytes) {
+  std::string lines;
+  const bool cut_before = text_->cut_lines() > 0;
+  text_->take(bytes, lines);
+  offset_ += bytes.size();
+  if (file_) mark_head();
+  if (!cut_before && text_->cut_lines() > 0)
+    note(path_.string() + " has lines of which only the first " +
+         std::to_string(records::kMostRecordBytes / 1024) + " KiB are read");
+  if (lines.empty()) return true;
+  // A line has ended in these bytes, so the next one begins in this file.
+  place_->now.offset = offset_ - text_->open_bytes();
+  return send(pipe, lines, *place_);
+}
+
 /// At the file's end: checks whether there is more to read in another file.
 FollowPump::Step FollowPump::move_on() {
-  if (!is_last()) {  // pieces that were read before
-    const std::uint64_t missing = piece_end() - position_;
-    if (missing > 0) lose(missing);
-    open_piece(index_ + 1, position_);
-    return Step::kMoved;
-  }
   const auto current = file_ ? generation_of(file_.get()) : std::nullopt;
   const auto named = generation_at(path_);
   if (current && !named) return Step::kNothing;
   if (current && named->identity == current->identity) {
-    const bool truncated = named->size < offset_;
-    return truncated && start_piece(*named, 0) ? Step::kMoved : Step::kNothing;
+    const bool truncated = named->size < offset_ || is_overwritten();
+    return truncated && start(*named, 0) ? Step::kMoved : Step::kNothing;
   }
   return move_to_newer();
 }
@@ -138,24 +191,24 @@ FollowPump::Step FollowPump::move_to_newer() {
   // they did.
   if (!newer || (file_ && newer->size == 0)) return Step::kNothing;
   if (file_ && !std::exchange(drained_, true)) return Step::kMoved;  // once more, for bytes written meanwhile
-  return start_piece(*newer, offset_in(*newer)) ? Step::kMoved : Step::kNothing;
+  return start(*newer, offset_in(*newer)) ? Step::kMoved : Step::kNothing;
 }
 
 /// The generation after the one that was read last: there may have been several rotations.
 std::optional<Generation> FollowPump::newer_generation() const {
   std::vector<Generation> all = generations_of(path_);
   const auto is_last_read = [&](const Generation& generation) {
-    return !pieces_.empty() && generation.identity == pieces_.back().file;
+    return place_ && generation.identity == place_->now.file;
   };
   const auto last = std::find_if(all.begin(), all.end(), is_last_read);
   for (auto other = last == all.end() ? all.begin() : last; other != all.end(); ++other) {
     if (other->path == path_) return std::move(*other);
-    if (pieces_.empty() || other->size == 0) continue;
+    if (!place_ || other->size == 0 || is_last_read(*other)) continue;
     // If that one is gone, creation times decide; without them only FILE itself is certain to be newer.
-    const bool newer = last != all.end() ||
-                       (pieces_.back().file.born != 0 && other->identity.born >= pieces_.back().file.born);
-    const bool known = std::any_of(pieces_.begin(), pieces_.end(),
-                                   [&](const FilePiece& piece) { return piece.file == other->identity; });
+    const std::uint64_t born = place_->now.file.born;
+    const bool newer = last != all.end() || (born != 0 && other->identity.born >= born);
+    const bool known = std::any_of(place_->before.begin(), place_->before.end(),
+                                   [&](const FileMark& mark) { return mark.file == other->identity; });
     if (newer && !known) return std::move(*other);
   }
   return std::nullopt;
@@ -163,84 +216,90 @@ std::optional<Generation> FollowPump::newer_generation() const {
 
 /// The offset at which to continue in a file that was read before and has its old name again.
 std::uint64_t FollowPump::offset_in(const Generation& generation) const {
-  for (std::size_t i = pieces_.size(); i-- > 0;) {
-    if (!(pieces_[i].file == generation.identity)) continue;
-    const std::int64_t end =
-        i + 1 < pieces_.size() ? pieces_[i + 1].document : static_cast<std::int64_t>(position_);
-    const std::uint64_t offset = pieces_[i].offset + static_cast<std::uint64_t>(end - pieces_[i].document);
-    return offset <= generation.size ? offset : 0;
-  }
-  return 0;
+  if (!place_) return 0;
+  const auto continued = [&](const FileMark& mark, std::uint64_t offset) {
+    return mark.file == generation.identity && offset <= generation.size ? offset : 0;
+  };
+  if (place_->now.file == generation.identity) return continued(place_->now, offset_);
+  const auto mark = std::find_if(place_->before.rbegin(), place_->before.rend(),
+                                 [&](const FileMark& each) { return each.file == generation.identity; });
+  return mark == place_->before.rend() ? 0 : continued(*mark, mark->offset);
 }
 
-bool FollowPump::start_piece(const Generation& generation, std::uint64_t offset) {
+/// Reads the file from `offset` on.
+bool FollowPump::start(const Generation& generation, std::uint64_t offset) {
   if (!open_file(generation)) return false;
-  const std::lock_guard lock(pieces_mutex_);
-  pieces_.push_back({static_cast<std::int64_t>(position_), generation.identity, offset});
-  if (pieces_.size() > kKeptPieces) pieces_.erase(pieces_.begin());
-  index_ = pieces_.size() - 1;
+  if (!place_) {
+    place_.emplace();
+  } else {
+    auto& before = place_->before;
+    std::erase_if(before, [&](const FileMark& mark) {
+      return mark.file == place_->now.file || mark.file == generation.identity;
+    });
+    place_->now.offset = offset_;
+    if (!(place_->now.file == generation.identity)) before.push_back(place_->now);
+    if (before.size() > kKeptMarks) before.erase(before.begin());
+  }
+  place_->now = {generation.identity, offset, 0, ""};
   offset_ = offset;
-  hooks_.remember(pieces_);
+  mark_head();
+  // A program that wrote half a line before the rotation writes the other half after it: the line goes on.
+  if (text_ && text_->open_bytes() > 0) return true;
+  begin_text();
+  kept().add("", *place_);
   return true;
 }
 
-/// Continues in a known piece; if its bytes are gone, without a file and with a note.
-bool FollowPump::open_piece(std::size_t index, std::uint64_t from) {
-  index_ = index;
-  position_ = from;
-  file_.reset();
-  const FilePiece& piece = pieces_[index];
-  const std::int64_t within = static_cast<std::int64_t>(from) - piece.document;
-  offset_ = piece.offset + static_cast<std::uint64_t>(std::max<std::int64_t>(within, 0));
-  const bool reachable = within >= 0 && !is_overwritten(index);
-  for (const Generation& generation : generations_of(path_)) {
-    if (!reachable || !(generation.identity == piece.file)) continue;
-    if (is_last() && generation.size < offset_) {
-      hooks_.note(path_.string() +
-                  " was truncated in the meantime; what was written to it before that is lost");
-      return start_piece(generation, 0);
-    }
-    return open_file(generation);
-  }
-  if (is_last()) lose(0);
-  return false;
-}
-
-/// The document continues without some of its bytes; if their number is known, later pieces are moved.
-void FollowPump::lose(std::uint64_t known_bytes) {
-  const std::string what = known_bytes > 0 ? std::to_string(known_bytes) + " bytes" : "the last bytes";
-  hooks_.note(what + " written to " + path_.string() +
-              " are lost: the file was removed, truncated or compressed; reading continues after them");
-  const std::lock_guard lock(pieces_mutex_);
-  for (std::size_t i = index_ + 1; i < pieces_.size(); ++i)
-    pieces_[i].document -= static_cast<std::int64_t>(known_bytes);
-  hooks_.remember(pieces_);
+void FollowPump::begin_text() {
+  std::string encoding = options_.encoding;
+  // In the middle of a file there is no byte order mark.
+  if (encoding.empty() && offset_ > 0 && file_)
+    encoding = wide_encoding(first_bytes(file_.get(), kWideHeadBytes, path_));
+  text_ = std::make_unique<LogText>(encoding, false);
 }
 
 bool FollowPump::open_file(const Generation& generation) {
   UniqueFd file(::open(generation.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file && errno != ENOENT && !std::exchange(refused_, true))
-    hooks_.note(system_message("cannot read " + generation.path.string(), errno) +
-                "; change its permissions; it will be tried again");
+    note(system_message("cannot read " + generation.path.string(), errno) +
+         "; change its permissions; it will be tried again");
   const auto opened = file ? generation_of(file.get()) : std::nullopt;
   if (!opened || !(opened->identity == generation.identity)) return false;
-  refuse_wide_text(file.get(), generation.path);
   file_ = std::move(file);
   drained_ = refused_ = false;
   inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));  // without the earlier file's watch
   return true;
 }
 
-/// The same file was truncated: reads it again from its start.
-bool FollowPump::is_overwritten(std::size_t index) const {
-  return std::any_of(pieces_.begin() + static_cast<std::ptrdiff_t>(index) + 1, pieces_.end(),
-                     [&](const FilePiece& later) {
-                       return later.file == pieces_[index].file && later.offset <= pieces_[index].offset;
-                     });
+/// Whether the file that was read last was compressed since then; then its rest is read.
+bool FollowPump::open_compressed() {
+  if (place_->now.head_bytes == 0) return false;
+  std::vector<fs::path> files = compressed_generations_of(path_);
+  files.resize(std::min(files.size(), kMostCompressed));
+  for (const fs::path& file : files) {
+    try {
+      rest_ = decompressed(file, place_->now);
+      if (rest_) return true;
+    } catch (const CommandError& error) {
+      note(error.what());
+    }
+  }
+  return false;
 }
 
-std::uint64_t FollowPump::piece_end() const {
-  return is_last() ? UINT64_MAX : static_cast<std::uint64_t>(pieces_[index_ + 1].document);
+/// The same file has another beginning: it was truncated and written again.
+bool FollowPump::is_overwritten() const {
+  const FileMark& now = place_->now;
+  return now.head_bytes > 0 && hash_of(first_bytes(file_.get(), now.head_bytes, path_)) != now.head;
+}
+
+void FollowPump::mark_head() {
+  FileMark& now = place_->now;
+  const std::uint64_t wanted = std::min<std::uint64_t>(offset_, kHeadBytes);
+  if (now.head_bytes >= wanted) return;
+  const std::string head = first_bytes(file_.get(), wanted, path_);
+  now.head_bytes = head.size();
+  now.head = hash_of(head);
 }
 
 void FollowPump::watch() {
@@ -262,28 +321,6 @@ bool FollowPump::wait(int pipe, int stop) {
   while (::read(inotify_.get(), events.data(), events.size()) > 0) {
   }
   return waited[1].revents == 0 && waited[2].revents == 0;
-}
-
-std::string FollowPump::text(std::uint64_t begin, std::uint64_t end) {
-  if (std::string recent = recent_.text(begin, end); !recent.empty() || begin == end) return recent;
-  const std::lock_guard lock(pieces_mutex_);
-  std::string text;
-  for (std::size_t i = 0; i < pieces_.size(); ++i) {
-    const FilePiece& piece = pieces_[i];
-    const auto from = std::max(static_cast<std::int64_t>(begin + text.size()), piece.document);
-    auto to = static_cast<std::int64_t>(end);
-    if (i + 1 < pieces_.size()) to = std::min(to, pieces_[i + 1].document);
-    if (from >= to || is_overwritten(i)) continue;
-    for (const Generation& generation : generations_of(path_)) {
-      if (!(generation.identity == piece.file)) continue;
-      const UniqueFd file(::open(generation.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-      std::string part(static_cast<std::size_t>(to - from), '\0');
-      const auto offset = piece.offset + static_cast<std::uint64_t>(from - piece.document);
-      part.resize(file ? read_at(file.get(), offset, part, path_) : 0);
-      text += part;
-    }
-  }
-  return text;
 }
 
 }  // namespace unroll

@@ -1,71 +1,86 @@
-// Follows a growing file as one endless document, across rotation by rename or by copy and truncation.
+// Follows a growing file as one endless document, across rotation by rename, compression, removal, or copy
+// and truncation.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <mutex>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "base/unique_fd.h"
 #include "client/follow/file_generations.h"
 #include "client/follow/followed_pump.h"
+#include "client/sources/log_text.h"
+#include "client/sources/source.h"
 
 namespace unroll {
 
-/// From byte `document` on, the document holds the file's bytes from `offset` on. `offset` can be negative if
-/// the document was restarted in the middle of the file.
-struct FilePiece {
-  std::int64_t document = 0;
+/// A file, and how far it was read.
+struct FileMark {
   FileIdentity file;
   std::uint64_t offset = 0;
+  /// By its first bytes it is recognized when it was compressed, and something else when it was overwritten.
+  std::uint64_t head_bytes = 0;
+  std::string head;  ///< A hash.
 };
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FilePiece, document, file, offset)
+/// The file that is read, and those before it, the newest last.
+struct FilePlace {
+  FileMark now;
+  std::vector<FileMark> before;
+};
 
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileMark, file, offset, head_bytes, head)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FilePlace, now, before)
+
+struct FollowedFile {
+  std::filesystem::path path;
+  std::string encoding;  ///< As of LogText.
+  bool at_end = false;   ///< The first time, skip what the file already holds.
+};
+
+/// The document is the file's text as LogText makes it, whole lines.
 class FollowPump : public FollowedPump {
  public:
-  /// `pieces`: as last saved; empty the first time. `at_end`: the first time, skip what the file already
-  /// holds.
-  FollowPump(const std::filesystem::path& file, const nlohmann::json& pieces, bool at_end, Hooks hooks);
-
-  void begin_anew(std::uint64_t offset) override;
-  std::uint64_t begin(std::uint64_t from) override;
-  void run(int pipe, int stop) override;
-  std::string text(std::uint64_t begin, std::uint64_t end) override;
+  /// Throws CommandError.
+  FollowPump(FollowedFile file, KeptText& kept, Note note);
 
  private:
   enum class Step { kReaderGone, kMoved, kNothing };
 
+  bool open(std::uint64_t missing) override;
+  void follow(int pipe, int stop) override;
+  bool go_on(std::uint64_t missing);
   Step copy(int pipe);
+  bool take(int pipe, std::string_view bytes);
   Step move_on();
   Step move_to_newer();
   std::optional<Generation> newer_generation() const;
   std::uint64_t offset_in(const Generation& generation) const;
-  bool start_piece(const Generation& generation, std::uint64_t offset);
-  bool open_piece(std::size_t index, std::uint64_t from);
-  void lose(std::uint64_t known_bytes);
+  bool start(const Generation& generation, std::uint64_t offset);
   bool open_file(const Generation& generation);
-  bool is_overwritten(std::size_t index) const;
-  bool is_last() const { return index_ + 1 >= pieces_.size(); }
-  std::uint64_t piece_end() const;
+  void begin_text();
+  bool open_compressed();
+  bool is_overwritten() const;
+  void mark_head();
   void watch();
   bool wait(int pipe, int stop);
 
+  const FollowedFile options_;
   const std::filesystem::path path_;
-  const bool at_end_;
-  const Hooks hooks_;
-  std::mutex pieces_mutex_;  ///< Held to change pieces_, and in text().
-  std::vector<FilePiece> pieces_;
-  std::size_t index_ = 0;  ///< The piece that is being read.
+  std::optional<FilePlace> place_;  ///< None before there was a file.
   UniqueFd file_;
-  std::uint64_t position_ = 0;  ///< In the document.
-  std::uint64_t offset_ = 0;    ///< In the file.
-  bool drained_ = false;        ///< The file was read to its end after a newer one had appeared.
-  bool refused_ = false;        ///< The note that the file cannot be opened was given.
+  std::optional<Source> rest_;  ///< Of a file that was compressed; read instead of file_.
+  std::uint64_t offset_ = 0;    ///< In the file; behind it are the bytes of a line that is not complete.
+  std::unique_ptr<LogText> text_;
+  bool drained_ = false;  ///< The file was read to its end after a newer one had appeared.
+  bool refused_ = false;  ///< The note that the file cannot be opened was given.
   UniqueFd inotify_;
-  RecentText recent_;
 };
 
 }  // namespace unroll

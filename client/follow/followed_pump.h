@@ -2,46 +2,51 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <string_view>
 
-#include <nlohmann/json.hpp>
-
+#include "client/cli/command_error.h"
+#include "client/follow/kept_text.h"
 #include "client/sources/pump.h"
 
 namespace unroll {
 
-/// The last bytes of the document, to show an odd line. Thread-safe.
-class RecentText {
+/// The document cannot go on, because bytes that were not committed are gone.
+class DocumentLost : public CommandError {
  public:
-  /// Adds the bytes at `offset` of the document; drops the earlier bytes if they are not contiguous.
-  void add(std::uint64_t offset, std::string_view bytes);
-  /// Bytes [begin, end); empty if not all of them are kept.
-  std::string text(std::uint64_t begin, std::uint64_t end) const;
-
- private:
-  mutable std::mutex mutex_;
-  std::uint64_t begin_ = 0;
-  std::deque<char> bytes_;
+  using CommandError::CommandError;
 };
 
-/// Knows the origin of each part of the document: its pieces, which are saved as JSON.
+/// Keeps what it reads, and where. After a restart it sends what was kept again, then reads on. Not
+/// thread-safe.
 class FollowedPump : public Pump {
  public:
-  struct Hooks {
-    /// Called with new pieces before any of their bytes is written, so that every byte of a document can be
-    /// located.
-    std::function<void(const nlohmann::json& pieces)> remember;
-    std::function<void(const std::string& text)> note;  ///< Messages for the user.
-  };
+  /// `note`: called with messages for the user.
+  using Note = std::function<void(const std::string& text)>;
+  /// Borrows `kept`.
+  FollowedPump(KeptText& kept, Note note) : kept_(kept), note_(std::move(note)) {}
 
-  /// Before begin(): starts a new document, whose first byte is the earlier document's byte `offset`.
-  virtual void begin_anew(std::uint64_t offset) = 0;
-  /// Bytes [begin, end) of the document; empty if they are gone. Thread-safe.
-  virtual std::string text(std::uint64_t begin, std::uint64_t end) = 0;
+  /// Throws DocumentLost.
+  std::uint64_t begin(std::uint64_t from) final;
+  void run(int pipe, int stop) final;
+
+ protected:
+  /// Opens the source at kept().place(), or at its beginning if that is null. False if the `missing` bytes
+  /// that were read from there before cannot be read again.
+  virtual bool open(std::uint64_t missing) = 0;
+  /// Writes to the pipe until the reader is gone or `stop` is readable.
+  virtual void follow(int pipe, int stop) = 0;
+
+  KeptText& kept() { return kept_; }
+  const KeptText& kept() const { return kept_; }
+  void note(const std::string& text) const { note_(text); }
+  /// Keeps the bytes, then sends them. False if the reader is gone.
+  bool send(int pipe, std::string_view bytes, nlohmann::json place);
+
+ private:
+  KeptText& kept_;
+  Note note_;
+  std::string again_;  ///< What run() sends first.
 };
 
 }  // namespace unroll

@@ -101,9 +101,18 @@ std::optional<std::string> JournaldLines::next() {
     std::string process = field("SYSLOG_PID");
     if (process.empty()) process = field("_PID");
     if (!process.empty()) process = "[" + process + "]";
-    return escaped(name + process + ": " + message) + "\n";
+    return priority() + escaped(name + process + ": " + message) + "\n";
   }
   return std::nullopt;
+}
+
+/// As syslog writes it, <3>. What a service prints has priority 6, whatever it says, unless it states
+/// another.
+std::string JournaldLines::priority() const {
+  const std::string priority = field("PRIORITY");
+  const bool stated = priority.size() == 1 && priority[0] >= '0' && priority[0] <= '7' &&
+                      (priority != "6" || field("_TRANSPORT") != "stdout");
+  return stated ? "<" + priority + ">" : "";
 }
 
 std::string JournaldLines::field(const char* name) const {

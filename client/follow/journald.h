@@ -17,8 +17,8 @@ struct JournaldOptions {
   std::filesystem::path directory;  ///< Empty: this machine's journal.
 };
 
-/// Not thread-safe. A line is "IDENTIFIER[PID]: MESSAGE", without the time, which would make every line
-/// different. Newlines within a message are written as \n.
+/// Not thread-safe. A line is "<PRIORITY>IDENTIFIER[PID]: MESSAGE", without the time, which would make every
+/// line different. Newlines within a message are written as \n.
 class JournaldLines {
  public:
   explicit JournaldLines(const JournaldOptions& options);  ///< At the first entry. Throws CommandError.
@@ -36,6 +36,7 @@ class JournaldLines {
  private:
   void add_matches(const std::vector<std::string>& units);
   bool step();
+  std::string priority() const;
   std::string field(const char* name) const;
 
   struct Close {

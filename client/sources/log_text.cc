@@ -136,7 +136,8 @@ class LogText::Decoder {
   iconv_t state_;
 };
 
-LogText::LogText(const std::string& encoding) : guesses_(encoding.empty()) {
+LogText::LogText(const std::string& encoding, bool keeps_places)
+    : guesses_(encoding.empty()), keeps_places_(keeps_places) {
   if (guesses_ || is_utf8_name(encoding)) return;
   decoder_ = std::make_unique<Decoder>(encoding);
   std::string upper = encoding;
@@ -229,11 +230,11 @@ void LogText::append_converted(std::string_view newline, std::string& text) {
     while (!line.empty() && continues_utf8(line.back())) line.pop_back();
   }
   const bool same = line == line_ && !skips_ && newline.size() <= 1;
-  if (!in_step_ || !same) places_.add(made_, line_begin_);
+  if (keeps_places_ && (!in_step_ || !same)) places_.add(made_, line_begin_);
   text += line;
   made_ += line.size();
   const std::uint64_t end = taken_ - newline.size();
-  if (!same) places_.add(made_, end);
+  if (keeps_places_ && !same) places_.add(made_, end);
   if (newline.empty()) return;
   text += '\n';
   ++made_;

@@ -35,7 +35,8 @@ class LogText {
  public:
   /// `encoding`: a name that iconv knows; empty: by the byte order mark, else UTF-8, and each line that is
   /// not valid UTF-8 is taken for Windows-1252. Throws CommandError if the name is unknown.
-  explicit LogText(const std::string& encoding);
+  /// `keeps_places`: false for a log without end; places() then knows nothing.
+  explicit LogText(const std::string& encoding, bool keeps_places = true);
   ~LogText();
 
   /// Takes the next bytes; appends the text of the lines that they complete.
@@ -43,6 +44,8 @@ class LogText {
   /// The log has ended: appends the rest.
   void finish(std::string& text);
   const TextPlaces& places() const { return places_; }
+  /// Original bytes of the line that is not complete.
+  std::uint64_t open_bytes() const { return taken_ - line_begin_ + head_.size(); }
   std::uint64_t cut_lines() const { return cut_lines_; }  ///< Lines that were cut.
   std::uint64_t first_cut() const { return first_cut_; }  ///< The number of the first of them.
 
@@ -54,7 +57,8 @@ class LogText {
   void append_converted(std::string_view newline, std::string& text);
   std::string decoded(std::string_view line);
 
-  bool guesses_;      ///< No encoding was given.
+  bool guesses_;  ///< No encoding was given.
+  bool keeps_places_;
   std::string head_;  ///< The first bytes, until the encoding is known.
   bool detected_ = false;
   std::unique_ptr<Decoder> decoder_;  ///< None for UTF-8.

@@ -1,10 +1,11 @@
 #include "client/views/follow_view.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "client/cli/text.h"
-#include "client/sources/log_text.h"
 #include "client/views/view.h"
+#include "plugins/builtin/records/record.h"
 
 namespace unroll {
 namespace {
@@ -13,6 +14,15 @@ constexpr std::size_t kShownBytes = 1024;  // of a line
 constexpr std::size_t kBeginning = 100;    // columns of a long line before what is odd in it
 constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
 constexpr double kHottest = 10;            // score
+
+/// "  (503: 200 to 200 before)"
+std::string range_of(const nlohmann::json& number) {
+  const auto shown = [&](const char* key) {
+    const double value = ::unroll::number(number, key);
+    return fixed(value, value == std::floor(value) ? 0 : 2);
+  };
+  return "  (" + text_of(number, "value") + ": " + shown("low") + " to " + shown("high") + " before)";
+}
 
 }  // namespace
 
@@ -32,11 +42,11 @@ void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
 void FollowView::odd_line(const nlohmann::json& line, double score) {
   const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
   // Of a long line also what is odd in it.
-  std::string bytes = pump_.text(start, std::min(end, start + kShownBytes));
+  std::string bytes = text_.text(start, std::min(end, start + kShownBytes));
   if (const std::uint64_t odd = line.contains("odd") ? whole(line, "odd") : 0; odd > start + kShownBytes)
-    bytes = cut(log_line_text(bytes), kBeginning) + " " +
-            pump_.text(odd - kBefore, std::min(end, odd + kShownBytes));
-  std::string text = one_line(log_line_text(bytes));
+    bytes = cut(bytes, kBeginning) + " " + text_.text(odd - kBefore, std::min(end, odd + kShownBytes));
+  std::string text = one_line(records::carried_text(bytes).text);
+  if (line.contains("number")) text += range_of(line["number"]);
   if (text.empty() && end > start) text = "(its text is gone)";
   const Terminal& terminal = lines_.terminal();
   if (terminal.present) text = cut(text, terminal.width - 23);

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "client/follow/followed_pump.h"
+#include "client/follow/kept_text.h"
 #include "client/follow/printed_lines.h"
 
 namespace unroll {
@@ -18,11 +18,11 @@ struct FollowViewOptions {
   bool alerts = false;   ///< Print the lines that the plugin marked as alerts instead.
 };
 
-/// Not thread-safe. Borrows the pump for the lines' text.
+/// Not thread-safe. Borrows the lines' text.
 class FollowView {
  public:
-  FollowView(FollowViewOptions options, FollowedPump& pump, const nlohmann::json& recorded)
-      : options_(std::move(options)), pump_(pump), lines_(recorded) {}
+  FollowView(FollowViewOptions options, const KeptText& text, const nlohmann::json& recorded)
+      : options_(std::move(options)), text_(text), lines_(recorded) {}
   void output(const std::string& plugin, const nlohmann::json& data);
   void flush() { lines_.flush(); }
   nlohmann::json record() { return lines_.record(); }
@@ -31,7 +31,7 @@ class FollowView {
   void odd_line(const nlohmann::json& line, double score);
 
   FollowViewOptions options_;
-  FollowedPump& pump_;
+  const KeptText& text_;
   PrintedLines lines_;
 };
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/follow/file_generations.h"
 #include "tests/client/end_to_end.h"
 
 namespace unroll::test {
@@ -73,13 +74,33 @@ class Follow : public WithDaemon {
     return std::count(text.begin(), text.end(), '\n');
   }
 
+  /// Of the only log that the test follows: the one that ends so; "": the state itself.
+  static fs::path state_file(const std::string& ending) {
+    for (const auto& entry : fs::directory_iterator(file("state"))) {
+      if (entry.path().extension() == ".lock")
+        return entry.path().string().substr(0, entry.path().string().size() - 5) + ending;
+    }
+    return {};
+  }
+
+  /// How many lines of output the first of two documents has.
+  static std::ptrdiff_t before_second_document() {
+    const std::vector<json> printed = lines_of(out());
+    const auto second = std::find_if(printed.rbegin(), printed.rend(),
+                                     [](const json& line) { return line["data"].value("line", 0) == 1; });
+    return printed.rend() - second - 1;
+  }
+
   /// Checks that the output so far is the beginning of that of `unroll run` on the whole text.
-  static void expect_as_one_reading(const std::string& whole, const std::string& followed) {
+  /// Without the first `before` lines of output.
+  static void expect_as_one_reading(const std::string& whole, const std::string& followed,
+                                    std::ptrdiff_t before = 0) {
     write_file(file("whole"), whole);
     const std::string one =
         read_embedded({"run", "--plugin", R"(anomaly:{"top":0})", file("whole").string()});
     std::vector<json> expected = lines_of(one);
-    const std::vector<json> printed = lines_of(out());
+    std::vector<json> printed = lines_of(out());
+    printed.erase(printed.begin(), printed.begin() + before);
     ASSERT_LE(printed.size(), expected.size());
     for (std::size_t i = 0; i < printed.size(); ++i) {
       expected[i]["file"] = followed;
@@ -130,17 +151,14 @@ TEST_F(Follow, LinesThatWereNotRecordedArePrintedOnceIntoAFile) {
   append(log, log_of(1, 200));
   follow(command, 100, SIGTERM);
   // As if the process had been killed after its last write to the file and before it recorded that.
-  for (const auto& entry : fs::directory_iterator(file("state"))) {
-    if (entry.path().extension() == ".journal" || read_file(entry.path()).empty()) continue;
-    json state = json::parse(read_file(entry.path()), nullptr, false);
-    if (!state.is_object()) continue;
-    const std::string text = out();
-    state["next_output"] = 10;
-    std::size_t size = 0;
-    for (int i = 0; i < 10; ++i) size = text.find('\n', size) + 1;
-    state["printed"]["size"] = size;
-    write_file(entry.path(), state.dump());
-  }
+  const fs::path file_of_state = state_file("");
+  json state = json::parse(read_file(file_of_state));
+  const std::string text = out();
+  state["next_output"] = 10;
+  std::size_t size = 0;
+  for (int i = 0; i < 10; ++i) size = text.find('\n', size) + 1;
+  state["printed"]["size"] = size;
+  write_file(file_of_state, state.dump());
   fs::resize_file(file("out"), fs::file_size(file("out")) - 5);  // cut within a line
   append(log, log_of(201, 200));
   follow(command, 300, SIGTERM);
@@ -160,14 +178,59 @@ TEST_F(Follow, UnknownDocumentBeginsAnewWhereItStood) {
   const std::string log = file("a.log").string();
   append(log, log_of(1, 200));
   follow(embedded_command({log, "--format", "ndjson"}), 100, SIGTERM);
-  for (const auto& entry : fs::directory_iterator(file("state"))) {
-    if (entry.path().string().find(".journal") != std::string::npos) fs::remove(entry.path());
-  }
+  fs::remove_all(state_file(".journal"));
   append(log, log_of(201, 300));
   const auto before = lines();
   follow(embedded_command({log, "--format", "ndjson"}), before + 100, SIGTERM);
   EXPECT_THAT(read_file(file("log")), HasSubstr("a new one begins at the same position"));
   EXPECT_EQ(lines_of(out())[static_cast<std::size_t>(before)]["data"]["line"], 1);
+}
+
+TEST_F(Follow, GoesOnWhereAnEarlierVersionStood) {
+  const std::string log = file("a.log").string();
+  const auto command = embedded_command({log, "--format", "ndjson"});
+  append(log, log_of(1, 200));
+  follow(command, 100, SIGTERM);
+  // Version 0.9 kept no text, but which byte of the document was at which place.
+  fs::remove(state_file(".text"));
+  json state = json::parse(read_file(state_file("")));
+  state["pieces"] = json::array({{{"document", 0}, {"file", generation_at(log)->identity}, {"offset", 0}}});
+  write_file(state_file(""), state.dump());
+  append(log, log_of(201, 300));
+  follow(command, lines() + 100, SIGTERM);
+  EXPECT_THAT(read_file(file("log")), HasSubstr("followed by an earlier version"));
+  expect_as_one_reading(log_of(1, 500).substr(state["bytes"].get<std::size_t>()), log,
+                        before_second_document());
+}
+
+TEST_F(Follow, AfterAPowerCutANewDocumentBegins) {
+  const std::string log = file("a.log").string();
+  const auto command = embedded_command({log, "--format", "ndjson"});
+  append(log, log_of(1, 200));
+  follow(command, 100, SIGTERM);
+  // The engine's commits reached the disk; what was kept of the log did not; and the log was removed.
+  fs::resize_file(state_file(".text"), fs::file_size(state_file(".text")) - 5);
+  fs::remove(log);
+  append(log, log_of(30, 300));
+  follow(command, lines() + 100, SIGTERM);
+  EXPECT_THAT(read_file(file("log")), HasSubstr("a new one begins"));
+  expect_as_one_reading(log_of(30, 300), log, before_second_document());
+}
+
+TEST_F(Follow, OtherBytesThanThoseReadBeforeBeginANewDocument) {
+  const std::string log = file("a.log").string();
+  const auto command = embedded_command({log, "--format", "ndjson", "--quiet-ms", "50"});
+  append(log, log_of(1, 20));
+  follow(command, 20, SIGTERM);
+  fs::resize_file(state_file(".text"), fs::file_size(state_file(".text")) - 5);
+  // The same file, of the same length, but with more tokens than were read of it.
+  std::string other = log_of(1, 20);
+  for (std::size_t i = 300; i < other.size(); ++i) other[i] = "#%@!&"[i % 5];
+  other += log_of(21, 300);
+  std::ofstream(log, std::ios::binary | std::ios::in) << other << std::flush;
+  follow(command, lines() + 100, SIGTERM);
+  EXPECT_THAT(read_file(file("log")), HasSubstr("a new one begins"));
+  expect_as_one_reading(other, log, before_second_document());
 }
 
 TEST_F(Follow, QuietLineIsScored) {
