@@ -101,6 +101,7 @@ void SentencePieceVocabulary::probe() {
   };
   has_exact_rest_ = text_of(rest_, sample) == sample;
   adds_space_ = text_of(whole_, "a") != text_of(rest_, "a");
+  if (const auto id = whole_.PieceToId(kSpaceMark); adds_space_ && !whole_.IsUnknown(id)) space_before_ = id;
   collapses_spaces_ = text_of(rest_, "a  a") == text_of(rest_, "a a");
   if (collapses_spaces_ && !adds_space_)
     throw std::runtime_error(
@@ -162,9 +163,13 @@ void SentencePieceVocabulary::tokenize_segment(std::string_view segment, std::ui
                                                std::vector<Token>& out) const {
   std::vector<Placed> placed;
   for (std::size_t place = 0; place < segment.size();) {
-    const bool begins = begin + place == 0, exact = has_exact_rest_ && !(begins && adds_space_);
-    const auto plain = plain_length(segment.substr(place), exact);
-    if (plain > 0) encode_plain(segment.substr(place, plain), place, begins, placed);
+    const bool begins = begin + place == 0;
+    const auto plain = plain_length(segment.substr(place), has_exact_rest_);
+    if (plain > 0) {
+      encode_plain(segment.substr(place, plain), place, begins, placed);
+    } else if (begins && space_before_) {
+      placed.push_back({*space_before_, 0});
+    }
     place += plain;
     if (place == segment.size()) break;
     add_bytes(segment.substr(place, 1), place, placed);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -48,6 +49,7 @@ class SentencePieceVocabulary : public Vocabulary {
   std::array<bool, 32> is_in_pieces_{};          // control characters
   bool has_exact_rest_ = false;                  // rest_ restores all bytes
   bool adds_space_ = false;                      // whole_ puts a space before a text
+  std::optional<std::int32_t> space_before_;     // the piece of that space alone
   bool collapses_spaces_ = false;
   bool joins_newlines_ = false;  // a piece continues after a newline
 };
