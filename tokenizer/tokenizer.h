@@ -38,9 +38,9 @@ struct UnreadBytes {
 /// Immutable and safe to share between threads.
 class Vocabulary {
  public:
-  /// Loads tokenizer.model (SentencePiece), tokenizer.json (byte-level BPE, SentencePiece's BPE), a .gguf file, or the first of
-  /// these in a checkpoint's folder. Throws std::runtime_error that names the file, the problem, and what to
-  /// do.
+  /// Loads tokenizer.model (SentencePiece), tokenizer.json (byte-level BPE, SentencePiece's BPE), a .gguf
+  /// file, or the first of these in a checkpoint's folder. Throws std::runtime_error that names the file, the
+  /// problem, and what to do.
   static std::shared_ptr<const Vocabulary> load(const std::filesystem::path& path);
   virtual ~Vocabulary() = default;
   Vocabulary(const Vocabulary&) = delete;
