@@ -16,6 +16,7 @@
 #include "client/follow/follow_pump.h"
 #include "client/follow/journald_pump.h"
 #include "client/follow/kept_text.h"
+#include "client/reading/after.h"
 #include "client/reading/read_document.h"
 #include "client/views/follow_view.h"
 
@@ -31,7 +32,7 @@ constexpr std::chrono::seconds kBetweenRecords{1};  // each is a disk write
 
 struct FollowOptions {
   SharedOptions shared;
-  std::string file;
+  std::string file, after;
   std::vector<std::string> plugins;
   std::vector<std::string> units;
   bool whole_journal = false, from_start = false, from_end = false;
@@ -64,6 +65,7 @@ std::string key_of(const FollowOptions& options, const std::vector<PluginRequest
   if (!options.journal_directory.empty())
     key["folder"] = fs::absolute(options.journal_directory).lexically_normal();
   if (!options.encoding.empty()) key["encoding"] = options.encoding;
+  if (!options.after.empty()) key["after"] = options.after;
   for (const PluginRequest& plugin : plugins) key["plugins"].push_back({plugin.name, plugin.options});
   return key.dump();
 }
@@ -127,6 +129,11 @@ class Following {
  private:
   /// False if the document cannot go on; then the next call begins a new one.
   bool read(Reader& reader, FollowView& view) {
+    const bool begins = !request_.resume || !reader.has_document(*request_.resume);
+    if (begins) {
+      request_.after =
+          snapshot_after(reader, options_.after, request_.plugins, log_opener(options_.encoding));
+    }
     Source source = Source::pumped(name_of(options_), make_pump());
     try {
       reader.read(source, request_, events(view));
@@ -252,6 +259,7 @@ void add_how(CLI::App& command, FollowOptions& options) {
   command.add_option("--threshold", options.threshold, "Lowest score of a line that is shown (text)")
       ->type_name("SCORE")
       ->capture_default_str();
+  add_after(command, options.after);
   add_alert_rate(command, options.alert_rate);
   command.get_option("--alert-rate")
       ->description("Show alerts instead: about this many lines per 1,000, 0.01 to 500")
@@ -287,7 +295,8 @@ void add_follow_command(CommandLine& line) {
       "output, as 'unroll run' prints it. SIGINT or SIGTERM ends it; the next run continues there.\n\n"
       "Each output is printed once. After a crash, outputs of the last second may be printed twice, unless "
       "standard output is a regular file.\n\n"
-      "Examples:\n  unroll follow /var/log/syslog\n  unroll follow --journal ssh --alert-rate 1\n"
+      "Examples:\n  unroll follow /var/log/syslog\n  unroll follow app.log --after yesterday.log\n  unroll "
+      "follow --journal ssh --alert-rate 1\n"
       "  unroll follow app.log --plugin score --format ndjson >> scores.ndjson");
   line.on(command, [options] {
     check(*options);

@@ -75,11 +75,8 @@ int read_one(const ReadOptions& options, const PluginRequest& plugin, const Make
 int read_log(const ReadOptions& options, const PluginRequest& plugin) {
   const auto text = std::make_shared<LogText>(options.encoding);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
-  const Opener opener{"log " + options.encoding, [&](const std::string& path) {
-                        return log_source(Source::open(path), std::make_shared<LogText>(options.encoding));
-                      }};
   auto request = request_for(plugin.name, plugin.options);
-  request.after = snapshot_after(*reader, options.after, request.plugins, opener);
+  request.after = snapshot_after(*reader, options.after, request.plugins, log_opener(options.encoding));
   Source source = log_source(Source::open(options.file), text);
   ResultWriter writer(options.shared.out);
   const std::unique_ptr<View> view = make_anomaly_view(options.shared.format, writer, text->places());

@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 
 #include "base/sha256.h"
 #include "client/cli/command_error.h"
 #include "client/reading/read_document.h"
 #include "client/reading/snapshot_cache.h"
+#include "client/sources/log_text.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -90,6 +92,12 @@ std::string after_document(Reader& reader, const std::string& path, const std::v
 }
 
 }  // namespace
+
+Opener log_opener(const std::string& encoding) {
+  return {"log " + encoding, [encoding](const std::string& path) {
+            return log_source(Source::open(path), std::make_shared<LogText>(encoding));
+          }};
+}
 
 bool is_snapshot_file(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);

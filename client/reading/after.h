@@ -16,6 +16,9 @@ struct Opener {
   std::function<Source(const std::string& path)> open = Source::open;
 };
 
+/// A log, as UTF-8. `encoding` as LogText takes it.
+Opener log_opener(const std::string& encoding = {});
+
 /// The name of a snapshot that `reader` then has. A document is read with `plugins`, and what that leaves is
 /// kept in the cache. Nullopt if `after` is empty. Throws CommandError, Error.
 std::optional<std::string> snapshot_after(Reader& reader, const std::string& after,

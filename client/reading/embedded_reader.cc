@@ -28,6 +28,15 @@ ReadProgress progress_of(const DocumentStatus& status) {
   return {status.bytes, status.total_bytes, status.tokens, status.tokens_per_second};
 }
 
+std::optional<DocumentStatus> find_document(const Engine& engine, const DocumentId& id) {
+  try {
+    return engine.status(id);
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kDocumentUnknown) throw;
+    return std::nullopt;
+  }
+}
+
 /// Passes events from the engine's thread to the caller's. Signals descriptor() when there is something.
 class Inbox : public DocumentListener {
  public:
@@ -113,13 +122,7 @@ class EmbeddedReading {
 
  private:
   std::optional<DocumentStatus> known() const {
-    if (!request_.resume) return std::nullopt;
-    try {
-      return engine_.status(*request_.resume);
-    } catch (const Error& error) {
-      if (error.code != ErrorCode::kDocumentUnknown) throw;
-      return std::nullopt;
-    }
+    return request_.resume ? find_document(engine_, *request_.resume) : std::nullopt;
   }
 
   void deliver_again(const DocumentStatus& done) {
@@ -243,6 +246,7 @@ class EmbeddedReader : public Reader {
     EmbeddedReading(*engine_, source, request, events).run();
   }
   std::unique_ptr<Reader> another() override { return std::make_unique<EmbeddedReader>(engine_); }
+  bool has_document(const DocumentId& id) override { return find_document(*engine_, id).has_value(); }
   std::string model() override {
     const ModelInfo& model = engine_->revision()->model->info();
     return model_text(model.checkpoint, model.dtype);

@@ -59,6 +59,8 @@ class Reader {
   virtual void read(Source& source, const ReadRequest& request, const ReadEvents& events) = 0;
   /// Another reader for another thread, which shares the engine or talks to the same daemon.
   virtual std::unique_ptr<Reader> another() = 0;
+  /// Whether `ReadRequest::resume` can name it.
+  virtual bool has_document(const DocumentId& id) = 0;
   /// What determines the outputs, for people and for comparison: "unroll-small, fp32".
   virtual std::string model() = 0;
 

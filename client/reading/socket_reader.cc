@@ -32,6 +32,15 @@ constexpr std::size_t kKeptBytes = std::size_t{4} << 20;
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::chrono::milliseconds kFirstPause{50}, kLongestPause{2000};
 
+std::optional<DocumentStatus> find_document(DaemonConnection& connection, const DocumentId& id) {
+  try {
+    return status_from_json(connection.call(method::kStatus, {{"document", id}}));
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kDocumentUnknown) throw;
+    return std::nullopt;
+  }
+}
+
 /// One document while it is read, over one or more connections.
 class SocketReading {
  public:
@@ -150,13 +159,7 @@ class SocketReading {
   }
 
   std::optional<DocumentStatus> known() const {
-    if (!resume_) return std::nullopt;
-    try {
-      return status_from_json(connection_->call(method::kStatus, {{"document", *resume_}}));
-    } catch (const Error& error) {
-      if (error.code != ErrorCode::kDocumentUnknown) throw;
-      return std::nullopt;
-    }
+    return resume_ ? find_document(*connection_, *resume_) : std::nullopt;
   }
 
   int handed_over() const { return source_.can_be_handed_over() ? source_.descriptor() : -1; }
@@ -284,6 +287,7 @@ class SocketReader : public Reader {
   std::unique_ptr<Reader> another() override {
     return std::make_unique<SocketReader>(socket_, std::nullopt, model_);
   }
+  bool has_document(const DocumentId& id) override { return find_document(connection(), id).has_value(); }
   std::string model() override {
     const json info =
         connection().call(method::kInfo, model_.empty() ? json::object() : json{{"model", model_}});

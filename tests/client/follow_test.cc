@@ -145,6 +145,39 @@ TEST_F(Follow, DaemonRemembersTheDocument) {
   expect_as_one_reading(log_of(1, 400), log);
 }
 
+/// Of the log before only what it has taught is needed, and only for the first run.
+TEST_F(Follow, BeginsAfterAnotherLog) {
+  const std::string before = file("before.log").string(), log = file("a.log").string();
+  const std::string cache = "XDG_CACHE_HOME=" + file("cache").string();
+  const std::string text = log_of(151, 300);
+  write_file(file("whole"), text);
+  for (const bool by_daemon : {false, true}) {
+    SCOPED_TRACE(by_daemon);
+    for (const auto* name : {"out", "a.log"}) fs::remove(file(name));
+    for (const auto* name : {"state", "cache"}) fs::remove_all(file(name));
+    write_file(before, log_of(1, 150));
+    std::vector<json> expected = lines_of(
+        read_embedded({"run", "--plugin", R"(anomaly:{"top":0})", "--after", before, file("whole").string()},
+                      {"", {{"XDG_CACHE_HOME", file("cache").string()}}}));
+    const std::vector<std::string> arguments = {log, "--after", before, "--format", "ndjson"};
+    auto command = by_daemon ? daemon_command(arguments) : embedded_command(arguments);
+    command.insert(command.begin() + 4, {"/usr/bin/env", cache});
+    append(log, text.substr(0, text.size() / 2));
+    follow(command, 80, SIGKILL, 128 + SIGKILL);
+    fs::remove(before);
+    append(log, text.substr(text.size() / 2));
+    follow(command, 250, SIGTERM);
+    const auto printed = lines_of(out());
+    ASSERT_LE(printed.size(), expected.size());
+    for (std::size_t i = 0; i < printed.size(); ++i) {
+      expected[i]["file"] = log;
+      ASSERT_EQ(printed[i], expected[i]) << "output " << i;
+    }
+  }
+  EXPECT_NE(read_embedded({"run", "--plugin", R"(anomaly:{"top":0})", file("whole").string()}),
+            read_file(file("out")));
+}
+
 TEST_F(Follow, LinesThatWereNotRecordedArePrintedOnceIntoAFile) {
   const std::string log = file("a.log").string();
   const auto command = embedded_command({log, "--format", "ndjson"});
