@@ -276,7 +276,7 @@ asio::awaitable<void> HttpSession::open(DocumentRequest request, std::string mod
   while (!*result) co_await wait_for_signal();
   const auto& [failure, opened] = **result;
   if (failure) std::rethrow_exception(failure);
-  document_.emplace();
+  document_ = Document();
   document_->id = document_->progress.id = opened.id;
   document_->progress.total_bytes = content_length();
   document_->creates = creates;
