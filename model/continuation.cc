@@ -10,6 +10,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include "base/hex.h"
+#include "model/block_state.h"
 #include "model/document_cache.h"
 #include "model/tokenwise_network.h"
 
@@ -26,6 +28,22 @@ struct Continuation::Impl {
     const auto& shape = network_->shape();
     if (with_cache && shape.document_cache_tokens > 0)
       cache_.emplace(shape.num_tokens, shape.document_cache_tokens);
+  }
+
+  void restore(std::span<const std::byte> state, const std::string& checkpoint) {
+    const auto forms = network_->state_forms();
+    const auto form = std::ranges::find_if(
+        forms, [&](const StateForm& candidate) { return to_hex(candidate.fingerprint) == checkpoint; });
+    if (form == forms.end())
+      throw std::runtime_error("it is of another checkpoint (" + checkpoint +
+                               "), or of one that was computed on a GPU; name its model with --model");
+    if (state.empty()) return;
+    auto shape = network_->shape();
+    shape.memory_type = form->memory_type;
+    const auto restored = BlockState::deserialize(state, shape, form->fingerprint);
+    network_->restore(*restored->recurrence());
+    last_token_ = restored->last_token;
+    if (cache_) cache_ = *restored->cache;
   }
 
   /// Reads the last token and all of `tokens` but its last; their outputs predict `tokens`.
@@ -96,6 +114,11 @@ Continuation::Continuation(const std::filesystem::path& model, const ModelOption
 }
 
 Continuation::~Continuation() = default;
+
+void Continuation::restore(std::span<const std::byte> state, const std::string& checkpoint) {
+  const c10::InferenceMode guard;
+  impl_->restore(state, checkpoint);
+}
 
 void Continuation::read(std::span<const std::int32_t> tokens) {
   const c10::InferenceMode guard;

@@ -1,10 +1,12 @@
 // Reads a document and then continues it: returns the distribution of the next token, one token at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "model/block_model.h"
 
@@ -19,6 +21,10 @@ class Continuation {
   /// load_block_model() does.
   Continuation(const std::filesystem::path& model, const ModelOptions& options, bool with_cache = true);
   ~Continuation();
+  /// Before the first read(): goes on after the blocks that have left `state`, BlockModel's of the same
+  /// checkpoint in any type of numbers; empty: before a document's first block. Needs dtype fp32.
+  /// `checkpoint`: ModelInfo's. Throws std::runtime_error if it is another one, or if the state is damaged.
+  void restore(std::span<const std::byte> state, const std::string& checkpoint);
   /// Reads the document's next tokens. Throws std::invalid_argument for a token that is not in the
   /// vocabulary.
   void read(std::span<const std::int32_t> tokens);

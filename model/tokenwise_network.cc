@@ -1,23 +1,31 @@
 #include "model/tokenwise_network.h"
 
+#include <array>
+#include <functional>
 #include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 
+#include "model/block_state.h"
 #include "model/load_transformer.h"
 #include "model/pretrained/load_pretrained.h"
 
 namespace unroll {
 namespace {
 
+constexpr std::array kDtypes = {"fp32", "bf16", "int8"};
+
 /// `Transformer`: BlockRecurrentTransformer, PretrainedTransformer.
 template <class Transformer>
 class OpenedTransformer final : public TokenwiseNetwork {
  public:
-  OpenedTransformer(Transformer transformer, NetworkShape shape)
+  using FormOf = std::function<StateForm(const Transformer& transformer, const char* dtype)>;
+
+  OpenedTransformer(Transformer transformer, NetworkShape shape, FormOf form_of)
       : transformer_(std::move(transformer)),
         shape_(std::move(shape)),
+        form_of_(std::move(form_of)),
         block_(transformer_.open_block(recurrence_, 1)) {}
 
   const NetworkShape& shape() const override { return shape_; }
@@ -33,6 +41,17 @@ class OpenedTransformer final : public TokenwiseNetwork {
     }
     return hidden;
   }
+  void restore(const Recurrence& before) override {
+    recurrence_ = before;
+    for (auto& memory : recurrence_.memories) memory = memory.to(shape_.memory_type);
+    recurrence_ = recurrence_.to(transformer_.device());
+    block_ = transformer_.open_block(recurrence_, 1);
+  }
+  std::vector<StateForm> state_forms() const override {
+    std::vector<StateForm> forms;
+    for (const auto* dtype : kDtypes) forms.push_back(form_of_(transformer_, dtype));
+    return forms;
+  }
   at::Tensor logits(const at::Tensor& hidden) override {
     return transformer_.to_logits(hidden).to(at::kCPU, at::kFloat).contiguous();
   }
@@ -40,6 +59,7 @@ class OpenedTransformer final : public TokenwiseNetwork {
  private:
   const Transformer transformer_;
   const NetworkShape shape_;
+  const FormOf form_of_;
   Recurrence recurrence_;  // before the open block
   decltype(std::declval<const Transformer&>().open_block(recurrence_, 1)) block_;
 };
@@ -51,13 +71,20 @@ std::unique_ptr<TokenwiseNetwork> load_tokenwise_network(const std::filesystem::
   if (is_pretrained(model)) {
     auto loaded = load_pretrained(model, options);
     auto shape = loaded.transformer.shape();
-    return std::make_unique<OpenedTransformer<PretrainedTransformer>>(std::move(loaded.transformer),
-                                                                      std::move(shape));
+    return std::make_unique<OpenedTransformer<PretrainedTransformer>>(
+        std::move(loaded.transformer), std::move(shape),
+        [checkpoint = loaded.checkpoint](const PretrainedTransformer&, const char* dtype) {
+          return StateForm{pretrained_fingerprint(checkpoint, dtype), pretrained_memory_type(dtype)};
+        });
   }
   auto transformer = load_transformer(model, options);
   auto shape = shape_of(transformer.config());
-  return std::make_unique<OpenedTransformer<BlockRecurrentTransformer>>(std::move(transformer),
-                                                                        std::move(shape));
+  return std::make_unique<OpenedTransformer<BlockRecurrentTransformer>>(
+      std::move(transformer), shape,
+      [memory = shape.memory_type](const BlockRecurrentTransformer& definition, const char* dtype) {
+        const auto config = to_json(definition.config()).dump();
+        return StateForm{fingerprint(config, definition.parameters(), dtype), memory};
+      });
 }
 
 }  // namespace unroll

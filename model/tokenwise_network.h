@@ -6,13 +6,21 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "model/block_model.h"
 #include "model/network_shape.h"
+#include "model/recurrence.h"
 
 namespace unroll {
+
+/// How a BlockModel of the same checkpoint, which may compute in another type of numbers, writes its states.
+struct StateForm {
+  std::uint64_t fingerprint = 0;
+  c10::ScalarType memory_type = c10::ScalarType::Float;
+};
 
 /// One document, from its start. One thread, in c10::InferenceMode.
 class TokenwiseNetwork {
@@ -24,6 +32,10 @@ class TokenwiseNetwork {
   /// Reads the next inputs, 1 to room() -> hidden [length, dim], equal to Network::forward_block() at these
   /// positions except for the order of sums.
   virtual at::Tensor extend(std::span<const std::int32_t> inputs) = 0;
+  /// Before the first extend(): goes on from what blocks have left.
+  virtual void restore(const Recurrence& before) = 0;
+  /// Of a network in fp32, because fingerprints are those of the weights in fp32.
+  virtual std::vector<StateForm> state_forms() const = 0;
   /// hidden [length, dim] -> logits on the CPU, fp32 [length, num_tokens].
   virtual at::Tensor logits(const at::Tensor& hidden) = 0;
 };

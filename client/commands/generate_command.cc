@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "base/stop_signals.h"
@@ -13,6 +16,8 @@
 #include "client/cli/progress.h"
 #include "client/commands/sampler.h"
 #include "client/reading/after.h"
+#include "client/reading/connection.h"
+#include "client/reading/daemon_snapshots.h"
 #include "client/sources/source.h"
 #include "client/views/view.h"
 #include "model/continuation.h"
@@ -31,11 +36,19 @@ struct GenerateOptions {
   bool without_cache = false;
 };
 
-/// The text to continue: the document of --after, the file, then the prompt.
+/// The text to continue: what --after names, the file, then the prompt.
 class Beginning {
  public:
   Beginning(Continuation& continuation, std::shared_ptr<const Vocabulary> vocabulary)
-      : continuation_(continuation), tokenizer_(std::move(vocabulary)) {}
+      : continuation_(continuation), vocabulary_(std::move(vocabulary)), tokenizer_(vocabulary_) {}
+
+  /// First, if at all.
+  void go_on(const BytesBefore& before) {
+    continuation_.restore(before.state, before.checkpoint);
+    tokenizer_ = StreamingTokenizer(vocabulary_, before.segment_begin);
+    block_begin_ = before.block_begin;
+    read(before.tail);
+  }
 
   void read(Source& source) {
     Progress progress(source.name());
@@ -61,13 +74,17 @@ class Beginning {
  private:
   void take(const std::vector<Token>& tokens) {
     std::vector<std::int32_t> ids;
-    for (const Token& token : tokens) ids.push_back(token.id);
+    for (const Token& token : tokens) {
+      if (token.begin >= block_begin_) ids.push_back(token.id);  // the others are in the state
+    }
     continuation_.read(ids);
     tokens_ += ids.size();
   }
 
   Continuation& continuation_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
   StreamingTokenizer tokenizer_;
+  std::uint64_t block_begin_ = 0;
   std::uint64_t tokens_ = 0;
 };
 
@@ -126,22 +143,46 @@ void write_on(const GenerateOptions& options, Continuation& continuation, const 
   writer.flush();
 }
 
-int generate(const GenerateOptions& options) {
+/// The snapshot that --after names, by its file or its name; nullopt if it names a document, or nothing.
+std::optional<BytesBefore> snapshot_before(const GenerateOptions& options) {
+  const auto& after = options.after;
+  if (after.empty()) return std::nullopt;
   std::error_code failed;
-  if (!options.after.empty() &&
-      (!std::filesystem::exists(options.after, failed) || is_snapshot_file(options.after))) {
-    throw CommandError("'" + options.after +
-                       "' is no document: 'unroll generate' computes token by token, in another arithmetic "
-                       "than snapshots are made with; name the document that the snapshot is of");
+  if (std::filesystem::exists(after, failed)) {
+    if (!is_snapshot_file(after)) return std::nullopt;
+    return bytes_before(read_snapshot_bytes(after));
   }
+  auto daemon = find_daemon(options.shared.socket);
+  if (!daemon)
+    throw CommandError("there is no file '" + after +
+                       "', and no daemon that could have a snapshot of this name");
+  return bytes_before(export_snapshot(*daemon, after));
+}
+
+int generate(const GenerateOptions& options) {
+  const auto snapshot = snapshot_before(options);
   const auto folder = model_folder(options.shared.model);
   const auto vocabulary = Vocabulary::load(folder);
   auto model = model_options(options.shared);
   model.first_input = vocabulary->first_input();
+  if (snapshot) {
+    if (model.dtype != "auto" && model.dtype != "fp32")
+      throw CommandError("after a snapshot, 'unroll generate' computes in fp32; leave out --dtype",
+                         kExitUsage);
+    model.dtype = "fp32";
+  }
   Continuation continuation(folder, model, !options.without_cache);
   ResultWriter writer(options.shared.out);
   Beginning beginning(continuation, vocabulary);
-  for (const auto& file : {options.after, options.file}) {
+  if (snapshot) {
+    try {
+      beginning.go_on(*snapshot);
+    } catch (const std::runtime_error& error) {
+      const auto made = snapshot->model.empty() ? "" : ", made with model '" + snapshot->model + "'";
+      throw CommandError("snapshot '" + options.after + "'" + made + ": " + error.what());
+    }
+  }
+  for (const auto& file : {snapshot ? "" : options.after, options.file}) {
     if (file.empty()) continue;
     auto source = Source::open(file);
     beginning.read(source);
@@ -162,7 +203,10 @@ void add_generate_command(CommandLine& line) {
       ->add_option("FILE", options->file,
                    "The document, or - for standard input; without it, a new text begins")
       ->type_name("");
-  command->add_option("--after", options->after, "A document that comes before FILE")->type_name("FILE");
+  command
+      ->add_option("--after", options->after,
+                   "What comes before FILE: a document, or a snapshot, by its name or file")
+      ->type_name("FILE");
   command->add_option("--prompt", options->prompt, "Text after the document, or instead of one")
       ->type_name("TEXT");
   command
@@ -192,6 +236,7 @@ void add_generate_command(CommandLine& line) {
                     "Draw from the network alone, which repeats less of the earlier text");
   add_format_flags(*command, options->shared, "text|ndjson");
   add_model_flags(*command, options->shared);
+  add_socket_flag(*command, options->shared);
   command->footer(
       "Writes each token as it comes, in UTF-8, without the document itself. Ctrl-C ends it.\n"
       "ndjson: one object per token: token, text, logprob (nats, as 'unroll eval' scores it).");

@@ -7,12 +7,14 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #include "base/sha256.h"
 #include "client/cli/command_error.h"
 #include "client/reading/read_document.h"
 #include "client/reading/snapshot_cache.h"
 #include "client/sources/log_text.h"
+#include "engine/snapshot_file.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -97,6 +99,12 @@ Opener log_opener(const std::string& encoding) {
   return {"log " + encoding, [encoding](const std::string& path) {
             return log_source(Source::open(path), std::make_shared<LogText>(encoding));
           }};
+}
+
+BytesBefore bytes_before(const std::string& file) {
+  auto snapshot = read_snapshot_file(file);
+  return {snapshot.info.model,      snapshot.info.checkpoint,     std::move(snapshot.point.model_state),
+          std::move(snapshot.tail), snapshot.point.segment_begin, snapshot.point.block_begin};
 }
 
 bool is_snapshot_file(const std::string& path) {

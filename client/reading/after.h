@@ -1,6 +1,8 @@
 // What --after names: a snapshot by its name, a snapshot's file, or a document.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -24,6 +26,16 @@ Opener log_opener(const std::string& encoding = {});
 std::optional<std::string> snapshot_after(Reader& reader, const std::string& after,
                                           const std::vector<PluginRequest>& plugins,
                                           const Opener& opener = {});
+
+/// What a snapshot's file has for a program that goes on without an engine.
+struct BytesBefore {
+  std::string model, checkpoint;  ///< As ModelInfo has them.
+  std::vector<std::byte> state;   ///< BlockModel's, before the block that is not full.
+  std::string tail;               ///< The last bytes, from `segment_begin` on.
+  std::uint64_t segment_begin = 0, block_begin = 0;
+};
+/// Throws Error.
+BytesBefore bytes_before(const std::string& file);
 
 bool is_snapshot_file(const std::string& path);
 

@@ -98,39 +98,41 @@ PretrainedCheckpoint open(const std::filesystem::path& path, const ModelOptions&
   return checkpoint;
 }
 
-at::ScalarType memory_type(const std::string& dtype) {
-  return dtype == "fp32" ? at::kFloat : at::kBFloat16;
-}
-
-std::uint64_t fingerprint(PretrainedCheckpoint& checkpoint, const std::string& dtype) {
-  Hash hash;
-  const auto of_checkpoint = checkpoint.fingerprint();
-  hash.add(&of_checkpoint, sizeof of_checkpoint);
-  hash.add(dtype.data(), dtype.size());
-  return hash.value();
-}
-
 /// Null if the CPU cannot compute in `dtype`.
 std::unique_ptr<Network> packed_network(PretrainedCheckpoint& checkpoint, const std::string& dtype) {
   const auto arithmetic = arithmetic_of(dtype);
   if (!cpu_supports(arithmetic)) return nullptr;
   WeightsReader weights(checkpoint, at::kCPU, dtype == "bf16" ? dtype : "fp32");
-  const PretrainedTransformer definition(checkpoint.config(), weights.without_layers(), memory_type(dtype));
+  const PretrainedTransformer definition(checkpoint.config(), weights.without_layers(),
+                                         pretrained_memory_type(dtype));
   return std::make_unique<PackedPretrained>(definition, arithmetic,
                                             [&](std::size_t index) { return weights.layer(index); });
 }
 
 }  // namespace
 
+std::uint64_t pretrained_fingerprint(std::uint64_t checkpoint, const std::string& dtype) {
+  Hash hash;
+  hash.add(&checkpoint, sizeof checkpoint);
+  hash.add(dtype.data(), dtype.size());
+  return hash.value();
+}
+
+at::ScalarType pretrained_memory_type(const std::string& dtype) {
+  return dtype == "fp32" ? at::kFloat : at::kBFloat16;
+}
+
 LoadedPretrained load_pretrained(const std::filesystem::path& path, const ModelOptions& options) {
   const auto device = choose_device(options.device);
   const auto dtype = dtype_of(options, device);
   auto checkpoint = open(path, options);
   auto weights = WeightsReader(checkpoint, device, dtype).read();
-  return {{checkpoint.config(), std::move(weights), memory_type(dtype)},
+  const auto hash = checkpoint.fingerprint();
+  return {{checkpoint.config(), std::move(weights), pretrained_memory_type(dtype)},
           dtype,
           checkpoint.parameters(),
-          fingerprint(checkpoint, dtype)};
+          hash,
+          pretrained_fingerprint(hash, dtype)};
 }
 
 LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const ModelOptions& options) {
@@ -149,7 +151,7 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
       const auto of_embedding = network.dtype == "fp32" ? width : bytes_of("bf16");
       network.weight_bytes = static_cast<std::uint64_t>(
           network.parameters * width + embedding * (config.tied ? of_embedding : of_embedding - width));
-      network.fingerprint = fingerprint(checkpoint, network.dtype);
+      network.fingerprint = pretrained_fingerprint(checkpoint.fingerprint(), network.dtype);
       return network;
     }
   }

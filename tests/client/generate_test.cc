@@ -79,6 +79,34 @@ TEST_F(Generate, APretrainedModelWritesOnWithWhatItScoresWith) {
   for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_NEAR(lines[i]["logprob"], expected[i], 1e-4) << i;
 }
 
+/// A snapshot has no text, but what it leaves goes on as the text does.
+TEST_F(Generate, GoesOnAfterASnapshot) {
+  const std::string pretrained = path("pretrained");
+  write_tiny_pretrained(pretrained);
+  for (const auto& folder : {model(), pretrained}) {
+    SCOPED_TRACE(folder);
+    const std::string file = path("book.snapshot");
+    const Finished made = unroll({"snapshot", "create", path("book.txt"), "--out", file, "--embedded",
+                                  "--dtype", "fp32", "--model", folder});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    const auto after = [&](const std::string& name) {
+      return unroll({"generate", "--after", name, "--prompt", "öThen", "--tokens", "60", "--format", "ndjson",
+                     "--temperature", "0", "--dtype", "fp32", "--model", folder});
+    };
+    const auto found = after(file), expected = after(path("book.txt"));
+    ASSERT_EQ(found.exit_code, 0) << found.err;
+    const auto lines = lines_of(found.out), same = lines_of(expected.out);
+    ASSERT_EQ(lines.size(), 60u);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      ASSERT_EQ(lines[i]["token"], same[i]["token"]) << i;
+      EXPECT_NEAR(lines[i]["logprob"], same[i]["logprob"], 1e-4) << i;
+    }
+  }
+  const Finished other = generate({"--after", path("book.snapshot"), "--tokens", "1"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, AllOf(HasSubstr("book.snapshot"), HasSubstr("another checkpoint")));
+}
+
 TEST_F(Generate, EndsWhereTheModelEndsTheText) {
   const std::string folder = path("pretrained");
   write_tiny_pretrained(folder);

@@ -91,6 +91,30 @@ TEST_P(ContinuationTest, PiecesOfAnyLengthComeToTheSame) {
   }
 }
 
+TEST_P(ContinuationTest, GoesOnAfterTheBlocksOfABlockModel) {
+  const auto expected = scored();
+  for (const std::string dtype : {"fp32", "bf16"}) {
+    const auto model = load_block_model(folder.path(), {"cpu", dtype, 1});
+    ModelStatePtr state;
+    for (const std::size_t blocks : {0u, 1u, 4u}) {
+      const auto begin = blocks * kWidth;
+      state.reset();
+      for (std::size_t i = 0; i < begin; i += kWidth) {
+        const BlockInput block{state, std::span(tokens).subspan(i, kWidth), {}};
+        state = model->run({&block, 1}).front().next;
+      }
+      auto continuation = start();
+      continuation.restore(state ? state->serialize() : std::vector<std::byte>(), model->info().checkpoint);
+      for (std::size_t i = begin; dtype == "fp32" && i < tokens.size(); ++i) {
+        expect_near(continuation.next(), expected[i], i);
+        continuation.read({&tokens[i], 1});
+      }
+    }
+  }
+  auto continuation = start();
+  EXPECT_THROW(continuation.restore({}, "0123456789abcdef"), std::runtime_error);
+}
+
 TEST_P(ContinuationTest, ADistributionAddsUpToOne) {
   auto continuation = start();
   continuation.read(tokens);
