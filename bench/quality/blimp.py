@@ -53,7 +53,7 @@ def running_daemon(program, model, dtype):
         command = [program, "--model", model, "--dtype", dtype, "--socket", socket, "--journal", ":memory:"]
         daemon = subprocess.Popen([*command, "--log-level", "error"])
         try:
-            with unroll.Client(socket, patience=120) as client:
+            with unroll.Client(socket, patience=120, timeout=None) as client:  # it loads the model first
                 yield client
         finally:
             daemon.terminate()
