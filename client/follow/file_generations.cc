@@ -101,8 +101,8 @@ std::vector<Generation> list(const fs::path& file) {
 
 }  // namespace
 
-std::vector<fs::path> compressed_generations_of(const fs::path& file) {
-  std::vector<std::pair<std::uint64_t, fs::path>> found;
+std::vector<Generation> compressed_generations_of(const fs::path& file) {
+  std::vector<Generation> found;
   std::error_code failed;
   const fs::path real = fs::is_symlink(file, failed) ? fs::canonical(file, failed) : file;
   for (auto entry = fs::directory_iterator(real.parent_path(), failed);
@@ -110,13 +110,12 @@ std::vector<fs::path> compressed_generations_of(const fs::path& file) {
     const std::string name = entry->path().filename();
     const std::string plain = name.substr(0, name.size() - compression_of(name).size());
     if (plain == name || (plain != real.filename() && !is_earlier_generation(plain, real))) continue;
-    if (const auto generation = generation_at(entry->path()))
-      found.emplace_back(generation->modified, entry->path());
+    if (auto generation = generation_at(entry->path())) found.push_back(*std::move(generation));
+    if (!found.empty()) found.back().compressed = true;
   }
-  std::sort(found.rbegin(), found.rend());
-  std::vector<fs::path> paths;
-  for (auto& [modified, path] : found) paths.push_back(std::move(path));
-  return paths;
+  std::sort(found.begin(), found.end(),
+            [](const Generation& a, const Generation& b) { return a.modified > b.modified; });
+  return found;
 }
 
 bool FileIdentity::operator==(const FileIdentity& other) const {

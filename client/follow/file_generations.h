@@ -25,6 +25,7 @@ struct Generation {
   FileIdentity identity;
   std::uint64_t size = 0;
   std::uint64_t modified = 0;  ///< In nanoseconds.
+  bool compressed = false;
 };
 
 /// nullopt if there is no regular file at `path`.
@@ -32,10 +33,10 @@ std::optional<Generation> generation_at(const std::filesystem::path& path);
 std::optional<Generation> generation_of(int file);
 
 /// FILE's siblings as rotation names them (FILE.1, FILE-20260131, FILE.old), oldest first, then FILE itself
-/// if it exists. Compressed files cannot be resumed and are left out.
+/// if it exists. Not those that are compressed.
 std::vector<Generation> generations_of(const std::filesystem::path& file);
 
 /// FILE's siblings as rotation names and compresses them (FILE.1.gz), the newest first.
-std::vector<std::filesystem::path> compressed_generations_of(const std::filesystem::path& file);
+std::vector<Generation> compressed_generations_of(const std::filesystem::path& file);
 
 }  // namespace unroll

@@ -60,11 +60,12 @@ std::string read_from(Source& source, std::uint64_t count) {
   return bytes;
 }
 
-/// The compressed file as it was before, at that byte; nullopt if it is another one.
+/// The compressed file at the mark's byte; nullopt if it is another file than the mark's.
 std::optional<Source> decompressed(const fs::path& path, const FileMark& mark) {
   Source source = Source::open(path.string());
   source.begin(0);
-  if (hash_of(read_from(source, mark.head_bytes)) != mark.head) return std::nullopt;
+  if (!source.is_compressed()) return std::nullopt;
+  if (mark.head_bytes > 0 && hash_of(read_from(source, mark.head_bytes)) != mark.head) return std::nullopt;
   for (std::uint64_t left = mark.offset - mark.head_bytes; left > 0;) {
     const std::string skipped = read_from(source, std::min<std::uint64_t>(left, kReadBytes));
     if (skipped.empty()) return std::nullopt;
@@ -140,12 +141,11 @@ void FollowPump::follow(int pipe, int stop) {
 
 FollowPump::Step FollowPump::copy(int pipe) {
   Step step = Step::kNothing;
-  if (rest_) {
-    for (std::string bytes = rest_->read(kReadBytes); !bytes.empty(); bytes = rest_->read(kReadBytes)) {
-      if (!take(pipe, bytes)) return Step::kReaderGone;
-      step = Step::kMoved;
-    }
-    rest_.reset();
+  while (rest_) {
+    const std::string bytes = read_rest();
+    if (bytes.empty()) break;
+    if (!take(pipe, bytes)) return Step::kReaderGone;
+    step = Step::kMoved;
   }
   if (!file_) return step;
   std::array<char, kReadBytes> buffer;
@@ -157,13 +157,25 @@ FollowPump::Step FollowPump::copy(int pipe) {
   }
 }
 
+/// Of the compressed file; empty at its end, which is also its first byte that cannot be decompressed.
+std::string FollowPump::read_rest() {
+  std::string bytes;
+  try {
+    bytes = rest_->read(kReadBytes);
+  } catch (const CommandError& error) {
+    note(error.what());
+  }
+  if (bytes.empty()) rest_.reset();
+  return bytes;
+}
+
 /// The file's next bytes. False if the reader is gone.
 bool FollowPump::take(int pipe, std::string_view bytes) {
   std::string lines;
   const bool cut_before = text_->cut_lines() > 0;
   text_->take(bytes, lines);
   offset_ += bytes.size();
-  if (file_) mark_head();
+  mark(bytes);
   if (!cut_before && text_->cut_lines() > 0)
     note(path_.string() + " has lines of which only the first " +
          std::to_string(records::kMostRecordBytes / 1024) + " KiB are read");
@@ -196,6 +208,15 @@ FollowPump::Step FollowPump::move_to_newer() {
 
 /// The generation after the one that was read last: there may have been several rotations.
 std::optional<Generation> FollowPump::newer_generation() const {
+  auto plain = newer_plain(), compressed = newer_compressed();
+  if (!compressed || !plain) return compressed ? compressed : plain;
+  // Of files that were last written at the same time, FILE is the newer one.
+  const bool older = compressed->modified < plain->modified ||
+                     (compressed->modified == plain->modified && plain->path == path_);
+  return older ? compressed : plain;
+}
+
+std::optional<Generation> FollowPump::newer_plain() const {
   std::vector<Generation> all = generations_of(path_);
   const auto is_last_read = [&](const Generation& generation) {
     return place_ && generation.identity == place_->now.file;
@@ -204,14 +225,43 @@ std::optional<Generation> FollowPump::newer_generation() const {
   for (auto other = last == all.end() ? all.begin() : last; other != all.end(); ++other) {
     if (other->path == path_) return std::move(*other);
     if (!place_ || other->size == 0 || is_last_read(*other)) continue;
-    // If that one is gone, creation times decide; without them only FILE itself is certain to be newer.
-    const std::uint64_t born = place_->now.file.born;
-    const bool newer = last != all.end() || (born != 0 && other->identity.born >= born);
+    // If that one is gone, times decide; without them only FILE itself is certain to be newer.
+    const FileMark& now = place_->now;
+    const bool later = now.modified != 0 ? other->modified >= now.modified
+                                         : now.file.born != 0 && other->identity.born >= now.file.born;
     const bool known = std::any_of(place_->before.begin(), place_->before.end(),
                                    [&](const FileMark& mark) { return mark.file == other->identity; });
-    if (newer && !known) return std::move(*other);
+    if ((last != all.end() || (later && !was_read(*other))) && !known) return std::move(*other);
   }
   return std::nullopt;
+}
+
+/// The oldest that was written after the one that was read last, and was compressed before it was read.
+std::optional<Generation> FollowPump::newer_compressed() const {
+  if (!place_ || place_->now.modified == 0) return std::nullopt;
+  std::optional<Generation> oldest;
+  for (Generation& file : compressed_generations_of(path_)) {
+    if (file.modified < place_->now.modified) break;
+    if (!(file.identity == place_->now.file) && !was_read(file)) oldest = std::move(file);
+  }
+  return oldest;
+}
+
+/// Whether the content is that of a file which was read: before it was compressed, or of which it is a copy.
+/// Also if it cannot be decompressed.
+bool FollowPump::was_read(const Generation& generation) const {
+  std::string head;
+  try {
+    Source source = Source::open(generation.path.string());
+    source.begin(0);
+    if (source.is_compressed() == generation.compressed) head = read_from(source, kHeadBytes);
+  } catch (const CommandError&) {  // it is being written, or gone
+  }
+  const auto is_it = [&](const FileMark& mark) {
+    return mark.head_bytes > 0 && hash_of(head.substr(0, mark.head_bytes)) == mark.head;
+  };
+  return head.empty() || is_it(place_->now) ||
+         std::any_of(place_->before.begin(), place_->before.end(), is_it);
 }
 
 /// The offset at which to continue in a file that was read before and has its old name again.
@@ -240,9 +290,9 @@ bool FollowPump::start(const Generation& generation, std::uint64_t offset) {
     if (!(place_->now.file == generation.identity)) before.push_back(place_->now);
     if (before.size() > kKeptMarks) before.erase(before.begin());
   }
-  place_->now = {generation.identity, offset, 0, ""};
+  place_->now = {generation.identity, offset, 0, "", generation.modified};
   offset_ = offset;
-  mark_head();
+  mark("");
   // A program that wrote half a line before the rotation writes the other half after it: the line goes on.
   if (text_ && text_->open_bytes() > 0) return true;
   begin_text();
@@ -259,6 +309,7 @@ void FollowPump::begin_text() {
 }
 
 bool FollowPump::open_file(const Generation& generation) {
+  if (generation.compressed) return open_rest(generation.path, FileMark());
   UniqueFd file(::open(generation.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file && errno != ENOENT && !std::exchange(refused_, true))
     note(system_message("cannot read " + generation.path.string(), errno) +
@@ -271,26 +322,44 @@ bool FollowPump::open_file(const Generation& generation) {
   return true;
 }
 
-/// Whether the file that was read last was compressed since then; then its rest is read.
+/// Whether the file that was read last is a compressed one now; then its rest is read.
 bool FollowPump::open_compressed() {
-  if (place_->now.head_bytes == 0) return false;
-  std::vector<fs::path> files = compressed_generations_of(path_);
+  std::vector<Generation> files = compressed_generations_of(path_);
   files.resize(std::min(files.size(), kMostCompressed));
-  for (const fs::path& file : files) {
-    try {
-      rest_ = decompressed(file, place_->now);
-      if (rest_) return true;
-    } catch (const CommandError& error) {
-      note(error.what());
-    }
+  return std::any_of(files.begin(), files.end(), [&](const Generation& file) {
+    return (file.identity == place_->now.file || place_->now.head_bytes > 0) &&
+           open_rest(file.path, place_->now);
+  });
+}
+
+/// Whether it is the mark's file; then it is read from there on.
+bool FollowPump::open_rest(const fs::path& compressed, const FileMark& mark) {
+  try {
+    rest_ = decompressed(compressed, mark);
+  } catch (const CommandError& error) {
+    note(error.what());
   }
-  return false;
+  if (rest_) file_.reset();
+  return rest_.has_value();
 }
 
 /// The same file has another beginning: it was truncated and written again.
 bool FollowPump::is_overwritten() const {
   const FileMark& now = place_->now;
   return now.head_bytes > 0 && hash_of(first_bytes(file_.get(), now.head_bytes, path_)) != now.head;
+}
+
+/// The file was read up to offset_; these are its last bytes.
+void FollowPump::mark(std::string_view bytes) {
+  FileMark& now = place_->now;
+  if (!file_) {
+    if (now.head_bytes > 0 || bytes.empty()) return;
+    now.head_bytes = std::min(bytes.size(), kHeadBytes);
+    now.head = hash_of(bytes.substr(0, kHeadBytes));
+    return;
+  }
+  if (const auto generation = generation_of(file_.get())) now.modified = generation->modified;
+  mark_head();
 }
 
 void FollowPump::mark_head() {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -26,7 +27,8 @@ struct FileMark {
   std::uint64_t offset = 0;
   /// By its first bytes it is recognized when it was compressed, and something else when it was overwritten.
   std::uint64_t head_bytes = 0;
-  std::string head;  ///< A hash.
+  std::string head;            ///< A hash.
+  std::uint64_t modified = 0;  ///< When it was last written before it was read, in nanoseconds; 0 if unknown.
 };
 
 /// The file that is read, and those before it, the newest last.
@@ -35,7 +37,7 @@ struct FilePlace {
   std::vector<FileMark> before;
 };
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FileMark, file, offset, head_bytes, head)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FileMark, file, offset, head_bytes, head, modified)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FilePlace, now, before)
 
 struct FollowedFile {
@@ -57,16 +59,22 @@ class FollowPump : public FollowedPump {
   void follow(int pipe, int stop) override;
   bool go_on(std::uint64_t missing);
   Step copy(int pipe);
+  std::string read_rest();
   bool take(int pipe, std::string_view bytes);
   Step move_on();
   Step move_to_newer();
   std::optional<Generation> newer_generation() const;
+  std::optional<Generation> newer_plain() const;
+  std::optional<Generation> newer_compressed() const;
+  bool was_read(const Generation& generation) const;
   std::uint64_t offset_in(const Generation& generation) const;
   bool start(const Generation& generation, std::uint64_t offset);
   bool open_file(const Generation& generation);
   void begin_text();
   bool open_compressed();
+  bool open_rest(const std::filesystem::path& compressed, const FileMark& mark);
   bool is_overwritten() const;
+  void mark(std::string_view bytes);
   void mark_head();
   void watch();
   bool wait(int pipe, int stop);
@@ -75,7 +83,7 @@ class FollowPump : public FollowedPump {
   const std::filesystem::path path_;
   std::optional<FilePlace> place_;  ///< None before there was a file.
   UniqueFd file_;
-  std::optional<Source> rest_;  ///< Of a file that was compressed; read instead of file_.
+  std::optional<Source> rest_;  ///< Of a compressed file; read instead of file_.
   std::uint64_t offset_ = 0;    ///< In the file; behind it are the bytes of a line that is not complete.
   std::unique_ptr<LogText> text_;
   bool drained_ = false;  ///< The file was read to its end after a newer one had appeared.

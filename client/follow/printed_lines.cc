@@ -61,7 +61,11 @@ void PrintedLines::line(std::string_view text) {
 nlohmann::json PrintedLines::record() {
   writer_.flush();
   const auto file = output_file();
-  return file && printed_.empty() ? place_of(*file) : nlohmann::json();
+  if (!file) return {};
+  nlohmann::json place = place_of(*file);
+  place["size"] =
+      static_cast<std::uint64_t>(file->st_size) - printed_.size();  // what may come again is after it
+  return place;
 }
 
 }  // namespace unroll

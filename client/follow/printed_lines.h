@@ -20,7 +20,7 @@ class PrintedLines {
   explicit PrintedLines(const nlohmann::json& recorded);
   void line(std::string_view text);
   void flush() { writer_.flush(); }
-  /// Flushes, and returns the file's size for the next process.
+  /// Flushes, and returns the place in the file after the last line for the next process.
   nlohmann::json record();
   const Terminal& terminal() const { return writer_.terminal(); }
 

@@ -7,14 +7,19 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
+#include "base/unique_fd.h"
 #include "client/cli/command_error.h"
+#include "client/follow/printed_lines.h"
 #include "tests/temporary_folder.h"
 
 namespace unroll {
@@ -244,12 +249,41 @@ TEST_F(FollowPumpTest, WhatWasCompressedBeforeItWasReadIsRead) {
   stop();
   append("two\n");
   rotate();
-  append(sibling(".2"), "another log\nof the same name\n");
+  append(sibling(".2"), "an older\nlog\n");
+  fs::last_write_time(sibling(".2"), fs::last_write_time(sibling(".1")) - std::chrono::hours(1));
   ASSERT_EQ(std::system(("gzip '" + sibling(".1").string() + "' '" + sibling(".2").string() + "'").c_str()),
             0);
   append("three\n");
   start(4);
   expect("two\nthree\n");
+  EXPECT_EQ(notes_, "");
+}
+
+TEST_F(FollowPumpTest, GenerationsThatWereCompressedUnreadAreRead) {
+  const auto gzip = [&](const fs::path& file) {
+    ASSERT_EQ(std::system(("gzip '" + file.string() + "'").c_str()), 0);
+  };
+  append("one\n");
+  start();
+  expect("one\n");
+  stop();
+  append("two\n");
+  rotate();
+  gzip(sibling(".1"));
+  fs::rename(sibling(".1.gz"), sibling(".3.gz"));
+  append("three\n");
+  rotate();
+  append("four\n");
+  rotate();
+  gzip(sibling(".1"));
+  append("five\n");
+  start(4);
+  expect("two\nthree\nfour\nfive\n");
+  stop();
+  rotate();
+  append("six\n");
+  start(kept_->end());
+  expect("six\n");
   EXPECT_EQ(notes_, "");
 }
 
@@ -403,6 +437,27 @@ TEST_F(FollowPumpTest, WhatIsWrittenDuringManyRotationsArrivesOnceAndInOrder) {
 TEST_F(FollowPumpTest, FolderIsNotFollowed) {
   fs::create_directory(log());
   EXPECT_THROW(start(), CommandError);
+}
+
+TEST(PrintedLines, KilledWhileLinesComeAgain) {
+  const TemporaryFolder folder;
+  const UniqueFd terminal(::dup(STDOUT_FILENO));
+  const UniqueFd file(::open((folder / "out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  ::dup2(file.get(), STDOUT_FILENO);
+  PrintedLines first({});
+  first.line("a");
+  const auto after_a = first.record();
+  for (const char* line : {"b", "c"}) first.line(line);
+  first.flush();
+  PrintedLines second(after_a);
+  second.line("b");
+  const auto after_b = second.record();
+  PrintedLines third(after_b);
+  for (const char* line : {"c", "d"}) third.line(line);
+  third.flush();
+  ::dup2(terminal.get(), STDOUT_FILENO);
+  std::ifstream in(folder / "out");
+  EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), "a\nb\nc\nd\n");
 }
 
 }  // namespace
