@@ -15,7 +15,7 @@
 # uchardet 0.0.7       guesses the encoding of text that does not declare it. These three only in unroll-extract, which also
 #                      runs poppler's pdftotext, if it is installed, to read PDFs.
 # Nettle 3.8           SHA-256 whose state can be saved: whether a resumed document's bytes are those of before.
-# libcurl 7.88         HTTP with proxies, redirections and resumed transfers: `unroll model fetch`.
+# libcurl 7.88         HTTP with proxies, redirections and resumed transfers: `unroll model fetch`, `unroll follow --webhook`.
 # libarchive 3.6       zip archives: Python wheels, in which models come; EPUB, DOCX, ODT.
 # xxHash 0.8           XXH3: whether a file's content is another than before.
 # GoogleTest 1.12      tests.                         Google Benchmark 1.7  benchmarks.

@@ -14,12 +14,12 @@ set(UNROLL_CMAKE_INSTALL_DIRECTORY lib/cmake/unroll)
 set(from_bin "$ORIGIN/../${UNROLL_PRIVATE_LIBRARY_DIRECTORY}")
 set(from_libexec "$ORIGIN/../../${UNROLL_PRIVATE_LIBRARY_DIRECTORY}")
 set_target_properties(unroll unrolld PROPERTIES INSTALL_RPATH ${from_bin})
-set_target_properties(unroll_local unroll_extract unroll_fetch_program unroll_plugin_check unroll_plugin_worker unroll_source_reader PROPERTIES INSTALL_RPATH ${from_libexec})
+set_target_properties(unroll_local unroll_extract unroll_fetch_program unroll_post unroll_plugin_check unroll_plugin_worker unroll_source_reader PROPERTIES INSTALL_RPATH ${from_libexec})
 if(NOT UNROLL_BUNDLE_LIBTORCH)
   set_target_properties(unrolld unroll_local PROPERTIES INSTALL_RPATH ${TORCH_LIBRARY_DIR})
 endif()
 install(TARGETS unroll RUNTIME)
-install(TARGETS unroll_local unroll_extract unroll_fetch_program unroll_plugin_check unroll_plugin_worker unroll_source_reader RUNTIME DESTINATION libexec/unroll)
+install(TARGETS unroll_local unroll_extract unroll_fetch_program unroll_post unroll_plugin_check unroll_plugin_worker unroll_source_reader RUNTIME DESTINATION libexec/unroll)
 install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)  # for plugins in Python
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
 set_target_properties(unroll_sandbox PROPERTIES INSTALL_RPATH "$ORIGIN/lib")
@@ -32,7 +32,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/un
 # the C and C++ libraries.
 function(unroll_install_libraries wanted)
   install(CODE "
-    set(UNROLL_PROGRAMS \"$<TARGET_FILE:unroll>\" \"$<TARGET_FILE:unroll_local>\" \"$<TARGET_FILE:unroll_fetch_program>\" \"$<TARGET_FILE:unroll_extract>\" \"$<TARGET_FILE:unrolld>\" \"$<TARGET_FILE:unroll_plugin_worker>\")
+    set(UNROLL_PROGRAMS \"$<TARGET_FILE:unroll>\" \"$<TARGET_FILE:unroll_local>\" \"$<TARGET_FILE:unroll_fetch_program>\" \"$<TARGET_FILE:unroll_post>\" \"$<TARGET_FILE:unroll_extract>\" \"$<TARGET_FILE:unrolld>\" \"$<TARGET_FILE:unroll_plugin_worker>\")
     set(UNROLL_LIBTORCH \"${TORCH_LIBRARY_DIR}\")
     set(UNROLL_WANTED ${wanted})
     set(UNROLL_DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${UNROLL_PRIVATE_LIBRARY_DIRECTORY}\")

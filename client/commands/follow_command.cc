@@ -1,17 +1,24 @@
 // follow: like tail -F, into an endless document that outlives the command.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <climits>
+#include <ctime>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
+
+#include <unistd.h>
 
 #include "base/stop_signals.h"
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
 #include "client/commands/learn_command.h"
+#include "client/follow/deliverer.h"
 #include "client/follow/follow_memory.h"
 #include "client/follow/follow_pump.h"
 #include "client/follow/journald_pump.h"
@@ -29,6 +36,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kKeepOutputs = 10'000;      // far more than are pending
 constexpr std::chrono::seconds kBetweenRecords{1};  // each is a disk write
+constexpr std::size_t kIdDigits = 10;               // so that names sort
 
 struct FollowOptions {
   SharedOptions shared;
@@ -41,6 +49,8 @@ struct FollowOptions {
   int quiet_ms = 1000;
   double threshold = 5;
   std::optional<double> alert_rate;
+  std::vector<std::string> webhooks, commands;
+  std::string webhook_format;
 
   bool reads_journal() const { return whole_journal || !units.empty(); }
 };
@@ -49,6 +59,22 @@ struct Stopped {};  // thrown to end Reader::read() cleanly
 
 void note(const std::string& text) {
   std::cerr << "unroll: " + one_line(text) + "\n";
+}
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return one_line(name.data());
+}
+
+/// RFC 3339.
+std::string time_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text.data();
 }
 
 std::string name_of(const FollowOptions& options) {
@@ -77,6 +103,9 @@ std::vector<PluginRequest> plugins_of(const FollowOptions& options) {
     if (options.alert_rate) plugins[0].options["alert_rate"] = *options.alert_rate;
   }
   const bool odd_lines = plugins.size() == 1 && plugins[0].name == "anomaly";
+  if (!odd_lines && !(options.webhooks.empty() && options.commands.empty())) {
+    throw CommandError("--webhook and --exec are for unusual lines; leave --plugin out", kExitUsage);
+  }
   if (!odd_lines && options.shared.format == "text") {
     throw CommandError("--format text works only with the plugin anomaly; add --format ndjson", kExitUsage);
   }
@@ -90,6 +119,17 @@ void check(const FollowOptions& options) {
   if (options.file == "-")
     throw CommandError("standard input cannot be followed across restarts; give a FILE, or use 'unroll run'",
                        kExitUsage);
+  for (const std::string& url : options.webhooks) {
+    if (!url.starts_with("http://") && !url.starts_with("https://"))
+      throw CommandError("--webhook takes an address that begins with http:// or https://", kExitUsage);
+  }
+}
+
+std::vector<DeliveryTarget> targets_of(const FollowOptions& options) {
+  std::vector<DeliveryTarget> targets;
+  for (const std::string& url : options.webhooks) targets.push_back({url, options.webhook_format, ""});
+  for (const std::string& command : options.commands) targets.push_back({"", "", command});
+  return targets;
 }
 
 /// One run of the command.
@@ -115,9 +155,12 @@ class Following {
     // First, because it may begin this program anew.
     const std::unique_ptr<Reader> reader = make_reader(options_.shared, memory_.journal());
     if (!before_.pieces.empty()) go_on_after_earlier_version();
-    FollowView view(
-        {options_.shared.format, name_of(options_), options_.threshold, options_.alert_rate.has_value()},
-        kept_, before_.printed);
+    for (const DeliveryTarget& target : targets_of(options_))
+      deliverers_.push_back(std::make_unique<Deliverer>(memory_.spool(), target));
+    FollowViewOptions shown{
+        options_.shared.format, name_of(options_), options_.threshold, options_.alert_rate.has_value(), {}};
+    if (!deliverers_.empty()) shown.event = [this](json event) { deliver(std::move(event)); };
+    FollowView view(std::move(shown), kept_, before_.printed);
     try {
       if (!read(*reader, view)) read(*reader, view);
     } catch (const Stopped&) {
@@ -180,8 +223,9 @@ class Following {
     ReadEvents events;
     events.opened = [&](const DocumentId& id) { opened(id); };
     events.output = [&](std::uint64_t sequence, const std::string& plugin, const json& data) {
+      next_output_ = sequence;
       view.output(plugin, data);
-      next_output_ = sequence + 1;
+      ++next_output_;
       changed_ = true;
       record_if_due(view);
     };
@@ -189,10 +233,22 @@ class Following {
       bytes_ = progress.bytes;
       view.flush();
       record_if_due(view);
+      for (const auto& deliverer : deliverers_) deliverer->beat();
       if (stop_signal() != 0) throw Stopped();
     };
     events.note = note;
     return events;
+  }
+
+  /// The event of output next_output_. After a crash, the same output gives the same id.
+  void deliver(json event) {
+    std::string number = std::to_string(next_output_);
+    number.insert(0, kIdDigits - std::min(kIdDigits, number.size()), '0');
+    event["id"] = document_ + "-" + number;
+    event["source"] = name_of(options_);
+    event["host"] = host_name();
+    event["seen"] = time_now();
+    for (const auto& deliverer : deliverers_) deliverer->put(event["id"], event);
   }
 
   void opened(const DocumentId& id) {
@@ -232,6 +288,7 @@ class Following {
   const std::uint64_t kept_before_;  ///< The document's bytes that were kept by earlier runs end there.
   ReadRequest request_;
   DocumentId document_;
+  std::vector<std::unique_ptr<Deliverer>> deliverers_;
   std::uint64_t next_output_, bytes_;
   bool changed_ = false;
   Clock::time_point recorded_;
@@ -251,6 +308,18 @@ void add_what(CLI::App& command, FollowOptions& options) {
                    "On the first run, read what is there already (the default)");
   command.add_flag("--from-end", options.from_end, "On the first run, read only new lines")
       ->excludes("--from-start");
+}
+
+void add_deliveries(CLI::App& command, FollowOptions& options) {
+  add_repeated_option(command, "--webhook", options.webhooks,
+                      "POST each unusual line (--threshold, --alert-rate) to this address; can be repeated",
+                      "URL");
+  command.add_option("--webhook-format", options.webhook_format, "json, or alertmanager for its API v2")
+      ->type_name("json|alertmanager")
+      ->check(one_of({"json", "alertmanager"}))
+      ->default_val("json");
+  add_repeated_option(command, "--exec", options.commands,
+                      "Run this command with /bin/sh for each unusual line; can be repeated", "COMMAND");
 }
 
 void add_how(CLI::App& command, FollowOptions& options) {
@@ -285,6 +354,7 @@ void add_follow_command(CommandLine& line) {
       line.app().add_subcommand("follow", "Follow a growing log, across rotation and restarts");
   add_what(*command, *options);
   add_how(*command, *options);
+  add_deliveries(*command, *options);
   command->add_option("--format", options->shared.format, "Output format")
       ->type_name("text|ndjson")
       ->check(one_of({"text", "ndjson"}))
@@ -296,7 +366,7 @@ void add_follow_command(CommandLine& line) {
       "Each output is printed once. After a crash, outputs of the last second may be printed twice, unless "
       "standard output is a regular file.\n\n"
       "Examples:\n  unroll follow /var/log/syslog\n  unroll follow app.log --after yesterday.log\n  unroll "
-      "follow --journal ssh --alert-rate 1\n"
+      "follow --journal ssh --alert-rate 1\n  unroll follow app.log --webhook https://alerts.example/unroll\n"
       "  unroll follow app.log --plugin score --format ndjson >> scores.ndjson");
   line.on(command, [options] {
     check(*options);

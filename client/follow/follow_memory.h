@@ -31,6 +31,8 @@ class FollowMemory {
   void update(const std::function<void(FollowState&)>& change);
   /// Of KeptText.
   std::filesystem::path kept() const { return file_.string() + ".text"; }
+  /// Of Spool; a name's beginning.
+  std::filesystem::path spool() const { return file_.string() + ".spool"; }
   /// The journal that keeps the document if there is no daemon.
   std::filesystem::path journal() const { return file_.string() + ".journal"; }
 

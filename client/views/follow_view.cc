@@ -1,6 +1,7 @@
 #include "client/views/follow_view.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "client/cli/text.h"
@@ -14,6 +15,8 @@ constexpr std::size_t kShownBytes = 1024;  // of a line
 constexpr std::size_t kBeginning = 100;    // columns of a long line before what is odd in it
 constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
 constexpr double kHottest = 10;            // score
+constexpr std::array<const char*, records::kWorstSeverity + 1> kSeverities = {"info", "warning", "error",
+                                                                              "critical"};
 
 /// "  (503: 200 to 200 before)"
 std::string range_of(const nlohmann::json& number) {
@@ -32,14 +35,33 @@ void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
     line["file"] = options_.name;
     line["plugin"] = plugin;
     line["data"] = data;
-    return lines_.line(to_line(line));
+    lines_.line(to_line(line));
   }
-  if (!data.contains("line")) return;  // the document's summary, at its end
-  const double score = number(data, "score");
-  if (options_.alerts ? is_alert(data) : score >= options_.threshold) odd_line(data, score);
+  if (plugin != "anomaly" || !is_event(data)) return;
+  if (options_.event) options_.event(event_of(data));
+  if (options_.format != "ndjson") print(data);
 }
 
-void FollowView::odd_line(const nlohmann::json& line, double score) {
+bool FollowView::is_event(const nlohmann::json& data) const {
+  if (!data.contains("line")) return false;  // the document's summary, at its end
+  return options_.alerts ? is_alert(data) : number(data, "score") >= options_.threshold;
+}
+
+nlohmann::json FollowView::event_of(const nlohmann::json& line) const {
+  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
+  const auto carried =
+      records::carried_text(text_.text(start, std::min(end, start + records::kMostRecordBytes)));
+  nlohmann::json event = {
+      {"line", line["line"]},
+      {"score", line["score"]},
+      {"severity", kSeverities[records::record_facts(carried.text, carried.level).severity]},
+      {"text", text_of_line(line)}};
+  const std::string time = carried.time.empty() ? records::record_time(carried.text) : carried.time;
+  if (!time.empty()) event["time"] = one_line(time);
+  return event;
+}
+
+std::string FollowView::text_of_line(const nlohmann::json& line) const {
   const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
   // Of a long line also what is odd in it.
   std::string bytes = text_.text(start, std::min(end, start + kShownBytes));
@@ -48,6 +70,12 @@ void FollowView::odd_line(const nlohmann::json& line, double score) {
   std::string text = one_line(records::carried_text(bytes).text);
   if (line.contains("number")) text += range_of(line["number"]);
   if (text.empty() && end > start) text = "(its text is gone)";
+  return text;
+}
+
+void FollowView::print(const nlohmann::json& line) {
+  const double score = number(line, "score");
+  std::string text = text_of_line(line);
   const Terminal& terminal = lines_.terminal();
   if (terminal.present) text = cut(text, terminal.width - 23);
   lines_.line(right(with_thousands(whole(line, "line")), 10) + "  " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -16,6 +17,9 @@ struct FollowViewOptions {
   std::string name;      ///< Of the followed source.
   double threshold = 5;  ///< Minimum score of an odd line.
   bool alerts = false;   ///< Print the lines that the plugin marked as alerts instead.
+  /// Called with each line that is an event, whatever the format: line, score, severity, text and, if the
+  /// line has one, time. May be empty.
+  std::function<void(nlohmann::json event)> event;
 };
 
 /// Not thread-safe. Borrows the lines' text.
@@ -28,7 +32,10 @@ class FollowView {
   nlohmann::json record() { return lines_.record(); }
 
  private:
-  void odd_line(const nlohmann::json& line, double score);
+  bool is_event(const nlohmann::json& line) const;
+  nlohmann::json event_of(const nlohmann::json& line) const;
+  std::string text_of_line(const nlohmann::json& line) const;
+  void print(const nlohmann::json& line);
 
   FollowViewOptions options_;
   const KeptText& text_;
