@@ -20,6 +20,7 @@
 #include "client/commands/learn_command.h"
 #include "client/follow/deliverer.h"
 #include "client/follow/follow_memory.h"
+#include "client/follow/follow_metrics.h"
 #include "client/follow/follow_pump.h"
 #include "client/follow/journald_pump.h"
 #include "client/follow/kept_text.h"
@@ -51,6 +52,7 @@ struct FollowOptions {
   std::optional<double> alert_rate;
   std::vector<std::string> webhooks, commands;
   std::string webhook_format;
+  fs::path metrics_file;
 
   bool reads_journal() const { return whole_journal || !units.empty(); }
 };
@@ -103,8 +105,11 @@ std::vector<PluginRequest> plugins_of(const FollowOptions& options) {
     if (options.alert_rate) plugins[0].options["alert_rate"] = *options.alert_rate;
   }
   const bool odd_lines = plugins.size() == 1 && plugins[0].name == "anomaly";
-  if (!odd_lines && !(options.webhooks.empty() && options.commands.empty())) {
-    throw CommandError("--webhook and --exec are for unusual lines; leave --plugin out", kExitUsage);
+  const bool wants_events =
+      !options.webhooks.empty() || !options.commands.empty() || !options.metrics_file.empty();
+  if (!odd_lines && wants_events) {
+    throw CommandError("--webhook, --exec and --metrics-file are for unusual lines; leave --plugin out",
+                       kExitUsage);
   }
   if (!odd_lines && options.shared.format == "text") {
     throw CommandError("--format text works only with the plugin anomaly; add --format ndjson", kExitUsage);
@@ -159,7 +164,8 @@ class Following {
       deliverers_.push_back(std::make_unique<Deliverer>(memory_.spool(), target));
     FollowViewOptions shown{
         options_.shared.format, name_of(options_), options_.threshold, options_.alert_rate.has_value(), {}};
-    if (!deliverers_.empty()) shown.event = [this](json event) { deliver(std::move(event)); };
+    if (!options_.metrics_file.empty()) metrics_.emplace(options_.metrics_file, name_of(options_));
+    if (metrics_ || !deliverers_.empty()) shown.event = [this](json event) { take(std::move(event)); };
     FollowView view(std::move(shown), kept_, before_.printed);
     try {
       if (!read(*reader, view)) read(*reader, view);
@@ -225,6 +231,7 @@ class Following {
     events.output = [&](std::uint64_t sequence, const std::string& plugin, const json& data) {
       next_output_ = sequence;
       view.output(plugin, data);
+      if (metrics_ && data.contains("line")) metrics_->count_line();
       ++next_output_;
       changed_ = true;
       record_if_due(view);
@@ -241,7 +248,8 @@ class Following {
   }
 
   /// The event of output next_output_. After a crash, the same output gives the same id.
-  void deliver(json event) {
+  void take(json event) {
+    if (metrics_) metrics_->count_event(event["severity"]);
     std::string number = std::to_string(next_output_);
     number.insert(0, kIdDigits - std::min(kIdDigits, number.size()), '0');
     event["id"] = document_ + "-" + number;
@@ -273,6 +281,7 @@ class Following {
   void record(FollowView& view) {
     recorded_ = Clock::now();
     const json printed = view.record();
+    if (metrics_) metrics_->write();
     changed_ = false;
     memory_.update([&](FollowState& state) {
       state.next_output = next_output_;
@@ -289,6 +298,7 @@ class Following {
   ReadRequest request_;
   DocumentId document_;
   std::vector<std::unique_ptr<Deliverer>> deliverers_;
+  std::optional<FollowMetrics> metrics_;
   std::uint64_t next_output_, bytes_;
   bool changed_ = false;
   Clock::time_point recorded_;
@@ -320,6 +330,10 @@ void add_deliveries(CLI::App& command, FollowOptions& options) {
       ->default_val("json");
   add_repeated_option(command, "--exec", options.commands,
                       "Run this command with /bin/sh for each unusual line; can be repeated", "COMMAND");
+  command
+      .add_option("--metrics-file", options.metrics_file,
+                  "Write counters of lines and unusual lines to this file, for Prometheus")
+      ->type_name("FILE");
 }
 
 void add_how(CLI::App& command, FollowOptions& options) {

@@ -1,7 +1,6 @@
 #include "client/views/follow_view.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "client/cli/text.h"
@@ -15,8 +14,6 @@ constexpr std::size_t kShownBytes = 1024;  // of a line
 constexpr std::size_t kBeginning = 100;    // columns of a long line before what is odd in it
 constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
 constexpr double kHottest = 10;            // score
-constexpr std::array<const char*, records::kWorstSeverity + 1> kSeverities = {"info", "warning", "error",
-                                                                              "critical"};
 
 /// "  (503: 200 to 200 before)"
 std::string range_of(const nlohmann::json& number) {
@@ -54,7 +51,8 @@ nlohmann::json FollowView::event_of(const nlohmann::json& line) const {
   nlohmann::json event = {
       {"line", line["line"]},
       {"score", line["score"]},
-      {"severity", kSeverities[records::record_facts(carried.text, carried.level).severity]},
+      {"severity",
+       kSeverities.at(static_cast<std::size_t>(records::record_facts(carried.text, carried.level).severity))},
       {"text", text_of_line(line)}};
   const std::string time = carried.time.empty() ? records::record_time(carried.text) : carried.time;
   if (!time.empty()) event["time"] = one_line(time);

@@ -1,6 +1,7 @@
 // Prints the outputs of a followed document.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,6 +12,9 @@
 #include "client/follow/printed_lines.h"
 
 namespace unroll {
+
+/// Of events, by records::RecordFacts::severity.
+inline constexpr std::array<const char*, 4> kSeverities = {"info", "warning", "error", "critical"};
 
 struct FollowViewOptions {
   std::string format;    ///< "text": odd lines of the anomaly plugin. "ndjson": every output.

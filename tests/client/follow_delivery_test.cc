@@ -129,10 +129,28 @@ TEST_F(FollowDelivery, CommandRunsUntilItSucceeds) {
   EXPECT_THAT(read_file(file("log")), HasSubstr("it ended with exit code 3; 1 waits"));
 }
 
+TEST_F(FollowDelivery, CountersByFileAndSeverity) {
+  append(file("a.log"), log_of(1, 3) + "12:00:04 ERROR x\n12:00:05 FATAL y\n12:00:06 ERROR z\n");
+  const std::string metrics = file("unroll.prom").string();
+  const std::string label = "{file=\"" + file("a.log").string() + "\"";
+  Process follows(every_line({"--metrics-file", metrics}), file("log"));
+  EXPECT_TRUE(eventually([&] {
+    return fs::exists(metrics) &&
+           read_file(metrics).find("unroll_follow_lines_total" + label + "} 6\n") != std::string::npos;
+  })) << read_file(file("log"));
+  EXPECT_EQ(follows.stop(SIGTERM), 0);
+  const std::string events = "unroll_follow_events_total" + label + ",severity=";
+  EXPECT_THAT(read_file(metrics),
+              testing::AllOf(HasSubstr("# TYPE unroll_follow_events_total counter\n" + events),
+                             HasSubstr(events + "\"critical\"} 1\n"), HasSubstr(events + "\"error\"} 2\n"),
+                             HasSubstr(events + "\"info\"} 3\n"), HasSubstr(events + "\"warning\"} 0\n")));
+  EXPECT_EQ(fs::status(metrics).permissions() & fs::perms::others_read, fs::perms::others_read);
+}
+
 TEST_F(FollowDelivery, CommandLineErrors) {
   expect_failure(unroll({"follow", "a", "--webhook", "alerts.example"}), "http://", "https://", 2);
   expect_failure(unroll({"follow", "a", "--exec", "true", "--plugin", "score", "--format", "ndjson"}),
-                 "--exec are for unusual lines", "leave --plugin out", 2);
+                 "are for unusual lines", "leave --plugin out", 2);
 }
 
 }  // namespace
