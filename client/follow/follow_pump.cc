@@ -85,7 +85,7 @@ FollowPump::FollowPump(FollowedFile file, KeptText& kept, Note note)
     throw CommandError(system_message("cannot watch " + path_.string(), errno) +
                        "; raise fs.inotify.max_user_instances");
   }
-  LogText(options_.encoding);  // throws if it is unknown
+  const LogText known(options_.encoding);  // throws if it is unknown
   std::error_code failed;
   const fs::file_status status = fs::status(path_, failed);
   if (fs::exists(status) && !fs::is_regular_file(status))

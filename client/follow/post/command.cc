@@ -73,6 +73,7 @@ class Command : public Target {
     std::array<char*, 4> arguments = {words[0].data(), words[1].data(), words[2].data(), nullptr};
     std::vector<std::string> variables = environment_of(event);
     std::vector<char*> environment;
+    environment.reserve(variables.size() + 1);
     for (std::string& variable : variables) environment.push_back(variable.data());
     environment.push_back(nullptr);
     posix_spawn_file_actions_t actions;
