@@ -275,7 +275,8 @@ LimitError EngineCore::too_much_in_journal(const DocumentId& id) const {
   const auto prefix = id.empty() ? std::string() : "document " + id + ": ";
   return {prefix + "your documents take too much of the journal", "limits.journal_bytes_per_user",
           options.max_journal_bytes_per_owner,
-          "delete some (document.delete, 'unroll delete'), or wait until finished ones are forgotten"};
+          "delete some (document.delete, 'unroll delete') or snapshots (snapshot.delete, 'unroll snapshot "
+          "delete'), or wait until finished ones are forgotten"};
 }
 
 OpenDocumentPtr EngineCore::find_open(const DocumentId& id) const {
