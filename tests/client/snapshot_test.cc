@@ -188,19 +188,24 @@ TEST_F(Snapshot, ADocumentGrows) {
                  "unroll snapshot create");
 }
 
-TEST_F(Snapshot, TextIsWrittenAfterADocument) {
+TEST_F(Snapshot, TextIsWrittenAfterADocumentOrASnapshot) {
   const auto written = [](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "generate");
     arguments.insert(arguments.end(), {"--tokens", "30", "--model", model()});
     return unroll(std::move(arguments));
   };
-  const auto expected = written({path("whole.txt")});
+  const auto expected = written({path("whole.txt"), "--dtype", "fp32"});
   EXPECT_EQ(expected.exit_code, 0) << expected.err;
-  EXPECT_EQ(written({path("b.txt"), "--after", path("a.txt")}).out, expected.out);
-  EXPECT_NE(written({path("b.txt")}).out, expected.out);
-  read_embedded({"snapshot", "create", path("a.txt"), "--out", path("a.snapshot")});
-  expect_failure(written({path("b.txt"), "--after", path("a.snapshot")}), "is no document",
-                 "name the document that the snapshot is of");
+  EXPECT_EQ(written({path("b.txt"), "--after", path("a.txt"), "--dtype", "fp32"}).out, expected.out);
+  EXPECT_NE(written({path("b.txt"), "--dtype", "fp32"}).out, expected.out);
+  read_embedded({"snapshot", "create", path("a.txt"), "--out", path("a.snapshot"), "--dtype", "fp32"});
+  EXPECT_EQ(written({path("b.txt"), "--after", path("a.snapshot")}).out, expected.out);
+  expect_failure(written({path("b.txt"), "--after", path("a.snapshot"), "--dtype", "bf16"}),
+                 "computes in fp32", "leave out --dtype", 2);
+  expect_failure(written({path("b.txt"), "--after", "nonesuch", "--socket", path("none")}), "no daemon", "");
+  const std::vector<std::string> to_daemon = {"snapshot", "create", path("a.txt"), "--name", "a"};
+  read_by_daemon(to_daemon);
+  EXPECT_EQ(written({"--after", "a", "--socket", daemon_->socket()}).exit_code, 0);
 }
 
 TEST_F(Snapshot, ErrorsSayWhatToDo) {
