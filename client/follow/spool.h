@@ -1,6 +1,7 @@
 // Events of `unroll follow` that wait to be delivered.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>

@@ -1,6 +1,9 @@
 // Posts events with libcurl.
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
+#include <string>
 
 #include <curl/curl.h>
 
