@@ -57,6 +57,8 @@ struct ShownBlock {
                              text.size(),
                              0,
                              nullptr,
+                             nullptr,
+                             nullptr,
                              nullptr};
     const double begin = now();
     show(block);

@@ -37,6 +37,8 @@ struct BlockView {
     block.offsets = offsets.data();
     block.logprobs = output.logprobs.data() + first;
     if (wants & UNROLL_WANT_ENTROPY) block.entropy = output.entropy.data() + first;
+    if (wants & UNROLL_WANT_WORD_END) block.word_end = output.mass.data() + first;
+    if (wants & UNROLL_WANT_RANK) block.ranks = output.ranks.data() + first;
     if (wants & UNROLL_WANT_HIDDEN) block.hidden = &hidden;
     if (wants & UNROLL_WANT_TEXT) {
       block.text = text.data();
@@ -108,6 +110,8 @@ DocumentReader::Plugins DocumentReader::make_plugins() {
     }
     wants_.entropy |= (info->wants & UNROLL_WANT_ENTROPY) != 0;
     wants_.hidden |= (info->wants & UNROLL_WANT_HIDDEN) != 0;
+    wants_.ranks |= (info->wants & UNROLL_WANT_RANK) != 0;
+    if (info->wants & UNROLL_WANT_WORD_END) wants_.members = vocabulary_->word_ends();
     if (info->wants & UNROLL_WANT_TOP_K) wants_.top_k = std::max(wants_.top_k, info->top_k);
   }
   return plugins;
@@ -186,6 +190,7 @@ void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const D
 /// The plugins that read the document that is being read: another one's snapshot may have lacked some.
 template <class Call>
 void DocumentReader::each_reading(Call call) const {
+  if (next_block_ && !next_block_->shown) return;
   for (const auto& plugin : plugins_) {
     if (begins_.empty() || std::ranges::count(begins_.front().plugins, plugin->info().name) > 0)
       call(*plugin);
@@ -267,7 +272,9 @@ void DocumentReader::end_input(bool predict_next) {
   if (check_) throw other_bytes();
   input_ended_ = true;
   take({});
-  if (!predict_next) return;
+  const bool has_words = !wants_.members.empty() && (position_.bytes > begin_ || unread_tokens() > 0);
+  if (!predict_next && !has_words) return;
+  asks_after_end_ = !predict_next;
   Token next{vocabulary_->first_input(), 0, text_begin_ + text_.size(), tokenizer_.segment_begin()};
   tokens_.push_back(next);
 }
@@ -291,16 +298,24 @@ void DocumentReader::begin_block(BlockOutput output) {
   begin_part();
 }
 
+bool DocumentReader::block_asks_after_end() const {
+  return asks_after_end_ && block_ids_.size() == tokens_.size();
+}
+
 /// Of the block's tokens that the plugins have not seen, those of one document.
 void DocumentReader::begin_part() {
-  auto end = block_ids_.size();
+  const auto shown = block_ids_.size() - (block_asks_after_end() ? 1 : 0);
+  if (seen_ == shown) {
+    next_block_ = {position_.bytes, position_.tokens, seen_, false};
+    return;
+  }
+  auto end = shown;
   while (!begins_.empty()) {
     end = seen_;
-    while (end < block_ids_.size() && tokens_[end].begin + tokens_[end].length <= begins_.front().bytes)
-      ++end;
+    while (end < shown && tokens_[end].begin + tokens_[end].length <= begins_.front().bytes) ++end;
     if (end > seen_) break;
     fork_plugins();  // a token that ends in the next document belongs to that
-    end = block_ids_.size();
+    end = shown;
   }
   const auto begin = tokens_[seen_].begin;
   BlockView view(output_, tokens_, std::span(block_ids_).first(end), seen_, position_.blocks,
@@ -313,7 +328,8 @@ void DocumentReader::begin_part() {
 }
 
 void DocumentReader::begin_finish() {
-  for (const auto& plugin : plugins_) plugin->begin_finish(tokens(), bytes());
+  const unroll_document_end end{sizeof end, tokens(), bytes(), word_end_};
+  for (const auto& plugin : plugins_) plugin->begin_finish(end);
 }
 
 bool DocumentReader::wait(std::chrono::milliseconds time) {
@@ -345,9 +361,11 @@ void DocumentReader::end_call() {
   ++position_.blocks;
   seen_ = next.seen;
   while (!begins_.empty() && begins_.front().bytes <= position_.bytes) fork_plugins();
+  const bool asks = block_asks_after_end();
+  if (asks && seen_ + 1 == block_ids_.size()) word_end_ = output_.mass[seen_++];
   if (seen_ < block_ids_.size()) return begin_part();
   auto output = std::exchange(output_, {});
-  if (seen_ < block_width_) return;
+  if (seen_ < block_width_ || asks) return;
   tokens_.erase(tokens_.begin(), tokens_.begin() + static_cast<std::ptrdiff_t>(seen_));
   seen_ = 0;
   block_begin_ = position_.bytes;

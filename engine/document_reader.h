@@ -40,6 +40,7 @@ class DocumentReader {
   std::size_t unread_tokens() const { return tokens_.size() - seen_; }
   /// Whether a block can be read: a full one, or the rest after the end of the input.
   bool has_block(std::size_t width) const {
+    if (asks_after_end_) return unread_tokens() > 0;
     return tokens_.size() >= width || (input_ended_ && unread_tokens() > 0);
   }
   bool is_exhausted() const { return input_ended_ && unread_tokens() == 0; }
@@ -100,6 +101,7 @@ class DocumentReader {
   using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
   Plugins make_plugins();
   void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
+  bool block_asks_after_end() const;  ///< The block's last token is that of asks_after_end_.
   void begin_part();
   void fork_plugins();
   template <class Call>
@@ -119,6 +121,7 @@ class DocumentReader {
   struct NextBlock {
     std::uint64_t bytes, tokens;
     std::size_t seen;
+    bool shown = true;  ///< The plugins see it.
   };
 
   std::shared_ptr<const Vocabulary> vocabulary_;
@@ -158,6 +161,9 @@ class DocumentReader {
   std::uint64_t unchecked_ = 0;  ///< How many of them are still to come.
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;
+  /// Whether the last token only asks for the distribution after the document: the plugins do not see it.
+  bool asks_after_end_ = false;
+  float word_end_ = 0;  ///< In that distribution, for plugins that want it.
   std::vector<Output> outputs_;
 };
 

@@ -60,7 +60,7 @@ void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<
 
 /// Whether the device must return whole distributions because the cache changes them.
 bool needs_all_logits(const Wants& wants, bool has_cache) {
-  return has_cache && (wants.top_k > 0 || wants.entropy);
+  return has_cache && (wants.top_k > 0 || wants.entropy || wants.ranks || !wants.members.empty());
 }
 
 /// Adds to `output` what `wants` asks for beyond log-probabilities, from the hidden states [length, dim] of a
@@ -77,6 +77,8 @@ void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& bl
     const auto values = to_vector(rows);
     out.insert(out.end(), values.begin(), values.end());
   };
+  const auto targets =
+      at::tensor(at::ArrayRef<std::int32_t>(block.tokens.data(), block.tokens.size()), at::kLong);
   const auto step = std::clamp<std::int64_t>(kMostLogits / network.shape().num_tokens, 16, 128);
   for (std::int64_t begin = 0; begin < hidden.size(0); begin += step) {
     const auto rows = std::min(step, hidden.size(0) - begin);
@@ -88,6 +90,8 @@ void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& bl
     }
     if (wants.entropy) append(output.entropy, -(logprobs.exp() * logprobs).sum(-1));
     if (wants.top_k > 0) append_top(logprobs, wants.top_k, output.top_ids, output.top_logprobs);
+    if (wants.ranks) append_ranks(logprobs, targets.narrow(0, begin, rows), output.ranks);
+    if (!wants.members.empty()) append_mass(logprobs, wants.members, output.mass);
   }
 }
 
@@ -231,6 +235,9 @@ class TorchBlockModel final : public BlockModel {
       scored.back().top_k = std::clamp<std::int64_t>(wants.top_k, 0, info_.num_tokens);
       scored.back().top_ids = &output.top_ids;
       scored.back().top_logprobs = &output.top_logprobs;
+      if (wants.ranks) scored.back().ranks = &output.ranks;
+      scored.back().members = wants.members;
+      if (!wants.members.empty()) scored.back().mass = &output.mass;
     }
     return {group, hidden, recurrence.rows(all.size(0)), network_->score(hidden, std::move(scored))};
   }

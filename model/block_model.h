@@ -35,6 +35,10 @@ struct Wants {
   bool entropy = false;
   bool hidden = false;
   int top_k = 0;
+  bool ranks = false;
+  /// Borrowed: by token id, whether it is a member of a set; not members: ids beyond it. Empty: no mass is
+  /// wanted.
+  std::span<const std::uint8_t> members = {};
 };
 
 /// A block: 1 to block_width consecutive tokens of one document. All but a document's last block are full.
@@ -52,6 +56,10 @@ struct BlockOutput {
   std::vector<float> hidden;          ///< [length, dim] last layer's output from which token i is predicted.
   std::vector<std::int32_t> top_ids;  ///< [length, top_k], most probable first.
   std::vector<float> top_logprobs;    ///< [length, top_k] nats.
+  /// [length] of token i in its distribution: 1 is the most probable. Of equals the lower id is first.
+  std::vector<std::int32_t> ranks;
+  /// [length] nats: log of the members' probability in the distribution that token i was drawn from.
+  std::vector<float> mass;
 };
 
 struct ModelInfo {

@@ -22,6 +22,9 @@ struct Scored {
   std::int64_t top_k = 0;                        ///< At most num_tokens; 0: not wanted.
   std::vector<std::int32_t>* top_ids = nullptr;  ///< Appends [length, top_k], the most probable first.
   std::vector<float>* top_logprobs = nullptr;    ///< Appends nats [length, top_k].
+  std::vector<std::int32_t>* ranks = nullptr;    ///< Appends [length]; null: not wanted.
+  std::span<const std::uint8_t> members = {};    ///< As in Wants.
+  std::vector<float>* mass = nullptr;            ///< Appends nats [length]; null: not wanted.
 };
 
 /// One thread at a time.
@@ -48,5 +51,12 @@ class Network {
 /// num_tokens].
 void append_top(const at::Tensor& logprobs, std::int64_t count, std::vector<std::int32_t>& ids,
                 std::vector<float>& values);
+/// Appends the rank of each row's target in logprobs [rows, num_tokens]. targets int64 [rows], on the same
+/// device.
+void append_ranks(const at::Tensor& logprobs, const at::Tensor& targets, std::vector<std::int32_t>& ranks);
+/// Appends the log of the members' probability in each row of logprobs [rows, num_tokens].
+void append_mass(const at::Tensor& logprobs, std::span<const std::uint8_t> members, std::vector<float>& mass);
+/// The smallest log-probability that a set is given, also if it has no members.
+inline constexpr float kNoMass = -1000;
 
 }  // namespace unroll

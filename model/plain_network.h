@@ -49,6 +49,8 @@ class PlainNetwork final : public Network {
       append(all.gather(1, ids.narrow(0, begin, rows).unsqueeze(1)), *block.logprobs);
       if (block.entropy) append(-(all.exp() * all).sum(-1), *block.entropy);
       if (block.top_k > 0) append_top(all, block.top_k, *block.top_ids, *block.top_logprobs);
+      if (block.ranks) append_ranks(all, ids.narrow(0, begin, rows), *block.ranks);
+      if (block.mass) append_mass(all, block.members, *block.mass);
     }
   }
   static void append(const at::Tensor& values, std::vector<float>& to) {

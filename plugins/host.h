@@ -73,7 +73,7 @@ class PluginInstance {
   virtual const PluginInfo& info() const = 0;
   /// `block` is borrowed until this returns.
   virtual void begin_process(const unroll_block& block) = 0;
-  virtual void begin_finish(std::uint64_t tokens, std::uint64_t bytes) = 0;
+  virtual void begin_finish(const unroll_document_end& end) = 0;
   /// Waits up to `time`; returns whether end() will not block.
   virtual bool wait(std::chrono::milliseconds time) = 0;
   virtual void end() = 0;
@@ -86,8 +86,8 @@ class PluginInstance {
     begin_process(block);
     end();
   }
-  void finish(std::uint64_t tokens, std::uint64_t bytes) {
-    begin_finish(tokens, bytes);
+  void finish(std::uint64_t tokens, std::uint64_t bytes, float word_end = 0) {
+    begin_finish({sizeof(unroll_document_end), tokens, bytes, word_end});
     end();
   }
 };

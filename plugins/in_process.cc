@@ -49,10 +49,12 @@ class InProcessInstance final : public PluginInstance {
     begin("process", [&] { return plugin_.table.process(instance_, &own); });
   }
 
-  void begin_finish(std::uint64_t tokens, std::uint64_t bytes) override {
+  void begin_finish(const unroll_document_end& given) override {
     expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "finish");
     stage_ = Stage::kFinished;
-    const unroll_document_end end{sizeof(unroll_document_end), tokens, bytes};
+    unroll_document_end end = given;
+    end.size = sizeof end;
+    if ((plugin_.info.wants & UNROLL_WANT_WORD_END) == 0) end.word_end = 0;
     begin("finish", [&] { return plugin_.table.finish(instance_, &end); });
   }
 
@@ -163,6 +165,8 @@ class InProcessInstance final : public PluginInstance {
     const auto wants = [this](std::uint32_t what) { return (plugin_.info.wants & what) != 0; };
     if (!wants(UNROLL_WANT_ENTROPY)) own.entropy = nullptr;
     if (!wants(UNROLL_WANT_HIDDEN)) own.hidden = nullptr;
+    if (!wants(UNROLL_WANT_WORD_END)) own.word_end = nullptr;
+    if (!wants(UNROLL_WANT_RANK)) own.ranks = nullptr;
     if (!wants(UNROLL_WANT_TEXT)) {
       own.text = nullptr;
       own.text_bytes = 0;

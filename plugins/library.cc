@@ -13,8 +13,8 @@ namespace {
 // The fields that every plugin of ABI 1 has; later fields are read only if the plugin's `size` includes them.
 constexpr std::size_t kLeastLibrarySize = sizeof(unroll_plugin_library);
 constexpr std::size_t kLeastPluginSize = offsetof(unroll_plugin, destroy) + sizeof(unroll_plugin::destroy);
-constexpr std::uint32_t kKnownWants =
-    UNROLL_WANT_ENTROPY | UNROLL_WANT_HIDDEN | UNROLL_WANT_TEXT | UNROLL_WANT_TOP_K;
+constexpr std::uint32_t kKnownWants = UNROLL_WANT_ENTROPY | UNROLL_WANT_HIDDEN | UNROLL_WANT_TEXT |
+                                      UNROLL_WANT_TOP_K | UNROLL_WANT_WORD_END | UNROLL_WANT_RANK;
 constexpr std::size_t kMaxName = 32;
 constexpr std::size_t kMaxDescription = 1024;
 constexpr std::size_t kMaxSchema = 64 * 1024;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,6 +60,9 @@ class Vocabulary {
   std::int32_t first_input() const { return first_input_; }
   /// Tokens with which a model ends a text. They have no bytes.
   const std::vector<std::int32_t>& ends() const { return ends_; }
+  /// By id, 1 for tokens before which a word ends: those that begin with ASCII white space, and those that
+  /// end a text.
+  const std::vector<std::uint8_t>& word_ends() const;
 
   /// Appends the tokens of the segments that the bytes complete, and returns the number of these bytes.
   /// kMaxSegmentBytes or more complete at least one segment; the document's last bytes complete all.
@@ -70,6 +74,10 @@ class Vocabulary {
   std::vector<std::string> tokens_;
   std::int32_t first_input_ = 0;
   std::vector<std::int32_t> ends_;
+
+ private:
+  mutable std::once_flag word_ends_known_;
+  mutable std::vector<std::uint8_t> word_ends_;
 };
 
 /// The tokenizer of one document. One thread at a time.

@@ -24,9 +24,10 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 ordered_json plugin_object(const PluginInfo& plugin) {
-  constexpr std::array kWants = {std::pair{UNROLL_WANT_ENTROPY, "entropy"},
-                                 std::pair{UNROLL_WANT_HIDDEN, "hidden"}, std::pair{UNROLL_WANT_TEXT, "text"},
-                                 std::pair{UNROLL_WANT_TOP_K, "top_k"}};
+  constexpr std::array kWants = {
+      std::pair{UNROLL_WANT_ENTROPY, "entropy"},   std::pair{UNROLL_WANT_HIDDEN, "hidden"},
+      std::pair{UNROLL_WANT_TEXT, "text"},         std::pair{UNROLL_WANT_TOP_K, "top_k"},
+      std::pair{UNROLL_WANT_WORD_END, "word_end"}, std::pair{UNROLL_WANT_RANK, "ranks"}};
   ordered_json wants = ordered_json::array();
   for (const auto& [bit, name] : kWants) {
     if ((plugin.wants & bit) != 0) wants.push_back(name);

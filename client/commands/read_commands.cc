@@ -15,6 +15,7 @@
 #include "client/reading/read_document.h"
 #include "client/sources/log_text.h"
 #include "client/views/output_lines.h"
+#include "client/views/word_view.h"
 #include "plugins/builtin/records/record.h"
 
 namespace unroll {
@@ -30,6 +31,8 @@ struct ReadOptions {
   std::vector<std::string> files;
   std::vector<std::string> plugins;
   std::string granularity;
+  std::string word_boundary;  // empty: corrected
+  bool without_cache = false;
   int top = 10;
   std::optional<double> alert_rate;
   std::string session;   // the text before a session's name; empty: no sessions
@@ -103,8 +106,11 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, int& value,
 }
 
 int score_lines(const ReadOptions& options, const PluginRequest& plugin) {
-  if (options.shared.format != "text" && options.shared.format != "ndjson")
-    throw CommandError("--each-line prints text or ndjson, not " + options.shared.format, kExitUsage);
+  const std::string& format = options.shared.format;
+  if (format == "json" || format == "html")
+    throw CommandError(
+        "--each-line does not print " + format + "; use text or ndjson, or csv or tsv with words",
+        kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   DocumentOptions lines = document_options(options);
   lines.keep_layout = !lines.raw;
@@ -112,13 +118,36 @@ int score_lines(const ReadOptions& options, const PluginRequest& plugin) {
   request.after = snapshot_after(*reader, options.after, request.plugins, opener_of(options));
   OpenedDocument document = open_document(options.file, lines);
   ResultWriter writer(options.shared.out);
-  score_each_line(*reader, document.source, request, options.shared.format, writer);
+  if (plugin.name == "words") {
+    score_words_of_each_line(*reader, document.source, request, *make_word_view(format, true, writer),
+                             writer);
+  } else {
+    score_each_line(*reader, document.source, request, format, writer);
+  }
   writer.flush();
   return 0;
 }
 
-int score(const ReadOptions& options) {
+int score_words(const ReadOptions& options) {
   const std::string& format = options.shared.format;
+  if (format == "html")
+    throw CommandError("--granularity word does not go with --format html, which shows tokens", kExitUsage);
+  const std::string boundary = options.word_boundary.empty() ? "corrected" : options.word_boundary;
+  const PluginRequest plugin{"words", {{"boundary", boundary}}};
+  if (options.each_line) return score_lines(options, plugin);
+  return read_one(options, plugin,
+                  [&](ResultWriter& writer, Source&) { return make_word_view(format, false, writer); });
+}
+
+int score(ReadOptions& options) {
+  const std::string& format = options.shared.format;
+  if (options.without_cache) options.shared.settings.push_back("document_cache_tokens=0");
+  if (options.granularity == "word") return score_words(options);
+  for (const auto& [wanted, flag] :
+       {std::pair{format == "csv" || format == "tsv", "--format " + format},
+        std::pair{!options.word_boundary.empty(), std::string("--word-boundary")}}) {
+    if (wanted) throw CommandError(flag + " needs --granularity word", kExitUsage);
+  }
   json plugin_options = {{"top", options.top}};
   // Ask only for the outputs that the format needs.
   std::string granularity = options.granularity;
@@ -139,18 +168,26 @@ void add_score(CommandLine& line) {
       "score", "Score how surprising a document is: bits per byte, perplexity, most surprising passages");
   add_file(*command, *options);
   command->add_option("--granularity", options->granularity, "Also print figures for each part")
-      ->type_name("document|paragraph|sentence|line|token")
-      ->check(one_of({"document", "paragraph", "sentence", "line", "token"}));
+      ->type_name("document|paragraph|sentence|line|word|token")
+      ->check(one_of({"document", "paragraph", "sentence", "line", "word", "token"}));
+  command
+      ->add_option("--word-boundary", options->word_boundary,
+                   "Whether a word's figures count where it ends (corrected), or its tokens only")
+      ->type_name("raw|corrected")
+      ->check(one_of({"raw", "corrected"}));
   add_after(*command, options->after);
   add_count(*command, "--top", options->top, "Number of passages to show");
   command->add_flag("--each-line", options->each_line, "Read every line as a document of its own");
+  command->add_flag("--without-cache", options->without_cache,
+                    "Read with the network alone, which does not expect what the text repeats");
   add_document_flags(*command, options->document);
-  add_format_flags(*command, options->shared, "text|json|ndjson|html");
+  add_format_flags(*command, options->shared, "text|json|ndjson|html|csv|tsv");
   add_reader_flags(line, *command, options->shared);
   command->footer(
       "Examples:\n  unroll score book.txt\n  unroll score book.txt --format html --out book.html\n"
       "  zcat book.txt.gz | unroll score - --format json\n"
-      "  unroll score chapter2.txt --after chapter1.txt");
+      "  unroll score chapter2.txt --after chapter1.txt\n"
+      "  unroll score stimuli.txt --each-line --granularity word --format csv --out words.csv");
   line.on(command, [options] { return score(*options); });
 }
 

@@ -1,5 +1,6 @@
 #include "client/commands/score_lines.h"
 
+#include <functional>
 #include <numbers>
 
 #include "client/cli/text.h"
@@ -45,11 +46,9 @@ void write_row(std::uint64_t item, const std::string& line, const json& document
                "\n");
 }
 
-}  // namespace
-
-void score_each_line(Reader& reader, Source& source, const ReadRequest& request, const std::string& format,
-                     ResultWriter& writer) {
-  if (format == "text") writer.write(dim(writer.terminal(), "    line  tokens       bits  bits/byte") + "\n");
+/// Calls output(item, line, data).
+void read_each_line(Reader& reader, Source& source, const ReadRequest& request, ResultWriter& writer,
+                    const std::function<void(std::uint64_t, const std::string&, const json&)>& output) {
   SourceLinesReader lines(source);
   std::uint64_t item = 0;
   for (std::string line; lines.next(line);) {
@@ -57,19 +56,36 @@ void score_each_line(Reader& reader, Source& source, const ReadRequest& request,
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     Source document = Source::of_text(source.name() + ", line " + std::to_string(item), line);
     ReadEvents events;
-    events.output = [&](std::uint64_t, const std::string&, const json& data) {
-      if (format == "text") {
-        if (type_of(data) == "document") write_row(item, line, data, writer);
-        return;
-      }
-      ordered_json output = {{"item", item}};
-      output.update(in_order(data, {"type", "start", "end", "tokens", "bytes", "nats"}));
-      writer.write(to_line(output));
-      writer.end_line();
-    };
+    events.output = [&](std::uint64_t, const std::string&, const json& data) { output(item, line, data); };
     reader.read(document, request, events);
     writer.flush();
   }
 }
 
+}  // namespace
+
+void score_each_line(Reader& reader, Source& source, const ReadRequest& request, const std::string& format,
+                     ResultWriter& writer) {
+  if (format == "text") writer.write(dim(writer.terminal(), "    line  tokens       bits  bits/byte") + "\n");
+  read_each_line(reader, source, request, writer,
+                 [&](std::uint64_t item, const std::string& line, const json& data) {
+                   if (format == "text") {
+                     if (type_of(data) == "document") write_row(item, line, data, writer);
+                     return;
+                   }
+                   ordered_json output = {{"item", item}};
+                   output.update(in_order(data, {"type", "start", "end", "tokens", "bytes", "nats"}));
+                   writer.write(to_line(output));
+                   writer.end_line();
+                 });
+}
+
+void score_words_of_each_line(Reader& reader, Source& source, const ReadRequest& request, WordView& view,
+                              ResultWriter& writer) {
+  read_each_line(reader, source, request, writer,
+                 [&](std::uint64_t item, const std::string&, const json& data) {
+                   view.begin_item(item);
+                   view.output(data);
+                 });
+}
 }  // namespace unroll

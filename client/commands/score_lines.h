@@ -4,6 +4,7 @@
 #include "client/cli/result_writer.h"
 #include "client/documents/open_document.h"
 #include "client/reading/reader.h"
+#include "client/views/word_view.h"
 
 namespace unroll {
 
@@ -12,5 +13,8 @@ namespace unroll {
 /// those in the line.
 void score_each_line(Reader& reader, Source& source, const ReadRequest& request, const std::string& format,
                      ResultWriter& writer);
+/// The same for the plugin words.
+void score_words_of_each_line(Reader& reader, Source& source, const ReadRequest& request, WordView& view,
+                              ResultWriter& writer);
 
 }  // namespace unroll

@@ -34,10 +34,14 @@ class PackedLogits {
     double log_sum;  // of exp(logit)
     float entropy;
   };
-  Distribution distribution(std::size_t row) const;  // from sums_
+  /// Of a row of `sums` [rows, groups].
+  Distribution distribution(std::span<const SoftmaxSums> sums, std::size_t row) const;
+  void append_ranks(const Activations& rows, std::span<const Scored> blocks, std::span<const float> targets,
+                    Machine& machine) const;
 
   PackedMatrix weight_;
-  std::vector<SoftmaxSums> sums_;  // [rows, groups of the weight's columns]
+  std::vector<SoftmaxSums> sums_;         // [rows, groups of the weight's columns]
+  std::vector<SoftmaxSums> member_sums_;  // the same of the members only
 };
 
 }  // namespace unroll

@@ -102,7 +102,8 @@ class GpuTransformer final : public Network {
   at::Tensor to_device(const at::Tensor& tensor) const;
   /// hidden [rows, dim] -> [rows, num_tokens padded].
   at::Tensor padded_logits(const at::Tensor& hidden) const;
-  void append_top_tokens(const at::Tensor& hidden, const Scored& block) const;  // hidden [length, dim]
+  /// What needs logits in fp32, of hidden [length, dim].
+  void append_from_logits(const at::Tensor& hidden, const Scored& block) const;
 
   ModelConfig config_;
   NetworkShape shape_;

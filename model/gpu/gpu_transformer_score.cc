@@ -61,15 +61,22 @@ std::function<void()> GpuTransformer::score(const at::Tensor& hidden, std::vecto
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       append(0, i, *blocks[i].logprobs);
       if (blocks[i].entropy) append(1, i, *blocks[i].entropy);
-      if (blocks[i].top_k > 0) append_top_tokens(hidden[static_cast<std::int64_t>(i)], blocks[i]);
+      append_from_logits(hidden[static_cast<std::int64_t>(i)], blocks[i]);
     }
   };
 }
 
-void GpuTransformer::append_top_tokens(const at::Tensor& hidden, const Scored& block) const {
-  for (const auto& rows : hidden.split(kTopRows)) {
-    const auto logits = padded_logits(rows).narrow(1, 0, config_.num_tokens).to(at::kFloat);
-    append_top(at::log_softmax(logits, -1), block.top_k, *block.top_ids, *block.top_logprobs);
+void GpuTransformer::append_from_logits(const at::Tensor& hidden, const Scored& block) const {
+  if (block.top_k == 0 && !block.ranks && !block.mass) return;
+  const auto targets = to_device(targets_of(std::span(&block, 1), hidden.size(0)));
+  for (std::int64_t begin = 0; begin < hidden.size(0); begin += kTopRows) {
+    const auto rows = std::min(kTopRows, hidden.size(0) - begin);
+    const auto logits =
+        padded_logits(hidden.narrow(0, begin, rows)).narrow(1, 0, config_.num_tokens).to(at::kFloat);
+    const auto all = at::log_softmax(logits, -1);
+    if (block.top_k > 0) append_top(all, block.top_k, *block.top_ids, *block.top_logprobs);
+    if (block.ranks) append_ranks(all, targets.narrow(0, begin, rows), *block.ranks);
+    if (block.mass) append_mass(all, block.members, *block.mass);
   }
 }
 

@@ -71,6 +71,8 @@ GuardedBlock::GuardedBlock(SyntheticBlock block) : block_(std::move(block)) {
     view_.offsets = static_cast<const std::uint64_t*>(list(block_.offsets));
     view_.logprobs = static_cast<const float*>(list(block_.logprobs));
     view_.entropy = static_cast<const float*>(list(block_.entropy));
+    view_.word_end = static_cast<const float*>(list(block_.word_end));
+    view_.ranks = static_cast<const std::int32_t*>(list(block_.ranks));
     tensor_.data = list(block_.hidden);
     view_.text = static_cast<const char*>(list(block_.text));
     view_.top_ids = static_cast<const std::int32_t*>(list(block_.top_ids));

@@ -56,7 +56,7 @@ class CheckedReading {
   }
   const Outputs& finish() {
     now_in("finish", document_->name);
-    instance_->finish(content().whole().length(), content().text().size());
+    instance_->finish(content().whole().length(), content().text().size(), -0.5F);
     return outputs_;
   }
   const Outputs& read_to_end() {

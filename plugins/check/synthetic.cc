@@ -123,6 +123,8 @@ void add_token(SyntheticBlock& whole, std::size_t end, Random& random) {
   const float u = random.unit();
   whole.logprobs.push_back(-0.01f - 9.0f * u * u);
   whole.entropy.push_back(5.0f * random.unit());
+  whole.word_end.push_back(-0.01f - 3.0f * random.unit());
+  whole.ranks.push_back(1 + static_cast<std::int32_t>(random.below(kVocabulary)));
   for (int d = 0; d < whole.dim; ++d) whole.hidden.push_back(2.0f * random.unit() - 1.0f);
   float logprob = 0;
   for (int k = 0; k < whole.top_k; ++k) {
@@ -164,9 +166,22 @@ unroll_block SyntheticBlock::view() {
   constexpr std::uint8_t kFloat = 2;
   shape_ = {static_cast<std::int64_t>(length()), dim};
   tensor_ = {hidden.data(), kCpu, 0, 2, kFloat, 32, 1, shape_.data(), nullptr, 0};
-  return {sizeof(unroll_block), index,           first_token,    length(),           tokens.data(),
-          offsets.data(),       logprobs.data(), entropy.data(), &tensor_,           text.data(),
-          text.size(),          top_k,           top_ids.data(), top_logprobs.data()};
+  return {sizeof(unroll_block),
+          index,
+          first_token,
+          length(),
+          tokens.data(),
+          offsets.data(),
+          logprobs.data(),
+          entropy.data(),
+          &tensor_,
+          text.data(),
+          text.size(),
+          top_k,
+          top_ids.data(),
+          top_logprobs.data(),
+          word_end.data(),
+          ranks.data()};
 }
 
 SyntheticBlock SyntheticBlock::slice(std::uint64_t at, std::size_t first, std::size_t count) const {
@@ -184,6 +199,8 @@ SyntheticBlock SyntheticBlock::slice(std::uint64_t at, std::size_t first, std::s
   block.offsets = part(offsets, first, count + 1);
   block.logprobs = part(logprobs, first, count);
   block.entropy = part(entropy, first, count);
+  block.word_end = part(word_end, first, count);
+  block.ranks = part(ranks, first, count);
   block.hidden = part(hidden, first * rows, count * rows);
   block.text =
       text.substr(block.offsets.front() - offsets.front(), block.offsets.back() - block.offsets.front());
@@ -196,17 +213,19 @@ void SyntheticBlock::poison() {
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   std::fill(tokens.begin(), tokens.end(), -1);
   std::fill(offsets.begin(), offsets.end(), 0);  // lengths become 0: no reads beyond the buffers
-  for (auto* floats : {&logprobs, &entropy, &hidden, &top_logprobs}) {
+  for (auto* floats : {&logprobs, &entropy, &hidden, &top_logprobs, &word_end}) {
     std::fill(floats->begin(), floats->end(), kNone);
   }
   std::fill(text.begin(), text.end(), '#');
   std::fill(top_ids.begin(), top_ids.end(), -1);
+  std::fill(ranks.begin(), ranks.end(), -1);
   shape_ = {};
 }
 
 bool SyntheticBlock::same_data(const SyntheticBlock& other) const {
   const auto data = [](const SyntheticBlock& b) {
-    return std::tie(b.tokens, b.offsets, b.logprobs, b.entropy, b.hidden, b.text, b.top_ids, b.top_logprobs);
+    return std::tie(b.tokens, b.offsets, b.logprobs, b.entropy, b.hidden, b.text, b.top_ids, b.top_logprobs,
+                    b.word_end, b.ranks);
   };
   return data(*this) == data(other);
 }

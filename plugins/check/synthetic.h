@@ -26,6 +26,8 @@ struct SyntheticBlock {
   std::string text;
   std::vector<std::int32_t> top_ids;  ///< [length, top_k]
   std::vector<float> top_logprobs;
+  std::vector<float> word_end;      ///< [length]
+  std::vector<std::int32_t> ranks;  ///< [length]
 
   std::size_t length() const { return tokens.size(); }
   /// A view, valid until this object is moved or destroyed, or view() is called again.

@@ -56,6 +56,9 @@ void for_each_array(const unroll_block& block, std::uint32_t wants, int top_k, V
   flat("offsets", block.offsets, block.length + 1);
   flat("logprobs", block.logprobs, block.length);
   if ((wants & UNROLL_WANT_ENTROPY) && block.entropy != nullptr) flat("entropy", block.entropy, block.length);
+  if ((wants & UNROLL_WANT_WORD_END) && block.word_end != nullptr)
+    flat("word_end", block.word_end, block.length);
+  if ((wants & UNROLL_WANT_RANK) && block.ranks != nullptr) flat("ranks", block.ranks, block.length);
   if ((wants & UNROLL_WANT_TEXT) && block.text != nullptr) flat("text", block.text, block.text_bytes);
   if ((wants & UNROLL_WANT_HIDDEN) && block.hidden != nullptr) {
     const Rows rows = rows_of(*block.hidden);
@@ -172,6 +175,8 @@ ArenaBlock::ArenaBlock(const wire::Frame& frame, const SharedMemory& arena) {
   place("offsets", block_.length + 1, block_.offsets);
   place("logprobs", block_.length, block_.logprobs);
   place("entropy", block_.length, block_.entropy);
+  place("word_end", block_.length, block_.word_end);
+  place("ranks", block_.length, block_.ranks);
   place("text", block_.text_bytes, block_.text);
   place("top_ids", block_.length * top_k, block_.top_ids);
   place("top_logprobs", block_.length * top_k, block_.top_logprobs);

@@ -82,10 +82,11 @@ class WorkerInstance final : public PluginInstance {
     stage_ = Stage::kRunning;
     begin("process", &block);
   }
-  void begin_finish(std::uint64_t tokens, std::uint64_t bytes) override {
+  void begin_finish(const unroll_document_end& end) override {
     expect(stage_ == Stage::kFresh || stage_ == Stage::kRunning, "finish");
     stage_ = Stage::kFinished;
-    begin("finish", nullptr, {{"type", "finish"}, {"tokens", tokens}, {"bytes", bytes}});
+    begin("finish", nullptr,
+          {{"type", "finish"}, {"tokens", end.tokens}, {"bytes", end.bytes}, {"word_end", end.word_end}});
   }
 
   bool wait(milliseconds time) override {

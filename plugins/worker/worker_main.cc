@@ -246,7 +246,7 @@ class Worker {
       instance.fork({sizeof(unroll_fork_point), frame.number("tokens"), frame.number("bytes"),
                      frame.data.data(), frame.data.size()});
     } else if (frame.type == "finish") {
-      instance.finish(frame.number("tokens"), frame.number("bytes"));
+      instance.finish(frame.number("tokens"), frame.number("bytes"), frame.head.at("word_end").get<float>());
     } else {
       if (!arena_) throw wire::Error("a block before its arena");
       const ArenaBlock block(frame, *arena_);

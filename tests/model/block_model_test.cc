@@ -2,6 +2,7 @@
 // its state.
 #include "model/block_model.h"
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <numeric>
@@ -26,6 +27,8 @@ using testing::HasSubstr;
 constexpr std::int32_t kBegin = 1;
 constexpr std::int64_t kWidth = 8;
 constexpr double kTolerance = 1e-5;
+constexpr std::array<std::uint8_t, 49> kMembers = {0, 1, 0, 0, 1, 1};  // of 50: ids beyond it are none
+constexpr Wants kAll{.entropy = true, .hidden = true, .top_k = 3, .ranks = true, .members = kMembers};
 
 ModelConfig small_config(bool compressed = false) {
   return three_layers({{"use_compressed_mem", compressed}, {"compressed_mem_factor", 4}});
@@ -51,7 +54,9 @@ void expect_same(const BlockOutput& a, const BlockOutput& b) {
   expect_same_bits(a.entropy, b.entropy, "entropy");
   expect_same_bits(a.hidden, b.hidden, "hidden");
   expect_same_bits(a.top_logprobs, b.top_logprobs, "top_logprobs");
+  expect_same_bits(a.mass, b.mass, "mass");
   EXPECT_EQ(a.top_ids, b.top_ids);
+  EXPECT_EQ(a.ranks, b.ranks);
   EXPECT_EQ(a.next->serialize(), b.next->serialize());
 }
 
@@ -82,7 +87,7 @@ class BlockModelTest : public testing::Test {
     ModelStatePtr state;
     while (!tokens.empty()) {
       const auto length = std::min<std::size_t>(tokens.size(), kWidth);
-      outputs.push_back(run(*model, state, tokens.first(length), {true, true, 3}));
+      outputs.push_back(run(*model, state, tokens.first(length), kAll));
       tokens = tokens.subspan(length);
       state = outputs.back().next;
       if (through_bytes) {
@@ -125,6 +130,11 @@ TEST_F(BlockModelTest, LogprobsEntropyAndTopAreThoseOfTheTransformer) {
         const auto token = tokens[static_cast<std::size_t>(place)];
         EXPECT_NEAR(output.logprobs[i], row[token].item<double>(), kTolerance) << place;
         EXPECT_NEAR(output.entropy[i], -(row.exp() * row).sum().item<double>(), kTolerance) << place;
+        double mass = 0;
+        for (std::size_t id = 0; id < kMembers.size(); ++id)
+          mass += kMembers[id] * std::exp(row[static_cast<std::int64_t>(id)].item<double>());
+        EXPECT_NEAR(output.mass[i], std::log(mass), kTolerance) << place;
+        EXPECT_EQ(output.ranks[i], 1 + (row > row[token]).sum().item<std::int64_t>()) << place;
         const auto sorted = std::get<0>(row.sort(0, true));
         for (std::size_t k = 0; k < 3; ++k) {
           const auto logprob = output.top_logprobs[3 * i + k];
@@ -142,7 +152,7 @@ TEST_F(BlockModelTest, HiddenIsWhatTheTokenIsPredictedFrom) {
   const auto config = small_config();
   const BlockRecurrentTransformer transformer(config, load_parameters(folder.path(), config));
   const auto tokens = random_tokens(kWidth, 2);
-  const auto output = run(*load(), nullptr, tokens, {false, true, 0});
+  const auto output = run(*load(), nullptr, tokens, {.hidden = true});
   const auto hidden = at::tensor(output.hidden).view({kWidth, config.dim});
   const auto logprobs = at::log_softmax(transformer.to_logits(hidden), -1);
   for (std::int64_t i = 0; i < kWidth; ++i) {
@@ -157,8 +167,8 @@ TEST_F(BlockModelTest, NothingThatIsNotWanted) {
   const auto plain = run(*model, nullptr, tokens);
   EXPECT_EQ(plain.logprobs.size(), tokens.size());
   EXPECT_TRUE(plain.entropy.empty() && plain.hidden.empty() && plain.top_ids.empty() &&
-              plain.top_logprobs.empty());
-  const auto all = run(*model, nullptr, tokens, {true, true, 1000});
+              plain.top_logprobs.empty() && plain.ranks.empty() && plain.mass.empty());
+  const auto all = run(*model, nullptr, tokens, {.entropy = true, .hidden = true, .top_k = 1000});
   expect_same_bits(plain.logprobs, all.logprobs, "logprobs");
   EXPECT_EQ(all.top_ids.size(), tokens.size() * 50);  // no more than the vocabulary has
   for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -206,6 +216,7 @@ TEST_F(BlockModelTest, WithACacheTheSameHoldsAndWhatComesAgainIsLikelier) {
       for (int top = 0; top < 3; ++top) {
         if (direct[i].top_ids[3 * k + top] != tokens[i * kWidth + k]) continue;
         EXPECT_NEAR(direct[i].top_logprobs[3 * k + top], direct[i].logprobs[k], kTolerance);
+        EXPECT_EQ(direct[i].ranks[k], top + 1);
       }
     }
   }
@@ -236,7 +247,7 @@ TEST_F(BlockModelTest, ABatchGivesTheSameBitsAsOneByOne) {
     // Some documents continue, some begin; some want everything, some nothing.
     ModelStatePtr state;
     if (i % 2 == 1) state = run(*model, nullptr, random_tokens(kWidth, 20)).next;
-    blocks.push_back({state, tokens[i], i == 1 ? Wants{} : Wants{true, true, 4}});
+    blocks.push_back({state, tokens[i], i == 1 ? Wants{} : kAll});
     alone.push_back(run(*model, state, tokens[i], blocks.back().wants));
   }
   const auto together = model->run(blocks);
@@ -269,7 +280,7 @@ TEST_F(BlockModelTest, ABatchGivesTheSameBitsWhereKernelsAreBlockedAndThreaded) 
       std::vector<BlockInput> blocks;
       // Two full blocks and a last one of three sizes, each size shared by several documents.
       for (unsigned i = 0; i < 9; ++i) tokens.push_back(random_tokens(96, i));
-      for (const auto& text : tokens) blocks.push_back({nullptr, text, {true, true, 3}});
+      for (const auto& text : tokens) blocks.push_back({nullptr, text, kAll});
       for (int round = 0; round < 3; ++round) {
         if (round == 2) {
           for (std::size_t i = 0; i < blocks.size(); ++i)

@@ -38,6 +38,8 @@ struct MadeToken {
   std::string text;
   float logprob = -1;
   std::vector<float> hidden = {1, 0};
+  float word_end = -1;
+  std::int32_t rank = 1;
 };
 
 /// In blocks of `width` tokens.
@@ -53,6 +55,8 @@ inline SyntheticDocument made_document(const std::vector<MadeToken>& tokens, std
     whole.offsets.push_back(whole.text.size());
     whole.logprobs.push_back(token.logprob);
     whole.entropy.push_back(1);
+    whole.word_end.push_back(token.word_end);
+    whole.ranks.push_back(token.rank);
     whole.hidden.insert(whole.hidden.end(), token.hidden.begin(), token.hidden.end());
   }
   return {std::move(whole), std::move(cuts)};

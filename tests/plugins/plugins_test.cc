@@ -92,7 +92,7 @@ TEST(PluginRegistry, LoadsWhatIsSoundInAFolder) {
 TEST(PluginRegistry, BuiltInPluginsLoad) {
   PluginRegistry registry;
   EXPECT_THAT(registry.load_directory(BUILTIN_PLUGIN_DIRECTORY), IsEmpty());
-  EXPECT_THAT(names(registry), ElementsAre("anomaly", "embed", "logprobs", "score", "summarize"));
+  EXPECT_THAT(names(registry), ElementsAre("anomaly", "embed", "logprobs", "score", "summarize", "words"));
   EXPECT_EQ(registry.find("embed")->wants, UNROLL_WANT_HIDDEN | UNROLL_WANT_TEXT);
 }
 

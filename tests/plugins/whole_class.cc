@@ -15,12 +15,12 @@ struct Least {
 
 class Whole {
  public:
-  static constexpr About kAbout{
-      .name = "whole",
-      .version = "2",
-      .description = "Uses everything",
-      .wants = UNROLL_WANT_TOP_K | UNROLL_WANT_TEXT | UNROLL_WANT_HIDDEN | UNROLL_WANT_ENTROPY,
-      .top_k = 2};
+  static constexpr About kAbout{.name = "whole",
+                                .version = "2",
+                                .description = "Uses everything",
+                                .wants = UNROLL_WANT_TOP_K | UNROLL_WANT_TEXT | UNROLL_WANT_HIDDEN |
+                                         UNROLL_WANT_ENTROPY | UNROLL_WANT_WORD_END | UNROLL_WANT_RANK,
+                                .top_k = 2};
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"quiet":{"type":"boolean","default":false}}})";
 
@@ -32,7 +32,9 @@ class Whole {
     for (std::size_t i = 0; i < block.size(); ++i) {
       bytes_ += block.text(i).size() + block.hidden().row(i).size() + block.top_ids(i).size();
       if (vocabulary_) bytes_ += vocabulary_->token(block.tokens()[i]).size();
-      if (block.entropy()[i] < 0 || block.top_logprobs(i)[0] > 0) throw Error("not a probability");
+      if (block.entropy()[i] < 0 || block.top_logprobs(i)[0] > 0 || block.word_end()[i] > 0)
+        throw Error("not a probability");
+      if (block.ranks()[i] < 1) throw Error("not a rank");
     }
   }
   void finish(const End& end) {

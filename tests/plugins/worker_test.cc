@@ -315,7 +315,7 @@ TEST(WorkerPool, ASlowDocumentDoesNotHoldAnother) {
 TEST(WorkerPool, AFolderIsLoadedSideBySide) {
   PluginRegistry registry(in_workers());
   EXPECT_THAT(registry.load_directory(BUILTIN_PLUGIN_DIRECTORY), IsEmpty());
-  EXPECT_EQ(registry.plugins().size(), 5u);
+  EXPECT_EQ(registry.plugins().size(), 6u);
 }
 
 TEST(WorkerPool, TrustedLibrariesAreLoadedHere) {

@@ -27,10 +27,10 @@ class FaultyInstance final : public PluginInstance {
     plugin_->begin_process(block);
     be_late();
   }
-  void begin_finish(std::uint64_t tokens, std::uint64_t bytes) override {
+  void begin_finish(const unroll_document_end& end) override {
     expect_idle("finish");
     cross_plugin(edges_, "finish");
-    plugin_->begin_finish(tokens, bytes);
+    plugin_->begin_finish(end);
     be_late();
   }
   bool wait(std::chrono::milliseconds) override {

@@ -289,7 +289,10 @@ Library::Library()
 
 std::vector<PluginRequest> Library::plugins(bool alone) {
   std::vector<PluginRequest> plugins = {{"score", {{"granularity", "line"}}}};
-  if (!alone) plugins.push_back({"anomaly", nlohmann::json::object()});
+  if (!alone) {
+    plugins.push_back({"anomaly", nlohmann::json::object()});
+    plugins.push_back({"words", nlohmann::json::object()});  // asks for what follows the last token
+  }
   return plugins;
 }
 

@@ -23,7 +23,7 @@ class Library {
   struct Text {
     std::string before;  ///< Not empty: the document goes on from a snapshot of these bytes.
     std::string bytes;
-    /// From an undisturbed run: "PLUGIN JSON", by sequence number. With two plugins, or only the first: when
+    /// From an undisturbed run: "PLUGIN JSON", by sequence number. With all plugins, or only the first: when
     /// blocks are flushed, the order of their outputs depends on the clock.
     struct Outputs {
       std::vector<std::string> both, alone;

@@ -91,6 +91,8 @@ typedef int32_t unroll_status;
 #define UNROLL_WANT_HIDDEN (1u << 1)
 #define UNROLL_WANT_TEXT (1u << 2)
 #define UNROLL_WANT_TOP_K (1u << 3) /* how many: unroll_plugin.top_k */
+#define UNROLL_WANT_WORD_END (1u << 4)
+#define UNROLL_WANT_RANK (1u << 5)
 
 /* A tensor, with the layout of DLPack's DLTensor (dmlc/dlpack 1.0): it can be passed on as one. */
 typedef struct unroll_tensor {
@@ -125,6 +127,10 @@ typedef struct unroll_block {
   int32_t top_k;             /* number of alternatives for each token */
   const int32_t* top_ids;    /* [length, top_k] most probable first */
   const float* top_logprobs; /* [length, top_k] nats */
+  /* [length] nats: log of the probability that a word ends before token i: that of all tokens that begin with
+   * white space (ASCII) and of those that end a text, in the distribution that token i was predicted with */
+  const float* word_end;
+  const int32_t* ranks; /* [length] of token i in that distribution: 1 is the most probable token */
 } unroll_block;
 
 /* The totals of the document. */
@@ -132,6 +138,7 @@ typedef struct unroll_document_end {
   size_t size;
   uint64_t tokens;
   uint64_t bytes;
+  float word_end; /* with UNROLL_WANT_WORD_END: of the distribution after the last token; else 0 */
 } unroll_document_end;
 
 /* The host's functions for one instance. */

@@ -184,8 +184,22 @@ class Block {
   std::span<const float> top_logprobs(std::size_t i) const {
     return {wanted(raw_->top_logprobs, "top_logprobs", "UNROLL_WANT_TOP_K") + i * top_k(), top_k()};
   }
+  /// [size] nats: log of the probability that a word ends before token i.
+  std::span<const float> word_end() const {
+    return {later(&unroll_block::word_end, "word_end", "UNROLL_WANT_WORD_END"), size()};
+  }
+  /// [size]: 1 is the most probable token.
+  std::span<const std::int32_t> ranks() const {
+    return {later(&unroll_block::ranks, "ranks", "UNROLL_WANT_RANK"), size()};
+  }
 
  private:
+  /// A field that hosts of earlier versions lack.
+  template <class T>
+  const T* later(const T* unroll_block::*field, const char* name, const char* want) const {
+    const auto end = reinterpret_cast<const char*>(&(raw_->*field) + 1) - reinterpret_cast<const char*>(raw_);
+    return wanted(raw_->size < static_cast<std::size_t>(end) ? nullptr : raw_->*field, name, want);
+  }
   template <class T>
   static const T* wanted(const T* array, const char* name, const char* want) {
     if (array == nullptr) {
@@ -201,6 +215,7 @@ class Block {
 struct End {
   std::uint64_t tokens = 0;
   std::uint64_t bytes = 0;
+  float word_end = 0;  ///< With UNROLL_WANT_WORD_END: nats, after the last token.
 };
 
 /// The document before has ended, and a new one begins.
@@ -274,7 +289,7 @@ struct Adapter {
   static unroll_status finish(void* instance, const unroll_document_end* end) {
     auto& self = *static_cast<Instance*>(instance);
     return guarded(self.host, [&] {
-      const End whole{end->tokens, end->bytes};
+      const End whole{end->tokens, end->bytes, end->size < sizeof *end ? 0 : end->word_end};
       if constexpr (requires(P & p, const End& e, Host h) { p.finish(e, h); }) {
         self.plugin.finish(whole, Host(self.host));
       } else {

@@ -174,17 +174,25 @@ INSTANTIATE_TEST_SUITE_P(
 struct Said {
   std::vector<at::Tensor> tensors;
   std::vector<std::vector<float>> logprobs, entropy, top_logprobs;
-  std::vector<std::vector<std::int32_t>> top_ids;
+  std::vector<std::vector<std::int32_t>> top_ids, ranks;
+  std::vector<std::vector<float>> mass;
 
   bool operator==(const Said& other) const {
     return std::ranges::equal(tensors, other.tensors,
                               [](const auto& a, const auto& b) { return a.equal(b); }) &&
            logprobs == other.logprobs && entropy == other.entropy && top_logprobs == other.top_logprobs &&
-           top_ids == other.top_ids;
+           top_ids == other.top_ids && ranks == other.ranks && mass == other.mass;
   }
 };
 
 constexpr std::int64_t kTop = 5;
+
+/// A set of tokens; ids beyond it are no members.
+std::vector<std::uint8_t> every_third(std::int64_t vocabulary) {
+  std::vector<std::uint8_t> members(static_cast<std::size_t>(vocabulary - 1));
+  for (std::size_t id = 0; id < members.size(); id += 3) members[id] = 1;
+  return members;
+}
 
 /// tokens [documents, length]: whole blocks and a part of one.
 Said read(Network& network, const at::Tensor& tokens) {
@@ -193,7 +201,10 @@ Said read(Network& network, const at::Tensor& tokens) {
             std::vector<std::vector<float>>(documents),
             std::vector<std::vector<float>>(documents),
             std::vector<std::vector<float>>(documents),
-            std::vector<std::vector<std::int32_t>>(documents)};
+            std::vector<std::vector<std::int32_t>>(documents),
+            std::vector<std::vector<std::int32_t>>(documents),
+            std::vector<std::vector<float>>(documents)};
+  const auto members = every_third(network.shape().num_tokens);
   Recurrence recurrence;
   for (const auto& block : tokens.split(network.shape().block_width, 1)) {
     const auto hidden = network.forward_block(block, recurrence);
@@ -206,7 +217,10 @@ Said read(Network& network, const at::Tensor& tokens) {
                         &said.entropy[i],
                         kTop,
                         &said.top_ids[i],
-                        &said.top_logprobs[i]});
+                        &said.top_logprobs[i],
+                        &said.ranks[i],
+                        members,
+                        &said.mass[i]});
     network.score(hidden, blocks)();
     said.tensors.push_back(hidden);
     said.tensors.insert(said.tensors.end(), recurrence.memories.begin(), recurrence.memories.end());
@@ -230,6 +244,8 @@ TEST(PackedPretrained, ADocumentsBitsAreThoseThatItGetsAlone) {
       EXPECT_EQ(all.logprobs[row], alone.logprobs[0]);
       EXPECT_EQ(all.entropy[row], alone.entropy[0]);
       EXPECT_EQ(all.top_ids[row], alone.top_ids[0]);
+      EXPECT_EQ(all.ranks[row], alone.ranks[0]);
+      EXPECT_EQ(all.mass[row], alone.mass[0]);
       EXPECT_EQ(all.top_logprobs[row], alone.top_logprobs[0]);
       ASSERT_EQ(all.tensors.size(), alone.tensors.size());
       for (std::size_t j = 0; j < all.tensors.size(); ++j) {
@@ -257,7 +273,7 @@ TEST(PackedPretrained, AnyNumberOfThreadsGivesTheSameBits) {
   EXPECT_TRUE(said[0] == said[2]);
 }
 
-TEST(PackedPretrained, EntropiesAndTopTokensAreThoseOfTheLogits) {
+TEST(PackedPretrained, EntropiesRanksMassesAndTopTokensAreThoseOfTheLogits) {
   const c10::InferenceMode guard;
   const Family family{.name = "llama"};
   PackedPretrained packed(random_network(family), Arithmetic::kFp32);
@@ -269,6 +285,13 @@ TEST(PackedPretrained, EntropiesAndTopTokensAreThoseOfTheLogits) {
     const auto [values, ids] = all[row].topk(kTop);
     EXPECT_NEAR(said.logprobs[0][i], all[row][tokens[0][row].item<std::int64_t>()].item<float>(), 1e-4);
     EXPECT_NEAR(said.entropy[0][i], -(all[row].exp() * all[row]).sum().item<float>(), 1e-4);
+    const auto own = all[row][tokens[0][row].item<std::int64_t>()];
+    EXPECT_EQ(said.ranks[0][i], 1 + (all[row] > own).sum().item<std::int64_t>());
+    const auto members = every_third(family.vocabulary);
+    double mass = 0;
+    for (std::size_t id = 0; id < members.size(); ++id)
+      mass += members[id] * std::exp(all[row][static_cast<std::int64_t>(id)].item<double>());
+    EXPECT_NEAR(said.mass[0][i], std::log(mass), 1e-4);
     for (std::size_t k = 0; k < kTop; ++k) {
       const auto place = static_cast<std::int64_t>(k);
       EXPECT_EQ(said.top_ids[0][i * kTop + k], ids[place].item<std::int64_t>());
