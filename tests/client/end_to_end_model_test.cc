@@ -159,7 +159,7 @@ TEST_F(Models, PluginsAreListed) {
     EXPECT_FALSE(plugin["description"].get<std::string>().empty());
     EXPECT_TRUE(fs::exists(plugin["library"].get<std::string>()));
   }
-  EXPECT_THAT(names, testing::ElementsAre("anomaly", "embed", "logprobs", "score", "summarize"));
+  EXPECT_THAT(names, testing::ElementsAre("anomaly", "embed", "logprobs", "score", "summarize", "words"));
   EXPECT_THAT(unroll({"plugin", "list"}).out, AllOf(HasSubstr("anomaly "), HasSubstr("summarize ")));
 }
 
