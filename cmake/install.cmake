@@ -24,7 +24,9 @@ install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)  # for plugins in
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
 set_target_properties(unroll_sandbox PROPERTIES INSTALL_RPATH "$ORIGIN/lib")
 set_target_properties(unroll_plugin_score unroll_plugin_summarize PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")  # ICU, in the archive
-install(TARGETS unroll_plugin_score unroll_plugin_anomaly unroll_plugin_summarize unroll_plugin_embed
+set(plugins ${UNROLL_BUILTIN_PLUGINS})
+list(TRANSFORM plugins PREPEND unroll_plugin_)
+install(TARGETS ${plugins}
         LIBRARY DESTINATION ${UNROLL_PLUGIN_INSTALL_DIRECTORY} COMPONENT plugins)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/unroll/models COMPONENT model)
 

@@ -38,8 +38,8 @@ set(CPACK_DEBIAN_UNROLL_PACKAGE_CONTROL_EXTRA
 
 set(CPACK_DEBIAN_PLUGINS_PACKAGE_NAME unroll-plugins)
 set(CPACK_DEBIAN_PLUGINS_DESCRIPTION "plugins of unroll: scores, odd log lines, summaries, vectors
-What turns unroll's reading of a document into results: score, anomaly,
-summarize and embed.")
+What turns unroll's reading of a document into results: score, words,
+anomaly, summarize, embed and logprobs.")
 set(CPACK_DEBIAN_PLUGINS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PLUGINS_PACKAGE_ENHANCES unroll)
 

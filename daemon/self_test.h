@@ -11,7 +11,8 @@ namespace unroll {
 
 /// The plugins that come with unroll. If the library of one is in the plugin folder and cannot be loaded, the
 /// daemon does not start; other plugins that cannot be loaded are left out.
-inline constexpr std::array<std::string_view, 4> kDefaultPlugins = {"anomaly", "embed", "score", "summarize"};
+inline constexpr std::array<std::string_view, 6> kDefaultPlugins = {"anomaly", "embed",     "logprobs",
+                                                                    "score",   "summarize", "words"};
 
 /// Loads every library of `folder`; a missing folder is not an error. Returns the errors of plugins that were
 /// left out. Throws Error(kPluginFailed) if a default plugin exists and cannot be loaded.

@@ -129,9 +129,8 @@ class WordObject : public WordRows {
     ordered_json object = in_bits(document, item());
     object.erase("item");
     object.erase("type");
-    std::string text = to_line(object);
-    if (any_) text.replace(0, 1, "],\n");
-    writer().write(text);
+    if (!any_) writer().write("{\"passages\":[");
+    writer().write("],\n" + to_line(object).substr(1));
     writer().end_line();
   }
   bool any_ = false;

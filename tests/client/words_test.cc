@@ -115,8 +115,9 @@ class Words : public WithDaemon {
     std::ifstream file(path("words.txt"));
     const std::string text(std::istreambuf_iterator<char>(file), {});
     const auto expected = brute_force(model, text, boundary == "corrected");
-    const auto finished = unroll({"score", path("words.txt"), "--granularity", "word", "--format", "tsv",
-                                  "--raw", "--word-boundary", boundary, "--embedded", "--model", model});
+    const auto finished =
+        unroll({"score", path("words.txt"), "--granularity", "word", "--format", "tsv", "--raw",
+                "--word-boundary", boundary, "--dtype", "fp32", "--embedded", "--model", model});
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     const auto rows = table(finished.out, '\t');
     ASSERT_EQ(rows.size(), expected.size() + 1);

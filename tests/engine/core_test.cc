@@ -561,6 +561,77 @@ TEST_F(Core, ResumedAndLostAgainBeforeAnyByteItGoesOnWhereItDid) {
   EXPECT_EQ(error_of([&] { core_->resume_point(id); }).code, ErrorCode::kDocumentState) << "it has ended";
 }
 
+/// The words of the outputs, as "WORD NATS".
+std::vector<std::string> words_of(const std::vector<Output>& outputs) {
+  std::vector<std::string> words;
+  for (const auto& output : outputs) {
+    const auto said = nlohmann::json::parse(output.json);
+    if (said["type"] != "words") continue;
+    for (const auto& word : said["words"])
+      words.push_back(word["word"].get<std::string>() + " " + word["nats"].dump());
+  }
+  return words;
+}
+
+/// With a token per word, the last one fills a block, or falls short of it, or begins the next.
+TEST_F(Core, AWordEndsAtTheEndOfTheTextAsItDoesBeforeMoreText) {
+  const TemporaryFolder folder;
+  auto request = a_request();
+  request.plugins = {{"words", nlohmann::json::object()}};
+  for (const auto count : {1L, kTestBlock - 1, kTestBlock, kTestBlock + 1, 2 * kTestBlock}) {
+    SCOPED_TRACE(count);
+    std::string text = "the";
+    for (int i = 1; i < count; ++i) text += " the";
+    start({.journal = folder / std::to_string(count), .commit_blocks = 1});
+    const auto read_words = [&](const std::string& bytes, const DocumentRequest& with) {
+      const auto document = open_with(bytes, with);
+      core_->end(document.id);
+      run_until_idle();
+      const auto status = document.recorder->wait();
+      EXPECT_EQ(status.phase, DocumentPhase::kDone) << status.error;
+      EXPECT_EQ(status.bytes, bytes.size());
+      return words_of(document.recorder->outputs());
+    };
+    auto expected = read_words(text + " the", request);
+    ASSERT_THAT(expected, SizeIs(count + 1));
+    const auto next = expected.back();
+    expected.pop_back();
+    auto kept = request;
+    kept.snapshot = SnapshotRequest{"a", {}};
+    EXPECT_EQ(read_words(text, kept), expected);
+    auto after = request;
+    after.from = "a";
+    EXPECT_THAT(read_words(" the", after), testing::ElementsAre(next));
+    EXPECT_THAT(read_words("", after), IsEmpty());
+
+    // All but the end was sent before it was resumed.
+    const auto document = open_with(text, request);
+    run_until_idle();
+    core_->cancel(document.id, Error(ErrorCode::kPeerGone, "gone"));
+    run_until_idle();
+    auto again = request;
+    again.resume = document.id;
+    const auto from = core_->open(again, nullptr).resume_bytes;
+    core_->append(document.id, text.substr(from), {});
+    core_->end(document.id);
+    run_until_idle();
+    EXPECT_EQ(words_of(core_->outputs(document.id, 0, 1 << 20)), expected);
+
+    // All tokens are seen when the end comes.
+    const auto line = read_words(text + "\n", request);
+    auto flushed = request;
+    flushed.flush_after = 1000ms;
+    const auto waits = open_with(text + "\n", flushed);
+    run_until_idle();
+    now_ += 1000ms;
+    core_->round();
+    core_->end(waits.id);
+    run_until_idle();
+    EXPECT_EQ(waits.recorder->wait().phase, DocumentPhase::kDone);
+    EXPECT_EQ(words_of(waits.recorder->outputs()), line);
+  }
+}
+
 TEST_F(Core, AnEndlessDocumentKeepsItsNewestOutputsOnly) {
   const TemporaryFolder folder;
   start({.journal = folder / "j", .commit_blocks = 1});

@@ -76,11 +76,12 @@ class HashModel final : public BlockModel {
     if (block.state) next->hash = static_cast<const State&>(*block.state).hash;
     BlockOutput output;
     for (const auto token : block.tokens) {
+      // Of a distribution, whichever token comes then.
+      if (!block.wants.members.empty()) output.mass.push_back(-static_cast<float>(next->hash >> 58) / 32);
       next->hash = (next->hash ^ static_cast<std::uint64_t>(token)) * 1099511628211u;
       output.logprobs.push_back(-static_cast<float>(next->hash >> 52) / 256);
       if (block.wants.entropy) output.entropy.push_back(static_cast<float>(next->hash >> 56) / 64);
       if (block.wants.ranks) output.ranks.push_back(1 + static_cast<std::int32_t>(next->hash >> 51));
-      if (!block.wants.members.empty()) output.mass.push_back(-static_cast<float>(next->hash >> 58) / 32);
       for (int i = 0; block.wants.hidden && i < 4; ++i)
         output.hidden.push_back(static_cast<float>((next->hash >> (8 * i)) & 255) / 256);
     }

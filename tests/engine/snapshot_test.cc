@@ -16,7 +16,8 @@ using ::testing::SizeIs;
 DocumentRequest tokens_request(bool with_hidden_states = false) {
   DocumentRequest request;
   request.owner = 1000;
-  request.plugins = {{"score", {{"granularity", "token"}}}, {"anomaly", json::object()}};
+  request.plugins = {
+      {"score", {{"granularity", "token"}}}, {"anomaly", json::object()}, {"words", json::object()}};
   if (with_hidden_states) request.plugins.push_back({"embed", {{"segment_tokens", 1}}});
   return request;
 }
@@ -108,9 +109,10 @@ class Snapshots : public testing::Test {
   std::unique_ptr<EngineCore> core_;
 };
 
-/// What the outputs say of each token, and of each line, from byte `from` on; offsets count from there.
+/// What the outputs say of each token, each line and each word, from byte `from` on; offsets count from
+/// there.
 struct Said {
-  std::vector<json> tokens, vectors, lines;
+  std::vector<json> tokens, vectors, lines, words;
 
   Said(const std::vector<Output>& outputs, std::uint64_t from) {
     for (const auto& output : outputs) {
@@ -118,6 +120,9 @@ struct Said {
       if (said.value("type", "") == "tokens") {
         for (std::size_t i = 0; i < said["start"].size(); ++i)
           add(tokens, {said["start"][i], said["end"][i], said["nats"][i]}, from);
+      } else if (said.value("type", "") == "words") {
+        for (const auto& word : said["words"])
+          add(words, {word["start"], word["end"], word["nats"], word["rank"]}, from);
       } else if (said.value("type", "") == "segment") {
         add(vectors, {said["start"], said["end"], said["vector"]}, from);
       } else if (said.contains("line") && said["end"].get<std::uint64_t>() + 1 > from) {
@@ -140,6 +145,11 @@ void expect_same(const std::vector<Output>& whole, std::uint64_t from, const std
   // A line that ends where the other document does is that one's.
   if (expected.lines.size() > found.lines.size()) expected.lines.erase(expected.lines.begin());
   EXPECT_EQ(found.lines, expected.lines);
+  // A word that began in the other document has another beginning here.
+  for (auto* words : {&expected.words, &found.words}) {
+    if (!words->empty() && words->front()[0] == 0) words->erase(words->begin());
+  }
+  EXPECT_EQ(found.words, expected.words);
   ASSERT_EQ(found.vectors.size(), expected.vectors.size());
   // The first one's words are its own document's.
   if (!found.vectors.empty()) found.vectors.erase(found.vectors.begin());

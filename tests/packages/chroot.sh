@@ -61,7 +61,7 @@ try_archive() {
   mkdir -p "$root/tmp/any where"
   tar -xzf "$build"/packages/unroll-*.tar.gz -C "$root/tmp/any where" --strip-components=1
   in_root "/tmp/any where/bin/unroll" score "$book" --embedded --format json >"$work/archive.json"
-  in_root "/tmp/any where/bin/unroll" plugin list | grep -c . | grep -qx 4 || fail "the archive's plugins"
+  in_root "/tmp/any where/bin/unroll" plugin list | grep -c . | grep -qx 6 || fail "the archive's plugins"
   rm -rf "$root/tmp/any where"
 }
 

@@ -115,7 +115,8 @@ TEST(Builtin, ResumesAtEveryBlockWhateverTheOptions) {
         Use{"score", R"({"granularity":"document","top":1000})"}, Use{"anomaly", R"({"top":1})"},
         Use{"anomaly", R"({"top_window":3,"alert_rate":100})"}, Use{"anomaly", R"({"session":" "})"},
         Use{"summarize", R"({"words":500})"}, Use{"summarize", R"({"every":4096})"},
-        Use{"embed", R"({"segment_tokens":7})"}, Use{"logprobs", R"({"top":3})"}}) {
+        Use{"embed", R"({"segment_tokens":7})"}, Use{"logprobs", R"({"top":3})"}, Use{"words", "{}"},
+        Use{"words", R"({"boundary":"raw"})"}}) {
     for (const auto kind : kSyntheticKinds) {
       const SyntheticDocument document(kind, 99);
       EXPECT_EQ(read(plugin, options, document, true), read(plugin, options, document)) << plugin << options;
@@ -148,7 +149,7 @@ TEST(Logprobs, EachTokenComesWithItsLikeliestAlternatives) {
 TEST(Builtin, RefusesAStateMadeWithOtherOptions) {
   for (const auto& [plugin, options] :
        {Use{"score", R"({"granularity":"line"})"}, Use{"anomaly", R"({"top":0})"},
-        Use{"embed", R"({"segment_tokens":7})"}}) {
+        Use{"embed", R"({"segment_tokens":7})"}, Use{"words", R"({"boundary":"raw"})"}}) {
     Loaded loaded(builtin_library(plugin));
     const SyntheticDocument document(SyntheticKind::kLog, 1);
     auto instance = loaded.create();
@@ -162,7 +163,7 @@ TEST(Builtin, DamagedStatesDoNoHarm) {
   const SyntheticDocument document("One sentence stands here for all. It is followed by another one.\n", 4);
   const std::size_t middle = document.block_count() / 2;
   for (const auto& [plugin, options] : {Use{"score", "{}"}, Use{"anomaly", R"({"session":" "})"},
-                                        Use{"summarize", "{}"}, Use{"embed", "{}"}}) {
+                                        Use{"summarize", "{}"}, Use{"embed", "{}"}, Use{"words", "{}"}}) {
     Loaded loaded(builtin_library(plugin));
     auto instance = loaded.create(options);
     for (std::size_t i = 0; i < middle; ++i) process(*instance, document, i);
@@ -188,7 +189,7 @@ TEST(Builtin, DamagedStatesDoNoHarm) {
 
 TEST(Builtin, ALogProbabilityThatIsNoNumberIsAnError) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (const char* plugin : {"score", "anomaly", "summarize", "logprobs"}) {
+  for (const char* plugin : {"score", "anomaly", "summarize", "logprobs", "words"}) {
     for (const float odd : {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
       try {
         read(plugin, "{}", made_document({{"a", -1}, {"b", odd}}));
@@ -208,7 +209,7 @@ TEST(Builtin, WrongOptionsAreNamed) {
         Use{"anomaly", R"({"top":18446744073709551615})"}, Use{"anomaly", R"({"session":""})"},
         Use{"anomaly", R"({"session":["blk_"]})"}, Use{"summarize", R"({"words":0})"},
         Use{"embed", R"({"segment_tokens":"7"})"}, Use{"embed", R"({"segments":7})"},
-        Use{"logprobs", R"({"top":21})"}}) {
+        Use{"logprobs", R"({"top":21})"}, Use{"words", R"({"boundary":"both"})"}}) {
     try {
       Loaded(builtin_library(plugin)).create(options);
       ADD_FAILURE() << plugin << " took " << options;

@@ -49,8 +49,9 @@ TEST_P(SoundPlugin, Passes) {
 INSTANTIATE_TEST_SUITE_P(Check, SoundPlugin,
                          ::testing::Values(builtin_library("score"), builtin_library("anomaly"),
                                            builtin_library("summarize"), builtin_library("embed"),
-                                           builtin_library("logprobs"), test_library("word_count"),
-                                           test_library("none"), test_library("sees")),
+                                           builtin_library("logprobs"), builtin_library("words"),
+                                           test_library("word_count"), test_library("none"),
+                                           test_library("sees")),
                          [](const auto& info) { return info.param.stem().string(); });
 
 struct Fault {

@@ -84,7 +84,7 @@ inline void process(PluginInstance& instance, const SyntheticDocument& document,
   instance.process(block.view());
 }
 inline void finish(PluginInstance& instance, const SyntheticDocument& document) {
-  instance.finish(document.whole().length(), document.text().size());
+  instance.finish(document.whole().length(), document.text().size(), -0.5F);
 }
 
 /// The outputs of a built-in plugin for a document; `resume`: with a new instance for each block.

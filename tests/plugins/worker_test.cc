@@ -351,7 +351,7 @@ TEST(WorkerPool, AWorkerOutlivesTheThreadThatStartedIt) {
 // --- the same bytes
 
 TEST(WorkerInstance, TwoHundredAtOnceGiveTheSameBytes) {
-  for (const char* name : {"score", "anomaly", "summarize", "embed", "logprobs"}) {
+  for (const char* name : {"score", "words", "anomaly", "summarize", "embed", "logprobs"}) {
     Workers workers(builtin_library(name));
     Loaded here(builtin_library(name));
     struct Pair {
