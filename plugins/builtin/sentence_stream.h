@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/builtin/quotation.h"
 #include "plugins/builtin/sentence_end.h"
 #include "plugins/builtin/sentence_text.h"
 
@@ -45,7 +46,9 @@ struct TokenSums {
 struct Sentence {
   std::uint64_t start = 0, end = 0;  // bytes of the document, without the whitespace around it
   bool opens_paragraph = false;
-  std::string text;  // raw; empty if the sentence was too long
+  double quoted = 0;          // the share of its text that stands in quotation marks
+  bool in_quotation = false;  // it begins or ends within a quotation, of which it has a part only
+  std::string text;           // raw; empty if the sentence was too long
   TokenSums sums;
 };
 
@@ -71,7 +74,7 @@ class SentenceStream {
   }
   void visit(auto& archive) {
     archive(text_, text_begin_, bytes_, end_, gap_text_, gap_begin_, blank_line_, paragraph_, heading_,
-            line_start_, sums_, gap_);
+            line_start_, quotation_, sums_, gap_);
   }
 
  private:
@@ -188,11 +191,21 @@ class SentenceStream {
     sentence.end = text_begin_ + sentence.text.size();
     sentence.opens_paragraph = paragraph_;
     sentence.sums = std::exchange(sums_, {});
+    read_quotations(sentence);
     const bool usable = !sentence.text.empty() && !heading_;
     if (bytes_ > 0) paragraph_ = false;
     bytes_ = 0;
     line_start_ = kNoLine;
     if (usable) take(std::move(sentence));
+  }
+
+  /// Across the sentences of a paragraph: one that is not closed there opens the next paragraph again.
+  void read_quotations(Sentence& sentence) {
+    if (paragraph_) quotation_ = {};
+    sentence.in_quotation = quotation_.inside();
+    const auto quoted = quotation_.read(sentence.text);
+    sentence.in_quotation = sentence.in_quotation || quotation_.inside();
+    if (quoted > 0) sentence.quoted = static_cast<double>(quoted) / static_cast<double>(sentence.text.size());
   }
 
   static constexpr std::uint64_t kNoLine = ~0ull;
@@ -207,6 +220,7 @@ class SentenceStream {
   bool paragraph_ = true;         // the next sentence is a paragraph's first
   bool heading_ = false;          // in a line that began with #
   std::uint64_t line_start_ = 0;  // offset of this line in text_; kNoLine: before it
+  Quotation quotation_;           // of the paragraph so far
   TokenSums sums_, gap_;          // gap_: of tokens that begin in the gap
 };
 

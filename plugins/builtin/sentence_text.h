@@ -111,24 +111,6 @@ inline double word_overlap(const std::vector<std::uint32_t>& a, const std::vecto
   return shorter == 0 ? 0.0 : static_cast<double>(both.size()) / static_cast<double>(shorter);
 }
 
-/// The share of the text in double quotation marks, straight or curly, 0 to 1.
-inline double quoted_share(std::string_view text) {
-  std::size_t quoted = 0;
-  bool inside = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto mark = text.substr(i, 3);
-    if (text[i] == '"') {
-      inside = !inside;
-    } else if (mark == "\xE2\x80\x9C" || mark == "\xE2\x80\x9D") {
-      inside = mark.back() == '\x9C';
-      i += 2;
-    } else if (inside) {
-      ++quoted;
-    }
-  }
-  return text.empty() ? 0.0 : static_cast<double>(quoted) / static_cast<double>(text.size());
-}
-
 /// Whether a stop ends `text`, before closing quotes and brackets.
 inline bool ends_with_stop(std::string_view text) {
   static constexpr std::array<std::string_view, 11> kStops = {".",

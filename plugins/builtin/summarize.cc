@@ -29,7 +29,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll summarize 4";
+constexpr std::string_view kTag = "unroll summarize 5";
 constexpr std::int64_t kMaxWords = 10000;
 // Chosen by measurement: docs/summarize.md.
 constexpr double kEarly = 1, kOpening = 0.5, kSurprising = 0.15, kQuoted = 2;
@@ -149,8 +149,8 @@ class Summarize {
     state_.surprisal.update(surprisal, state_.seen, kHorizon);
     state_.commonness.update(commonness, state_.seen, kHorizon);
     state_.seen = std::min(state_.seen + 1, kHorizon);
-    state_.candidates.add(
-        {rank, own, sentence.start, sentence.end, std::move(sentence.text), half_precision(mean)});
+    state_.candidates.add({rank, own, sentence.start, sentence.end, std::move(sentence.text),
+                           half_precision(mean), sentence.in_quotation});
     if (every_ == 0 || sentence.end < state_.next) return;
     emit_summary("running", sentence.end);
     state_.next = (sentence.end / every_ + 1) * every_;
@@ -182,7 +182,7 @@ class Summarize {
   static double own_worth(const Sentence& sentence, double surprising) {
     const double early = kEarly * std::exp(-static_cast<double>(sentence.start) / 4096);
     return early + (sentence.opens_paragraph ? kOpening : 0.0) - kSurprising * surprising -
-           kQuoted * quoted_share(sentence.text);
+           kQuoted * (sentence.in_quotation ? 1.0 : sentence.quoted);
   }
 
   plugin::Host host_;

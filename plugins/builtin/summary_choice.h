@@ -25,8 +25,9 @@ struct Candidate {
   std::uint64_t start = 0, end = 0;
   std::string text;                 ///< The document's own bytes.
   std::vector<std::uint16_t> mean;  ///< [dim] of its tokens' hidden states, in half_precision().
+  bool in_quotation = false;        ///< It is a part of a speech only.
 
-  void visit(auto& archive) { archive(rank, own, start, end, text, mean); }
+  void visit(auto& archive) { archive(rank, own, start, end, text, mean, in_quotation); }
 };
 
 /// Converts to bfloat16: candidates are most of the state, which is saved after every block.
@@ -117,7 +118,7 @@ class Coverage {
 }  // namespace choice
 
 /// Ascending indices into `candidates`, which are in document order. `sentences`: statistics of all prose
-/// sentences' means.
+/// sentences' means. Parts of speeches are chosen only if all others fill less than half of the budget.
 inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& candidates,
                                                  const Spread& sentences, const WordCounts& counts,
                                                  std::size_t budget) {
@@ -139,6 +140,8 @@ inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& c
   std::vector<double> likeness(candidates.size(), 0.0);  // of hidden states, the highest to any chosen one
   std::vector<bool> out(candidates.size(), false);       // chosen, or too like one that is
   std::vector<std::size_t> chosen;
+  const std::size_t least_left = budget / 2;
+  bool whole_only = true;
   while (true) {
     std::optional<std::size_t> best;
     double highest = 0;
@@ -146,13 +149,17 @@ inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& c
       return scale(coverage.of(words[i])) + candidates[i].own - kRedundancy * likeness[i];
     };
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (out[i] || lengths[i] > budget) continue;
+      if (out[i] || lengths[i] > budget || (whole_only && candidates[i].in_quotation)) continue;
       const double worth = value(i);
       if (best && worth <= highest) continue;
       best = i;
       highest = worth;
     }
-    if (!best) break;
+    if (!best) {
+      if (!whole_only || budget <= least_left) break;
+      whole_only = false;
+      continue;
+    }
     chosen.push_back(*best);
     out[*best] = true;
     coverage.choose(words[*best]);

@@ -1,12 +1,17 @@
 // The built-in plugin summarize.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "plugins/builtin/quotation.h"
 #include "plugins/builtin/sentence_text.h"
 #include "plugins/builtin/summary_choice.h"
 #include "tests/plugins/fixture.h"
 
 namespace unroll::testing {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Not;
 
 TEST(Summarize, SentencesAreTheDocumentsOwnInOrderWithinTheWords) {
   for (const int limit : {25, 60}) {
@@ -75,14 +80,67 @@ TEST(SentenceText, ProseEndsWithAStopOfItsScript) {
   EXPECT_FALSE(is_prose("The whole town came to see the lamp"));
 }
 
-TEST(SentenceText, WhatStandsInQuotationMarks) {
-  using builtin::quoted_share;
-  EXPECT_EQ(quoted_share("He left."), 0);
-  EXPECT_EQ(quoted_share(""), 0);
-  EXPECT_DOUBLE_EQ(quoted_share("\"abc\" abc"), 3.0 / 9);
-  EXPECT_DOUBLE_EQ(quoted_share("\xE2\x80\x9C"
-                                "abc\xE2\x80\x9D it\xE2\x80\x99s"),
-                   3.0 / 16);
+/// The sentences of a summary of `words` words; each token is a word, or white space and a word.
+std::vector<std::string> summary_of(const std::string& text, std::size_t words) {
+  std::vector<MadeToken> tokens;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find(' ', at + 1), text.size());
+    tokens.push_back({text.substr(at, end - at), -1});
+    at = end;
+  }
+  std::vector<std::string> sentences;
+  const auto outputs = read("summarize", json({{"words", words}}).dump(), made_document(tokens, 7));
+  for (const auto& sentence : outputs.at(0)["sentences"]) sentences.push_back(sentence["text"]);
+  return sentences;
+}
+
+/// The middle of the speech has the words that are most common.
+TEST(Summarize, DoesNotTakeSpeechesApart) {
+  const std::string first = "The mill by the river had been for sale since the miller died.";
+  const std::string last = "The widow shut the door and the buyers went back to the river.";
+  for (const auto& [open, close] : {std::pair{"\"", "\""},
+                                    {"\u201C", "\u201D"},
+                                    {"\u201E", "\u201C"},
+                                    {"\u00AB", "\u00BB"},
+                                    {"\u00BB", "\u00AB"}}) {
+    const std::string speech =
+        std::string(open) +
+        "Go away all of you now. The mill by the river is a mill of mine. The mill and "
+        "the river will be here for a long time. You get the mill by the river never in "
+        "your life," +
+        close + " said the widow.";
+    const auto text = first + "\n\n" + speech + "\n\n" + last + "\n";
+    EXPECT_THAT(summary_of(text, 26), ElementsAre(first, last)) << open;
+    EXPECT_THAT(summary_of(text, 40), ElementsAre(first, last)) << open;
+    // Without the marks it is the best part.
+    const auto plain = first + "\n\n" + speech.substr(std::string_view(open).size()) + "\n\n" + last + "\n";
+    EXPECT_THAT(summary_of(plain, 26), Not(ElementsAre(first, last))) << open;
+    EXPECT_FALSE(summary_of(speech, 40).empty()) << "there is nothing else";
+  }
+}
+
+/// A speech of several paragraphs is closed only in its last one.
+TEST(Summarize, AQuotationEndsWithItsParagraph) {
+  const std::string second = "The mill by the river was sold to the baker in the spring.";
+  EXPECT_THAT(summary_of("\"We all shall leave this old house behind us tomorrow.\n\n" + second + "\n", 13),
+              ElementsAre(second));
+}
+
+TEST(Quotation, CountsWhatStandsBetweenMarks) {
+  const auto quoted = [](std::string_view text) { return builtin::Quotation().read(text); };
+  EXPECT_EQ(quoted("He left."), 0u);
+  EXPECT_EQ(quoted(""), 0u);
+  EXPECT_EQ(quoted("\"abc\" abc"), 3u);
+  EXPECT_EQ(quoted("\u201Cabc\u201D it\u2019s"), 3u);
+  EXPECT_EQ(quoted("\u201Eabc\u201C de"), 3u);
+  EXPECT_EQ(quoted("\u201Dabc\u201D de"), 3u);
+  EXPECT_EQ(quoted("\u00BBabc\u00BB de \u00BBabc\u00AB de"), 6u);
+  EXPECT_EQ(quoted("\u00ABa \u201Cb\u201D c\u00BB d"), 11u) << "one within the other";
+  EXPECT_EQ(quoted("A 5\" pipe and an 8\" one."), 0u);
+  builtin::Quotation goes_on;
+  EXPECT_EQ(goes_on.read("\"One."), 4u);
+  EXPECT_EQ(goes_on.read("Two\" said Ann."), 3u);
+  EXPECT_FALSE(goes_on.inside());
 }
 
 TEST(SummaryChoice, AWordThatIsSaidAlreadyCountsLess) {
