@@ -67,17 +67,18 @@ void read_each_line(Reader& reader, Source& source, const ReadRequest& request, 
 void score_each_line(Reader& reader, Source& source, const ReadRequest& request, const std::string& format,
                      ResultWriter& writer) {
   if (format == "text") writer.write(dim(writer.terminal(), "    line  tokens       bits  bits/byte") + "\n");
-  read_each_line(reader, source, request, writer,
-                 [&](std::uint64_t item, const std::string& line, const json& data) {
-                   if (format == "text") {
-                     if (type_of(data) == "document") write_row(item, line, data, writer);
-                     return;
-                   }
-                   ordered_json output = {{"item", item}};
-                   output.update(in_order(data, {"type", "start", "end", "tokens", "bytes", "nats"}));
-                   writer.write(to_line(output));
-                   writer.end_line();
-                 });
+  read_each_line(
+      reader, source, request, writer, [&](std::uint64_t item, const std::string& line, const json& data) {
+        if (format == "text") {
+          if (type_of(data) == "document") write_row(item, line, data, writer);
+          return;
+        }
+        ordered_json output = {{"item", item}};
+        output.update(
+            in_order(data, {"type", "start", "end", "start_char", "end_char", "tokens", "bytes", "nats"}));
+        writer.write(to_line(output));
+        writer.end_line();
+      });
 }
 
 void score_words_of_each_line(Reader& reader, Source& source, const ReadRequest& request, WordView& view,

@@ -17,7 +17,8 @@ constexpr double kCalm = 1;
 constexpr double kHot = 6;
 
 ordered_json passage_in_order(const json& passage) {
-  return in_order(passage, {"type", "line", "start", "end", "tokens", "nats", "bits_per_byte", "text"});
+  return in_order(passage, {"type", "line", "start", "end", "start_char", "end_char", "tokens", "nats",
+                            "bits_per_byte", "text"});
 }
 
 ordered_json document_in_order(const json& document) {
@@ -34,7 +35,7 @@ ordered_json document_in_order(const json& document) {
 ordered_json output_in_order(const json& output) {
   const std::string type = type_of(output);
   if (type == "document") return document_in_order(output);
-  if (type == "tokens") return in_order(output, {"type", "start", "end", "nats"});
+  if (type == "tokens") return in_order(output, {"type", "start", "end", "start_char", "end_char", "nats"});
   return passage_in_order(output);
 }
 

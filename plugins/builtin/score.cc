@@ -24,7 +24,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll score 3";
+constexpr std::string_view kTag = "unroll score 4";
 constexpr std::uint64_t kMaxPassageBytes = 64 * 1024;
 constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter passages are noise in a ranking by bits per byte
 constexpr std::int64_t kMaxTop = 1000;
@@ -33,21 +33,29 @@ double bits_per_byte(double nats, std::uint64_t bytes) {
   return bytes == 0 ? 0.0 : nats / std::numbers::ln2 / static_cast<double>(bytes);
 }
 
+/// From `start` to before `end`, in bytes and in characters of the document.
+struct Place {
+  std::uint64_t start = 0, end = 0, start_char = 0, end_char = 0;
+
+  void write(JsonText& json) const {
+    json.field("start", start).field("end", end).field("start_char", start_char).field("end_char", end_char);
+  }
+  void visit(auto& archive) { archive(start, end, start_char, end_char); }
+};
+
 /// A passage while it is read. Its text is the line without its newline, or the paragraph without the
 /// whitespace around it.
 struct Passage {
   std::uint64_t begin = 0, bytes = 0, tokens = 0;
   double nats = 0;
-  std::uint64_t line = 0;  // of text_begin
-  std::uint64_t text_begin = 0, text_end = 0;
+  std::uint64_t line = 0;  // of the text's begin
+  Place place;             // of the text
   bool text_begun = false, blank = true;
-  std::string text;  // from text_begin on, its first kKeptText bytes
+  std::string text;  // its first kKeptText bytes
 
   /// `gap`: the whitespace after it.
   void append(const Passage& gap);
-  void visit(auto& archive) {
-    archive(begin, bytes, tokens, nats, line, text_begin, text_end, text_begun, blank, text);
-  }
+  void visit(auto& archive) { archive(begin, bytes, tokens, nats, line, place, text_begun, blank, text); }
 };
 constexpr std::size_t kKeptText = kMaxShownText + 4;  // enough to detect whether a UTF-8 sequence is cut
 
@@ -55,18 +63,24 @@ void Passage::append(const Passage& gap) {
   bytes += gap.bytes;
   tokens += gap.tokens;
   nats += gap.nats;
-  if (gap.text_begun) text_end = gap.text_end;
+  if (gap.text_begun) {
+    place.end = gap.place.end;
+    place.end_char = gap.place.end_char;
+  }
   blank = blank && gap.blank;
   if (text_begun && text.size() < kKeptText) text += gap.text.substr(0, kKeptText - text.size());
 }
 
-struct Ranked {
+struct Ranked : Place {
   double rank = 0;  // bits per byte
-  std::uint64_t line = 0, start = 0, end = 0, tokens = 0;
+  std::uint64_t line = 0, tokens = 0;
   double nats = 0;
   std::string text;
 
-  void visit(auto& archive) { archive(rank, line, start, end, tokens, nats, text); }
+  void visit(auto& archive) {
+    Place::visit(archive);
+    archive(rank, line, tokens, nats, text);
+  }
 };
 
 class Score {
@@ -140,15 +154,16 @@ class Score {
     std::string granularity;  // a state is valid only for the options that it was made with
     std::uint64_t tokens = 0;
     double nats = 0;
-    std::uint64_t line = 1;  // of the next byte
-    bool line_blank = true;  // so far
+    std::uint64_t chars = 0;  // begun so far
+    std::uint64_t line = 1;   // of the next byte
+    bool line_blank = true;   // so far
     Passage passage;
     Passage gap;           // whitespace after a sentence, while its side is undecided
     SentenceEnd sentence;  // this and gap: for sentences only
     TopList<Ranked> top;
 
     void visit(auto& archive) {
-      archive(granularity, tokens, nats, line, line_blank, passage, gap, sentence, top);
+      archive(granularity, tokens, nats, chars, line, line_blank, passage, gap, sentence, top);
     }
   };
 
@@ -168,6 +183,7 @@ class Score {
 
   void take_byte(char c, std::uint64_t offset) {
     end_long_passage(c, offset);
+    if (!continues_utf8(c)) ++state_.chars;
     const bool space = is_space(c);
     const auto place = sentences_ ? state_.sentence.take(c) : SentenceEnd::Place::kInside;
     if (place == SentenceEnd::Place::kGap) {
@@ -185,11 +201,15 @@ class Score {
     ++passage.bytes;
     if (!passage.text_begun && (lines_ || !space)) {
       passage.text_begun = true;
-      passage.text_begin = offset;
+      passage.place.start = offset;
+      passage.place.start_char = state_.chars - (continues_utf8(c) ? 0 : 1);
       passage.line = state_.line;
     }
     if (passage.text_begun && passage.text.size() < kKeptText) passage.text.push_back(c);
-    if (!space || (lines_ && c != '\n' && c != '\r')) passage.text_end = offset + 1;
+    if (!space || (lines_ && c != '\n' && c != '\r')) {
+      passage.place.end = offset + 1;
+      passage.place.end_char = state_.chars;
+    }
     if (!space) passage.blank = false;
   }
 
@@ -233,25 +253,32 @@ class Score {
     if (reports_passages_) {
       JsonText json;
       json.open('{').field("type", granularity_).field("line", done.line);
-      json.field("start", done.text_begin).field("end", done.text_end).field("tokens", done.tokens);
-      json.field("nats", done.nats).field("bits_per_byte", rank).close('}');
+      done.place.write(json);
+      json.field("tokens", done.tokens).field("nats", done.nats).field("bits_per_byte", rank).close('}');
       host_.emit(json.text());
     }
-    const auto length = done.text_end - done.text_begin;
+    const auto length = done.place.end - done.place.start;
     if (length < kLeastRankedBytes || !state_.top.takes(rank)) return;
     const auto shown = cut_utf8(std::string_view(done.text).substr(0, length), kMaxShownText);
-    state_.top.add(
-        {rank, done.line, done.text_begin, done.text_end, done.tokens, done.nats, std::string(shown)});
+    state_.top.add({done.place, rank, done.line, done.tokens, done.nats, std::string(shown)});
   }
 
   void emit_tokens(const plugin::Block& block) {
     const auto offsets = block.offsets();
     std::vector<double> nats;
-    for (const float logprob : block.logprobs()) nats.push_back(nats_of(logprob, block));
+    std::vector<std::uint64_t> chars = {state_.chars};  // begun before each token
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      nats.push_back(nats_of(block.logprobs()[i], block));
+      const auto bytes = block.text(i);
+      chars.push_back(chars.back() + static_cast<std::uint64_t>(std::ranges::count_if(
+                                         bytes, [](char c) { return !continues_utf8(c); })));
+    }
     JsonText json;
     json.open('{').field("type", "tokens");
     json.list("start", offsets.first(block.size()))
         .list("end", offsets.last(block.size()))
+        .list("start_char", std::span(chars).first(block.size()))
+        .list("end_char", std::span(chars).last(block.size()))
         .list("nats", nats);
     host_.emit(json.close('}').text());
   }
@@ -269,7 +296,8 @@ class Score {
     }
     json.key("surprising").open('[');
     for (const auto& passage : state_.top.best_first()) {
-      json.open('{').field("line", passage.line).field("start", passage.start).field("end", passage.end);
+      json.open('{').field("line", passage.line);
+      passage.write(json);
       json.field("tokens", passage.tokens).field("nats", passage.nats).field("bits_per_byte", passage.rank);
       json.field("text", passage.text).close('}');
     }

@@ -122,5 +122,47 @@ TEST(ScoreSentences, ALongGapIsCut) {
   EXPECT_EQ(outputs[0]["nats"].get<double>() + outputs[1]["nats"].get<double>(), 5002);
 }
 
+/// From character `start` to before `end`.
+std::string by_characters(const std::string& text, std::uint64_t start, std::uint64_t end) {
+  std::string part;
+  std::uint64_t begun = 0;
+  for (const char c : text) {
+    begun += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
+    if (begun > start && begun <= end) part += c;
+  }
+  return part;
+}
+
+TEST(Score, CountsCharactersBesideBytes) {
+  const std::string text =
+      "  \u00C9cole \u00E9tait ferm\u00E9e. \u00C0 midi, rien.\n\n\u732B\u304C\u300C\u306D\u308B\u300D\u3002"
+      "\u96E8\u304C\u964D\u308B\u3002\n\xF0\x9F\x99\x82 smiles in the gr\u00F6\u00DFte Stadt.\r\n";
+  for (const std::size_t length : {1, 2, 5, 64}) {  // of a token, which may cut characters
+    std::vector<MadeToken> tokens;
+    for (std::size_t at = 0; at < text.size(); at += length) tokens.push_back({text.substr(at, length), -1});
+    const auto document = made_document(tokens);
+    for (const char* granularity : {"paragraph", "sentence", "line"}) {
+      const auto outputs = read("score", json({{"granularity", granularity}}).dump(), document, true);
+      EXPECT_GE(outputs.size(), 3u);
+      for (std::size_t i = 0; i + 1 < outputs.size(); ++i)
+        EXPECT_EQ(by_characters(text, outputs[i]["start_char"], outputs[i]["end_char"]),
+                  shown(document, outputs[i]));
+      for (const auto& passage : outputs.back()["surprising"])
+        EXPECT_EQ(by_characters(text, passage["start_char"], passage["end_char"]), shown(document, passage));
+    }
+    std::string pieces;
+    std::uint64_t next = 0;
+    for (const auto& block : read("score", R"({"granularity":"token"})", document, true)) {
+      if (block["type"] != "tokens") continue;
+      for (std::size_t i = 0; i < block["start"].size(); ++i) {
+        EXPECT_EQ(block["start_char"][i], next);
+        next = block["end_char"][i];
+        pieces += by_characters(text, block["start_char"][i], next);
+      }
+    }
+    EXPECT_EQ(pieces, text);
+  }
+}
+
 }  // namespace
 }  // namespace unroll::testing

@@ -39,6 +39,8 @@ class PartScore(_FromJson):
     bits_per_byte: float
     type: str = ""
     text: str | None = None  # of the most surprising ones, cut to the width of a screen
+    start_char: int | None = None
+    end_char: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class TokenScores(_FromJson):
     start: Sequence[int]
     end: Sequence[int]
     nats: Sequence[float]
+    start_char: Sequence[int] = ()
+    end_char: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
