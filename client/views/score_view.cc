@@ -101,6 +101,7 @@ class ScoreTable : public View {
         with_thousands(whole(document, "bytes")) + " bytes, " + with_thousands(whole(document, "tokens")) +
         " tokens: " + bold(writer_.terminal(), figure(document, "bits_per_byte", 3) + " bits per byte") +
         ", perplexity " + figure(document, "perplexity", 1) + "\n");
+    writer_.write(vocabulary_note(document, writer_.terminal()));
   }
 
   void write_passage(const json& passage) {

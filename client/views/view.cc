@@ -64,4 +64,17 @@ std::string text_of(const json& output, const char* key) {
   return value.get<std::string>();
 }
 
+std::string vocabulary_note(const json& document, const Terminal& terminal) {
+  constexpr std::uint64_t kLeastBytes = 40;
+  constexpr double kFewBytes = 2.5;  // a token has 3.5 to 5 of prose in a language that the model knows
+  const auto bytes = whole(document, "bytes"), tokens = whole(document, "tokens");
+  if (bytes < kLeastBytes || static_cast<double>(bytes) >= kFewBytes * static_cast<double>(tokens)) return {};
+  return dim(terminal,
+             "Tokens have " + fixed(static_cast<double>(bytes) / static_cast<double>(tokens), 1) +
+                 " bytes: the model's vocabulary lacks this text's words (another language, numbers, "
+                 "code), so the figures are high. For another language, use a model that knows it "
+                 "(--model).") +
+         "\n";
+}
+
 }  // namespace unroll

@@ -57,5 +57,8 @@ double number(const nlohmann::json& output, const char* key);
 std::string figure(const nlohmann::json& output, const char* key, int digits);
 std::uint64_t whole(const nlohmann::json& output, const char* key);
 std::string text_of(const nlohmann::json& output, const char* key);
+/// A line for people if the model's vocabulary does not fit the document of these figures (bytes, tokens);
+/// else empty.
+std::string vocabulary_note(const nlohmann::json& document, const Terminal& terminal);
 
 }  // namespace unroll

@@ -168,7 +168,8 @@ class WordText : public WordRows {
                    with_thousands(whole(document, "bytes")) + " bytes: " +
                    bold(writer().terminal(), figure(document, "bits_per_word", 2) + " bits per word") + ", " +
                    figure(document, "bits_per_character", 3) + " per character, " +
-                   figure(document, "bits_per_byte", 3) + " per byte\n");
+                   figure(document, "bits_per_byte", 3) + " per byte\n" +
+                   vocabulary_note(document, writer().terminal()));
   }
   bool items_;
 };

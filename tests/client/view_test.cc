@@ -9,6 +9,7 @@
 #include "client/cli/progress.h"
 #include "client/cli/text.h"
 #include "client/sources/log_text.h"
+#include "client/views/word_view.h"
 #include "tests/client/fixture.h"
 
 namespace unroll {
@@ -70,6 +71,23 @@ TEST(ScoreView, TextShowsNoControlCharacters) {
   EXPECT_THAT(text, HasSubstr("       1       0.54  a\xEF\xBF\xBD"
                               "bc\n"));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(ScoreView, TextSaysThatTheVocabularyDoesNotFit) {
+  const auto note = [](unsigned bytes, unsigned tokens) {
+    const json document = {
+        {"type", "document"}, {"bytes", bytes},       {"tokens", tokens},          {"nats", 1.5},
+        {"words", 7u},        {"bits_per_byte", 5.1}, {"bits_per_character", 5.2}, {"bits_per_word", 30}};
+    const auto score =
+        shown([](ResultWriter& writer) { return make_score_view("text", writer); }, {document});
+    const auto words =
+        shown([](ResultWriter& writer) { return make_word_view("text", false, writer); }, {document});
+    EXPECT_EQ(score.find("vocabulary") == std::string::npos, words.find("vocabulary") == std::string::npos);
+    return score;
+  };
+  EXPECT_THAT(note(56, 30), HasSubstr("Tokens have 1.9 bytes: the model's vocabulary lacks"));
+  EXPECT_THAT(note(56, 16), Not(HasSubstr("vocabulary")));
+  EXPECT_THAT(note(20, 15), Not(HasSubstr("vocabulary"))) << "too short to tell";
 }
 
 TEST(ScoreView, RefusesWhatThePluginIsNotDocumentedToEmit) {
