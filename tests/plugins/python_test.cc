@@ -29,11 +29,12 @@ class Python {
                   const std::string& manifest = "{}")
       : registry(options) {
     std::ofstream(folder / "tried.manifest.json") << manifest;
-    std::ofstream(folder / "tried.py") << "import numpy as np\n"
-                                          "from unroll_plugin import Plugin\n"
-                                          "class Tried(Plugin):\n"
-                                          "  name = 'tried'; wants = ('hidden', 'text')\n"
-                                       << body;
+    std::ofstream(folder / "tried.py")
+        << "import numpy as np\n"
+           "from unroll_plugin import Plugin\n"
+           "class Tried(Plugin):\n"
+           "  name = 'tried'; wants = ('hidden', 'text', 'word_end', 'ranks')\n"
+        << body;
     load(folder / "tried.py");
   }
   Python(const PluginOptions& options, const fs::path& file) : registry(options) { load(file); }
@@ -81,11 +82,13 @@ TEST(PythonPlugin, SeesWhatTheHostWrote) {
   Python python(
       "  def process(self, block):\n"
       "    self.emit([block.index, block.tokens, block.offsets, block.logprobs, block.hidden, "
-      "block.text.hex()])\n");
+      "block.text.hex(), block.word_end, block.ranks])\n"
+      "  def finish(self, end): self.emit([end.tokens, end.bytes, end.word_end])\n");
   const SyntheticDocument document(SyntheticKind::kRandomBytes, 1);
   const auto outputs = python.read(document);
-  ASSERT_THAT(outputs, SizeIs(document.block_count()));
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
+  ASSERT_THAT(outputs, SizeIs(document.block_count() + 1));
+  EXPECT_EQ(json::parse(outputs.back()), json({document.whole().length(), document.text().size(), -0.5}));
+  for (std::size_t i = 0; i < document.block_count(); ++i) {
     const auto block = document.block(i);
     const auto seen = json::parse(outputs[i]);
     EXPECT_EQ(seen[0], i);
@@ -98,6 +101,8 @@ TEST(PythonPlugin, SeesWhatTheHostWrote) {
     }
     EXPECT_EQ(hidden, block.hidden);
     EXPECT_EQ(seen[5].get<std::string>().size(), 2 * block.text.size());
+    EXPECT_EQ(seen[6].get<std::vector<float>>(), block.word_end);
+    EXPECT_EQ(seen[7].get<std::vector<std::int32_t>>(), block.ranks);
   }
 }
 

@@ -47,6 +47,8 @@ class Layout:
             "offsets": (np.dtype(np.uint64), (self.length + 1,)),
             "logprobs": (np.dtype(np.float32), (self.length,)),
             "entropy": (np.dtype(np.float32), (self.length,)),
+            "word_end": (np.dtype(np.float32), (self.length,)),
+            "ranks": (np.dtype(np.int32), (self.length,)),
             "hidden": (np.dtype(np.float32), (self.length, self.dim)),
             "top_ids": (np.dtype(np.int32), (self.length, self.top_k)),
             "top_logprobs": (np.dtype(np.float32), (self.length, self.top_k)),
@@ -107,6 +109,17 @@ class Block:
         return self._view("entropy")
 
     @property
+    def word_end(self) -> Float32Array:
+        """[length] nats: log of the probability that a word ends before token i, that of all tokens that begin with
+        white space or end a text. Wants "word_end"."""
+        return self._view("word_end")
+
+    @property
+    def ranks(self) -> Int32Array:
+        """[length] of token i in that distribution: 1 is the most probable token. Wants "ranks"."""
+        return self._view("ranks")
+
+    @property
     def hidden(self) -> Float32Array:
         """[length, dim] the last layer's output from which token i is predicted. Wants "hidden"."""
         return self._view("hidden")
@@ -156,6 +169,8 @@ class End:
 
     tokens: int
     bytes: int
+    word_end: float = 0.0
+    """With "word_end" wanted: nats, after the last token."""
 
 
 @dataclasses.dataclass(frozen=True)

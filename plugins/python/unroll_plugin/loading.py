@@ -13,7 +13,7 @@ from typing import Any
 from . import errors, state
 from .plugin import Plugin
 
-WANTS = {"entropy": 1, "hidden": 2, "text": 4}  # UNROLL_WANT_* of plugin.h
+WANTS = {"entropy": 1, "hidden": 2, "text": 4, "word_end": 16, "ranks": 32}  # UNROLL_WANT_* of plugin.h
 WANT_TOP_K = 8
 _MOST_TOP_K = 64
 _MODULE = "unroll_plugin_file"

@@ -60,7 +60,7 @@ class Plugin:
     description: ClassVar[str] = ""
     """One line."""
     wants: ClassVar[tuple[str, ...]] = ()
-    """Some of "entropy", "hidden", "text". What no plugin wants is not computed."""
+    """Some of "entropy", "hidden", "text", "word_end", "ranks". What no plugin wants is not computed."""
     top_k: ClassVar[int] = 0
     """Number of most probable tokens for each token: 1 to 64, or 0."""
     options_schema: ClassVar[dict[str, Any]] = {}

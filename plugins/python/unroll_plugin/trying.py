@@ -32,6 +32,8 @@ class Document:
     offsets: UInt64Array
     logprobs: Float32Array
     entropy: Float32Array
+    word_end: Float32Array
+    ranks: Int32Array
     hidden: Float32Array
     top_ids: Int32Array
     top_logprobs: Float32Array
@@ -51,6 +53,7 @@ class Document:
         return cls(
             text, np.array(tokens, np.int32), np.array([0, *ends], np.uint64),
             -random.exponential(3, length).astype(np.float32), 5 * random.random(length, np.float32),
+            -3 * random.random(length, np.float32), random.integers(1, _VOCABULARY, length, np.int32),
             vectors[tokens].reshape(length, dim),
             random.integers(0, _VOCABULARY, (length, top_k), np.int32),
             -np.cumsum(random.random((length, top_k), np.float32) + np.float32(0.1), axis=1))  # fmt: skip
@@ -63,7 +66,7 @@ class Document:
     def _block(self, about: dict[str, Any], index: int, first: int, length: int) -> tuple[Layout, bytes]:
         start, end = int(self.offsets[first]), int(self.offsets[first + length])
         arrays = {"tokens": self.tokens, "logprobs": self.logprobs}
-        arrays |= {name: getattr(self, name) for name in ("entropy", "hidden") if about["wants"] & WANTS[name]}
+        arrays |= {name: getattr(self, name) for name in WANTS if name != "text" and about["wants"] & WANTS[name]}
         top_k = about["top_k"] if about["wants"] & WANT_TOP_K else 0
         if top_k:
             arrays |= {"top_ids": self.top_ids[:, :top_k], "top_logprobs": self.top_logprobs[:, :top_k]}
@@ -99,7 +102,8 @@ class Reading:
             arena.fill(data)
             yield from self._call({"type": "process", **dataclasses.asdict(layout)})
         arena.fill(b"")
-        yield from self._call({"type": "finish", "tokens": len(document.tokens), "bytes": len(document.text)})
+        totals = {"tokens": len(document.tokens), "bytes": len(document.text), "word_end": -0.5}
+        yield from self._call({"type": "finish", **totals})
         self._worker.send({"type": "destroy", "instance": self._instance})
 
     def _create(self) -> None:

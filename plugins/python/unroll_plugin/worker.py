@@ -110,7 +110,11 @@ class Worker:
             block._end()
 
     def _finish(self, frame: Frame) -> None:
-        instance, end = self._instance(frame), End(frame.number("tokens"), frame.number("bytes"))
+        word_end = frame.fields.get("word_end", 0.0)
+        if type(word_end) not in (int, float):
+            raise ProtocolError('"word_end" of "finish" must be a number')
+        instance = self._instance(frame)
+        end = End(frame.number("tokens"), frame.number("bytes"), float(word_end))
         self._call(instance, lambda: instance.finish(end), outputs=True)
 
     def _fork(self, frame: Frame) -> None:

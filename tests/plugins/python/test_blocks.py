@@ -7,7 +7,7 @@ import unittest
 import numpy as np
 from fixture import Arena, Document, OneBlock, PluginTest, TEXT
 
-ALL = 'wants = ("entropy", "hidden", "text"); top_k = 3; name = "tried"'
+ALL = 'wants = ("entropy", "hidden", "text", "word_end", "ranks"); top_k = 3; name = "tried"'
 
 
 class Blocks(PluginTest):
@@ -17,7 +17,8 @@ class Blocks(PluginTest):
                 {ALL}
                 def process(self, block):
                     self.emit([block.tokens, block.offsets, block.logprobs, block.entropy, block.hidden, block.top_ids,
-                               block.top_logprobs, block.text.hex(), [block.token_text(i).hex() for i in range(-1, 16)],
+                               block.top_logprobs, block.word_end, block.ranks,
+                               block.text.hex(), [block.token_text(i).hex() for i in range(-1, 16)],
                                len(block), block.length, block.index, block.first_token])
         """))
         (output,) = one.process()
@@ -25,7 +26,8 @@ class Blocks(PluginTest):
         for i in [15, *range(16)]:
             texts.append(TEXT[int(document.offsets[i]) : int(document.offsets[i + 1])].hex())
         expected = [document.tokens[:16], document.offsets[:17], document.logprobs[:16], document.entropy[:16],
-                    document.hidden[:16], document.top_ids[:16, :3], document.top_logprobs[:16, :3]]  # fmt: skip
+                    document.hidden[:16], document.top_ids[:16, :3], document.top_logprobs[:16, :3],
+                    document.word_end[:16], document.ranks[:16]]  # fmt: skip
         expected = [array.tolist() for array in expected]
         expected += [TEXT[: int(document.offsets[16])].hex(), texts, 16, 16, 0, 0]
         self.assertEqual(json.loads(output), expected)
@@ -37,7 +39,8 @@ class Blocks(PluginTest):
                 {ALL}
                 def process(self, block):
                     mapped = [line.split()[0] for line in open("/proc/self/maps") if "memfd:unroll-arena" in line]
-                    names = ("tokens", "offsets", "logprobs", "entropy", "hidden", "top_ids", "top_logprobs")
+                    names = ("tokens", "offsets", "logprobs", "entropy", "hidden", "top_ids", "top_logprobs",
+                             "word_end", "ranks")
                     where = {{name: getattr(block, name).__array_interface__["data"] for name in names}}
                     self.emit([mapped, where])
         """))
