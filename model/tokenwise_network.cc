@@ -24,7 +24,7 @@ class OpenedTransformer final : public TokenwiseNetwork {
 
   OpenedTransformer(Transformer transformer, NetworkShape shape, FormOf form_of)
       : transformer_(std::move(transformer)),
-        shape_(std::move(shape)),
+        shape_(shape),
         form_of_(std::move(form_of)),
         block_(transformer_.open_block(recurrence_, 1)) {}
 
@@ -34,7 +34,7 @@ class OpenedTransformer final : public TokenwiseNetwork {
     const auto tokens = at::tensor(at::ArrayRef<std::int32_t>(inputs.data(), inputs.size()), at::kLong)
                             .unsqueeze(0)
                             .to(transformer_.device());
-    const auto hidden = transformer_.extend_block(tokens, block_)[0];
+    auto hidden = transformer_.extend_block(tokens, block_)[0];
     if (room() == 0) {
       recurrence_ = transformer_.close_block(block_, recurrence_);
       block_ = transformer_.open_block(recurrence_, 1);
@@ -49,6 +49,7 @@ class OpenedTransformer final : public TokenwiseNetwork {
   }
   std::vector<StateForm> state_forms() const override {
     std::vector<StateForm> forms;
+    forms.reserve(kDtypes.size());
     for (const auto* dtype : kDtypes) forms.push_back(form_of_(transformer_, dtype));
     return forms;
   }
@@ -72,7 +73,7 @@ std::unique_ptr<TokenwiseNetwork> load_tokenwise_network(const std::filesystem::
     auto loaded = load_pretrained(model, options);
     auto shape = loaded.transformer.shape();
     return std::make_unique<OpenedTransformer<PretrainedTransformer>>(
-        std::move(loaded.transformer), std::move(shape),
+        std::move(loaded.transformer), shape,
         [checkpoint = loaded.checkpoint](const PretrainedTransformer&, const char* dtype) {
           return StateForm{pretrained_fingerprint(checkpoint, dtype), pretrained_memory_type(dtype)};
         });
