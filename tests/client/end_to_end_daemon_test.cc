@@ -102,7 +102,7 @@ TEST_F(Documents, StatusOfTheDaemon) {
   const json status = json::parse(read_by_daemon({"status", "--format", "json"}));
   EXPECT_EQ(status["socket"], daemon_->socket());
   EXPECT_EQ(status["info"]["model"]["dim"], 16);
-  EXPECT_EQ(status["info"]["plugins"].size(), 5u);
+  EXPECT_EQ(status["info"]["plugins"].size(), 6u);
   EXPECT_TRUE(status["stats"].contains("open_documents"));
   EXPECT_THAT(read_by_daemon({"status"}),
               AllOf(HasSubstr("listens on " + daemon_->socket()), HasSubstr("model.dim")));

@@ -77,7 +77,8 @@ TEST(ScoreView, TextSaysThatTheVocabularyDoesNotFit) {
   const auto note = [](unsigned bytes, unsigned tokens) {
     const json document = {
         {"type", "document"}, {"bytes", bytes},       {"tokens", tokens},          {"nats", 1.5},
-        {"words", 7u},        {"bits_per_byte", 5.1}, {"bits_per_character", 5.2}, {"bits_per_word", 30}};
+        {"words", 7u},        {"bits_per_byte", 5.1}, {"bits_per_character", 5.2}, {"bits_per_word", 30},
+        {"perplexity", 3.5}};
     const auto score =
         shown([](ResultWriter& writer) { return make_score_view("text", writer); }, {document});
     const auto words =

@@ -111,7 +111,7 @@ TEST_F(DaemonTest, ServerMethods) {
   const auto info = peer.call("server.info", json::object())["result"];
   EXPECT_EQ(info["protocol"], 1);
   EXPECT_EQ(info["model"]["num_tokens"], 8192);
-  EXPECT_THAT(info["plugins"], SizeIs(5));
+  EXPECT_THAT(info["plugins"], SizeIs(6));
   peer.call("document.open", text_request("hello\n"));
   peer.notification();
   const auto stats = peer.call("server.stats", json::object())["result"];
