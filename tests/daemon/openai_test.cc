@@ -72,7 +72,7 @@ TEST_F(OpenAi, ACompletionEchoesEachTokenWithItsProbability) {
     const auto& top = logprobs["top_logprobs"][i];
     EXPECT_EQ(top.size(), 3u);
     for (const auto& [token, logprob] : top.items()) {
-      if (token == logprobs["tokens"][i]) {
+      if (logprobs["tokens"][i] == json(token)) {
         EXPECT_EQ(logprob, logprobs["token_logprobs"][i]);
       }
     }
