@@ -84,7 +84,7 @@ class FollowPump : public FollowedPump {
   std::optional<FilePlace> place_;  ///< None before there was a file.
   UniqueFd file_;
   std::optional<Source> rest_;  ///< Of a compressed file; read instead of file_.
-  std::uint64_t offset_ = 0;    ///< In the file; behind it are the bytes of a line that is not complete.
+  std::uint64_t offset_ = 0;  ///< Of the file's next byte to read; text_ holds the incomplete line before it.
   std::unique_ptr<LogText> text_;
   bool drained_ = false;  ///< The file was read to its end after a newer one had appeared.
   bool refused_ = false;  ///< The note that the file cannot be opened was given.

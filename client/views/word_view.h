@@ -16,7 +16,7 @@ class WordView : public View {
   virtual void begin_item(std::uint64_t item) = 0;
 };
 
-/// `items`: there may be several, whose figures are told apart.
+/// `items`: there may be several items, so each row has its item's number.
 std::unique_ptr<WordView> make_word_view(const std::string& format, bool items, ResultWriter& writer);
 
 }  // namespace unroll

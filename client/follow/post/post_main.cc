@@ -1,6 +1,6 @@
-// `unroll-post`: delivers the events in a spool, the oldest first, each at least once. A program of its own
-// so that `unroll follow` neither loads libcurl nor waits for a slow server. It is told its settings, and
-// that there are new events, by standard input, and ends with it.
+// `unroll-post`: delivers the events in a spool, the oldest first, each at least once. It is a program of its
+// own: `unroll follow` does not load libcurl and does not wait for a slow server. The first line of standard
+// input holds the settings. Each later byte announces new events. At the end of input the program ends.
 #include <algorithm>
 #include <array>
 #include <cerrno>
