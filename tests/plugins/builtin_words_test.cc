@@ -43,27 +43,15 @@ struct Read {
 
 Read read_words(const std::vector<MadeToken>& tokens, const std::string& options = "{}",
                 std::size_t width = 3, bool resume = false) {
-  const auto document = made_document(tokens, width);
-  Loaded plugin(builtin_library("words"));
-  auto instance = plugin.create(options);
-  for (std::size_t i = 0; i < document.block_count(); ++i) {
-    process(*instance, document, i);
-    if (!resume) continue;
-    const auto state = instance->save();
-    instance = plugin.create(options);
-    instance->load(state);
-  }
-  instance->finish(document.whole().length(), document.text().size(), kEnd);
-  Read read;
-  for (const auto& text : plugin.outputs) {
-    auto output = json::parse(text);
+  Read result;
+  for (auto& output : read("words", options, made_document(tokens, width), resume, kEnd)) {
     if (output["type"] == "document") {
-      read.document = output;
+      result.document = output;
     } else {
-      for (auto& word : output["words"]) read.words.push_back(word);
+      for (auto& word : output["words"]) result.words.push_back(word);
     }
   }
-  return read;
+  return result;
 }
 
 /// "Der große Hund\n\nbellt": a word of two tokens, one with a character in two tokens, a separator of its

@@ -83,13 +83,14 @@ inline void process(PluginInstance& instance, const SyntheticDocument& document,
   auto block = document.block(index);
   instance.process(block.view());
 }
-inline void finish(PluginInstance& instance, const SyntheticDocument& document) {
-  instance.finish(document.whole().length(), document.text().size(), -0.5F);
+inline void finish(PluginInstance& instance, const SyntheticDocument& document, float word_end = -0.5F) {
+  instance.finish(document.whole().length(), document.text().size(), word_end);
 }
 
 /// The outputs of a built-in plugin for a document; `resume`: with a new instance for each block.
 inline std::vector<json> read(const std::string& builtin, const std::string& options,
-                              const SyntheticDocument& document, bool resume = false) {
+                              const SyntheticDocument& document, bool resume = false,
+                              float word_end = -0.5F) {
   Loaded plugin(builtin_library(builtin));
   auto instance = plugin.create(options);
   for (std::size_t i = 0; i < document.block_count(); ++i) {
@@ -99,7 +100,7 @@ inline std::vector<json> read(const std::string& builtin, const std::string& opt
     instance = plugin.create(options);
     instance->load(state);
   }
-  finish(*instance, document);
+  finish(*instance, document, word_end);
   std::vector<json> parsed;
   for (const auto& output : plugin.outputs) parsed.push_back(json::parse(output));
   return parsed;
