@@ -15,6 +15,7 @@ set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 die() { printf 'gpu.sh: %s\n' "$*" >&2; exit 1; }
+. "$here/scripts/find_libtorch.sh"
 
 device=cuda seconds=2 report='' model='' reference='' bundle='' programs='' configure_only=''
 while [ $# -gt 0 ]; do
@@ -33,23 +34,8 @@ done
 cd "$here"
 build="${BUILD:-build-model}"
 
-# Sets prefix, the folder of LibTorch, and CMAKE_PREFIX_PATH.
-find_libtorch() {
-  local candidate candidates
-  IFS=: read -r -a candidates <<<"${CMAKE_PREFIX_PATH:-}"
-  for candidate in "${candidates[@]}" "$(python3 -c '
-import importlib.util
-found = importlib.util.find_spec("torch")
-print(found.submodule_search_locations[0] if found else "")' 2>/dev/null || true)"; do
-    [ -n "$candidate" ] && [ -e "$candidate/lib/libtorch_cpu.so" ] || continue
-    prefix="$candidate"
-    export CMAKE_PREFIX_PATH="$candidate${CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}:$here/third_party"
-    return
-  done
-  die "no LibTorch: name its folder in CMAKE_PREFIX_PATH, or install the Python package torch"
-}
-
 build_programs() {
+  export CMAKE_PREFIX_PATH="$prefix${CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}:$here/third_party"
   if ! command -v nvcc >/dev/null && [ -z "${CUDACXX:-}" ]; then
     PATH="$PATH:/usr/local/cuda/bin:$prefix/../nvidia/cu13/bin"
     command -v nvcc >/dev/null || [ "$device" = cpu ] || echo "gpu.sh: no nvcc, so no kernels; name it in CUDACXX" >&2
@@ -66,8 +52,9 @@ make_bundle() {
   local json prefixes
   work="$(mktemp -d)"  # not local: the trap needs it
   trap 'rm -rf "$work"' EXIT
-  mkdir -p "$work/unroll-gpu/bench" "$work/unroll-gpu/third_party/include" "$work/unroll-gpu/third_party/share/cmake"
+  mkdir -p "$work"/unroll-gpu/{bench,scripts} "$work/unroll-gpu/third_party/include" "$work/unroll-gpu/third_party/share/cmake"
   cp -a CMakeLists.txt cmake base model "$work/unroll-gpu/"
+  cp -a scripts/find_libtorch.sh "$work/unroll-gpu/scripts/"
   cp -a bench/gpu.sh bench/compare.py bench/model "$work/unroll-gpu/bench/"
   IFS=: read -r -a prefixes <<<"${CMAKE_PREFIX_PATH:-}"
   for json in "${prefixes[@]}" /usr/local /usr ''; do

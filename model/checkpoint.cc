@@ -226,6 +226,15 @@ std::string storage_dtype(const std::filesystem::path& directory) {
   return type == at::kChar ? "int8" : type == at::kBFloat16 ? "bf16" : "fp32";
 }
 
+TensorMap cast_for_products(TensorMap parameters, const std::string& dtype) {
+  if (dtype == "fp32") return parameters;
+  for (auto& [name, tensor] : parameters) {
+    if (name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight")
+      tensor = tensor.to(at::kBFloat16);
+  }
+  return parameters;
+}
+
 void save_checkpoint(const std::filesystem::path& directory, const ModelConfig& config,
                      const TensorMap& parameters, const std::string& dtype) {
   const auto file = directory / "model.safetensors";

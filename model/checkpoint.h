@@ -22,6 +22,10 @@ std::map<std::string, std::vector<std::int64_t>> expected_parameters(const Model
 /// of another shape or type.
 TensorMap load_parameters(const std::filesystem::path& directory, const ModelConfig& config);
 
+/// The parameters with the matrices that multiply activations in `dtype`, fp32 or bf16; norms, gates and
+/// embeddings stay in fp32. Gradients flow back through the casts.
+TensorMap cast_for_products(TensorMap parameters, const std::string& dtype);
+
 /// The `dtype` with which save_checkpoint() stores the checkpoint in its current type; fp32 for types that it
 /// never writes. Throws std::runtime_error.
 std::string storage_dtype(const std::filesystem::path& directory);

@@ -36,7 +36,7 @@ struct Continuation::Impl {
         forms, [&](const StateForm& candidate) { return to_hex(candidate.fingerprint) == checkpoint; });
     if (form == forms.end())
       throw std::runtime_error("it is of another checkpoint (" + checkpoint +
-                               "), or of one that was computed on a GPU; name its model with --model");
+                               "); name its model with --model");
     if (state.empty()) return;
     auto shape = network_->shape();
     shape.memory_type = form->memory_type;

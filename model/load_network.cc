@@ -77,9 +77,9 @@ LoadedNetwork load_network(const std::filesystem::path& model, const ModelOption
                  : options.dtype == "auto" ? "bf16"
                                            : options.dtype;
   const bool packed = packs && device.is_cpu() && cpu_supports(arithmetic_of(loaded.dtype));
-  auto plain = options;
-  plain.dtype = packed ? "fp32" : loaded.dtype;
-  auto definition = load_transformer(model, plain);
+  if (!packed && loaded.dtype == "int8")
+    throw std::runtime_error("this model cannot be computed in int8; use --dtype fp32 or bf16");
+  auto definition = load_transformer(model, options);
   for (const auto& [name, tensor] : definition.parameters()) {
     if (BlockRecurrentTransformer::is_trainable(name)) loaded.parameters += tensor.numel();
   }
@@ -87,18 +87,23 @@ LoadedNetwork load_network(const std::filesystem::path& model, const ModelOption
   const auto embedding = shape.num_tokens * shape.dim, width = bytes_of(loaded.dtype);
   loaded.weight_bytes =
       static_cast<std::uint64_t>(loaded.parameters * width + embedding * (bytes_of("fp32") - width));
-  // Reads every weight, as packing does: run both in parallel.
+  // Of the weights in fp32, so that whatever computes in this dtype can continue the states. Reads every
+  // weight, as packing does: run both in parallel.
   auto of_weights = std::async(std::launch::async, [&] {
     return fingerprint(to_json(definition.config()).dump(), definition.parameters(), loaded.dtype);
   });
   if (packed) {
     loaded.network = std::make_unique<PackedTransformer>(definition, arithmetic_of(loaded.dtype));
     loaded.form = "packed";
-  } else if (device.is_cuda()) {
+  }
+  loaded.fingerprint = of_weights.get();
+  if (packed) return loaded;
+
+  definition = {shape, cast_for_products(definition.parameters(), loaded.dtype)};
+  if (device.is_cuda()) {
     at::globalContext().setAllowBF16ReductionCuBLAS(false);  // partial sums are added in fp32
     if (options.device != "cuda-plain") load_gpu_form(definition, options, loaded);
   }
-  loaded.fingerprint = of_weights.get();
   if (!loaded.network) loaded.network = plain_network(std::move(definition));
   return loaded;
 }

@@ -13,15 +13,7 @@
 #include "model/cuda_library.h"
 
 namespace unroll {
-namespace {
-
-at::ScalarType matrix_type(const std::string& dtype) {
-  if (dtype == "int8")
-    throw std::runtime_error("this model cannot be computed in int8; use --dtype fp32 or bf16");
-  return dtype == "bf16" ? at::kBFloat16 : at::kFloat;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
@@ -53,16 +45,11 @@ Arithmetic arithmetic_of(const std::string& dtype) {
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options) {
   const auto device = choose_device(options.device);
-  const auto dtype = matrix_type(choose_dtype(options));
   if (options.threads > 0) at::set_num_threads(options.threads);
   auto config = load_model_config(directory / "config.json");
   apply_settings(config, options.settings);
   auto parameters = load_parameters(directory, config);
-  for (auto& [name, tensor] : parameters) {
-    // Only the matrices that multiply activations change type; norms, gates and embeddings do not.
-    const bool matrix = name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight";
-    tensor = tensor.to(device, matrix ? dtype : at::kFloat);
-  }
+  for (auto& [name, tensor] : parameters) tensor = tensor.to(device);
   return {std::move(config), std::move(parameters)};
 }
 

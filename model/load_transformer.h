@@ -22,7 +22,8 @@ std::string choose_dtype(const ModelOptions& options, bool stored_in_int8 = fals
 /// The arithmetic for such a dtype.
 Arithmetic arithmetic_of(const std::string& dtype);
 
-/// As load_block_model(), in fp32 or bf16. Sets the number of threads if the options name one.
+/// As load_block_model(), in fp32 whatever the options' dtype. Sets the number of threads if the options name
+/// one.
 BlockRecurrentTransformer load_transformer(const std::filesystem::path& directory,
                                            const ModelOptions& options);
 

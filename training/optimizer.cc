@@ -41,7 +41,7 @@ Optimizer::Optimizer(const TensorMap& parameters, double weight_decay, Optimizer
     group.parameters.push_back(tensor);
     group.exp_avg.push_back(at::zeros_like(tensor.detach()));
     group.exp_avg_sq.push_back(at::zeros_like(tensor.detach()));
-    group.steps.push_back(at::zeros({}, at::kFloat));
+    group.steps.push_back(at::zeros({}, tensor.options().dtype(at::kFloat).requires_grad(false)));
   }
 }
 
@@ -58,7 +58,8 @@ void Optimizer::step(double learning_rate, double clip_norm) {
   const auto norm = at::stack(at::_foreach_norm(gradients)).norm().item<double>();
   const auto scale = std::max(1.0, norm / clip_norm);
   // The fused kernel divides gradients by grad_scale.
-  for (auto& group : groups_) step_adamw(group, learning_rate, at::scalar_tensor(scale, at::kFloat));
+  const auto divisor = at::scalar_tensor(scale, gradients.front().options());
+  for (auto& group : groups_) step_adamw(group, learning_rate, divisor);
   for (auto& matrix : matrices_) step_muon(matrix, learning_rate, scale);
 }
 

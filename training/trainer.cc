@@ -15,6 +15,7 @@
 #include "model/block_recurrent_transformer.h"
 #include "model/checkpoint.h"
 #include "model/cpu/fastest_arithmetic.h"
+#include "model/load_transformer.h"
 #include "training/fast/fast_step.h"
 #include "training/initial_parameters.h"
 #include "training/loss_curve.h"
@@ -41,6 +42,12 @@ TrainerState begin(const TrainOptions& options) {
   return state;
 }
 
+void move_to(at::Device device, TrainerState& state) {
+  for (auto* tensors : {&state.parameters, &state.average, &state.moments})
+    for (auto& [name, tensor] : *tensors) tensor = tensor.to(device);
+  state.recurrence = state.recurrence.to(device);
+}
+
 /// The state in which the run in options.out stopped.
 TrainerState resume(const TrainOptions& options, const fs::path& file) {
   auto state = load_state(file);
@@ -56,10 +63,12 @@ TrainerState resume(const TrainOptions& options, const fs::path& file) {
 
 class Trainer {
  public:
-  Trainer(const TrainOptions& options, const TrainCallbacks& callbacks, const RunFolder& folder,
-          const std::vector<TokenDocument>& documents, std::unique_ptr<Validation> validation,
-          TrainerState state, std::int32_t first_input, WorkerGroup* group)
+  Trainer(const TrainOptions& options, at::Device device, const TrainCallbacks& callbacks,
+          const RunFolder& folder, const std::vector<TokenDocument>& documents,
+          std::unique_ptr<Validation> validation, TrainerState state, std::int32_t first_input,
+          WorkerGroup* group)
       : options_(options),
+        device_(device),
         callbacks_(callbacks),
         folder_(folder),
         lanes_(documents, options.repeats, options.lanes, options.config.block_width, options.piece_blocks,
@@ -71,12 +80,13 @@ class Trainer {
         first_lane_(group ? group->rank() * own_lanes_ : 0) {
     if (leads()) curve_.emplace(folder.trainer(), state_.step);
     if (group_) state_.recurrence = lanes_of(state_.recurrence, first_lane_, own_lanes_);
+    move_to(device_, state_);
     for (auto& [name, tensor] : state_.parameters) {
       if (BlockRecurrentTransformer::is_trainable(name)) tensor.set_requires_grad(true);
     }
     optimizer_.emplace(state_.parameters, options.weight_decay, optimizer_kind(options.optimizer),
                        options.dtype == "bf16");
-    if (FastStep::computes(options.config, state_.parameters, options.dtype))
+    if (device_.is_cpu() && FastStep::computes(options.config, state_.parameters, options.dtype))
       fast_ =
           FastStep::make(options.config, state_.parameters, own_lanes_, options.dtype, at::get_num_threads());
     if (!state_.lanes.is_null()) {
@@ -143,7 +153,7 @@ class Trainer {
       std::ranges::copy(block.begins, blocks.begins.back().mutable_data_ptr<bool>());
       blocks.tokens += (blocks.targets.back() != options_.config.ignore_index).sum().item<std::int64_t>();
       for (auto* tensors : {&blocks.inputs, &blocks.targets, &blocks.begins})
-        tensors->back() = tensors->back().narrow(0, first_lane_, own_lanes_).contiguous();
+        tensors->back() = tensors->back().narrow(0, first_lane_, own_lanes_).contiguous().to(device_);
     }
     return blocks;
   }
@@ -171,7 +181,7 @@ class Trainer {
     group_->sum(gradients);
   }
 
-  /// By autograd, for options or CPUs that the fast step does not support.
+  /// By autograd, for GPUs, and for options or CPUs that the fast step does not support.
   double autograd(const TrainingBlocks& blocks) {
     const BlockRecurrentTransformer model(options_.config,
                                           cast_for_products(state_.parameters, options_.dtype));
@@ -286,6 +296,7 @@ class Trainer {
   }
 
   const TrainOptions& options_;
+  const at::Device device_;
   const TrainCallbacks& callbacks_;
   const RunFolder& folder_;
   Lanes lanes_;
@@ -319,10 +330,18 @@ void check(const TrainOptions& options) {
     throw std::runtime_error("--from and --out are the same folder; give another one with --out");
 }
 
+at::Device device_of(const TrainOptions& options, bool shared) {
+  if (!shared) return choose_device(options.device);
+  if (options.device == "cuda")
+    throw std::runtime_error("several processes train on CPUs only; use --device cpu, or unset MASTER_ADDR");
+  return at::kCPU;
+}
+
 /// A resumed run continues with its original number type.
-std::string choose_dtype(const nlohmann::json& record, WorkerGroup* group) {
+std::string choose_dtype(const nlohmann::json& record, at::Device device, WorkerGroup* group) {
   const auto recorded = recorded_dtype(record);
   if (!recorded.empty()) return recorded;
+  if (!device.is_cpu()) return "bf16";
   const bool bf16 = fastest_arithmetic(arithmetic_speeds({}), false) == Arithmetic::kBf16;
   return (group ? group->broadcast(bf16 ? 1 : 0) > 0 : bf16) ? "bf16" : "fp32";
 }
@@ -343,6 +362,8 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (options.threads > 0) at::set_num_threads(options.threads);
   const auto group = WorkerGroup::from_environment();
   if (group) check_shared(options, group->size());
+  // Before the first random number: LibTorch's generators keep out a CUDA library that is loaded after them.
+  const auto device = device_of(options, group != nullptr);
   // The leader creates the folder and prepares the text before the others open it.
   const bool leads = !group || group->leads();
   if (!leads) group->barrier();
@@ -357,7 +378,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (options.steps == 0) options.steps = fine_tuning_steps(options, data.tokens());
 
   auto state = folder.resumes() ? resume(options, folder.state_file()) : begin(options);
-  if (options.dtype == "auto") options.dtype = choose_dtype(state.options, group.get());
+  if (options.dtype == "auto") options.dtype = choose_dtype(state.options, device, group.get());
   const auto record = record_of(options, data.hash(), validation_file ? validation_file->hash() : "");
   const auto changed = check_record(options, state.options, record);
   if (leads && !changed.empty() && callbacks.note) callbacks.note(changed);
@@ -370,7 +391,7 @@ TrainResult train(TrainOptions options, const TrainCallbacks& callbacks) {
   if (validation_file || options.hold_out > 0) {
     validation = std::make_unique<Validation>(parts.validation, *vocabulary, options.config, options.dtype);
   }
-  return Trainer(options, callbacks, folder, parts.training, std::move(validation), std::move(state),
+  return Trainer(options, device, callbacks, folder, parts.training, std::move(validation), std::move(state),
                  vocabulary->first_input(), group.get())
       .run();
 }

@@ -44,6 +44,8 @@ struct TrainOptions {
   /// Of the matrix products: fp32, bf16, or auto (that of the resumed run, else the faster one on this
   /// machine). Parameters and optimizer stay fp32.
   std::string dtype = "auto";
+  /// auto (a GPU if there is one), cpu or cuda. Several processes train on CPUs only.
+  std::string device = "auto";
   std::string save_dtype = "bf16";  ///< Of the saved weights: fp32, bf16 or int8.
   std::int64_t checkpoint_steps = 100;
   std::filesystem::path validation;  ///< As `data`; empty: none, or the held-out text.

@@ -22,21 +22,13 @@ constexpr std::size_t kMostHeldOut = 65536;  // tokens of all documents
 std::unique_ptr<Network> make_network(const ModelConfig& config, const TensorMap& parameters,
                                       const std::string& dtype) {
   const auto arithmetic = dtype == "bf16" ? Arithmetic::kBf16 : Arithmetic::kFp32;
-  if (PackedTransformer::computes(config) && cpu_supports(arithmetic))
+  const bool on_cpu = parameters.begin()->second.is_cpu();
+  if (on_cpu && PackedTransformer::computes(config) && cpu_supports(arithmetic))
     return std::make_unique<PackedTransformer>(BlockRecurrentTransformer(config, parameters), arithmetic);
   return plain_network({config, cast_for_products(parameters, dtype)});
 }
 
 }  // namespace
-
-TensorMap cast_for_products(TensorMap parameters, const std::string& dtype) {
-  if (dtype == "fp32") return parameters;
-  for (auto& [name, tensor] : parameters) {
-    if (name.ends_with(".weight") && tensor.dim() == 2 && name != "token_emb.weight")
-      tensor = tensor.to(at::kBFloat16);
-  }
-  return parameters;
-}
 
 Parts hold_out(const std::vector<TokenDocument>& documents, double share) {
   Parts parts;

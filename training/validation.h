@@ -12,9 +12,6 @@
 
 namespace unroll {
 
-/// The parameters cast for matrix products; gradients flow back through the casts.
-TensorMap cast_for_products(TensorMap parameters, const std::string& dtype);
-
 /// The ends of documents for validation, and the rest for training.
 struct Parts {
   std::vector<TokenDocument> training, validation;

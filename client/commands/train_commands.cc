@@ -198,6 +198,10 @@ void add_train(CommandLine& line) {
   CLI::App* train = line.app().add_subcommand("train", "Train a model; resumes an earlier run");
   add_train_paths(*train, *command);
   add_train_numbers(*train, *command);
+  train->add_option("--device", command->options.device, "Device to train on; auto: a GPU if there is one")
+      ->type_name("auto|cpu|cuda")
+      ->check(one_of({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
   train->add_option("--dtype", command->options.dtype, "Type of numbers in the matrix products")
       ->type_name("auto|fp32|bf16")
       ->check(one_of({"auto", "fp32", "bf16"}))

@@ -24,6 +24,7 @@ constexpr double kTolerance = 1e-5;
 struct Kind {
   bool compressed = false;
   std::int64_t cache_tokens = 0;
+  const char* gate = "fixed";  // memformer is computed by LibTorch's operators, whatever the dtype
 };
 
 class ContinuationTest : public testing::TestWithParam<Kind> {
@@ -32,7 +33,8 @@ class ContinuationTest : public testing::TestWithParam<Kind> {
     at::manual_seed(7);
     const auto config = three_layers({{"use_compressed_mem", GetParam().compressed},
                                       {"compressed_mem_factor", 4},
-                                      {"document_cache_tokens", GetParam().cache_tokens}});
+                                      {"document_cache_tokens", GetParam().cache_tokens},
+                                      {"state_gate", GetParam().gate}});
     save_checkpoint(folder.path(), config, random_parameters(config), "fp32");
     std::mt19937 random(3);
     for (std::size_t i = 0; i < 5 * kWidth + 3; ++i)
@@ -147,7 +149,8 @@ TEST_P(ContinuationTest, TokensOutsideTheVocabularyAreRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Models, ContinuationTest,
                          testing::Values(Kind{}, Kind{.compressed = true}, Kind{.cache_tokens = 20},
-                                         Kind{.compressed = true, .cache_tokens = 1000}));
+                                         Kind{.compressed = true, .cache_tokens = 1000},
+                                         Kind{.gate = "memformer"}));
 
 }  // namespace
 }  // namespace unroll
