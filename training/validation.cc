@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "model/checkpoint.h"
 #include "model/cpu/packed_transformer.h"
 #include "model/load_network.h"
 
