@@ -52,10 +52,11 @@ class Corpus::Shard {
   Shard(const CorpusFile& file, UniqueFd descriptor, const CorpusFields& fields, const fs::path& result)
       : file(file),
         position_(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 3)),
-        records_(Source::of_file(file.path.string(), std::move(descriptor), file.size), fields),
+        records_(CorpusRecords::open(
+            file.format, Source::of_file(file.path.string(), std::move(descriptor), file.size), fields)),
         rows_(result),
         resumed_(rows_.rows()) {
-    records_.skip(resumed_);
+    records_->skip(resumed_);
     taken_ = written_ = resumed_;
   }
 
@@ -64,7 +65,7 @@ class Corpus::Shard {
     std::unique_lock lock(mutex_);
     while (taken_ - written_ >= kMostAhead && !failure_ && stop == 0) changed_.wait_for(lock, kBeat);
     if (failure_ || stop != 0) return std::nullopt;
-    auto record = records_.next();
+    auto record = records_->next();
     if (record) taken_ = record->number;
     return record;
   }
@@ -107,7 +108,7 @@ class Corpus::Shard {
  private:
   const UniqueFd position_;  ///< Shares the file's offset.
   std::mutex mutex_;         ///< Guards what follows.
-  CorpusRecords records_;
+  std::unique_ptr<CorpusRecords> records_;
   RowFile rows_;
   const std::uint64_t resumed_;
   std::condition_variable changed_;
@@ -218,7 +219,7 @@ void Corpus::read_records(Shard& shard) {
 /// Reads one record as a document. If the plugins fail on it, the row says why.
 std::string Corpus::row_of(Reader& reader, const CorpusFile& file, CorpusRecord record) {
   nlohmann::ordered_json row;
-  row["id"] = options_.fields.id.empty() ? nlohmann::json(record.number) : record.id;
+  row["id"] = record.id;
   const auto damaged = [&](const std::string& problem) {
     ++damaged_;
     row["record"] = record.number;

@@ -40,6 +40,7 @@ struct CorpusFile {
   std::filesystem::path path;    ///< As the pattern gave it.
   std::filesystem::path result;  ///< Below the result folder.
   std::uint64_t size = 0;
+  CorpusFormat format = CorpusFormat::kJsonLines;
 };
 
 /// The files of the patterns, ordered by path. Results keep the folders below the deepest one that all files

@@ -15,7 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kReadable =
-    "unroll batch --input reads JSON Lines (.jsonl, .ndjson), plain or as .gz, .xz or .zst";
+    "unroll batch --input reads JSON Lines (.jsonl, .ndjson) and WARC files (.warc, .wet), plain or as .gz, "
+    ".xz or "
+    ".zst";
 
 std::vector<fs::path> expand(const std::string& pattern) {
   glob_t found{};
@@ -27,15 +29,20 @@ std::vector<fs::path> expand(const std::string& pattern) {
   return files;
 }
 
-/// "a.jsonl.gz" -> "a.jsonl".
-fs::path result_name(const fs::path& file) {
+/// Sets the format and the name of the result: "a.jsonl.gz" -> "a.jsonl".
+void look_at_name(CorpusFile& file) {
   constexpr std::array<std::string_view, 3> kCompressed = {".gz", ".xz", ".zst"};
-  constexpr std::array<std::string_view, 2> kLines = {".jsonl", ".ndjson"};
-  auto name = file.filename();
+  static const std::map<std::string, CorpusFormat> kFormats = {{".jsonl", CorpusFormat::kJsonLines},
+                                                               {".ndjson", CorpusFormat::kJsonLines},
+                                                               {".warc", CorpusFormat::kWarc},
+                                                               {".wet", CorpusFormat::kWarc}};
+  auto name = file.path.filename();
   if (std::ranges::count(kCompressed, name.extension().string()) > 0) name = name.stem();
-  if (std::ranges::count(kLines, name.extension().string()) == 0)
-    throw CommandError(file.string() + " has an unknown type; " + std::string(kReadable));
-  return name.replace_extension(".jsonl");
+  const auto format = kFormats.find(name.extension().string());
+  if (format == kFormats.end())
+    throw CommandError(file.path.string() + " has an unknown type; " + std::string(kReadable));
+  file.format = format->second;
+  file.result = name.replace_extension(".jsonl");
 }
 
 fs::path common_folder(const std::vector<CorpusFile>& files) {
@@ -63,7 +70,7 @@ std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patter
                            (path / "*.jsonl").string() + "'");
       const auto size = fs::file_size(path, failed);
       if (failed) throw CommandError("cannot read " + path.string() + ": " + failed.message());
-      files.push_back({std::move(path), {}, size});
+      files.push_back({.path = std::move(path), .result = {}, .size = size});
     }
   }
   std::ranges::sort(files, {}, &CorpusFile::path);
@@ -73,7 +80,8 @@ std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patter
   std::map<fs::path, fs::path> results;
   for (auto& file : files) {
     const auto below = fs::absolute(file.path).lexically_normal().lexically_relative(folder);
-    file.result = below.parent_path() / result_name(file.path);
+    look_at_name(file);
+    file.result = below.parent_path() / file.result;
     const auto [other, is_new] = results.emplace(file.result, file.path);
     if (!is_new)
       throw CommandError(other->second.string() + " and " + file.path.string() +

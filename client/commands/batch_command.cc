@@ -133,15 +133,19 @@ void add_batch_command(CommandLine& line) {
   auto* folder =
       command->add_option("DIR", options->folder, "Folder with the documents, including subfolders")
           ->type_name("");
-  auto* input =
-      add_repeated_option(*command, "--input", corpus->patterns,
-                          "Files whose records are the documents, in place of DIR; can be repeated", "GLOB");
+  auto* input = add_repeated_option(
+      *command, "--input", corpus->patterns,
+      "Files whose records are the documents, in place of DIR: JSON Lines, WARC; can be repeated", "GLOB");
   input->excludes(folder);
-  command->add_option("--text-field", corpus->fields.text, "Key, or JSON Pointer, of a record's text")
+  command
+      ->add_option("--text-field", corpus->fields.text,
+                   "JSON Lines: key, or JSON Pointer, of a record's text")
       ->type_name("KEY")
       ->needs(input)
       ->capture_default_str();
-  command->add_option("--id-field", corpus->fields.id, "Key of a record's id (default: the record's number)")
+  command
+      ->add_option("--id-field", corpus->fields.id,
+                   "Key, or WARC header, of a record's id (default: its number, or its URI)")
       ->type_name("KEY")
       ->needs(input);
   command

@@ -213,6 +213,10 @@ void add_document_flags(CLI::App& command, DocumentOptions& options) {
       ->excludes(encoding);
 }
 
+DocumentText convert_document(const Source& source, const DocumentOptions& options) {
+  return Extractor(source, options).result();
+}
+
 OpenedDocument open_document(const std::string& argument, const DocumentOptions& options) {
   OpenedDocument opened{Source::open(argument), {}, "", nullptr};
   if (options.raw) return opened;
@@ -229,7 +233,7 @@ OpenedDocument open_document(const std::string& argument, const DocumentOptions&
     return opened;
   if (!converts(opened.source, *begin, options)) return opened;
   opened.source.keep_text(kMostSourceBytes);
-  DocumentText document = Extractor(opened.source, options).result();
+  DocumentText document = convert_document(opened.source, options);
   print_notes(opened.source.name(), document);
   if (document.text.empty())
     throw CommandError(opened.source.name() + " is " + document.format + " without text; name another file");

@@ -39,6 +39,10 @@ struct OpenedDocument {
 /// the document is not text, is damaged, or exceeds a limit.
 OpenedDocument open_document(const std::string& argument, const DocumentOptions& options);
 
+/// The text of a document whose text() is possible, whatever its format. Throws CommandError, which begins
+/// with the source's name.
+DocumentText convert_document(const Source& source, const DocumentOptions& options);
+
 /// Adds to a plugin's output, and to the passages in it, the section and the place in the source. `line`
 /// becomes that of the source.
 nlohmann::json with_places(const nlohmann::json& output, const OpenedDocument& document);
