@@ -236,7 +236,25 @@ check-image: package ## Execute the Dockerfile's last stage and start it as Dock
 check-alerts: ## Test the alert rules for Prometheus with Debian's promtool
 	@tests/packages/alerts.sh
 
+# Not through ctest, which would load LibTorch under qemu once for each test.
+AARCH64_TESTS ?= tokenizer_test model_test pretrained_test
+AARCH64_FILTER ?= *
+.PHONY: check-aarch64
+check-aarch64: ## Cross-compile for aarch64, test model and tokenizer under qemu (AARCH64_TESTS, AARCH64_FILTER)
+	@echo "make: looking for a cross compiler, qemu and libraries for aarch64"
+	@root="$$(scripts/setup.sh --aarch64 | tail -n 1)"; \
+	mkdir -p build-aarch64; \
+	cmake -S . -B build-aarch64 -G Ninja --toolchain cmake/aarch64.cmake -DUNROLL_AARCH64_ROOT="$$root" \
+	  -DCMAKE_BUILD_TYPE=Release -DUNROLL_TESTS=ON -DUNROLL_CUDA=OFF -DUNROLL_WERROR=$(UNROLL_WERROR) \
+	  -DCMAKE_GTEST_DISCOVER_TESTS_DISCOVERY_MODE=PRE_TEST >build-aarch64/configure.log 2>&1 || { cat build-aarch64/configure.log; exit 1; }; \
+	echo "make: building into build-aarch64/"; \
+	cmake --build build-aarch64 -j $(JOBS) --target $(AARCH64_TESTS); \
+	for test in $(AARCH64_TESTS); do \
+	  echo "make: $$test under qemu"; \
+	  qemu-aarch64-static -L "$$root" build-aarch64/bin/$$test --gtest_brief=1 --gtest_filter='$(AARCH64_FILTER)'; \
+	done
+
 .PHONY: clean
 clean: ## Remove the build folders
 	@echo "make: removing build/ and build-*/"
-	@rm -rf build build-debug build-asan build-tsan build-fuzz
+	@rm -rf build build-debug build-asan build-tsan build-fuzz build-aarch64

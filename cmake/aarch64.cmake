@@ -1,0 +1,17 @@
+# Compiles for aarch64 on another machine, with Debian's cross compiler: `make check-aarch64`. UNROLL_AARCH64_ROOT is the folder
+# that `scripts/setup.sh --aarch64` makes. Tests run under qemu-user.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES UNROLL_AARCH64_ROOT)
+set(CMAKE_SYSROOT ${UNROLL_AARCH64_ROOT})
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+file(GLOB CMAKE_PREFIX_PATH ${UNROLL_AARCH64_ROOT}/opt/libtorch-*)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_LIBDIR} ${UNROLL_AARCH64_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${UNROLL_AARCH64_ROOT}/usr/share/pkgconfig)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${UNROLL_AARCH64_ROOT})
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static;-L;${UNROLL_AARCH64_ROOT})
