@@ -254,7 +254,15 @@ check-aarch64: ## Cross-compile for aarch64, test model and tokenizer under qemu
 	  qemu-aarch64-static -L "$$root" build-aarch64/bin/$$test --gtest_brief=1 --gtest_filter='$(AARCH64_FILTER)'; \
 	done
 
+.PHONY: clang
+clang: ## Build the programs with clang into build-clang/
+	@echo "make: looking for what the build needs"
+	@scripts/setup.sh clang >/dev/null
+	@$(call configure,clang,build-clang)
+	@echo "make: building into build-clang/"
+	@cmake --build build-clang -j $(JOBS) --target programs
+
 .PHONY: clean
 clean: ## Remove the build folders
 	@echo "make: removing build/ and build-*/"
-	@rm -rf build build-debug build-asan build-tsan build-fuzz build-aarch64
+	@rm -rf build build-debug build-asan build-tsan build-fuzz build-aarch64 build-clang
