@@ -35,7 +35,8 @@ cupti_version=13.0.85
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/unroll"
 codename="$(. /etc/os-release && echo "$VERSION_CODENAME")"
 prefix="$cache/libtorch-$torch_version"
-root="$cache/aarch64-$codename"  # of --aarch64
+libraries_hash="$(printf '%s ' "${libraries[@]}" "${test_libraries[@]}" | sha256sum | cut -c 1-8)"
+root="$cache/aarch64-$codename-$libraries_hash"  # of --aarch64
 [ -z "$for_aarch64" ] || prefix="$root/opt/libtorch-$torch_version"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
