@@ -168,7 +168,7 @@ std::size_t PackedMatrix::bytes() const {
 void PackedMatrix::product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
                            const RowKernels& kernels, float* out, std::int64_t stride) const {
   sums(rows, tile, tiles, group, out, stride);
-  for (auto row = tile * kTile; row < (tile + tiles) * kTile; ++row, out += stride)
+  for (auto row = tile * kTile; row < std::min(rows.rows(), (tile + tiles) * kTile); ++row, out += stride)
     finish(rows, row, group, kernels, out);
 }
 
@@ -177,9 +177,10 @@ void PackedMatrix::sums(const Activations& rows, std::int64_t tile, std::int64_t
   if (rows.arithmetic_ != arithmetic_ || rows.stride_ != inputs_)
     throw std::logic_error("activations of another shape than the weight's");
   const auto first = group * kGroupColumns, columns = group_columns(group);
+  const auto count = computed_rows(std::min(tiles * kTile, rows.rows_ - tile * kTile));
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (std::int64_t column = 0; column < columns; column += panel_)
-      tile_product(tiles * kTile, panel_, inputs_, inputs_, panel_, stride, false, a + tile * kTile * inputs_,
+      tile_product(count, panel_, inputs_, inputs_, panel_, stride, false, a + tile * kTile * inputs_,
                    b + (first + column) * inputs_, c + column);
   };
   switch (arithmetic_) {

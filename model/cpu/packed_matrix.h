@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -34,6 +35,13 @@ constexpr std::int32_t kZeroPoint = 128;  // RowKernels::to_uint8 maps 0 to this
 constexpr std::int64_t kRowCost = 16;
 constexpr std::int64_t kScatterCost = 128;  // of a number that is stored at a place of its own
 constexpr std::int64_t kMostTiles = 4;  // tiles of rows that are multiplied with a panel of weights at once
+
+/// The rows that a product computes of `count`: few different numbers, because a kernel is made for each.
+constexpr std::int64_t computed_rows(std::int64_t count) {
+  constexpr std::int64_t kStep = 16;
+  if (count >= kStep) return round_up(count, kStep);
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(count)));
+}
 
 /// Memory aligned to cache lines, on huge pages if the kernel provides them. It grows and is freed only at
 /// the end.
@@ -121,8 +129,8 @@ class PackedMatrix {
   }
   /// Approximate multiply-adds of one tile of rows with one group: the unit of parallel work.
   std::int64_t group_cost() const { return kTile * std::min(kGroupColumns, padded_) * inputs_; }
-  /// Multiplies `tiles` tiles of 64 rows from `tile` on -> out [tiles * 64, stride], of which the first
-  /// group_columns() are set.
+  /// Multiplies the rows of `tiles` tiles of 64 from `tile` on -> out [tiles * 64, stride], of which the rows
+  /// that there are and the first group_columns() are set.
   void product(const Activations& rows, std::int64_t tile, std::int64_t tiles, std::int64_t group,
                const RowKernels& kernels, float* out, std::int64_t stride = kGroupColumns) const;
   /// The same in two steps; call the second for each row when it is processed: with kInt8, sums() are
@@ -185,7 +193,7 @@ void each_part(const Activations& rows, const PackedMatrix& weight, Machine& mac
   });
 }
 
-/// rows times weight transposed -> out [rows up to a whole tile, padded_outputs()].
+/// rows times weight transposed -> out [rows up to a whole tile, padded_outputs()], of which `rows` are set.
 inline void multiply(const Activations& rows, const PackedMatrix& weight, Machine& machine, float* out) {
   const auto stride = weight.padded_outputs();
   each_part(rows, weight, machine, [&](std::int64_t tile, std::int64_t tiles, std::int64_t group, Buffer&) {

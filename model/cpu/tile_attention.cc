@@ -150,14 +150,19 @@ std::int64_t TileAttention::visible(std::int64_t position) const {
   return past_ == kSeesAll ? keys_.positions_ : std::min(keys_.positions_, past_ + position + 1);
 }
 
+std::int64_t TileAttention::rows_of(std::int64_t tile) const {
+  return std::min(kTile, queries_.positions_ - tile * kTile);
+}
+
 void TileAttention::multiply_keys(std::int64_t head, std::int64_t first, std::int64_t begin,
                                   std::int64_t width, Room& room) const {
   const auto dim = keys_.dim_head_;
   const auto queries = (head * queries_.stride_ + first) * dim;
   const auto keys = (head / shared_by_ * keys_.stride_ + begin) * dim;
+  const auto rows = computed_rows(rows_of(first / kTile));
   const auto multiply_panels = [&]<typename A, typename B, typename C>(const A* a, const B* b, C* c) {
     for (std::int64_t panel = 0; panel < width; panel += kTile)
-      tile_product(kTile, std::min(kTile, width - panel), dim, dim, kTile, kChunk, false, a + queries,
+      tile_product(rows, std::min(kTile, width - panel), dim, dim, kTile, kChunk, false, a + queries,
                    b + keys + panel * dim, c + panel);
   };
   switch (keys_.arithmetic_) {
@@ -176,14 +181,14 @@ template <typename Number>
 void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKernels& kernels,
                               Room& room) const {
   constexpr bool kBf16 = std::is_same_v<Number, at::BFloat16>;
-  const auto dim = keys_.dim_head_, first = item.tile * kTile;
+  const auto dim = keys_.dim_head_, first = item.tile * kTile, rows = rows_of(item.tile);
   const auto head = item.document * heads_ + item.head, shared = head / shared_by_;
-  const auto end = std::min(visible(first + kTile - 1), begin + kChunk);
+  const auto end = std::min(visible(first + rows - 1), begin + kChunk);
   const auto width = round_up(end - begin, kStep);
   const auto* values = keys_.values_.data<Number>() + shared * keys_.stride_ * dim;
   multiply_keys(head, first, begin, width, room);
   auto* probabilities = reinterpret_cast<Number*>(room.probabilities);
-  for (std::int64_t row = 0; row < kTile; ++row) {
+  for (std::int64_t row = 0; row < rows; ++row) {
     const auto count = std::clamp<std::int64_t>(visible(first + row) - begin, 0, end - begin);
     auto* scores = room.scores + row * kChunk;
     if (keys_.arithmetic_ == Arithmetic::kInt8) {
@@ -192,7 +197,7 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
           reinterpret_cast<const std::int32_t*>(scores), &keys_.offsets_[key], &keys_.scales_[key],
           queries_.scales_[static_cast<std::size_t>(head * queries_.stride_ + first + row)], count, scores);
     }
-    if (bias_.data && first + row < queries_.positions_)  // bias of the key at `begin`, then of nearer keys
+    if (bias_.data)  // bias of the key at `begin`, then of nearer keys
       kernels.add_scaled(scores,
                          bias_.data + (item.head + 1) * bias_.distances - 1 - (past_ + first + row - begin),
                          1 / scale_, count);
@@ -207,23 +212,23 @@ void TileAttention::run_chunk(const Item& item, std::int64_t begin, const RowKer
     if (factor != 1 && !room.empty)
       kernels.scale(room.result + row * dim, factor, dim, room.result + row * dim);
   }
-  tile_product(kTile, dim, width, kChunk, dim, dim, !room.empty, probabilities, values + begin * dim,
-               room.result);
+  tile_product(computed_rows(rows), dim, width, kChunk, dim, dim, !room.empty, probabilities,
+               values + begin * dim, room.result);
   room.empty = false;
 }
 
 void TileAttention::run_tile(const Item& item, const AttentionOutput& output, const RowKernels& kernels,
                              Room& room) const {
-  const auto dim = keys_.dim_head_, first = item.tile * kTile;
+  const auto dim = keys_.dim_head_, first = item.tile * kTile, rows = rows_of(item.tile);
   std::fill_n(room.sums, kTile, SoftmaxSums{-std::numeric_limits<float>::infinity(), 0, 0});
-  for (std::int64_t begin = 0; begin < visible(first + kTile - 1); begin += kChunk) {
+  for (std::int64_t begin = 0; begin < visible(first + rows - 1); begin += kChunk) {
     if (keys_.arithmetic_ == Arithmetic::kFp32) {
       run_chunk<float>(item, begin, kernels, room);
     } else {
       run_chunk<at::BFloat16>(item, begin, kernels, room);
     }
   }
-  for (std::int64_t row = 0; row < std::min(kTile, queries_.positions_ - first); ++row)
+  for (std::int64_t row = 0; row < rows; ++row)
     kernels.scale(room.result + row * dim, 1 / room.sums[row].sum, dim,
                   output.data + item.document * output.document_stride + (first + row) * output.row_stride +
                       item.head * output.head_stride);

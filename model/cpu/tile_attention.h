@@ -84,6 +84,7 @@ class TileAttention {
   struct Room;  // one thread's buffers
   void run_tile(const Item& item, const AttentionOutput& output, const RowKernels& kernels, Room& room) const;
   std::int64_t visible(std::int64_t position) const;  // number of keys that the query sees
+  std::int64_t rows_of(std::int64_t tile) const;      // queries of it
   /// Scores of a tile's queries and a chunk's keys; with kInt8 they are still integer sums.
   void multiply_keys(std::int64_t head, std::int64_t first, std::int64_t begin, std::int64_t width,
                      Room& room) const;
