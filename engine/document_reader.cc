@@ -6,13 +6,18 @@
 namespace unroll {
 namespace {
 
-/// The part of a block from token `first` on in the form of the C ABI, with the arrays that it points to.
+/// The part of a block from token `at` on in the form of the C ABI, with the arrays that it points to.
+/// `output` begins with token `output_begin`.
 struct BlockView {
-  BlockView(const BlockOutput& output, const std::deque<Token>& tokens, std::span<const std::int32_t> block,
-            std::size_t first, std::uint64_t index, std::uint64_t first_token, std::uint64_t begin)
-      : first(first), index(index), first_token(first_token), ids(block.subspan(first)), output(output) {
-    for (std::size_t i = first; i < block.size(); ++i)
-      offsets.push_back(std::max(tokens[i].begin, begin) - begin);
+  BlockView(const BlockOutput& output, std::size_t output_begin, const std::deque<Token>& tokens,
+            std::span<const std::int32_t> block, std::size_t at, std::uint64_t index,
+            std::uint64_t first_token, std::uint64_t begin)
+      : first(at - output_begin),
+        index(index),
+        first_token(first_token),
+        ids(block.subspan(at)),
+        output(output) {
+    for (auto i = at; i < block.size(); ++i) offsets.push_back(std::max(tokens[i].begin, begin) - begin);
     offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length - begin);
     const auto dim = output.hidden.size() / output.logprobs.size();
     shape = {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(dim)};
@@ -53,7 +58,7 @@ struct BlockView {
     return block;
   }
 
-  std::size_t first;
+  std::size_t first;  // in the output
   std::uint64_t index, first_token;
   std::span<const std::int32_t> ids;
   const BlockOutput& output;
@@ -197,6 +202,22 @@ void DocumentReader::each_reading(Call call) const {
   }
 }
 
+/// Whether a plugin reads the document before this one.
+bool DocumentReader::reads(const Begin& begin) const {
+  return std::ranges::any_of(
+      requests_, [&](const auto& request) { return std::ranges::count(begin.plugins, request.name) > 0; });
+}
+
+/// Of the next block's `length` tokens, the first one that a plugin reads; the last one if none does.
+std::size_t DocumentReader::first_wanted(std::size_t length) const {
+  auto first = seen_;
+  for (const auto& begin : begins_) {
+    if (reads(begin)) break;
+    while (first < length && tokens_[first].begin + tokens_[first].length <= begin.bytes) ++first;
+  }
+  return std::min(first, length - 1);
+}
+
 /// The next document begins.
 void DocumentReader::fork_plugins() {
   const auto begin = begins_.front().bytes;
@@ -284,7 +305,11 @@ BlockInput DocumentReader::next_block(std::size_t width) {
   const auto length = std::min(width, tokens_.size());
   block_ids_.clear();
   for (std::size_t i = 0; i < length; ++i) block_ids_.push_back(tokens_[i].id);
-  return {state_, block_ids_, wants_};
+  output_begin_ = first_wanted(length);
+  // It has tokens of the document before, after which others go on, too, or it will be read again when it is
+  // full.
+  const bool may_come_again = block_begin_ < begin_ || (length < width && !input_ended_);
+  return {state_, block_ids_, wants_, output_begin_, may_come_again};
 }
 
 void DocumentReader::begin_block(BlockOutput output) {
@@ -317,13 +342,13 @@ void DocumentReader::begin_part() {
     fork_plugins();  // a token that ends in the next document belongs to that
     end = shown;
   }
-  const auto begin = tokens_[seen_].begin;
-  BlockView view(output_, tokens_, std::span(block_ids_).first(end), seen_, position_.blocks,
+  const auto begin = tokens_[seen_].begin, last = tokens_[end - 1].begin + tokens_[end - 1].length;
+  next_block_ = {last, position_.tokens + end - seen_, end};
+  if (!begins_.empty() && !reads(begins_.front())) return;
+  BlockView view(output_, output_begin_, tokens_, std::span(block_ids_).first(end), seen_, position_.blocks,
                  position_.tokens, plugin_begin_);
-  const auto last = tokens_[end - 1].begin + tokens_[end - 1].length;
   const auto text_begin = std::max(begin, plugin_begin_);
   view.text = std::string_view(text_).substr(text_begin - text_begin_, last - text_begin);
-  next_block_ = {last, position_.tokens + view.ids.size(), end};
   each_reading([&](PluginInstance& plugin) { plugin.begin_process(view.show(plugin.info().wants)); });
 }
 
@@ -362,7 +387,7 @@ void DocumentReader::end_call() {
   seen_ = next.seen;
   while (!begins_.empty() && begins_.front().bytes <= position_.bytes) fork_plugins();
   const bool asks = block_asks_after_end();
-  if (asks && seen_ + 1 == block_ids_.size()) word_end_ = output_.mass[seen_++];
+  if (asks && seen_ + 1 == block_ids_.size()) word_end_ = output_.mass[seen_++ - output_begin_];
   if (seen_ < block_ids_.size()) return begin_part();
   auto output = std::exchange(output_, {});
   if (seen_ < block_width_ || asks) return;

@@ -45,7 +45,8 @@ class DocumentReader {
   }
   bool is_exhausted() const { return input_ended_ && unread_tokens() == 0; }
 
-  /// The next block, of `width` tokens, or fewer if read before it is full. Valid until begin_block().
+  /// The next block, of `width` tokens, or fewer if read before it is full. Outputs are wanted of the tokens
+  /// that plugins will see. Valid until begin_block().
   BlockInput next_block(std::size_t width);
   /// Begins to call the plugins for the tokens of next_block() that they have not seen. A partial block is
   /// read again when it is full, because the state advances only by full blocks. Throws
@@ -101,6 +102,8 @@ class DocumentReader {
   using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
   Plugins make_plugins();
   void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
+  bool reads(const Begin& begin) const;
+  std::size_t first_wanted(std::size_t length) const;
   bool block_asks_after_end() const;  ///< The block's last token is that of asks_after_end_.
   void begin_part();
   void fork_plugins();
@@ -146,6 +149,7 @@ class DocumentReader {
   bool point_is_current_ = true;
   std::optional<NextBlock> next_block_;
   BlockOutput output_;              ///< Of a block of which the plugins see the first part.
+  std::size_t output_begin_ = 0;    ///< The token of the block that it begins with.
   std::uint64_t begin_ = 0;         ///< Bytes: of this document.
   std::uint64_t plugin_begin_ = 0;  ///< Bytes: of the document that the plugins read.
   std::deque<Begin> begins_;  ///< Of the documents that the plugins have not reached. The last is this one.

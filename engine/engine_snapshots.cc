@@ -101,7 +101,10 @@ ModelStatePtr EngineCore::state_of(const Snapshot& snapshot, const Revision& rev
   usage_.add_resident(owner, bytes);
   const auto* state = restored.get();
   const ModelStatePtr charged(
-      state, [this, owner, bytes, restored](const ModelState*) { usage_.add_resident(owner, -bytes); });
+      state, [this, owner, bytes, restored = std::move(restored)](const ModelState*) mutable {
+        usage_.add_resident(owner, -bytes);
+        restored.reset();  // while pointers that do not hold it remain, so does this function
+      });
   known = charged;
   return latest_state_ = charged;
 }

@@ -12,15 +12,17 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include "base/hex.h"
+#include "model/block_starts.h"
 #include "model/block_state.h"
 #include "model/checkpoint.h"
 #include "model/device_states.h"
+#include "model/libtorch_threads.h"
 #include "model/load_network.h"
 #include "model/pretrained/checkpoint.h"
+#include "model/wanted_outputs.h"
 
 namespace unroll {
 namespace {
@@ -28,87 +30,12 @@ namespace {
 /// Launches whose results the host has not taken: a GPU computes one while the host prepares the next and
 /// takes the results of the one before.
 constexpr std::size_t kLaunchesInFlight = 3;
-constexpr std::int64_t kMostLogits = std::int64_t{1} << 23;  // that exist at a time: 32 MiB
 
 /// On a CPU, matrices of some hundred rows are as fast as larger ones, which only overflow the second-level
 /// caches. int8 needs more room per row: its gates stay in fp32 until their scale is known.
 std::int64_t enough_rows_of_cpu(const std::string& dtype) {
   return dtype == "int8" ? 512 : 1024;
 }
-
-std::vector<float> to_vector(const at::Tensor& tensor) {
-  const auto compact = tensor.to(at::kCPU, at::kFloat).contiguous();
-  const auto* data = compact.const_data_ptr<float>();
-  return {data, data + compact.numel()};
-}
-
-/// Mixes the document's cache into log-probabilities: those of the targets, and if `all` is given, those of
-/// the whole vocabulary [rows, num_tokens]. Appends the targets to the cache.
-void mix(DocumentCache& cache, std::span<const std::int32_t> targets, std::span<float> logprobs,
-         at::Tensor* all) {
-  for (std::size_t i = 0; i < targets.size(); ++i) {
-    const auto mixture = cache.predict();
-    if (all) {
-      const auto row = static_cast<std::int64_t>(i) * all->size(1);
-      mixture.apply({all->mutable_data_ptr<float>() + row, static_cast<std::size_t>(all->size(1))});
-    }
-    const float network = logprobs[i];
-    logprobs[i] = mixture.logprob(targets[i], network);
-    cache.append(targets[i], mixture, network);
-  }
-}
-
-/// Whether the device must return whole distributions because the cache changes them.
-bool needs_all_logits(const Wants& wants, bool has_cache) {
-  return has_cache && (wants.top_k > 0 || wants.entropy || wants.ranks || !wants.members.empty());
-}
-
-/// Adds to `output` what `wants` asks for beyond log-probabilities, from the hidden states [length, dim] of a
-/// block that the network has scored. `cache` may be null.
-void add_wanted(Network& network, const at::Tensor& hidden, const BlockInput& block, DocumentCache* cache,
-                BlockOutput& output) {
-  const auto& wants = block.wants;
-  if (wants.hidden) output.hidden = to_vector(hidden);
-  if (!needs_all_logits(wants, cache != nullptr)) {
-    if (cache) mix(*cache, block.tokens, output.logprobs, nullptr);
-    return;
-  }
-  const auto append = [](std::vector<float>& out, const at::Tensor& rows) {
-    const auto values = to_vector(rows);
-    out.insert(out.end(), values.begin(), values.end());
-  };
-  const auto targets =
-      at::tensor(at::ArrayRef<std::int32_t>(block.tokens.data(), block.tokens.size()), at::kLong);
-  const auto step = std::clamp<std::int64_t>(kMostLogits / network.shape().num_tokens, 16, 128);
-  for (std::int64_t begin = 0; begin < hidden.size(0); begin += step) {
-    const auto rows = std::min(step, hidden.size(0) - begin);
-    auto logprobs = at::log_softmax(network.logits(hidden.narrow(0, begin, rows)), -1);
-    if (cache) {
-      const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(rows);
-      mix(*cache, block.tokens.subspan(first, count), std::span(output.logprobs).subspan(first, count),
-          &logprobs);
-    }
-    if (wants.entropy) append(output.entropy, -(logprobs.exp() * logprobs).sum(-1));
-    if (wants.top_k > 0) append_top(logprobs, wants.top_k, output.top_ids, output.top_logprobs);
-    if (wants.ranks) append_ranks(logprobs, targets.narrow(0, begin, rows), output.ranks);
-    if (!wants.members.empty()) append_mass(logprobs, wants.members, output.mass);
-  }
-}
-
-/// Sets the number of LibTorch's threads for its lifetime.
-class LibTorchThreads {
- public:
-  explicit LibTorchThreads(int count) : before_(at::get_num_threads()) { set(count); }
-  ~LibTorchThreads() { set(before_); }
-  LibTorchThreads(const LibTorchThreads&) = delete;
-  LibTorchThreads& operator=(const LibTorchThreads&) = delete;
-
- private:
-  static void set(int count) {
-    if (count != at::get_num_threads()) at::set_num_threads(count);
-  }
-  int before_;
-};
 
 /// Half of the GPU memory that the model leaves free is for the states of open documents, the rest for
 /// computing.
@@ -154,8 +81,9 @@ class TorchBlockModel final : public BlockModel {
 
   std::vector<BlockOutput> run(std::span<const BlockInput> blocks) override {
     const c10::InferenceMode guard;
-    const LibTorchThreads threads(network_->has_own_threads() ? 1 : at::get_num_threads());
+    const LibTorchThreads threads(*network_);
     std::vector<BlockOutput> outputs(blocks.size());
+    starts_.clean();
     const auto groups = group_by_shape(blocks);
     std::deque<Launch> in_flight;
     const auto complete_oldest = [&] {
@@ -163,9 +91,9 @@ class TorchBlockModel final : public BlockModel {
       in_flight.pop_front();
     };
     for (const auto& [shape, group] : groups) {
-      for (std::span<const std::size_t> rest(group); !rest.empty();) {
+      for (auto rest = std::span(group.indices); !rest.empty();) {
         const auto count = std::min(rest.size(), launch_);
-        in_flight.push_back(launch(blocks, rest.first(count), outputs));
+        in_flight.push_back(launch(blocks, rest.first(count), group.start, shape, outputs));
         if (in_flight.size() == kLaunchesInFlight) complete_oldest();
         rest = rest.subspan(count);
       }
@@ -180,31 +108,62 @@ class TorchBlockModel final : public BlockModel {
   }
 
  private:
-  using Group = std::vector<std::size_t>;  ///< Indices of the blocks of one launch.
-  /// Tokens of the block; positions of the memories before it; whether there are states.
-  using Shape = std::tuple<std::int64_t, std::int64_t, bool>;
+  /// Of blocks that can be computed in one launch.
+  struct Shape {
+    std::int64_t length;  ///< Of the block.
+    std::int64_t past;    ///< Positions of the memories before it.
+    bool has_states;
+    const ReadBlock* start = nullptr;  ///< What is known of it.
+    std::int64_t known = 0;            ///< Tokens of it that are not computed again.
+    std::int64_t scored = 0;           ///< The first token that is scored.
+    bool may_come_again = false;
+    auto operator<=>(const Shape&) const = default;
+  };
+  struct Group {
+    std::vector<std::size_t> indices;
+    std::shared_ptr<const ReadBlock> start;  ///< The shape's.
+  };
 
   struct Launch {
     std::span<const std::size_t> group;
-    at::Tensor hidden;              ///< [batch, length, dim]
-    std::vector<Recurrence> after;  ///< One per row.
-    std::function<void()> scored;   ///< From Network::score().
+    std::shared_ptr<const ReadBlock> start;  ///< Null: nothing is known.
+    Shape shape;
+    at::Tensor hidden;               ///< [batch, length - scored, dim]
+    std::vector<Recurrence> after;   ///< One per row.
+    std::optional<BlockStart> read;  ///< The whole blocks, if they may come again, and their hidden states.
+    at::Tensor read_hidden;          ///< [batch, length, dim]
+    std::function<void()> scored;    ///< From Network::score().
   };
 
   static const BlockState* state_of(const BlockInput& block) {
     return static_cast<const BlockState*>(block.state.get());
   }
 
-  std::map<Shape, Group> group_by_shape(std::span<const BlockInput> blocks) const {
+  std::map<Shape, Group> group_by_shape(std::span<const BlockInput> blocks) {
     std::map<Shape, Group> groups;
     for (std::size_t i = 0; i < blocks.size(); ++i) {
-      const auto length = static_cast<std::int64_t>(blocks[i].tokens.size());
+      const auto& block = blocks[i];
+      const auto length = static_cast<std::int64_t>(block.tokens.size());
       if (length < 1 || length > info_.block_width)
         throw std::invalid_argument("a block has 1 to block_width tokens");
-      const auto* state = state_of(blocks[i]);
+      const auto* state = state_of(block);
       const auto before = state ? state->recurrence() : std::make_shared<const Recurrence>();
       const auto past = before->memories.empty() ? 0 : before->memories.front().size(2);
-      groups[{length, past, !before->states.empty()}].push_back(i);
+      Shape shape{length, past, !before->states.empty()};
+      std::shared_ptr<const ReadBlock> start;
+      if (network_->continues_blocks()) {
+        shape.may_come_again = block.may_come_again;
+        const auto found = block.may_come_again ? starts_.find(block) : BlockStarts::Found();
+        start = found.block;
+        shape.start = start.get();
+        shape.known = static_cast<std::int64_t>(found.known);
+        // The cache learns from what the network gives each token.
+        const auto first = static_cast<std::int64_t>(block.first);
+        shape.scored = has_cache() ? std::min(first, shape.known) : first;
+      }
+      auto& group = groups[shape];
+      group.indices.push_back(i);
+      group.start = std::move(start);
     }
     return groups;
   }
@@ -212,6 +171,7 @@ class TorchBlockModel final : public BlockModel {
   /// On a CPU, each row has the bits that it gets alone: no kernel sums over rows, and how a row's sums are
   /// split does not depend on the number of rows. (Elsewhere, use model.batch 1.)
   Launch launch(std::span<const BlockInput> blocks, std::span<const std::size_t> group,
+                std::shared_ptr<const ReadBlock> start, const Shape& shape,
                 std::vector<BlockOutput>& outputs) const {
     std::vector<at::Tensor> sequences;
     std::vector<Recurrence> recurrences;
@@ -221,14 +181,36 @@ class TorchBlockModel final : public BlockModel {
       recurrences.push_back(state ? state->recurrence()->to(network_->device()) : Recurrence());
     }
     const auto all = at::stack(sequences);  // [batch, length + 1]
-    const auto length = all.size(1) - 1;
+    const auto batch = all.size(0);
     auto recurrence = join(recurrences);
-    const auto hidden =
-        network_->forward_block(all.narrow(1, 0, length), recurrence);  // [batch, length, dim]
+    Launch launched{group, std::move(start), shape, {}, {}, {}, {}, {}};
+    const auto tokens = all.narrow(1, shape.known, shape.length - shape.known);
+    if (shape.may_come_again) {
+      auto& read = launched.read.emplace();
+      if (shape.known > 0) read = launched.start->start.first(shape.known);
+      auto hidden = network_->continue_block(tokens, recurrence, read);
+      if (shape.known > 0)
+        hidden = at::cat(
+            std::vector<at::Tensor>{launched.start->hidden.narrow(0, 0, shape.known).expand({batch, -1, -1}),
+                                    hidden},
+            1);
+      launched.read_hidden = hidden;
+      launched.hidden = hidden.narrow(1, shape.scored, shape.length - shape.scored);
+    } else {
+      launched.hidden =
+          network_->forward_block(tokens, recurrence).narrow(1, shape.scored, shape.length - shape.scored);
+    }
+    launched.after = recurrence.rows(batch);
+    launched.scored = network_->score(launched.hidden, scores_of(blocks, group, shape, outputs));
+    return launched;
+  }
+
+  std::vector<Scored> scores_of(std::span<const BlockInput> blocks, std::span<const std::size_t> group,
+                                const Shape& shape, std::vector<BlockOutput>& outputs) const {
     std::vector<Scored> scored;
     for (const auto i : group) {
       auto& output = outputs[i];
-      scored.push_back({blocks[i].tokens, &output.logprobs, nullptr});
+      scored.push_back({scored_tokens(blocks[i], shape), &output.logprobs, nullptr});
       const auto& wants = blocks[i].wants;
       if (needs_all_logits(wants, has_cache())) continue;
       if (wants.entropy) scored.back().entropy = &output.entropy;
@@ -239,21 +221,46 @@ class TorchBlockModel final : public BlockModel {
       scored.back().members = wants.members;
       if (!wants.members.empty()) scored.back().mass = &output.mass;
     }
-    return {group, hidden, recurrence.rows(all.size(0)), network_->score(hidden, std::move(scored))};
+    return scored;
+  }
+
+  static std::span<const std::int32_t> scored_tokens(const BlockInput& block, const Shape& shape) {
+    return block.tokens.subspan(static_cast<std::size_t>(shape.scored));
   }
 
   void complete(std::span<const BlockInput> blocks, Launch& launch, std::vector<BlockOutput>& outputs) {
     launch.scored();
+    const auto scored = static_cast<std::size_t>(launch.shape.scored);
     for (std::size_t row = 0; row < launch.group.size(); ++row) {
       const auto& block = blocks[launch.group[row]];
       auto& output = outputs[launch.group[row]];
+      if (launch.read) keep(block, launch, row, output.logprobs);
       auto cache = new_cache(state_of(block));
-      add_wanted(*network_, launch.hidden[static_cast<std::int64_t>(row)], block, cache.get(), output);
+      for (std::size_t i = 0; cache && i < scored; ++i)
+        cache->append(block.tokens[i], cache->predict(), launch.start->logprobs[i]);
+      add_wanted(*network_, launch.hidden[static_cast<std::int64_t>(row)], scored_tokens(block, launch.shape),
+                 block.wants, cache.get(), output);
+      drop_first(output, block.first - scored, block.tokens.size() - scored);
       const auto next = std::make_shared<const BlockState>(std::move(launch.after[row]), block.tokens.back(),
                                                            std::move(cache), checkpoint_);
       if (on_device_) on_device_->add(next);
       output.next = next;
     }
+  }
+
+  /// `logprobs`: the network's, of the tokens that were scored.
+  void keep(const BlockInput& block, const Launch& launch, std::size_t row,
+            const std::vector<float>& logprobs) {
+    ReadBlock read{block.state, {block.tokens.begin(), block.tokens.end()}, {}, {}, {}};
+    const auto at = static_cast<std::int64_t>(row);
+    read.start = launch.read->row(at);
+    read.hidden = launch.read_hidden[at].clone();
+    if (has_cache()) {
+      if (launch.start) read.logprobs = launch.start->logprobs;
+      read.logprobs.resize(static_cast<std::size_t>(launch.shape.scored));
+      read.logprobs.insert(read.logprobs.end(), logprobs.begin(), logprobs.end());
+    }
+    starts_.put(std::move(read));
   }
 
   /// [length + 1]. The block's tokens are its targets. Its inputs are the same tokens shifted by one, with
@@ -291,6 +298,7 @@ class TorchBlockModel final : public BlockModel {
   std::optional<DeviceStates> on_device_;  // GPU only
   std::uint64_t checkpoint_;               // of the parameters; states with another one are refused
   std::int32_t first_input_;
+  BlockStarts starts_;
 };
 
 }  // namespace

@@ -46,8 +46,13 @@ struct BlockInput {
   ModelStatePtr state;
   std::span<const std::int32_t> tokens;
   Wants wants;
+  std::size_t first = 0;  ///< Below the number of tokens: outputs are wanted from this token on.
+  /// After this state, blocks that begin with the same tokens may be read again: what is known of them then
+  /// is not computed again.
+  bool may_come_again = false;
 };
 
+/// length: number of tokens from BlockInput::first on; i counts from there.
 struct BlockOutput {
   ModelStatePtr next;  ///< The state after this block.
   std::vector<float>

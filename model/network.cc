@@ -7,6 +7,19 @@
 
 namespace unroll {
 
+BlockStart BlockStart::first(std::int64_t count) const {
+  BlockStart result{count, {}};
+  for (const auto& each : kv) result.kv.push_back(each.narrow(2, 0, count));
+  return result;
+}
+
+BlockStart BlockStart::row(std::int64_t index) const {
+  BlockStart result{length, {}};
+  for (const auto& each : kv)
+    result.kv.push_back(each.size(1) == 1 ? each : each.narrow(1, index, 1).clone());
+  return result;
+}
+
 void append_top(const at::Tensor& logprobs, std::int64_t count, std::vector<std::int32_t>& ids,
                 std::vector<float>& values) {
   const auto [best, places] = logprobs.topk(std::min(count, logprobs.size(1)), -1);

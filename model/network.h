@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -27,6 +28,17 @@ struct Scored {
   std::vector<float>* mass = nullptr;            ///< Appends nats [length]; null: not wanted.
 };
 
+/// The first positions of a block, as a network that has computed them needs them for the next ones.
+struct BlockStart {
+  std::int64_t length = 0;
+  std::vector<at::Tensor> kv;  ///< One per layer, as Recurrence::memories: [2 (k, v), batch, length, kv_dim].
+
+  /// The first `count` positions.
+  BlockStart first(std::int64_t count) const;
+  /// One row as a batch of one that shares no memory with the others.
+  BlockStart row(std::int64_t index) const;
+};
+
 /// One thread at a time.
 class Network {
  public:
@@ -40,6 +52,14 @@ class Network {
   /// which logits are computed. Updates `recurrence`: states always, memories if the block is full. The
   /// memories of all rows must be visible.
   virtual at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) = 0;
+  /// Whether continue_block() can be called.
+  virtual bool continues_blocks() const { return false; }
+  /// The same for tokens that come after `start`, which is of one row or empty, and to which all rows of
+  /// `tokens` are added. To the last bit, hidden and recurrence are those of the block as a whole.
+  virtual at::Tensor continue_block(const at::Tensor& /*tokens*/, Recurrence& /*recurrence*/,
+                                    BlockStart& /*start*/) {
+    throw std::logic_error("this network computes only whole blocks");
+  }
   /// Starts scoring hidden [batch, length, dim], one block per document. Call the result once: it waits for
   /// the numbers and appends them. Meanwhile a GPU computes, including work that is started later.
   virtual std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) = 0;

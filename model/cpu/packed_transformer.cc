@@ -141,31 +141,29 @@ void PackedTransformer::read_routed(const PackedLayer& layer, Rows entry, Shape 
 }
 
 RoutedMemory PackedTransformer::next_routed(const PackedLayer& layer, Rows entry, Shape shape,
-                                            const RoutedMemory& memory) {
+                                            const RoutedMemory& memory, const at::Tensor& block) {
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
   const auto routes = 2 * kv + inner * (2 + std::ssize(layer.layer.reads_states)) + config_.routed_memory_dim;
-  const auto block = block_of(entry, shape);
   return layer.layer.routed->append(
       memory, columns_of({entry.data + routes, entry.stride}, shape, config_.routed_memory_dim), block[0],
       block[1]);
 }
 
-at::Tensor PackedTransformer::write(Cell& cell, States& states, Rows entry, Shape shape) {
+at::Tensor PackedTransformer::write(Cell& cell, States& states, const at::Tensor& block) {
   const auto dim = config_.dim, inner = config_.inner_dim(), kv = config_.kv_dim(), head = config_.dim_head;
-  const Shape slots{shape.batch, config_.num_state_vectors};
+  const Shape slots{block.size(1), config_.num_state_vectors};
   const Rows own{states.entry.data<float>(), cell.entry.padded_outputs()};
   // The reference joins the two results along each head, so the halves alternate head by head.
   const Rows joined{joined_.resize<float>(slots.rows() * 2 * inner), 2 * inner};
   const auto& self = cell.container.state_self_attn;
   set_queries(self, {own.data + 2 * kv, own.stride}, slots, std::nullopt);
-  open_keys(self, shape.batch, slots.length);
-  set_keys(self, own, {own.data + kv, own.stride}, slots, 0, std::nullopt);
+  open_keys(self, slots.batch, slots.length);
+  set_keys(self, own, {own.data + kv, own.stride}, slots);
   run_attention(self, slots, TileAttention::kSeesAll, joined, 2 * head);
   const auto& cross = cell.container.from_state_cross_attn;
   set_queries(cross, {own.data + 2 * kv + inner, own.stride}, slots, std::nullopt);
-  open_keys(cross, shape.batch, shape.length);
-  set_keys(cross, {entry.data + inner, entry.stride}, {entry.data + inner + kv, entry.stride}, shape, 0,
-           std::nullopt);
+  open_keys(cross, slots.batch, block.size(2));
+  set_keys(cross, block);
   run_attention(cross, slots, TileAttention::kSeesAll, {joined.data + head, joined.stride}, 2 * head);
 
   activate(joined, slots.rows(), 2 * inner);
@@ -237,10 +235,13 @@ at::Tensor PackedTransformer::embed(const at::Tensor& tokens) {
   return x;
 }
 
-at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {
+at::Tensor PackedTransformer::continue_block(const at::Tensor& tokens, Recurrence& recurrence,
+                                             BlockStart& start) {
   const Shape shape{tokens.size(0), tokens.size(1)};
-  TORCH_CHECK(shape.length >= 1 && shape.length <= config_.block_width, "a block has 1 to ",
-              config_.block_width, " tokens");
+  const auto length = start.length + shape.length;
+  TORCH_CHECK(shape.length >= 1 && length <= config_.block_width, "a block has 1 to ", config_.block_width,
+              " tokens");
+  start.kv.resize(layers_.size());
   TORCH_CHECK(!recurrence.memories_visible.defined(),
               "memories that count in some rows only are for training");
   for (std::size_t i = 0; i < states_.size(); ++i) {
@@ -259,22 +260,23 @@ at::Tensor PackedTransformer::forward_block(const at::Tensor& tokens, Recurrence
     };
     activate({data(x), dim}, shape.rows(), dim, &layer.layer.norm);
     const auto entry = product(layer.entry, entry_);
+    const auto& block = start.kv[i] = block_of(entry, shape, start.kv[i]);
     const auto read_at = config_.enhanced_recurrence ? std::min(i + 1, layers_.size() - 1) : i;
-    attend(layer, entry, shape, memory(read_at));
+    attend(layer, entry, shape, memory(read_at), block);
     read(layer, entry, shape);
     if (layer.layer.routed) read_routed(layer, entry, shape, recurrence.routed);
     const auto width = joined_width(layer.layer);
     activate({joined_.data<float>(), width}, shape.rows(), width);
     add_product(activations_, layer.out, x, layer.attention_share);
-    if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], entry, shape));
-    if (shape.length == config_.block_width && layer.layer.routed)
-      next.routed = next_routed(layer, entry, shape, recurrence.routed);
-    if (shape.length == config_.block_width && config_.use_memories)
-      next.memories.push_back(
-          next_memory(config_, layer.layer.compression, memory(i), block_of(entry, shape)));
+    if (layer.cell) next.states.push_back(write(*layer.cell, states_[next.states.size()], block));
+    if (length == config_.block_width && layer.layer.routed)
+      next.routed = next_routed(layer, entry, shape, recurrence.routed, block);
+    if (length == config_.block_width && config_.use_memories)
+      next.memories.push_back(next_memory(config_, layer.layer.compression, memory(i), block));
     feed_forward(layer, x);
   }
-  if (shape.length != config_.block_width) {
+  start.length = length;
+  if (length != config_.block_width) {
     next.memories = recurrence.memories;
     next.routed = recurrence.routed;
   }
@@ -305,14 +307,17 @@ at::Tensor PackedTransformer::columns_of(Rows rows, Shape shape, std::int64_t co
   return result;
 }
 
-at::Tensor PackedTransformer::block_of(Rows entry, Shape shape) {
+at::Tensor PackedTransformer::block_of(Rows entry, Shape shape, const at::Tensor& start) {
   const auto inner = config_.inner_dim(), kv = config_.kv_dim();
-  auto result = at::empty({2, shape.batch, shape.length, kv}, token_emb_.options());
+  const auto before = start.defined() ? start.size(2) : 0, length = before + shape.length;
+  auto result = at::empty({2, shape.batch, length, kv}, token_emb_.options());
+  if (before > 0) result.narrow(2, 0, before).copy_(start);
   auto* keys = data(result);
-  auto* values = keys + shape.rows() * kv;
+  auto* values = keys + shape.batch * length * kv;
   machine_.parallel(shape.rows(), 2 * kv * kRowCost, [&](std::int64_t row, Buffer&) {
-    std::copy_n(entry[row] + inner, kv, keys + row * kv);
-    std::copy_n(entry[row] + inner + kv, kv, values + row * kv);
+    const auto place = (row / shape.length * length + before + row % shape.length) * kv;
+    std::copy_n(entry[row] + inner, kv, keys + place);
+    std::copy_n(entry[row] + inner + kv, kv, values + place);
   });
   return result;
 }

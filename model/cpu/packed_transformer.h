@@ -27,7 +27,12 @@ class PackedTransformer final : public Network {
   const NetworkShape& shape() const override { return shape_; }
   at::Device device() const override { return at::kCPU; }
   bool has_own_threads() const override { return true; }
-  at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
+  at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override {
+    BlockStart none;
+    return continue_block(tokens, recurrence, none);
+  }
+  bool continues_blocks() const override { return shape_.routed_blocks == 0; }
+  at::Tensor continue_block(const at::Tensor& tokens, Recurrence& recurrence, BlockStart& start) override;
   std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override;
   at::Tensor logits(const at::Tensor& hidden) override;
 
@@ -65,31 +70,36 @@ class PackedTransformer final : public Network {
   /// tokens [batch, length] -> [batch, length, dim].
   at::Tensor embed(const at::Tensor& tokens);
   void prepare(States& states, Cell& cell);
-  void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past);
+  /// `block`: keys and values of all of the block, of which `shape` has the last positions.
+  void attend(const PackedLayer& layer, Rows entry, Shape shape, const at::Tensor& past,
+              const at::Tensor& block);
   void read(const PackedLayer& layer, Rows entry, Shape shape);
   /// Reads the layer's routed memory, and appends this block to it if the block is full.
   void read_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
-  RoutedMemory next_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory);
+  RoutedMemory next_routed(const PackedLayer& layer, Rows entry, Shape shape, const RoutedMemory& memory,
+                           const at::Tensor& block);
   /// Columns that the layer joins: its own attention, states, routed memory, inner_dim() each.
   std::int64_t joined_width(const Layer& layer) const;
   void feed_forward(const PackedLayer& layer, const at::Tensor& x);
-  at::Tensor write(Cell& cell, States& states, Rows entry, Shape shape);
+  at::Tensor write(Cell& cell, States& states, const at::Tensor& block);
   void gate_lstm(const Cell& cell, Rows old, Rows next, std::int64_t count);
-  /// Keys and values of the block in the layout of memories.
-  at::Tensor block_of(Rows entry, Shape shape);
+  /// Keys and values of the block in the layout of memories: those of `start`, if there are, and of `entry`.
+  at::Tensor block_of(Rows entry, Shape shape, const at::Tensor& start);
   /// Copies columns of rows to a tensor: [batch, length, columns].
   at::Tensor columns_of(Rows rows, Shape shape, std::int64_t columns) const;
 
-  /// Sets the queries of all heads, which are consecutive in a row; rotates them if there are tables.
-  void set_queries(const Attention& attention, Rows queries, Shape shape,
-                   const std::optional<Tables>& tables);
+  /// Sets the queries of all heads, which are consecutive in a row. If there are tables, rotates them as the
+  /// positions before `behind` others at the tables' end.
+  void set_queries(const Attention& attention, Rows queries, Shape shape, const std::optional<Tables>& tables,
+                   std::int64_t behind = 0);
   void open_keys(const Attention& attention, std::int64_t batch, std::int64_t positions);
-  /// Sets keys and values from position `at` on. Rows of a document follow those of the one before; in the
-  /// second form, documents are `document_stride` apart.
-  void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape, std::int64_t at,
-                const std::optional<Tables>& tables);
+  /// Sets keys and values from position `at` on, of rows of which those of a document follow those of the one
+  /// before, or of a memory [2 (k, v), batch, positions, kv_dim]. Tables and `behind` as for set_queries().
+  void set_keys(const Attention& attention, Rows keys, Rows values, Shape shape);
+  void set_keys(const Attention& attention, const at::Tensor& memory, std::int64_t at = 0,
+                const std::optional<Tables>& tables = std::nullopt, std::int64_t behind = 0);
   void set_keys(const Attention& attention, Rows keys, Rows values, std::int64_t document_stride, Shape shape,
-                std::int64_t at, const std::optional<Tables>& tables);
+                std::int64_t at, const std::optional<Tables>& tables, std::int64_t behind);
   /// Attends with the queries to the keys. Results are `stride` apart per row and `head_stride` apart per
   /// head.
   void run_attention(const Attention& attention, Shape shape, std::int64_t past, Rows output,

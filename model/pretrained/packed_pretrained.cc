@@ -154,19 +154,24 @@ void PackedPretrained::embed(const at::Tensor& tokens) {
   });
 }
 
-at::Tensor PackedPretrained::forward_block(const at::Tensor& tokens, Recurrence& recurrence) {
+at::Tensor PackedPretrained::read(const at::Tensor& tokens, Recurrence& recurrence, BlockStart* start) {
   const Shape shape{tokens.size(0), tokens.size(1)};
-  TORCH_CHECK(shape.length >= 1 && shape.length <= config_.block_width, "a block has 1 to ",
-              config_.block_width, " tokens");
+  const auto length = (start ? start->length : 0) + shape.length;
+  TORCH_CHECK(shape.length >= 1 && length <= config_.block_width, "a block has 1 to ", config_.block_width,
+              " tokens");
   embed(tokens);
+  if (start) start->kv.resize(layers_.size());
   Recurrence next;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const auto past = recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i];
-    auto memory = attend(layers_[i], shape, past);
-    if (memory.defined()) next.memories.push_back(std::move(memory));
+    Past past{recurrence.memories.empty() ? at::Tensor() : recurrence.memories[i],
+              start ? start->kv[i] : at::Tensor(), start != nullptr, length == config_.block_width};
+    attend(layers_[i], shape, past);
+    if (past.memory.defined()) next.memories.push_back(std::move(past.memory));
+    if (start) start->kv[i] = std::move(past.start);
     feed_forward(layers_[i], shape);
   }
-  if (shape.length == config_.block_width) recurrence = std::move(next);
+  if (start) start->length = length;
+  if (length == config_.block_width) recurrence = std::move(next);
 
   const auto dim = config_.hidden_size;
   auto hidden = at::empty({shape.batch, shape.length, dim}, at::kFloat);

@@ -29,7 +29,13 @@ class PackedPretrained final : public Network {
   const NetworkShape& shape() const override { return shape_; }
   at::Device device() const override { return at::kCPU; }
   bool has_own_threads() const override { return true; }
-  at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override;
+  at::Tensor forward_block(const at::Tensor& tokens, Recurrence& recurrence) override {
+    return read(tokens, recurrence, nullptr);
+  }
+  bool continues_blocks() const override { return true; }
+  at::Tensor continue_block(const at::Tensor& tokens, Recurrence& recurrence, BlockStart& start) override {
+    return read(tokens, recurrence, &start);
+  }
   std::function<void()> score(const at::Tensor& hidden, std::vector<Scored> blocks) override;
   at::Tensor logits(const at::Tensor& hidden) override;
 
@@ -59,12 +65,23 @@ class PackedPretrained final : public Network {
   bool mixes() const { return arithmetic_ == Arithmetic::kInt8; }
   /// A weight in the form that its product needs.
   at::Tensor mixed(const at::Tensor& weight);
+  /// What a layer has of the document: its memory, and the block's first positions, before this piece and
+  /// after it.
+  struct Past {
+    at::Tensor memory;  // undefined: none; the same for `start`
+    at::Tensor start;
+    bool keeps_start = false;  // else `start` is not needed after it
+    bool fills_block = false;
+  };
+
+  /// Null `start`: the piece is a block, and not continued.
+  at::Tensor read(const at::Tensor& tokens, Recurrence& recurrence, BlockStart* start);
   /// tokens [batch, length] -> x_
   void embed(const at::Tensor& tokens);
-  /// Computes queries, keys, values and the next memory of x_'s rows, and stores them for TileAttention.
-  /// `past`: the layer's memory so far. Returns the memory after this block.
-  at::Tensor set_keys(const Layer& layer, Shape shape, const at::Tensor& past);
-  at::Tensor attend(const Layer& layer, Shape shape, const at::Tensor& past);
+  /// Computes queries, keys and values of x_'s rows, and stores them for TileAttention and in `past`, whose
+  /// memory is undefined afterwards unless they fill the block.
+  void set_keys(const Layer& layer, Shape shape, Past& past);
+  void attend(const Layer& layer, Shape shape, Past& past);
   void feed_forward(const Layer& layer, Shape shape);
   /// Sets `rows` as the left side of the next product, normalised if `norm` is defined.
   void activate(Rows rows, std::int64_t count, std::int64_t columns, const at::Tensor& norm = {});

@@ -77,16 +77,21 @@ struct Remembered {
 
 }  // namespace
 
-at::Tensor PackedPretrained::set_keys(const Layer& layer, Shape shape, const at::Tensor& past) {
+void PackedPretrained::set_keys(const Layer& layer, Shape shape, Past& past) {
   const auto dim = config_.head_dim, heads = config_.heads, kv_heads = config_.kv_heads,
              kv = config_.kv_dim();
   const auto& kernels = machine_.kernels;
-  const bool full = shape.length == config_.block_width, bf16 = shape_.memory_type == at::kBFloat16;
-  const Memory before(past, kernels);
-  const auto first = before.positions(), seen = first + shape.length;
+  const bool bf16 = shape_.memory_type == at::kBFloat16;
+  const Memory before(past.memory, kernels), start(past.start, kernels);
+  const auto block = before.positions(), first = block + start.positions(), seen = first + shape.length;
   const auto kept = std::min(seen, config_.memory_positions());
-  auto memory = full ? at::empty({2, shape.batch, kept, kv}, shape_.memory_type) : at::Tensor();
-  Memory after(memory, kernels);
+  const auto positions = [&](std::int64_t count) {
+    return at::empty({2, shape.batch, count, kv}, shape_.memory_type);
+  };
+  auto memory = past.fills_block ? positions(kept) : at::Tensor();
+  auto whole = past.keeps_start ? positions(seen - block) : at::Tensor();
+  if (whole.defined() && past.start.defined()) whole.narrow(2, 0, first - block).copy_(past.start);
+  Memory after(memory, kernels), own(whole, kernels);
   const Remembered remembered{config_.attention_sinks, seen - kept};
 
   const bool mixed = attention_arithmetic_ == Arithmetic::kInt8;
@@ -104,8 +109,10 @@ at::Tensor PackedPretrained::set_keys(const Layer& layer, Shape shape, const at:
     };
     auto* keys = room.resize<float>(2 * kv);
     auto* values = keys + kv;
-    if (position < first) {
+    if (position < block) {
       before.read(document, position, keys);
+    } else if (position < first) {
+      start.read(0, position - block, keys);
     } else {
       auto* row = entry[document * shape.length + position - first];
       if (bias) kernels.add(row, bias, heads * dim + 2 * kv);
@@ -117,30 +124,31 @@ at::Tensor PackedPretrained::set_keys(const Layer& layer, Shape shape, const at:
       for (std::int64_t head = 0; k_norm && head < kv_heads; ++head)
         kernels.rms_norm(keys + head * dim, k_norm, config_.rms_eps, dim, keys + head * dim);
       if (bf16) kernels.round_to_bf16(keys, 2 * kv);
+      if (past.keeps_start) own.write(document, position - block, keys);
     }
-    const auto place = full ? remembered.place(position) : -1;
+    const auto place = past.fills_block ? remembered.place(position) : -1;
     if (place >= 0) after.write(document, place, keys);
     for (std::int64_t head = 0; head < kv_heads; ++head) {
       turn(keys + head * dim, nullptr);
       keys_.set(document * kv_heads + head, position, keys + head * dim, values + head * dim, kernels);
     }
   });
-  return memory;
+  past.memory = std::move(memory);
+  past.start = std::move(whole);
 }
 
-at::Tensor PackedPretrained::attend(const Layer& layer, Shape shape, const at::Tensor& past) {
+void PackedPretrained::attend(const Layer& layer, Shape shape, Past& past) {
   const auto dim = config_.hidden_size, inner = config_.inner_dim();
   activate({x_.data<float>(), dim}, shape.rows(), dim, layer.attention_norm);
   multiply(activations_, layer.entry, machine_,
            entry_.resize<float>(round_up(shape.rows(), kTile) * layer.entry.padded_outputs()));
-  auto memory = set_keys(layer, shape, past);
+  set_keys(layer, shape, past);
   const Rows joined{joined_.resize<float>(shape.rows() * inner), inner};
   TileAttention(queries_, keys_, shape.batch, 1 / std::sqrt(static_cast<double>(config_.head_dim)),
                 keys_.positions() - shape.length)
       .run({joined.data, shape.length * inner, inner, config_.head_dim}, machine_);
   activate(joined, shape.rows(), inner);
   add_product(activations_, layer.out, layer.out_bias);
-  return memory;
 }
 
 }  // namespace unroll

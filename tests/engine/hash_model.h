@@ -75,15 +75,17 @@ class HashModel final : public BlockModel {
     next->hash ^= seed_;
     if (block.state) next->hash = static_cast<const State&>(*block.state).hash;
     BlockOutput output;
-    for (const auto token : block.tokens) {
+    for (std::size_t i = 0; i < block.tokens.size(); ++i) {
+      const auto before = next->hash;
+      next->hash = (next->hash ^ static_cast<std::uint64_t>(block.tokens[i])) * 1099511628211u;
+      if (i < block.first) continue;
       // Of a distribution, whichever token comes then.
-      if (!block.wants.members.empty()) output.mass.push_back(-static_cast<float>(next->hash >> 58) / 32);
-      next->hash = (next->hash ^ static_cast<std::uint64_t>(token)) * 1099511628211u;
+      if (!block.wants.members.empty()) output.mass.push_back(-static_cast<float>(before >> 58) / 32);
       output.logprobs.push_back(-static_cast<float>(next->hash >> 52) / 256);
       if (block.wants.entropy) output.entropy.push_back(static_cast<float>(next->hash >> 56) / 64);
       if (block.wants.ranks) output.ranks.push_back(1 + static_cast<std::int32_t>(next->hash >> 51));
-      for (int i = 0; block.wants.hidden && i < 4; ++i)
-        output.hidden.push_back(static_cast<float>((next->hash >> (8 * i)) & 255) / 256);
+      for (int byte = 0; block.wants.hidden && byte < 4; ++byte)
+        output.hidden.push_back(static_cast<float>((next->hash >> (8 * byte)) & 255) / 256);
     }
     output.next = std::move(next);
     return output;

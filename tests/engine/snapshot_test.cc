@@ -26,7 +26,11 @@ class Snapshots : public testing::Test {
  protected:
   void start(std::uint64_t seed = 0, std::size_t state_bytes = 64) {
     core_.reset();
-    model_ = std::make_shared<HashModel>(HashModel::Watch(), state_bytes, seed);
+    model_ = std::make_shared<HashModel>(
+        [this](std::span<const BlockInput> blocks) {
+          for (const auto& block : blocks) asked_.push_back({block.first, block.may_come_again});
+        },
+        state_bytes, seed);
     model_->change_info().checkpoint = "checkpoint " + std::to_string(seed);
     model_->set_state_hook([this](const char* function) { restored_ += std::string(function) == "restore"; });
     options_.now = [this] { return now_; };
@@ -105,6 +109,11 @@ class Snapshots : public testing::Test {
   EngineOptions options_;
   std::mt19937 random_{28};
   int restored_ = 0;
+  struct Asked {
+    std::size_t first;
+    bool may_come_again;
+  };
+  std::vector<Asked> asked_;  ///< Of the model, for each block.
   std::shared_ptr<HashModel> model_;
   std::unique_ptr<EngineCore> core_;
 };
@@ -399,6 +408,37 @@ TEST_F(Snapshots, AnEndedDocumentHasNoneAndAFailedOneSaysSo) {
   core_->round();
   EXPECT_THAT(said, testing::AnyOf(HasSubstr("ended before the snapshot was made"), IsEmpty()));
   EXPECT_EQ(error_of([&] { core_->snapshot("nonesuch", {"a", {}}, {}); }).code, ErrorCode::kDocumentUnknown);
+}
+
+/// The tokens before a document in its first block are computed once for all documents after a snapshot, and
+/// outputs are wanted only of those that a plugin reads.
+TEST_F(Snapshots, TheModelIsToldWhatIsWantedOfABlock) {
+  start();
+  const auto before = some_text(kTestBlock * 10), text = some_text(kTestBlock * 10, 2);
+  DocumentRequest none;
+  none.owner = 1000;
+  none.snapshot = SnapshotRequest{"without plugins", {}};
+  read(before, none);
+  auto with = tokens_request();
+  with.snapshot = SnapshotRequest{"with", {}};
+  asked_.clear();
+  read(before, with);
+  for (const auto& asked : asked_) EXPECT_FALSE(asked.may_come_again);
+  const auto first_of = [&](const std::string& name) {
+    asked_.clear();
+    read(text, after(name));
+    EXPECT_GT(asked_.size(), 2u);
+    EXPECT_TRUE(asked_.front().may_come_again);
+    for (std::size_t i = 1; i < asked_.size(); ++i) {
+      EXPECT_FALSE(asked_[i].may_come_again) << i;
+      EXPECT_EQ(asked_[i].first, 0u) << i;
+    }
+    return asked_.front().first;
+  };
+  EXPECT_EQ(first_of("with"), 0u) << "its plugins have not read the last block";
+  const auto own = first_of("without plugins");
+  EXPECT_GT(own, 0u);
+  EXPECT_LT(own, static_cast<std::size_t>(kTestBlock));
 }
 
 }  // namespace

@@ -237,6 +237,61 @@ TEST_F(BlockModelTest, TheStateMatters) {
   EXPECT_EQ(first.next->serialize(), before) << "a state is immutable";
 }
 
+/// The outputs of a block's tokens from `first` on.
+BlockOutput from(BlockOutput output, std::size_t first) {
+  const auto rows = output.logprobs.size();
+  const auto cut = [&](auto& values) {
+    values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / rows * first));
+  };
+  for (auto* floats : {&output.logprobs, &output.entropy, &output.hidden, &output.top_logprobs, &output.mass})
+    cut(*floats);
+  cut(output.top_ids);
+  cut(output.ranks);
+  return output;
+}
+
+TEST_F(BlockModelTest, BlocksThatBeginAlikeGiveTheSameBits) {
+  for (const auto* dtype : {"fp32", "bf16", "int8"}) {
+    for (const int cache_tokens : {0, 75}) {
+      auto config = small_config();
+      config.document_cache_tokens = cache_tokens;
+      save(config);
+      const auto model = load(dtype), fresh = load(dtype);
+      const auto after_block = run(*model, nullptr, random_tokens(kWidth, 30)).next;
+      for (const auto& state : {ModelStatePtr(), after_block}) {
+        const auto prefix = random_tokens(kWidth - 3, 31);
+        for (unsigned seed = 0; seed < 4; ++seed) {  // the first ones find nothing
+          std::vector<std::vector<std::int32_t>> tokens;
+          std::vector<BlockInput> blocks;
+          for (std::size_t i = 0; i < 6; ++i) {
+            tokens.push_back(prefix);
+            const auto more = random_tokens(i % 3 + 1, 40 * seed + static_cast<unsigned>(i));
+            tokens.back().insert(tokens.back().end(), more.begin(), more.end());
+          }
+          for (std::size_t i = 0; i < tokens.size(); ++i) {
+            const auto& wants = i == 4 ? Wants{} : kAll;
+            const auto first = i == 5 ? prefix.size() - 2 : i == 3 ? 0 : prefix.size();
+            blocks.push_back({state, tokens[i], wants, first, i != 2});
+          }
+          const auto outputs = model->run(blocks);
+          for (std::size_t i = 0; i < blocks.size(); ++i) {
+            SCOPED_TRACE(std::string(dtype) + ' ' + std::to_string(cache_tokens) + ' ' + std::to_string(i));
+            expect_same(outputs[i], from(run(*fresh, state, tokens[i], blocks[i].wants), blocks[i].first));
+          }
+        }
+      }
+      // A block that grows.
+      const auto tokens = random_tokens(kWidth, 32);
+      for (std::size_t length = 1, seen = 0; length <= kWidth; seen = length, length += 2) {
+        SCOPED_TRACE(length);
+        const auto so_far = std::span(tokens).first(length);
+        const BlockInput block{after_block, so_far, kAll, seen, true};
+        expect_same(model->run({&block, 1}).front(), from(run(*fresh, after_block, so_far, kAll), seen));
+      }
+    }
+  }
+}
+
 TEST_F(BlockModelTest, ABatchGivesTheSameBitsAsOneByOne) {
   const auto model = load();
   std::vector<std::vector<std::int32_t>> tokens;

@@ -76,4 +76,48 @@ inline double largest_difference(const BlockRecurrentTransformer& definition, Ne
   return worst;
 }
 
+/// Whether two tensors have the same bits.
+inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() &&
+         a.contiguous().view(at::kByte).equal(b.contiguous().view(at::kByte));
+}
+
+/// Reads blocks as a whole and in two pieces, the second of which two documents have, and compares all bits.
+inline void expect_same_in_pieces(Network& form) {
+  ASSERT_TRUE(form.continues_blocks());
+  const auto& shape = form.shape();
+  const auto width = shape.block_width;
+  Recurrence before;
+  for (int block = 0; block < 3; ++block) {
+    for (const auto length : {width, width - 1, width / 2 + 1}) {
+      const auto tokens = at::randint(0, shape.num_tokens, {1, length}, at::kLong);
+      auto whole = before;
+      const auto expected = form.forward_block(tokens, whole).clone();
+      for (const auto at : {std::int64_t{1}, length / 2, length - 1}) {
+        BlockStart start;
+        auto first = before;
+        const auto begin = form.continue_block(tokens.narrow(1, 0, at), first, start).clone();
+        EXPECT_TRUE(same_bits(begin, expected.narrow(1, 0, at))) << block << ' ' << length << ' ' << at;
+        const auto more = tokens.narrow(1, at, length - at).repeat({2, 1});
+        auto both = join(std::vector<Recurrence>{before, before});
+        const auto rest = form.continue_block(more, both, start);
+        EXPECT_EQ(start.length, length);
+        for (std::int64_t row = 0; row < 2; ++row) {
+          EXPECT_TRUE(same_bits(rest.narrow(0, row, 1), expected.narrow(1, at, length - at)))
+              << block << ' ' << length << ' ' << at;
+          const auto after = both.row(row);
+          ASSERT_EQ(after.memories.size(), whole.memories.size());
+          for (std::size_t i = 0; i < after.memories.size(); ++i)
+            EXPECT_TRUE(same_bits(after.memories[i], whole.memories[i]))
+                << block << ' ' << length << ' ' << at;
+          ASSERT_EQ(after.states.size(), whole.states.size());
+          for (std::size_t i = 0; i < after.states.size(); ++i)
+            EXPECT_TRUE(same_bits(after.states[i], whole.states[i])) << block << ' ' << length << ' ' << at;
+        }
+      }
+    }
+    form.forward_block(at::randint(0, shape.num_tokens, {1, width}, at::kLong), before);
+  }
+}
+
 }  // namespace unroll

@@ -41,6 +41,19 @@ TEST_P(PackedTransformerTest, Int8) {
   EXPECT_LT(difference(GetParam().changes, Arithmetic::kInt8), 5e-2);
 }
 
+TEST_P(PackedTransformerTest, ABlockInPiecesHasTheSameBits) {
+  const c10::InferenceMode guard;
+  const auto definition = random_network(GetParam().changes);
+  for (const auto arithmetic : {Arithmetic::kFp32, Arithmetic::kBf16, Arithmetic::kInt8}) {
+    PackedTransformer packed(definition, cpu_supports(arithmetic) ? arithmetic : Arithmetic::kFp32);
+    if (definition.config().routed_memory_layer > 0) {
+      EXPECT_FALSE(packed.continues_blocks());
+    } else {
+      expect_same_in_pieces(packed);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Options, PackedTransformerTest,
     testing::ValuesIn(

@@ -9,6 +9,8 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include "tests/model/fast_form.h"
+
 namespace unroll {
 namespace {
 
@@ -128,6 +130,16 @@ TEST_P(PackedPretrainedTest, ComputesWhatTheDefinitionDoes) {
   const auto difference = compare(definition, packed, 2);
   EXPECT_LT(difference.largest, 1e-4);
   EXPECT_LT(difference.memories, 1e-5);
+}
+
+TEST_P(PackedPretrainedTest, ABlockInPiecesHasTheSameBits) {
+  const c10::InferenceMode guard;
+  for (const auto arithmetic : {Arithmetic::kFp32, Arithmetic::kBf16, Arithmetic::kInt8}) {
+    if (!cpu_supports(arithmetic)) continue;
+    PackedPretrained packed(
+        random_network(GetParam(), arithmetic == Arithmetic::kFp32 ? at::kFloat : at::kBFloat16), arithmetic);
+    expect_same_in_pieces(packed);
+  }
 }
 
 TEST_P(PackedPretrainedTest, Bf16) {
