@@ -429,7 +429,8 @@ TEST_F(Snapshots, TheModelIsToldWhatIsWantedOfABlock) {
     read(text, after(name));
     EXPECT_GT(asked_.size(), 2u);
     EXPECT_TRUE(asked_.front().may_come_again);
-    for (std::size_t i = 1; i < asked_.size(); ++i) {
+    // The document before may end in the second block: its last bytes are tokens only now.
+    for (std::size_t i = 2; i < asked_.size(); ++i) {
       EXPECT_FALSE(asked_[i].may_come_again) << i;
       EXPECT_EQ(asked_[i].first, 0u) << i;
     }
