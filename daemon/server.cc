@@ -154,6 +154,10 @@ bool Server::run() {
 
 void Server::serve() {
   if (stopping_) return;
+  for (auto& connection : std::exchange(adopted_, {})) {
+    Socket socket(io_, asio::local::stream_protocol(), connection.release());
+    asio::co_spawn(io_, greet(std::make_shared<Greeted>(context_, std::move(socket))), asio::detached);
+  }
   asio::co_spawn(io_, accept(), asio::detached);
   spdlog::info("listening on {}", file_.description());
   if (!user_namespace_is_whole()) {

@@ -14,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/unique_fd.h"
 #include "daemon/context.h"
 #include "daemon/socket_file.h"
 
@@ -33,6 +34,8 @@ class Server {
   /// Serves until SIGTERM, SIGINT or stop(), then drains within config.drain_ms. Returns true if no document
   /// was left open.
   bool run();
+  /// Before run(): connections that were accepted already.
+  void adopt(std::vector<UniqueFd> connections) { adopted_ = std::move(connections); }
   /// Same as SIGTERM. Thread-safe.
   void stop();
 
@@ -64,6 +67,7 @@ class Server {
   const std::chrono::milliseconds
       watchdog_;  ///< systemd restarts the daemon after this long without a notification; 0: never.
   const std::chrono::milliseconds tick_;
+  std::vector<UniqueFd> adopted_;
   bool stopping_ = false;
   bool drained_ = false;
   std::size_t refusing_ = 0;  ///< Connections to which a refusal is being sent.

@@ -24,6 +24,7 @@ class SocketFile {
         description_(std::move(other.description_)) {}
   ~SocketFile();
 
+  int descriptor() const { return fd_.get(); }
   int release() { return fd_.release(); }
   const std::string& description() const { return description_; }
   /// Removes the file, so that new clients see that no daemon listens.

@@ -16,6 +16,7 @@
 #include "daemon/events.h"
 #include "daemon/hidden_home.h"
 #include "daemon/load_revision.h"
+#include "daemon/loading_door.h"
 #include "daemon/log.h"
 #include "daemon/server.h"
 #include "daemon/socket_file.h"
@@ -148,6 +149,7 @@ void serve(const CommandLine& line, const Config& config) {
   auto held = std::optional<HeldSignals>(std::in_place);  // threads started meanwhile inherit the mask
   SocketFile socket =
       SocketFile::open(config);  // first: errors appear early, and clients can connect during loading
+  LoadingDoor door(socket.descriptor());
   Events events;
   make_journal_folder(config.journal_path);
   boost::asio::io_context io(1);
@@ -164,6 +166,7 @@ void serve(const CommandLine& line, const Config& config) {
     spdlog::info("model {}: loaded when a document asks for it", models[i].name);
   Server server(io, engine, std::move(models), config, events, std::move(socket),
                 [&] { return models_again(line, events); });
+  server.adopt(door.close());
   held.reset();
   server.run();
   spdlog::info("stopped");

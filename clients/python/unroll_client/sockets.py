@@ -16,7 +16,7 @@ StrPath = Union[str, "os.PathLike[str]"]
 SYSTEM_SOCKET = "/run/unroll/unroll.sock"
 _MAX_PATH_BYTES = 107
 _BUSY_PAUSE = 0.01
-_PING = b'{"jsonrpc":"2.0","id":0,"method":"server.ping","params":{}}\n'
+_PING = b'{"jsonrpc":"2.0","id":0,"method":"server.ping","params":{"loading":true}}\n'
 
 
 def default_sockets() -> list[str]:
@@ -48,7 +48,7 @@ def connect(path: StrPath | None, patience: float, timeout: float | None = None)
 
 
 def answers(path: str, timeout: float) -> bool:
-    """Whether the daemon answers on a new connection, even if another one is silent."""
+    """Whether the daemon answers on a new connection, even if another one is silent or it still loads its model."""
     until = time.monotonic() + timeout
     with contextlib.suppress(OSError), _connect(path, timeout) as connection:
         connection.settimeout(max(0.001, until - time.monotonic()))
