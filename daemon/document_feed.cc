@@ -88,8 +88,8 @@ void DocumentFeed::take(SourceReader::Answer answer) {
 /// Of bytes that were read before the document was resumed.
 void DocumentFeed::check(const SourceReader::Answer& answer) {
   if (!can_take(answer)) return;
-  if (answer.reply.digested == 0) return fail(too_short(opened_));
-  offset_ += answer.reply.digested;
+  if (answer.reply.processed == 0) return fail(too_short(opened_));
+  offset_ += answer.reply.processed;
   const auto digest = std::as_bytes(std::span(answer.data));
   if (offset_ == opened_.resume_bytes && !opened_.resume_sha256.empty() &&
       !std::ranges::equal(digest, opened_.resume_sha256)) {

@@ -36,6 +36,15 @@ std::optional<std::chrono::seconds> read_expiry(const Params& params) {
   return seconds ? std::optional(std::chrono::seconds(*seconds)) : std::nullopt;
 }
 
+/// `fd` is true, or 0: the index among the descriptors that came with the line, of which there is one.
+bool wants_descriptor(const Params& params) {
+  const nlohmann::json* value = params.find("fd");
+  if (value == nullptr) return false;
+  if (*value != nlohmann::json(true) && *value != nlohmann::json(0))
+    params.refuse("fd", "true or 0: the descriptor comes with the line");
+  return true;
+}
+
 SnapshotRequest read_snapshot_request(const Params& params) {
   return {params.string("name"), read_expiry(params)};
 }

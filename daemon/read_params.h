@@ -1,4 +1,4 @@
-// Parameters that several methods have. Both functions throw Error(kInvalidParams).
+// Parameters that several methods have. All throw Error(kInvalidParams).
 #pragma once
 
 #include <vector>
@@ -10,6 +10,9 @@ namespace unroll {
 
 /// 'plugins'; empty if it is not given, unless it is `required`.
 std::vector<PluginRequest> read_plugins(const Params& params, bool required);
+
+/// Whether 'fd' says that a descriptor comes with the line.
+bool wants_descriptor(const Params& params);
 
 /// 'name', which must be given, and 'expires_s'.
 SnapshotRequest read_snapshot_request(const Params& params);

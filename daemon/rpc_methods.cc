@@ -23,15 +23,6 @@ namespace {
 constexpr std::int64_t kMaxFlushAfterMs = std::int64_t{1000} * 3600 * 24;
 constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
 
-/// `fd` is true, or 0: the index among the descriptors that came with the line, of which there is one.
-bool wants_descriptor(const Params& params) {
-  const json* value = params.find("fd");
-  if (value == nullptr) return false;
-  if (*value != json(true) && *value != json(0))
-    params.refuse("fd", "true or 0: the descriptor comes with the line");
-  return true;
-}
-
 DocumentRequest read_request(const Params& params, std::uint32_t owner) {
   DocumentRequest request;
   request.from = params.optional_string("from");
@@ -379,7 +370,8 @@ std::optional<json> RpcSession::reload(const Request& request) {
 }
 
 std::optional<json> RpcSession::ping(const Request& request) {
-  const Params params(method::kPing, request.params, {});
+  const Params params(method::kPing, request.params, {"loading"});
+  params.optional_bool("loading");  // answered in any case: see loading_door.h
   return json::object();
 }
 

@@ -183,6 +183,9 @@ class RpcSession : public Connection {
   std::optional<nlohmann::json> delete_snapshot(const Request& request);
   std::optional<nlohmann::json> export_snapshot(const Request& request);
   std::optional<nlohmann::json> import_snapshot(const Request& request);
+  struct ExportedFile;
+  void write_exported(const Request& request, std::shared_ptr<const ExportedFile> file, DocumentSource target,
+                      std::uint64_t offset);
   void answer_created(const Request& request, const DocumentStatus& status);
 
   std::string buffer_;       ///< Received, not handled yet.

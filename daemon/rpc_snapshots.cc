@@ -1,9 +1,13 @@
 // The methods of snapshots.
-#include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <utility>
+
+#include <sys/mman.h>
 
 #include "base/base64.h"
 #include "base/sha256.h"
+#include "base/write_all.h"
 #include "daemon/open_document.h"
 #include "daemon/read_params.h"
 #include "daemon/rpc_session.h"
@@ -76,20 +80,76 @@ std::optional<json> RpcSession::delete_snapshot(const Request& request) {
   return std::nullopt;
 }
 
-/// A piece of the file. The pieces of one file have the same `sha256`.
-std::optional<json> RpcSession::export_snapshot(const Request& request) {
-  const Params params(method::kSnapshotExport, request.params, {"name", "offset"});
-  const auto offset = static_cast<std::uint64_t>(params.optional_integer("offset", 0, INT64_MAX).value_or(0));
-  answer_after(request, [&engine = context_.engine, owner = owner_, name = params.string("name"), offset] {
+/// A snapshot's file on its way to the descriptor of the peer.
+struct RpcSession::ExportedFile {
+  std::string name;
+  UniqueFd content;
+  std::uint64_t bytes = 0;
+  std::string sha256;
+  std::shared_ptr<void> charge;  // to the owner's buffers
+
+  ExportedFile(Engine& engine, std::uint32_t owner, std::string name_)
+      : name(std::move(name_)), content(::memfd_create("snapshot", MFD_CLOEXEC)) {
+    if (!content) throw std::system_error(errno, std::generic_category(), "memfd_create");
     const auto file = engine.export_snapshot(owner, name);
+    charge = engine.charge_buffered(owner, file.size());
+    if (!write_all(content.get(), file))
+      throw std::system_error(errno, std::generic_category(), "no memory for the snapshot's file");
     Sha256 digest;
     digest.add(file);
-    const auto from = std::min<std::uint64_t>(offset, file.size());
-    return json{{"base64", base64_encode(std::string_view(file).substr(from, kMaxAppendBytes))},
-                {"bytes", file.size()},
-                {"sha256", digest_text(digest.digest())}};
-  });
+    bytes = file.size();
+    sha256 = digest_text(digest.digest());
+  }
+};
+
+/// Answers when the file is written.
+std::optional<json> RpcSession::export_snapshot(const Request& request) {
+  const Params params(method::kSnapshotExport, request.params, {"name", "fd"});
+  auto name = params.string("name");
+  if (!wants_descriptor(params))
+    params.refuse("fd", "true: the descriptor of the file to write comes with the line");
+  const auto target = claim_source();
+  if (!target.is_file)
+    params.refuse("fd", "true, with the descriptor of a regular file that is open for reading and writing");
+  answering_ = true;
+  context_.openers.post(
+      owner_, [&engine = context_.engine, owner = owner_, &io = context_.io, this, weak = weak_from_this(),
+               asked = without_params(request), name = std::move(name), target] {
+        std::shared_ptr<const ExportedFile> file;
+        std::exception_ptr failure;
+        try {
+          file = std::make_shared<const ExportedFile>(engine, owner, name);
+        } catch (const std::exception&) {
+          failure = std::current_exception();
+        }
+        asio::post(io, [this, weak, asked, target, file, failure] {
+          const auto self = weak.lock();
+          if (!self) return;
+          if (!failure) return write_exported(asked, file, target, 0);
+          answer_later(asked, [&]() -> json { std::rethrow_exception(failure); });
+        });
+      });
   return std::nullopt;
+}
+
+void RpcSession::write_exported(const Request& request, std::shared_ptr<const ExportedFile> file,
+                                DocumentSource target, std::uint64_t offset) {
+  target.handle->write(
+      offset, file->content.get(),
+      [this, weak = weak_from_this(), request, file, target, offset](const SourceReader::Answer& answer) {
+        const auto self = weak.lock();
+        if (!self) return;
+        const auto end = offset + answer.reply.processed;
+        const bool done = !answer.lost && answer.reply.outcome == source_wire::Outcome::kDone;
+        if (done && answer.reply.processed > 0 && end < file->bytes)
+          return write_exported(request, file, target, end);
+        answer_later(request, [&] {
+          if (done && end == file->bytes) return json{{"bytes", file->bytes}, {"sha256", file->sha256}};
+          throw Error(ErrorCode::kSource, "snapshot '" + file->name + "' could not be written: " +
+                                              (done ? "the file takes no more bytes" : answer.why()) +
+                                              "; check the file, and export the snapshot again");
+        });
+      });
 }
 
 std::optional<json> RpcSession::import_snapshot(const Request& request) {

@@ -55,7 +55,7 @@ SourceReader::Answer lost_answer() {
 }  // namespace
 
 std::string SourceReader::Answer::why() const {
-  return lost ? "its file system or socket does not answer, and the process that read from it was abandoned"
+  return lost ? "its file system or socket does not answer, and the process that had it open was abandoned"
               : text;
 }
 
@@ -230,6 +230,15 @@ void ForeignSource::digest(std::uint64_t offset, std::uint64_t bytes, SourceRead
   request.offset = offset;
   request.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, source_wire::kDigestBytes));
   reader_->ask(request, {}, -1, std::move(done));
+}
+
+void ForeignSource::write(std::uint64_t offset, int content, SourceReader::Done done) {
+  Request request;
+  request.operation = Operation::kWrite;
+  request.source = id_;
+  request.offset = offset;
+  request.bytes = source_wire::kWriteBytes;
+  reader_->ask(request, {}, content, std::move(done));
 }
 
 void ForeignSource::read(std::uint64_t offset, SourceReader::Done done) {

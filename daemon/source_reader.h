@@ -111,6 +111,9 @@ class ForeignSource {
   /// The same, and at most `bytes`: they stay in the reader, the answer says how many they were and has the
   /// SHA-256 of all that were digested so far.
   void digest(std::uint64_t offset, std::uint64_t bytes, SourceReader::Done done);
+  /// Writes a part of `content` from `offset` on, to the same place of a file. The answer says how many
+  /// bytes.
+  void write(std::uint64_t offset, int content, SourceReader::Done done);
 
  private:
   boost::asio::io_context& io_;

@@ -161,6 +161,8 @@ class Reader {
       case Operation::kClose:
         sources_.erase(request.source);
         return;
+      case Operation::kWrite:
+        return write(request, connection.get(), answer);
       case Operation::kCloseConnection:  // closed at the end of the scope
       case Operation::kRead:
       case Operation::kDigest:
@@ -185,6 +187,28 @@ class Reader {
       refuse("the descriptor is a connection to this daemon; send that of a file, a pipe or another socket");
     }
     adopt(std::move(descriptors.front()), answer);
+  }
+
+  /// Copies a part of `content` to the file, which is emptied before its first byte is written.
+  void write(const Request& request, int content, Answer& answer) {
+    const auto found = sources_.find(request.source);
+    if (found == sources_.end() || !found->second.file) refuse("the descriptor is no regular file");
+    const auto file = files_.open(found->second.file);
+    if ((::fcntl(file->get(), F_GETFL) & O_ACCMODE) != O_RDWR)
+      refuse("the descriptor is not open for reading and writing");
+    if (request.offset == 0 && ::ftruncate(file->get(), 0) != 0) refuse(reason(errno));
+    std::vector<char> bytes(kChunkBytes);
+    auto& written = answer.reply.processed;
+    while (written < request.bytes) {
+      const auto at = static_cast<off_t>(request.offset + written);
+      const auto most = std::min<std::size_t>(bytes.size(), request.bytes - written);
+      auto count = ::pread(content, bytes.data(), most, at);
+      if (count > 0) count = ::pwrite(file->get(), bytes.data(), static_cast<std::size_t>(count), at);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) refuse(reason(errno));
+      if (count == 0) return;
+      written += static_cast<std::uint64_t>(count);
+    }
   }
 
   void adopt(UniqueFd fd, Answer& answer) {
@@ -229,7 +253,7 @@ class Reader {
   /// `answer` has the bytes that were read.
   static void finish_read(Source& source, const Request& request, Answer answer) {
     if (request.operation == Operation::kDigest) {
-      answer.reply.digested = answer.data.size();
+      answer.reply.processed = answer.data.size();
       source.digest.add(answer.data);
       const auto digest = source.digest.digest();
       answer.data.assign(reinterpret_cast<const char*>(digest.data()), digest.size());
@@ -317,6 +341,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_DUMPABLE, 0);
+  ::signal(SIGXFSZ, SIG_IGN);  // a write that is too large fails instead
   const std::uint64_t most = std::strtoull(argv[1], nullptr, 10);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);

@@ -1,8 +1,12 @@
 #include "client/reading/daemon_snapshots.h"
 
-#include <algorithm>
+#include <cerrno>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/base64.h"
+#include "base/unique_fd.h"
 
 namespace unroll {
 
@@ -23,18 +27,17 @@ std::vector<SnapshotInfo> list_snapshots(DaemonConnection& connection) {
 }
 
 std::string export_snapshot(DaemonConnection& connection, const std::string& name) {
-  std::string file;
-  json first;
-  for (json piece; piece.is_null() || file.size() < piece.at("bytes").get<std::size_t>();) {
-    piece = connection.call(method::kSnapshotExport, {{"name", name}, {"offset", file.size()}});
-    if (first.is_null()) first = piece.at("sha256");
-    const auto bytes = base64_decode(piece.at("base64").get<std::string>());
-    if (!bytes || bytes->empty() || piece.at("sha256") != first) {
-      throw CommandError("snapshot '" + name + "' was replaced while it was exported; export it again");
-    }
-    file += *bytes;
+  const UniqueFd file(::memfd_create("snapshot", MFD_CLOEXEC));
+  if (!file) throw CommandError(system_message("no memory for the snapshot's file", errno));
+  const json answer = connection.call(method::kSnapshotExport, {{"name", name}, {"fd", true}}, file.get());
+  std::string bytes(answer.at("bytes").get<std::size_t>(), '\0');
+  for (std::size_t at = 0; at < bytes.size();) {
+    const auto count = ::pread(file.get(), bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw CommandError("the daemon wrote less of snapshot '" + name + "' than it said");
+    at += static_cast<std::size_t>(count);
   }
-  return file;
+  return bytes;
 }
 
 SnapshotInfo import_snapshot(DaemonConnection& connection, const std::string& file,

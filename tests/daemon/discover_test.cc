@@ -1,7 +1,7 @@
 // Compares rpc.discover's answer with the daemon's behaviour.
 #include <set>
 
-#include "tests/daemon/daemon_case.h"
+#include "tests/daemon/snapshot_case.h"
 
 namespace unroll::test {
 namespace {
@@ -124,10 +124,12 @@ TEST_F(Discover, DescribesTheResults) {
   expect_described("document.delete", peer_->call("document.delete", {{"document", done}}));
   expect_described("snapshot.create", peer_->call("snapshot.create", {{"text", "hello\n"}, {"name", "a"}}));
   expect_described("snapshot.list", peer_->call("snapshot.list", json::object()));
-  const auto file = peer_->call("snapshot.export", {{"name", "a"}});
-  expect_described("snapshot.export", file);
+  const UniqueFd file = empty_file();
+  expect_described("snapshot.export",
+                   peer_->call("snapshot.export", {{"name", "a"}, {"fd", true}}, {file.get()}));
+  const auto content = base64_encode(content_of(file.get()));
   expect_described("snapshot.import",
-                   peer_->call("snapshot.import", {{"base64", file["result"]["base64"]}, {"expires_s", 60}}));
+                   peer_->call("snapshot.import", {{"base64", content}, {"expires_s", 60}}));
   expect_described("snapshot.delete", peer_->call("snapshot.delete", {{"name", "a"}}));
   for (const char* name :
        {"document.list", "server.info", "server.stats", "server.reload", "server.ping", "rpc.discover"}) {

@@ -5,7 +5,11 @@
 #include <string>
 #include <vector>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/base64.h"
+#include "base/unique_fd.h"
 #include "tests/daemon/daemon_case.h"
 
 namespace unroll::test {
@@ -22,6 +26,17 @@ inline Tokens tokens_of(const std::vector<std::string>& data) {
       tokens.push_back({said["start"][i], said["end"][i], said["nats"][i]});
   }
   return tokens;
+}
+
+/// To write a snapshot's file to.
+inline UniqueFd empty_file() {
+  return UniqueFd(::memfd_create("file", MFD_CLOEXEC));
+}
+
+inline std::string content_of(int file) {
+  std::string bytes(static_cast<std::size_t>(::lseek(file, 0, SEEK_END)), '\0');
+  EXPECT_EQ(::pread(file, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  return bytes;
 }
 
 class SnapshotCase : public DaemonCase {
@@ -79,12 +94,11 @@ class SnapshotCase : public DaemonCase {
     return tokens;
   }
   static std::string exported(const std::string& name) {
-    std::string file;
-    for (json piece = {{"bytes", 1}}; file.size() < piece["bytes"];) {
-      piece = result("snapshot.export", {{"name", name}, {"offset", file.size()}});
-      file += base64_decode(piece["base64"].get<std::string>()).value();
-    }
-    return file;
+    const UniqueFd file = empty_file();
+    const auto written = result("snapshot.export", {{"name", name}, {"fd", true}}, {file.get()});
+    const auto bytes = content_of(file.get());
+    EXPECT_EQ(written.value("bytes", std::size_t{0}), bytes.size());
+    return bytes;
   }
   static json imported(const std::string& file, const std::string& name) {
     Peer peer(socket());

@@ -193,11 +193,12 @@ class Client {
 
   /// Its file; nullopt if it is not there.
   static std::optional<std::string> take(Peer& peer, const std::string& name) {
-    const auto answer = peer.call("snapshot.export", {{"name", name}});
+    const UniqueFd file = empty_file();
+    const auto answer = peer.call("snapshot.export", {{"name", name}, {"fd", true}}, {file.get()});
     if (is_unknown(answer)) return std::nullopt;
-    const auto file = base64_decode(answer.at("result").at("base64").get<std::string>());
-    require(file && file->size() == answer["result"]["bytes"], "it fits into one piece");
-    return file;
+    auto bytes = content_of(file.get());
+    require(bytes.size() == answer.at("result").at("bytes"), "its file is whole");
+    return bytes;
   }
   static json put(Peer& peer, const std::string& file, const std::string& name) {
     return peer.call("snapshot.import", {{"name", name}, {"base64", base64_encode(file)}});

@@ -1,4 +1,7 @@
 // Snapshots over the real socket, by JSON-RPC and HTTP.
+#include <array>
+#include <fstream>
+
 #include <fcntl.h>
 
 #include "tests/daemon/other_user.h"
@@ -124,13 +127,16 @@ TEST_F(SnapshotMethods, OthersCannotSeeOrUseIt) {
     };
     Peer peer(socket());
     require(peer.call("snapshot.list", json::object())["result"]["snapshots"].empty());
+    const UniqueFd file = empty_file();
     const auto unknown = [&](const std::string& method, const json& params) {
-      const auto answer = peer.call(method, params);
+      const auto answer = peer.call(
+          method, params, params.contains("fd") ? std::vector<int>{file.get()} : std::vector<int>());
       require(answer.contains("error") && answer["error"]["data"]["name"] == "snapshot_unknown");
     };
     unknown("document.open", {{"plugins", scored()}, {"text", "x"}, {"from", "a"}});
     unknown("snapshot.delete", {{"name", "a"}});
-    unknown("snapshot.export", {{"name", "a"}});
+    unknown("snapshot.export", {{"name", "a"}, {"fd", true}});
+    require(content_of(file.get()).empty());
     // The same name is another snapshot.
     require(peer.call("snapshot.create", {{"text", "x"}, {"name", "a"}})["result"]["bytes"] == 1);
   });
@@ -187,6 +193,37 @@ TEST_F(SnapshotMethods, AFileOfItGivesTheSameAndNoOtherBytesAreTaken) {
   }
   EXPECT_EQ(imported(file.substr(0, file.size() - 1), "c")["error"]["data"]["name"], "invalid_params");
   EXPECT_EQ(names(), std::vector<std::string>{"b"});
+}
+
+TEST_F(SnapshotMethods, ItIsWrittenToAFileThatTakesIt) {
+  make(some_text(50), "a");
+  const auto file = exported("a");
+  const auto path = (*folder_ / "a.snapshot").string();
+  std::ofstream(path) << std::string(2 * file.size(), 'x');
+  const UniqueFd known(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const json params = {{"name", "a"}, {"fd", true}};
+  EXPECT_EQ(result("snapshot.export", params, {known.get()})["bytes"], file.size());
+  EXPECT_EQ(content_of(known.get()), file) << "what it had before is gone";
+  const auto refused = [&](const json& given, const std::vector<int>& descriptors, const std::string& code,
+                           const std::string& text) {
+    const auto answer = call("snapshot.export", given, descriptors);
+    EXPECT_EQ(answer["error"]["data"]["name"], code) << answer;
+    EXPECT_THAT(answer["error"]["message"].get<std::string>(), HasSubstr(text));
+  };
+  const UniqueFd read_only(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  refused(params, {read_only.get()}, "source", "not open for reading and writing");
+  const UniqueFd write_only(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  refused(params, {write_only.get()}, "source", "not open for reading");
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+  const UniqueFd out(pipe[0]), in(pipe[1]);
+  refused(params, {out.get()}, "invalid_params", "regular file");
+  refused(params, {}, "invalid_params", "no descriptor came with the line");
+  refused({{"name", "a"}}, {}, "invalid_params", "'fd'");
+  const UniqueFd full(::memfd_create("full", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::fcntl(full.get(), F_ADD_SEALS, F_SEAL_GROW), 0);
+  refused(params, {full.get()}, "source", "snapshot 'a' could not be written");
+  EXPECT_EQ(exported("a"), file);
 }
 
 TEST_F(SnapshotMethods, AnotherCheckpointIsRefusedByName) {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import tempfile
 import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from . import events, results
 from .aio_connection import Connection
 from .aio_document import Document, Source
-from .core import Answer, Mailbox, SnapshotPieces, import_pieces, open_params, snapshot_params
+from .core import Answer, Mailbox, import_pieces, open_params, snapshot_params
 from .errors import ConnectionLostError, ForkedError, NotConnectedError, ShuttingDownError
 from .events import Plugins, SnapshotOptions, Status
 from .sockets import StrPath
@@ -134,10 +136,10 @@ class Client:
         await self.call("snapshot.delete", {"name": name})
 
     async def export_snapshot(self, name: str) -> bytes:
-        pieces = SnapshotPieces(name)
-        while not pieces.complete:
-            pieces.add(await self.call("snapshot.export", pieces.params))
-        return bytes(pieces.file)
+        with tempfile.TemporaryFile() as file:
+            await self._call("snapshot.export", lambda: ({"name": name, "fd": True}, os.dup(file.fileno())))
+            file.seek(0)
+            return file.read()
 
     async def import_snapshot(
         self, file: bytes, name: str | None = None, model: str | None = None, expires_s: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 import time
 import warnings
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from . import events, results
 from .connection import Connection
 from .document import Document, Source
-from .core import Answer, Mailbox, SnapshotPieces, import_pieces, open_params, snapshot_params
+from .core import Answer, Mailbox, import_pieces, open_params, snapshot_params
 from .errors import ConnectionLostError, ShuttingDownError, UnrollError
 from .events import Plugins, SnapshotOptions, Status
 from .many import DOCUMENT_SCORE, ReadDocument, read_many
@@ -139,10 +140,10 @@ class Client:
 
     def export_snapshot(self, name: str) -> bytes:
         """Its file, for import_snapshot() of any daemon with the same checkpoint."""
-        pieces = SnapshotPieces(name)
-        while not pieces.complete:
-            pieces.add(self.call("snapshot.export", pieces.params))
-        return bytes(pieces.file)
+        with tempfile.TemporaryFile() as file:
+            self._call("snapshot.export", lambda: ({"name": name, "fd": True}, os.dup(file.fileno())))
+            file.seek(0)
+            return file.read()
 
     def import_snapshot(
         self, file: bytes, name: str | None = None, model: str | None = None, expires_s: int | None = None

@@ -259,29 +259,6 @@ def import_pieces(file: bytes, params: Mapping[str, Any]) -> Iterator[dict[str, 
         yield {**given, "base64": piece, "more": start + PIECE_BYTES < len(file)}
 
 
-class SnapshotPieces:
-    """A snapshot's file while it is exported."""
-
-    def __init__(self, name: str):
-        self._name, self._sha256 = name, ""
-        self.file = bytearray()
-        self.complete = False
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"name": self._name, "offset": len(self.file)}
-
-    def add(self, piece: Mapping[str, Any]) -> None:
-        """One that was replaced meanwhile is begun anew."""
-        if self._sha256 != piece["sha256"] and self.file:
-            self.file.clear()
-            self._sha256 = ""
-            return
-        self._sha256 = piece["sha256"]
-        self.file += base64.b64decode(piece["base64"])
-        self.complete = len(self.file) >= piece["bytes"]
-
-
 #: How a document was opened: its plugins, and its options with the source of its bytes.
 Opening = tuple[Plugins, dict[str, Any]]
 
