@@ -22,6 +22,7 @@ struct LoadedNetwork {
   std::int64_t parameters = 0;
   std::uint64_t weight_bytes = 0;  ///< ModelInfo::weight_bytes.
   std::uint64_t fingerprint = 0;   ///< Of the checkpoint in that dtype; states with another one are refused.
+  std::uint64_t checkpoint = 0;    ///< Of a pretrained one, whatever the dtype.
   /// On a CPU: a row has the bits that it gets alone. If not, one document is computed at a time.
   bool rows_are_independent = true;
 };

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "model/block_state.h"
+#include "model/libtorch_threads.h"
 #include "model/load_transformer.h"
 #include "model/pretrained/load_pretrained.h"
 
@@ -65,11 +66,57 @@ class OpenedTransformer final : public TokenwiseNetwork {
   decltype(std::declval<const Transformer&>().open_block(recurrence_, 1)) block_;
 };
 
+/// A pretrained network that continues blocks.
+class ContinuedNetwork final : public TokenwiseNetwork {
+ public:
+  explicit ContinuedNetwork(LoadedNetwork loaded) : loaded_(std::move(loaded)) {}
+
+  const NetworkShape& shape() const override { return network().shape(); }
+  std::int64_t room() const override { return shape().block_width - block_.length; }
+  at::Tensor extend(std::span<const std::int32_t> inputs) override {
+    const LibTorchThreads threads(network());
+    const auto tokens =
+        at::tensor(at::ArrayRef<std::int32_t>(inputs.data(), inputs.size()), at::kLong).unsqueeze(0);
+    auto after = before_;
+    auto hidden = network().continue_block(tokens, after, block_)[0];
+    if (room() == 0) {
+      before_ = std::move(after);
+      block_ = {};
+    }
+    return hidden;
+  }
+  void restore(const Recurrence& before) override {
+    before_ = before;
+    for (auto& memory : before_.memories) memory = memory.to(shape().memory_type);
+  }
+  std::vector<StateForm> state_forms() const override {
+    std::vector<StateForm> forms;
+    for (const auto* dtype : kDtypes)
+      forms.push_back({pretrained_fingerprint(loaded_.checkpoint, dtype), pretrained_memory_type(dtype)});
+    return forms;
+  }
+  at::Tensor logits(const at::Tensor& hidden) override {
+    const LibTorchThreads threads(network());
+    return network().logits(hidden);
+  }
+
+ private:
+  Network& network() const { return *loaded_.network; }
+
+  const LoadedNetwork loaded_;
+  Recurrence before_;  // the open block
+  BlockStart block_;   // what it has
+};
+
 }  // namespace
 
 std::unique_ptr<TokenwiseNetwork> load_tokenwise_network(const std::filesystem::path& model,
                                                          const ModelOptions& options) {
   if (is_pretrained(model)) {
+    if (choose_device(options.device).is_cpu()) {
+      auto loaded = load_pretrained_network(model, options);
+      if (loaded.network->continues_blocks()) return std::make_unique<ContinuedNetwork>(std::move(loaded));
+    }
     auto loaded = load_pretrained(model, options);
     auto shape = loaded.transformer.shape();
     return std::make_unique<OpenedTransformer<PretrainedTransformer>>(

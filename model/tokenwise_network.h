@@ -40,7 +40,7 @@ class TokenwiseNetwork {
   virtual at::Tensor logits(const at::Tensor& hidden) = 0;
 };
 
-/// Loads the checkpoint at `model` in fp32 or bf16. Throws as load_block_model() does.
+/// Loads the checkpoint at `model`. Throws as load_block_model() does.
 std::unique_ptr<TokenwiseNetwork> load_tokenwise_network(const std::filesystem::path& model,
                                                          const ModelOptions& options);
 

@@ -151,7 +151,8 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
       const auto of_embedding = network.dtype == "fp32" ? width : bytes_of("bf16");
       network.weight_bytes = static_cast<std::uint64_t>(
           network.parameters * width + embedding * (config.tied ? of_embedding : of_embedding - width));
-      network.fingerprint = pretrained_fingerprint(checkpoint.fingerprint(), network.dtype);
+      network.checkpoint = checkpoint.fingerprint();
+      network.fingerprint = pretrained_fingerprint(network.checkpoint, network.dtype);
       return network;
     }
   }
@@ -160,6 +161,7 @@ LoadedNetwork load_pretrained_network(const std::filesystem::path& path, const M
   network.parameters = loaded.parameters;
   network.weight_bytes = static_cast<std::uint64_t>(
       loaded.parameters * (loaded.dtype == "bf16" ? bytes_of("bf16") : bytes_of("fp32")));
+  network.checkpoint = loaded.checkpoint;
   network.fingerprint = loaded.fingerprint;
   network.rows_are_independent = false;  // LibTorch's products split sums by the number of rows
   const auto shape = loaded.transformer.shape();
