@@ -12,6 +12,7 @@ DESTDIR ?=
 SOAK_SECONDS ?= 3600
 SOAK_CLIENTS_SECONDS ?= 1200
 FUZZ_SECONDS ?= 600
+KILLS ?= 100
 FUZZ_TARGETS ?=
 SCENARIOS ?=
 # ON: warnings are errors, as in continuous integration.
@@ -153,9 +154,15 @@ tsan: ## Build and test with ThreadSanitizer in build-tsan/
 	@export OMP_NUM_THREADS=1; $(FIXED_ADDRESSES) ctest --output-on-failure --no-tests=error -j$(TEST_JOBS) --test-dir build-tsan
 
 .PHONY: nightly
-nightly: ## Sanitizers over all tests, the simulation under ASan (SOAK_SECONDS, an hour), fuzzing: many hours
+nightly: ## Sanitizers over all tests, the simulation under ASan (SOAK_SECONDS, an hour), kills, cuts, fuzzing: many hours
 	@$(MAKE) asan
 	@$(MAKE) tsan
+	@echo "make: kill -9 at $(KILLS) random moments"
+	@UNROLL_TEST_KILLS=$(KILLS) OMP_NUM_THREADS=1 build-asan/bin/daemon_test --gtest_filter='*Kill*'
+	@UNROLL_TEST_KILLS=$(KILLS) OMP_NUM_THREADS=1 build-asan/bin/client_batch_test --gtest_filter='BatchKill.*'
+	@echo "make: documents cut at 200 random bytes"
+	@$(MAKE) tests
+	@python3 -B tests/soak/snapshot_cuts.py --model models/unroll-small
 	@echo "make: simulating under AddressSanitizer for $(SOAK_SECONDS) s"
 	@build-asan/bin/simulate --seconds $(SOAK_SECONDS)
 	@python3 -B tests/fuzz/hostile_documents.py --extract build-asan/libexec/unroll/unroll-extract --count 60000
