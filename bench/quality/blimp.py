@@ -13,6 +13,7 @@ same checkpoint, a Hugging Face folder or a GGUF file, and prints the largest di
 """
 
 import argparse
+import asyncio
 import collections
 import contextlib
 import json
@@ -25,9 +26,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "clients/python"))
 
-import unroll_client as unroll  # noqa: E402
+from unroll_client import aio  # noqa: E402
 
-BATCH = 32
+BATCH = 32  # sentences at a time for transformers
+OPEN = 64  # documents at a time
 
 
 def draw_pairs(data, count, seed):
@@ -53,27 +55,28 @@ def running_daemon(program, model, dtype):
         command = [program, "--model", model, "--dtype", dtype, "--socket", socket, "--journal", ":memory:"]
         daemon = subprocess.Popen([*command, "--log-level", "error"])
         try:
-            with unroll.Client(socket, patience=120, timeout=None) as client:  # it loads the model first
-                yield client
+            yield socket
         finally:
             daemon.terminate()
             daemon.wait()
 
 
-def nats_of(document):
-    """Sums up the tokens: the daemon prints six digits of each number, too few for a whole sentence."""
-    outputs = [event.data for event in document if isinstance(event, unroll.Output)]
-    return sum(sum(data["nats"]) for data in outputs if data["type"] == "tokens")
+async def score_all(socket, sentences):
+    """Log-probability of each. Sums up the tokens: the daemon prints six digits of each number, too few for a sentence."""
+    places = asyncio.Semaphore(OPEN)
+
+    async def score(client, sentence):
+        async with places, await client.open({"score": {"granularity": "token"}}, text=sentence) as document:
+            outputs = [output.data async for output in document.outputs()]
+        return -sum(sum(data["nats"]) for data in outputs if data["type"] == "tokens")
+
+    async with aio.Client(socket, patience=120) as client:
+        return await asyncio.gather(*(score(client, sentence) for sentence in sentences))
 
 
 def by_unroll(program, model, sentences):
-    """Log-probability of each; a batch of documents is open at once."""
-    with running_daemon(program, model, "fp32") as client:
-        result = []
-        for batch in batches(sentences):
-            documents = [client.open({"score": {"granularity": "token"}}, text=sentence) for sentence in batch]
-            result += [-nats_of(document) for document in documents]
-        return result
+    with running_daemon(program, model, "fp32") as socket:
+        return asyncio.run(score_all(socket, sentences))
 
 
 def by_transformers(path, sentences):
