@@ -2,64 +2,33 @@
 
 #include <filesystem>
 #include <sstream>
+#include <string>
+#include <string_view>
 
 #include <sys/resource.h>
 
+#include "base/prometheus_text.h"
 #include "daemon/server_info.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
 namespace {
 
-/// Prometheus naming: a unit at the end, `_total` for counters, `process_` for metrics common to all
-/// programs.
-class Metrics {
- public:
-  Metrics() { text_.precision(12); }
-
-  void gauge(std::string_view name, std::string_view help, auto value) {
-    head(name, "gauge", help);
-    sample(name, value);
+void histogram(PrometheusText& metrics, std::string_view name, std::string_view help,
+               const Histogram& values) {
+  metrics.head(name, "histogram", help);
+  const std::string bucket = std::string(name) + "_bucket";
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i) {
+    below += values.buckets[i];
+    std::ostringstream bound;
+    bound << Histogram::kBounds[i];
+    metrics.sample(bucket, below, {{"le", bound.str()}});
   }
-  void counter(std::string_view name, std::string_view help, auto value) {
-    head(name, "counter", help);
-    sample(name, value);
-  }
-  void histogram(std::string_view name, std::string_view help, const Histogram& values) {
-    head(name, "histogram", help);
-    const std::string bucket = std::string(name) + "_bucket";
-    std::uint64_t below = 0;
-    for (std::size_t i = 0; i < Histogram::kBounds.size(); ++i) {
-      below += values.buckets[i];
-      std::ostringstream bound;
-      bound << Histogram::kBounds[i];
-      sample(bucket, below, "le", bound.str());
-    }
-    sample(bucket, values.count, "le", "+Inf");
-    sample(std::string(name) + "_sum", values.sum);
-    sample(std::string(name) + "_count", values.count);
-  }
-  void head(std::string_view name, std::string_view type, std::string_view help) {
-    text_ << "# HELP " << name << ' ' << help << "\n# TYPE " << name << ' ' << type << '\n';
-  }
-  void sample(std::string_view name, auto value) { text_ << name << ' ' << value << '\n'; }
-  void sample(std::string_view name, auto value, std::string_view label, std::string_view of) {
-    text_ << name << '{' << label << "=\"" << escaped(of) << "\"} " << value << '\n';
-  }
-  std::string text() const { return text_.str(); }
-
-  static std::string escaped(std::string_view value) {
-    std::string result;
-    for (const char c : value) {
-      if (c == '\\' || c == '"') result += '\\';
-      c == '\n' ? result += "\\n" : result += c;
-    }
-    return result;
-  }
-
- private:
-  std::ostringstream text_;
-};
+  metrics.sample(bucket, values.count, {{"le", "+Inf"}});
+  metrics.sample(std::string(name) + "_sum", values.sum);
+  metrics.sample(std::string(name) + "_count", values.count);
+}
 
 double cpu_seconds() {
   rusage usage{};
@@ -78,18 +47,18 @@ std::size_t open_files() {
   return static_cast<std::size_t>(count) - 1;  // without the one that lists them
 }
 
-void add_documents(Metrics& metrics, const EngineStats& stats) {
+void add_documents(PrometheusText& metrics, const EngineStats& stats) {
   metrics.head("unroll_documents", "gauge", "Open documents by state.");
-  metrics.sample("unroll_documents", stats.open_documents - stats.waiting_documents, "state", "reading");
-  metrics.sample("unroll_documents", stats.waiting_documents, "state", "waiting_for_bytes");
+  metrics.sample("unroll_documents", stats.open_documents - stats.waiting_documents, {{"state", "reading"}});
+  metrics.sample("unroll_documents", stats.waiting_documents, {{"state", "waiting_for_bytes"}});
   metrics.head("unroll_documents_finished_total", "counter", "Documents that have ended.");
-  metrics.sample("unroll_documents_finished_total", stats.documents_done, "outcome", "done");
-  metrics.sample("unroll_documents_finished_total", stats.documents_failed, "outcome", "failed");
+  metrics.sample("unroll_documents_finished_total", stats.documents_done, {{"outcome", "done"}});
+  metrics.sample("unroll_documents_finished_total", stats.documents_failed, {{"outcome", "failed"}});
   metrics.head("unroll_documents_failed_total", "counter", "Documents that failed, by error.");
   for (const ErrorEntry& error : error_table()) {
     const auto count = stats.failed_by_reason.find(error.code);
     metrics.sample("unroll_documents_failed_total", count == stats.failed_by_reason.end() ? 0 : count->second,
-                   "reason", error.name);
+                   {{"reason", error.name}});
   }
   metrics.counter("unroll_document_bytes_total", "Bytes of documents that went through the model.",
                   stats.bytes);
@@ -104,13 +73,13 @@ void add_documents(Metrics& metrics, const EngineStats& stats) {
   metrics.counter("unroll_evictions_total", "States that were evicted to the journal.", stats.evictions);
 }
 
-void add_models(Metrics& metrics, const ServerContext& context, const EngineStats& stats) {
+void add_models(PrometheusText& metrics, const ServerContext& context, const EngineStats& stats) {
   const auto models = context.models.list();
   const auto add = [&](std::string_view name, auto value_of) {
     for (const auto& model : models) {
       const auto counted = stats.models.find(model.name);
       metrics.sample(name, value_of(model, counted == stats.models.end() ? ModelStats() : counted->second),
-                     "model", model.name);
+                     {{"model", model.name}});
     }
   };
   using Listed = Models::Listed;
@@ -132,23 +101,21 @@ void add_models(Metrics& metrics, const ServerContext& context, const EngineStat
       [](const Listed&, const ModelStats& model) { return model.seconds; });
 }
 
-void add_events(Metrics& metrics, const Events& events) {
+void add_events(PrometheusText& metrics, const Events& events) {
   metrics.head("unroll_events_total", "counter",
                "Failed documents, lost workers, refusals and other events, by reason.");
   for (const auto& [name, count] : events.counts()) {
-    metrics.sample("unroll_events_total{event=\"" + Metrics::escaped(name.first) + "\",reason=\"" +
-                       Metrics::escaped(name.second) + "\"}",
-                   count);
+    metrics.sample("unroll_events_total", count, {{"event", name.first}, {"reason", name.second}});
   }
 }
 
-void add_times(Metrics& metrics, const EngineStats& stats) {
-  metrics.histogram("unroll_block_duration_seconds",
-                    "Duration of a block's launch, including blocks of other documents.", stats.block);
-  metrics.histogram("unroll_queue_wait_seconds", "Time that a document waited to be scheduled, per block.",
-                    stats.queue_wait);
-  metrics.histogram("unroll_journal_commit_duration_seconds", "Duration of a journal transaction.",
-                    stats.commit);
+void add_times(PrometheusText& metrics, const EngineStats& stats) {
+  histogram(metrics, "unroll_block_duration_seconds",
+            "Duration of a block's launch, including blocks of other documents.", stats.block);
+  histogram(metrics, "unroll_queue_wait_seconds", "Time that a document waited to be scheduled, per block.",
+            stats.queue_wait);
+  histogram(metrics, "unroll_journal_commit_duration_seconds", "Duration of a journal transaction.",
+            stats.commit);
   metrics.counter("unroll_model_seconds_total", "Time spent in the model.", stats.model_seconds);
   metrics.counter("unroll_plugin_seconds_total", "Time spent in plugins.", stats.plugin_seconds);
   metrics.gauge("unroll_round_seconds", "Duration so far of the engine's current round; 0: it is idle.",
@@ -161,13 +128,15 @@ std::string metrics_text(const ServerContext& context) {
   const EngineStats stats = context.engine.stats();
   const auto revision = context.engine.revision();
   const WorkerCounts& workers = *context.events.workers;
-  Metrics metrics;
+  PrometheusText metrics;
   metrics.head("unroll_build_info", "gauge", "The daemon's version and its first model.");
   const ModelInfo& model = revision->model->info();
-  metrics.sample("unroll_build_info{version=\"" UNROLL_VERSION "\",model=\"" +
-                     Metrics::escaped(revision->name) + "\",checkpoint=\"" + model.checkpoint +
-                     "\",device=\"" + model.device + "\",dtype=\"" + model.dtype + "\"}",
-                 1);
+  metrics.sample("unroll_build_info", 1,
+                 {{"version", UNROLL_VERSION},
+                  {"model", revision->name},
+                  {"checkpoint", model.checkpoint},
+                  {"device", model.device},
+                  {"dtype", model.dtype}});
   add_models(metrics, context, stats);
   add_documents(metrics, stats);
   add_times(metrics, stats);

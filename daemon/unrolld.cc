@@ -7,11 +7,11 @@
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/descriptor_limit.h"
 #include "config/config.h"
 #include "daemon/events.h"
 #include "daemon/hidden_home.h"
@@ -113,14 +113,6 @@ std::vector<ModelSource> models_again(const CommandLine& line, Events& events) {
   Config config = read_config(line);
   resolve_defaults(config);
   return model_sources(config, events);
-}
-
-/// Raises the limit on descriptors to the hard limit: the soft limit is for programs that use select(2).
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// Blocks the signals that stop or reload the daemon until the server handles them.
