@@ -2,7 +2,8 @@
 // (line_model.h). Options: `top`, the number of most unusual lines listed at the end; `top_window`, the
 // number of lines after which they are also listed; `alert_rate`, alerts per thousand lines; `session`, the
 // text before the word that names a line's session: then sessions are ranked as well (session_model.h);
-// `numbers`, whether numbers far out of their field's range count (number_ranges.h).
+// `numbers`, whether numbers far out of their field's range count (number_ranges.h); `rates`, whether it
+// matters how often lines come (rate_watch.h), and `time_format`, the form of their times.
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -11,91 +12,34 @@
 #include <utility>
 #include <vector>
 
-#include "plugins/builtin/alert_rate.h"
+#include "plugins/builtin/anomaly_state.h"
 #include "plugins/builtin/json_text.h"
-#include "plugins/builtin/line_model.h"
-#include "plugins/builtin/log_line.h"
-#include "plugins/builtin/number_ranges.h"
-#include "plugins/builtin/open_sessions.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/records/record.h"
+#include "plugins/builtin/records/times.h"
 #include "plugins/builtin/records/traces.h"
 #include "plugins/builtin/session_key.h"
-#include "plugins/builtin/session_model.h"
-#include "plugins/builtin/state.h"
-#include "plugins/builtin/top_list.h"
 
 namespace unroll::builtin {
 namespace {
 
 using records::LinePlace;
 
-constexpr std::string_view kTag = "unroll anomaly 6";
-// Documents that were begun with these go on.
-constexpr std::string_view kTag5 = "unroll anomaly 5", kTag4 = "unroll anomaly 4";
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
-constexpr std::size_t kMaxMark = 64;                           // bytes of the option `session`
-
-/// After a fork, lines and bytes before the document are numbered 0 and down, modulo 2^64. They are shown as
-/// 0.
-constexpr std::uint64_t own(std::uint64_t place) {
-  return static_cast<std::int64_t>(place) < 0 ? 0 : place;
-}
-
-/// A record: a line and the lines that continue it.
-struct Odd {
-  double rank = 0;                    // the highest score of its lines
-  std::uint64_t line = 0, lines = 0;  // its first, and how many; 0: none
-  std::uint64_t start = 0, end = 0;
-  bool alert = false;
-  std::string text;
-
-  void visit(auto& archive) { archive(rank, line, lines, start, end, alert, text); }
-};
-
-/// As version 4 saved it.
-struct OddLine {
-  Odd odd;
-  void visit(auto& archive) {
-    archive(odd.rank, odd.line, odd.start, odd.end, odd.alert, odd.text);
-    odd.lines = 1;
-  }
-};
-
-/// A closed session.
-struct OddSession {
-  double rank = 0;  // the score
-  std::uint64_t lines = 0, first_line = 0, last_line = 0, start = 0, end = 0;
-  std::string key;
-
-  OddSession() = default;
-  OddSession(double score, const Session& session)
-      : rank(score),
-        lines(session.lines),
-        first_line(own(session.first_line)),
-        last_line(own(session.last_line)),
-        start(own(session.start)),
-        end(own(session.end)),
-        key(session.key) {}
-
-  void write(JsonText& json) const {
-    json.field("session", key).field("lines", lines).field("first_line", first_line);
-    json.field("last_line", last_line).field("start", start).field("end", end).field("score", rank);
-  }
-  void visit(auto& archive) { archive(rank, lines, first_line, last_line, start, end, key); }
-};
+constexpr std::size_t kMaxMark = 64, kMaxTimeFormat = 64;      // bytes of options
 
 class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "6",
+      .version = "7",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"top":{"type":"integer","minimum":0,"maximum":1000,"default":20},)"
       R"("session":{"type":"string","maxLength":64},"numbers":{"type":"boolean","default":true},)"
+      R"("rates":{"type":"boolean","default":true},"time_format":{"type":"string","maxLength":64},)"
       R"("top_window":{"type":"integer","minimum":0,"maximum":1000000000,"default":0},)"
       R"("alert_rate":{"type":"number","minimum":0.01,"maximum":500}},"additionalProperties":false})";
 
@@ -106,6 +50,8 @@ class Anomaly {
     state_.top_sessions = TopList<OddSession>(top.capacity());
     mark_ = options.text("session", kMaxMark);
     state_.watches_numbers = options.flag("numbers", true);
+    state_.watches_rates = options.flag("rates", true);
+    time_format_ = records::TimeFormat(options.text("time_format", kMaxTimeFormat));
     window_ = static_cast<std::uint64_t>(options.integer("top_window", 0, 0, kMaxWindow));
     if (const auto rate = options.number("alert_rate", kLeastAlertRate, kMaxAlertRate)) {
       marks_alerts_ = true;
@@ -154,84 +100,10 @@ class Anomaly {
     state_.top_sessions = TopList<OddSession>(state_.top_sessions.capacity());
   }
 
-  std::string save() const { return save_state(state_, kTag); }
-  void load(std::span<const std::byte> bytes) {
-    if (has_tag(bytes, kTag4)) {
-      load_version_4(bytes);
-    } else if (has_tag(bytes, kTag5)) {
-      load_version_5(bytes);
-    } else {
-      load_state(state_, bytes, kTag);
-    }
-    if (state_.top.size() > state_.top.capacity() ||
-        state_.window_top.size() > state_.window_top.capacity() ||
-        state_.top_sessions.size() > state_.top_sessions.capacity()) {
-      throw plugin::StateError("the saved state was made with other options");
-    }
-  }
+  std::string save() const { return state_.save(); }
+  void load(std::span<const std::byte> bytes) { state_.load(bytes); }
 
  private:
-  struct State {
-    std::uint64_t lines = 0, alerts = 0, sessions = 0;  // complete lines, alerts, closed sessions
-    std::uint64_t window_begin = 0;                     // lines in earlier windows
-    LogLine line;
-    Odd record;                  // the last one, which the next line may continue
-    records::RecordFacts facts;  // its
-    records::Traces traces;
-    LineModel model;
-    AlertRate alert_rate;
-    TopList<Odd> top, window_top;
-    OpenSessions open_sessions;
-    SessionModel session_model;
-    TopList<OddSession> top_sessions;
-    std::string head;  // bytes before the document that begin the next token
-    NumberRanges numbers;
-    bool watches_numbers = true;
-
-    void visit(auto& archive) {
-      visit_version_5(archive);
-      line.visit_word(archive);
-      archive(numbers, watches_numbers);
-    }
-    void visit_version_5(auto& archive) {
-      archive(lines, alerts, sessions, line, record, facts.severity, facts.has_level, traces, model);
-      archive(window_begin, alert_rate, top, window_top);
-      archive(open_sessions, session_model, top_sessions, head);
-    }
-  };
-
-  /// Version 4 knew no records, and kept a line's first bytes as they were.
-  void load_version_4(std::span<const std::byte> bytes) {
-    State state = state_;
-    state.watches_numbers = false;
-    StateReader reader(bytes, kTag4);
-    std::uint64_t begin = 0, end = 0, taken = 0, tokens = 0;
-    double nats = 0, highest = 0;
-    std::string text;
-    reader(state.lines, state.alerts, state.sessions, begin, end, taken, tokens, nats, highest, text);
-    reader(state.model, state.alert_rate);
-    state.line = LogLine(begin, end, taken, {tokens, nats, highest}, text);
-    for (auto* top : {&state.top, &state.window_top}) {
-      std::vector<OddLine> lines;
-      reader(lines);
-      for (auto& line : lines) top->add(std::move(line.odd));
-    }
-    reader(state.open_sessions, state.session_model, state.top_sessions);
-    if (!reader.at_end()) reader(state.head);
-    reader.done();
-    state_ = std::move(state);
-  }
-
-  /// Version 5 knew no ranges of numbers. Its documents go on without, so that their scores do not jump.
-  void load_version_5(std::span<const std::byte> bytes) {
-    State state = state_;
-    state.watches_numbers = false;
-    StateReader reader(bytes, kTag5);
-    state.visit_version_5(reader);
-    reader.done();
-    state_ = std::move(state);
-  }
-
   /// The next line begins at byte `next`.
   void close_line(std::uint64_t next) {
     const LogLine line = std::exchange(state_.line, LogLine(next));
@@ -247,11 +119,12 @@ class Anomaly {
     OddNumber number;
     if (state_.watches_numbers && place != LinePlace::kFrame)
       number = state_.numbers.look(line.text(), shape.head);
-    double score =
-        state_.model.score(shape, line.surprisal(), {says ? facts.severity : 0, facts.detail, number.bonus});
+    double score = state_.model.score(
+        shape, line.surprisal(), {says ? facts.severity : 0, facts.has_level, facts.detail, number.bonus});
     if (place == LinePlace::kFrame) score = std::min(score, state_.record.rank);
     const bool alert = add_to_record(line, place, score);
     if (own(last) > 0) report(line, {before + 1, place, score, alert}, number);
+    if (state_.watches_rates && place == LinePlace::kRecord) look_at_rates(line, before + 1, shape.whole);
     if (!mark_.empty()) add_to_session(line, before + 1, last);
     if (window_ > 0 && own(last) / window_ > own(before) / window_) close_window();
   }
@@ -277,6 +150,27 @@ class Anomaly {
     }
     if (line.text().size() > kMaxShownText) json.field("odd", own(line.odd_byte()));
     host_.emit(json.close('}').text());
+  }
+
+  void look_at_rates(const LogLine& line, std::uint64_t number, std::uint64_t shape) {
+    const auto time = time_format_.empty() ? records::seconds_of(line.carrier_time().empty()
+                                                                     ? records::record_time(line.text())
+                                                                     : line.carrier_time())
+                                           : time_format_.find(line.text());
+    for (const RateEvent& event : state_.rates.look(shape, line.text(), time)) {
+      if (own(number) == 0) continue;
+      JsonText json;
+      json.open('{').field("type", "rate").field("rate", RateEvent::name(event.kind));
+      json.field("line", number).field("start", own(line.begin())).field("end", own(line.end()));
+      json.field("score", event.score).field("seconds", event.seconds).field("usual", event.usual);
+      if (event.count > 0) json.field("count", event.count);
+      if (!event.text.empty()) json.field("text", event.text);
+      if (marks_alerts_ && state_.alert_rate.alerts(event.score)) {
+        ++state_.alerts;
+        json.field("alert", true);
+      }
+      host_.emit(json.close('}').text());
+    }
   }
 
   LinePlace place_of(const LogLine& line) {
@@ -378,10 +272,11 @@ class Anomaly {
   }
 
   plugin::Host host_;
-  std::string mark_;          // empty: no sessions
+  std::string mark_;  // empty: no sessions
+  records::TimeFormat time_format_;
   std::uint64_t window_ = 0;  // lines; 0: none
   bool marks_alerts_ = false;
-  State state_;
+  AnomalyState state_;
 };
 
 }  // namespace

@@ -22,9 +22,10 @@ struct LineSurprisal {
 
 /// What a line says of itself.
 struct LineFacts {
-  int severity = 0;     ///< As in records::RecordFacts.
-  bool detail = false;  ///< Its program wrote a level below information.
-  double number = 0;    ///< OddNumber::bonus
+  int severity = 0;      ///< As in records::RecordFacts.
+  bool written = false;  ///< Its program wrote a level.
+  bool detail = false;   ///< Its program wrote a level below information.
+  double number = 0;     ///< OddNumber::bonus
 };
 
 inline constexpr std::size_t kFeatures = 3;
@@ -62,8 +63,10 @@ class LineModel {
     const double known = whole == nullptr ? 0.0 : whole->count;
     const double trust = std::max(kLeastTrust, kShrink / (kShrink + known));
     const double novelty = new_whole_.bonus(whole == nullptr) + new_head_.bonus(head == nullptr);
-    const double odd = (trust * deviation + novelty + severity_.bonus(facts.severity) + facts.number) *
-                       (facts.detail ? kDetail : 1.0);
+    double odd = trust * deviation + novelty + facts.number;
+    // That a program says that all is well counts, but does not change the order of such lines.
+    if (facts.written && facts.severity == 0) odd = routine(odd);
+    odd = (odd + severity_.bonus(facts)) * (facts.detail ? kDetail : 1.0);
     const double confidence = lines_.count / (lines_.count + kColdLines);
 
     new_whole_.update(whole == nullptr);
@@ -83,7 +86,8 @@ class LineModel {
   static constexpr double kShrink = 4;      // weight of the coarser statistics, in lines of the shape
   static constexpr double kLeastDeviation = 0.1;
   // Chosen by measurement: docs/anomaly.md.
-  static constexpr double kLeastTrust = 0.25, kEachSeverity = 2.5;
+  static constexpr double kLeastTrust = 0.25, kEachSeverity = 2.5, kEachWritten = 4;
+  static constexpr double kRoutine = 5;   // from which the score of a routine line grows slowly
   static constexpr double kDetail = 0.5;  // of lines of level debug or trace, which differ without a problem
 
   /// The recent rate of novelty, and the value of a novelty in nats.
@@ -105,13 +109,18 @@ class LineModel {
   struct UsualSeverity {
     double mean = 0;
     std::uint32_t count = 32;  // as if there had been this many routine lines
-    double bonus(int severity) const { return kEachSeverity * std::max(0.0, severity - mean); }
+    /// A level that the program wrote says more than words.
+    double bonus(const LineFacts& facts) const {
+      return (facts.written ? kEachWritten : kEachSeverity) * std::max(0.0, facts.severity - mean);
+    }
     void update(int severity) {
       count = std::min(count + 1, kLinesHorizon);
       mean += (severity - mean) / count;
     }
     void visit(auto& archive) { archive(mean, count); }
   };
+
+  static double routine(double odd) { return odd <= kRoutine ? odd : kRoutine + std::log1p(odd - kRoutine); }
 
   /// Maps values below the usual to nearly 0: less surprising than usual is routine.
   static double above_usual(double deviations) {

@@ -98,8 +98,12 @@ class LogLine {
   std::size_t odd_at() const { return sums_.odd_at; }        ///< Of the most surprising token, in text().
   std::uint64_t odd_byte() const { return sums_.odd_byte; }  ///< The same, in the document.
 
+  const std::string& carrier_time() const { return carrier_time_; }  ///< Empty if it states none.
+
   /// What visit() leaves out, because documents of version 5 lack it.
   void visit_word(auto& archive) { archive(before_word_); }
+  /// Of version 6.
+  void visit_time(auto& archive) { archive(carrier_time_); }
   void visit(auto& archive) {
     archive(begin_, end_, taken_, bytes_, run_, lines_, sums_, carrier_level_, cut_);
     archive(text_, shown_, terminal_);
@@ -154,6 +158,7 @@ class LogLine {
     if (odd_at >= text_.size()) odd_at = std::max(text_.size(), odd_at - std::min(odd_at, before));
     text_ += carried.text;
     shown_.clear();
+    if (carrier_time_.empty()) carrier_time_ = carried.time;
     if (carried.level && carrier_level_ < 0) carrier_level_ = std::max(*carried.level, 0);
     return !carried.continues || lines_ == kMostJoinedLines;
   }
@@ -163,6 +168,7 @@ class LogLine {
   double last_nats_ = -1;  // of the token whose bytes arrive; negative: does not count
   Sums sums_, before_word_;
   std::int32_t carrier_level_ = -1;
+  std::string carrier_time_;
   bool cut_ = false;
   std::string text_, shown_;  // what is complete, and what the terminal shows of the line that is read
   records::TerminalText terminal_;

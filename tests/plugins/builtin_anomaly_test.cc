@@ -14,6 +14,7 @@
 #include "plugins/builtin/line_model.h"
 #include "plugins/builtin/number_ranges.h"
 #include "plugins/builtin/open_sessions.h"
+#include "plugins/builtin/rate_watch.h"
 #include "plugins/builtin/session_key.h"
 #include "plugins/builtin/session_model.h"
 #include "tests/plugins/fixture.h"
@@ -293,6 +294,141 @@ void expect_goes_on(const std::string& state) {
 TEST(Anomaly, DocumentsOfTheVersionsBeforeGoOn) {
   expect_goes_on("anomaly_4.state");
   expect_goes_on("anomaly_5.state");
+  expect_goes_on("anomaly_6.state");
+}
+
+using builtin::RateEvent;
+using builtin::RateWatch;
+
+/// A log of three hours: a heartbeat every 10 s, requests about every 2 s, a report every 5 minutes.
+class RatesOfALog {
+ public:
+  /// Adds a second. `requests`: how many, if not as usual.
+  void second(bool heartbeat = true, int requests = -1) {
+    if (heartbeat && now_ % 10 == 0) look(1, "heartbeat");
+    if (requests < 0) requests = std::poisson_distribution<int>(0.5)(random_);
+    for (int i = 0; i < requests; ++i) look(2, "request");
+    if (now_ % 300 == 0) look(3, "report");
+    ++now_;
+  }
+  void seconds(int count, bool heartbeat = true, int requests = -1) {
+    for (int i = 0; i < count; ++i) second(heartbeat, requests);
+  }
+  void skip(int seconds) { now_ += seconds; }
+  std::vector<RateEvent> take() { return std::exchange(events_, {}); }
+
+ private:
+  void look(std::uint64_t shape, const char* text) {
+    for (auto& event : watch_.look(shape, text, now_)) events_.push_back(std::move(event));
+  }
+  RateWatch watch_;
+  std::mt19937 random_{7};
+  int now_ = 1'000'000;
+  std::vector<RateEvent> events_;
+};
+
+TEST(Rates, NothingIsSaidOfWhatIsAsEver) {
+  RatesOfALog log;
+  log.seconds(3 * 86400);
+  EXPECT_EQ(log.take().size(), 0u);
+}
+
+TEST(Rates, AKindThatStopsIsToldOnce) {
+  RatesOfALog log;
+  log.seconds(3600);
+  log.seconds(600, false);
+  const auto events = log.take();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, RateEvent::Kind::kStopped);
+  EXPECT_EQ(events[0].text, "heartbeat");
+  EXPECT_NEAR(events[0].seconds, 100, 15);
+  EXPECT_NEAR(events[0].usual, 10, 0.1);
+  EXPECT_GE(events[0].score, 5);
+  log.seconds(3600);
+  log.seconds(500, false);
+  EXPECT_EQ(log.take().size(), 0u) << "a pause of this length is known";
+  log.seconds(3600);
+  log.seconds(2000, false);
+  EXPECT_EQ(log.take().size(), 1u);
+}
+
+TEST(Rates, AKindThatComesFarMoreOftenIsToldOnce) {
+  RatesOfALog log;
+  log.seconds(3600);
+  log.seconds(180, true, 10);
+  const auto events = log.take();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, RateEvent::Kind::kMore);
+  EXPECT_EQ(events[0].text, "request");
+  EXPECT_GT(events[0].count, 3 * events[0].usual);
+  log.seconds(3600);
+  EXPECT_EQ(log.take().size(), 0u);
+}
+
+TEST(Rates, ASilentLogIsOneEventAndNotOneForEachKind) {
+  RatesOfALog log;
+  log.seconds(7200);
+  log.skip(900);
+  log.seconds(3600);
+  const auto events = log.take();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, RateEvent::Kind::kSilent);
+  EXPECT_NEAR(events[0].seconds, 900, 10);
+}
+
+TEST(Rates, ClocksThatGoBackOrBeginAgainSayNothing) {
+  RateWatch watch;
+  std::size_t events = 0;
+  for (int day = 0; day < 3; ++day) {
+    for (int second = 0; second < 86400; second += 5) {
+      events += watch.look(1, "a", second).size();      // a time of day
+      events += watch.look(2, "b", second - 3).size();  // out of order
+      events += watch.look(3, "no time", std::nullopt).size();
+    }
+  }
+  EXPECT_EQ(events, 0u);
+}
+
+TEST(Rates, ThePluginReportsThemUnlessToldNotTo) {
+  std::vector<MadeToken> tokens;
+  for (int second = 0; second < 2000; ++second) {
+    const std::string time = std::to_string(1'772'438'000 + second);
+    if (second % 2 == 0 && second < 1500) tokens.push_back({time + " all is well\n", -1});
+    tokens.push_back({time + " request served\n", -1});
+  }
+  const auto document = made_document(tokens, 64);
+  std::vector<json> rates;
+  for (auto& output : read("anomaly", R"({"top":2,"alert_rate":100})", document)) {
+    if (output.contains("rate")) rates.push_back(output);
+  }
+  ASSERT_EQ(rates.size(), 1u);
+  EXPECT_EQ(rates[0]["rate"], "stopped");
+  EXPECT_EQ(rates[0]["text"], std::to_string(1'772'438'000) + " all is well");
+  EXPECT_EQ(rates[0]["alert"], true);
+  EXPECT_GT(rates[0]["line"], 2250);
+  for (const auto& output : read("anomaly", R"({"rates":false})", document))
+    EXPECT_FALSE(output.contains("rate"));
+  for (const auto& output : read("anomaly", R"({"time_format":"%H:%M:%S"})", document))
+    EXPECT_FALSE(output.contains("rate"));
+}
+
+TEST(Anomaly, AWrittenErrorThatComesAgainIsAboveANewRoutineLine) {
+  std::string text;
+  for (int i = 1; i <= 400; ++i) {
+    const std::string number = std::to_string(i);
+    if (i == 150 || i == 350) {
+      text += "ts=" + number + " level=error msg=\"could not write block\" tenant=7\n";
+    } else if (i == 250) {
+      text += "ts=" + number + " level=info msg=\"compaction done\" blocks=2 failed=0 errors=0 err=<nil>\n";
+    } else {
+      text += "ts=" + number + " level=info msg=\"query stats\" status=200 tenant=" + std::to_string(i % 7) +
+              "\n";
+    }
+  }
+  const auto end = read("anomaly", R"({"top":3})", read_by_words(text)).back();
+  EXPECT_EQ(end["top"][0]["line"], 150);
+  EXPECT_EQ(end["top"][1]["line"], 350);
+  EXPECT_EQ(end["top"][2]["line"], 250);
 }
 
 /// `count` lines, of which every `each`th is unlike the others.

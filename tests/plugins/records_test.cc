@@ -9,6 +9,7 @@
 #include "plugins/builtin/records/json_fields.h"
 #include "plugins/builtin/records/record.h"
 #include "plugins/builtin/records/terminal_text.h"
+#include "plugins/builtin/records/times.h"
 #include "plugins/builtin/records/traces.h"
 
 namespace unroll::testing {
@@ -301,6 +302,46 @@ TEST(Traces, LinesThatLookAlikeAreRecords) {
   EXPECT_EQ(places({"10:00 ERROR a", "  indented text", "Error: b", "at home", "Caused by nothing",
                     "    at the end of the day we stop"}),
             "......");
+}
+
+TEST(Times, AreSeconds) {
+  const double day = 1772409600;  // 2026-03-02
+  const double morning = day + 8 * 3600 + 60 + 2;
+  const std::vector<std::pair<std::string, double>> times = {{"2026-03-02T08:01:02Z", morning},
+                                                             {"2026-03-02 08:01:02,250", morning + 0.25},
+                                                             {"2026-03-02T10:01:02.5+02:00", morning + 0.5},
+                                                             {"2026-03-02T03:01:02-0500", morning},
+                                                             {"2026/03/02 08:01:02", morning},
+                                                             {"02/Mar/2026:08:01:02", morning},
+                                                             {"02.03.2026 08:01:02", morning},
+                                                             {"1772438462", morning},
+                                                             {"1772438462.25", morning + 0.25},
+                                                             {"1772438462250", morning + 0.25},
+                                                             {"1772438462250000", morning + 0.25},
+                                                             {"1772438462250000000", morning + 0.25},
+                                                             {"08:01:02.75", 8 * 3600 + 62.75}};
+  for (const auto& [text, seconds] : times) {
+    const auto found = records::seconds_of(text);
+    ASSERT_TRUE(found) << text;
+    EXPECT_NEAR(*found, seconds, 1e-3) << text;
+  }
+  // Without a year all forms have the same one.
+  const auto syslog = records::seconds_of("Mar  2 08:01:02");
+  for (const char* text : {"Mar 02 08:01:02", "03-02 08:01:02.000", "0302 08:01:02.0"})
+    EXPECT_EQ(records::seconds_of(text), syslog) << text;
+  EXPECT_NEAR(*records::seconds_of("Mar  1 00:00:00") - *records::seconds_of("Feb 28 23:59:59"), 86401, 1e-3);
+  for (const char* text :
+       {"", "noon", "12345", "12345678901", "2026-13-02T08:01:02", "Mai  2 08:01:02", "99"})
+    EXPECT_FALSE(records::seconds_of(text)) << text;
+}
+
+TEST(Times, InAFormatThatTheUserNames) {
+  const records::TimeFormat format("%d|%m|%Y at %Hh%M:%S");
+  EXPECT_EQ(format.find("job 7 <02|03|2026 at 08h01:02.5> done"), 1772438462.5);
+  EXPECT_FALSE(format.find("job 7 <02.03.2026> done"));
+  EXPECT_FALSE(format.find(""));
+  EXPECT_EQ(records::TimeFormat("%s").find("1772438462 done"), 1772438462.0);
+  EXPECT_EQ(records::TimeFormat("%FT%T%z").find("2026-03-02T10:01:02+0200 done"), 1772438462.0);
 }
 
 TEST(JsonFields, CutOffNestedAndHostile) {
