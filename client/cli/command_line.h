@@ -64,6 +64,7 @@ CLI::Validator one_of(const std::vector<std::string>& values);
 
 // Each adds its commands to the tree.
 void add_read_commands(CommandLine& line);      ///< score, anomaly, learn, summarize, embed, run
+void add_anomaly_command(CommandLine& line);    ///< anomaly; by add_read_commands()
 void add_learn_command(CommandLine& line);      ///< learn; by add_read_commands()
 void add_embed_command(CommandLine& line);      ///< embed; by add_read_commands()
 void add_batch_command(CommandLine& line);      ///< batch

@@ -6,16 +6,13 @@
 
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
+#include "client/cli/note.h"
 #include "client/cli/text.h"
 #include "client/logs/judge.h"
 #include "client/sources/log_text.h"
 
 namespace unroll {
 namespace {
-
-void note(const std::string& text) {
-  std::cerr << "unroll: " + one_line(text) + "\n";
-}
 
 /// Of files of `unroll learn`, of logs and of folders of logs.
 Baseline baseline_of(const std::vector<std::string>& arguments, const std::string& encoding) {
@@ -97,8 +94,9 @@ int judge_logs(const JudgedOptions& options) {
     return 0;
   }
   ResultWriter writer(options.out);
-  JudgeView view({options.format, options.top, options.context}, writer);
-  for (const LogFile& log : log_files(options.targets, note)) {
+  const std::vector<LogFile> logs = log_files(options.targets, note);
+  JudgeView view({options.format, options.top, options.context}, writer, report_title(options.targets));
+  for (const LogFile& log : logs) {
     KnownLines& known = baseline.known_for(log.name, pair);
     if (pair.empty())
       note(log.path.string() + ": no log of the baseline has this name; it is compared with all of them");
@@ -120,6 +118,10 @@ int judge_logs(const JudgedOptions& options) {
   return 0;
 }
 
+std::string report_title(const std::vector<std::string>& logs) {
+  return "Unusual lines of " + (logs.size() == 1 ? logs.front() : count_of(logs.size(), "log"));
+}
+
 void add_learn_command(CommandLine& line) {
   auto options = std::make_shared<LearnOptions>();
   CLI::App* command =
@@ -134,6 +136,13 @@ void add_learn_command(CommandLine& line) {
       "and the suffixes of rotation in a name do not count.\n\n"
       "Example:\n  unroll learn good/ --out good.base && unroll anomaly failed/ --baseline good.base");
   line.on(command, [options] { return learn(*options); });
+}
+
+void add_time_format(CLI::App& command, std::string& format) {
+  command
+      .add_option("--time-format", format,
+                  "How the lines' times are written, as strptime(3) has it (default: the usual forms)")
+      ->type_name("FORMAT");
 }
 
 void add_encoding(CLI::App& command, std::string& encoding) {

@@ -26,6 +26,12 @@ void add_baseline_flags(CLI::App& command, JudgedOptions& options);
 /// Prints the lines of the targets that are not in the baselines. Throws CommandError.
 int judge_logs(const JudgedOptions& options);
 
+/// Of a page about these logs.
+std::string report_title(const std::vector<std::string>& logs);
+
+/// --time-format of the plugin anomaly.
+void add_time_format(CLI::App& command, std::string& format);
+
 /// --encoding of commands that read logs.
 void add_encoding(CLI::App& command, std::string& encoding);
 

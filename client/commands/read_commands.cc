@@ -1,22 +1,18 @@
-// score, anomaly, summarize: one built-in plugin each, with its own view. run: any plugin, its outputs
+// score, summarize: one built-in plugin each, with its own view. run: any plugin, its outputs
 // unchanged.
 #include <functional>
 #include <iostream>
 #include <memory>
-#include <optional>
 
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
-#include "client/commands/learn_command.h"
 #include "client/commands/score_lines.h"
 #include "client/documents/open_document.h"
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
-#include "client/sources/log_text.h"
 #include "client/views/output_lines.h"
 #include "client/views/word_view.h"
-#include "plugins/builtin/records/record.h"
 
 namespace unroll {
 namespace {
@@ -34,11 +30,6 @@ struct ReadOptions {
   std::string word_boundary;  // empty: corrected
   bool without_cache = false;
   int top = 10;
-  std::optional<double> alert_rate;
-  std::string session;   // the text before a session's name; empty: no sessions
-  std::string encoding;  // of a log; empty: guessed
-  bool no_numbers = false;
-  JudgedOptions judged;  // anomaly with a baseline
   int words = 120;
   bool running = false;
   bool each_line = false;
@@ -71,25 +62,6 @@ int read_one(const ReadOptions& options, const PluginRequest& plugin, const Make
   read_document(*reader, document.source, request, writer,
                 [&](const std::string&, const json& data) { view->output(with_places(data, document)); });
   writer.flush();
-  return 0;
-}
-
-/// Reads a log as text.
-int read_log(const ReadOptions& options, const PluginRequest& plugin) {
-  const auto text = std::make_shared<LogText>(options.encoding);
-  const std::unique_ptr<Reader> reader = make_reader(options.shared);
-  auto request = request_for(plugin.name, plugin.options);
-  request.after = snapshot_after(*reader, options.after, request.plugins, log_opener(options.encoding));
-  Source source = log_source(Source::open(options.file), text);
-  ResultWriter writer(options.shared.out);
-  const std::unique_ptr<View> view = make_anomaly_view(options.shared.format, writer, text->places());
-  read_document(*reader, source, request, writer,
-                [&](const std::string&, const json& data) { view->output(data); });
-  writer.flush();
-  if (text->cut_lines() > 0)
-    std::cerr << "unroll: " << one_line(source.name()) << ": of " << text->cut_lines()
-              << " lines only the first " << records::kMostRecordBytes / 1024
-              << " KiB were read; the first of them is line " << text->first_cut() << '\n';
   return 0;
 }
 
@@ -191,66 +163,6 @@ void add_score(CommandLine& line) {
   line.on(command, [options] { return score(*options); });
 }
 
-/// Compares with a baseline.
-int judge(ReadOptions& options, const CLI::App& command) {
-  for (const char* flag : {"--alert-rate", "--session", "--after", "--no-numbers"}) {
-    if (command.count(flag) > 0)
-      throw CommandError(std::string(flag) + " does not go with --baseline", kExitUsage);
-  }
-  JudgedOptions& judged = options.judged;
-  judged.targets = options.files;
-  judged.encoding = options.encoding;
-  judged.format = options.shared.format;
-  judged.out = options.shared.out;
-  judged.top = static_cast<std::size_t>(options.top);
-  return judge_logs(judged);
-}
-
-void add_anomaly(CommandLine& line) {
-  auto options = std::make_shared<ReadOptions>();
-  options->top = 20;
-  CLI::App* command = line.app().add_subcommand(
-      "anomaly", "Rank the lines of a log by how unusual they are, without rules or labels");
-  command
-      ->add_option("FILE", options->files, "The log; - for standard input. With --baseline: logs and folders")
-      ->type_name("");
-  add_count(*command, "--top", options->top, "Number of lines to show (text, json)");
-  add_alert_rate(*command, options->alert_rate);
-  add_after(*command, options->after);
-  command
-      ->add_option("--session", options->session,
-                   "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
-      ->type_name("TEXT");
-  command->add_flag("--no-numbers", options->no_numbers,
-                    "Do not count numbers that are far out of their field's range");
-  add_encoding(*command, options->encoding);
-  add_baseline_flags(*command, options->judged);
-  add_format_flags(*command, options->shared, "text|json|ndjson");
-  add_reader_flags(line, *command, options->shared);
-  command->footer(
-      "With --format ndjson: one object per log line, with line, start, end (bytes) and score. A line "
-      "of a stack trace names its record, {\"record\":LINE}. With --alert-rate, alerts have \"alert\":true. "
-      "With --session, also one object per session, with "
-      "\"type\":\"session\", when it has ended. With --baseline, no model is used; the objects also have "
-      "file, "
-      "text, time, parts of the score and known, the nearest line of the baseline.\n\n"
-      "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
-      "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'\n"
-      "  unroll anomaly failed.log --baseline good.log");
-  line.on(command, [options, command] {
-    if (options->judged.is_wanted()) return judge(*options, *command);
-    if (options->files.size() != 1)
-      throw CommandError("name one log; several can be compared with a --baseline", kExitUsage);
-    options->file = options->files.front();
-    json plugin_options = json::object();  // what is not given is left out: a snapshot must have the same
-    if (command->count("--top") > 0) plugin_options["top"] = options->top;
-    if (options->alert_rate) plugin_options["alert_rate"] = *options->alert_rate;
-    if (!options->session.empty()) plugin_options["session"] = options->session;
-    if (options->no_numbers) plugin_options["numbers"] = false;
-    return read_log(*options, {"anomaly", plugin_options});
-  });
-}
-
 void add_summarize(CommandLine& line) {
   auto options = std::make_shared<ReadOptions>();
   CLI::App* command = line.app().add_subcommand(
@@ -322,7 +234,7 @@ void add_run(CommandLine& line) {
 
 void add_read_commands(CommandLine& line) {
   add_score(line);
-  add_anomaly(line);
+  add_anomaly_command(line);
   add_learn_command(line);
   add_summarize(line);
   add_embed_command(line);

@@ -1,10 +1,8 @@
 #include "client/logs/judge.h"
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
-#include "client/cli/command_error.h"
 #include "client/cli/text.h"
 #include "client/views/view.h"
 
@@ -21,31 +19,6 @@ constexpr std::size_t kMostText = 4096;  // bytes of a text in an output
 constexpr double kHottest = 10;
 
 }  // namespace
-
-IgnoreRules::IgnoreRules(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) throw CommandError("cannot read " + file + "; check the path of --ignore-file");
-  std::string line;
-  for (std::uint64_t number = 1; std::getline(in, line); ++number) {
-    if (line.ends_with('\r')) line.pop_back();
-    if (line.empty() || line.starts_with('#')) continue;
-    try {
-      rules_.emplace_back(number, std::regex(line, std::regex::ECMAScript | std::regex::optimize));
-    } catch (const std::regex_error& error) {
-      throw CommandError(file + ", line " + std::to_string(number) +
-                         ": not a regular expression of ECMAScript: " + error.what());
-    }
-  }
-}
-
-std::uint64_t IgnoreRules::rule_for(const std::string& text) const {
-  // The library recurses for each character.
-  const std::string looked = text.substr(0, kMostText);
-  for (const auto& [number, rule] : rules_) {
-    if (std::regex_search(looked, rule)) return number;
-  }
-  return 0;
-}
 
 Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& rules) {
   const KnownLines::Nearest nearest = known.nearest(record.text);
@@ -64,8 +37,15 @@ Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& r
   return judgement;
 }
 
+JudgeView::JudgeView(JudgeOptions options, ResultWriter& writer, const std::string& title)
+    : options_(std::move(options)), writer_(writer) {
+  if (options_.format == "html") report_.emplace(writer, title);
+}
+
 void JudgeView::begin_log(const std::string& file) {
   file_ = file;
+  ++logs_;
+  if (report_) report_->begin_log(file);
   before_.clear();
 }
 
@@ -73,7 +53,8 @@ void JudgeView::line(const LogRecord& record, const Judgement& judgement) {
   lines_ += record.lines;
   const bool odd = judgement.score() >= kOdd;
   if (odd) add_event(record, judgement);
-  if (options_.format == "text") return;
+  if (report_) report_->line(record.line, judgement.score(), record.text);
+  if (options_.format == "text" || report_) return;
   add_context(object_of(record, judgement), record.text, odd);
 }
 
@@ -105,8 +86,17 @@ void JudgeView::add_event(const LogRecord& record, const Judgement& judgement) {
     event_of_.erase(known);
     return;
   }
-  Event event{judgement.score(), events_.size(), 1, file_, record.text.substr(0, kMostText),
-              judgement.known,   record.line,    {}};
+  Event event{judgement.score(),
+              events_.size(),
+              1,
+              file_,
+              record.text.substr(0, kMostText),
+              judgement.known,
+              record.time,
+              logs_ - 1,
+              record.line,
+              judgement,
+              {}};
   if (options_.format == "json") event.object = object_of(record, judgement);
   events_.push_back(std::move(event));
 }
@@ -153,6 +143,7 @@ std::vector<const JudgeView::Event*> JudgeView::best() const {
 
 void JudgeView::finish(std::uint64_t known_lines) {
   if (options_.format == "text") return write_table(known_lines);
+  if (report_) return write_events(known_lines);
   if (options_.format == "ndjson") return;
   ordered_json top = ordered_json::array();
   for (const Event* event : best()) {
@@ -164,13 +155,25 @@ void JudgeView::finish(std::uint64_t known_lines) {
   writer_.end_line();
 }
 
+std::string JudgeView::summary(std::uint64_t known_lines) const {
+  return "New in " + with_thousands(lines_) + " lines, compared with " + with_thousands(known_lines) +
+         " known ones: " + with_thousands(events_.size()) + (events_.size() == 1 ? " event" : " events");
+}
+
+void JudgeView::write_events(std::uint64_t known_lines) {
+  std::vector<ReportEvent> events;
+  for (const Event* event : best()) {
+    std::string parts = "distance " + fixed(event->judgement.distance, 1);
+    if (event->judgement.severity > 0) parts += " + severity " + fixed(event->judgement.severity, 1);
+    events.push_back({event->score, event->count, event->log, event->line, event->text, event->time,
+                      event->known, std::move(parts)});
+  }
+  report_->finish(summary(known_lines), events);
+}
+
 void JudgeView::write_table(std::uint64_t known_lines) {
   const Terminal& terminal = writer_.terminal();
-  writer_.write(bold(terminal, "New in " + with_thousands(lines_) + " lines, compared with " +
-                                   with_thousands(known_lines) +
-                                   " known ones: " + with_thousands(events_.size()) +
-                                   (events_.size() == 1 ? " event" : " events")) +
-                "\n");
+  writer_.write(bold(terminal, summary(known_lines)) + "\n");
   const auto shown = best();
   if (shown.empty()) return;
   writer_.write(dim(terminal, "   score  times  line") + "\n");

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <regex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -14,22 +14,11 @@
 
 #include "client/cli/result_writer.h"
 #include "client/logs/baseline.h"
+#include "client/logs/ignore_rules.h"
 #include "client/logs/log_records.h"
+#include "client/views/log_report.h"
 
 namespace unroll {
-
-/// Regular expressions, one per line of a file; empty lines and lines that begin with '#' are none.
-class IgnoreRules {
- public:
-  IgnoreRules() = default;
-  /// Throws CommandError, which names the line that is not a regular expression.
-  explicit IgnoreRules(const std::string& file);
-  /// The number of the line of the rule that matches; 0 if none does.
-  std::uint64_t rule_for(const std::string& text) const;
-
- private:
-  std::vector<std::pair<std::uint64_t, std::regex>> rules_;
-};
 
 /// A line's score and what it is made of. 0 is a known line; 5 or more is rare in a good log.
 struct Judgement {
@@ -48,7 +37,7 @@ struct Judgement {
 Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& rules);
 
 struct JudgeOptions {
-  std::string format;  ///< text, json, ndjson
+  std::string format;  ///< text, json, ndjson, html
   std::size_t top = 20;
   std::size_t context = 0;  ///< Lines before and after an odd line, in JSON.
 };
@@ -56,7 +45,8 @@ struct JudgeOptions {
 /// Takes the lines of one log after another.
 class JudgeView {
  public:
-  JudgeView(JudgeOptions options, ResultWriter& writer) : options_(std::move(options)), writer_(writer) {}
+  /// `title`: of the page, if the format is html.
+  JudgeView(JudgeOptions options, ResultWriter& writer, const std::string& title);
   void begin_log(const std::string& file);
   void line(const LogRecord& record, const Judgement& judgement);
   void end_log() { emit_waiting(0); }
@@ -68,8 +58,10 @@ class JudgeView {
   struct Event {
     double score = 0;
     std::uint64_t order = 0, count = 1;
-    std::string file, text, known;
+    std::string file, text, known, time;
+    std::size_t log = 0;
     std::uint64_t line = 0;
+    Judgement judgement;
     nlohmann::ordered_json object;
   };
   struct Waiting {
@@ -83,11 +75,15 @@ class JudgeView {
   void emit_waiting(std::size_t keep);
   void emit(const nlohmann::ordered_json& object);
   std::vector<const Event*> best() const;
+  std::string summary(std::uint64_t known_lines) const;
   void write_table(std::uint64_t known_lines);
+  void write_events(std::uint64_t known_lines);
 
   JudgeOptions options_;
   ResultWriter& writer_;
+  std::optional<LogReport> report_;
   std::string file_;
+  std::size_t logs_ = 0;
   std::uint64_t lines_ = 0, objects_ = 0;
   std::vector<Event> events_;
   std::unordered_map<std::uint64_t, std::size_t> event_of_;  ///< By the words of a line.

@@ -9,7 +9,8 @@ namespace unroll {
 namespace {
 
 constexpr std::string_view kNumber = "#";
-constexpr std::size_t kShortestIdentifier = 6;  // of hexadecimal digits
+constexpr std::size_t kShortestIdentifier = 6;  // of hexadecimal digits, some of them decimal
+constexpr std::size_t kShortestOfLetters = 8;   // of letters from a to f: longer than words of them
 constexpr float kPairShare = 0.5F, kNumberShare = 0.2F, kNumberedShare = 0.3F;
 constexpr std::array<std::string_view, 19> kDates = {"jan", "feb", "mar", "apr", "may", "jun", "jul",
                                                      "aug", "sep", "oct", "nov", "dec", "mon", "tue",
@@ -79,7 +80,8 @@ std::vector<std::string> line_words(std::string_view line) {
     while (end < line.size() && in_word(line[end])) ++end;
     std::string word = records::lower_case(line.substr(i, end - i));
     i = end;
-    if (std::any_of(word.begin(), word.end(), records::is_digit)) word = masked(word);
+    const bool letters = word.size() >= kShortestOfLetters && std::all_of(word.begin(), word.end(), is_hex);
+    if (letters || std::any_of(word.begin(), word.end(), records::is_digit)) word = masked(word);
     if (std::find(kDates.begin(), kDates.end(), word) == kDates.end()) add(std::move(word));
   }
   return words;

@@ -1,6 +1,7 @@
 // Odd lines of a log.
 #include "client/cli/text.h"
 #include "client/sources/log_text.h"
+#include "client/views/rate_text.h"
 #include "client/views/view.h"
 
 namespace unroll {
@@ -35,6 +36,13 @@ std::string session_object(const json& session, const TextPlaces& places) {
   return to_line(ordered);
 }
 
+std::string rate_object(const json& rate, const TextPlaces& places) {
+  auto ordered = in_order(
+      rate, {"type", "rate", "line", "start", "end", "score", "seconds", "usual", "count", "alert", "text"});
+  move_places(ordered, places);
+  return to_line(ordered);
+}
+
 /// Outputs for lines have no type.
 bool is_line(const json& output) {
   return !output.is_object() || !output.contains("type");
@@ -50,8 +58,10 @@ class AnomalyLines : public View {
  public:
   AnomalyLines(ResultWriter& writer, const TextPlaces& places) : writer_(writer), places_(places) {}
   void output(const json& data) override {
-    if (!is_line(data) && !is_session(data)) return;
-    writer_.write(is_line(data) ? line_object(data, places_) : session_object(data, places_));
+    if (!is_line(data) && !is_session(data) && !is_rate(data)) return;
+    writer_.write(is_line(data)   ? line_object(data, places_)
+                  : is_rate(data) ? rate_object(data, places_)
+                                  : session_object(data, places_));
     writer_.end_line();
   }
 
@@ -60,7 +70,8 @@ class AnomalyLines : public View {
   const TextPlaces& places_;
 };
 
-/// {"lines":[...],"top":[...]}, written incrementally; with sessions also "top_sessions".
+/// {"lines":[...],"top":[...]}, written incrementally; with sessions also "top_sessions"; "rates" if there
+/// are any.
 class AnomalyObject : public View {
  public:
   AnomalyObject(ResultWriter& writer, const TextPlaces& places) : writer_(writer), places_(places) {}
@@ -71,6 +82,7 @@ class AnomalyObject : public View {
       writer_.write(line_object(data, places_));
       return;
     }
+    if (is_rate(data)) rates_ += (rates_.empty() ? "" : ",\n") + rate_object(data, places_);
     if (!is_document(data)) return;
     ordered_json top = ordered_json::array();
     for (const json& line : data.at("top")) {
@@ -80,6 +92,7 @@ class AnomalyObject : public View {
     writer_.write(lines_ == 0 ? "{\"lines\":[" : "");
     writer_.write("],\n\"top\":" + to_line(top));
     if (data.contains("top_sessions")) write_sessions(data.at("top_sessions"));
+    if (!rates_.empty()) writer_.write(",\n\"rates\":[" + rates_ + "]");
     writer_.write("}");
     writer_.end_line();
   }
@@ -94,6 +107,7 @@ class AnomalyObject : public View {
   ResultWriter& writer_;
   const TextPlaces& places_;
   std::uint64_t lines_ = 0;
+  std::string rates_;
 };
 
 class AnomalyTable : public View {
@@ -101,6 +115,7 @@ class AnomalyTable : public View {
   explicit AnomalyTable(ResultWriter& writer) : writer_(writer) {}
 
   void output(const json& data) override {
+    if (is_rate(data)) rates_ += rate_row(data);
     if (!is_document(data)) return;
     if (data.contains("top_sessions")) write_sessions(data);
     const json& top = data.at("top");
@@ -116,9 +131,17 @@ class AnomalyTable : public View {
                     (is_alert(line) ? heated(writer_.terminal(), 1, " ! ") : between_) +
                     cut(one_line(text_of(line, "text")), writer_.terminal().width - 23) + "\n");
     }
+    if (!rates_.empty())
+      writer_.write(bold(writer_.terminal(), "\nUnusual times between lines") + "\n" + rates_);
   }
 
  private:
+  std::string rate_row(const json& rate) const {
+    return right(with_thousands(whole(rate, "line")), 8) + "  " + right(fixed(number(rate, "score"), 2), 9) +
+           (is_alert(rate) ? heated(writer_.terminal(), 1, " ! ") : "  ") +
+           cut(one_line(rate_text(rate)), writer_.terminal().width - 23) + "\n";
+  }
+
   void write_sessions(const json& document) {
     const json& top = document.at("top_sessions");
     const std::string heading = "Oddest of " + with_thousands(whole(document, "sessions")) + " sessions";
@@ -144,6 +167,7 @@ class AnomalyTable : public View {
 
   ResultWriter& writer_;
   std::string between_;  // what separates score and text if there is no alert
+  std::string rates_;    // rows
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 // colours it when it comes into view, so that a browser can show a book. Written as outputs arrive, in
 // constant memory; the figures, known only at the end, are moved to the top by the style sheet.
 #include <algorithm>
-#include <cmath>
 #include <numbers>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "client/cli/text.h"
 #include "client/views/heat_map_page.h"
 #include "client/views/heat_map_script.h"
+#include "client/views/page.h"
 #include "client/views/view.h"
 
 namespace unroll {
@@ -22,55 +22,9 @@ using nlohmann::json;
 constexpr std::size_t kSectionBytes = 4 * 1024;       ///< A section ends with the first line past this size,
 constexpr std::size_t kLongSectionBytes = 32 * 1024;  ///< or in the middle of a line past this one.
 
-/// Text escaped for HTML, and the number of UTF-16 units that a script counts in it.
-struct Shown {
-  std::string html;
-  std::size_t units = 0;
-};
-
-void show_character(std::string_view bytes, const Utf8& character, Shown& shown) {
-  const char32_t code = character.code;
-  const bool control = (code < ' ' && code != '\n' && code != '\t') || (code >= 0x7F && code < 0xA0);
-  if (code == '\r') return;  // The HTML parser would replace it with a line feed.
-  if (code == '&') {
-    shown.html += "&amp;";
-  } else if (code == '<') {
-    shown.html += "&lt;";
-  } else if (code == '"') {
-    shown.html += "&quot;";
-  } else {
-    shown.html += control || !character.valid ? kReplacement : bytes;
-  }
-  shown.units += code > 0xFFFF ? 2 : 1;
-}
-
-Shown show(std::string_view text) {
-  Shown shown;
-  while (!text.empty()) {
-    const Utf8 character = next_utf8(text);
-    show_character(text.substr(0, character.bytes), character, shown);
-    text.remove_prefix(character.bytes);
-  }
-  return shown;
-}
-
-// The digits of heat_map_script.h: printable, and not special in a quoted HTML attribute.
-constexpr std::size_t kBase = 79;
-char digit(std::size_t value) {
-  return static_cast<char>('0' + value);
-}
-
 std::string length_digits(std::size_t length) {
-  std::string digits(length / (kBase - 1), digit(kBase - 1));
-  return digits + digit(length % (kBase - 1));
-}
-
-/// In hundredths of a bit; values from 62.4 bits up are the same.
-std::string surprisal_digits(double nats) {
-  constexpr double kMost = kBase * kBase - 1;
-  const auto hundredths = std::lround(std::clamp(nats / std::numbers::ln2 * 100, 0.0, kMost));
-  const auto number = static_cast<std::size_t>(hundredths);
-  return {digit(number / kBase), digit(number % kBase)};
+  std::string digits(length / (kPageBase - 1), page_digit(kPageBase - 1));
+  return digits + page_digit(length % (kPageBase - 1));
 }
 
 /// Whether the text ends inside a character, which the next token completes.
@@ -86,9 +40,9 @@ bool ends_inside_character(std::string_view text) {
 class HeatMap : public View {
  public:
   HeatMap(ResultWriter& writer, Source& source) : writer_(writer), source_(source) {
-    const std::string name = show(one_line(source.name())).html;
-    writer_.write(std::string(kHeatMapHead) + "<title>" + name + " - unroll</title>\n" +
-                  std::string(kHeatMapStyle) + "<main tabindex=0>\n");
+    const std::string name = page_text(one_line(source.name())).html;
+    writer_.write(std::string(kPageHead) + "<title>" + name + " - unroll</title>\n" +
+                  std::string(kPageStyle) + std::string(kHeatMapStyle) + "<main tabindex=0>\n");
     name_ = name;
   }
 
@@ -127,12 +81,12 @@ class HeatMap : public View {
   }
 
   void end_pending() {
-    const Shown shown = show(pending_);
+    const PageText shown = page_text(pending_);
     section_ += shown.html;
     section_bytes_ += pending_.size();
     section_units_ += shown.units;
     lengths_ += length_digits(shown.units);
-    bits_ += surprisal_digits(pending_nats_);
+    bits_ += page_hundredths(pending_nats_ / std::numbers::ln2);
     pending_.clear();
     pending_nats_ = 0;
   }
@@ -165,10 +119,10 @@ class HeatMap : public View {
     if (surprising == document.end() || surprising->empty()) return;
     writer_.write("<details><summary>Most surprising passages</summary>\n<ol>\n");
     for (const json& passage : *surprising) {
-      writer_.write("<li><a href=# data-at=" + std::to_string(unit_of(whole(passage, "start"))) + ">line " +
-                    with_thousands(whole(passage, "line")) + "</a>, " +
-                    fixed(number(passage, "bits_per_byte"), 2) +
-                    " bits per byte: " + show(cut(one_line(text_of(passage, "text")), 160)).html + "</li>\n");
+      writer_.write(
+          "<li><a href=# data-at=" + std::to_string(unit_of(whole(passage, "start"))) + ">line " +
+          with_thousands(whole(passage, "line")) + "</a>, " + fixed(number(passage, "bits_per_byte"), 2) +
+          " bits per byte: " + page_text(cut(one_line(text_of(passage, "text")), 160)).html + "</li>\n");
     }
     writer_.write("</ol></details>\n");
   }
@@ -180,7 +134,7 @@ class HeatMap : public View {
                          [](std::uint64_t start, const Section& section) { return start < section.start; });
     if (after == sections_.begin()) return 0;
     const Section& section = *std::prev(after);
-    return section.unit + show(source_.text(section.start, byte)).units;
+    return section.unit + page_text(source_.text(section.start, byte)).units;
   }
 
   struct Section {

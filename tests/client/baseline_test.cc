@@ -29,6 +29,7 @@ TEST(LineWords, WhatChangesFromRunToRunIsMasked) {
   EXPECT_THAT(line_words("id 0d6fa2b1-1111-4abc-9def-0123456789ab commit 3fa9c1d 0xDEADBEEF a1b2c3d4e5"),
               ElementsAre("id", "#", "commit", "#"));
   EXPECT_THAT(line_words("key kd5c4 k7ad1x on eth0, ext4"), ElementsAre("key", "#", "on", "eth#", "ext#"));
+  EXPECT_THAT(line_words("job deadbeef of facade"), ElementsAre("job", "#", "of", "facade"));
   EXPECT_THAT(line_words("Gerät läuft"), ElementsAre("gerät", "läuft"));
   EXPECT_THAT(line_words("==== ----"), IsEmpty());
 }

@@ -1,0 +1,169 @@
+// anomaly: the unusual lines of a log, compared with the lines before them or with a baseline.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/cli/command_error.h"
+#include "client/cli/command_line.h"
+#include "client/cli/note.h"
+#include "client/commands/learn_command.h"
+#include "client/reading/after.h"
+#include "client/reading/read_document.h"
+#include "client/sources/log_text.h"
+#include "client/views/log_report.h"
+#include "client/views/view.h"
+#include "plugins/builtin/records/record.h"
+
+namespace unroll {
+namespace {
+
+using nlohmann::json;
+
+struct AnomalyOptions {
+  SharedOptions shared;
+  std::vector<std::string> files;
+  std::string after;  // a snapshot's name, or a file; empty: nothing
+  int top = 20;
+  std::optional<double> alert_rate;
+  std::string session;   // the text before a session's name; empty: no sessions
+  std::string encoding;  // empty: guessed
+  std::string time_format;
+  bool no_numbers = false, no_rates = false;
+  JudgedOptions judged;  // with a baseline
+};
+
+/// A log as text, and what to tell about it after it was read.
+class OpenedLog {
+ public:
+  OpenedLog(const std::string& file, const std::string& encoding)
+      : text_(std::make_shared<LogText>(encoding)), source_(log_source(Source::open(file), text_)) {}
+  Source& source() { return source_; }
+  const TextPlaces& places() const { return text_->places(); }
+  void tell() const {
+    if (text_->cut_lines() == 0) return;
+    note(source_.name() + ": of " + std::to_string(text_->cut_lines()) + " lines only the first " +
+         std::to_string(records::kMostRecordBytes / 1024) + " KiB were read; the first of them is line " +
+         std::to_string(text_->first_cut()));
+  }
+
+ private:
+  std::shared_ptr<LogText> text_;
+  Source source_;
+};
+
+/// What the options ask of the plugin. What is not given is left out: a snapshot must have the same.
+json plugin_options(const AnomalyOptions& options, const CLI::App& command) {
+  json asked = json::object();
+  if (command.count("--top") > 0) asked["top"] = options.top;
+  if (options.alert_rate) asked["alert_rate"] = *options.alert_rate;
+  if (!options.session.empty()) asked["session"] = options.session;
+  if (options.no_numbers) asked["numbers"] = false;
+  if (options.no_rates) asked["rates"] = false;
+  if (!options.time_format.empty()) asked["time_format"] = options.time_format;
+  return asked;
+}
+
+void read(Reader& reader, OpenedLog& log, const ReadRequest& request, ResultWriter& writer, View& view) {
+  read_document(reader, log.source(), request, writer,
+                [&](const std::string&, const json& data) { view.output(data); });
+  log.tell();
+}
+
+int read_log(const AnomalyOptions& options, Reader& reader, const ReadRequest& request) {
+  OpenedLog log(options.files.front(), options.encoding);
+  ResultWriter writer(options.shared.out);
+  const auto view = make_anomaly_view(options.shared.format, writer, log.places());
+  read(reader, log, request, writer, *view);
+  writer.flush();
+  return 0;
+}
+
+/// Each log is compared with itself alone.
+int report_logs(const AnomalyOptions& options, Reader& reader, const ReadRequest& request) {
+  ResultWriter writer(options.shared.out);
+  LogReport report(writer, report_title(options.files));
+  std::vector<ReportEvent> events;
+  for (std::size_t i = 0; i < options.files.size(); ++i) {
+    OpenedLog log(options.files[i], options.encoding);
+    log.source().keep_text();
+    report.begin_log(log.source().name());
+    read(reader, log, request, writer, *make_report_view(report, log.source(), i, events));
+  }
+  finish_report(report, std::move(events), static_cast<std::size_t>(options.top));
+  writer.flush();
+  return 0;
+}
+
+/// Compares with a baseline.
+int judge(AnomalyOptions& options, const CLI::App& command) {
+  for (const char* flag :
+       {"--alert-rate", "--session", "--after", "--no-numbers", "--no-rates", "--time-format"}) {
+    if (command.count(flag) > 0)
+      throw CommandError(std::string(flag) + " does not go with --baseline", kExitUsage);
+  }
+  JudgedOptions& judged = options.judged;
+  judged.targets = options.files;
+  judged.encoding = options.encoding;
+  judged.format = options.shared.format;
+  judged.out = options.shared.out;
+  judged.top = static_cast<std::size_t>(options.top);
+  return judge_logs(judged);
+}
+
+int run(AnomalyOptions& options, const CLI::App& command) {
+  if (options.judged.is_wanted()) return judge(options, command);
+  const bool report = options.shared.format == "html";
+  if (options.files.empty() || (options.files.size() > 1 && !report))
+    throw CommandError("name one log; several go with --format html or a --baseline", kExitUsage);
+  const std::unique_ptr<Reader> reader = make_reader(options.shared);
+  auto request = request_for("anomaly", plugin_options(options, command));
+  request.after = snapshot_after(*reader, options.after, request.plugins, log_opener(options.encoding));
+  return report ? report_logs(options, *reader, request) : read_log(options, *reader, request);
+}
+
+}  // namespace
+
+void add_anomaly_command(CommandLine& line) {
+  auto options = std::make_shared<AnomalyOptions>();
+  CLI::App* command = line.app().add_subcommand(
+      "anomaly", "Rank the lines of a log by how unusual they are, without rules or labels");
+  command
+      ->add_option("FILE", options->files,
+                   "The log; - for standard input. With --baseline or --format html: logs. With --baseline "
+                   "also folders")
+      ->type_name("");
+  command->add_option("--top", options->top, "Number of lines to list (text, json, html)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->capture_default_str();
+  add_alert_rate(*command, options->alert_rate);
+  add_after(*command, options->after);
+  command
+      ->add_option("--session", options->session,
+                   "Also rank sessions: lines in which the same word follows TEXT, as in --session 'sshd['")
+      ->type_name("TEXT");
+  command->add_flag("--no-numbers", options->no_numbers,
+                    "Do not count numbers that are far out of their field's range");
+  command->add_flag("--no-rates", options->no_rates,
+                    "Do not report lines that stop coming, come far more often, or a silent log");
+  add_time_format(*command, options->time_format);
+  add_encoding(*command, options->encoding);
+  add_baseline_flags(*command, options->judged);
+  add_format_flags(*command, options->shared, "text|json|ndjson|html");
+  add_reader_flags(line, *command, options->shared);
+  command->footer(
+      "With --format ndjson: one object per log line, with line, start, end (bytes) and score. A line "
+      "of a stack trace names its record, {\"record\":LINE}. With --alert-rate, alerts have \"alert\":true. "
+      "With --session, also one object per session, with "
+      "\"type\":\"session\", when it has ended. With --baseline, no model is used; the objects also have "
+      "file, text, time, parts of the score and known, the nearest line of the baseline. With --format html: "
+      "a page with all lines and a list of the most unusual ones, which needs no network.\n\n"
+      "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
+      "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'\n"
+      "  unroll anomaly failed.log --baseline good.log\n"
+      "  unroll anomaly failed/ --baseline good/ --format html --out report.html");
+  line.on(command, [options, command] { return run(*options, *command); });
+}
+
+}  // namespace unroll
