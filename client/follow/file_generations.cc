@@ -118,6 +118,16 @@ std::vector<Generation> compressed_generations_of(const fs::path& file) {
   return found;
 }
 
+bool is_generation(const fs::path& path, const fs::path& file) {
+  const std::string name = path.filename();
+  const std::string plain = name.substr(0, name.size() - compression_of(name).size());
+  return path.parent_path() == file.parent_path() && is_earlier_generation(plain, file);
+}
+
+bool is_compressed_name(const fs::path& path) {
+  return !compression_of(path.filename()).empty();
+}
+
 bool FileIdentity::operator==(const FileIdentity& other) const {
   // A device number may change at a reboot. Inodes are reused; creation times are not.
   if (born != 0 && other.born != 0) return inode == other.inode && born == other.born;

@@ -32,6 +32,11 @@ struct Generation {
 std::optional<Generation> generation_at(const std::filesystem::path& path);
 std::optional<Generation> generation_of(int file);
 
+/// Whether rotation names FILE's earlier generations so: FILE.1, FILE-20260131, also compressed.
+bool is_generation(const std::filesystem::path& path, const std::filesystem::path& file);
+/// Whether the name ends as that of a compressed file.
+bool is_compressed_name(const std::filesystem::path& path);
+
 /// FILE's siblings as rotation names them (FILE.1, FILE-20260131, FILE.old), oldest first, then FILE itself
 /// if it exists. Not those that are compressed.
 std::vector<Generation> generations_of(const std::filesystem::path& file);

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -18,7 +19,8 @@
 
 namespace unroll {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FollowState, document, next_output, bytes, pieces, printed)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FollowState, document, next_output, bytes, pieces, printed,
+                                                alerts)
 
 namespace {
 
@@ -48,10 +50,13 @@ fs::path default_follow_folder() {
   return default_journal_path().parent_path() / "follow";
 }
 
-FollowMemory::FollowMemory(const fs::path& folder, const std::string& name, const std::string& what)
-    : file_(folder / file_name(name, what)) {
-  make_private_folder(folder);
-  const std::string lock = file_.string() + ".lock";
+FollowFiles FollowFiles::of(const fs::path& folder, const std::string& name, const std::string& what) {
+  return {folder / file_name(name, what)};
+}
+
+FollowMemory::FollowMemory(FollowFiles files, const std::string& name) : files_(std::move(files)) {
+  make_private_folder(files_.state.parent_path());
+  const std::string lock = files_.lock();
   lock_ = UniqueFd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock_) {
     throw CommandError(system_message("cannot write " + lock, errno) +
@@ -66,12 +71,12 @@ FollowMemory::FollowMemory(const fs::path& folder, const std::string& name, cons
 }
 
 void FollowMemory::load() {
-  std::ifstream in(file_);
+  std::ifstream in(files_.state);
   if (!in) return;
   try {
     nlohmann::json::parse(in).get_to(state_);
   } catch (const nlohmann::json::exception&) {
-    throw CommandError(file_.string() +
+    throw CommandError(files_.state.string() +
                        " is damaged and does not say how far the log was read; remove it to begin again");
   }
 }
@@ -84,7 +89,7 @@ FollowState FollowMemory::state() const {
 void FollowMemory::update(const std::function<void(FollowState&)>& change) {
   const std::lock_guard lock(mutex_);
   change(state_);
-  AtomicFile file(file_, 0600);
+  AtomicFile file(files_.state, 0600);
   file.write(nlohmann::json(state_).dump());
   file.commit();
 }

@@ -19,27 +19,38 @@ struct FollowState {
   std::uint64_t bytes = 0;        ///< Of the document, read by then.
   nlohmann::json pieces;          ///< Of earlier versions: the place where they stood.
   nlohmann::json printed;         ///< Of PrintedLines: how much was written to the output file.
+  nlohmann::json alerts;          ///< Of EventFilter.
+};
+
+/// The files of one source, or of what several share, in the state folder.
+struct FollowFiles {
+  std::filesystem::path state;
+
+  /// `what`: everything that identifies the source.
+  static FollowFiles of(const std::filesystem::path& folder, const std::string& name,
+                        const std::string& what);
+  std::filesystem::path lock() const { return state.string() + ".lock"; }
+  std::filesystem::path kept() const { return state.string() + ".text"; }      ///< Of KeptText.
+  std::filesystem::path events() const { return state.string() + ".events"; }  ///< Of EventLog.
+  std::filesystem::path spool() const { return state.string() + ".spool"; }    ///< Of Deliverer.
+  /// The journal that keeps documents if there is no daemon.
+  std::filesystem::path journal() const { return state.string() + ".journal"; }
 };
 
 /// Thread-safe. Owns the file and a lock on it, so that no source is followed twice at once.
 class FollowMemory {
  public:
-  /// `what`: everything that identifies the source. Creates the folder. Throws CommandError.
-  FollowMemory(const std::filesystem::path& folder, const std::string& name, const std::string& what);
+  /// Creates the folder. `name`: for people. Throws CommandError.
+  FollowMemory(FollowFiles files, const std::string& name);
+  const FollowFiles& files() const { return files_; }
   FollowState state() const;
   /// Applies `change` and saves the state atomically.
   void update(const std::function<void(FollowState&)>& change);
-  /// Of KeptText.
-  std::filesystem::path kept() const { return file_.string() + ".text"; }
-  /// Of Spool; a name's beginning.
-  std::filesystem::path spool() const { return file_.string() + ".spool"; }
-  /// The journal that keeps the document if there is no daemon.
-  std::filesystem::path journal() const { return file_.string() + ".journal"; }
 
  private:
   void load();
 
-  std::filesystem::path file_;
+  const FollowFiles files_;
   UniqueFd lock_;
   mutable std::mutex mutex_;
   FollowState state_;

@@ -1,45 +1,43 @@
 #include "client/follow/follow_metrics.h"
 
-#include <utility>
-
 #include "base/atomic_file.h"
+#include "base/prometheus_text.h"
 #include "client/cli/text.h"
 #include "client/views/follow_view.h"
 
 namespace unroll {
-namespace {
 
-/// A label's value.
-std::string quoted(const std::string& text) {
-  std::string value = "\"";
-  for (const char c : one_line(text)) {
-    if (c == '"' || c == '\\') value += '\\';
-    value += c;
-  }
-  return value += '"';
+void FollowMetrics::add_source(const std::string& source) {
+  const std::lock_guard lock(mutex_);
+  for (const char* severity : kSeverities) sources_[one_line(source)].events[severity];
 }
 
-std::string head(const std::string& name, const std::string& help) {
-  return "# HELP " + name + " " + help + "\n# TYPE " + name + " counter\n";
+void FollowMetrics::count_line(const std::string& source) {
+  const std::lock_guard lock(mutex_);
+  ++sources_[one_line(source)].lines;
 }
 
-}  // namespace
-
-FollowMetrics::FollowMetrics(std::filesystem::path file, std::string source)
-    : file_(std::move(file)), source_(std::move(source)) {
-  for (const char* severity : kSeverities) events_[severity] = 0;  // so that a rate sees the first one
+void FollowMetrics::count_event(const std::string& source, const std::string& severity) {
+  const std::lock_guard lock(mutex_);
+  ++sources_[one_line(source)].events[severity];
 }
 
 void FollowMetrics::write() const {
-  const std::string label = "file=" + quoted(source_);
-  std::string text = head("unroll_follow_lines_total", "Lines of the log that were read.") +
-                     "unroll_follow_lines_total{" + label + "} " + std::to_string(lines_) + "\n" +
-                     head("unroll_follow_events_total", "Unusual lines, by their severity.");
-  for (const auto& [severity, count] : events_)
-    text += "unroll_follow_events_total{" + label + ",severity=\"" + severity + "\"} " +
-            std::to_string(count) + "\n";
+  PrometheusText metrics;
+  {
+    const std::lock_guard lock(mutex_);
+    constexpr const char* kLines = "unroll_follow_lines_total";
+    metrics.head(kLines, "counter", "Lines of the log that were read.");
+    for (const auto& [source, counts] : sources_) metrics.sample(kLines, counts.lines, {{"file", source}});
+    constexpr const char* kEvents = "unroll_follow_events_total";
+    metrics.head(kEvents, "counter", "Unusual lines, by their severity.");
+    for (const auto& [source, counts] : sources_) {
+      for (const auto& [severity, count] : counts.events)
+        metrics.sample(kEvents, count, {{"file", source}, {"severity", severity}});
+    }
+  }
   AtomicFile file(file_, 0644);  // another user's program reads it
-  file.write(text);
+  file.write(metrics.text());
   file.commit();
 }
 

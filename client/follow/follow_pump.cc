@@ -82,8 +82,8 @@ FollowPump::FollowPump(FollowedFile file, KeptText& kept, Note note)
       path_(fs::absolute(options_.path)),
       inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   if (!inotify_) {
-    throw CommandError(system_message("cannot watch " + path_.string(), errno) +
-                       "; raise fs.inotify.max_user_instances");
+    this->note(system_message("cannot watch " + path_.string(), errno) +
+               "; it is checked once a second; raise fs.inotify.max_user_instances");
   }
   const LogText known(options_.encoding);  // throws if it is unknown
   std::error_code failed;
@@ -135,6 +135,7 @@ void FollowPump::follow(int pipe, int stop) {
     Step step = copy(pipe);
     if (step == Step::kReaderGone) return;
     if (step == Step::kNothing) step = move_on();
+    if (options_.drained) *options_.drained = step == Step::kNothing;
     if (step == Step::kNothing && !wait(pipe, stop)) return;
   }
 }

@@ -2,6 +2,7 @@
 // and truncation.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -44,6 +45,8 @@ struct FollowedFile {
   std::filesystem::path path;
   std::string encoding;  ///< As of LogText.
   bool at_end = false;   ///< The first time, skip what the file already holds.
+  /// If given, it tells whether all that there is was read and kept.
+  std::shared_ptr<std::atomic<bool>> drained = {};
 };
 
 /// The document is the file's text as LogText makes it, whole lines.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "client/cli/text.h"
+#include "client/views/rate_text.h"
 #include "client/views/view.h"
 #include "plugins/builtin/records/record.h"
 
@@ -14,6 +16,7 @@ constexpr std::size_t kShownBytes = 1024;  // of a line
 constexpr std::size_t kBeginning = 100;    // columns of a long line before what is odd in it
 constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
 constexpr double kHottest = 10;            // score
+constexpr int kRateSeverity = 1;           // a warning
 
 /// "  (503: 200 to 200 before)"
 std::string range_of(const nlohmann::json& number) {
@@ -24,42 +27,81 @@ std::string range_of(const nlohmann::json& number) {
   return "  (" + text_of(number, "value") + ": " + shown("low") + " to " + shown("high") + " before)";
 }
 
+/// What the program wrote.
+records::Carried carried_text_of(const KeptText& text, const nlohmann::json& line) {
+  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
+  return records::carried_text(text.text(start, std::min(end, start + records::kMostRecordBytes)));
+}
+
 }  // namespace
 
-void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
+FollowView::FollowView(FollowViewOptions options, const KeptText& text, EventFilter& filter, OutputLines& out,
+                       const nlohmann::json& printed)
+    : options_(std::move(options)),
+      text_(text),
+      filter_(filter),
+      lines_(out, printed, [this](std::string_view line) { return is_own(line); }) {}
+
+/// Of several sources, each names itself in its lines.
+bool FollowView::is_own(std::string_view line) const {
   if (options_.format == "ndjson") {
-    nlohmann::ordered_json line;
-    line["file"] = options_.name;
-    line["plugin"] = plugin;
-    line["data"] = data;
-    lines_.line(to_line(line));
+    nlohmann::ordered_json begin;
+    begin["file"] = options_.name;
+    std::string text = to_line(begin);
+    text.back() = ',';  // of the closing brace
+    return line.starts_with(text);
   }
-  if (plugin != "anomaly" || !is_event(data)) return;
-  if (options_.event) options_.event(event_of(data));
-  if (options_.format != "ndjson") print(data);
+  return !options_.names_source || line.find("  " + one_line(options_.name) + ": ") != std::string_view::npos;
 }
 
-bool FollowView::is_event(const nlohmann::json& data) const {
-  if (!data.contains("line")) return false;  // the document's summary, at its end
-  return options_.alerts ? is_alert(data) : number(data, "score") >= options_.threshold;
+void FollowView::output(const std::string& plugin, const nlohmann::json& data) {
+  // Lines have a number; the document's summary, at its end, has none.
+  if (plugin != "anomaly" || !data.contains("line")) return print(plugin, data);
+  const EventFilter::Verdict verdict = verdict_on(data);
+  nlohmann::json judged = data;
+  judged.erase("alert");  // the plugin knows no rules and no marks
+  if (verdict.is_event && filter_.has_alert_rate()) judged["alert"] = true;
+  if (verdict.ignored_by > 0) judged["ignored_by"] = verdict.ignored_by;
+  if (!verdict.normal_by.empty()) judged["normal_by"] = verdict.normal_by;
+  print(plugin, judged);
+  if (!verdict.is_event) return;
+  if (options_.event) report(judged);
+  if (options_.format != "ndjson") print_event(judged);
 }
 
-nlohmann::json FollowView::event_of(const nlohmann::json& line) const {
-  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
-  const auto carried =
-      records::carried_text(text_.text(start, std::min(end, start + records::kMostRecordBytes)));
-  nlohmann::json event = {
-      {"line", line["line"]},
-      {"score", line["score"]},
-      {"severity",
-       kSeverities.at(static_cast<std::size_t>(records::record_facts(carried.text, carried.level).severity))},
-      {"text", text_of_line(line)}};
+void FollowView::print(const std::string& plugin, const nlohmann::json& data) {
+  if (options_.format != "ndjson") return;
+  nlohmann::ordered_json line;
+  line["file"] = options_.name;
+  line["plugin"] = plugin;
+  line["data"] = data;
+  lines_.line(to_line(line));
+}
+
+EventFilter::Verdict FollowView::verdict_on(const nlohmann::json& line) {
+  return filter_.take(number(line, "score"), [&] {
+    if (is_rate(line)) return EventFilter::Line{line.value("text", ""), kRateSeverity};
+    const auto carried = carried_text_of(text_, line);
+    return EventFilter::Line{carried.text, records::record_facts(carried.text, carried.level).severity};
+  });
+}
+
+void FollowView::report(const nlohmann::json& line) const {
+  const auto carried = carried_text_of(text_, line);
+  const int severity =
+      is_rate(line) ? kRateSeverity : records::record_facts(carried.text, carried.level).severity;
+  nlohmann::json event = {{"line", line["line"]},
+                          {"score", line["score"]},
+                          {"severity", kSeverities.at(static_cast<std::size_t>(severity))},
+                          {"text", text_of_line(line)}};
+  if (is_rate(line)) event["rate"] = line["rate"];
   const std::string time = carried.time.empty() ? records::record_time(carried.text) : carried.time;
   if (!time.empty()) event["time"] = one_line(time);
-  return event;
+  options_.event(std::move(event), is_rate(line) ? line.value("text", "") : carried.text);
 }
 
 std::string FollowView::text_of_line(const nlohmann::json& line) const {
+  if (is_rate(line)) return rate_text(line);
   const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
   // Of a long line also what is odd in it.
   std::string bytes = text_.text(start, std::min(end, start + kShownBytes));
@@ -71,13 +113,14 @@ std::string FollowView::text_of_line(const nlohmann::json& line) const {
   return text;
 }
 
-void FollowView::print(const nlohmann::json& line) {
+void FollowView::print_event(const nlohmann::json& line) {
   const double score = number(line, "score");
   std::string text = text_of_line(line);
+  if (options_.names_source) text.insert(0, one_line(options_.name) + ": ");
   const Terminal& terminal = lines_.terminal();
   if (terminal.present) text = cut(text, terminal.width - 23);
   lines_.line(right(with_thousands(whole(line, "line")), 10) + "  " +
-              heated(terminal, heat_of(score, options_.threshold, kHottest), right(fixed(score, 2), 7)) +
+              heated(terminal, heat_of(score, filter_.threshold(), kHottest), right(fixed(score, 2), 7)) +
               "  " + text);
 }
 

@@ -444,20 +444,51 @@ TEST(PrintedLines, KilledWhileLinesComeAgain) {
   const UniqueFd terminal(::dup(STDOUT_FILENO));
   const UniqueFd file(::open((folder / "out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   ::dup2(file.get(), STDOUT_FILENO);
-  PrintedLines first({});
+  const auto any = [](std::string_view) { return true; };
+  OutputLines first_process;
+  PrintedLines first(first_process, {}, any);
   first.line("a");
   const auto after_a = first.record();
   for (const char* line : {"b", "c"}) first.line(line);
   first.flush();
-  PrintedLines second(after_a);
+  OutputLines second_process;
+  PrintedLines second(second_process, after_a, any);
   second.line("b");
   const auto after_b = second.record();
-  PrintedLines third(after_b);
+  OutputLines third_process;
+  PrintedLines third(third_process, after_b, any);
   for (const char* line : {"c", "d"}) third.line(line);
   third.flush();
   ::dup2(terminal.get(), STDOUT_FILENO);
   std::ifstream in(folder / "out");
   EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), "a\nb\nc\nd\n");
+}
+
+TEST(PrintedLines, SourcesThatShareAFileRepeatNothing) {
+  const TemporaryFolder folder;
+  const UniqueFd terminal(::dup(STDOUT_FILENO));
+  const UniqueFd file(::open((folder / "out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  ::dup2(file.get(), STDOUT_FILENO);
+  const auto own = [](char name) { return [name](std::string_view line) { return line.starts_with(name); }; };
+  nlohmann::json place;
+  {
+    OutputLines out;
+    PrintedLines a(out, {}, own('a')), b(out, {}, own('b'));
+    place = a.record();
+    for (const char* line : {"a1", "a2"}) a.line(line);
+    b.line("b1");
+    a.line("a3");
+    b.flush();
+    ASSERT_EQ(::ftruncate(file.get(), 11), 0);  // within a3's line
+  }
+  OutputLines out;
+  PrintedLines a(out, place, own('a')), b(out, place, own('b'));
+  for (const char* line : {"a1", "a2", "a3", "a4"}) a.line(line);
+  for (const char* line : {"b1", "b2"}) b.line(line);
+  EXPECT_EQ(b.record(), a.record());
+  ::dup2(terminal.get(), STDOUT_FILENO);
+  std::ifstream in(folder / "out");
+  EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), "a1\na2\nb1\na3\na4\nb2\n");
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ TEST_F(Follow, SameFileIsNotFollowedTwice) {
 }
 
 TEST_F(Follow, CommandLineErrors) {
-  expect_failure(unroll({"follow"}), "one thing to follow", "--journal UNIT", 2);
+  expect_failure(unroll({"follow"}), "name what to follow", "--journal UNIT", 2);
   expect_failure(unroll({"follow", "-"}), "standard input", "unroll run", 2);
   expect_failure(unroll({"follow", "a", "--plugin", "score"}), "--format text", "--format ndjson", 2);
 }
