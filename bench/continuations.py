@@ -3,11 +3,12 @@
 
     bench/continuations.py TEXT...
 
-A document after a snapshot also reads the prefix's last block again, from its begin, if that block is not full. So the
-prefix is cut at several places.
+A document after a snapshot goes on in the prefix's last block, if that is not full, so the prefix is cut at several
+places.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -33,21 +34,26 @@ def arguments():
     return parser.parse_args()
 
 
-def measure(client, given, text, cut, folder):
-    """Seconds of the continuations, and the memory of their states while all are open."""
+def cpu_seconds(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(client, daemon, given, text, cut, folder):
+    """Seconds of the continuations, the daemon's CPU time for them, and the memory of their states while all are open."""
     (folder / "prefix").write_bytes(text[:cut])
     client.create_snapshot("prefix", path=folder / "prefix")
     begins = [cut + i * given.bytes for i in range(given.continuations)]
     texts = [text[at : at + given.bytes].decode(errors="ignore") for at in begins]
-    began = time.monotonic()
+    began, before = time.monotonic(), cpu_seconds(daemon)
     done = list(client.read_many("score", texts, in_flight=given.continuations, after="prefix"))
-    seconds = time.monotonic() - began
+    seconds, cpu = time.monotonic() - began, cpu_seconds(daemon) - before
     assert all(document.error is None for document in done) and len(done) == given.continuations
     documents = [client.open("score", stream=True, after="prefix") for _ in texts]
     memory = client.stats()["memory_bytes"]
     for document in documents:
         client.cancel(document.id)
-    return seconds, memory
+    return seconds, cpu, memory
 
 
 def main():
@@ -65,15 +71,16 @@ def main():
         try:
             with unroll_client.Client(folder / "s", patience=120) as client:
                 cuts = [given.prefix + i * step for i in range(given.cuts)]
-                results = [measure(client, given, text, cut, folder) for cut in cuts]
+                results = [measure(client, daemon, given, text, cut, folder) for cut in cuts]
                 model = client.info().model
         finally:
             daemon.terminate()
             daemon.wait()
-    seconds = [result[0] for result in results]
+    seconds, cpu, memory = zip(*results)
     print(f"{model.name}, {model.dtype}, {given.continuations} continuations of {given.bytes} bytes, {given.cuts} cuts")
     print(f"seconds: mean {statistics.mean(seconds):.2f}, {min(seconds):.2f} to {max(seconds):.2f}")
-    print(f"memory of the open documents: {max(result[1] for result in results):,} bytes; one state: {model.state_bytes:,}")
+    print(f"CPU seconds: mean {statistics.mean(cpu):.2f}, {min(cpu):.2f} to {max(cpu):.2f}")
+    print(f"memory of the open documents: {max(memory):,} bytes; one state: {model.state_bytes:,}")
 
 
 if __name__ == "__main__":
