@@ -1,74 +1,10 @@
 #include "engine/document_reader.h"
 
 #include <algorithm>
-#include <array>
+
+#include "engine/block_view.h"
 
 namespace unroll {
-namespace {
-
-/// The part of a block from token `at` on in the form of the C ABI, with the arrays that it points to.
-/// `output` begins with token `output_begin`.
-struct BlockView {
-  BlockView(const BlockOutput& output, std::size_t output_begin, const std::deque<Token>& tokens,
-            std::span<const std::int32_t> block, std::size_t at, std::uint64_t index,
-            std::uint64_t first_token, std::uint64_t begin)
-      : first(at - output_begin),
-        index(index),
-        first_token(first_token),
-        ids(block.subspan(at)),
-        output(output) {
-    for (auto i = at; i < block.size(); ++i) offsets.push_back(std::max(tokens[i].begin, begin) - begin);
-    offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length - begin);
-    const auto dim = output.hidden.size() / output.logprobs.size();
-    shape = {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(dim)};
-    // DLPack has no const; the header declares it as borrowed.
-    hidden.data = const_cast<float*>(output.hidden.data() + first * dim);
-    hidden.device_type = 1;
-    hidden.ndim = 2;
-    hidden.dtype_code = 2;
-    hidden.dtype_bits = 32;
-    hidden.dtype_lanes = 1;
-    hidden.shape = shape.data();
-  }
-
-  /// The view for a plugin that wants `wants`.
-  unroll_block show(std::uint32_t wants) const {
-    unroll_block block{};
-    block.size = sizeof block;
-    block.index = index;
-    block.first_token = first_token;
-    block.length = ids.size();
-    block.tokens = ids.data();
-    block.offsets = offsets.data();
-    block.logprobs = output.logprobs.data() + first;
-    if (wants & UNROLL_WANT_ENTROPY) block.entropy = output.entropy.data() + first;
-    if (wants & UNROLL_WANT_WORD_END) block.word_end = output.mass.data() + first;
-    if (wants & UNROLL_WANT_RANK) block.ranks = output.ranks.data() + first;
-    if (wants & UNROLL_WANT_HIDDEN) block.hidden = &hidden;
-    if (wants & UNROLL_WANT_TEXT) {
-      block.text = text.data();
-      block.text_bytes = text.size();
-    }
-    if (wants & UNROLL_WANT_TOP_K) {
-      const auto top_k = output.top_ids.size() / output.logprobs.size();
-      block.top_k = static_cast<std::int32_t>(top_k);
-      block.top_ids = output.top_ids.data() + first * top_k;
-      block.top_logprobs = output.top_logprobs.data() + first * top_k;
-    }
-    return block;
-  }
-
-  std::size_t first;  // in the output
-  std::uint64_t index, first_token;
-  std::span<const std::int32_t> ids;
-  const BlockOutput& output;
-  std::vector<std::uint64_t> offsets;
-  std::string_view text;  // of the document: the tokens may stand for normalised text
-  std::array<std::int64_t, 2> shape{};
-  unroll_tensor hidden{};
-};
-
-}  // namespace
 
 bool can_resume(const DocumentStatus& status) {
   if (status.phase == DocumentPhase::kOpen) return true;
@@ -169,13 +105,7 @@ void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const D
   const auto committed = status.bytes > 0 ? begin_ + status.bytes : std::min(point.bytes, begin_);
   committed_position_ = {committed, status.tokens, point.blocks, status.outputs};
   committed_outputs_ = status.outputs;
-  prefix_end_ = point.segment_begin;
-  if (prefix_end_ > 0) prefix_ = Sha256::load(point.prefix);
-  read_ = std::move(read);
-  if (prefix_ && !read_.sha256.empty() && read_.bytes > prefix_end_) {
-    check_ = prefix_;
-    unchecked_ = read_.bytes - prefix_end_;
-  }
+  prefix_.resume(point, std::move(read), begin_);
   // Plugins whose states were committed at a document's begin were forked then; those of a snapshot were not.
   while (point.stored && !begins_.empty() && begins_.front().bytes <= position_.bytes) {
     plugin_begin_ = begins_.front().bytes;
@@ -236,41 +166,8 @@ std::uint64_t DocumentReader::segment_begin() const {
   return tokens_.empty() ? tokenizer_.segment_begin() : tokens_.front().segment_begin;
 }
 
-void DocumentReader::advance_prefix() {
-  const auto end = segment_begin();
-  if (!prefix_ || end <= prefix_end_) return;
-  const auto count = static_cast<std::size_t>(end - prefix_end_);
-  prefix_->add(std::string_view(since_prefix_).substr(0, count));
-  since_prefix_.erase(0, count);
-  prefix_end_ = end;
-}
-
-PrefixDigest DocumentReader::read_prefix() const {
-  // After a roll-back, and until what was read before has come again, the digest of the last commit holds.
-  if (!prefix_ || position_.bytes <= read_.bytes || position_.bytes < prefix_end_) return read_;
-  auto digest = *prefix_;
-  digest.add(std::string_view(since_prefix_).substr(0, position_.bytes - prefix_end_));
-  return {position_.bytes, digest.digest()};
-}
-
-void DocumentReader::check(std::string_view bytes) {
-  if (!check_) return;
-  const auto count = std::min<std::uint64_t>(unchecked_, bytes.size());
-  check_->add(bytes.substr(0, static_cast<std::size_t>(count)));
-  unchecked_ -= count;
-  if (unchecked_ > 0) return;
-  if (check_->digest() != read_.sha256) throw other_bytes();
-  check_.reset();
-}
-
-Error DocumentReader::other_bytes() const {
-  return {ErrorCode::kSource, "its first " + std::to_string(std::max(read_.bytes, begin_) - begin_) +
-                                  " bytes are not those that were read before it was resumed; resume it with "
-                                  "the same bytes, or open a new document"};
-}
-
 void DocumentReader::take(std::string_view bytes) {
-  check(bytes);
+  prefix_.take(bytes);
   std::vector<Token> fresh;
   if (input_ended_) {
     tokenizer_.finish(fresh);
@@ -285,12 +182,11 @@ void DocumentReader::take(std::string_view bytes) {
     if (token.begin < position_.bytes) ++seen_;
     tokens_.push_back(token);
   }
-  if (prefix_) since_prefix_ += bytes;
-  advance_prefix();
+  prefix_.advance(segment_begin());
 }
 
 void DocumentReader::end_input(bool predict_next) {
-  if (check_) throw other_bytes();
+  prefix_.end();
   input_ended_ = true;
   take({});
   const bool has_words = !wants_.members.empty() && (position_.bytes > begin_ || unread_tokens() > 0);
@@ -314,11 +210,7 @@ BlockInput DocumentReader::next_block(std::size_t width) {
 
 void DocumentReader::begin_block(BlockOutput output) {
   // With the right bytes there is always at least one more token: a block seen whole is not repeated.
-  if (seen_ >= block_ids_.size()) {
-    throw Error(ErrorCode::kSource,
-                "its bytes are not those that were read before it was resumed; send the same bytes, from "
-                "resume_bytes on, or open a new document");
-  }
+  if (seen_ >= block_ids_.size()) throw Error(ErrorCode::kSource, other_bytes(bytes()));
   output_ = std::move(output);
   begin_part();
 }
@@ -399,11 +291,11 @@ void DocumentReader::end_call() {
   state_ = std::move(output.next);
   state_is_committed_ = false;
   origin_state_.reset();
-  advance_prefix();
+  prefix_.advance(segment_begin());
 }
 
 void DocumentReader::committed(bool with_point, PrefixDigest read) {
-  read_ = std::move(read);
+  prefix_.committed(std::move(read));
   committed_outputs_ = sequence();
   committed_position_ = position_;
   committed_position_.sequence = committed_outputs_;
@@ -421,7 +313,7 @@ void DocumentReader::roll_back() {
 ResumePoint DocumentReader::resume_point() const {
   ResumePoint point;
   point.segment_begin = segment_begin();
-  if (prefix_) point.prefix = prefix_->save();
+  point.prefix = prefix_.save();
   point.block_begin = block_begin_;
   point.blocks = position_.blocks;
   point.bytes = position_.bytes;
@@ -439,21 +331,20 @@ ResumePoint DocumentReader::resume_point() const {
 }
 
 Snapshot DocumentReader::snapshot() const {
-  if (!prefix_ || check_) {
+  const auto all = prefix_.all();
+  if (!all) {
     throw Error(ErrorCode::kDocumentState,
                 "no snapshot can be made of it: its first bytes were read before it was "
                 "resumed, and are not known; read it anew");
   }
   Snapshot snapshot;
   for (const auto& request : requests_) snapshot.info.plugins.push_back(request);
-  snapshot.info.bytes = prefix_end_ + since_prefix_.size();
-  auto digest = *prefix_;
-  digest.add(since_prefix_);
-  snapshot.info.sha256 = digest.digest();
+  snapshot.info.bytes = all->bytes;
+  snapshot.info.sha256 = all->sha256;
   snapshot.point = resume_point();
   snapshot.point.keeps_model_state = false;
   if (state_ && snapshot.point.model_state.empty()) snapshot.point.model_state = state_->serialize();
-  snapshot.tail = since_prefix_;
+  snapshot.tail = prefix_.tail();
   snapshot.plugin_begin = plugin_begin_;
   snapshot.begins.assign(begins_.begin(), begins_.end());
   return snapshot;

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/sha256.h"
 #include "engine/engine.h"
 #include "engine/journal.h"
+#include "engine/read_prefix.h"
 
 namespace unroll {
 
@@ -77,10 +77,10 @@ class DocumentReader {
   /// Error, PluginError.
   Snapshot snapshot() const;
   /// By which the bytes that the plugins have seen are recognized when the document is resumed.
-  PrefixDigest read_prefix() const;
+  PrefixDigest read_prefix() const { return prefix_.digest(position_.bytes); }
   /// Whether bytes that were read before resume() are still to come: until then they may be another
   /// document's.
-  bool is_checking() const { return check_.has_value(); }
+  bool is_checking() const { return prefix_.is_checking(); }
   /// The outputs so far are committed, with read_prefix(); with `with_point`, so is the resume point.
   void committed(bool with_point, PrefixDigest read);
   /// Whether the last committed resume point is at the document's position.
@@ -111,9 +111,6 @@ class DocumentReader {
   void each_reading(Call call) const;
   /// The byte from which the document is read again after a resume.
   std::uint64_t segment_begin() const;
-  void advance_prefix();
-  void check(std::string_view bytes);
-  Error other_bytes() const;
 
   /// How far it is. Bytes count from the beginning of the first document of a chain of snapshots, tokens and
   /// blocks from that of the document that the plugins are reading.
@@ -156,13 +153,7 @@ class DocumentReader {
   std::uint64_t origin_segment_begin_ = 0;
   std::string origin_tail_;  ///< Of set_origin(), until resume().
   bool resident_ = true;
-  /// Of the bytes before prefix_end_, the start of the first segment that is not done. Nullopt: not known.
-  std::optional<Sha256> prefix_ = Sha256();
-  std::uint64_t prefix_end_ = 0;
-  std::string since_prefix_;     ///< The bytes from there on.
-  PrefixDigest read_;            ///< As committed.
-  std::optional<Sha256> check_;  ///< Of the bytes covered by `read_` that have come.
-  std::uint64_t unchecked_ = 0;  ///< How many of them are still to come.
+  ReadPrefix prefix_;
   mutable std::size_t plugin_bytes_ = 0;
   bool input_ended_ = false;
   /// Whether the last token only asks for the distribution after the document: the plugins do not see it.

@@ -51,8 +51,11 @@ void Engine::append(const DocumentId& id, std::string bytes, std::function<void(
 void Engine::end(const DocumentId& id) {
   core_->end(id);
 }
-void Engine::cancel(const DocumentId& id, const Error& reason) {
-  core_->cancel(id, reason);
+bool Engine::cancel(const DocumentId& id, const Error& reason) {
+  return core_->cancel(id, reason);
+}
+void Engine::cancel_waiting(const DocumentId& id, const Error& reason) {
+  core_->cancel_waiting(id, reason);
 }
 void Engine::remove(const DocumentId& id) {
   core_->remove(id);

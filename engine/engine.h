@@ -72,6 +72,11 @@ struct Opened {
   std::vector<std::byte> resume_sha256 = {};
 };
 
+/// Of a document that is resumed: its first bytes are others than were read before, or there are fewer. For
+/// the text of an Error(kSource).
+std::string other_bytes(std::uint64_t bytes);
+std::string too_few_bytes(std::uint64_t bytes);
+
 /// Receives the result of opening a document (an exception or null), on the engine's thread or open()'s.
 using AcceptFunction = std::function<void(std::exception_ptr failure, const Opened& opened)>;
 
@@ -166,9 +171,12 @@ class Engine {
   /// the document).
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
-  /// Fails the document with `reason` after at most one block; its outputs are kept. No effect if it is
-  /// finished.
-  void cancel(const DocumentId& id, const Error& reason);
+  /// Fails an open document with `reason` after at most one block; its outputs are kept. Does not wait for
+  /// the disk. Returns false if the document is not open here.
+  bool cancel(const DocumentId& id, const Error& reason);
+  /// The same for a document that waits to be resumed; no effect on one that has ended. Throws Error
+  /// (unknown, open here, journal).
+  void cancel_waiting(const DocumentId& id, const Error& reason);
   /// The journal forgets it, with its outputs. Throws Error (unknown, open here).
   void remove(const DocumentId& id);
 

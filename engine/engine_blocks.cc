@@ -230,7 +230,7 @@ void EngineCore::finish_exhausted() {
     free_workers();
   bool took_memory = !awaiting_plugins_.empty();
   Documents restored, called;
-  while (!exhausted_.empty() && !(took_memory && usage_.over_memory())) {
+  while (!exhausted_.empty() && !(took_memory && usage_->over_memory())) {
     auto& document = **exhausted_.begin();
     exhausted_.erase(&document);
     {

@@ -242,8 +242,8 @@ void EngineCore::close(OpenDocument& document) {
     rooms.swap(document.waiting);
     std::ranges::move(document.wanted_snapshots, std::back_inserter(document.snapshots));
     document.wanted_snapshots.clear();
-    usage_.add_buffered(status.owner, -static_cast<std::int64_t>(document.inbox_bytes));
-    usage_.close(status.owner, fixed_bytes(*document.revision->model));
+    usage_->add_buffered(status.owner, -static_cast<std::int64_t>(document.inbox_bytes));
+    usage_->close(status.owner, fixed_bytes(*document.revision->model));
     if (status.phase == DocumentPhase::kDone) {
       ++stats_.documents_done;
     } else {
@@ -278,9 +278,9 @@ void EngineCore::evict_over_limit() {
     stats_.resident_documents = resident_.size();
     memory_blocked_ = false;
   }
-  if (!usage_.over_memory()) return;
+  if (!usage_->over_memory()) return;
   forget_latest_state();
-  if (!journal_.durable() || !usage_.over_memory()) return;
+  if (!journal_.durable() || !usage_->over_memory()) return;
   const auto chosen = resident_.to_evict([](const auto& document) { return !document.awaiting_plugins; });
   Documents behind;
   std::ranges::copy_if(chosen, std::back_inserter(behind),
@@ -293,7 +293,7 @@ void EngineCore::evict_over_limit() {
     evict(*document);
   }
   const std::lock_guard lock(mutex_);
-  memory_blocked_ = usage_.over_memory() && (!awaiting_plugins_.empty() || schedule_.blocked());
+  memory_blocked_ = usage_->over_memory() && (!awaiting_plugins_.empty() || schedule_.blocked());
 }
 
 void EngineCore::forget_latest_state() {
@@ -311,8 +311,8 @@ void EngineCore::evict(OpenDocument& document) {
 /// Deletes some of the expired documents from the journal. Errors are counted and retried soon.
 void EngineCore::forget_expired() {
   if (options.now() < forget_at_) return;
-  forget_at_ = options.now() +
-               std::clamp<std::chrono::seconds>(options.keep_finished / 100, kForgetOften, kForgetSeldom);
+  const std::chrono::seconds keep = options.keep_finished;
+  forget_at_ = options.now() + std::clamp(keep / 100, kForgetOften, kForgetSeldom);
   forget_failed_ = false;
   try {
     const bool more = journal_.shrink();  // also opens the journal if its disk was full
@@ -326,11 +326,11 @@ void EngineCore::forget_expired() {
       const std::lock_guard lock(mutex_);
       forgetting_.clear();
     });
-    if (!documents.empty()) journal_.forget(documents);
+    const bool all = documents.empty() || journal_.forget(documents);
     const std::lock_guard snapshots(snapshots_mutex_);
     if (!std::exchange(latest_state_is_used_, false)) latest_state_.reset();
     journal_.forget_snapshots(pins_);
-    if (more || documents.size() == kForgetAtOnce) forget_at_ = options.now();
+    if (more || !all || documents.size() == kForgetAtOnce) forget_at_ = options.now();
   } catch (const Error& error) {
     forget_failed_ = true;
     forget_at_ = options.now() + kForgetOften;

@@ -5,38 +5,21 @@
 #include <cerrno>
 #include <map>
 #include <system_error>
+#include <thread>
 
 #include <unistd.h>
 
 #include "base/hex.h"
-#include "base/sha256.h"
 
 namespace unroll {
 namespace {
 
 constexpr std::size_t kTimeBytes = 6;  ///< Of an identifier, at its beginning.
 
-Error unknown(const DocumentId& id) {
-  return {ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours"};
-}
-
-Error being_read(const DocumentId& id) {
-  return {ErrorCode::kDocumentState, "document " + id + " is being read already"};
-}
+/// Between two transactions, for the engine's thread, which a mutex does not let pass by itself.
+constexpr std::chrono::milliseconds kLetCommit{1};
 
 constexpr std::int64_t kMostPadding = 1024;  // tokens of a model that its vocabulary lacks
-
-void check_plugins(const DocumentRequest& request) {
-  std::set<std::string> names;
-  for (const auto& plugin : request.plugins) {
-    if (!names.insert(plugin.name).second) {
-      throw Error(ErrorCode::kInvalidParams,
-                  "plugin '" + plugin.name + "' is asked for twice; name each once");
-    }
-  }
-  if (names.empty() && !request.snapshot)
-    throw Error(ErrorCode::kInvalidParams, "no plugin is asked for; name one or more");
-}
 
 std::shared_ptr<const Revision> checked(Revision revision) {
   const auto tokens = revision.model->info().num_tokens;
@@ -53,21 +36,15 @@ Error was_ended(const DocumentId& id) {
   return {ErrorCode::kDocumentState, "document " + id + " was ended; open another one"};
 }
 
-Error other_checkpoint(const DocumentStatus& status, const Revision& revision) {
-  const auto& before = status.model;
-  const bool same_name = before.empty() || before == revision.name;
-  return {
-      ErrorCode::kModel,
-      "document " + status.id + " cannot continue: it was read with " +
-          (same_name ? "another checkpoint than that of model '" : "model '" + before + "', and not with '") +
-          revision.name + "'; list that one in the configuration, or read the document again"};
-}
-
-bool same(const PluginRequest& a, const PluginRequest& b) {
-  return a.name == b.name && a.options == b.options;
-}
-
 }  // namespace
+
+Error unknown_document(const DocumentId& id) {
+  return {ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours"};
+}
+
+Error being_read(const DocumentId& id) {
+  return {ErrorCode::kDocumentState, "document " + id + " is being read already"};
+}
 
 DocumentStatus as_open(DocumentStatus status) {
   status.phase = DocumentPhase::kOpen;
@@ -93,8 +70,8 @@ EngineCore::EngineCore(Revision revision, EngineOptions options_)
 EngineCore::EngineCore(const std::function<Revision()>& load, EngineOptions options_)
     : options(std::move(options_)),
       journal_(options.journal, options.journal_disk),
-      usage_(options),
-      resident_(usage_),
+      usage_(std::make_shared<UsageByOwner>(options)),
+      resident_(*usage_),
       revision_(checked(load())),
       schedule_(options, options.now()),
       forget_failed_(!journal_.is_open()),
@@ -110,157 +87,6 @@ void EngineCore::reload(Revision revision) {
   const std::lock_guard lock(mutex_);
   revision_.swap(next);  // the old one may be destroyed after unlocking
   ++stats_.reloads;
-}
-
-/// A document that can be resumed, as it was committed.
-DocumentStatus EngineCore::resumable(const DocumentId& id, std::uint32_t owner) const {
-  auto status = journal_.find(id);
-  if (!status || status->owner != owner) throw unknown(id);
-  if (!can_resume(*status)) {
-    throw Error(ErrorCode::kDocumentState,
-                "document " + id + " has ended; read its outputs with document.attach, or open a new one");
-  }
-  return as_open(*std::move(status));
-}
-
-/// A new document: it is stored in the journal by its first commit.
-void EngineCore::begin(OpenDocument& document, DocumentRequest& request) {
-  auto& status = document.status;
-  status.id = options.new_id();
-  status.name = std::move(request.name);
-  status.owner = request.owner;
-  status.priority = request.priority;
-  status.total_bytes = request.total_bytes;
-  status.source = std::move(request.source);
-  status.model = document.revision->name;
-  document.opening = Opening{request.plugins, document.revision->model->info().checkpoint};
-}
-
-void EngineCore::resume(OpenDocument& document, const DocumentRequest& request, Opened& opened) {
-  auto& status = document.status;
-  status = resumable(*request.resume, request.owner);
-  const auto opening = journal_.opening(status.id);
-  if (!std::ranges::equal(opening.plugins, request.plugins, same)) {
-    throw Error(
-        ErrorCode::kInvalidParams,
-        "document " + status.id + " was opened with other plugins or options; resume it with the same ones");
-  }
-  auto point = journal_.resume_point(status.id);
-  const auto& model = *document.revision->model;
-  if (!opening.checkpoint.empty() && opening.checkpoint != model.info().checkpoint)
-    throw other_checkpoint(status, *document.revision);
-  if (request.total_bytes) status.total_bytes = request.total_bytes;
-  auto read = journal_.read_prefix(status.id);
-  if (opening.snapshot) {
-    const auto origin = journal_.snapshot(*opening.snapshot);
-    return go_on(document, origin, std::move(point), std::move(read), opened);
-  }
-  opened.resume_bytes = point.segment_begin;
-  if (const auto prefix = Sha256::load(point.prefix)) opened.resume_sha256 = prefix->digest();
-  document.reader->resume(point, std::move(read), status, model);
-}
-
-/// The bytes of a document's state that cannot be evicted while it is open.
-std::uint64_t EngineCore::fixed_bytes(const BlockModel& model) const {
-  return journal_.durable() ? 0 : model.info().state_bytes;
-}
-
-void EngineCore::reserve(const DocumentRequest& request, std::uint64_t fixed_bytes) {
-  const std::lock_guard lock(mutex_);
-  if (draining_)
-    throw Error(ErrorCode::kShuttingDown, "the daemon is stopping; try again when it has restarted");
-  if (!disk_is_full_.empty()) throw NoRoomError(disk_is_full_);
-  if (request.resume && forgetting_.contains(*request.resume)) throw unknown(*request.resume);
-  if (request.resume && (open_.contains(*request.resume) || resuming_.contains(*request.resume))) {
-    throw being_read(*request.resume);
-  }
-  if (request.resume) resuming_.insert(*request.resume);
-  try {
-    usage_.open(request.owner, fixed_bytes);
-  } catch (...) {
-    if (request.resume) resuming_.erase(*request.resume);
-    throw;
-  }
-}
-
-void EngineCore::unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes) {
-  const std::lock_guard lock(mutex_);
-  usage_.close(request.owner, fixed_bytes);
-  if (request.resume) resuming_.erase(*request.resume);
-}
-
-Opened EngineCore::open(DocumentRequest request, std::shared_ptr<DocumentListener> listener,
-                        AcceptFunction accepted) {
-  check_plugins(request);
-  auto document = std::make_shared<OpenDocument>();
-  document->revision = request.revision ? request.revision : revision();
-  const auto fixed = fixed_bytes(*document->revision->model);
-  document->listener = std::move(listener);
-  document->flush_after = request.flush_after;
-  document->predict_next = request.predict_next;
-  document->keep_outputs = request.keep_outputs;
-  document->started = options.now();
-  if (request.deadline) document->deadline = document->started + *request.deadline;
-
-  if (takes_too_much_of_journal(request.owner)) throw too_much_in_journal(request.resume.value_or(""));
-  reserve(request, fixed);
-  Opened opened;
-  try {
-    document->reader = std::make_unique<DocumentReader>(document->revision->vocabulary,
-                                                        document->revision->plugins, request.plugins);
-    if (request.resume) {
-      resume(*document, request, opened);
-      document->in_journal = true;
-    } else {
-      begin(*document, request);
-      if (request.from) go_on(*document, find_origin(*document, request), {}, {}, opened);
-      document->accepted = accepted;
-    }
-    if (request.snapshot) want_end_snapshot(*document, *request.snapshot);
-    document->received = document->taken = opened.resume_bytes;
-    document->tokens_before = document->reader->tokens();
-    opened.id = document->status.id;
-    opened.next_sequence = document->status.outputs;
-    if (request.text) put_text(*document, *std::move(request.text), opened);
-    add_open(std::move(document), request);
-  } catch (...) {
-    unreserve(request, fixed);
-    throw;
-  }
-  if (request.resume && accepted) accepted(nullptr, opened);
-  return opened;
-}
-
-/// The document is not visible to other threads yet.
-void EngineCore::put_text(OpenDocument& document, std::string text, const Opened& opened) const {
-  const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorCode::kSource, "document " + opened.id + ": " + what +
-                                        "; resume it with the same text, or open a new document");
-  };
-  const auto before = std::to_string(opened.resume_bytes);
-  if (text.size() < opened.resume_bytes)
-    refuse("the text is shorter than the " + before + " bytes that were read before");
-  Sha256 prefix;
-  prefix.add(std::string_view(text).substr(0, opened.resume_bytes));
-  if (!opened.resume_sha256.empty() && prefix.digest() != opened.resume_sha256)
-    refuse("the first " + before + " bytes of the text are not those that were read before");
-  if (text.size() > options.max_document_bytes) throw too_long(document.status.id);
-  text.erase(0, document.received);
-  document.received += text.size();
-  document.inbox_bytes = text.size();
-  if (!text.empty()) document.inbox.push_back(std::move(text));
-  document.ended = true;
-}
-
-/// All or, if it throws, nothing.
-void EngineCore::add_open(OpenDocumentPtr document, const DocumentRequest& request) {
-  const std::lock_guard lock(mutex_);
-  document->number = next_number_++;
-  touch_locked(document);
-  const auto bytes = static_cast<std::int64_t>(document->inbox_bytes);
-  open_.emplace(document->status.id, std::move(document));
-  usage_.add_buffered(request.owner, bytes);
-  if (request.resume) resuming_.erase(*request.resume);
 }
 
 LimitError EngineCore::too_long(const DocumentId& id) const {
@@ -286,7 +112,7 @@ OpenDocumentPtr EngineCore::find_open(const DocumentId& id) const {
 
 /// The error for a document that is not open.
 Error EngineCore::not_open(const DocumentId& id) const {
-  if (!journal_.find(id)) return unknown(id);
+  if (!journal_.find(id)) return unknown_document(id);
   return {ErrorCode::kDocumentState, "document " + id +
                                          " is not being read (it has ended, or waits to be resumed); "
                                          "check document.status"};
@@ -319,8 +145,8 @@ void EngineCore::append(const DocumentId& id, std::string bytes, std::function<v
   document->inbox.push_back(std::move(bytes));
   document->received += size;
   document->inbox_bytes += size;
-  usage_.add_buffered(document->status.owner, static_cast<std::int64_t>(size));
-  if (document->inbox_bytes > options.input_buffer_bytes || usage_.buffers_full(document->status.owner)) {
+  usage_->add_buffered(document->status.owner, static_cast<std::int64_t>(size));
+  if (document->inbox_bytes > options.input_buffer_bytes || usage_->buffers_full(document->status.owner)) {
     document->waiting.push_back(std::move(room));
     return;
   }
@@ -340,34 +166,17 @@ void EngineCore::end(const DocumentId& id) {
   document->ended = true;
 }
 
-void EngineCore::cancel(const DocumentId& id, const Error& reason) {
-  std::unique_lock lock(mutex_);
-  if (const auto document = find_open(id)) {
-    touch_locked(document);
-    if (!document->cancelled) document->cancelled = reason;
-    return;
-  }
-  // A document that waits to be resumed exists only in the journal and has no listener. It cannot be resumed
-  // meanwhile.
-  if (!resuming_.insert(id).second) throw being_read(id);
-  lock.unlock();
-  const Finally done([&] {
-    const std::lock_guard again(mutex_);
-    resuming_.erase(id);
-  });
-  auto status = journal_.find(id);
-  if (!status) throw unknown(id);
-  if (status->phase != DocumentPhase::kOpen) return;
-  status->phase = DocumentPhase::kFailed;
-  status->error_code = reason.code;
-  status->error = reason.what();
-  Commit commit;
-  commit.resume = can_resume(*status) ? Commit::Resume::kKeep : Commit::Resume::kDrop;
-  commit.status = *std::move(status);
-  journal_.commit({&commit, 1});
+bool EngineCore::cancel(const DocumentId& id, const Error& reason) {
+  const std::lock_guard lock(mutex_);
+  const auto document = find_open(id);
+  if (!document) return false;
+  touch_locked(document);
+  if (!document->cancelled) document->cancelled = reason;
+  return true;
 }
 
-void EngineCore::remove(const DocumentId& id) {
+template <class Work>
+void EngineCore::with_closed(const DocumentId& id, Work work) {
   {
     const std::lock_guard lock(mutex_);
     if (find_open(id)) {
@@ -379,8 +188,29 @@ void EngineCore::remove(const DocumentId& id) {
     const std::lock_guard lock(mutex_);
     resuming_.erase(id);
   });
-  if (!journal_.find(id)) throw unknown(id);
-  journal_.forget({&id, 1});
+  auto status = journal_.find(id);
+  if (!status) throw unknown_document(id);
+  work(*std::move(status));
+}
+
+/// Such a document exists only in the journal and has no listener.
+void EngineCore::cancel_waiting(const DocumentId& id, const Error& reason) {
+  with_closed(id, [&](DocumentStatus status) {
+    if (status.phase != DocumentPhase::kOpen) return;
+    status.phase = DocumentPhase::kFailed;
+    status.error_code = reason.code;
+    status.error = reason.what();
+    Commit commit;
+    commit.resume = can_resume(status) ? Commit::Resume::kKeep : Commit::Resume::kDrop;
+    commit.status = std::move(status);
+    journal_.commit({&commit, 1});
+  });
+}
+
+void EngineCore::remove(const DocumentId& id) {
+  with_closed(id, [&](const DocumentStatus&) {
+    while (!journal_.forget({&id, 1})) std::this_thread::sleep_for(kLetCommit);
+  });
 }
 
 DocumentStatus EngineCore::status(const DocumentId& id) const {
@@ -389,7 +219,7 @@ DocumentStatus EngineCore::status(const DocumentId& id) const {
     if (const auto document = find_open(id)) return as_open(document->status);
   }
   auto status = journal_.find(id);
-  if (!status) throw unknown(id);
+  if (!status) throw unknown_document(id);
   return *std::move(status);
 }
 
@@ -399,7 +229,7 @@ Opened EngineCore::resume_point(const DocumentId& id) const {
     if (find_open(id)) throw being_read(id);
   }
   const auto status = journal_.find(id);
-  if (!status) throw unknown(id);
+  if (!status) throw unknown_document(id);
   if (!can_resume(*status)) throw Error(ErrorCode::kDocumentState, "document " + id + " has ended");
   auto prefix = journal_.resume_prefix(id);
   return {id, prefix.bytes, status->outputs, std::move(prefix.sha256)};
@@ -442,7 +272,7 @@ void EngineCore::attach(const DocumentId& id, std::uint64_t from,
     }
   }
   auto status = journal_.find(id);
-  if (!status) throw unknown(id);
+  if (!status) throw unknown_document(id);
   if (status->phase == DocumentPhase::kOpen) {
     throw Error(ErrorCode::kDocumentState,
                 "document " + id + " waits to be resumed; open it with 'resume' to continue");
@@ -465,7 +295,7 @@ EngineStats EngineCore::stats() const {
   stats.open_documents = open_.size();
   stats.journal_bytes = journal_bytes;
   stats.journal_largest_owner_bytes = largest_owner;
-  const auto usage = usage_.all();
+  const auto usage = usage_->all();
   stats.buffered_bytes = usage.buffered;
   stats.memory_bytes = usage.memory();
   std::set<const Revision*> revisions{revision_.get()};

@@ -1,9 +1,9 @@
-// The engine without its thread: it sequences the parts. engine_core.cc has the public functions; one round
-// of work is in engine_round.cc (choosing blocks), engine_blocks.cc (model and plugins) and engine_commit.cc
-// (commits and what follows). The parts: FairQueue and Timers (scheduling), CommitSchedule (when to commit),
-// ResidentDocuments (what is in memory), UsageByOwner (limits), DocumentReader (one document's state),
-// Journal (the disk). Time, disk, model and listeners are injected, so that a simulation can drive rounds,
-// crashes and faults from one seed.
+// The engine without its thread: it sequences the parts. engine_core.cc has the public functions, but for
+// engine_open.cc and engine_snapshots.cc; one round of work is in engine_round.cc (choosing blocks),
+// engine_blocks.cc (model and plugins) and engine_commit.cc (commits and what follows). The parts: FairQueue
+// and Timers (scheduling), CommitSchedule (when to commit), ResidentDocuments (what is in memory),
+// UsageByOwner (limits), DocumentReader (one document's state), Journal (the disk). Time, disk, model and
+// listeners are injected, so that a simulation can drive rounds, crashes and faults from one seed.
 #pragma once
 
 #include <condition_variable>
@@ -42,7 +42,8 @@ class EngineCore {
               AcceptFunction accepted = {});
   void append(const DocumentId& id, std::string bytes, std::function<void()> room);
   void end(const DocumentId& id);
-  void cancel(const DocumentId& id, const Error& reason);
+  bool cancel(const DocumentId& id, const Error& reason);
+  void cancel_waiting(const DocumentId& id, const Error& reason);
   void remove(const DocumentId& id);
   void snapshot(const DocumentId& id, SnapshotRequest request, SnapshotFunction done);
   std::vector<SnapshotInfo> snapshots(std::uint32_t owner) const;
@@ -94,17 +95,22 @@ class EngineCore {
   OpenDocumentPtr find_open(const DocumentId& id) const;  ///< Null if it is not open here.
   Error not_open(const DocumentId& id) const;
   LimitError too_long(const DocumentId& id) const;
+  LimitError too_much_in_journal(const DocumentId& id) const;
+  bool takes_too_much_of_journal(std::uint32_t owner) const;
+  std::uint64_t fixed_bytes(const BlockModel& model) const;
+  void touch_locked(const OpenDocumentPtr& document);
+  /// Calls `work` with the status of a document that is not open; nobody can resume it meanwhile.
+  template <class Work>
+  void with_closed(const DocumentId& id, Work work);
+
+  // Any thread, engine_open.cc.
   DocumentStatus resumable(const DocumentId& id, std::uint32_t owner) const;
   void begin(OpenDocument& document, DocumentRequest& request);
   void resume(OpenDocument& document, const DocumentRequest& request, Opened& opened);
   void put_text(OpenDocument& document, std::string text, const Opened& opened) const;
-  LimitError too_much_in_journal(const DocumentId& id) const;
-  bool takes_too_much_of_journal(std::uint32_t owner) const;
-  std::uint64_t fixed_bytes(const BlockModel& model) const;
   void reserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
-  void add_open(OpenDocumentPtr document, const DocumentRequest& request);
   void unreserve(const DocumentRequest& request, std::uint64_t fixed_bytes);
-  void touch_locked(const OpenDocumentPtr& document);
+  void add_open(OpenDocumentPtr document, const DocumentRequest& request);
 
   // Any thread, engine_snapshots.cc.
   std::shared_ptr<void> pin(std::int64_t number);  ///< With snapshots_mutex_ held.
@@ -184,8 +190,8 @@ class EngineCore {
   void forget_expired();
 
   Journal journal_;
-  UsageByOwner usage_;
-  ResidentDocuments resident_;  ///< For the engine's thread; outlives the documents.
+  const std::shared_ptr<UsageByOwner> usage_;  ///< What charge_buffered() returned may outlive this.
+  ResidentDocuments resident_;                 ///< For the engine's thread; outlives the documents.
 
   std::mutex snapshots_mutex_;  ///< Guards the next four. Taken before mutex_ and the journal's.
   std::multiset<std::int64_t>
@@ -197,7 +203,7 @@ class EngineCore {
   mutable std::mutex mutex_;  ///< Guards the members below, and part of OpenDocument.
   std::condition_variable work_, idle_;
   std::unordered_map<DocumentId, OpenDocumentPtr> open_;
-  std::set<DocumentId> resuming_;    ///< Being resumed by open().
+  std::set<DocumentId> resuming_;    ///< Being resumed by open(), or used by with_closed().
   std::set<DocumentId> forgetting_;  ///< Being deleted from the journal.
   std::vector<OpenDocumentPtr> touched_;
   std::vector<Replay> replays_;
@@ -223,6 +229,9 @@ class EngineCore {
   bool memory_blocked_ = false;
   std::vector<OpenDocumentPtr> stalled_;
 };
+
+Error unknown_document(const DocumentId& id);
+Error being_read(const DocumentId& id);
 
 template <class Step>
 bool EngineCore::attempt(OpenDocument& document, ErrorCode otherwise, Step step) {

@@ -235,9 +235,9 @@ bool EngineCore::take_bytes(OpenDocument& document) {
       document.inbox_taken = 0;
     }
     document.inbox_bytes -= bytes.size();
-    usage_.add_buffered(document.status.owner, -static_cast<std::int64_t>(bytes.size()));
+    usage_->add_buffered(document.status.owner, -static_cast<std::int64_t>(bytes.size()));
     if (document.inbox_bytes <= options.input_buffer_bytes && !document.waiting.empty()) {
-      if (!usage_.buffers_full(document.status.owner)) {
+      if (!usage_->buffers_full(document.status.owner)) {
         rooms.swap(document.waiting);
       } else if (!std::exchange(document.stalled, true)) {
         stalled_.push_back(open_.at(document.status.id));
@@ -257,7 +257,7 @@ void EngineCore::release_stalled() {
   {
     const std::lock_guard lock(mutex_);
     std::erase_if(stalled_, [&](const auto& document) {
-      if (usage_.buffers_full(document->status.owner)) return false;
+      if (usage_->buffers_full(document->status.owner)) return false;
       document->stalled = false;
       if (document->inbox_bytes <= options.input_buffer_bytes) {
         std::ranges::move(document->waiting, std::back_inserter(rooms));

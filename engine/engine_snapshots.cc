@@ -98,11 +98,11 @@ ModelStatePtr EngineCore::state_of(const Snapshot& snapshot, const Revision& rev
   }
   const auto bytes = static_cast<std::int64_t>(restored->bytes());
   const auto owner = snapshot.info.owner;
-  usage_.add_resident(owner, bytes);
+  usage_->add_resident(owner, bytes);
   const auto* state = restored.get();
   const ModelStatePtr charged(
       state, [this, owner, bytes, restored = std::move(restored)](const ModelState*) mutable {
-        usage_.add_resident(owner, -bytes);
+        usage_->add_resident(owner, -bytes);
         restored.reset();  // while pointers that do not hold it remain, so does this function
       });
   known = charged;
@@ -199,9 +199,10 @@ SnapshotInfo EngineCore::import_snapshot(std::uint32_t owner, std::string_view f
 }
 
 std::shared_ptr<void> EngineCore::charge_buffered(std::uint32_t owner, std::size_t bytes) {
-  usage_.reserve_buffered(owner, bytes);
-  return {nullptr,
-          [this, owner, bytes](void*) { usage_.add_buffered(owner, -static_cast<std::int64_t>(bytes)); }};
+  usage_->reserve_buffered(owner, bytes);
+  return {nullptr, [usage = usage_, owner, bytes](void*) {
+            usage->add_buffered(owner, -static_cast<std::int64_t>(bytes));
+          }};
 }
 
 /// With mutex_ held. All bytes before it have been taken.

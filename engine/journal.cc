@@ -156,10 +156,13 @@ void Journal::commit(std::span<const Commit> commits) {
   });
 }
 
-void Journal::forget(std::span<const DocumentId> documents) {
+bool Journal::forget(std::span<const DocumentId> documents) {
+  auto left = kForgetOutputs;
   write([&](Writing& writing) {
-    for (const auto& id : documents) writing.forget(id);
+    for (auto id = documents.begin(); id != documents.end() && left > 0; ++id)
+      left -= writing.forget(*id, left);
   });
+  return left > 0;
 }
 
 bool Journal::shrink() {

@@ -136,11 +136,14 @@ class Journal {
   /// Deletes those without a name, and expired ones, from which no document goes on, but for `pinned` ones.
   void forget_snapshots(const std::multiset<std::int64_t>& pinned);
 
-  /// Deletes at most `most` documents that finished more than `finished` ago, or are open with a last commit
-  /// more than `waiting` ago.
+  /// At most `most` documents that finished more than `finished` ago, or are open with a last commit more
+  /// than `waiting` ago.
   std::vector<DocumentId> expired(std::chrono::seconds finished, std::chrono::seconds waiting,
                                   std::size_t most) const;
-  void forget(std::span<const DocumentId> documents);
+  /// Deletes documents with up to kForgetOutputs outputs in one transaction, since commits wait for it.
+  /// Returns false if some are left: repeat the call.
+  bool forget(std::span<const DocumentId> documents);
+  static constexpr std::uint64_t kForgetOutputs = 20'000;
   /// Returns some free pages to the file system if there are many. Returns true if more are left.
   bool shrink();
 

@@ -55,18 +55,32 @@ class Journal::Writing {
   bool unname_snapshot(std::uint32_t owner, const std::string& name);
   void forget_snapshot(std::int64_t number);
 
-  void forget(const DocumentId& id) {
+  /// Returns the number of outputs that it deleted, at most `most`. The document is gone if there were fewer.
+  std::uint64_t forget(const DocumentId& id, std::uint64_t most) {
     auto select = database_.prepare(
         "SELECT number, owner, kept_bytes FROM documents JOIN progress USING(number) WHERE id=?");
-    if (!select.bind(id).step()) return;
+    if (!select.bind(id).step()) return 0;
     const auto number = select.integer(0), kept = select.integer(2);
     const auto owner = static_cast<std::uint32_t>(select.integer(1));
+    std::uint64_t outputs = 0, end = 0;
+    auto oldest = database_.prepare("SELECT sequence FROM outputs WHERE number=? ORDER BY sequence LIMIT ?");
+    for (oldest.bind(number).bind(most); oldest.step(); ++outputs) end = oldest.natural(0) + 1;
+    if (outputs == most) {
+      const auto bytes = forget_outputs(number, end);
+      database_.prepare("UPDATE progress SET kept_bytes=kept_bytes-? WHERE number=?")
+          .bind(bytes)
+          .bind(number)
+          .step();
+      charge(owner, -bytes);
+      return outputs;
+    }
     const auto states = drop_point(number);
     for (const auto* sql : {"DELETE FROM outputs WHERE number=?", "DELETE FROM progress WHERE number=?",
                             "DELETE FROM documents WHERE number=?"}) {
       database_.prepare(sql).bind(number).step();
     }
     charge(owner, states - kept);
+    return outputs;
   }
 
  private:

@@ -227,6 +227,32 @@ TEST(Journal, ForgetsWhatHasEndedAndWhatNobodyResumes) {
   EXPECT_EQ(journal.owner_bytes(1000), 0u) << "the owner is charged for nothing that is gone";
 }
 
+/// Commits wait for a transaction, so it is not as long as the largest document.
+TEST(Journal, ForgetsALongDocumentInPieces) {
+  Journal journal({});
+  const auto large = a_document("large"), small = a_document("small"), other = a_document("other", 7);
+  for (const auto& document : {small, large, other}) insert(journal, document, {{"score"}});
+  auto status = large;
+  status.phase = DocumentPhase::kDone;
+  std::vector<Output> outputs;
+  for (std::uint64_t i = 0; i < 2 * Journal::kForgetOutputs + 5; ++i) outputs.push_back({i, "score", "{}"});
+  const auto commit = a_commit(status, outputs, false);
+  journal.commit({&commit, 1});
+  const auto bytes = journal.owner_bytes(1000);
+  const std::vector<DocumentId> documents = {"small", "large", "nobody"};
+  EXPECT_FALSE(journal.forget(documents));
+  EXPECT_FALSE(journal.find("small"));
+  EXPECT_TRUE(journal.find("large"));
+  EXPECT_EQ(journal.outputs("large", 0, 1).at(0).sequence, Journal::kForgetOutputs);
+  EXPECT_LT(journal.owner_bytes(1000), bytes);
+  EXPECT_FALSE(journal.forget(documents));
+  EXPECT_TRUE(journal.forget(documents));
+  EXPECT_FALSE(journal.find("large"));
+  EXPECT_THAT(journal.outputs("large", 0, 1), IsEmpty());
+  EXPECT_EQ(journal.owner_bytes(1000), 0u);
+  EXPECT_TRUE(journal.find("other"));
+}
+
 TEST(Journal, ListsInPagesAndWhatIsOpenAlone) {
   Journal journal({});
   for (const auto* id : {"a", "b", "c", "d"}) insert(journal, a_document(id), {{"score", {}}});

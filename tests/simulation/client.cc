@@ -298,12 +298,8 @@ void Client::begin_anew() {
 void Client::disconnect(EngineCore* core) {
   if (!connected()) return;
   if (core != nullptr && state_ == State::kSending) {
-    try {
-      const Error gone(ErrorCode::kPeerGone, "the peer is gone");
-      if (!attempt([&] { core->cancel(*id_, gone); })) core->cancel(*id_, gone);
-    } catch (const Error& error) {
-      expect_trouble(error);
-    }
+    const Error gone(ErrorCode::kPeerGone, "the peer is gone");
+    if (!attempt([&] { core->cancel(*id_, gone); })) core->cancel(*id_, gone);
   }
   connection_.reset();
   state_ = State::kAway;
@@ -313,7 +309,9 @@ void Client::cancel(EngineCore& core) {
   if (!connected()) return;
   try {
     const Error cancelled(ErrorCode::kCancelled, "cancelled");
-    attempt([&] { core.cancel(*id_, cancelled); });
+    attempt([&] {
+      if (!core.cancel(*id_, cancelled)) core.cancel_waiting(*id_, cancelled);
+    });
   } catch (const Error& error) {
     expect_trouble(error);
   }

@@ -91,14 +91,14 @@ class Skipped:
         self._left -= len(skipped)
         if self._left == 0 and self._expected not in (None, self._digest.hexdigest()):
             raise SourceError(
-                f"document {self._document}: the first {self._count} bytes of the stream are not those that were read "
-                "before; resume it with the same bytes, or open a new document"
+                f"document {self._document}: its first {self._count} bytes are not those that were read before; "
+                "resume it with the same bytes, or open a new document"
             )
         return chunk[len(skipped) :]
 
     def end(self) -> None:
         if self._left > 0:
             raise SourceError(
-                f"document {self._document}: {self._left} bytes more were read before than the stream has now; resume "
-                "it with the same bytes, or open a new document"
+                f"document {self._document}: it is shorter than the {self._count} bytes that were read before; "
+                "resume it with the same bytes, or open a new document"
             )

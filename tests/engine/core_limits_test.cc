@@ -1,0 +1,204 @@
+// The engine's core: limits on memory, buffers and the journal, and what fails there.
+#include <map>
+
+#include "tests/engine/core_case.h"
+
+namespace unroll {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST_F(Core, AnOwnerWhoTakesTooMuchOfTheJournalFailsAlone) {
+  constexpr std::uint64_t kLimit = 60'000;
+  const TemporaryFolder folder;
+  const auto text = some_text(150'000, 1);
+  start();
+  const auto expected = read(text);
+  start({.journal = folder / "j", .max_journal_bytes_per_owner = kLimit, .commit_blocks = 2});
+  auto other = a_request();
+  other.owner = 7;
+  const auto modest = open_with(some_text(500, 2), other);
+  const auto greedy = open_with(text);
+  run_until_idle();
+  const auto failed = greedy.recorder->wait();
+  EXPECT_EQ(failed.error_code, ErrorCode::kLimit);
+  EXPECT_THAT(failed.error,
+              testing::AllOf(HasSubstr(greedy.id), HasSubstr("limits.journal_bytes_per_user is 60000")));
+  EXPECT_LT(failed.bytes, text.size());
+  const auto stats = core_->stats();
+  EXPECT_GT(stats.journal_largest_owner_bytes, kLimit);
+  EXPECT_LT(stats.journal_largest_owner_bytes, kLimit + kLimit / 2) << "within a commit";
+  const auto error = error_of([&] { open(); });
+  EXPECT_EQ(error.code, ErrorCode::kLimit);
+  EXPECT_THAT(error.what(), HasSubstr("limits.journal_bytes_per_user"));
+
+  core_->append(modest.id, some_text(500, 3), {});
+  core_->end(modest.id);
+  run_until_idle();
+  EXPECT_EQ(modest.recorder->wait().phase, DocumentPhase::kDone) << "another owner's";
+  EXPECT_EQ(error_of([&] { core_->remove("nobody"); }).code, ErrorCode::kDocumentUnknown);
+  const auto reading = open(other);
+  EXPECT_EQ(error_of([&] { core_->remove(reading.id); }).code, ErrorCode::kDocumentState);
+
+  core_->remove(greedy.id);
+  EXPECT_EQ(error_of([&] { core_->status(greedy.id); }).code, ErrorCode::kDocumentUnknown);
+  EXPECT_THAT(read(some_text(500, 4)), testing::Not(testing::IsEmpty())) << "there is room again";
+}
+
+TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
+  constexpr std::size_t kStateBytes = 100'000;
+  constexpr int kDocuments = 60;
+  const TemporaryFolder folder;
+  start();
+  std::vector<std::vector<std::string>> expected;
+  for (int i = 0; i < kDocuments; ++i) expected.push_back(read(some_text(1500, i)));
+
+  start({.journal = folder / "j", .max_memory_bytes = 3'000'000, .batch = 4}, kStateBytes);
+  std::vector<Opened> documents;
+  for (int i = 0; i < kDocuments; ++i) documents.push_back(open());
+  for (std::size_t at = 0; at < 1500; at += 500) {
+    for (int i = 0; i < kDocuments; ++i) {
+      core_->append(documents[i].id, some_text(1500, i).substr(at, 500), {});
+      if (at == 1000) core_->end(documents[i].id);
+    }
+    while (core_->has_work()) {
+      core_->round();
+      ASSERT_LE(core_->stats().memory_bytes, 3'000'000 + core_->stats().buffered_bytes);
+    }
+  }
+  for (int i = 0; i < kDocuments; ++i) {
+    EXPECT_EQ(documents[i].recorder->wait().phase, DocumentPhase::kDone);
+    EXPECT_EQ(lines(documents[i].recorder->outputs()), expected[i]) << i;
+  }
+  EXPECT_GT(core_->stats().evictions, 50u);
+  EXPECT_EQ(core_->stats().memory_bytes, 0u);
+}
+
+/// Creates instances until it is broken, as when a worker cannot be started because there are no descriptors.
+class BreakablePlugins final : public PluginRegistry {
+ public:
+  BreakablePlugins() { load_directory(default_plugin_directory()); }
+  bool broken = false;
+  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
+                                         EmitFunction emit) const override {
+    if (broken && name == "anomaly") throw PluginError(UNROLL_ERROR_INTERNAL, "too many open files");
+    return PluginRegistry::create(name, options, std::move(emit));
+  }
+};
+
+/// With AddressSanitizer it fails if anything still refers to a document that has failed.
+TEST_F(Core, ADocumentThatCannotBeRestoredFailsAndLeavesNothingBehind) {
+  constexpr std::size_t kStateBytes = 100'000;
+  constexpr int kDocuments = 40, kFailed = 5;
+  const TemporaryFolder folder;
+  const auto plugins = std::make_shared<BreakablePlugins>();
+  start({.journal = folder / "j", .max_memory_bytes = 2'000'000, .batch = 1}, kStateBytes, plugins);
+  std::vector<Opened> documents;
+  for (int i = 0; i < kDocuments; ++i) {
+    documents.push_back(open_with(some_text(500, i)));
+    run_until_idle();
+  }
+  ASSERT_GT(core_->stats().evictions, static_cast<std::uint64_t>(kFailed));
+  plugins->broken = true;
+  for (int i = 0; i < kFailed; ++i) core_->append(documents[i].id, some_text(2000, i), {});
+  run_until_idle();
+  plugins->broken = false;
+  for (int i = 0; i < kFailed; ++i) {
+    const auto status = documents[i].recorder->wait();
+    EXPECT_EQ(status.error_code, ErrorCode::kPluginFailed);
+    EXPECT_THAT(status.error, HasSubstr("too many open files"));
+  }
+  for (int i = kFailed; i < kDocuments; ++i) {
+    core_->append(documents[i].id, some_text(500, i), {});
+    core_->end(documents[i].id);
+    run_until_idle();
+    EXPECT_EQ(documents[i].recorder->wait().phase, DocumentPhase::kDone);
+  }
+  const auto stats = core_->stats();
+  EXPECT_EQ(stats.resident_documents, 0u);
+  EXPECT_EQ(stats.memory_bytes, 0u);
+}
+
+/// With AddressSanitizer it fails if the engine accesses the documents of a failed launch.
+TEST_F(Core, AModelThatFailsClosesAllDocumentsOfTheLaunch) {
+  EngineOptions options{.batch = 4};
+  options.now = [this] { return now_; };
+  core_ = std::make_unique<EngineCore>(
+      Revision{std::make_shared<HashModel>([](auto) { throw std::runtime_error("out of order"); }),
+               vocabulary(), registry()},
+      std::move(options));
+  std::vector<Opened> documents;
+  for (int i = 0; i < 4; ++i) documents.push_back(open_with(some_text(500, i)));
+  run_until_idle();
+  for (const auto& document : documents) {
+    EXPECT_EQ(document.recorder->wait().error_code, ErrorCode::kModel);
+  }
+  EXPECT_EQ(core_->stats().open_documents, 0u);
+  EXPECT_EQ(core_->stats().failed_by_reason.at(ErrorCode::kModel), 4u);
+}
+
+TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
+  constexpr std::size_t kStateBytes = 100'000;
+  const TemporaryFolder folder;
+  start({.journal = folder / "j", .max_memory_bytes_per_owner = 1'000'000}, kStateBytes);
+  auto other = a_request();
+  other.owner = 2000;
+  const auto first = open_with(some_text(500), other);
+  for (int i = 0; i < 15; ++i) open_with(some_text(500, i));
+  run_until_idle();
+  const auto put_away = core_->stats().evictions;
+  EXPECT_GT(put_away, 5u);
+  core_->append(first.id, some_text(500), {});
+  run_until_idle();
+  EXPECT_EQ(core_->stats().evictions, put_away) << "the other's, which was read the longest ago, stayed";
+}
+
+TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {
+  // In memory there is no journal for states, so the possible total is charged from the start.
+  start({.max_memory_bytes = 1'000'000, .max_memory_bytes_per_owner = 600'000}, 100'000);
+  std::vector<Opened> documents;
+  for (int i = 0; i < 5; ++i) documents.push_back(open());
+  auto error = error_of([&] { open(); });
+  EXPECT_EQ(error.code, ErrorCode::kLimit);
+  EXPECT_THAT(error.what(), HasSubstr("limits.memory_bytes_per_user is 600000"));
+  auto other = a_request();
+  for (const auto owner : {2000, 3000, 4000}) {
+    other.owner = owner;
+    open(other);
+  }
+  other.owner = 5000;
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("limits.memory_bytes is 1000000"));
+  core_->end(documents[0].id);
+  run_until_idle();
+  open(other);
+}
+
+TEST_F(Core, WritersWaitForTheBuffersOfAllDocuments) {
+  start({.max_buffered_bytes = 10'000, .max_buffered_bytes_per_owner = 8'000, .batch = 1});
+  std::map<int, int> rooms;
+  std::vector<Opened> documents;
+  const auto append = [&](int i, std::size_t bytes) {
+    core_->append(documents[i].id, std::string(bytes, '\x01'), [&rooms, i] { ++rooms[i]; });
+  };
+  auto other = a_request();
+  other.owner = 2000;
+  for (int i = 0; i < 3; ++i) documents.push_back(open(i == 2 ? other : a_request()));
+  append(0, 6000);
+  EXPECT_EQ(rooms[0], 1);
+  append(1, 3000);
+  EXPECT_EQ(rooms[1], 0) << "9000 of one user's 8000";
+  append(2, 500);
+  EXPECT_EQ(rooms[2], 1);
+  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.buffered_bytes_per_user is 8000"));
+  open(other);
+  append(2, 4000);
+  EXPECT_EQ(rooms[2], 1) << "13500 of everybody's 10000";
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("limits.buffered_bytes is 10000"));
+  run_until_idle();
+  EXPECT_EQ(rooms[1], 1);
+  EXPECT_EQ(rooms[2], 2);
+  EXPECT_EQ(core_->stats().buffered_bytes, 0u);
+}
+
+}  // namespace
+}  // namespace unroll
