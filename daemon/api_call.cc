@@ -16,6 +16,9 @@ namespace {
 
 /// Documents of one request that are read at the same time.
 constexpr std::size_t kAtOnce = 16;
+/// The result is made of all outputs as JSON values, which take several times their text.
+constexpr std::size_t kMemoryPerByte = 8;
+constexpr std::size_t kChargedAtOnce = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -85,24 +88,40 @@ void ApiCall::open(std::size_t index) {
   text.subscription = std::make_shared<Subscription>(
       Subscription::Surroundings{context_.io, context_.engine, context_.events, context_.turns},
       weak_from_this(), owner_, queued_);
-  open_document(
-      context_, request_->model(), std::move(request), text.subscription,
-      [self = shared_from_this(), index](const std::exception_ptr& failure, const Opened& opened) {
-        if (failure) return self->fail(failure);
-        if (!self->done_)
-          return self->context_.engine.cancel(opened.id, {ErrorCode::kPeerGone, "its request has ended"});
-        auto& text = self->texts_[index];
-        text.id = opened.id;
-        self->by_id_.emplace(opened.id, index);
-        text.subscription->start(opened.id, opened.next_sequence);
-      });
+  open_document(context_, request_->model(), std::move(request), text.subscription,
+                [self = shared_from_this(), index](const std::exception_ptr& failure, const Opened& opened) {
+                  if (failure) return self->fail(failure);
+                  if (!self->done_) {
+                    self->context_.engine.cancel(opened.id, {ErrorCode::kPeerGone, "its request has ended"});
+                    return;
+                  }
+                  auto& text = self->texts_[index];
+                  text.id = opened.id;
+                  self->by_id_.emplace(opened.id, index);
+                  text.subscription->start(opened.id, opened.next_sequence);
+                });
 }
 
 void ApiCall::on_output(const DocumentId& id, const Output& output) {
+  if (!done_) return;
   texts_[by_id_.at(id)].outputs.push_back(output.json);
+  try {
+    charge(output.json.size() * kMemoryPerByte);
+  } catch (const Error&) {
+    fail(std::current_exception());
+  }
+}
+
+/// To its user. Throws LimitError.
+void ApiCall::charge(std::size_t bytes) {
+  uncharged_ += bytes;
+  if (uncharged_ < kChargedAtOnce) return;
+  charges_.push_back(context_.engine.charge_buffered(owner_, uncharged_));
+  uncharged_ = 0;
 }
 
 void ApiCall::on_finished(const DocumentStatus& status) {
+  if (!done_) return;
   const auto index = by_id_.at(status.id);
   texts_[index].finished = true;
   texts_[index].tokens = status.tokens;

@@ -54,6 +54,7 @@ class ApiCall : public Subscription::Sink, public std::enable_shared_from_this<A
   void fail(std::exception_ptr why);
   void cancel_documents(const Error& reason);
   void forget(const DocumentId& id);
+  void charge(std::size_t bytes);
 
   ServerContext& context_;
   const std::uint32_t owner_;
@@ -64,6 +65,8 @@ class ApiCall : public Subscription::Sink, public std::enable_shared_from_this<A
   std::map<DocumentId, std::size_t> by_id_;
   const Subscription::QueuedBytes queued_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::size_t next_ = 0, at_work_ = 0;
+  std::vector<std::shared_ptr<void>> charges_;  ///< For the outputs, until the result is made.
+  std::size_t uncharged_ = 0;
 };
 
 }  // namespace unroll

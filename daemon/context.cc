@@ -22,8 +22,10 @@ ServerContext::ServerContext(boost::asio::io_context& io, Engine& engine, const 
       turns(std::make_shared<FairTurns>(io)),
       lines(std::make_shared<LineBudget>(std::max<std::size_t>(
           1, static_cast<std::size_t>(config.max_line_bytes_per_user) / kMaxLineBytes))),
-      models({static_cast<std::uint64_t>(config.max_model_memory_bytes),
-              std::chrono::milliseconds(config.model_idle_ms)}),
+      models(
+          {static_cast<std::uint64_t>(config.max_model_memory_bytes),
+           std::chrono::milliseconds(config.model_idle_ms)},
+          [&events](const std::string& name, const Error& error) { events.model_not_loaded(name, error); }),
       sources(io,
               {static_cast<std::uint64_t>(config.max_descriptors_per_user),
                std::chrono::milliseconds(config.source_timeout_ms)},

@@ -43,7 +43,7 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   const std::shared_ptr<LineBudget> lines;
   Models models;  ///< Stopped by the server.
   SourceReaders sources;
-  FairPool parsers;                            ///< For long lines; joined by the server.
+  FairPool parsers;                            ///< For long lines and long answers; joined by the server.
   FairPool openers;                            ///< See open_document.h; joined by the server.
   std::function<void(Reloader::Done)> reload;  ///< Set by the server while it exists.
   /// Why the daemon accepts no documents; null after the self-test has passed.

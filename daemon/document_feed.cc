@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kPause{100};
 
-std::string too_short(const Opened& opened) {
-  return "it is shorter than the " + std::to_string(opened.resume_bytes) +
-         " bytes that were read before; resume it with the same bytes, or open a new document";
-}
-
 }  // namespace
 
 DocumentSource DocumentSource::of(ServerContext& context, std::shared_ptr<SourceReader> reader,
@@ -33,7 +28,7 @@ DocumentSource DocumentSource::of(ServerContext& context, std::shared_ptr<Source
 std::shared_ptr<DocumentFeed> DocumentFeed::start(ServerContext& context, DocumentSource source,
                                                   const Opened& opened) {
   if (source.is_file && opened.resume_bytes > source.bytes.value_or(0))
-    throw Error(ErrorCode::kSource, "document " + opened.id + ": " + too_short(opened));
+    throw Error(ErrorCode::kSource, "document " + opened.id + ": " + too_few_bytes(opened.resume_bytes));
   auto feed = std::make_shared<DocumentFeed>(context, std::move(source), opened);
   feed->next();
   return feed;
@@ -88,14 +83,12 @@ void DocumentFeed::take(SourceReader::Answer answer) {
 /// Of bytes that were read before the document was resumed.
 void DocumentFeed::check(const SourceReader::Answer& answer) {
   if (!can_take(answer)) return;
-  if (answer.reply.processed == 0) return fail(too_short(opened_));
+  if (answer.reply.processed == 0) return fail(too_few_bytes(opened_.resume_bytes));
   offset_ += answer.reply.processed;
   const auto digest = std::as_bytes(std::span(answer.data));
   if (offset_ == opened_.resume_bytes && !opened_.resume_sha256.empty() &&
       !std::ranges::equal(digest, opened_.resume_sha256)) {
-    return fail(
-        "its first " + std::to_string(offset_) +
-        " bytes are not those that were read before; resume it with the same bytes, or open a new document");
+    return fail(other_bytes(offset_));
   }
   next();
 }

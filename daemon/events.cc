@@ -61,7 +61,6 @@ void Events::reader_lost(std::uint32_t owner) {
   tell(level::warn, "source_reader_lost", "no_answer",
        "a descriptor that " + user(owner) +
            " sent does not answer (a hung file system?): the process that read from it was abandoned, "
-           "and "
            "and the documents that it read have failed");
 }
 
@@ -81,6 +80,11 @@ void Events::sandbox_weaker(std::string_view reason, std::string_view text) {
 void Events::not_reloaded(const Error& error) {
   tell(level::err, "not_reloaded", error_entry(error.code).name,
        std::string("not reloaded, nothing has changed: ") + error.what());
+}
+
+void Events::model_not_loaded(const std::string& model, const Error& error) {
+  tell(level::err, "model_not_loaded", error_entry(error.code).name,
+       "model " + model + ": not loaded: " + error.what());
 }
 
 Events::Counts Events::counts() const {

@@ -42,6 +42,8 @@ class Events {
   void not_accepted(std::string_view why);
   void sandbox_weaker(std::string_view reason, std::string_view text);
   void not_reloaded(const Error& error);
+  /// A model that a document asked for.
+  void model_not_loaded(const std::string& model, const Error& error);
 
   /// Counts by kind and reason since the start.
   using Counts = std::map<std::pair<std::string, std::string>, std::uint64_t>;

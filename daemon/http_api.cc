@@ -1,13 +1,10 @@
 // The paths of openai_api.h: reads a request of JSON, and answers with one.
 #include <utility>
 
-#include <boost/beast/core/string.hpp>
-
 #include "daemon/http_session.h"
 
 namespace unroll {
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{4} << 20;  // of a request
@@ -35,8 +32,7 @@ asio::awaitable<std::string> HttpSession::read_whole_body() {
 /// seconds of silence.
 asio::awaitable<void> HttpSession::serve_api(std::string path) {
   check_body_form();
-  if (answer_.chunked && boost::beast::iequals(parser_->get()[http::field::expect], "100-continue"))
-    send("HTTP/1.1 100 Continue\r\n\r\n");
+  continue_if_expected();
   auto body = co_await read_whole_body();
   if (!is_open()) co_return;
   const auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
@@ -71,8 +67,18 @@ asio::awaitable<void> HttpSession::serve_api(std::string path) {
   if (!result->done) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
   call_.reset();
   if (!is_open() || !result->done) co_return;
+  std::shared_ptr<void> charge;  // until the peer has read it
+  try {
+    if (!result->failure) charge = context_.engine.charge_buffered(owner(), result->text.size());
+  } catch (const Error&) {
+    result->failure = std::current_exception();
+  }
   if (result->failure && !begun) std::rethrow_exception(result->failure);
-  if (!begun) co_return send(answer_.whole(200, "application/json", result->text));
+  if (!begun) {
+    send(answer_.whole(200, "application/json", result->text));
+    while (is_open() && !has_room()) co_await wait_for_signal();
+    co_return;
+  }
   if (result->failure) {
     answer_.keep_alive = false;
     try {
@@ -83,6 +89,7 @@ asio::awaitable<void> HttpSession::serve_api(std::string path) {
   }
   send(answer_.line(result->text));
   send(answer_.end());
+  while (is_open() && !has_room()) co_await wait_for_signal();
 }
 
 }  // namespace unroll

@@ -1,7 +1,5 @@
 #include "daemon/http_session.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include <boost/asio/redirect_error.hpp>
@@ -9,21 +7,14 @@
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 
-#include "daemon/metrics.h"
-#include "daemon/open_document.h"
-#include "daemon/openapi.h"
-#include "daemon/params.h"
-#include "daemon/server_info.h"
+#include "daemon/http_pages.h"
 
 namespace unroll {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
-using nlohmann::json;
-
 namespace {
 
-constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
 constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405,
                    kConflict = 409;
@@ -140,12 +131,12 @@ asio::awaitable<void> HttpSession::route() {
     }
     const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
                         path.find('/', kVersionPrefix.size()) == std::string::npos &&
-                        path != "/v1/documents" && path != "/v1/models" && path != "/v1/snapshots";
+                        find_page(path) == nullptr;
     if (path.starts_with(kSnapshotsPrefix) && path.size() > kSnapshotsPrefix.size()) {
       std::string name = path.substr(kSnapshotsPrefix.size());
       co_await serve_snapshot(std::move(target), std::move(name));
     } else if (!plugin) {
-      answer_get(target);
+      co_await answer_get(std::move(target));
     } else if (request.method() == http::verb::post || require_method(path, http::verb::put)) {
       const std::string name = path.substr(kVersionPrefix.size());
       const std::string model = take(target, "model");
@@ -164,41 +155,26 @@ asio::awaitable<void> HttpSession::route() {
   }
 }
 
-/// Handles all requests except documents.
-void HttpSession::answer_get(const Target& target) {
-  constexpr std::string_view kText = "text/plain; charset=utf-8";
-  const std::string& path = target.path;
-  constexpr std::array<std::string_view, 7> kPaths = {
-      "/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/documents", "/v1/models", "/v1/snapshots"};
-  const bool known = std::ranges::find(kPaths, path) != kPaths.end();
-  if (!known) {
-    return refuse(
-        {ErrorCode::kMethodNotFound, "no path '" + path.substr(0, 200) + "'" + std::string(kPathsAdvice)});
+/// All paths of http_pages.h.
+asio::awaitable<void> HttpSession::answer_get(Target target) {
+  const Page* page = find_page(target.path);
+  if (page == nullptr) {
+    throw Error(ErrorCode::kMethodNotFound,
+                "no path '" + target.path.substr(0, 200) + "'" + std::string(kPathsAdvice));
   }
-  if (!require_method(path, http::verb::get)) return;
+  if (!require_method(target.path, http::verb::get)) co_return;
   if (!parser_->is_done()) answer_.keep_alive = false;  // the body is not read
-  if (path == "/openapi.json") {
-    send(answer_.whole(200, "application/json", kOpenApi));
-  } else if (path == "/v1/models") {
-    send(answer_.whole(200, "application/json", dump_json(api_models(context_)) + "\n"));
-  } else if (path == "/metrics") {
-    send(answer_.whole(200, "text/plain; version=0.0.4", metrics_text(context_)));
-  } else if (path == "/v1/documents") {
-    const json options = options_of(target, "");
-    const Params params("GET /v1/documents", options, {"limit"});
-    const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
-    const json list = documents_to_json(
-        context_.engine.list({.owner = owner(), .limit = static_cast<std::size_t>(limit)}), limit);
-    send(answer_.whole(200, "application/json", dump_json(list) + "\n"));
-  } else if (path == "/v1/snapshots") {
-    const json options = options_of(target, "");
-    const Params params("GET /v1/snapshots", options, {});
-    const json list = snapshots_to_json(context_.engine.snapshots(owner()));
-    send(answer_.whole(200, "application/json", dump_json(list) + "\n"));
+  PageContent content;
+  if (page->takes_long) {
+    // No temporary in the call: GCC 12 destroys its captures twice then.
+    const auto work = [page, &context = context_, owner = owner(), target] {
+      return page->make(context, owner, target);
+    };
+    content = co_await done_by_another(context_.parsers, work);
   } else {
-    const std::string fault = path == "/healthz" ? ill_health(context_) : unreadiness(context_);
-    send(answer_.whole(fault.empty() ? 200 : 503, kText, fault.empty() ? "ok\n" : fault + "\n"));
+    content = page->make(context_, owner(), target);
   }
+  send(answer_.whole(content.status, content.type, content.body));
 }
 
 bool HttpSession::require_method(std::string_view path, http::verb method) {
@@ -249,42 +225,6 @@ void HttpSession::continue_if_expected() {
     send("HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-asio::awaitable<void> HttpSession::serve_document(DocumentRequest request, std::string model) {
-  check_body_form();
-  co_await open(std::move(request), std::move(model));
-  continue_if_expected();
-  keep_awake();
-  watch_for_hangup();
-  co_await read_body();
-  while (is_open() && !document_->finished) co_await wait_for_signal();
-  awake_.cancel();
-  if (!document_->finished) on_gone();
-}
-
-asio::awaitable<void> HttpSession::open(DocumentRequest request, std::string model) {
-  request.owner = owner();
-  request.total_bytes = content_length();
-  const bool creates = request.snapshot.has_value();
-  auto subscription = std::make_shared<Subscription>(
-      context_.surroundings(), std::static_pointer_cast<HttpSession>(shared_from_this()), owner(), queued_);
-  const auto result = std::make_shared<std::optional<std::pair<std::exception_ptr, Opened>>>();
-  open_document(context_, model, std::move(request), subscription,
-                [self = shared_from_this(), result](const std::exception_ptr& failure, const Opened& opened) {
-                  result->emplace(failure, opened);
-                  self->signal();
-                });
-  while (!*result) co_await wait_for_signal();
-  const auto& [failure, opened] = **result;
-  if (failure) std::rethrow_exception(failure);
-  document_ = Document();
-  document_->id = document_->progress.id = opened.id;
-  document_->progress.total_bytes = content_length();
-  document_->creates = creates;
-  document_->subscription = subscription;
-  subscription->start(opened.id, opened.next_sequence);
-  if (!is_open()) on_gone();  // the peer has disconnected meanwhile
-}
-
 /// The body's next bytes.
 asio::awaitable<boost::system::error_code> HttpSession::read_piece(std::string& bytes) {
   auto& body = parser_->get().body();
@@ -295,74 +235,6 @@ asio::awaitable<boost::system::error_code> HttpSession::read_piece(std::string& 
   if (error == http::error::need_buffer) error = {};
   bytes.resize(bytes.size() - parser_->get().body().size);
   co_return error;
-}
-
-asio::awaitable<void> HttpSession::read_body() {
-  while (is_open() && !document_->finished && !parser_->is_done()) {
-    std::string bytes;
-    const auto error = co_await read_piece(bytes);
-    if (!is_open() || document_->finished) co_return;
-    if (error) {
-      const std::string document = "document " + document_->id;
-      co_return cancel_document(
-          error == http::error::body_limit
-              ? Error(ErrorCode::kLimit, document + " is longer than the limit of " +
-                                             std::to_string(context_.config.max_document_bytes) +
-                                             " bytes (limits.document_bytes)")
-          : error == http::error::header_limit || error == http::error::buffer_overflow
-              ? Error(ErrorCode::kLimit,
-                      document +
-                          ": a chunk's extensions, or the fields after the last chunk, are "
-                          "longer than " +
-                          std::to_string(kMaxHeaderBytes) + " bytes; send fewer")
-          : error == http::error::partial_message
-              ? Error(ErrorCode::kPeerGone, "the client of " + document + " disconnected before its end")
-              : Error(ErrorCode::kInvalidRequest, "the request's body is invalid (" + error.message() + ")"));
-    }
-    if (!bytes.empty()) co_await append(std::move(bytes));
-  }
-  if (!is_open() || document_->finished) co_return;
-  try {
-    context_.engine.end(document_->id);
-  } catch (const Error&) {
-    // It failed meanwhile: on_finished() gives the reason.
-  }
-}
-
-/// Returns when the engine has room for more, or when the document has ended.
-asio::awaitable<void> HttpSession::append(std::string bytes) {
-  document_->has_room = false;
-  try {
-    std::weak_ptr<HttpSession> weak = std::static_pointer_cast<HttpSession>(shared_from_this());
-    context_.engine.append(document_->id, std::move(bytes), [&io = context_.io, weak] {
-      asio::post(io, [weak] {
-        const auto self = weak.lock();
-        if (!self || !self->document_) return;
-        self->document_->has_room = true;
-        self->signal();
-      });
-    });
-  } catch (const Error&) {
-    // It failed: on_finished() gives the reason and ends the wait.
-  }
-  while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();
-}
-
-void HttpSession::cancel_document(const Error& reason) {
-  context_.engine.cancel(document_->id, reason);
-}
-
-/// Begins the response and sends progress lines while there is no output.
-void HttpSession::keep_awake() {
-  awake_.expires_after(document_->answering ? kSilence : kFirstSilence);
-  awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
-    const auto self = weak.lock();
-    if (!self || cancelled || !document_ || document_->finished) return;
-    if (document_->silent && has_room())
-      send_line(dump_json({{"progress", progress_to_json(document_->progress)}}));
-    document_->silent = true;
-    keep_awake();
-  });
 }
 
 /// HTTP clients cannot attach again, so reading stops when the peer is gone.
@@ -377,55 +249,11 @@ void HttpSession::watch_for_hangup() {
                      });
 }
 
-void HttpSession::on_output(const DocumentId&, const Output& output) {
-  if (!document_->creates) send_line(output.json);
-}
-
-void HttpSession::on_progress(const DocumentStatus& status) {
-  document_->progress = status;
-}
-
-void HttpSession::on_finished(const DocumentStatus& status) {
-  const bool failed = status.phase == DocumentPhase::kFailed;
-  const Error error(status.error_code.value_or(ErrorCode::kInternal), status.error);
-  if (failed && !document_->answering) {
-    refuse(error);
-  } else {
-    json last = failed ? error_to_json(error) : summary_to_json(status);
-    last["document"] = status.id;
-    send_line(dump_json({{failed ? "failed" : "done", std::move(last)}}));
-    send(answer_.end());
-  }
-  document_->finished = true;
-  if (!parser_->is_done()) interrupt();
-  signal();
-}
-
-void HttpSession::send_line(const std::string& line) {
-  if (!std::exchange(document_->answering, true))
-    send(answer_.head("X-Unroll-Document: " + document_->id + "\r\n"));
-  document_->silent = false;
-  send(answer_.line(line + "\n"));
-}
-
 void HttpSession::refuse(const Error& error, std::optional<unsigned> status, std::string_view fields) {
   if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kJournal)
     context_.events.refused(error, owner());
   answer_.keep_alive = false;
   send(answer_.error(error, status, fields));
-}
-
-void HttpSession::on_room() {
-  if (document_) document_->subscription->pump();
-}
-
-void HttpSession::on_gone() {
-  if (call_) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
-  if (!document_ || document_->finished) return;
-  document_->finished = true;
-  document_->subscription->detach();
-  cancel_document(
-      {ErrorCode::kPeerGone, "the client of document " + document_->id + " disconnected before its end"});
 }
 
 void HttpSession::shut_down() {

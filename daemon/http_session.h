@@ -1,12 +1,16 @@
 // An HTTP/1.1 connection: requests and responses, one after the other. A thin layer over the protocol for
-// curl and Prometheus. docs/protocol.md lists the paths. http_snapshots.cc serves those of snapshots.
+// curl and Prometheus. docs/protocol.md lists the paths. http_session.cc reads requests and routes them;
+// http_document.cc, http_api.cc and http_snapshots.cc serve documents, openai_api.h and snapshots.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -34,6 +38,7 @@ class HttpSession : public Connection {
   /// After this long without output, the response begins or a progress line is sent: clients and proxies time
   /// out if a server is silent for long.
   static constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
+  static constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
   using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
   /// The document that the current request sends.
   struct Document {
@@ -56,34 +61,59 @@ class HttpSession : public Connection {
   boost::asio::awaitable<bool> read_header();
   boost::asio::awaitable<boost::system::error_code> parse_more(bool body);
   boost::asio::awaitable<void> route();
-  void answer_get(const Target& target);
-  boost::asio::awaitable<void> serve_document(DocumentRequest request, std::string model);
-  boost::asio::awaitable<void> open(DocumentRequest request, std::string model);
-  boost::asio::awaitable<void> read_body();
+  boost::asio::awaitable<void> answer_get(Target target);
   boost::asio::awaitable<boost::system::error_code> read_piece(std::string& bytes);
-  boost::asio::awaitable<void> serve_api(std::string path);
-  boost::asio::awaitable<std::string> read_whole_body();
-  boost::asio::awaitable<void> append(std::string bytes);
   void check_body_form() const;
   std::string options_schema(const std::string& plugin) const;
-  void cancel_document(const Error& reason);
-  void keep_awake();
   void watch_for_hangup();
   void continue_if_expected();
   bool require_method(std::string_view path, boost::beast::http::verb method);
   std::optional<std::uint64_t> content_length() const;
+  /// The result of `work`, which another thread does.
+  template <class Work>
+  boost::asio::awaitable<std::invoke_result_t<Work>> done_by_another(FairPool& pool, Work work) {
+    struct Done {
+      std::optional<std::invoke_result_t<Work>> result;
+      std::exception_ptr failure;
+    };
+    const auto done = std::make_shared<std::optional<Done>>();
+    pool.post(owner(), [&io = context_.io, self = shared_from_this(), done, work] {
+      Done doing;
+      try {
+        doing.result = work();
+      } catch (...) {
+        doing.failure = std::current_exception();
+      }
+      boost::asio::post(io, [self, done, doing = std::move(doing)]() mutable {
+        done->emplace(std::move(doing));
+        self->signal();
+      });
+    });
+    while (!*done) co_await wait_for_signal();
+    if ((*done)->failure) std::rethrow_exception((*done)->failure);
+    co_return *std::move((*done)->result);
+  }
+
+  // http_document.cc
+  boost::asio::awaitable<void> serve_document(DocumentRequest request, std::string model);
+  boost::asio::awaitable<void> open(DocumentRequest request, std::string model);
+  boost::asio::awaitable<void> read_body();
+  boost::asio::awaitable<void> append(std::string bytes);
+  void cancel_document(const Error& reason);
+  void keep_awake();
+  void send_line(const std::string& line);
+
+  // http_api.cc
+  boost::asio::awaitable<void> serve_api(std::string path);
+  boost::asio::awaitable<std::string> read_whole_body();
 
   // http_snapshots.cc
   boost::asio::awaitable<void> serve_snapshot(Target target, std::string name);
   boost::asio::awaitable<void> import_snapshot(std::string name, const Params& params, std::string model);
   boost::asio::awaitable<void> export_snapshot(std::string name);
   boost::asio::awaitable<void> delete_snapshot(std::string name);
-  /// The result of `work`, which another thread does.
-  template <class Work>
-  boost::asio::awaitable<std::invoke_result_t<Work>> done_by_another(Work work);
 
   void refuse(const Error& error, std::optional<unsigned> status = {}, std::string_view fields = {});
-  void send_line(const std::string& line);
 
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;

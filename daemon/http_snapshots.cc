@@ -1,7 +1,6 @@
 // /v1/snapshots/NAME: makes, imports, exports and deletes a snapshot.
 #include <utility>
 
-#include <boost/asio/post.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 
@@ -35,30 +34,6 @@ void name_plugins(json& options) {
 }
 
 }  // namespace
-
-template <class Work>
-asio::awaitable<std::invoke_result_t<Work>> HttpSession::done_by_another(Work work) {
-  struct Done {
-    std::optional<std::invoke_result_t<Work>> result;
-    std::exception_ptr failure;
-  };
-  const auto done = std::make_shared<std::optional<Done>>();
-  context_.openers.post(owner(), [&io = context_.io, self = shared_from_this(), done, work] {
-    Done doing;
-    try {
-      doing.result = work();
-    } catch (...) {
-      doing.failure = std::current_exception();
-    }
-    asio::post(io, [self, done, doing = std::move(doing)]() mutable {
-      done->emplace(std::move(doing));
-      self->signal();
-    });
-  });
-  while (!*done) co_await wait_for_signal();
-  if ((*done)->failure) std::rethrow_exception((*done)->failure);
-  co_return *std::move((*done)->result);
-}
 
 asio::awaitable<void> HttpSession::serve_snapshot(Target target, std::string name) {
   const auto method = parser_->get().method();
@@ -121,7 +96,7 @@ asio::awaitable<void> HttpSession::export_snapshot(std::string name) {
   const auto work = [&engine = context_.engine, owner = owner(), name] {
     return engine.export_snapshot(owner, name);
   };
-  const std::string file = co_await done_by_another(work);
+  const std::string file = co_await done_by_another(context_.openers, work);
   const auto charge = context_.engine.charge_buffered(owner(), file.size());  // until the peer has read it
   send(answer_.whole(200, kSnapshotMediaType, file));
   while (is_open() && !has_room()) co_await wait_for_signal();
@@ -132,7 +107,7 @@ asio::awaitable<void> HttpSession::delete_snapshot(std::string name) {
     engine.remove_snapshot(owner, name);
     return true;
   };
-  co_await done_by_another(work);
+  co_await done_by_another(context_.openers, work);
   send(answer_.whole(200, "application/json", "{}\n"));
 }
 

@@ -38,7 +38,7 @@ void import_snapshot(ServerContext& context, std::uint32_t owner, SnapshotUpload
         model = model_of_snapshot_file(shared->bytes);
         if (!context.models.has(model)) model.clear();
       }
-    } catch (const Error&) {
+    } catch (const std::exception&) {
       return answer(std::current_exception(), {});
     }
     context.models.ask(model, read);

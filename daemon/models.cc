@@ -56,7 +56,9 @@ struct Models::Entry {
   bool is_idle() const { return revision && !is_first && revision.use_count() == 1; }
 };
 
-Models::Models(Limits limits) : limits_{limits.bytes > 0 ? limits.bytes : half_of_memory(), limits.idle} {}
+Models::Models(Limits limits, OnFailure on_failure)
+    : limits_{limits.bytes > 0 ? limits.bytes : half_of_memory(), limits.idle},
+      on_failure_(std::move(on_failure)) {}
 
 void Models::set(std::vector<ModelSource> sources, RevisionPtr first) {
   std::vector<std::pair<std::string, Ready>> waiting;
@@ -223,13 +225,17 @@ void Models::load(const EntryPtr& entry, std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   freed.clear();
   if (fits) {
+    const auto fail = [&](const Error& error) {
+      failure = std::make_exception_ptr(error);
+      if (on_failure_) on_failure_(name, error);
+    };
     try {
       spdlog::info("model {}: loading", name);
       revision = std::make_shared<const Revision>(entry->source.load());
     } catch (const Error& error) {
-      failure = std::make_exception_ptr(error);
+      fail(error);
     } catch (const std::exception& error) {
-      failure = std::make_exception_ptr(Error(ErrorCode::kModel, error.what()));
+      fail(Error(ErrorCode::kModel, error.what()));
     }
   }
   lock.lock();

@@ -50,7 +50,9 @@ class Models {
     double load_seconds = 0;  ///< Of all of them.
   };
 
-  explicit Models(Limits limits);
+  /// `on_failure` is called on the loader's thread for each load that failed.
+  using OnFailure = std::function<void(const std::string& name, const Error& error)>;
+  explicit Models(Limits limits, OnFailure on_failure = {});
   ~Models() { stop(); }
   Models(const Models&) = delete;
   Models& operator=(const Models&) = delete;
@@ -90,6 +92,7 @@ class Models {
   void unload_idle(std::unique_lock<std::mutex>& lock);
 
   const Limits limits_;
+  const OnFailure on_failure_;
   mutable std::mutex mutex_;  ///< Guards what follows.
   std::condition_variable changed_;
   std::vector<EntryPtr> entries_;

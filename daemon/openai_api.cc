@@ -281,6 +281,7 @@ class Embeddings final : public ApiRequest {
     json data = json::array();
     std::uint64_t tokens = 0;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].outputs.empty()) throw Error(ErrorCode::kPluginFailed, "plugin embed gave no vector");
       const auto& document = outputs[i].outputs.back();
       tokens += outputs[i].tokens;
       data.push_back({{"object", "embedding"},

@@ -97,9 +97,9 @@ class Resumption : public std::enable_shared_from_this<Resumption> {
     if (answer.lost || answer.reply.outcome != source_wire::Outcome::kDone)
       throw Error(ErrorCode::kSource, "'" + saved_.location.path + "': " + answer.why());
     source_ = DocumentSource::of(context_, reader_, answer);
-    if (context_.engine.resume_point(document_.id).resume_bytes > source_.bytes.value_or(0)) {
-      throw Error(ErrorCode::kSource, "'" + saved_.location.path + "' is shorter than what was read of it");
-    }
+    const auto before = context_.engine.resume_point(document_.id).resume_bytes;
+    if (before > source_.bytes.value_or(0))
+      throw Error(ErrorCode::kSource, "'" + saved_.location.path + "': " + too_few_bytes(before));
     DocumentRequest request;
     request.plugins = std::move(saved_.plugins);
     request.owner = document_.owner;

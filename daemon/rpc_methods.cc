@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -286,23 +287,30 @@ std::optional<json> RpcSession::status(const Request& request) {
 std::optional<json> RpcSession::list(const Request& request) {
   const Params params(method::kList, request.params, {"limit"});
   const auto limit = params.optional_integer("limit", 1, kMaxListed).value_or(kDefaultListed);
-  return documents_to_json(context_.engine.list({.owner = owner_, .limit = static_cast<std::size_t>(limit)}),
-                           limit);
+  answer_after(context_.parsers, request, [&engine = context_.engine, owner = owner_, limit] {
+    return documents_to_json(engine.list({.owner = owner, .limit = static_cast<std::size_t>(limit)}), limit);
+  });
+  return std::nullopt;
 }
 
 std::optional<json> RpcSession::cancel(const Request& request) {
   const Params params(method::kCancel, request.params, {"document"});
   const DocumentId id = params.string("document");
   check_owner(id);
-  context_.engine.cancel(id, Error(ErrorCode::kCancelled, "document " + id + " was cancelled by its user"));
-  return json::object();
+  const Error reason(ErrorCode::kCancelled, "document " + id + " was cancelled by its user");
+  if (context_.engine.cancel(id, reason)) return json::object();
+  answer_after(context_.openers, request, [&engine = context_.engine, id, reason] {
+    if (!engine.cancel(id, reason)) engine.cancel_waiting(id, reason);
+    return json::object();
+  });
+  return std::nullopt;
 }
 
 std::optional<json> RpcSession::remove(const Request& request) {
   const Params params(method::kDelete, request.params, {"document"});
   const DocumentId id = params.string("document");
   check_owner(id);
-  answer_after(request, [&engine = context_.engine, id] {
+  answer_after(context_.openers, request, [&engine = context_.engine, id] {
     engine.remove(id);
     return json::object();
   });
@@ -317,8 +325,10 @@ std::optional<json> RpcSession::attach(const Request& request) {
   if (!documents_.contains(id)) check_documents();
   auto subscription = std::make_shared<Subscription>(
       context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
-  subscription->start(id, from);
-  context_.engine.attach(id, from, subscription);
+  // The engine's thread replays only what is committed from now on: it works for all users.
+  const auto committed = context_.engine.status(id).outputs;
+  context_.engine.attach(id, std::max(from, committed), subscription);
+  subscription->start(id, from, committed);
   Document& document = documents_[id];
   if (document.subscription) document.subscription->detach();
   document.subscription = std::move(subscription);

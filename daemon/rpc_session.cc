@@ -271,6 +271,7 @@ void RpcSession::abandon_unfinished() {
   for (auto& [id, document] : documents_) {
     const bool stream = !document.feed;
     if (!document.owned || document.input_complete() || (is_open() && !stream)) continue;
+    if (document.subscription->ended()) continue;  // it may be open again, on another connection
     if (document.feed) document.feed->stop();
     context_.engine.cancel(
         id, Error(ErrorCode::kPeerGone,

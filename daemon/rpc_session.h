@@ -110,25 +110,26 @@ class RpcSession : public Connection {
     answer(request, make);
     signal();
   }
-  /// Answers with the result of `work`, which another thread does: the disk may take its time.
+  /// Answers with the result of `work`, which another thread does and puts into JSON: either may take long.
   template <class Work>
-  void answer_after(const Request& request, Work work) {
+  void answer_after(FairPool& pool, const Request& request, Work work) {
     answering_ = true;
-    context_.openers.post(owner_, [&io = context_.io, weak = weak_from_this(), this,
-                                   asked = without_params(request), work = std::move(work)] {
+    pool.post(owner_, [&io = context_.io, weak = weak_from_this(), this, asked = without_params(request),
+                       work = std::move(work)] {
       std::exception_ptr failure;
-      nlohmann::json result;
+      std::string line;
       try {
-        result = work();
+        line = result_line(asked.id, work());
       } catch (...) {
         failure = std::current_exception();
       }
-      boost::asio::post(io, [weak, this, asked, failure, result = std::move(result)] {
+      boost::asio::post(io, [weak, this, asked, failure, line = std::move(line)] {
         const auto self = weak.lock();
         if (!self) return;
-        answer_later(asked, [&] {
+        answer_later(asked, [&]() -> std::optional<nlohmann::json> {
           if (failure) std::rethrow_exception(failure);
-          return result;
+          if (asked.has_id) send(line);
+          return std::nullopt;
         });
       });
     });

@@ -73,10 +73,11 @@ std::optional<json> RpcSession::list_snapshots(const Request& request) {
 
 std::optional<json> RpcSession::delete_snapshot(const Request& request) {
   const Params params(method::kSnapshotDelete, request.params, {"name"});
-  answer_after(request, [&engine = context_.engine, owner = owner_, name = params.string("name")] {
-    engine.remove_snapshot(owner, name);
-    return json::object();
-  });
+  answer_after(context_.openers, request,
+               [&engine = context_.engine, owner = owner_, name = params.string("name")] {
+                 engine.remove_snapshot(owner, name);
+                 return json::object();
+               });
   return std::nullopt;
 }
 

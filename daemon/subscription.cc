@@ -59,12 +59,22 @@ void Subscription::wake_locked() {
   });
 }
 
-void Subscription::start(DocumentId id, std::uint64_t next_sequence) {
+void Subscription::start(DocumentId id, std::uint64_t next_sequence, std::uint64_t committed) {
   id_ = std::move(id);
   next_sequence_ = next_sequence;
   started_ = true;
   const std::lock_guard lock(mutex_);
+  if (next_sequence < committed) {
+    lagging_ = true;
+    drop_queue_locked();  // these are in the journal, too
+  }
+  sequence_end_ = std::max(sequence_end_, committed);
   wake_locked();
+}
+
+bool Subscription::ended() {
+  const std::lock_guard lock(mutex_);
+  return end_.has_value();
 }
 
 void Subscription::detach() {
@@ -128,29 +138,44 @@ bool Subscription::deliver_next(Sink& sink) {
   return true;
 }
 
+/// The engine announces an output after it is committed. One that is announced and not there was forgotten
+/// (`keep_outputs`, document.delete).
 bool Subscription::pull(Sink& sink) {
-  std::vector<Output> outputs;
-  bool all_committed = false;
+  std::uint64_t announced = 0;
   {
     const std::lock_guard lock(mutex_);
-    all_committed = end_.has_value();
+    announced = sequence_end_;
   }
+  std::vector<Output> outputs;
   try {
     outputs = surroundings_.engine.outputs(id_, next_sequence_, kPullOutputs);
-  } catch (const Error&) {
-    // The document was deleted meanwhile; only its end is left to deliver.
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kDocumentUnknown) {
+      fail(sink, error);
+      return false;
+    }
   }
-  if (!outputs.empty()) {
-    for (const Output& output : outputs) deliver(sink, output);
-    return true;
-  }
+  for (const Output& output : outputs) deliver(sink, output);
+  if (!outputs.empty()) return true;
+  next_sequence_ = std::max(next_sequence_, announced);
   const std::lock_guard lock(mutex_);
-  if (next_sequence_ < sequence_end_ && !all_committed) {
-    // Announced after the query: query again. While the document continues, its event wakes this.
-    return end_.has_value();
-  }
-  lagging_ = false;
+  lagging_ = sequence_end_ != announced;
   return true;
+}
+
+/// Outputs that cannot be read are not skipped: the document fails, and can be resumed or attached to again.
+void Subscription::fail(Sink& sink, const Error& error) {
+  DocumentStatus status;
+  status.id = id_;
+  status.owner = owner_;
+  status.phase = DocumentPhase::kFailed;
+  status.error_code = error.code;
+  status.error = "document " + id_ + ": " + error.what();
+  if (!surroundings_.engine.cancel(id_, Error(error.code, status.error)))
+    surroundings_.events.document_failed(status);  // else on_failed() counts it
+  delivered_end_ = true;
+  detach();
+  sink.on_finished(status);
 }
 
 void Subscription::deliver(Sink& sink, const Output& output) {

@@ -54,15 +54,16 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
 
   // The I/O thread.
   /// Sets the document and the first sequence number to deliver. Nothing is delivered before this
-  /// call.
-  void start(DocumentId id, std::uint64_t next_sequence);
+  /// call. Outputs before `committed` are read from the engine's journal.
+  void start(DocumentId id, std::uint64_t next_sequence, std::uint64_t committed = 0);
   /// Delivers while the sink has room, scheduled by FairTurns.
   void pump();
   /// The same at once.
   void pump_all();
   /// Stops delivery.
   void detach();
-  bool finished() const { return delivered_end_; }
+  /// Whether the document has ended, or another subscription gets its events. Thread-safe.
+  bool ended();
 
  private:
   static constexpr std::size_t kQueueBytes = 1024 * 1024;
@@ -76,6 +77,7 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   /// Returns false if there is nothing to do now.
   bool deliver_next(Sink& sink);
   bool pull(Sink& sink);
+  void fail(Sink& sink, const Error& error);
   bool pump_some(std::size_t most);
 
   const Surroundings surroundings_;
@@ -90,7 +92,7 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   std::mutex mutex_;  // guards the members below
   std::deque<Output> queue_;
   const QueuedBytes queued_;
-  bool lagging_ = false;            ///< Outputs were dropped: read them from the journal.
+  bool lagging_ = false;            ///< The next outputs are not in queue_: read them from the journal.
   std::uint64_t sequence_end_ = 0;  ///< One more than the last sequence number from the engine.
   std::optional<DocumentStatus> progress_, end_;
   bool woken_ = false;

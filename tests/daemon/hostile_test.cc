@@ -2,6 +2,7 @@
 // and root above all, are served as usual.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -24,7 +25,59 @@ class Hostile : public DaemonCase {
   }
   static json stats() { return Peer(socket()).call("server.stats", json::object())["result"]; }
   static std::string http(const std::string& request) { return test::http(socket(), request); }
+  /// Until the daemon has more to send to this peer than the socket takes.
+  static void wait_until_full(const Peer& peer) {
+    int before = 0, same = 0;
+    for (int tries = 0; same < 10 && tries < 1500; ++tries) {
+      int unread = 0;
+      ::ioctl(peer.descriptor(), FIONREAD, &unread);
+      same = unread > 50'000 && unread == before ? same + 1 : 0;
+      before = unread;
+      ::poll(nullptr, 0, 20);
+    }
+    EXPECT_EQ(same, 10);
+  }
 };
+
+/// The end of its document waits behind what it does not read. Meanwhile another connection of its user
+/// deletes the document, or continues it.
+TEST_F(Hostile, OneThatReadsNothingAndLeavesAfterItsDocumentIsGoneHarmsNobody) {
+  start({{"limits", {{"outgoing_bytes", 65536}}}});
+  const std::string text = some_text(4000), discover = R"({"jsonrpc":"2.0","id":7,"method":"rpc.discover"})";
+  const json stream{{"plugins", scored()}, {"stream", true}};
+  for (const std::string way : {"deleted", "deleted http", "continued"}) {
+    SCOPED_TRACE(way);
+    Peer other(socket());
+    auto deaf = std::make_unique<Peer>(socket());
+    json id;
+    if (way == "deleted http") {
+      deaf->send("POST /v1/score?granularity=token HTTP/1.1\r\nHost: u\r\nContent-Length: " +
+                 std::to_string(text.size()) + "\r\n\r\n" + text);
+    } else {
+      id = deaf->call("document.open", stream)["result"]["document"];
+      for (int i = 0; i < 100; ++i) deaf->send(discover + "\n");
+    }
+    wait_until_full(*deaf);
+    if (id.is_null()) id = other.call("document.list", json::object())["result"]["documents"][0]["document"];
+    other.call("document.cancel", {{"document", id}});
+    json request = stream, answer;
+    request["resume"] = id;
+    for (int tries = 0; tries < 1500 && !answer.contains("result"); ++tries) {
+      if (tries > 0) ::poll(nullptr, 0, 20);
+      answer = way == "continued" ? other.call("document.open", request)
+                                  : other.call("document.delete", {{"document", id}});
+    }
+    ASSERT_TRUE(answer.contains("result")) << answer;
+    deaf.reset();
+    for (int tries = 0; tries < 1500 && stats()["connections"] > 2; ++tries) ::poll(nullptr, 0, 20);
+    ASSERT_TRUE(process().running()) << log();
+    if (way == "continued") {
+      other.call("document.append", {{"document", id}, {"text", text.substr(0, 5000)}});
+      other.call("document.end", {{"document", id}});
+      EXPECT_EQ(other.read_document(id).end["method"], "document.done");
+    }
+  }
+}
 
 TEST_F(Hostile, ConnectionsThatAreHeldLeavePlacesForRoot) {
   if (::getuid() != 0) GTEST_SKIP() << "only root can be another user";

@@ -238,5 +238,19 @@ TEST_F(OpenAi, ALongRequestSaysSomethingWhileItIsReadAndEndsWithItsClient) {
   EXPECT_EQ(stats["documents_failed"], 1);
 }
 
+/// The daemon keeps all outputs of a request until its result is made.
+TEST_F(OpenAi, WhatARequestKeepsIsLimitedPerUser) {
+  start({{"limits", {{"buffered_bytes_per_user", 8 << 20}}}});
+  const json large = {{"prompt", some_text(4000)}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 0}};
+  const json small = {{"prompt", some_text(20)}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 0}};
+  const auto expected = ask("/v1/completions", small)["choices"];
+  for (int i = 0; i < 2; ++i) {
+    const auto refused = send("/v1/completions", large.dump());
+    EXPECT_THAT(refused, HasSubstr("limits.buffered_bytes_per_user is 8388608"));
+    EXPECT_THAT(refused, Not(HasSubstr("choices")));
+    EXPECT_EQ(ask("/v1/completions", small)["choices"], expected) << "what it kept is free again";
+  }
+}
+
 }  // namespace
 }  // namespace unroll::test

@@ -144,6 +144,47 @@ TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
   for (const json& document : documents) EXPECT_EQ(document["phase"], "done") << document;
 }
 
+/// An evicted document's plugin is created again when it is restored.
+TEST_F(PluginWorkers, OneThatCannotBeCreatedAgainFailsItsDocumentsAndNothingElse) {
+  constexpr std::size_t kEach = 20;
+  fs::remove_all(*folder_ / "model");
+  write_tiny_pretrained(*folder_ / "model");  // its states take more memory
+  start_with_deadline(30'000);
+  const auto text = some_text(80);
+  const auto middle = text.find('\n', text.size() / 2) + 1;
+  const auto expected = read_text(text).outputs;
+  start({{"plugins", {{"directory", (*folder_ / "plugins").string()}}},
+         {"limits", {{"memory_bytes", 1 << 20}, {"memory_bytes_per_user", 1 << 20}}}});
+  const fs::path broken = *folder_ / "broken";
+  const json breakable = json::array({{{"name", "breakable"}, {"options", {{"file", broken.string()}}}}});
+  Peer good(socket()), bad(socket());
+  std::vector<std::pair<Peer*, json>> documents;
+  for (std::size_t i = 0; i < 2 * kEach; ++i) {
+    Peer& peer = i % 2 == 0 ? good : bad;
+    const json request{{"plugins", i % 2 == 0 ? scored() : breakable}, {"stream", true}};
+    documents.emplace_back(&peer, peer.call("document.open", request)["result"]["document"]);
+  }
+  const auto append_to_all = [&](const std::string& part) {
+    for (auto& [peer, id] : documents) peer->call("document.append", {{"document", id}, {"text", part}});
+  };
+  append_to_all(text.substr(0, middle));
+  append_to_all("\n");  // the first part has been accepted: most have been read, and some evicted
+  write_file(broken, "");
+  append_to_all(text.substr(middle));
+  for (auto& [peer, id] : documents) peer->call("document.end", {{"document", id}});
+  std::size_t failed = 0;
+  for (const auto& [id, document] : bad.read_documents(kEach)) {
+    if (document.end["method"] == "document.done") continue;
+    ++failed;
+    EXPECT_THAT(document.end.dump(), AllOf(HasSubstr("plugin_failed"), HasSubstr("it is broken")));
+  }
+  EXPECT_GT(failed, 0u);
+  for (const auto& [id, document] : good.read_documents(kEach))
+    EXPECT_EQ(document.end["method"], "document.done") << document.end;
+  EXPECT_EQ(read_text(text).outputs, expected);
+  EXPECT_GT(good.call("server.stats", json::object())["result"]["evictions"], 0);
+}
+
 TEST_F(PluginWorkers, WhatCannotBeLoadedIsLeftOutWithAWarning) {
   EXPECT_THAT(log(), AllOf(HasSubstr("plugin ABI 7"), HasSubstr("does not export `unroll_plugin_entry`")));
 }

@@ -135,6 +135,9 @@ TEST_F(SeveralModels, OneThatCannotBeLoadedFailsTheDocumentsThatAskForItAlone) {
   EXPECT_EQ(error["data"]["name"], "model");
   EXPECT_THAT(error["message"], AllOf(HasSubstr((*folder_ / "llama").string()), HasSubstr("'models'")));
   EXPECT_THAT(put("/v1/score?model=books", "x"), HasSubstr("HTTP/1.1 500"));
+  EXPECT_THAT(log(), HasSubstr("model books: not loaded: "));
+  EXPECT_THAT(get("/metrics"),
+              HasSubstr("unroll_events_total{event=\"model_not_loaded\",reason=\"model\"} 1\n"));
   EXPECT_THAT(get("/readyz"), HasSubstr("200 OK"));
   EXPECT_EQ(read_text(text).outputs, before);
   EXPECT_EQ(read_by("unroll-small", text).end["method"], "document.done");

@@ -1,0 +1,165 @@
+// A document that is a request's body: reads it, and answers with its outputs as they come.
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include "daemon/http_session.h"
+#include "daemon/open_document.h"
+
+namespace unroll {
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+using nlohmann::json;
+
+asio::awaitable<void> HttpSession::serve_document(DocumentRequest request, std::string model) {
+  check_body_form();
+  co_await open(std::move(request), std::move(model));
+  continue_if_expected();
+  keep_awake();
+  watch_for_hangup();
+  co_await read_body();
+  while (is_open() && !document_->finished) co_await wait_for_signal();
+  awake_.cancel();
+  if (!document_->finished) on_gone();
+}
+
+asio::awaitable<void> HttpSession::open(DocumentRequest request, std::string model) {
+  request.owner = owner();
+  request.total_bytes = content_length();
+  const bool creates = request.snapshot.has_value();
+  auto subscription = std::make_shared<Subscription>(
+      context_.surroundings(), std::static_pointer_cast<HttpSession>(shared_from_this()), owner(), queued_);
+  const auto result = std::make_shared<std::optional<std::pair<std::exception_ptr, Opened>>>();
+  open_document(context_, model, std::move(request), subscription,
+                [self = shared_from_this(), result](const std::exception_ptr& failure, const Opened& opened) {
+                  result->emplace(failure, opened);
+                  self->signal();
+                });
+  while (!*result) co_await wait_for_signal();
+  const auto& [failure, opened] = **result;
+  if (failure) std::rethrow_exception(failure);
+  document_ = Document();
+  document_->id = document_->progress.id = opened.id;
+  document_->progress.total_bytes = content_length();
+  document_->creates = creates;
+  document_->subscription = subscription;
+  subscription->start(opened.id, opened.next_sequence);
+  if (!is_open()) on_gone();  // the peer has disconnected meanwhile
+}
+
+asio::awaitable<void> HttpSession::read_body() {
+  while (is_open() && !document_->finished && !parser_->is_done()) {
+    std::string bytes;
+    const auto error = co_await read_piece(bytes);
+    if (!is_open() || document_->finished) co_return;
+    if (error) {
+      const std::string document = "document " + document_->id;
+      co_return cancel_document(
+          error == http::error::body_limit
+              ? Error(ErrorCode::kLimit, document + " is longer than the limit of " +
+                                             std::to_string(context_.config.max_document_bytes) +
+                                             " bytes (limits.document_bytes)")
+          : error == http::error::header_limit || error == http::error::buffer_overflow
+              ? Error(ErrorCode::kLimit,
+                      document +
+                          ": a chunk's extensions, or the fields after the last chunk, are "
+                          "longer than " +
+                          std::to_string(kMaxHeaderBytes) + " bytes; send fewer")
+          : error == http::error::partial_message
+              ? Error(ErrorCode::kPeerGone, "the client of " + document + " disconnected before its end")
+              : Error(ErrorCode::kInvalidRequest, "the request's body is invalid (" + error.message() + ")"));
+    }
+    if (!bytes.empty()) co_await append(std::move(bytes));
+  }
+  if (!is_open() || document_->finished) co_return;
+  try {
+    context_.engine.end(document_->id);
+  } catch (const Error&) {
+    // It failed meanwhile: on_finished() gives the reason.
+  }
+}
+
+/// Returns when the engine has room for more, or when the document has ended.
+asio::awaitable<void> HttpSession::append(std::string bytes) {
+  document_->has_room = false;
+  try {
+    std::weak_ptr<HttpSession> weak = std::static_pointer_cast<HttpSession>(shared_from_this());
+    context_.engine.append(document_->id, std::move(bytes), [&io = context_.io, weak] {
+      asio::post(io, [weak] {
+        const auto self = weak.lock();
+        if (!self || !self->document_) return;
+        self->document_->has_room = true;
+        self->signal();
+      });
+    });
+  } catch (const Error&) {
+    // It failed: on_finished() gives the reason and ends the wait.
+  }
+  while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();
+}
+
+void HttpSession::cancel_document(const Error& reason) {
+  context_.engine.cancel(document_->id, reason);
+}
+
+/// Begins the response and sends progress lines while there is no output.
+void HttpSession::keep_awake() {
+  awake_.expires_after(document_->answering ? kSilence : kFirstSilence);
+  awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!self || cancelled || !document_ || document_->finished) return;
+    if (document_->silent && has_room())
+      send_line(dump_json({{"progress", progress_to_json(document_->progress)}}));
+    document_->silent = true;
+    keep_awake();
+  });
+}
+
+void HttpSession::on_output(const DocumentId&, const Output& output) {
+  if (!document_->creates) send_line(output.json);
+}
+
+void HttpSession::on_progress(const DocumentStatus& status) {
+  document_->progress = status;
+}
+
+void HttpSession::on_finished(const DocumentStatus& status) {
+  const bool failed = status.phase == DocumentPhase::kFailed;
+  const Error error(status.error_code.value_or(ErrorCode::kInternal), status.error);
+  if (failed && !document_->answering) {
+    refuse(error);
+  } else {
+    json last = failed ? error_to_json(error) : summary_to_json(status);
+    last["document"] = status.id;
+    send_line(dump_json({{failed ? "failed" : "done", std::move(last)}}));
+    send(answer_.end());
+  }
+  document_->finished = true;
+  if (!parser_->is_done()) interrupt();
+  signal();
+}
+
+void HttpSession::send_line(const std::string& line) {
+  if (!std::exchange(document_->answering, true))
+    send(answer_.head("X-Unroll-Document: " + document_->id + "\r\n"));
+  document_->silent = false;
+  send(answer_.line(line + "\n"));
+}
+
+void HttpSession::on_room() {
+  if (document_) document_->subscription->pump();
+}
+
+void HttpSession::on_gone() {
+  if (call_) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
+  if (!document_ || document_->finished) return;
+  document_->finished = true;
+  document_->subscription->detach();
+  if (document_->subscription->ended()) return;
+  cancel_document(
+      {ErrorCode::kPeerGone, "the client of document " + document_->id + " disconnected before its end"});
+}
+
+}  // namespace unroll
