@@ -61,6 +61,7 @@ make_root() {
   mkdir "$root/packages" "$root/packages/next" "$root/check"
   cp "$packages"/*.deb "$root/packages/"
   cp -r "$here/booted" "$root/check/scenarios"
+  cp -r "$source/tests/soak" "$root/check/soak"
   gcc -shared -fPIC -I "$source/plugins/include" -o "$root/check/leaks.so" "$source/tests/plugins/bad/leaks.c"
   next_version
 }
@@ -128,6 +129,7 @@ run_scenario() {
       sed "s/^/  $name: /" || true
   fi
   printf 'booted: %-18s %s %5d ms\n' "$name" "$result" $(((${EPOCHREALTIME/./} - begin) / 1000)) | tee -a "$work/summary"
+  sed -n 's/^figure: /booted:   /p' "$work/scenario.log" | tee -a "$work/summary"
   in_machine bash -c "cd /check/scenarios && . ./common.sh && reset_service" >"$work/reset.log" 2>&1 </dev/null || true
 }
 
