@@ -57,14 +57,14 @@ def opening(**how: Any) -> bytes:
     return line("document.open", {"plugins": [{"name": "score", "options": {"granularity": "line"}}], **how})
 
 
-def received(connection: socket.socket, seconds: float, enough: Callable[[bytes], bool] = lambda _: False) -> bytes:
+def received(connection: socket.socket, seconds: float, enough: Callable[[bytearray], bool] = lambda _: False) -> bytes:
     """Receives until the end, `enough`, or TimeoutError."""
     connection.settimeout(seconds)
-    data = b""
+    data = bytearray()  # grows without being copied
     with contextlib.suppress(ConnectionError):
         while not enough(data) and (some := connection.recv(1 << 16)):
             data += some
-    return data
+    return bytes(data)
 
 
 def answers(connection: socket.socket, count: int) -> list[dict[str, Any]]:
