@@ -238,8 +238,8 @@ def failing_disk(runs):
         e2fsck -fn disk
         debugfs -w -R "clri <14>" disk 2>/dev/null; debugfs -w -R "set_inode_field <16> links_count 7" disk 2>/dev/null
         e2fsck -fn disk""")
-    return ["has deleted/unused inode 14", "Inode 16 ref count is 7, should be 1", "Free blocks count wrong", "Block bitmap differences",
-            "Inode bitmap differences", "Free inodes count wrong", "WARNING: Filesystem still has errors"]
+    return ["has deleted/unused inode 14", "has an incorrect filetype", "Inode 16 ref count is 7, should be 1",
+            "Block bitmap differences", "Inode bitmap differences", "WARNING: Filesystem still has errors"]
 
 
 @pair("unzip", "zip")
@@ -251,7 +251,7 @@ def damaged_archives(runs):
         archive.seek(700)
         archive.write(b"\0\0\0\0damage\0\0\0\0")
     runs.shell("fail", script)
-    return ["n8 ", "error:  invalid compressed data", "At least one error was detected in a8.zip"]
+    return ["bad CRC", "At least one error was detected in a8.zip"]
 
 
 @pair("git")
@@ -387,8 +387,7 @@ def tls_client(runs):
         """)
     runs.run("good", "python3", "serve.py")
     runs.run("fail", "python3", "serve.py", "bad")
-    return ["SSL certificate problem", "alert unknown ca", "(OUT), TLS alert, unknown CA", "does not match target host name",
-            "no alternative certificate subject name matches", "SSL: no alternative certificate"]
+    return ["SSL certificate problem", "(OUT), TLS alert, unknown CA", "no alternative certificate subject name matches", "SSL: no alternative certificate"]
 
 
 @pair("runuser", "initdb", "psql", root=True)

@@ -15,7 +15,7 @@ body { margin: 0 var(--map) 0 0; background: var(--page); color: var(--ink); fon
 header { grid-area: head; padding: .75rem 1.25rem .25rem; }
 h1 { font-size: 1.15rem; margin: 0; overflow-wrap: anywhere; }
 header p { margin: .15rem 0; color: var(--soft); font-size: .875rem; }
-form { grid-area: bar; position: sticky; top: 0; z-index: 1; height: var(--bar); padding: 0 1.25rem; display: flex;
+form { grid-area: bar; position: sticky; top: 0; z-index: 2; height: var(--bar); padding: 0 1.25rem; display: flex;
   gap: .5rem; align-items: center; background: var(--page); border-bottom: 1px solid var(--line); }
 input { flex: 1 1 8rem; min-width: 4rem; max-width: 28rem; }
 input, button { font: .875rem/1.5 system-ui, sans-serif; color: var(--ink); background: transparent;
@@ -39,7 +39,7 @@ nav code { grid-column: 2; font: .8125rem/1.45 ui-monospace, monospace; overflow
 nav code.known { color: var(--soft); }
 nav p { padding: 0 1.25rem; }
 main { grid-area: log; padding-bottom: 50vh; outline: none; min-width: 0; }
-h2 { position: sticky; top: var(--bar); margin: 0; padding: .35rem .75rem; font-size: .875rem; background: var(--page);
+h2 { position: sticky; top: var(--bar); z-index: 1; margin: 0; padding: .35rem .75rem; font-size: .875rem; background: var(--page);
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 section { padding-left: 5.5rem; white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8;
   font: .8125rem/1.5 ui-monospace, monospace; content-visibility: auto; contain-intrinsic-size: auto 250rem; }

@@ -150,6 +150,8 @@ def main() -> None:
     for log in logs:
         log.write(80, 0)
     follower.start()
+    for log in logs:  # what was rotated away before the first look is not followed
+        eventually(lambda log=log: is_kept(log), 300, f"{log.path} was read")
     try:
         for rotation in range(options.rotations):
             log, kind = chance.choice(logs), kinds[rotation % len(kinds)]
