@@ -75,13 +75,14 @@ def read(client: unroll.Client, path: Path, after: str | None = None) -> Read:
 
 
 def end_of(whole: Read, text: bytes, cut: int) -> Read:
-    """What has bytes after the cut, counted from there. A line has its line end, too."""
+    """What has bytes after the cut, counted from there. A line has its line end, too. An empty document has no lines."""
 
     def after_cut(part: list[tuple[Any, ...]], is_in: Callable[[int], bool]) -> list[tuple[Any, ...]]:
         return [(max(begin, cut) - cut, max(end, cut) - cut, *rest) for begin, end, *rest in part if is_in(end)]
 
     tokens = after_cut(whole[0], lambda end: end > cut)
-    lines = after_cut(whole[1], lambda end: text.find(b"\n", end) >= cut or text.find(b"\n", end) < 0)
+    is_empty = cut == len(text)
+    lines = after_cut(whole[1], lambda end: not is_empty and not 0 <= text.find(b"\n", end) < cut)
     return tokens, [(begin, end, 1 + number, score) for number, (begin, end, _, score) in enumerate(lines)]
 
 
