@@ -43,7 +43,7 @@ class Log:
                     text = f"FATAL disk array of {self.path.stem} lost, incident {self.lines}"
                     self.alerts.add(text)
                 else:
-                    text = f"INFO job done in {self.chance.randrange(90)} ms"
+                    text = f"INFO {self.path.stem} job done in {self.chance.randrange(90)} ms"
                 out.write(f"2026-03-02T08:{self.lines // 60 % 60:02}:{self.lines % 60:02} {text}\n")
                 out.flush()
 
