@@ -19,5 +19,5 @@ systemctl stop unrolld.socket unrolld.service
 echo "figure: stopped in $((SECONDS - begin)) s"
 [ "$(property unrolld.service Result)" = success ] || fail "it did not stop by itself: $(property unrolld.service Result)"
 wait "$gang" || fail "not as the protocol says: $(cat /tmp/gang)"
-systemctl start unrolld.socket
+systemctl start unrolld.socket unrolld.service
 check_service
