@@ -5,12 +5,15 @@
 # SentencePiece 0.1.97 the vocabulary.                SQLite 3.40   the journal: durable, atomic commits.
 # ICU 72               pretrained vocabularies: their regular expressions (lookahead, Unicode's classes, and whether more
 #                      text could change a match) and normal form C. Documents in other encodings than UTF-8.
-#                      Where sentences end.
+#                      Where sentences end; words of scripts without spaces.
+# CLD2                 the language of a document (0.0.0-git20150806, as Debian has it; no other detector there takes
+#                      plain text of 80 languages without a model file).
 # Boost 1.74           Asio (sockets), Beast (HTTP).  spdlog 1.10   logging.
 # jemalloc 5.3         malloc: glibc's keeps a megabyte for each open document's kilobytes, as blocks' large buffers
 #                      come and go between small states that stay; and is slower.
 # CLI11 2.1            command lines.                 libsystemd    readiness, watchdog, socket activation, journal.
 # zlib, liblzma, libzstd, bzip2  documents that are compressed (libarchive, one interface to all, checks no gzip sums).
+# Snowball 2.2 (libstemmer)  stems of words, by which unroll embed --query searches.
 # libxml2 2.9          HTML and the XML in EPUB, DOCX, ODT, FictionBook.  md4c 0.4.8  Markdown.
 # uchardet 0.0.7       guesses the encoding of text that does not declare it. These three only in unroll-extract, which also
 #                      runs poppler's pdftotext, if it is installed, to read PDFs.
@@ -56,6 +59,10 @@ find_package(BZip2 REQUIRED)
 find_package(LibXml2 2.9 REQUIRED)
 pkg_check_modules(uchardet REQUIRED IMPORTED_TARGET uchardet)
 pkg_check_modules(md4c REQUIRED IMPORTED_TARGET md4c>=0.4.8)
+find_path(CLD2_INCLUDE_DIR cld2/public/compact_lang_det.h REQUIRED)
+find_library(CLD2_LIBRARY cld2 REQUIRED)
+find_path(STEMMER_INCLUDE_DIR libstemmer.h REQUIRED)
+find_library(STEMMER_LIBRARY stemmer REQUIRED)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp>=2.5)  # what a plugin's worker may ask of the kernel
 pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc>=5)

@@ -20,10 +20,11 @@ if(NOT UNROLL_BUNDLE_LIBTORCH)
 endif()
 install(TARGETS unroll RUNTIME)
 install(TARGETS unroll_local unroll_extract unroll_fetch_program unroll_post unroll_plugin_check unroll_plugin_worker unroll_source_reader RUNTIME DESTINATION libexec/unroll)
+install(PROGRAMS client/views/parquet/unroll-parquet DESTINATION libexec/unroll)
 install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)  # for plugins in Python
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
 set_target_properties(unroll_sandbox PROPERTIES INSTALL_RPATH "$ORIGIN/lib")
-set_target_properties(unroll_plugin_score unroll_plugin_summarize PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")  # ICU, in the archive
+set_target_properties(unroll_plugin_score unroll_plugin_summarize unroll_plugin_embed PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")  # ICU and CLD2, in the archive
 set(plugins ${UNROLL_BUILTIN_PLUGINS})
 list(TRANSFORM plugins PREPEND unroll_plugin_)
 install(TARGETS ${plugins}
@@ -34,7 +35,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/unroll-small DESTINATION share/un
 # the C and C++ libraries.
 function(unroll_install_libraries wanted)
   install(CODE "
-    set(UNROLL_PROGRAMS \"$<TARGET_FILE:unroll>\" \"$<TARGET_FILE:unroll_local>\" \"$<TARGET_FILE:unroll_fetch_program>\" \"$<TARGET_FILE:unroll_post>\" \"$<TARGET_FILE:unroll_extract>\" \"$<TARGET_FILE:unrolld>\" \"$<TARGET_FILE:unroll_plugin_worker>\")
+    set(UNROLL_PROGRAMS \"$<TARGET_FILE:unroll>\" \"$<TARGET_FILE:unroll_local>\" \"$<TARGET_FILE:unroll_fetch_program>\" \"$<TARGET_FILE:unroll_post>\" \"$<TARGET_FILE:unroll_extract>\" \"$<TARGET_FILE:unrolld>\" \"$<TARGET_FILE:unroll_plugin_worker>\" \"$<TARGET_FILE:unroll_plugin_score>\")
     set(UNROLL_LIBTORCH \"${TORCH_LIBRARY_DIR}\")
     set(UNROLL_WANTED ${wanted})
     set(UNROLL_DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${UNROLL_PRIVATE_LIBRARY_DIRECTORY}\")

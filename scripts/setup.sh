@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 tools=(build-essential cmake ninja-build ccache pkg-config unzip)
 libraries=(libboost-dev nlohmann-json3-dev libsentencepiece-dev libicu-dev libspdlog-dev libsqlite3-dev libsystemd-dev libjemalloc-dev
   zlib1g-dev liblzma-dev libzstd-dev libxxhash-dev nettle-dev libcurl4-openssl-dev libarchive-dev libseccomp-dev libcli11-dev
-  libbz2-dev libxml2-dev libuchardet-dev libmd4c-dev)
+  libbz2-dev libxml2-dev libuchardet-dev libmd4c-dev libcld2-dev libstemmer-dev)
 test_libraries=(libgtest-dev libgmock-dev libbenchmark-dev)
 packages=("${tools[@]}" "${libraries[@]}")
 machine="$(uname -m)"
@@ -20,6 +20,7 @@ if [ "${1:-}" = --tests ]; then
   packages+=("${test_libraries[@]}" clang-format git socat curl xz-utils zstd bzip2 python3-numpy
     poppler-utils             # pdftotext, which reads PDFs
     systemd-journal-remote    # makes journals for the tests of unroll follow
+    unicode-data              # Unicode's SentenceBreakTest
     abigail-tools             # compares the plugin ABI with the one that was promised
     chromium-headless-shell)  # opens the pages that unroll writes
 elif [ "${1:-}" = --aarch64 ]; then

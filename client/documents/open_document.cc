@@ -247,6 +247,19 @@ OpenedDocument open_document(const std::string& argument, const DocumentOptions&
   return opened;
 }
 
+void add_language_flag(CLI::App& command, std::string& language) {
+  command.add_option("--language", language, "The text's language, for ends of sentences; else detected")
+      ->type_name("CODE")
+      ->check(CLI::Validator(
+          [](const std::string& code) {
+            const bool letters = std::ranges::all_of(code, [](char c) { return c >= 'a' && c <= 'z'; });
+            return letters && (code.size() == 2 || code.size() == 3)
+                       ? std::string()
+                       : "'" + code + "' is no code of ISO 639 in lower case, such as de or th";
+          },
+          ""));
+}
+
 json with_places(const json& output, const OpenedDocument& document) {
   const TextMap& map = document.map;
   json result = output;

@@ -28,6 +28,9 @@ struct DocumentOptions {
 /// --keep-layout, --unwrap, --encoding, --raw.
 void add_document_flags(CLI::App& command, DocumentOptions& options);
 
+/// --language, for commands that look for ends of sentences. Empty: the plugin detects it.
+void add_language_flag(CLI::App& command, std::string& language);
+
 struct OpenedDocument {
   Source source;
   TextMap map;                         ///< Empty if the document is read as it is.

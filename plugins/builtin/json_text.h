@@ -12,6 +12,8 @@
 
 #include "unroll/plugin.hpp"
 
+#include "base/six_digits.h"
+
 namespace unroll::builtin {
 
 inline constexpr std::size_t kMaxShownText = 300;  ///< Bytes of a passage's text in an output.
@@ -72,10 +74,7 @@ class JsonText {
   /// Six significant digits.
   JsonText& value(std::floating_point auto number) {
     separate();
-    if (number == 0) number = 0;  // no -0
-    char buffer[32];
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::general, 6);
-    out_.append(buffer, end.ptr);
+    out_ += six_digits(number);
     return *this;
   }
   JsonText& null() {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "plugins/builtin/sentence_text.h"
+#include "plugins/builtin/characters.h"
 
 namespace unroll::builtin {
 

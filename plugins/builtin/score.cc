@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/builtin/document_language.h"
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/sentence_end.h"
@@ -24,7 +25,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll score 4";
+constexpr std::string_view kTag = "unroll score 5";
 constexpr std::uint64_t kMaxPassageBytes = 64 * 1024;
 constexpr std::uint64_t kLeastRankedBytes = 20;  // shorter passages are noise in a ranking by bits per byte
 constexpr std::int64_t kMaxTop = 1000;
@@ -94,6 +95,7 @@ class Score {
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"granularity":{"type":"string",)"
       R"("enum":["document","paragraph","sentence","line","token"],"default":"paragraph"},)"
+      R"("language":{"type":"string","description":"ISO 639; detected if it is left out"},)"
       R"("top":{"type":"integer","minimum":0,"maximum":1000,"default":10}},"additionalProperties":false})";
 
   Score(plugin::Host host, std::string_view text) : host_(host) {
@@ -101,6 +103,7 @@ class Score {
     granularity_ =
         options.choice("granularity", {"document", "paragraph", "sentence", "line", "token"}, "paragraph");
     state_.top = TopList<Ranked>(static_cast<std::size_t>(options.integer("top", 10, 0, kMaxTop)));
+    state_.language = DocumentLanguage::from(options);
     options.done();
     state_.granularity = granularity_;
     lines_ = granularity_ == "line";
@@ -110,6 +113,7 @@ class Score {
 
   void process(const plugin::Block& block) {
     if (granularity_ == "token") emit_tokens(block);
+    if (sentences_) state_.language.read(block.text());
     const auto offsets = block.offsets();
     const auto logprobs = block.logprobs();
     for (std::size_t i = 0; i < block.size(); ++i) {
@@ -137,14 +141,17 @@ class Score {
   void fork(const plugin::Fork&) {
     State fresh;
     fresh.granularity = granularity_;
+    fresh.language = DocumentLanguage(state_.language.given());
     fresh.top = TopList<Ranked>(state_.top.capacity());
     state_ = std::move(fresh);
   }
 
   std::string save() const { return save_state(state_, kTag); }
   void load(std::span<const std::byte> bytes) {
+    const std::string language = state_.language.given();
     load_state(state_, bytes, kTag);
-    if (state_.granularity != granularity_ || state_.top.size() > state_.top.capacity()) {
+    if (state_.granularity != granularity_ || state_.language.given() != language ||
+        state_.top.size() > state_.top.capacity()) {
       throw plugin::StateError("the saved state was made with other options");
     }
   }
@@ -159,11 +166,12 @@ class Score {
     bool line_blank = true;   // so far
     Passage passage;
     Passage gap;           // whitespace after a sentence, while its side is undecided
-    SentenceEnd sentence;  // this and gap: for sentences only
+    SentenceEnd sentence;  // this, language and gap: for sentences only
+    DocumentLanguage language;
     TopList<Ranked> top;
 
     void visit(auto& archive) {
-      archive(granularity, tokens, nats, chars, line, line_blank, passage, gap, sentence, top);
+      archive(granularity, tokens, nats, chars, line, line_blank, passage, gap, sentence, language, top);
     }
   };
 
@@ -185,7 +193,8 @@ class Score {
     end_long_passage(c, offset);
     if (!continues_utf8(c)) ++state_.chars;
     const bool space = is_space(c);
-    const auto place = sentences_ ? state_.sentence.take(c) : SentenceEnd::Place::kInside;
+    const auto place =
+        sentences_ ? state_.sentence.take(c, state_.language.abbreviations()) : SentenceEnd::Place::kInside;
     if (place == SentenceEnd::Place::kGap) {
       take_gap(c, offset, space);
     } else {
@@ -288,6 +297,7 @@ class Score {
     JsonText json;
     json.open('{').field("type", "document").field("tokens", state_.tokens).field("bytes", end.bytes);
     json.field("nats", state_.nats);
+    if (!state_.language.code().empty()) json.field("language", state_.language.code());
     if (state_.tokens > 0 && end.bytes > 0) {
       json.field("bits_per_byte", bits_per_byte(state_.nats, end.bytes));
       json.field("perplexity", std::exp(state_.nats / tokens));

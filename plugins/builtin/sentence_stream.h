@@ -56,16 +56,17 @@ class SentenceStream {
  public:
   static constexpr std::size_t kMaxBytes = 2048;  ///< Longer sentences are ignored.
 
-  /// Takes the next token; calls take(Sentence) for each sentence that it ends.
+  /// Takes the next token; calls take(Sentence) for each sentence that it ends. `words`: of the document's
+  /// language.
   template <class Take>
   void token(std::string_view bytes, std::uint64_t offset, double nats, std::span<const float> hidden,
-             Take take) {
+             const Abbreviations& words, Take take) {
     if (!gap_text_.empty() || end_.stopped()) {
       gap_.add(nats, hidden);
     } else {
       sums_.add(nats, hidden);
     }
-    for (const char c : bytes) byte(c, offset++, take);
+    for (const char c : bytes) byte(c, offset++, words, take);
   }
   template <class Take>
   void finish(Take take) {
@@ -81,7 +82,7 @@ class SentenceStream {
   static constexpr std::size_t kMaxMarker = 4;  // "*", "12."
 
   template <class Take>
-  void byte(char c, std::uint64_t offset, Take& take) {
+  void byte(char c, std::uint64_t offset, const Abbreviations& words, Take& take) {
     if (c == '\n') {
       if (blank_line_ || heading_) {
         cut(take);
@@ -100,7 +101,7 @@ class SentenceStream {
       }
       blank_line_ = false;
     }
-    switch (end_.take(c)) {
+    switch (end_.take(c, words)) {
       case SentenceEnd::Place::kGap:
         if (gap_text_.empty()) gap_begin_ = offset;
         gap_text_.push_back(c);

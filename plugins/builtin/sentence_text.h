@@ -2,8 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -11,25 +9,17 @@
 #include <string_view>
 #include <vector>
 
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
+#include "plugins/builtin/characters.h"
+#include "plugins/builtin/unspaced_words.h"
+
 namespace unroll::builtin {
 
 inline constexpr std::size_t kLeastWords = 6, kMostWords = 60;
-
-inline bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-inline bool is_ascii_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-inline bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-inline bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-inline bool is_beyond_ascii(char c) {
-  return static_cast<unsigned char>(c) >= 0x80;
-}
+inline constexpr std::size_t kLeastStoplessWords =
+    10;  ///< Of scripts without stops, where headings look the same.
 
 /// Removes whitespace at the ends and replaces each run inside with one space.
 inline std::string normalised(std::string_view text) {
@@ -55,11 +45,16 @@ inline bool is_unspaced(std::string_view text) {
          (first == 0xE1 && ((second >= 0x80 && second <= 0x82) || second == 0x9E || second == 0x9F));
 }
 
-/// Of normalised text. Two characters of a script without spaces count as a word.
+/// Of normalised text. Two Chinese or Japanese characters count as a word; ICU's dictionaries divide Thai,
+/// Lao, Khmer and Burmese.
 inline std::size_t word_count(std::string_view text) {
   if (text.empty()) return 0;
   std::size_t unspaced = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) unspaced += is_unspaced(text.substr(i)) ? 1 : 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!is_unspaced(text.substr(i))) continue;
+    if (static_cast<unsigned char>(text[i]) < 0xE3) return count_unspaced_words(text);
+    ++unspaced;
+  }
   return 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' ')) + unspaced / 2;
 }
 
@@ -111,52 +106,54 @@ inline double word_overlap(const std::vector<std::uint32_t>& a, const std::vecto
   return shorter == 0 ? 0.0 : static_cast<double>(both.size()) / static_cast<double>(shorter);
 }
 
-/// Whether a stop ends `text`, before closing quotes and brackets.
+/// Whether a stop of its script ends `text`, before closing quotes and brackets.
 inline bool ends_with_stop(std::string_view text) {
-  static constexpr std::array<std::string_view, 11> kStops = {".",
-                                                              "!",
-                                                              "?",
-                                                              "\xE2\x80\xA6" /* ellipsis */,
-                                                              "\xE3\x80\x82" /* ideographic full stop */,
-                                                              "\xEF\xBC\x81",
-                                                              "\xEF\xBC\x9F" /* wide ! ? */,
-                                                              "\xEF\xBD\xA1",
-                                                              "\xD8\x9F" /* Arabic ? */,
-                                                              "\xDB\x94" /* Urdu full stop */,
-                                                              "\xE0\xA5\xA4" /* danda */};
-  constexpr std::size_t kMostClosing = 6;  // bytes beyond ASCII: curly and angle quotes
-  const std::size_t least = text.size() - std::min(text.size(), kMostClosing);
-  for (;;) {
-    if (std::any_of(kStops.begin(), kStops.end(),
-                    [&](std::string_view stop) { return text.ends_with(stop); }))
-      return true;
-    if (text.empty()) return false;
-    const bool closes = std::string_view("\"')]*_ ").find(text.back()) != std::string_view::npos ||
-                        (is_beyond_ascii(text.back()) && text.size() > least);
-    if (!closes) return false;
-    text.remove_suffix(1);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  auto at = static_cast<std::int32_t>(text.size());
+  while (at > 0) {
+    UChar32 c = 0;
+    U8_PREV(bytes, 0, at, c);
+    const int property = ::u_getIntPropertyValue(c, UCHAR_SENTENCE_BREAK);
+    if (property == U_SB_ATERM || property == U_SB_STERM || c == 0x2026) return true;
+    if ((c == ';' || c == ':') && at > 0) {  // Greek and Armenian
+      U8_PREV(bytes, 0, at, c);
+      return (c >= 0x370 && c < 0x400) || (c >= 0x530 && c < 0x590);
+    }
+    if (property != U_SB_CLOSE && c != '*' && c != '_' && c != ' ') return false;
   }
+  return false;
+}
+
+/// A sentence of a script without stops ends with a letter.
+inline bool ends_without_stop(std::string_view text) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
+  auto at = static_cast<std::int32_t>(text.size());
+  UChar32 c = 0;
+  if (at > 0) U8_PREV(bytes, 0, at, c);
+  return is_thai_or_lao(static_cast<char32_t>(c));
 }
 
 /// Whether it is a complete prose sentence: no heading, table, code, capitals or rule. `text` is normalised.
 inline bool is_prose(std::string_view text) {
   const auto words = word_count(text);
-  if (words < kLeastWords || words > kMostWords) return false;
+  const bool stopless = ends_without_stop(text);
+  if (words < (stopless ? kLeastStoplessWords : kLeastWords) || words > kMostWords) return false;
   const char first = text.front();
   if (!is_upper(first) && !is_digit(first) && !is_beyond_ascii(first) && first != '"' && first != '\'' &&
       first != '(') {
     return false;
   }
-  if (!ends_with_stop(text)) return false;
+  if (!stopless && !ends_with_stop(text)) return false;
 
-  std::size_t letters = 0, upper = 0, digits = 0, odd = 0;
+  std::size_t letters = 0, upper = 0, digits = 0, odd = 0, spaces = 0;
   for (const char c : text) {
+    if (c == ' ') ++spaces;
     if (is_ascii_letter(c) || is_beyond_ascii(c)) ++letters;
     if (is_upper(c)) ++upper;
     if (is_digit(c)) ++digits;
     if (std::string_view("{}<>|=\\_~^#+@$/").find(c) != std::string_view::npos) ++odd;
   }
-  return letters * 10 >= text.size() * 7 && upper * 10 <= letters * 4 && digits * 7 <= letters &&
+  return letters * 10 >= (text.size() - spaces) * 8 && upper * 10 <= letters * 4 && digits * 7 <= letters &&
          odd * 25 <= letters;
 }
 

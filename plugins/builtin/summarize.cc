@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugins/builtin/document_language.h"
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/running.h"
@@ -29,7 +30,7 @@
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll summarize 5";
+constexpr std::string_view kTag = "unroll summarize 6";
 constexpr std::int64_t kMaxWords = 10000;
 // Chosen by measurement: docs/summarize.md.
 constexpr double kEarly = 1, kOpening = 0.5, kSurprising = 0.15, kQuoted = 2;
@@ -81,6 +82,7 @@ class Summarize {
                                         .wants = UNROLL_WANT_TEXT | UNROLL_WANT_HIDDEN};
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"words":{"type":"integer","minimum":1,"maximum":10000,"default":120},)"
+      R"("language":{"type":"string","description":"ISO 639; detected if it is left out"},)"
       R"("every":{"type":"integer","minimum":0,"maximum":1099511627776,"default":0}},"additionalProperties":false})";
 
   Summarize(plugin::Host host, std::string_view text) : host_(host) {
@@ -89,6 +91,7 @@ class Summarize {
     every_ = static_cast<std::uint64_t>(options.integer("every", 0, 0, kMostEvery));
     if (every_ > 0) every_ = std::max<std::uint64_t>(every_, kLeastEvery);
     state_.next = every_;
+    state_.language = DocumentLanguage::from(options);
     options.done();
   }
 
@@ -96,9 +99,11 @@ class Summarize {
     const auto hidden = block.hidden();
     if (hidden.rows() != block.size())
       throw plugin::Error("the block's hidden states are not one for each token");
+    state_.language.read(block.text());
     for (std::size_t i = 0; i < block.size(); ++i) {
       state_.stream.token(block.text(i), block.offsets()[i], nats_of(block.logprobs()[i], block),
-                          hidden.row(i), [this](Sentence sentence) { take(std::move(sentence)); });
+                          hidden.row(i), state_.language.abbreviations(),
+                          [this](Sentence sentence) { take(std::move(sentence)); });
     }
   }
 
@@ -111,15 +116,22 @@ class Summarize {
   void fork(const plugin::Fork&) {
     state_.stream = {};
     state_.candidates = {};
+    state_.language = DocumentLanguage(state_.language.given());
     state_.next = every_;
   }
 
   std::string save() const { return save_state(state_, kTag); }
-  void load(std::span<const std::byte> bytes) { load_state(state_, bytes, kTag); }
+  void load(std::span<const std::byte> bytes) {
+    const std::string language = state_.language.given();
+    load_state(state_, bytes, kTag);
+    if (state_.language.given() != language)
+      throw plugin::StateError("the saved state was made with other options");
+  }
 
  private:
   struct State {
     SentenceStream stream;
+    DocumentLanguage language;
     Spread sentences;  // of the prose sentences' mean hidden states
     WordCounts words;
     Running surprisal, commonness;
@@ -128,7 +140,7 @@ class Summarize {
     Candidates candidates;
 
     void visit(auto& archive) {
-      archive(stream, sentences, words, surprisal, commonness, seen, next, candidates);
+      archive(stream, language, sentences, words, surprisal, commonness, seen, next, candidates);
     }
   };
 
@@ -169,7 +181,9 @@ class Summarize {
       json.field("text", sentence.text).close('}');
       words += word_count(normalised(sentence.text));
     }
-    host_.emit(json.close(']').field("words", words).close('}').text());
+    json.close(']').field("words", words);
+    if (!state_.language.code().empty()) json.field("language", state_.language.code());
+    host_.emit(json.close('}').text());
   }
 
   /// In mean deviations.

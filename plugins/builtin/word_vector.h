@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "plugins/builtin/sentence_text.h"
+#include "plugins/builtin/characters.h"
 
 namespace unroll::builtin {
 

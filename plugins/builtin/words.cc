@@ -21,9 +21,9 @@
 #include <string_view>
 #include <utility>
 
+#include "plugins/builtin/characters.h"
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/options.h"
-#include "plugins/builtin/sentence_text.h"
 #include "plugins/builtin/state.h"
 
 namespace unroll::builtin {

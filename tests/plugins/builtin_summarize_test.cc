@@ -78,6 +78,14 @@ TEST(SentenceText, ProseEndsWithAStopOfItsScript) {
       is_prose("\u56fe\u4e66\u9986\u5728\u6cb3\u8fb9\u5df2\u7ecf\u6709\u4e00\u767e\u5e74\u4e86\u3002"));
   EXPECT_FALSE(is_prose("\u56fe\u4e66\u9986\u5728\u6cb3\u8fb9\u5df2\u7ecf\u6709\u4e00\u767e\u5e74\u4e86"));
   EXPECT_FALSE(is_prose("The whole town came to see the lamp"));
+  EXPECT_FALSE(is_prose("\u0e2b\u0e49\u0e2d\u0e07\u0e2a\u0e21\u0e38\u0e14")) << "a heading in Thai";
+  EXPECT_TRUE(builtin::ends_with_stop("\u1795\u17d2\u179f\u17b6\u179a\u17d4 \"")) << "Khmer";
+  EXPECT_TRUE(builtin::ends_with_stop("\u03c0\u03bf\u03cd;")) << "Greek";
+  EXPECT_FALSE(builtin::ends_with_stop("one;"));
+  // Short words and many marks, but prose; not a row of figures.
+  EXPECT_TRUE(is_prose(
+      "They often go by bus, e.g. to a bay or to an inn (see e.g. Hill et al. 2011 for a map of it)."));
+  EXPECT_FALSE(is_prose("Total 12.5 17.25 (3.5) 99.1, 4: 88.2 and 7.5; 1.25 of 18."));
 }
 
 /// The sentences of a summary of `words` words; each token is a word, or white space and a word.
