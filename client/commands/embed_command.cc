@@ -1,14 +1,21 @@
-// embed: prints a document's vectors or writes them as an index; with --query, finds the segments of indexes
-// that are nearest to a text.
+// embed: prints a document's vectors, or writes those of documents and folders as an index; with --query,
+// finds segments of indexes by a few words.
+#include <chrono>
+#include <iostream>
 #include <map>
 #include <memory>
+#include <set>
 
+#include <fcntl.h>
+
+#include "base/unique_fd.h"
+#include "client/batch/batch_files.h"
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/text.h"
-#include "client/commands/embed_index.h"
 #include "client/documents/open_document.h"
 #include "client/reading/read_document.h"
+#include "client/search/segment_search.h"
 
 namespace unroll {
 namespace {
@@ -22,6 +29,8 @@ struct EmbedOptions {
   DocumentOptions document;
   std::vector<std::string> files;
   std::string query;
+  std::string by = "both";
+  std::string language;  // empty: detected
   int segment_tokens = 512;
   int top = 10;
   bool format_given = false;
@@ -37,21 +46,139 @@ std::string checkpoint_of(Reader& reader) {
   return model.substr(0, model.find(','));
 }
 
-EmbedIndex embedded_index(Reader& reader, Source& source, int segment_tokens) {
+ReadRequest request_of(const EmbedOptions& options) {
+  json plugin_options = {{"segment_tokens", options.segment_tokens}};
+  if (!options.language.empty()) plugin_options["language"] = options.language;
+  return request_for("embed", plugin_options);
+}
+
+/// Of one document.
+EmbedIndex embedded_index(Reader& reader, Source& source, const EmbedOptions& options,
+                          const std::string& file, const std::string& hash) {
   EmbedIndex index;
   index.model = checkpoint_of(reader);
-  EmbedIndexView view(index);
+  EmbedIndexView view(index, file, hash);
   ResultWriter nothing{fs::path()};  // only to query the terminal
-  read_document(reader, source, request_for("embed", {{"segment_tokens", segment_tokens}}), nothing,
+  source.keep_text();
+  read_document(reader, source, request_of(options), nothing,
                 [&](const std::string&, const json& data) { view.output(data); });
+  add_terms(index, source);
   return index;
 }
 
+/// What makes the vectors of a document others, beside its content and the model.
+std::string index_options(const EmbedOptions& options) {
+  const DocumentOptions& document = options.document;
+  return json{{"segment_tokens", options.segment_tokens},
+              {"language", options.language},
+              {"raw", document.raw},
+              {"keep_layout", document.keep_layout},
+              {"unwrap", document.unwrap},
+              {"encoding", document.encoding}}
+      .dump();
+}
+
+/// Makes or updates one index of many documents.
+class IndexUpdate {
+ public:
+  IndexUpdate(const EmbedOptions& options, Reader& reader) : options_(options), reader_(reader) {
+    index_.model = checkpoint_of(reader);
+    index_.options = index_options(options);
+    std::error_code ignored;
+    if (!fs::exists(options.shared.out, ignored)) return;
+    old_ = read_embed_index(options.shared.out);
+    if (old_.model != index_.model || old_.options != index_.options) old_ = {};
+    for (std::size_t i = 0; i < old_.documents.size(); ++i) {
+      if (!old_.documents[i].hash.empty()) known_[old_.documents[i].file] = i;
+    }
+  }
+
+  /// A file, "-", or all files of a folder.
+  void add(const std::string& argument) {
+    std::error_code ignored;
+    if (!fs::is_directory(argument, ignored)) return add_file(argument, true);
+    for (const BatchFile& file : list_batch_files(argument, options_.shared.out)) {
+      const fs::path path = fs::path(argument) / file.path;
+      if (fs::weakly_canonical(path, ignored) == fs::weakly_canonical(options_.shared.out, ignored)) continue;
+      add_file(path.string(), false);
+    }
+  }
+
+  /// Returns the exit code.
+  int finish() {
+    write_embed_index(index_, "safetensors", options_.shared.out);
+    if (index_.documents.size() > 1 || kept_ > 0)
+      std::cerr << "unroll: " << one_line(options_.shared.out.string()) << ": " << index_.documents.size()
+                << " documents, of which " << kept_ << " are unchanged\n";
+    return exit_code_;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void add_file(const std::string& file, bool alone) {
+    try {
+      const std::string name =
+          file == "-" ? "standard input" : fs::absolute(file).lexically_normal().string();
+      if (!added_.insert(name).second) return;
+      const std::string hash = file == "-" ? "" : hash_of(file);
+      if (const auto known = known_.find(name);
+          known != known_.end() && old_.documents[known->second].hash == hash) {
+        index_.append(old_, known->second);
+        ++kept_;
+        return;
+      }
+      OpenedDocument document = open_document(file, options_.document);
+      index_.append(embedded_index(reader_, document.source, options_, name, hash), 0);
+      save_sometimes();
+    } catch (const std::exception& error) {
+      if (alone && options_.files.size() == 1) throw;
+      std::cerr << "unroll: " << one_line(file + ": " + error.what()) << '\n';
+      exit_code_ = kExitFailed;
+    }
+  }
+
+  /// Empty if it is not a regular file.
+  static std::string hash_of(const std::string& file) {
+    std::error_code failed;
+    if (!fs::is_regular_file(file, failed)) return {};
+    const UniqueFd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    const auto size = fs::file_size(file, failed);
+    return !opened || failed ? std::string() : content_hash(opened.get(), size, file, [] {});
+  }
+
+  /// So that an interruption does not lose hours; the documents that follow may be among the old ones.
+  void save_sometimes() {
+    constexpr auto kEvery = std::chrono::minutes(1);
+    if (Clock::now() - saved_ < kEvery) return;
+    EmbedIndex all = index_;
+    for (const auto& [file, i] : known_) {
+      if (!added_.contains(file)) all.append(old_, i);
+    }
+    write_embed_index(all, "safetensors", options_.shared.out);
+    saved_ = Clock::now();
+  }
+
+  const EmbedOptions& options_;
+  Reader& reader_;
+  EmbedIndex index_, old_;
+  std::map<std::string, std::size_t> known_;  ///< Documents of the old index, by file.
+  std::set<std::string> added_;
+  std::size_t kept_ = 0;
+  int exit_code_ = 0;
+  Clock::time_point saved_ = Clock::now();
+};
+
 int write_vectors(const EmbedOptions& options) {
   const SharedOptions& shared = options.shared;
-  if (options.files.size() != 1)
-    throw CommandError("embed reads one document; for a whole folder use 'unroll batch --plugin embed'",
-                       kExitUsage);
+  std::error_code ignored;
+  const bool folder = fs::is_directory(options.files.front(), ignored);
+  if (shared.format != "safetensors" && (options.files.size() != 1 || folder))
+    throw CommandError(
+        "only an index holds several documents; add --format safetensors --out FILE, or use 'unroll batch "
+        "--plugin "
+        "embed'",
+        kExitUsage);
   if (shared.format == "text")
     throw CommandError("--format text needs --query; formats of vectors: json, ndjson, npy, safetensors, f32",
                        kExitUsage);
@@ -59,18 +186,20 @@ int write_vectors(const EmbedOptions& options) {
     throw CommandError("--format " + shared.format + " is not for a terminal; name a file with --out FILE",
                        kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(shared);
+  if (shared.format == "safetensors") {
+    IndexUpdate update(options, *reader);
+    for (const std::string& file : options.files) update.add(file);
+    return update.finish();
+  }
   const std::string& file = options.files.front();
   OpenedDocument document = open_document(file, options.document);
-  Source& source = document.source;
   if (is_binary(shared.format)) {
-    EmbedIndex index = embedded_index(*reader, source, options.segment_tokens);
-    index.file = file == "-" ? source.name() : fs::absolute(file).lexically_normal().string();
-    write_embed_index(index, shared.format, shared.out);
+    write_embed_index(embedded_index(*reader, document.source, options, file, ""), shared.format, shared.out);
     return 0;
   }
   ResultWriter writer(shared.out);
   const std::unique_ptr<View> view = make_embed_view(shared.format, writer);
-  read_document(*reader, source, request_for("embed", {{"segment_tokens", options.segment_tokens}}), writer,
+  read_document(*reader, document.source, request_of(options), writer,
                 [&](const std::string&, const json& data) { view->output(with_places(data, document)); });
   writer.flush();
   return 0;
@@ -86,10 +215,12 @@ std::vector<EmbedIndex> read_indexes(const std::vector<std::string>& files, cons
       throw CommandError(file + " was made with another model (" + index.model + ", not " + model +
                          "); name that model with --model, or make the index again");
     }
-    // The document may have been moved together with its index.
-    const fs::path beside = fs::path(file).parent_path() / fs::path(index.file).filename();
-    std::error_code ignored;
-    if (!fs::exists(index.file, ignored) && fs::exists(beside, ignored)) index.file = beside.string();
+    // Documents may have been moved together with their index.
+    for (EmbeddedDocument& document : index.documents) {
+      const fs::path beside = fs::path(file).parent_path() / fs::path(document.file).filename();
+      std::error_code ignored;
+      if (!fs::exists(document.file, ignored) && fs::exists(beside, ignored)) document.file = beside.string();
+    }
     indexes.push_back(std::move(index));
   }
   return indexes;
@@ -111,15 +242,21 @@ class FoundDocuments {
   explicit FoundDocuments(const DocumentOptions& options) : options_(options) {}
 
   /// The segment with its place, and its first words on one line.
-  ordered_json describe(const EmbedIndex& index, const EmbedHit& hit) {
+  ordered_json describe(const EmbedIndex& index, const SegmentHit& hit) {
     constexpr std::uint64_t kMostBytes = 400;
     constexpr std::size_t kMostColumns = 200;
     const auto start = static_cast<std::uint64_t>(index.offsets[2 * hit.segment]);
     const auto end = static_cast<std::uint64_t>(index.offsets[2 * hit.segment + 1]);
-    const json found = {{"file", index.file}, {"start", start}, {"end", end}, {"score", hit.score}};
-    const OpenedDocument* document = open(index.file);
+    const std::string& file = index.document_of(hit.segment).file;
+    const json found = {{"file", file},
+                        {"start", start},
+                        {"end", end},
+                        {"score", hit.score},
+                        {"similarity", hit.similarity},
+                        {"words", hit.words}};
+    const OpenedDocument* document = open(file);
     ordered_json described = in_order(document == nullptr ? found : with_places(found, *document),
-                                      {"file", "start", "end", "score"});
+                                      {"file", "start", "end", "score", "similarity", "words"});
     if (document == nullptr) return described;
     std::string text = document->source.text(start, std::min(end, start + kMostBytes));
     text.erase(0, text.find_first_not_of(" \t\r\n"));
@@ -167,13 +304,16 @@ int look_for(const EmbedOptions& options) {
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   const std::vector<EmbedIndex> indexes = read_indexes(options.files, checkpoint_of(*reader));
   Source source = Source::of_text("the query", options.query);
-  const EmbedIndex query = embedded_index(*reader, source, options.segment_tokens);
+  const EmbedIndex query = embedded_index(*reader, source, options, "the query", "");
   check_dimensions(indexes, options.files, query.dim);
   ResultWriter writer(options.shared.out);
   ordered_json results = ordered_json::array();
   FoundDocuments documents(options.document);
-  for (const EmbedHit& hit :
-       nearest_segments(indexes, query.document, static_cast<std::size_t>(options.top))) {
+  const SearchBy by = options.by == "both"      ? SearchBy::kBoth
+                      : options.by == "vectors" ? SearchBy::kVectors
+                                                : SearchBy::kWords;
+  for (const SegmentHit& hit :
+       find_segments(indexes, query.vectors, options.query, by, static_cast<std::size_t>(options.top))) {
     const ordered_json found = documents.describe(indexes[hit.index], hit);
     if (format == "text") write_found(found, writer);
     results.push_back(found);
@@ -192,28 +332,40 @@ void add_embed_command(CommandLine& line) {
   auto options = std::make_shared<EmbedOptions>();
   CLI::App* command = line.app().add_subcommand(
       "embed", "Compute vectors of a document and its segments; search segments by a few words");
-  command->add_option("FILE", options->files, "The document, or - for standard input; with --query: indexes")
+  command
+      ->add_option("FILE", options->files,
+                   "The document, or - for standard input; for an index: documents and "
+                   "folders; with --query: indexes")
       ->required()
       ->type_name("");
   command
       ->add_option("--query", options->query,
                    "Search for these words in indexes written by --format safetensors")
       ->type_name("WORDS");
+  command
+      ->add_option("--by", options->by,
+                   "How --query finds segments: by words (BM25), by vectors, or by both rankings joined")
+      ->type_name("both|words|vectors")
+      ->check(one_of({"both", "words", "vectors"}))
+      ->capture_default_str();
   command->add_option("--top", options->top, "Number of segments that --query shows")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000).description(""))
       ->capture_default_str();
-  command->add_option("--segment-tokens", options->segment_tokens, "Tokens in a segment")
+  command
+      ->add_option("--segment-tokens", options->segment_tokens,
+                   "Most tokens in a segment, which ends with a sentence")
       ->type_name("N")
       ->check(CLI::Range(1, 65'536).description(""))
       ->capture_default_str();
   add_document_flags(*command, options->document);
+  add_language_flag(*command, options->language);
   add_format_flags(*command, options->shared, "json|ndjson|npy|safetensors|f32|text");
   add_reader_flags(line, *command, options->shared);
   command->footer(
       "Examples:\n  unroll embed report.txt | jq .vector\n"
-      "  unroll embed book.txt --format safetensors --out book.index\n"
-      "  unroll embed --query 'the battle of Waterloo' *.index");
+      "  unroll embed books/ --format safetensors --out books.index   # again: reads only what changed\n"
+      "  unroll embed --query 'the battle of Waterloo' books.index");
   line.on(command, [options, command] {
     options->format_given = command->count("--format") > 0;
     return command->count("--query") > 0 ? look_for(*options) : write_vectors(*options);

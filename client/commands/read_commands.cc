@@ -6,6 +6,7 @@
 
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
+#include "client/cli/program_input.h"
 #include "client/cli/text.h"
 #include "client/commands/score_lines.h"
 #include "client/documents/open_document.h"
@@ -28,6 +29,7 @@ struct ReadOptions {
   std::vector<std::string> plugins;
   std::string granularity;
   std::string word_boundary;  // empty: corrected
+  std::string language;       // empty: detected
   bool without_cache = false;
   int top = 10;
   int words = 120;
@@ -35,7 +37,29 @@ struct ReadOptions {
   bool each_line = false;
 };
 
-using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, Source&)>;
+using MakeView = std::function<std::unique_ptr<View>(ResultWriter&, OpenedDocument&)>;
+
+/// Where results go: as they are, or for Parquet as CSV to a program that makes the file of them.
+class ResultFile {
+ public:
+  explicit ResultFile(const SharedOptions& shared) {
+    if (shared.format == "parquet") {
+      ProgramInput("unroll-parquet", {"--check"}).finish();
+      program_ = std::make_unique<ProgramInput>("unroll-parquet", std::vector{shared.out.string()});
+    }
+    writer_.emplace(program_ ? program_->path() : shared.out);
+  }
+  ResultWriter& writer() { return *writer_; }
+  void finish() {
+    writer_->flush();
+    writer_.reset();
+    if (program_) program_->finish();
+  }
+
+ private:
+  std::unique_ptr<ProgramInput> program_;
+  std::optional<ResultWriter> writer_;
+};
 
 /// A text that goes on from another one is read byte for byte.
 DocumentOptions document_options(const ReadOptions& options) {
@@ -52,16 +76,17 @@ Opener opener_of(const ReadOptions& options) {
   return {name, [document](const std::string& path) { return open_document(path, document).source; }};
 }
 
-int read_one(const ReadOptions& options, const PluginRequest& plugin, const MakeView& make_view) {
+int read_one(const ReadOptions& options, std::vector<PluginRequest> plugins, const MakeView& make_view) {
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   OpenedDocument document = open_document(options.file, document_options(options));
-  ResultWriter writer(options.shared.out);
-  const std::unique_ptr<View> view = make_view(writer, document.source);
-  auto request = request_for(plugin.name, plugin.options);
+  ResultFile output(options.shared);
+  const std::unique_ptr<View> view = make_view(output.writer(), document);
+  ReadRequest request;
+  request.plugins = std::move(plugins);
   request.after = snapshot_after(*reader, options.after, request.plugins, opener_of(options));
-  read_document(*reader, document.source, request, writer,
+  read_document(*reader, document.source, request, output.writer(),
                 [&](const std::string&, const json& data) { view->output(with_places(data, document)); });
-  writer.flush();
+  output.finish();
   return 0;
 }
 
@@ -81,7 +106,7 @@ int score_lines(const ReadOptions& options, const PluginRequest& plugin) {
   const std::string& format = options.shared.format;
   if (format == "json" || format == "html")
     throw CommandError(
-        "--each-line does not print " + format + "; use text or ndjson, or csv or tsv with words",
+        "--each-line does not print " + format + "; use text or ndjson, or csv, tsv or parquet with words",
         kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   DocumentOptions lines = document_options(options);
@@ -89,14 +114,15 @@ int score_lines(const ReadOptions& options, const PluginRequest& plugin) {
   auto request = request_for(plugin.name, plugin.options);
   request.after = snapshot_after(*reader, options.after, request.plugins, opener_of(options));
   OpenedDocument document = open_document(options.file, lines);
-  ResultWriter writer(options.shared.out);
+  ResultFile output(options.shared);
+  ResultWriter& writer = output.writer();
   if (plugin.name == "words") {
     score_words_of_each_line(*reader, document.source, request, *make_word_view(format, true, writer),
                              writer);
   } else {
     score_each_line(*reader, document.source, request, format, writer);
   }
-  writer.flush();
+  output.finish();
   return 0;
 }
 
@@ -104,19 +130,23 @@ int score_words(const ReadOptions& options) {
   const std::string& format = options.shared.format;
   if (format == "html")
     throw CommandError("--granularity word does not go with --format html, which shows tokens", kExitUsage);
+  if (format == "parquet" && options.shared.out.empty())
+    throw CommandError("--format parquet is not for a terminal; name a file with --out FILE", kExitUsage);
   const std::string boundary = options.word_boundary.empty() ? "corrected" : options.word_boundary;
   const PluginRequest plugin{"words", {{"boundary", boundary}}};
   if (options.each_line) return score_lines(options, plugin);
-  return read_one(options, plugin,
-                  [&](ResultWriter& writer, Source&) { return make_word_view(format, false, writer); });
+  return read_one(options, {plugin}, [&](ResultWriter& writer, OpenedDocument&) {
+    return make_word_view(format, false, writer);
+  });
 }
 
 int score(ReadOptions& options) {
   const std::string& format = options.shared.format;
   if (options.without_cache) options.shared.settings.push_back("document_cache_tokens=0");
   if (options.granularity == "word") return score_words(options);
+  const bool table = format == "csv" || format == "tsv" || format == "parquet";
   for (const auto& [wanted, flag] :
-       {std::pair{format == "csv" || format == "tsv", "--format " + format},
+       {std::pair{table, "--format " + format},
         std::pair{!options.word_boundary.empty(), std::string("--word-boundary")}}) {
     if (wanted) throw CommandError(flag + " needs --granularity word", kExitUsage);
   }
@@ -124,12 +154,15 @@ int score(ReadOptions& options) {
   // Ask only for the outputs that the format needs.
   std::string granularity = options.granularity;
   if (granularity.empty()) granularity = format == "ndjson" && !options.each_line ? "paragraph" : "document";
-  if (format == "html") granularity = "token";
+  if (format == "html") granularity = "document";
   plugin_options["granularity"] = granularity;
+  if (!options.language.empty()) plugin_options["language"] = options.language;
   if (options.each_line) return score_lines(options, {"score", plugin_options});
-  return read_one(options, {"score", plugin_options}, [&](ResultWriter& writer, Source& source) {
-    if (format == "html") return make_heat_map(writer, source);
-    if (format == "text" && granularity != "document") return make_passage_table(writer, source);
+  std::vector<PluginRequest> plugins = {{"score", plugin_options}};
+  if (format == "html") plugins.push_back({"logprobs", {{"top", 3}, {"pieces", true}}});
+  return read_one(options, plugins, [&](ResultWriter& writer, OpenedDocument& document) {
+    if (format == "html") return make_heat_map(writer, document.source, document.map.sections);
+    if (format == "text" && granularity != "document") return make_passage_table(writer, document.source);
     return make_score_view(format, writer);
   });
 }
@@ -153,7 +186,8 @@ void add_score(CommandLine& line) {
   command->add_flag("--without-cache", options->without_cache,
                     "Read with the network alone, which does not expect what the text repeats");
   add_document_flags(*command, options->document);
-  add_format_flags(*command, options->shared, "text|json|ndjson|html|csv|tsv");
+  add_language_flag(*command, options->language);
+  add_format_flags(*command, options->shared, "text|json|ndjson|html|csv|tsv|parquet");
   add_reader_flags(line, *command, options->shared);
   command->footer(
       "Examples:\n  unroll score book.txt\n  unroll score book.txt --format html --out book.html\n"
@@ -170,6 +204,7 @@ void add_summarize(CommandLine& line) {
   add_file(*command, *options);
   add_count(*command, "--words", options->words, "Number of words, approximately");
   add_document_flags(*command, options->document);
+  add_language_flag(*command, options->language);
   command->add_flag("--running", options->running,
                     "Also print a summary so far after every 32 KiB (text, ndjson)");
   add_format_flags(*command, options->shared, "text|json|ndjson");
@@ -179,8 +214,9 @@ void add_summarize(CommandLine& line) {
       "  ssh host cat minutes.txt | unroll summarize - --running");
   line.on(command, [options] {
     json plugin_options = {{"words", options->words}};
+    if (!options->language.empty()) plugin_options["language"] = options->language;
     if (options->running) plugin_options["every"] = 32 * 1024;
-    return read_one(*options, {"summarize", plugin_options}, [&](ResultWriter& writer, Source&) {
+    return read_one(*options, {{"summarize", plugin_options}}, [&](ResultWriter& writer, OpenedDocument&) {
       return make_summary_view(options->shared.format, writer);
     });
   });

@@ -18,12 +18,21 @@ header strong { color: var(--ink); }
 button, summary { font: .875rem/1.5 system-ui, sans-serif; color: var(--ink); background: transparent; cursor: pointer;
   border: 1px solid var(--line); border-radius: .3rem; padding: .05rem .6rem; }
 button:hover, summary:hover { border-color: var(--ink); }
-details ol { position: absolute; left: 1.25rem; right: 1.25rem; margin: .5rem 0; padding: .75rem 1rem .75rem 3rem;
+a { color: var(--mark); }
+details[open] > :not(summary) { position: absolute; z-index: 1; left: 1.25rem; right: 1.25rem; margin: .5rem 0; padding: .75rem 1rem;
   max-height: 70vh; overflow: auto; background: var(--page); border: 1px solid var(--line); border-radius: .3rem;
   box-shadow: 0 .4rem 1.5rem #0004; font-size: .875rem; }
-details a { color: var(--mark); }
+details ol { padding-left: 3rem; } details nav ol { margin: 0; }
+nav li[data-level="2"] { margin-left: 1.5rem; } nav li[data-level="3"] { margin-left: 3rem; }
+nav svg { width: 6rem; height: 1em; vertical-align: -.1em; overflow: visible; }
+nav path { fill: none; stroke: var(--c5); stroke-width: 1.2; vector-effect: non-scaling-stroke; }
+small, th { color: var(--soft); font-weight: normal; }
+table { border-collapse: collapse; } th { text-align: left; }
+td, th { padding: .1rem .8rem .1rem 0; vertical-align: baseline; } td:nth-child(1) { white-space: nowrap; }
+td:nth-child(2), td:nth-child(3) { text-align: right; font-variant-numeric: tabular-nums; }
+mark { background: var(--c2); color: var(--ink); }
 main { padding: 1rem 1.25rem 50vh; max-width: 62rem; width: 100%; margin: 0 auto; outline: none; }
-section { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 8; font: .9rem/1.65 ui-monospace, monospace;
+section { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; text-align: start; tab-size: 8; font: .9rem/1.65 ui-monospace, monospace;
   content-visibility: auto; contain-intrinsic-size: auto 80rem; }
 i:hover { outline: 1px solid var(--ink); }
 i.on { outline: 2px solid var(--mark); outline-offset: 1px; }
@@ -31,9 +40,18 @@ output { position: fixed; z-index: 2; max-width: 22rem; padding: .25rem .6rem; b
   pointer-events: none; background: var(--ink); color: var(--page); font-size: .875rem; overflow-wrap: anywhere; }
 output[hidden] { display: none; }
 output b { font-family: ui-monospace, monospace; white-space: pre-wrap; }
-@media print { aside, button, details { display: none; } header { position: static; } body { margin: 0; } }
+output p { margin: 0; }
+@media (max-width: 40rem) { header { position: relative; } }
+@media print { #map, button, details, output { display: none !important; } header { position: static; } body { margin: 0; }
+  main { padding: 1rem 0; max-width: none; } section { content-visibility: visible; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 </style>
 )";
+
+inline constexpr std::string_view kHeatMapMain =
+    "<main tabindex=0 aria-label=\"The text; the table of most surprising tokens says in words what its "
+    "colours "
+    "show\">\n";
 
 inline constexpr std::string_view kHeatMapControls =
     R"(<p class=scale>bits: <i>0</i><i class=c1>4</i><i class=c2>6</i><i class=c3>8</i><i class=c4>10</i><i
@@ -44,7 +62,7 @@ inline constexpr std::string_view kHeatMapControls =
 )";
 
 inline constexpr std::string_view kHeatMapMap =
-    "<aside title=\"the whole document: click or drag to go there\"><canvas></canvas><div></div></aside>\n"
-    "<output hidden></output>\n";
+    "<aside id=map aria-hidden=true title=\"the whole document: click or drag to go there\"><canvas></canvas>"
+    "<div></div></aside>\n<output hidden></output>\n";
 
 }  // namespace unroll

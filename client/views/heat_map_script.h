@@ -6,22 +6,37 @@
 namespace unroll {
 
 /// A section's data-l: its tokens' lengths in UTF-16 units, a digit each (78: and the next digit, too).
-/// data-n: their surprisals in hundredths of a bit, two digits to base 79 each. Digit 0 is the character '0'.
+/// data-n: their surprisals in hundredths of a bit, two digits to base 79 each. data-r: their ranks, two
+/// digits; 6,240 is that and more. data-a: three alternatives for each: three digits for the number in the
+/// list `pieces` (from 1), and one for the share of the probability in 78ths. Digit 0 is the character '0'.
 /// Places in the document are counted in UTF-16 units of all sections' text.
 inline constexpr std::string_view kHeatMapScript = R"js(<script>
 "use strict";
 const query = selector => document.querySelector(selector);
 const sections = [...document.querySelectorAll("section")];
-const [main, map, canvas, view, tip] = ["main", "aside", "canvas", "aside div", "output"].map(query);
-const begins = [];
-let total = 0;
+const [main, map, canvas, view, tip] = ["main", "#map", "canvas", "#map div", "output"].map(query);
+const begins = [], lines = [];  // of each section: units and line ends before it
+let total = 0, line = 0;
+const lineEnds = text => {
+  let count = 0;
+  for (let at = -1; (at = text.indexOf("\n", at + 1)) >= 0;) ++count;
+  return count;
+};
 sections.forEach((section, i) => {
+  const text = section.textContent;
   section.number = i;
   begins.push(total);
-  total += section.textContent.length;
+  lines.push(line);
+  total += text.length;
+  line += lineEnds(text);
 });
 const end = number => number + 1 < begins.length ? begins[number + 1] : total;
 
+const number = (digits, from, count) => {
+  let value = 0;
+  for (let i = from; i < from + count; ++i) value = value * 79 + digits.charCodeAt(i) - 48;
+  return value;
+};
 const tokens = section => {
   const lengths = [], bits = [], {l, n} = section.dataset;
   for (let i = 0, length = 0; i < l.length; ++i) {
@@ -32,7 +47,7 @@ const tokens = section => {
     length = 0;
   }
   for (let i = 0; i < n.length; i += 2)
-    bits.push(((n.charCodeAt(i) - 48) * 79 + n.charCodeAt(i + 1) - 48) / 100);
+    bits.push(number(n, i, 2) / 100);
   return {lengths, bits};
 };
 
@@ -52,20 +67,37 @@ const paint = section => {
 };
 const near = new IntersectionObserver(entries => entries.forEach(({target, isIntersecting}) => {
   if (isIntersecting) return paint(target);
-  if (!target.bits || chosen && chosen.parentNode == target) return;
+  if (!target.bits || printing || chosen && chosen.parentNode == target) return;
   target.bits = null;
   target.textContent = target.textContent;
 }), {rootMargin: "2000px"});
 sections.forEach(section => near.observe(section));
+let printing = false;
+addEventListener("beforeprint", () => { printing = true; sections.forEach(paint); });
+addEventListener("afterprint", () => printing = false);
 
 // --- What a token's number is: for the mouse, and for the keys
 let chosen = null;
 const compact = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 2});
+const thousands = new Intl.NumberFormat("en"), pieces = JSON.parse(query("#pieces").textContent);
+const visible = text => text.replace(/\n/g, "\u21B5").replace(/\t/g, "\u21E5").replace(/ /g, "\u2423");
+const bold = text => Object.assign(document.createElement("b"), {textContent: visible(text)});
+const paragraph = (...parts) => {
+  const line = document.createElement("p");
+  line.append(...parts);
+  return line;
+};
 const tell = token => {
-  const bits = token.parentNode.bits[[...token.parentNode.children].indexOf(token)];
-  const text = document.createElement("b");
-  text.textContent = token.textContent.replace(/\n/g, "\u21B5").replace(/\t/g, "\u21E5").replace(/ /g, "\u2423");
-  tip.replaceChildren(text, ` ${bits.toFixed(1)} bits: 1 in ${compact.format(2 ** bits)}`);
+  const section = token.parentNode, i = [...section.children].indexOf(token), bits = section.bits[i];
+  const rank = number(section.dataset.r, 2 * i, 2), likely = [];
+  for (let k = 0; k < 3; ++k) {
+    const piece = number(section.dataset.a, 12 * i + 4 * k, 3), share = number(section.dataset.a, 12 * i + 4 * k + 3, 1);
+    if (piece) likely.push(k ? ", " : "likely: ", bold(pieces[piece - 1]), ` ${Math.round(share / .78)} %`);
+  }
+  tip.replaceChildren(
+    paragraph(bold(token.textContent), ` ${bits.toFixed(1)} bits: 1 in ${compact.format(2 ** bits)}`),
+    paragraph(`rank ${thousands.format(rank)}${rank == 6240 ? " or more" : ""}, line ${thousands.format(lineOf(token))}`),
+    paragraph(...likely));
   tip.hidden = false;
   const box = token.getClientRects()[0] || token.getBoundingClientRect();
   tip.style.left = Math.max(4, Math.min(box.left, innerWidth - map.offsetWidth - tip.offsetWidth - 8)) + "px";
@@ -78,6 +110,7 @@ const choose = token => {
   if (!token) return void (tip.hidden = true);
   token.classList.add("on");
   tell(token);
+  history.replaceState(null, "", "#L" + lineOf(token));
 };
 main.addEventListener("pointerover", event => {
   if (event.target.tagName == "I") tell(event.target);
@@ -103,6 +136,31 @@ const tokenAt = place => {
     if (at > place) return token;
   }
   return section.lastChild;
+};
+const lineOf = token => {
+  let before = "";
+  for (let each = token.previousSibling; each; each = each.previousSibling) before += each.textContent;
+  return 1 + lines[token.parentNode.number] + lineEnds(before);
+};
+const placeOfLine = wanted => {  // wanted: from 1
+  let low = 0, high = lines.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (lines[middle] < wanted) low = middle; else high = middle;
+  }
+  while (low > 0 && lines[low] == wanted - 1 && !sections[low - 1].textContent.endsWith("\n")) --low;
+  const text = sections[low].textContent;
+  let at = 0;
+  for (let left = wanted - 1 - lines[low]; left > 0; --left) {
+    const end = text.indexOf("\n", at);
+    if (end < 0) break;
+    at = end + 1;
+  }
+  return Math.min(begins[low] + at, total - 1);
+};
+const goToHash = () => {
+  const wanted = /^#L([1-9]\d*)$/.exec(location.hash);
+  if (wanted && sections.length) go(placeOfLine(+wanted[1]), choose);
 };
 const placeAt = y => {  // y: in the window
   let low = 0, high = sections.length;
@@ -167,12 +225,17 @@ addEventListener("keydown", event => {
     beside(event.key == "ArrowRight" ? 1 : -1);
   }
 });
-const passages = [...document.querySelectorAll("a[data-at]")];
-passages.forEach(link => link.addEventListener("click", event => {
+const passages = [...document.querySelectorAll("#passages a")];
+document.querySelectorAll("a[data-at]").forEach(link => link.addEventListener("click", event => {
   event.preventDefault();
   link.closest("details").open = false;
   go(+link.dataset.at, choose);
 }));
+const lists = [...document.querySelectorAll("details")];
+lists.forEach(list => list.addEventListener("toggle", () => {
+  if (list.open) lists.forEach(other => other.open = other == list);
+}));
+addEventListener("hashchange", goToHash);
 
 // --- The whole document at a glance: cells in reading order, coloured by bits per character
 const draw = () => {
@@ -213,6 +276,32 @@ const draw = () => {
   });
   follow();
 };
+// --- A line of surprise for each chapter, drawn when the list is opened
+const chapters = [...document.querySelectorAll("nav li")];
+const drawChapters = () => {
+  const from = chapters.map(item => +item.querySelector("a").dataset.at), bins = 24, sums = chapters.map(() => []);
+  let chapter = 0;
+  everyToken((at, length, bits) => {
+    while (chapter + 1 < from.length && at >= from[chapter + 1]) ++chapter;
+    const size = (chapter + 1 < from.length ? from[chapter + 1] : total) - from[chapter];
+    const bin = Math.floor((at - from[chapter]) / size * bins);
+    if (at < from[chapter] || !length) return;
+    const sum = sums[chapter][bin] ||= {bits: 0, length: 0};
+    sum.bits += bits;
+    sum.length += length;
+  });
+  const means = sums.map(list => [...list].map(sum => sum ? sum.bits / sum.length : NaN));
+  const sorted = means.flat().filter(mean => mean >= 0).sort((a, b) => a - b);
+  const low = sorted[Math.floor(sorted.length * .02)], high = sorted[Math.ceil(sorted.length * .98) - 1];
+  chapters.forEach((item, i) => {
+    const points = means[i].map((mean, x) => [x, 16 - 16 * Math.max(0, Math.min(1, (mean - low) / (high - low || 1)))]);
+    const path = points.filter(point => point[1] >= 0).map(([x, y], k) => `${k ? "L" : "M"}${x} ${y.toFixed(1)}`).join("");
+    const holder = document.createElement("span");
+    holder.innerHTML = `<svg viewBox="0 0 ${bins - 1} 16" preserveAspectRatio=none aria-hidden=true><path d="${path}"/></svg>`;
+    item.querySelector("small").before(holder, " ");
+  });
+};
+if (chapters.length) query("#chapters").addEventListener("toggle", drawChapters, {once: true});
 const follow = () => {
   const from = placeAt(query("header").offsetHeight) / total, to = placeAt(innerHeight) / total;
   view.style.top = from * map.clientHeight + "px";
@@ -241,6 +330,7 @@ addEventListener("scroll", once(() => {
 addEventListener("resize", once(draw));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", once(draw));
 if (sections.length) draw(); else map.hidden = true;
+goToHash();
 </script>
 </html>
 )js";

@@ -23,7 +23,7 @@ inline constexpr std::string_view kPageStyle = R"(<style>
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1b1b; --soft: #5c5c5c; --line: #d8d8d8; --mark: #0b62d6;
   --c0: transparent; --c1: #fff7bc; --c2: #fee391; --c3: #fec44f; --c4: #fe9929; --c5: #ec7014; --c6: #cc4c02;
   --c7: #993404; --c8: #662506; --t5: #000; --t6: #fff; --map: 6rem; }
-@media (prefers-color-scheme: dark) { :root { --page: #14151a; --ink: #e4e2de; --soft: #a09e9a; --line: #3a3b42;
+@media screen and (prefers-color-scheme: dark) { :root { --page: #14151a; --ink: #e4e2de; --soft: #a09e9a; --line: #3a3b42;
   --mark: #7ab8ff; --c1: #2f0f5c; --c2: #57106e; --c3: #85206a; --c4: #b0315b; --c5: #d84c3e; --c6: #f1711f;
   --c7: #fbb01a; --c8: #f5f083; --t6: #000; } }
 @media (max-width: 40rem) { :root { --map: 2.5rem; } }

@@ -5,10 +5,12 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "client/cli/result_writer.h"
+#include "client/documents/document_text.h"
 #include "client/sources/source.h"
 
 namespace unroll {
@@ -27,8 +29,9 @@ class View {
 std::unique_ptr<View> make_score_view(const std::string& format, ResultWriter& writer);
 /// One line for each passage (or token), with its text; then the text of make_score_view().
 std::unique_ptr<View> make_passage_table(ResultWriter& writer, Source& source);
-/// A self-contained HTML page: each token is coloured by its surprisal. Needs granularity "token".
-std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source);
+/// A self-contained HTML page: each token is coloured by its surprisal. Takes the outputs of logprobs with
+/// pieces, and of score. `chapters`: of the text.
+std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source, std::vector<Section> chapters);
 /// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score}
 /// per line, with `alert` if it is one. `places`: where the text that was read is in the log's bytes;
 /// outlives the view.

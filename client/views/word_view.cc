@@ -1,9 +1,8 @@
 #include "client/views/word_view.h"
 
-#include <array>
-#include <charconv>
 #include <numbers>
 
+#include "base/six_digits.h"
 #include "client/cli/text.h"
 #include "client/views/table_rows.h"
 
@@ -13,15 +12,8 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// The shortest text that gives the number's six significant digits, as in the JSON formats.
-std::string digits(double value) {
-  std::array<char, 32> text{};
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 6).ptr;
-  return {text.data(), end};
-}
 double rounded(double value) {
-  return std::stod(digits(value));
+  return std::stod(six_digits(value));
 }
 double bits(const json& output, const char* key) {
   return number(output, key) / std::numbers::ln2;
@@ -67,7 +59,7 @@ class WordTable : public WordRows {
     row.add(std::to_string(item())).add(text_of(word, "word"));
     for (const char* key : {"start", "end", "start_char", "end_char"})
       row.add(std::to_string(whole(word, key)));
-    for (const double value : {bits(word, "nats"), bits(word, "entropy")}) row.add(digits(value));
+    for (const double value : {bits(word, "nats"), bits(word, "entropy")}) row.add(six_digits(value));
     for (const char* key : {"rank", "tokens"}) row.add(std::to_string(whole(word, key)));
     writer().write(row.text());
     writer().end_line();
@@ -177,7 +169,7 @@ class WordText : public WordRows {
 }  // namespace
 
 std::unique_ptr<WordView> make_word_view(const std::string& format, bool items, ResultWriter& writer) {
-  if (format == "csv") return std::make_unique<WordTable>(',', writer);
+  if (format == "csv" || format == "parquet") return std::make_unique<WordTable>(',', writer);
   if (format == "tsv") return std::make_unique<WordTable>('\t', writer);
   if (format == "ndjson") return std::make_unique<WordLines>(writer);
   if (format == "json") return std::make_unique<WordObject>(writer);

@@ -9,7 +9,8 @@
 
 namespace unroll {
 
-/// Formats: text, json, ndjson, csv, tsv. Bits instead of the plugin's nats.
+/// Formats: text, json, ndjson, csv, tsv; parquet: csv, of which a program makes the file. Bits instead of
+/// the plugin's nats.
 class WordView : public View {
  public:
   /// The rows and figures that follow are of this item: the number of a line, or 1.

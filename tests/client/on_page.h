@@ -52,7 +52,7 @@ const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {k
         // The page's clock runs as fast as possible; so must its frames.
         "--virtual-time-budget=60000", "--disable-frame-rate-limit", "--disable-gpu-vsync", "--dump-dom"};
     command.insert(command.end(), options.begin(), options.end());
-    command.push_back("file://" + path("looked-at.html"));
+    command.push_back("file://" + path("looked-at.html") + hash);
     const Finished finished = run(command);
     Seen seen;
     std::istringstream lines(finished.err);

@@ -54,7 +54,9 @@ class Examples(unittest.TestCase):
         return self.run_in_folder(command)
 
     def run_in_folder(self, command: list[str]) -> str:
-        environment = dict(os.environ, OMP_NUM_THREADS="1", LC_ALL="C.UTF-8")
+        # The helper for Parquet runs this Python, too.
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = dict(os.environ, OMP_NUM_THREADS="1", LC_ALL="C.UTF-8", PATH=path)
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, encoding="utf-8")
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
@@ -89,6 +91,34 @@ class Examples(unittest.TestCase):
             printed = self.run_in_folder([sys.executable, "-c", code])
             self.assert_sums([row.split()[:2] for row in printed.splitlines()[2:]])
             self.assert_words(self.folder / "again.csv")
+
+    @unittest.skipUnless(importlib.util.find_spec("pyarrow"), "this Python has no pyarrow")
+    def test_parquet(self) -> None:
+        code = (
+            "import pandas\nwords = pandas.read_parquet('words.parquet')\n"
+            "assert [str(t) for t in words.dtypes.drop('word')] == ['int64'] * 5 + ['float64'] * 2 + ['int32'] * 2\n"
+            "words.to_csv('again.csv', index=False)\n"
+        )
+        for text in TEXTS:
+            self.use(text)
+            self.score("--format", "parquet", "--out", "words.parquet")
+            self.run_in_folder([sys.executable, "-c", code])
+            self.assert_words(self.folder / "again.csv")
+            self.assertEqual([file.name for file in self.folder.glob("*parquet*")], ["words.parquet"])
+
+    def test_parquet_needs_pyarrow(self) -> None:
+        (self.folder / "text.txt").write_text("One.\n")
+        python = self.folder / "python3"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # without packages
+        python.chmod(0o755)
+        command = [OPTIONS.unroll, "score", "text.txt", "--granularity", "word", "--embedded", "--model", OPTIONS.model,
+                   "--format", "parquet", "--out", "words.parquet"]  # fmt: skip
+        environment = dict(os.environ, PATH=f"{self.folder}:/usr/bin:/bin", PYTHONPATH="")
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("pip install pyarrow", done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(list(self.folder.glob("*parquet*")), [])
 
     def test_r(self) -> None:
         if OPTIONS.rscript is None:
