@@ -3,6 +3,9 @@
 
     bench/quality/summary_rouge.py extract CHECKOUT FOLDER      # of python/peps or rust-lang/rfcs
     bench/quality/summary_rouge.py squality test.jsonl FOLDER   # of nyu-mll/SQuALITY, data/v1-3/txt
+    bench/quality/summary_rouge.py ectsum CHECKOUT FOLDER       # of rajdeep345/ECTSum: earnings calls, test
+    bench/quality/summary_rouge.py scisumm CHECKOUT FOLDER      # of WING-NUS/scisumm-corpus: papers, by people
+    bench/quality/summary_rouge.py bbc "BBC News Summary" FOLDER  # news, extracts by people
     bench/quality/summary_rouge.py measure [--unroll build/bin/unroll] [--model models/unroll-small] [--words 100] FOLDER
 
 `extract` takes documents with a summary by their author (a PEP's "Abstract", a Rust RFC's "Summary") of 60 to 250
@@ -14,7 +17,8 @@ several references the best counts, for each figure separately, as in SQuALITY's
 
     lead       the first sentences
     random     sentences drawn from a seed
-    lexrank    PyPI sumy's, if that is installed
+    lexrank, textrank  PyPI sumy's, if that is installed
+    pacsum     centrality by TF-IDF, of which sentences after one count 1.3 and those before it -0.3 (Zheng & Lapata 2019)
     unroll     unroll summarize
 
 All but the last choose from the same sentences: those of paragraphs of prose, split at .!? before a capital.
@@ -22,10 +26,12 @@ All but the last choose from the same sentences: those of paragraphs of prose, s
 
 import argparse
 import hashlib
+import html
 import json
 import random
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 PEP = re.compile(r"^Abstract\n=+\n(.*?)(?=^[^\n]+\n=+\n)", re.M | re.S)
@@ -61,6 +67,36 @@ def squality(file, folder):
         (folder / f"{name}.txt").write_text(re.sub(r"^[ \t]+", "", story["document"], flags=re.M))
         (folder / f"{name}.reference").write_text("\n".join(references) + "\n")
     print(f"{len(stories)} stories in {folder}")
+
+
+def write_set(pairs, folder, count):
+    """A sample of (name, text, reference), stable whatever the order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = sorted(pairs, key=lambda pair: hashlib.sha256(pair[0].encode()).digest())[:count]
+    for name, text, reference in pairs:
+        (folder / f"{name}.txt").write_text(text + "\n")
+        (folder / f"{name}.reference").write_text(" ".join(reference.split()) + "\n")
+    print(f"{len(pairs)} documents in {folder}")
+
+
+def ectsum(checkout):
+    for file in (checkout / "data/final/test/ects").glob("*.txt"):
+        yield file.stem, " ".join(file.read_text().split()), (file.parent.parent / "gt_summaries" / file.name).read_text()
+
+
+def scisumm(checkout):
+    for file in checkout.glob("data/Test-Set-201[67]/*/Reference_XML/*.xml"):
+        summary = next((file.parent.parent / "summary").glob("*human*"), None)
+        sections = re.findall(r"<SECTION[^>]*>(.*?)</SECTION>", file.read_text(errors="replace"), re.S)
+        text = "\n\n".join(" ".join(re.findall(r"<S [^>]*>(.*?)</S>", section, re.S)) for section in sections)
+        if summary and text:
+            yield file.stem, html.unescape(text), summary.read_text(errors="replace")
+
+
+def bbc(folder):
+    for file in folder.glob("News Articles/*/*.txt"):
+        headline, _, text = file.read_text(errors="replace").partition("\n\n")
+        yield f"{file.parent.name}-{file.stem}", text, (folder / "Summaries" / file.parent.name / file.name).read_text(errors="replace")
 
 
 def sentences_of(text):
@@ -102,6 +138,37 @@ def lexrank_order(sentences):
     return sorted(range(len(sentences)), key=lambda i: -scores[i])
 
 
+def textrank_order(sentences):
+    from sumy.models.dom import ObjectDocumentModel, Paragraph, Sentence
+    from sumy.nlp.stemmers import Stemmer
+    from sumy.summarizers.text_rank import TextRankSummarizer
+
+    class Words:
+        @staticmethod
+        def to_words(text):
+            return re.findall(r"\w+", text.lower())
+
+    document = ObjectDocumentModel([Paragraph([Sentence(sentence, Words) for sentence in sentences])])
+    ratings = TextRankSummarizer(Stemmer("english")).rate_sentences(document)
+    return sorted(range(len(sentences)), key=lambda i: -ratings[document.sentences[i]])
+
+
+def pacsum_order(sentences):
+    import numpy
+
+    bags = [Counter(re.findall(r"\w+", sentence.lower())) for sentence in sentences]
+    having = Counter(word for bag in bags for word in bag)
+    words = {word: i for i, word in enumerate(having)}
+    matrix = numpy.zeros((len(bags), len(words)))
+    for i, bag in enumerate(bags):
+        for word, count in bag.items():
+            matrix[i, words[word]] = count * numpy.log(len(bags) / having[word])
+    matrix /= numpy.maximum(numpy.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
+    alike = matrix @ matrix.T
+    scores = 1.3 * numpy.triu(alike, 1).sum(1) - 0.3 * numpy.tril(alike, -1).sum(1)
+    return sorted(range(len(sentences)), key=lambda i: -scores[i])
+
+
 def unroll_summary(program, model, file, words):
     command = [program, "summarize", file, "--words", str(words), "--model", model, "--embedded", "--format", "json"]
     summary = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -116,6 +183,8 @@ def baselines(file, words):
     result["random"] = within(shuffled, sentences, words)
     try:
         result["lexrank"] = within(lexrank_order(sentences), sentences, words)
+        result["textrank"] = within(textrank_order(sentences), sentences, words)
+        result["pacsum"] = within(pacsum_order(sentences), sentences, words)
     except ImportError:
         pass
     return result
@@ -153,6 +222,11 @@ def main():
     stories = commands.add_parser("squality")
     stories.add_argument("file", type=Path, metavar="FILE")
     stories.add_argument("folder", type=Path, metavar="FOLDER")
+    for name in ("ectsum", "scisumm", "bbc"):
+        adding = commands.add_parser(name)
+        adding.add_argument("checkout", type=Path, metavar="CHECKOUT")
+        adding.add_argument("folder", type=Path, metavar="FOLDER")
+        adding.add_argument("--count", type=int, default=40)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
     measuring.add_argument("--model", default="models/unroll-small", metavar="DIR")
@@ -163,6 +237,8 @@ def main():
         extract(options.checkout, options.folder, options.count)
     elif options.command == "squality":
         squality(options.file, options.folder)
+    elif options.command != "measure":
+        write_set(globals()[options.command](options.checkout), options.folder, options.count)
     else:
         measure(options)
 
