@@ -155,7 +155,8 @@ class HeatMap : public View {
       if (digits.size() == kAlternatives * kAlternativeDigits) break;
       const double share = std::exp(alternative.at(1).get<double>());
       digits += number_digits(pieces_.number_of(alternative.at(2).get<std::string>()), 3);
-      digits += page_digit(static_cast<std::size_t>(std::lround(std::clamp(share, 0.0, 1.0) * (kPageBase - 1))));
+      digits +=
+          page_digit(static_cast<std::size_t>(std::lround(std::clamp(share, 0.0, 1.0) * (kPageBase - 1))));
     }
     digits.resize(kAlternatives * kAlternativeDigits, page_digit(0));
     return digits;

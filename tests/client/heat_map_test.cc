@@ -182,7 +182,7 @@ TEST_F(HeatMapPage, OpensAtALine) {
     return {covers: at <= place && place < at + on.textContent.length, hash: location.hash,
             seen: on.getBoundingClientRect().top})";
   for (const auto line : {std::ptrdiff_t{1}, lines / 2, lines}) {
-    const Seen seen = look(page, script, "#L" + std::to_string(line));
+    const Seen seen = look(page, script, {"--window-size=1200,800"}, "#L" + std::to_string(line));
     EXPECT_EQ(seen.found["covers"], true) << line;
     EXPECT_EQ(seen.found["hash"], "#L" + std::to_string(line));
     EXPECT_GT(seen.found["seen"], 0);

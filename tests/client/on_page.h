@@ -20,7 +20,8 @@ class OnPage : public WithModel {
   /// Runs `script`, the body of an async function that returns an object, after the page's own. `options`: of
   /// the browser.
   static Seen look(const std::string& page, const std::string& script,
-                   const std::vector<std::string>& options = {"--window-size=1200,800"}) {
+                   const std::vector<std::string>& options = {"--window-size=1200,800"},
+                   const std::string& hash = "") {
     write_file(path("looked-at.html"), page + R"(<script>
 // Only what changes is drawn, and only what is drawn calls the page back. The page's clock waits for no frame: on
 // a busy machine frames come late, so each turn takes some of the real time, too.
