@@ -132,12 +132,12 @@ class SentenceEnd {
     if ((c == ';' && greek) || (c == ':' && armenian)) return Stop::kOther;
     if (c == '.' && armenian) return Stop::kNone;
     if (property == U_SB_ATERM || c == 0x2026) return Stop::kFull;
-    return property == U_SB_STERM ? Stop::kOther : Stop::kNone;
+    return property == U_SB_STERM || is_khmer_stop(c) ? Stop::kOther : Stop::kNone;
   }
 
   /// Stops of scripts without spaces between sentences: East Asia, Burmese, Khmer, Ethiopic.
   static bool is_wide(char32_t c) {
-    return c >= 0x3000 || c == 0x104B || c == 0x17D4 || (c >= 0x1362 && c <= 0x1368);
+    return c >= 0x3000 || c == 0x104B || is_khmer_stop(c) || (c >= 0x1362 && c <= 0x1368);
   }
 
   void note_quotes(char32_t c) {

@@ -114,7 +114,9 @@ inline bool ends_with_stop(std::string_view text) {
     UChar32 c = 0;
     U8_PREV(bytes, 0, at, c);
     const int property = ::u_getIntPropertyValue(c, UCHAR_SENTENCE_BREAK);
-    if (property == U_SB_ATERM || property == U_SB_STERM || c == 0x2026) return true;
+    if (property == U_SB_ATERM || property == U_SB_STERM || c == 0x2026 ||
+        is_khmer_stop(static_cast<char32_t>(c)))
+      return true;
     if ((c == ';' || c == ':') && at > 0) {  // Greek and Armenian
       U8_PREV(bytes, 0, at, c);
       return (c >= 0x370 && c < 0x400) || (c >= 0x530 && c < 0x590);

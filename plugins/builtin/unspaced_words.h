@@ -11,6 +11,11 @@ constexpr bool is_thai_or_lao(char32_t c) {
   return c >= 0x0E01 && c <= 0x0EFF;
 }
 
+/// Khmer's khan and bariyoosan, which are no stops in Unicode 15.
+constexpr bool is_khmer_stop(char32_t c) {
+  return c == 0x17D4 || c == 0x17D5;
+}
+
 /// Of UTF-8; punctuation and white space do not count.
 std::size_t count_unspaced_words(std::string_view text);
 

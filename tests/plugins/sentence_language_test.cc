@@ -86,6 +86,11 @@ TEST(SentenceLanguage, GreekAndArmenianHaveStopsOfTheirOwn) {
   expect_sentences("", {"One; Two.", "Three: Four."});
 }
 
+TEST(SentenceLanguage, KhmerEndsAtAKhan) {
+  expect_sentences("", {"\u1781\u17d2\u1789\u17bb\u17c6\u1791\u17c5\u1795\u17d2\u179f\u17b6\u179a\u17d4",
+                        "\u1782\u17b6\u178f\u17cb\u1793\u17c5\u1795\u17d2\u1791\u17c7\u17d4"});
+}
+
 TEST(SentenceLanguage, NothingEndsWithinATitle) {
   expect_sentences(
       "zh",
