@@ -107,7 +107,7 @@ class IndexUpdate {
   /// Returns the exit code.
   int finish() {
     write_embed_index(index_, "safetensors", options_.shared.out);
-    if (index_.documents.size() > 1 || kept_ > 0)
+    if (index_.documents.size() > 1)
       std::cerr << "unroll: " << one_line(options_.shared.out.string()) << ": " << index_.documents.size()
                 << " documents, of which " << kept_ << " are unchanged\n";
     return exit_code_;

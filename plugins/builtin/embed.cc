@@ -219,7 +219,8 @@ class Embed {
 
   void end_sentence() {
     state_.sentence.words = state_.words.end();
-    if (state_.sentence.end > 0) state_.segment.append(std::exchange(state_.sentence, {}));
+    if (state_.sentence.tokens > 0 || state_.sentence.end > 0)
+      state_.segment.append(std::exchange(state_.sentence, {}));
   }
 
   void emit_segment() {

@@ -55,6 +55,23 @@ TEST(Embed, TheSameWordsAreNearWhateverTheirCaseAndHowTheyAreCutIntoTokens) {
   EXPECT_LT(cosine(query, vector_for("Elizabeth Bennet")), 0.3);
 }
 
+TEST(Embed, SegmentsEndWithSentencesThatFit) {
+  std::vector<MadeToken> tokens = {{"", -1}};  // a space that the vocabulary puts before the text
+  for (const char* word :
+       {"One", " two", ".", " Three", " four", " five", ".", " Six", " is", " a", " long", " one", "."})
+    tokens.push_back({word, -1});
+  const auto document = made_document(tokens, 4);
+  for (const bool resume : {false, true}) {
+    std::vector<std::string> segments;
+    for (const auto& output : read("embed", R"({"segment_tokens":5})", document, resume)) {
+      if (output["type"] == "segment") segments.push_back(shown(document, output));
+      EXPECT_EQ(vector_of(output).size(), 514u);
+    }
+    EXPECT_EQ(segments,
+              (std::vector<std::string>{"One two.", " Three four five.", " Six is a long one", "."}));
+  }
+}
+
 TEST(Embed, SegmentsHoldTheirOwnWords) {
   const auto outputs =
       read("embed", R"({"segment_tokens":1})", made_document({{" alpha", -1}, {" omega", -1}}, 2));
