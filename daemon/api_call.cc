@@ -4,9 +4,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <spdlog/spdlog.h>
 
-#include "daemon/open_document.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -85,31 +83,35 @@ void ApiCall::open(std::size_t index) {
   request.total_bytes = text.text.size();
   request.predict_next = request_->predicts_next();
   request.text = std::exchange(text.text, {});
-  text.subscription = std::make_shared<Subscription>(
-      Subscription::Surroundings{context_.io, context_.engine, context_.events, context_.turns},
-      weak_from_this(), owner_, queued_);
-  open_document(context_, request_->model(), std::move(request), text.subscription,
-                [self = shared_from_this(), index](const std::exception_ptr& failure, const Opened& opened) {
-                  if (failure) return self->fail(failure);
-                  if (!self->done_) {
-                    self->context_.engine.cancel(opened.id, {ErrorCode::kPeerGone, "its request has ended"});
-                    return;
-                  }
-                  auto& text = self->texts_[index];
-                  text.id = opened.id;
-                  self->by_id_.emplace(opened.id, index);
-                  text.subscription->start(opened.id, opened.next_sequence);
-                });
+  const auto weak = weak_from_this();
+  text.reading = std::make_shared<TextReading>(
+      context_, queued_,
+      TextReading::Callbacks{[weak, index](const std::string& output) {
+                               if (const auto self = weak.lock()) self->take_output(index, output);
+                             },
+                             [weak, index](const std::exception_ptr& failure, const DocumentStatus& status) {
+                               if (const auto self = weak.lock()) self->take_end(index, failure, status);
+                             }});
+  text.reading->start(request_->model(), std::move(request));
 }
 
-void ApiCall::on_output(const DocumentId& id, const Output& output) {
-  if (!done_) return;
-  texts_[by_id_.at(id)].outputs.push_back(output.json);
+void ApiCall::take_output(std::size_t index, const std::string& output) {
+  texts_[index].outputs.push_back(output);
   try {
-    charge(output.json.size() * kMemoryPerByte);
+    charge(output.size() * kMemoryPerByte);
   } catch (const Error&) {
     fail(std::current_exception());
   }
+}
+
+void ApiCall::take_end(std::size_t index, const std::exception_ptr& failure, const DocumentStatus& status) {
+  texts_[index].tokens = status.tokens;
+  texts_[index].reading.reset();
+  --at_work_;
+  if (!failure) return open_more();
+  if (status.phase != DocumentPhase::kFailed) return fail(failure);  // it was not opened
+  fail(std::make_exception_ptr(Error(status.error_code.value_or(ErrorCode::kInternal),
+                                     "text " + std::to_string(index) + " of the request: " + status.error)));
 }
 
 /// To its user. Throws LimitError.
@@ -118,21 +120,6 @@ void ApiCall::charge(std::size_t bytes) {
   if (uncharged_ < kChargedAtOnce) return;
   charges_.push_back(context_.engine.charge_buffered(owner_, uncharged_));
   uncharged_ = 0;
-}
-
-void ApiCall::on_finished(const DocumentStatus& status) {
-  if (!done_) return;
-  const auto index = by_id_.at(status.id);
-  texts_[index].finished = true;
-  texts_[index].tokens = status.tokens;
-  --at_work_;
-  forget(status.id);
-  if (status.phase == DocumentPhase::kFailed) {
-    return fail(
-        std::make_exception_ptr(Error(status.error_code.value_or(ErrorCode::kInternal),
-                                      "text " + std::to_string(index) + " of the request: " + status.error)));
-  }
-  open_more();
 }
 
 void ApiCall::make_result() {
@@ -167,20 +154,8 @@ void ApiCall::abandon(const Error& reason) {
 
 void ApiCall::cancel_documents(const Error& reason) {
   for (auto& text : texts_) {
-    if (text.subscription) text.subscription->detach();
-    if (!text.id.empty() && !text.finished) context_.engine.cancel(text.id, reason);
+    if (text.reading) std::exchange(text.reading, nullptr)->abandon(reason);
   }
-}
-
-/// Nobody can ask for it again.
-void ApiCall::forget(const DocumentId& id) {
-  context_.openers.post(owner_, [&engine = context_.engine, id] {
-    try {
-      engine.remove(id);
-    } catch (const Error& error) {
-      spdlog::debug("document {} is kept: {}", id, error.what());
-    }
-  });
 }
 
 }  // namespace unroll

@@ -6,19 +6,18 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "daemon/context.h"
 #include "daemon/openai_api.h"
-#include "daemon/subscription.h"
+#include "daemon/text_reading.h"
 
 namespace unroll {
 
 /// For the I/O thread only.
-class ApiCall : public Subscription::Sink, public std::enable_shared_from_this<ApiCall> {
+class ApiCall : public std::enable_shared_from_this<ApiCall> {
  public:
   /// The result as JSON text, or why there is none. Called once, on the I/O thread.
   using Done = std::function<void(std::exception_ptr failure, std::string result)>;
@@ -29,19 +28,12 @@ class ApiCall : public Subscription::Sink, public std::enable_shared_from_this<A
   /// Nobody waits for the result any more: cancels the documents, and does not call `done`.
   void abandon(const Error& reason);
 
-  bool has_room() const override { return true; }
-  void on_output(const DocumentId& id, const Output& output) override;
-  void on_progress(const DocumentStatus&) override {}
-  void on_finished(const DocumentStatus& status) override;
-
  private:
   struct Text {
     std::string text;  ///< Until it is opened.
-    DocumentId id;
-    std::shared_ptr<Subscription> subscription;
+    std::shared_ptr<TextReading> reading;
     std::vector<std::string> outputs;
     std::uint64_t tokens = 0;
-    bool finished = false;
   };
 
   /// Runs `work` on another thread, and then `next` here, unless it was abandoned. What `work` throws fails
@@ -52,8 +44,9 @@ class ApiCall : public Subscription::Sink, public std::enable_shared_from_this<A
   void open(std::size_t index);
   void make_result();
   void fail(std::exception_ptr why);
+  void take_output(std::size_t index, const std::string& output);
+  void take_end(std::size_t index, const std::exception_ptr& failure, const DocumentStatus& status);
   void cancel_documents(const Error& reason);
-  void forget(const DocumentId& id);
   void charge(std::size_t bytes);
 
   ServerContext& context_;
@@ -62,7 +55,6 @@ class ApiCall : public Subscription::Sink, public std::enable_shared_from_this<A
   std::unique_ptr<ApiRequest> request_;
   std::shared_ptr<const Revision> revision_;
   std::vector<Text> texts_;
-  std::map<DocumentId, std::size_t> by_id_;
   const Subscription::QueuedBytes queued_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::size_t next_ = 0, at_work_ = 0;
   std::vector<std::shared_ptr<void>> charges_;  ///< For the outputs, until the result is made.

@@ -153,7 +153,9 @@ void HttpSession::on_room() {
 }
 
 void HttpSession::on_gone() {
-  if (call_) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
+  const Error gone(ErrorCode::kPeerGone, "its client disconnected");
+  if (call_) call_->abandon(gone);
+  if (many_) std::exchange(many_, nullptr)->abandon(gone);
   if (!document_ || document_->finished) return;
   document_->finished = true;
   document_->subscription->detach();

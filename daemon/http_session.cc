@@ -20,10 +20,11 @@ constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNo
                    kConflict = 409;
 constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
-    "; there are PUT or POST /v1/PLUGIN, POST /v1/completions, /v1/embeddings and /tokenize, PUT, GET or "
-    "DELETE "
-    "/v1/snapshots/NAME, GET /v1/models, /v1/documents, /v1/snapshots, /healthz, /readyz, /metrics and "
+    "; there are PUT or POST /v1/PLUGIN, POST /v1/score_many, /v1/completions, /v1/embeddings and /tokenize, "
+    "PUT, GET or DELETE /v1/snapshots/NAME, GET /v1/models, /v1/documents, /v1/snapshots, /healthz, /readyz, "
+    "/metrics and "
     "/openapi.json";
+constexpr std::string_view kScoreMany = "/v1/score_many";
 constexpr std::string_view kSnapshotsPrefix = "/v1/snapshots/";
 
 /// The request's body is not the document itself but an encoding of it.
@@ -127,6 +128,10 @@ asio::awaitable<void> HttpSession::route() {
     const std::string& path = target.path;
     if (is_api_path(path)) {
       if (require_method(path, http::verb::post)) co_await serve_api(path);
+      co_return;
+    }
+    if (path == kScoreMany) {
+      if (require_method(path, http::verb::post)) co_await serve_many(std::move(target));
       co_return;
     }
     const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
@@ -244,7 +249,7 @@ void HttpSession::watch_for_hangup() {
                      [self = shared_from_this(), this](const boost::system::error_code& error) {
                        watching_ = false;
                        if (!error) return close();
-                       if (is_open() && (document_ || call_))
+                       if (is_open() && (document_ || call_ || many_))
                          watch_for_hangup();  // interrupt() was for the reader
                      });
 }
@@ -258,7 +263,9 @@ void HttpSession::refuse(const Error& error, std::optional<unsigned> status, std
 
 void HttpSession::shut_down() {
   stopping_ = true;
-  if (call_) call_->abandon({ErrorCode::kShuttingDown, "the daemon stopped"});
+  const Error stopped(ErrorCode::kShuttingDown, "the daemon stopped");
+  if (call_) call_->abandon(stopped);
+  if (many_) many_->abandon(stopped);
   if (!document_) return close();  // no request is in progress
   document_->subscription->pump_all();
   document_->subscription->detach();

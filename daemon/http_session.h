@@ -1,6 +1,7 @@
 // An HTTP/1.1 connection: requests and responses, one after the other. A thin layer over the protocol for
 // curl and Prometheus. docs/protocol.md lists the paths. http_session.cc reads requests and routes them;
-// http_document.cc, http_api.cc and http_snapshots.cc serve documents, openai_api.h and snapshots.
+// http_document.cc, http_many.cc, http_api.cc and http_snapshots.cc serve documents, many small ones,
+// openai_api.h and snapshots.
 #pragma once
 
 #include <exception>
@@ -20,6 +21,7 @@
 #include "daemon/http_answer.h"
 #include "daemon/http_query.h"
 #include "daemon/params.h"
+#include "daemon/score_many.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -107,6 +109,12 @@ class HttpSession : public Connection {
   boost::asio::awaitable<void> serve_api(std::string path);
   boost::asio::awaitable<std::string> read_whole_body();
 
+  // http_many.cc
+  boost::asio::awaitable<void> serve_many(Target target);
+  boost::asio::awaitable<void> wait_for_model(const std::string& model);
+  boost::asio::awaitable<void> read_lines();
+  boost::asio::awaitable<void> add_line(std::string line);
+
   // http_snapshots.cc
   boost::asio::awaitable<void> serve_snapshot(Target target, std::string name);
   boost::asio::awaitable<void> import_snapshot(std::string name, const Params& params, std::string model);
@@ -119,7 +127,8 @@ class HttpSession : public Connection {
   std::optional<Parser> parser_;
   HttpAnswer answer_;
   std::optional<Document> document_;
-  std::shared_ptr<ApiCall> call_;  ///< The current request, if it is one of openai_api.h.
+  std::shared_ptr<ApiCall> call_;    ///< The current request, if it is one of openai_api.h.
+  std::shared_ptr<ScoreMany> many_;  ///< The current request, if it is /v1/score_many.
   boost::asio::steady_timer awake_{context_.io};
   bool watching_ = false;
   bool stopping_ = false;

@@ -1,0 +1,110 @@
+// POST /v1/score_many: reads lines of JSON, and answers with a row for each while it reads.
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/beast/http/error.hpp>
+
+#include "daemon/http_session.h"
+
+namespace unroll {
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+namespace {
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+}  // namespace
+
+asio::awaitable<void> HttpSession::serve_many(Target target) {
+  check_body_form();
+  auto model = take(target, "model");
+  if (!target.query.empty())
+    throw Error(ErrorCode::kInvalidParams,
+                "/v1/score_many has no option '" + target.query.front().first + "'");
+  co_await wait_for_model(model);
+  continue_if_expected();
+  const auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
+  many_ =
+      std::make_shared<ScoreMany>(context_, owner(), std::move(model),
+                                  ScoreMany::Callbacks{[weak = std::weak_ptr(self)](const std::string& row) {
+                                                         if (const auto session = weak.lock())
+                                                           session->send(session->answer_.line(row + "\n"));
+                                                       },
+                                                       [weak = std::weak_ptr(self)] {
+                                                         if (const auto session = weak.lock())
+                                                           session->signal();
+                                                       }});
+  send(answer_.head(""));
+  watch_for_hangup();
+  std::exception_ptr failure;
+  try {
+    co_await read_lines();
+    while (is_open() && !many_->idle()) co_await wait_for_signal();
+  } catch (const Error&) {
+    failure = std::current_exception();
+  }
+  if (!is_open()) co_return;  // on_gone() has abandoned it
+  if (failure) {
+    answer_.keep_alive = false;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const Error& error) {
+      many_->abandon(error);
+      send(answer_.line(dump_json({{"failed", error_to_json(error)}}) + "\n"));
+    }
+  }
+  many_.reset();
+  send(answer_.end());
+}
+
+/// Throws Error if there is no such model, or it cannot be loaded.
+asio::awaitable<void> HttpSession::wait_for_model(const std::string& model) {
+  const auto result = std::make_shared<std::optional<std::exception_ptr>>();
+  context_.models.ask(model, [&io = context_.io, self = shared_from_this(), result](
+                                 const std::exception_ptr& failure, const Models::RevisionPtr&) {
+    asio::post(io, [self, result, failure] {
+      result->emplace(failure);
+      self->signal();
+    });
+  });
+  while (!*result) co_await wait_for_signal();
+  if (**result) std::rethrow_exception(**result);
+}
+
+/// Waits for the peer to take rows before it reads more.
+asio::awaitable<void> HttpSession::read_lines() {
+  std::string rest, piece;
+  while (is_open() && !parser_->is_done()) {
+    const auto error = co_await read_piece(piece);
+    if (!is_open()) co_return;
+    if (error == http::error::body_limit)
+      throw LimitError("the request is too long", "limits.document_bytes",
+                       static_cast<std::uint64_t>(context_.config.max_document_bytes), "send it in parts");
+    if (error)
+      throw Error(ErrorCode::kInvalidRequest, "the request's body is invalid (" + error.message() + ")");
+    const auto searched = rest.size();
+    rest += piece;
+    std::size_t begin = 0;
+    for (auto end = rest.find('\n', searched); end != std::string::npos; end = rest.find('\n', begin)) {
+      std::string line = rest.substr(begin, end - begin);
+      begin = end + 1;
+      co_await add_line(std::move(line));
+    }
+    rest.erase(0, begin);
+    if (rest.size() > ScoreMany::kMostLineBytes)
+      throw Error(ErrorCode::kLimit, "a line has more than " +
+                                         std::to_string(ScoreMany::kMostLineBytes >> 20) +
+                                         " MiB; send long documents to /v1/PLUGIN");
+  }
+  co_await add_line(std::move(rest));
+}
+
+asio::awaitable<void> HttpSession::add_line(std::string line) {
+  if (is_blank(line)) co_return;
+  while (is_open() && !(many_->has_room() && has_room())) co_await wait_for_signal();
+  if (is_open()) many_->add(std::move(line));
+}
+
+}  // namespace unroll
