@@ -97,7 +97,7 @@ class CoreTest(unittest.TestCase):
             other.behind(b"abX")
         shorter = Skipped("d", 3, None)
         shorter.behind(b"ab")
-        with self.assertRaisesRegex(errors.SourceError, "1 bytes more"):
+        with self.assertRaisesRegex(errors.SourceError, "shorter than the 3 bytes"):
             shorter.end()
 
     def test_a_feed_begins_again_where_it_is_told(self) -> None:
