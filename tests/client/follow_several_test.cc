@@ -118,7 +118,8 @@ TEST_F(FollowSeveral, AMarkSilencesItsLikeInItsLogAlone) {
       {log("a.log"), log("b.log"), "--threshold", "-1000", "--quiet-ms", "50", "--format", "ndjson"});
   const auto silenced = [](const std::string& name) {
     std::size_t count = 0;
-    for (const json& line : printed()[log(name)]) count += line.contains("normal_by") ? 1 : 0;
+    const auto lines = printed();
+    for (const json& line : lines.at(log(name))) count += line.contains("normal_by") ? 1 : 0;
     return count;
   };
   Process follows(command, file("log"));

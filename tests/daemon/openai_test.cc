@@ -212,7 +212,8 @@ TEST_F(OpenAi, NothingIsKept) {
   std::size_t kept = 2;
   for (int tries = 0; kept > 0 && tries < 500; ++tries, ::poll(nullptr, 0, 10)) {
     kept = 0;
-    for (const auto& document : peer.call("document.list", {{"limit", 100}})["result"]["documents"])
+    const auto list = peer.call("document.list", {{"limit", 100}});
+    for (const auto& document : list.at("result").at("documents"))
       kept += document["name"] == "http logprobs" ? 1 : 0;
   }
   EXPECT_EQ(kept, 0u);

@@ -115,7 +115,8 @@ TEST_F(ScoreMany, WhatIsReadEndsWithItsClient) {
   Peer peer(socket());
   const auto open = [&] {
     std::size_t count = 0;
-    for (const auto& document : peer.call("document.list", json::object())["result"]["documents"])
+    const auto list = peer.call("document.list", json::object());
+    for (const auto& document : list.at("result").at("documents"))
       if (document["phase"] == "open" || document["phase"] == "finishing") ++count;
     return count;
   };
