@@ -20,7 +20,8 @@ import re
 from pathlib import Path
 
 import numpy
-from blimp import ROOT, running_daemon
+from blimp import ROOT, running_daemon  # which makes unroll_client importable
+from unroll_client import Client
 from unroll_client.results import SegmentVector
 
 WORDS = 512  # numbers of the vector's second part
@@ -90,7 +91,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     options = parser.parse_args()
-    with running_daemon(options.unrolld, options.model, "auto") as client:
+    with (
+        running_daemon(options.unrolld, options.model, "auto") as socket,
+        Client(socket, patience=120, timeout=None) as client,  # it loads the model first
+    ):
         measure(client, options)
 
 
