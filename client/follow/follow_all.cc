@@ -76,7 +76,7 @@ FollowAll::Running& FollowAll::add(FollowSource source, bool at_start) {
   return *running;
 }
 
-/// Takes their states, too, so that a source that another process follows is told of at once.
+/// Locks the state of each at once: the command fails at its start if another process follows one of them.
 void FollowAll::add_named() {
   for (const std::string& file : options_.files) {
     if (!is_pattern(file)) take_state(add(FollowSource::of_file(file), true));

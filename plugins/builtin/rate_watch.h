@@ -48,7 +48,8 @@ class Rate {
     is_silent_ = false;
   }
 
-  /// How much longer than ever the kind has been absent: 0 if it is not, or if that was told already.
+  /// Its absence until now, divided by its longest one before. 0 if the absence is not unusual, or was
+  /// reported.
   double absence(double now) {
     const double away = now - last_;
     if (is_silent_ || count_ < kFewest || now - first_ < kHistory * away) return 0;
@@ -57,8 +58,8 @@ class Rate {
     return away / std::max(longest_, kLeastPause / kTimes);
   }
 
-  /// Counts a line in the window of a minute that holds `now`. Returns how much higher the count is than ever
-  /// before: 0 if it is not, or if that was told already.
+  /// Counts a line in the window of a minute that holds `now`. Returns the window's count divided by the
+  /// highest one before. 0 if the count is not unusual, or was reported.
   double excess(double now) {
     if (now - window_ >= kWindow) {
       const double windows = std::floor((now - window_) / kWindow);
