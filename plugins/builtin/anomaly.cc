@@ -3,7 +3,8 @@
 // number of lines after which they are also listed; `alert_rate`, alerts per thousand lines; `session`, the
 // text before the word that names a line's session: then sessions are ranked as well (session_model.h);
 // `numbers`, whether numbers far out of their field's range count (number_ranges.h); `rates`, whether it
-// matters how often lines come (rate_watch.h), and `time_format`, the form of their times.
+// matters how often lines come (rate_watch.h), and `time_format`, the form of their times; `parts`, whether
+// each line says what its score is made of.
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -28,18 +29,21 @@ using records::LinePlace;
 constexpr std::int64_t kMaxTop = 1000, kMaxWindow = 1'000'000'000;
 constexpr double kLeastAlertRate = 0.01, kMaxAlertRate = 500;  // per thousand lines
 constexpr std::size_t kMaxMark = 64, kMaxTimeFormat = 64;      // bytes of options
+// The log-probability of a token that the model did not read (client/logs/budgeted_log.h): no token has it.
+constexpr float kUnread = 1;
 
 class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "7",
+      .version = "8",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"top":{"type":"integer","minimum":0,"maximum":1000,"default":20},)"
       R"("session":{"type":"string","maxLength":64},"numbers":{"type":"boolean","default":true},)"
       R"("rates":{"type":"boolean","default":true},"time_format":{"type":"string","maxLength":64},)"
+      R"("parts":{"type":"boolean","default":false},)"
       R"("top_window":{"type":"integer","minimum":0,"maximum":1000000000,"default":0},)"
       R"("alert_rate":{"type":"number","minimum":0.01,"maximum":500}},"additionalProperties":false})";
 
@@ -52,6 +56,7 @@ class Anomaly {
     state_.watches_numbers = options.flag("numbers", true);
     state_.watches_rates = options.flag("rates", true);
     time_format_ = records::TimeFormat(options.text("time_format", kMaxTimeFormat));
+    tells_parts_ = options.flag("parts", false);
     window_ = static_cast<std::uint64_t>(options.integer("top_window", 0, 0, kMaxWindow));
     if (const auto rate = options.number("alert_rate", kLeastAlertRate, kMaxAlertRate)) {
       marks_alerts_ = true;
@@ -63,7 +68,8 @@ class Anomaly {
   void process(const plugin::Block& block) {
     for (std::size_t i = 0; i < block.size(); ++i) {
       const std::string bytes = std::exchange(state_.head, {}) + std::string(block.text(i));
-      state_.line.add_token(nats_of(block.logprobs()[i], block), bytes);
+      const float logprob = block.logprobs()[i];
+      state_.line.add_token(logprob == kUnread ? -1 : nats_of(logprob, block), bytes);
       auto offset = block.offsets()[i + 1] - bytes.size();
       for (const char c : bytes) {
         if (state_.line.take(c, offset++)) close_line(offset);
@@ -119,10 +125,11 @@ class Anomaly {
     OddNumber number;
     if (state_.watches_numbers && place != LinePlace::kFrame)
       number = state_.numbers.look(line.text(), shape.head);
-    double score = state_.model.score(
+    LineScore score = state_.model.score(
         shape, line.surprisal(), {says ? facts.severity : 0, facts.has_level, facts.detail, number.bonus});
-    if (place == LinePlace::kFrame) score = std::min(score, state_.record.rank);
-    const bool alert = add_to_record(line, place, score);
+    if (place == LinePlace::kFrame && score.total > state_.record.rank)
+      score.scale(state_.record.rank / score.total);
+    const bool alert = add_to_record(line, place, score.total);
     if (own(last) > 0) report(line, {before + 1, place, score, alert}, number);
     if (state_.watches_rates && place == LinePlace::kRecord) look_at_rates(line, before + 1, shape.whole);
     if (!mark_.empty()) add_to_session(line, before + 1, last);
@@ -132,14 +139,14 @@ class Anomaly {
   struct Reported {
     std::uint64_t line = 0;
     LinePlace place = LinePlace::kRecord;
-    double score = 0;
+    LineScore score;
     bool alert = false;
   };
   void report(const LogLine& line, const Reported& what, const OddNumber& number) {
     if (what.alert) ++state_.alerts;
     JsonText json;
     json.open('{').field("line", own(what.line)).field("start", own(line.begin()));
-    json.field("end", own(line.end())).field("score", what.score);
+    json.field("end", own(line.end())).field("score", what.score.total);
     if (line.lines() > 1) json.field("lines", line.lines());
     if (what.place != LinePlace::kRecord) json.field("record", state_.record.line);
     if (line.is_cut()) json.field("cut", true);
@@ -147,6 +154,11 @@ class Anomaly {
     if (number.bonus > 0) {
       json.key("number").open('{').field("value", number.value);
       json.field("low", number.low).field("high", number.high).close('}');
+    }
+    if (tells_parts_) {
+      json.key("parts").open('{').field("surprisal", what.score.surprisal);
+      json.field("novelty", what.score.novelty).field("numbers", what.score.numbers);
+      json.field("severity", what.score.severity).close('}');
     }
     if (line.text().size() > kMaxShownText) json.field("odd", own(line.odd_byte()));
     host_.emit(json.close('}').text());
@@ -275,7 +287,7 @@ class Anomaly {
   std::string mark_;  // empty: no sessions
   records::TimeFormat time_format_;
   std::uint64_t window_ = 0;  // lines; 0: none
-  bool marks_alerts_ = false;
+  bool marks_alerts_ = false, tells_parts_ = false;
   AnomalyState state_;
 };
 

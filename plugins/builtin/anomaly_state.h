@@ -102,6 +102,8 @@ struct AnomalyState {
       state.load_older(bytes, kTag5);
     } else if (has_tag(bytes, kTag6)) {
       state.load_older(bytes, kTag6);
+    } else if (has_tag(bytes, kTag7)) {
+      state.load_older(bytes, kTag7);
     } else {
       load_state(state, bytes, kTag);
     }
@@ -113,16 +115,21 @@ struct AnomalyState {
   }
 
   void visit(auto& archive) {
+    visit_version_7(archive);
+    model.visit_levels(archive);
+  }
+
+ private:
+  static constexpr std::string_view kTag = "unroll anomaly 8";
+  // Documents that were begun with these go on.
+  static constexpr std::string_view kTag7 = "unroll anomaly 7", kTag6 = "unroll anomaly 6",
+                                    kTag5 = "unroll anomaly 5", kTag4 = "unroll anomaly 4";
+
+  void visit_version_7(auto& archive) {
     visit_version_6(archive);
     line.visit_time(archive);
     archive(rates, watches_rates);
   }
-
- private:
-  static constexpr std::string_view kTag = "unroll anomaly 7";
-  // Documents that were begun with these go on.
-  static constexpr std::string_view kTag6 = "unroll anomaly 6", kTag5 = "unroll anomaly 5",
-                                    kTag4 = "unroll anomaly 4";
 
   void visit_version_6(auto& archive) {
     visit_version_5(archive);
@@ -138,6 +145,7 @@ struct AnomalyState {
   /// Version 4 knew no records, and kept a line's first bytes as they were.
   void load_version_4(std::span<const std::byte> bytes) {
     watches_numbers = watches_rates = false;
+    model.assume_levels();
     StateReader reader(bytes, kTag4);
     std::uint64_t begin = 0, end = 0, taken = 0, tokens = 0;
     double nats = 0, highest = 0;
@@ -158,8 +166,14 @@ struct AnomalyState {
   /// Version 5 knew no ranges of numbers, version 6 no rates. Their documents go on without, so that their
   /// scores do not jump.
   void load_older(std::span<const std::byte> bytes, std::string_view tag) {
-    watches_rates = false;
+    model.assume_levels();
     StateReader reader(bytes, tag);
+    if (tag == kTag7) {
+      visit_version_7(reader);
+      reader.done();
+      return;
+    }
+    watches_rates = false;
     if (tag == kTag6) {
       visit_version_6(reader);
     } else {

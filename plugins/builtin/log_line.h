@@ -35,8 +35,9 @@ class LogLine {
         sums_{tokens.count, tokens.nats, tokens.highest, 0, begin},
         shown_(std::move(text)) {}
 
-  /// Before take() for each of the token's bytes. Tokens of escape sequences do not count, nor those within a
-  /// very long word (a key, a body in base64): their surprisal says nothing of the line.
+  /// Before take() for each of the token's bytes. `nats`: negative if the model did not read the token.
+  /// Tokens of escape sequences do not count, nor those within a very long word (a key, a body in base64):
+  /// their surprisal says nothing of the line.
   void add_token(double nats, std::string_view bytes) {
     auto probe = terminal_;
     using Effect = records::TerminalText::Effect;
@@ -92,8 +93,8 @@ class LogLine {
     return carrier_level_ < 0 ? std::nullopt : std::optional(carrier_level_);
   }
   LineSurprisal surprisal() const {
-    return {sums_.nats, sums_.tokens == 0 ? 0.0 : sums_.nats / static_cast<double>(sums_.tokens),
-            sums_.highest};
+    if (sums_.tokens == 0) return {0, 0, 0, false};
+    return {sums_.nats, sums_.nats / static_cast<double>(sums_.tokens), sums_.highest, true};
   }
   std::size_t odd_at() const { return sums_.odd_at; }        ///< Of the most surprising token, in text().
   std::uint64_t odd_byte() const { return sums_.odd_byte; }  ///< The same, in the document.

@@ -13,6 +13,7 @@
 #include "plugins/builtin/aging_table.h"
 #include "plugins/builtin/line_shape.h"
 #include "plugins/builtin/records/characters.h"
+#include "plugins/builtin/records/record.h"
 
 namespace unroll::builtin {
 
@@ -72,10 +73,47 @@ class NumberRanges {
   /// Compares the line's numbers with those of lines before it, then adds them. `head`: of its shape.
   OddNumber look(std::string_view line, std::uint64_t head) {
     OddNumber oddest;
+    for_each_field(line, head, [&](std::uint64_t field, std::string_view word, double value) {
+      NumberRange& range = ranges_.touch(field);
+      keep_odder(oddest, range, word, value);
+      range.update(value);
+    });
+    return oddest;
+  }
+
+  /// Compares without adding.
+  OddNumber compare(std::string_view line, std::uint64_t head) const {
+    OddNumber oddest;
+    for_each_field(line, head, [&](std::uint64_t field, std::string_view word, double value) {
+      if (const NumberRange* range = ranges_.find(field)) keep_odder(oddest, *range, word, value);
+    });
+    return oddest;
+  }
+
+  void visit(auto& archive) { archive(ranges_); }
+
+ private:
+  static constexpr std::size_t kMostFields = 16;  // of a line
+  static constexpr std::size_t kLongestUnit = 3;  // letters: ms, MB, rpm
+
+  static void keep_odder(OddNumber& oddest, const NumberRange& range, std::string_view word, double value) {
+    if (const double bonus = range.bonus(value); bonus > oddest.bonus)
+      oddest = {bonus, std::string(word), range.low, range.high};
+  }
+
+  /// The time at the line's beginning is no quantity: its day and its milliseconds do not count.
+  static std::size_t end_of_time(std::string_view line) {
+    if (line.starts_with('{')) return 0;
+    const std::string time = records::record_time(line);
+    return time.empty() ? 0 : line.find(time) + time.size();
+  }
+
+  /// Calls `take` with the field's hash, the word and the value of each number.
+  static void for_each_field(std::string_view line, std::uint64_t head, const auto& take) {
     std::string_view before;  // the word
     std::size_t fields = 0;
     std::uint64_t place = 0;  // among the words with digits
-    for (std::size_t i = 0; i < line.size() && fields < kMostFields;) {
+    for (std::size_t i = end_of_time(line); i < line.size() && fields < kMostFields;) {
       if (!is_word_character(line[i]) || line[i] == ':') {  // "cpu":45
         ++i;
         continue;
@@ -87,22 +125,12 @@ class NumberRanges {
       double value = 0;
       if (has_digit && number(word, value) && !is_in_brackets(line, i, end)) {
         ++fields;
-        NumberRange& range = ranges_.touch(field_of(line, i, end, before, head, place));
-        if (const double bonus = range.bonus(value); bonus > oddest.bonus)
-          oddest = {bonus, std::string(word), range.low, range.high};
-        range.update(value);
+        take(field_of(line, i, end, before, head, place), word, value);
       }
       before = word;
       i = end;
     }
-    return oddest;
   }
-
-  void visit(auto& archive) { archive(ranges_); }
-
- private:
-  static constexpr std::size_t kMostFields = 16;  // of a line
-  static constexpr std::size_t kLongestUnit = 3;  // letters: ms, MB, rpm
 
   static std::size_t end_of_word(std::string_view line, std::size_t begin) {
     while (begin < line.size() && is_word_character(line[begin])) ++begin;

@@ -132,6 +132,9 @@ class RateWatch {
     return events;
   }
 
+  /// What follows is another log of the same kind: its first time continues the clock.
+  void begin_log() { started_ = false; }
+
   void visit(auto& archive) {
     archive(started_, told_, now_, looked_, all_, kinds_);
     if (kinds_.size() > kMostKinds) throw plugin::StateError("the saved state is damaged");

@@ -239,6 +239,18 @@ TEST(NumberRanges, FieldsAreFoundByKeyOrByPlace) {
       << "another field";
 }
 
+TEST(NumberRanges, TheLinesTimeIsNoNumber) {
+  for (const auto& [usual, later] :
+       std::vector<std::pair<std::string, std::string>>{{"Mar  2 08:00:00 h", "Mar 31 09:00:00 h"},
+                                                        {"2026-03-02 08:00:00,56", "2026-03-02 08:00:01,02"},
+                                                        {"[08:00:00,900] a", "[08:00:01,004] a"}}) {
+    builtin::NumberRanges ranges;
+    for (int i = 0; i < 40; ++i) ranges.look(usual + std::to_string(i % 2) + " app: size=5", 1);
+    EXPECT_EQ(ranges.look(later + "1 app: size=5", 1).bonus, 0) << usual;
+    EXPECT_GT(ranges.compare(later + "1 app: size=50", 1).bonus, 2) << usual;
+  }
+}
+
 TEST(NumberRanges, CountersAreNotOddAndWhatComesAgainIsUsual) {
   std::vector<std::string> counter;
   for (int i = 0; i < 100; ++i) counter.push_back("request " + std::to_string(i) + " done");
@@ -265,7 +277,7 @@ TEST(Anomaly, OfALineWithoutEndOnlyTheBeginningIsLookedAt) {
   EXPECT_LT(instance->save().size(), 40'000u);
 }
 
-/// What versions 4 and 5 saved after 40 lines "all is well at 7", of which line 30 is "panic at at 7", and
+/// What earlier versions saved after 40 lines "all is well at 7", of which line 30 is "panic at at 7", and
 /// "all is".
 void expect_goes_on(const std::string& state) {
   std::ifstream file(fs::path(GOLDEN_DIRECTORY) / state, std::ios::binary);
@@ -295,6 +307,7 @@ TEST(Anomaly, DocumentsOfTheVersionsBeforeGoOn) {
   expect_goes_on("anomaly_4.state");
   expect_goes_on("anomaly_5.state");
   expect_goes_on("anomaly_6.state");
+  expect_goes_on("anomaly_7.state");
 }
 
 using builtin::RateEvent;
@@ -562,10 +575,53 @@ double score_of_severity(int severity, int each) {
   for (int line = 1; line <= 2000; ++line) {
     const bool this_one = line % each == 0;
     const std::uint64_t shape = this_one ? 3 : 1;
-    const double last = model.score({shape, shape + 1}, {10, 1, 3}, {this_one ? severity : 0});
+    const double last = model.score({shape, shape + 1}, {10, 1, 3}, {this_one ? severity : 0}).total;
     if (this_one) score = last;
   }
   return score;
+}
+
+/// The score of a new line of level information after 1,000 lines, of which `levels` state their level.
+double score_of_new_routine_line(int levels) {
+  builtin::LineModel model;
+  for (int line = 0; line < 1000; ++line) model.score({1, 2}, {10, 1, 3}, {0, line % 1000 < levels});
+  return model.score({3, 4}, {200, 5, 12}, {0, true}).total;
+}
+
+TEST(LineModel, ARoutineLevelSaysLittleInALogWithoutLevels) {
+  const double foreign = score_of_new_routine_line(0), own = score_of_new_routine_line(1000);
+  EXPECT_GT(foreign, 10);
+  EXPECT_LT(own, 9);
+  EXPECT_GT(score_of_new_routine_line(500), own);
+}
+
+/// The highest score of errors, a level that the program wrote, in every `each`th of 900 lines, at their end.
+double score_of_written_error(int each) {
+  builtin::LineModel model;
+  double score = 0;
+  for (int line = 1; line <= 900; ++line) {
+    const bool error = line % each == 0;
+    const double last = model.score({error ? 3u : 1u, 2}, {10, 1, 3}, {error ? 2 : 0, true}).total;
+    if (error) score = last;
+  }
+  return score;
+}
+
+TEST(LineModel, AnErrorIsOddAsLongAsErrorsAreRare) {
+  EXPECT_GT(score_of_written_error(100), 7);
+  EXPECT_LT(score_of_written_error(3), 4);
+}
+
+TEST(LineModel, APartOfTheScoreIsNotLost) {
+  builtin::LineModel model;
+  for (int line = 0; line < 300; ++line) model.score({1, 2}, {10, 1, 3}, {0, true});
+  const auto score = model.score({3, 4}, {200, 5, 12}, {2, true, false, 3});
+  EXPECT_NEAR(score.total, score.surprisal + score.novelty + score.numbers + score.severity, 1e-9);
+  EXPECT_GT(score.surprisal, 0);
+  EXPECT_GT(score.novelty, 1);
+  EXPECT_GT(score.severity, 5);
+  const auto unread = model.score({3, 4}, {0, 0, 0, false}, {2, true});
+  EXPECT_EQ(unread.surprisal, 0);
 }
 
 TEST(LineModel, WhatCallsItselfFatalStaysOddHoweverOftenItsShapeCame) {

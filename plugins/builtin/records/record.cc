@@ -7,14 +7,15 @@
 
 #include "plugins/builtin/records/characters.h"
 #include "plugins/builtin/records/json_fields.h"
+#include "plugins/builtin/records/terminal_text.h"
 
 namespace unroll::records {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr std::string_view kMessageKeys[] = {"msg",     "message", "MESSAGE",       "@message",
-                                             "@m",      "@mt",     "short_message", "body",
-                                             "Message", "log",     "event",         "text"};
+constexpr std::string_view kMessageKeys[] = {"msg",   "message",       "MESSAGE", "@message", "@m",
+                                             "@mt",   "short_message", "body",    "Message",  "log",
+                                             "event", "text",          "M"};
 // What went wrong, of records without a level.
 constexpr std::string_view kProblemKeys[] = {"error", "err", "exception", "err.message", "error.message"};
 
@@ -44,6 +45,7 @@ std::optional<Carried> from_docker(std::string_view line) {
   carried.text = fields[0].value;
   carried.continues = !carried.text.ends_with('\n');
   while (carried.text.ends_with('\n') || carried.text.ends_with('\r')) carried.text.pop_back();
+  carried.text = terminal_text(carried.text);  // its escape sequences were escaped
   if (const auto* time = find_field(fields, std::initializer_list<std::string_view>{"time"}))
     carried.time = time->value;
   return carried;
@@ -117,6 +119,8 @@ RecordFacts record_facts(std::string_view text, std::optional<int> carrier_level
     const auto fields = json_fields(text.substr(begin));
     if (const auto level = level_of_json(text, fields)) return *level;
     if (!fields.empty()) {
+      // zap for people: time, level, caller, message, then the fields.
+      if (const auto level = find_level(text.substr(0, begin))) return facts_of_level(*level);
       // Some programs write a level as text into the message.
       const auto* message = find_field(fields, kMessageKeys);
       const auto level = message == nullptr ? std::nullopt : find_level(message->value);

@@ -19,8 +19,9 @@ constexpr Form kForms[] = {
     {"9999-99-99T99:99:99", ".,:+-Z"}, {"9999-99-99 99:99:99", ".,:+Z"}, {"9999/99/99 99:99:99", ".,"},
     {"aaa 99 99:99:99", ".,"},         {"aaa  9 99:99:99", ".,"},        {"99/aaa/9999:99:99:99", ".,"},
     {"99.99.9999 99:99:99", ".,"},     {"99-99 99:99:99.999", ""},       {"99:99:99", ".,"}};
-constexpr std::string_view kKeys[] = {"time", "ts",      "timestamp", "@timestamp", "@t",
-                                      "t",    "t.$date", "datetime",  "date",       "__REALTIME_TIMESTAMP"};
+constexpr std::string_view kKeys[] = {
+    "time",    "ts",       "timestamp", "@timestamp",          "@t", "t", "T",
+    "t.$date", "datetime", "date",      "__REALTIME_TIMESTAMP"};
 
 std::size_t time_length(std::string_view text) {
   for (const auto& [pattern, further] : kForms) {

@@ -16,13 +16,17 @@ bool is_indented(std::string_view text) {
   return !text.empty() && is_blank(text.front());
 }
 
-/// `name` of "a.b.CError: text": dotted words at the line's beginning, up to ':' or the line's end.
+/// `name` of "a.b.CError: text", "CError [CODE]: text": dotted words at the line's beginning, up to ':' or
+/// the line's end.
 std::string_view exception_name(std::string_view text) {
   std::size_t end = 0;
   while (end < text.size() &&
          (is_alnum(text[end]) || text[end] == '.' || text[end] == '_' || text[end] == '$'))
     ++end;
-  const bool whole = end == text.size() || text.substr(end).starts_with(": ") || text.substr(end) == ":";
+  auto after = text.substr(end);
+  if (after.starts_with(" [") && after.find(']') != std::string_view::npos)  // Node's codes
+    after.remove_prefix(after.find(']') + 1);
+  const bool whole = after.empty() || after.starts_with(": ") || after == ":";
   return whole ? text.substr(0, end) : std::string_view();
 }
 
