@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kBeat{200};
 constexpr std::chrono::seconds kBetweenLooks{1};  // for files that match a pattern
 constexpr std::chrono::seconds kBeforeAgain{30};  // after a source failed
-constexpr std::size_t kMostSources = 500;         // each has two threads and a dozen descriptors
+constexpr std::chrono::hours kBetweenForgetting{1};
+constexpr std::size_t kMostSources = 500;  // each has two threads and a dozen descriptors
 
 /// What identifies the group of sources, which share a journal of documents and a spool.
 std::string key_of(const FollowOptions& options) {
@@ -49,6 +50,7 @@ void FollowAll::run() {
     add_matches(true);
     for (auto looked = Clock::now(); stop_signal() == 0; std::this_thread::sleep_for(kBeat)) {
       shared_.outlets.beat();
+      forget_if_due();
       if (Clock::now() - looked > kBetweenLooks) {
         add_matches(false);
         looked = Clock::now();
@@ -144,6 +146,13 @@ void FollowAll::look_after(Running& running) {
     note(running.source.name + ": " + error.what() + "; it is tried again in " +
          std::to_string(kBeforeAgain.count()) + " s");
   }
+}
+
+void FollowAll::forget_if_due() {
+  if (Clock::now() < forgets_at_) return;
+  forgets_at_ = Clock::now() + kBetweenForgetting;
+  for (const fs::path& file : forget_gone_files(options_.state))
+    note(file.string() + " is gone for a week; what was kept of it is removed");
 }
 
 bool FollowAll::all_failed() const {

@@ -47,6 +47,7 @@ class FollowAll {
   void take_state(Running& running);
   void start(Running& running);
   void look_after(Running& running);
+  void forget_if_due();
   bool all_failed() const;
   void stop_all();
 
@@ -56,6 +57,7 @@ class FollowAll {
   std::unique_ptr<Reader> reader_;
   std::map<std::string, std::unique_ptr<Running>> running_;  ///< By name.
   bool told_of_too_many_ = false;
+  Clock::time_point forgets_at_;  ///< What is kept of files that are gone.
 };
 
 }  // namespace unroll

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -19,12 +21,14 @@
 
 namespace unroll {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FollowState, document, next_output, bytes, pieces, printed,
-                                                alerts)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FollowState, file, document, next_output, bytes, pieces,
+                                                printed, alerts)
 
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::hours kKeptWhenGone{7 * 24};
 
 std::string file_name(std::string name, const std::string& what) {
   constexpr std::size_t kLongest = 100;
@@ -44,6 +48,62 @@ void make_private_folder(const fs::path& folder) {
   }
 }
 
+/// Locks the file; none if another process has it. Whoever forgets a source removes its file: then a new one
+/// is locked.
+UniqueFd lock_file(const fs::path& path) {
+  for (;;) {
+    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file) {
+      throw CommandError(system_message("cannot write " + path.string(), errno) +
+                         "; name a writable folder with --state");
+    }
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return UniqueFd();
+    struct stat locked {
+    }, named{};
+    if (::fstat(file.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
+        locked.st_ino == named.st_ino)
+      return file;
+  }
+}
+
+UniqueFd lock_of(const FollowFiles& files, const std::string& name) {
+  make_private_folder(files.state.parent_path());
+  UniqueFd lock = lock_file(files.lock());
+  if (!lock) {
+    throw CommandError(name +
+                       " is already followed by another process; stop that process, or give this one a "
+                       "--state of its own");
+  }
+  return lock;
+}
+
+/// All that is kept of a source; empty if an event waits.
+std::vector<fs::path> all_files(const FollowFiles& files) {
+  std::vector<fs::path> all;
+  std::error_code failed;
+  const std::string state = files.state.filename();
+  for (const auto& entry : fs::directory_iterator(files.state.parent_path(), failed)) {
+    const std::string name = entry.path().filename();
+    if (name != state && !name.starts_with(state + ".")) continue;
+    if (entry.is_directory(failed) && !fs::is_empty(entry.path(), failed)) return {};
+    if (entry.path() != files.lock()) all.push_back(entry.path());
+  }
+  all.push_back(files.lock());  // the last
+  return all;
+}
+
+/// The file that a state belongs to, if it is gone for long enough.
+std::optional<fs::path> gone_file(const fs::path& state) {
+  std::error_code failed;
+  const auto changed = fs::last_write_time(state, failed);
+  if (failed || fs::file_time_type::clock::now() - changed < kKeptWhenGone) return std::nullopt;
+  std::ifstream in(state);
+  const auto read = nlohmann::json::parse(in, nullptr, false);
+  const std::string file = read.is_object() ? read.value("file", "") : "";
+  const bool is_gone = !file.empty() && !fs::exists(file, failed) && !failed;
+  return is_gone ? std::optional<fs::path>(file) : std::nullopt;
+}
+
 }  // namespace
 
 fs::path default_follow_folder() {
@@ -54,19 +114,27 @@ FollowFiles FollowFiles::of(const fs::path& folder, const std::string& name, con
   return {folder / file_name(name, what)};
 }
 
-FollowMemory::FollowMemory(FollowFiles files, const std::string& name) : files_(std::move(files)) {
-  make_private_folder(files_.state.parent_path());
-  const std::string lock = files_.lock();
-  lock_ = UniqueFd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock_) {
-    throw CommandError(system_message("cannot write " + lock, errno) +
-                       "; name a writable folder with --state");
+std::vector<fs::path> forget_gone_files(const fs::path& folder) {
+  std::vector<fs::path> locks, forgotten;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (entry.path().extension() == ".lock") locks.push_back(entry.path());
   }
-  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw CommandError(name +
-                       " is already followed by another process; stop that process, or give this one a "
-                       "--state of its own");
+  for (fs::path path : locks) {
+    const FollowFiles files{path.replace_extension()};
+    const auto file = gone_file(files.state);
+    if (!file) continue;
+    const UniqueFd lock = lock_file(files.lock());
+    if (!lock || !gone_file(files.state)) continue;
+    const auto all = all_files(files);
+    for (const fs::path& each : all) fs::remove(each, failed);
+    if (!all.empty()) forgotten.push_back(*file);
   }
+  return forgotten;
+}
+
+FollowMemory::FollowMemory(FollowFiles files, const std::string& name)
+    : files_(std::move(files)), lock_(lock_of(files_, name)) {
   load();
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +15,7 @@
 namespace unroll {
 
 struct FollowState {
+  std::string file;               ///< What is followed; empty: the journal, or several sources.
   std::string document;           ///< The engine's id; empty before there is one.
   std::uint64_t next_output = 0;  ///< Sequence number of the first output not yet printed.
   std::uint64_t bytes = 0;        ///< Of the document, read by then.
@@ -51,10 +53,14 @@ class FollowMemory {
   void load();
 
   const FollowFiles files_;
-  UniqueFd lock_;
+  const UniqueFd lock_;
   mutable std::mutex mutex_;
   FollowState state_;
 };
+
+/// Removes what is kept of files that are gone, if it did not change for a week, no process follows them and
+/// no event of theirs waits to be delivered. Returns the files.
+std::vector<std::filesystem::path> forget_gone_files(const std::filesystem::path& folder);
 
 /// The folder of this user's daemon's journal.
 std::filesystem::path default_follow_folder();

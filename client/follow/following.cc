@@ -230,6 +230,7 @@ void Following::record(FollowView& view) {
   const json printed = view.record();
   changed_ = false;
   memory_.update([&](FollowState& state) {
+    if (!source_.file.empty()) state.file = fs::absolute(source_.file).lexically_normal();
     state.next_output = next_output_;
     state.bytes = bytes_;
     state.printed = printed;

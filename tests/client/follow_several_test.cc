@@ -100,6 +100,38 @@ TEST_F(FollowSeveral, AFileThatIsRemovedEndsAndGoesOnWhenItReturns) {
   EXPECT_EQ(printed()[log("a.log")].back()["line"], 60) << "the same document goes on";
 }
 
+TEST_F(FollowSeveral, WhatIsKeptOfAFileThatIsGoneIsForgottenAfterAWeek) {
+  const auto command = daemon_command({pattern(), "--format", "ndjson", "--quiet-ms", "50"});
+  append(log("a.log"), log_of(1, 30));
+  append(log("b.log"), log_of(1, 30));
+  {
+    Process follows(command, file("log"));
+    ASSERT_TRUE(eventually([] { return printed_of("a.log") == 30 && printed_of("b.log") == 30; }));
+    EXPECT_EQ(follows.stop(SIGTERM), 0);
+  }
+  const auto kept_of = [](const std::string& name) {
+    std::vector<fs::path> kept;
+    for (const auto& entry : fs::directory_iterator(file("state"))) {
+      if (entry.path().filename().string().find("_" + name + "-") != std::string::npos)
+        kept.push_back(entry.path());
+    }
+    return kept;
+  };
+  fs::remove(log("a.log"));
+  ASSERT_GT(kept_of("a.log").size(), 2u);
+  for (const std::string name : {"a.log", "b.log"}) {
+    for (const fs::path& kept : kept_of(name))
+      fs::last_write_time(kept, fs::last_write_time(kept) - std::chrono::hours(8 * 24));
+  }
+  Process follows(command, file("log"));
+  EXPECT_TRUE(eventually([&] { return kept_of("a.log").empty(); })) << read_file(file("log"));
+  EXPECT_GT(kept_of("b.log").size(), 2u);
+  EXPECT_THAT(read_file(file("log")), HasSubstr("a.log is gone for a week"));
+  append(log("b.log"), log_of(31, 30));
+  EXPECT_TRUE(eventually([] { return printed_of("b.log") == 60; })) << read_file(file("log"));
+  EXPECT_EQ(follows.stop(SIGTERM), 0);
+}
+
 TEST_F(FollowSeveral, ALineNamesItsLog) {
   append(log("a.log"), log_of(1, 50));
   append(log("b.log"), log_of(1, 20));
