@@ -65,7 +65,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION share/doc/unroll)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION share/doc/unroll COMPONENT dev PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/unroll)
 # For the administrator to copy: docs/service.md.
-install(FILES ${PROJECT_SOURCE_DIR}/systemd/gpu.conf DESTINATION share/doc/unroll/systemd)
+install(FILES ${PROJECT_SOURCE_DIR}/systemd/gpu.conf ${PROJECT_SOURCE_DIR}/systemd/follow.conf DESTINATION share/doc/unroll/systemd)
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/grafana/unroll.json DESTINATION share/doc/unroll/systemd/grafana)
 install(FILES ${PROJECT_SOURCE_DIR}/systemd/prometheus/unroll.rules.yml DESTINATION share/doc/unroll/systemd/prometheus)
 
@@ -78,13 +78,13 @@ install(CODE [[
   if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
     set(etc /etc)
   endif()
-  foreach(unit unrolld.service unrolld.socket user/unrolld.service)
+  foreach(unit unrolld.service unrolld.socket unroll-follow@.service user/unrolld.service)
     file(READ "${UNROLL_SOURCE_DIR}/systemd/${unit}" text)
     string(REPLACE "/usr/bin/" "${CMAKE_INSTALL_PREFIX}/bin/" text "${text}")
     string(REPLACE "/etc/unroll/" "${etc}/unroll/" text "${text}")
     file(WRITE "${UNROLL_WORK_DIR}/${unit}" "${text}")
   endforeach()
-  file(INSTALL "${UNROLL_WORK_DIR}/unrolld.service" "${UNROLL_WORK_DIR}/unrolld.socket"
+  file(INSTALL "${UNROLL_WORK_DIR}/unrolld.service" "${UNROLL_WORK_DIR}/unrolld.socket" "${UNROLL_WORK_DIR}/unroll-follow@.service"
        DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/system")
   file(INSTALL "${UNROLL_WORK_DIR}/user/unrolld.service" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/user")
   foreach(kind sysusers tmpfiles)

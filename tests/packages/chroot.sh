@@ -120,7 +120,8 @@ in_root getent passwd unroll | grep -q ':/var/lib/unroll:' || fail "no user unro
 for unit in sockets.target.wants/unrolld.socket multi-user.target.wants/unrolld.service; do
   [ -L "$root/etc/systemd/system/$unit" ] || fail "$unit is not enabled"
 done
-in_root systemd-analyze --man=no verify /usr/lib/systemd/system/unrolld.service /usr/lib/systemd/system/unrolld.socket || fail "the units"
+in_root systemd-analyze --man=no verify /usr/lib/systemd/system/unrolld.service /usr/lib/systemd/system/unrolld.socket \
+  /usr/lib/systemd/system/unroll-follow@.service || fail "the units"
 start_daemon
 score "$work/installed.json"
 check_scores "$work/installed.json"
