@@ -8,6 +8,9 @@
 #include "client/cli/command_line.h"
 #include "client/cli/note.h"
 #include "client/commands/learn_command.h"
+#include "client/logs/budgeted_log.h"
+#include "client/logs/ignore_rules.h"
+#include "client/logs/ruled_views.h"
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
 #include "client/sources/log_text.h"
@@ -30,7 +33,8 @@ struct AnomalyOptions {
   std::string encoding;  // empty: guessed
   std::string time_format;
   bool no_numbers = false, no_rates = false;
-  JudgedOptions judged;  // with a baseline
+  std::uint64_t budget = 0;  // 0: none
+  JudgedOptions judged;      // with a baseline
 };
 
 /// A log as text, and what to tell about it after it was read.
@@ -39,6 +43,7 @@ class OpenedLog {
   OpenedLog(const std::string& file, const std::string& encoding)
       : text_(std::make_shared<LogText>(encoding)), source_(log_source(Source::open(file), text_)) {}
   Source& source() { return source_; }
+  const Source& source() const { return source_; }
   const TextPlaces& places() const { return text_->places(); }
   void tell() const {
     if (text_->cut_lines() == 0) return;
@@ -56,70 +61,122 @@ class OpenedLog {
 json plugin_options(const AnomalyOptions& options, const CLI::App& command) {
   json asked = json::object();
   if (command.count("--top") > 0) asked["top"] = options.top;
+  if (!options.judged.ignore_file.empty()) asked["top"] = IgnoredLines::kTop;
   if (options.alert_rate) asked["alert_rate"] = *options.alert_rate;
   if (!options.session.empty()) asked["session"] = options.session;
   if (options.no_numbers) asked["numbers"] = false;
   if (options.no_rates) asked["rates"] = false;
   if (!options.time_format.empty()) asked["time_format"] = options.time_format;
+  if (!options.judged.explained.empty()) asked["parts"] = true;
   return asked;
 }
 
-void read(Reader& reader, OpenedLog& log, const ReadRequest& request, ResultWriter& writer, View& view) {
-  read_document(reader, log.source(), request, writer,
-                [&](const std::string&, const json& data) { view.output(data); });
-  log.tell();
-}
-
-int read_log(const AnomalyOptions& options, Reader& reader, const ReadRequest& request) {
-  OpenedLog log(options.files.front(), options.encoding);
-  ResultWriter writer(options.shared.out);
-  const auto view = make_anomaly_view(options.shared.format, writer, log.places());
-  read(reader, log, request, writer, *view);
-  writer.flush();
-  return 0;
-}
-
-/// Each log is compared with itself alone.
-int report_logs(const AnomalyOptions& options, Reader& reader, const ReadRequest& request) {
-  ResultWriter writer(options.shared.out);
-  LogReport report(writer, report_title(options.files));
-  std::vector<ReportEvent> events;
-  for (std::size_t i = 0; i < options.files.size(); ++i) {
-    OpenedLog log(options.files[i], options.encoding);
-    log.source().keep_text();
-    report.begin_log(log.source().name());
-    read(reader, log, request, writer, *make_report_view(report, log.source(), i, events));
+/// Reads logs without a baseline.
+class ModelReading {
+ public:
+  ModelReading(const AnomalyOptions& options, const CLI::App& command)
+      : options_(options),
+        reader_(make_reader(options.shared)),
+        request_(request_for("anomaly", plugin_options(options, command))) {
+    request_.after = snapshot_after(*reader_, options.after, request_.plugins, log_opener(options.encoding));
+    if (!options.judged.ignore_file.empty()) rules_.emplace(options.judged.ignore_file);
   }
-  finish_report(report, std::move(events), static_cast<std::size_t>(options.top));
-  writer.flush();
-  return 0;
-}
+
+  void view() {
+    OpenedLog log(options_.files.front(), options_.encoding);
+    ResultWriter writer(options_.shared.out);
+    read(log, writer, *make_anomaly_view(options_.shared.format, writer, log.places()));
+    writer.flush();
+  }
+
+  /// Each log is compared with itself alone.
+  void report() {
+    ResultWriter writer(options_.shared.out);
+    LogReport report(writer, report_title(options_.files));
+    std::vector<ReportEvent> events;
+    for (std::size_t i = 0; i < options_.files.size(); ++i) {
+      OpenedLog log(options_.files[i], options_.encoding);
+      log.source().keep_text();
+      report.begin_log(log.source().name());
+      read(log, writer, *make_report_view(report, log.source(), i, events));
+    }
+    finish_report(report, std::move(events), static_cast<std::size_t>(options_.top));
+    writer.flush();
+  }
+
+  void explain() {
+    OpenedLog log(options_.files.front(), options_.encoding);
+    log.source().keep_text();
+    ResultWriter writer("");
+    ExplainedLine explained(line_number(options_.judged.explained), log.source(), options_.judged.ignore_file,
+                            writer);
+    read(log, writer, explained);
+    if (!explained.is_found())
+      throw CommandError(log.source().name() + " has no line " + options_.judged.explained);
+    writer.flush();
+  }
+
+ private:
+  void read(OpenedLog& log, ResultWriter& writer, View& view) {
+    if (rules_ || options_.budget > 0) log.source().keep_text();
+    std::optional<IgnoredLines> ignored;
+    if (rules_)
+      ignored.emplace(view, log.source(), *rules_, options_.alert_rate,
+                      static_cast<std::size_t>(options_.top));
+    View& first = ignored ? static_cast<View&>(*ignored) : view;
+    const auto output = [&](const std::string&, const json& data) { first.output(data); };
+    if (options_.budget > 0)
+      read_within_budget(*reader_, log.source(), options_.budget, request_.plugins.front().options, writer,
+                         output);
+    else
+      read_document(*reader_, log.source(), request_, writer, output);
+    log.tell();
+  }
+
+  const AnomalyOptions& options_;
+  const std::unique_ptr<Reader> reader_;
+  ReadRequest request_;
+  std::optional<IgnoreRules> rules_;
+};
 
 /// Compares with a baseline.
 int judge(AnomalyOptions& options, const CLI::App& command) {
-  for (const char* flag :
-       {"--alert-rate", "--session", "--after", "--no-numbers", "--no-rates", "--time-format"}) {
+  for (const char* flag : {"--alert-rate", "--session", "--after", "--budget"}) {
     if (command.count(flag) > 0)
       throw CommandError(std::string(flag) + " does not go with --baseline", kExitUsage);
   }
   JudgedOptions& judged = options.judged;
   judged.targets = options.files;
   judged.encoding = options.encoding;
-  judged.format = options.shared.format;
+  judged.time_format = options.time_format;
   judged.out = options.shared.out;
-  judged.top = static_cast<std::size_t>(options.top);
+  judged.how.format = options.shared.format;
+  judged.how.top = static_cast<std::size_t>(options.top);
+  judged.how.numbers = !options.no_numbers;
+  judged.how.rates = !options.no_rates;
   return judge_logs(judged);
 }
 
-int run(AnomalyOptions& options, const CLI::App& command) {
-  if (options.judged.is_wanted()) return judge(options, command);
-  const bool report = options.shared.format == "html";
+void check(const AnomalyOptions& options, const CLI::App& command) {
+  const bool report = options.shared.format == "html" && options.judged.explained.empty();
   if (options.files.empty() || (options.files.size() > 1 && !report))
     throw CommandError("name one log; several go with --format html or a --baseline", kExitUsage);
-  const std::unique_ptr<Reader> reader = make_reader(options.shared);
-  auto request = request_for("anomaly", plugin_options(options, command));
-  request.after = snapshot_after(*reader, options.after, request.plugins, log_opener(options.encoding));
-  return report ? report_logs(options, *reader, request) : read_log(options, *reader, request);
+  if (command.count("--context") > 0) throw CommandError("--context needs a --baseline", kExitUsage);
+  if (options.budget > 0 && !options.after.empty())
+    throw CommandError("--budget does not go with --after", kExitUsage);
+}
+
+int run(AnomalyOptions& options, const CLI::App& command) {
+  if (!options.judged.baselines.empty()) return judge(options, command);
+  check(options, command);
+  ModelReading reading(options, command);
+  if (!options.judged.explained.empty())
+    reading.explain();
+  else if (options.shared.format == "html")
+    reading.report();
+  else
+    reading.view();
+  return 0;
 }
 
 }  // namespace
@@ -147,6 +204,12 @@ void add_anomaly_command(CommandLine& line) {
                     "Do not count numbers that are far out of their field's range");
   command->add_flag("--no-rates", options->no_rates,
                     "Do not report lines that stop coming, come far more often, or a silent log");
+  command
+      ->add_option(
+          "--budget", options->budget,
+          "Read only the first N lines of each shape with the model, to be fast (default: all lines)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000'000).description(""));
   add_time_format(*command, options->time_format);
   add_encoding(*command, options->encoding);
   add_baseline_flags(*command, options->judged);
@@ -161,6 +224,7 @@ void add_anomaly_command(CommandLine& line) {
       "a page with all lines and a list of the most unusual ones, which needs no network.\n\n"
       "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
       "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'\n"
+      "  unroll anomaly huge.log --budget 20\n  unroll anomaly app.log --explain 4711\n"
       "  unroll anomaly failed.log --baseline good.log\n"
       "  unroll anomaly failed/ --baseline good/ --format html --out report.html");
   line.on(command, [options, command] { return run(*options, *command); });

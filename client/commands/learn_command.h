@@ -2,29 +2,31 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "client/logs/judge.h"
+
 namespace unroll {
 
 struct JudgedOptions {
   std::vector<std::string> targets, baselines;
-  std::string encoding, ignore_file, explained;
-  std::string format, out;
-  std::size_t top = 20, context = 0;
-
-  bool is_wanted() const {
-    return !baselines.empty() || !ignore_file.empty() || !explained.empty() || context > 0;
-  }
+  std::string encoding, time_format, ignore_file, explained;
+  std::string out;
+  JudgeOptions how;
 };
 
-/// --baseline and the options that go with it.
+/// --baseline, --ignore-file, --context and --explain.
 void add_baseline_flags(CLI::App& command, JudgedOptions& options);
 
 /// Prints the lines of the targets that are not in the baselines. Throws CommandError.
 int judge_logs(const JudgedOptions& options);
+
+/// Of --explain. Throws CommandError if it is none.
+std::uint64_t line_number(const std::string& text);
 
 /// Of a page about these logs.
 std::string report_title(const std::vector<std::string>& logs);

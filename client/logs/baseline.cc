@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/base64.h"
 #include "client/cli/command_error.h"
 #include "client/logs/log_records.h"
 #include "client/sources/log_text.h"
@@ -19,10 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The file: one JSON object per line. First kHeader with its version, then for each log {"log": name},
-// followed by its different lines, {"text", "count", "severity"}.
+// The file: one JSON object per line. First kHeader with its version, then for each log {"log": name,
+// "habits": base64}, followed by its different lines, {"text", "count", "severity"}. Version 1 has no habits.
 constexpr const char* kHeader = "unroll_baseline";
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 bool is_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -86,12 +87,15 @@ std::vector<LogFile> log_files(const std::vector<std::string>& arguments,
   return files;
 }
 
-void Baseline::learn(const LogFile& log, const std::string& encoding,
+void Baseline::learn(const LogFile& log, const LogReading& reading,
                      const std::function<void(const std::string&)>& note) {
-  KnownLines& known = logs_[log.name];
+  auto& [known, habits] = logs_[log.name];
+  habits.begin_file();
   const std::string told =
-      read_records(Source::open(log.path.string()), encoding,
-                   [&](const LogRecord& record) { known.learn(record.text, record.facts.severity); });
+      read_records(Source::open(log.path.string()), reading.encoding, [&](const LogRecord& record) {
+        known.learn(record.text, record.facts.severity);
+        habits.learn(record, reading.times);
+      });
   if (!told.empty()) note(told);
   if (known.left_out() > 0)
     note(log.path.string() + ": a baseline keeps " + std::to_string(KnownLines::kMost) +
@@ -103,19 +107,23 @@ bool Baseline::load(const fs::path& file) {
   std::string line;
   if (!std::getline(in, line) || !line.starts_with(std::string("{\"") + kHeader + "\":")) return false;
   const json header = json::parse(line, nullptr, false);
-  if (!header.is_object() || header.value(kHeader, 0) != kVersion) refuse(file);
-  KnownLines* known = nullptr;
+  const int version = header.is_object() ? header.value(kHeader, 0) : 0;
+  if (version < 1 || version > kVersion) refuse(file);
+  GoodLog* log = nullptr;
   while (std::getline(in, line)) {
     const json entry = json::parse(line, nullptr, false);
     if (!entry.is_object()) refuse(file);
     try {
       if (entry.contains("log")) {
-        known = &logs_[entry.at("log").get<std::string>()];
-      } else if (known != nullptr) {
-        known->learn(entry.at("text").get<std::string>(), entry.at("severity").get<int>(),
-                     entry.at("count").get<std::uint64_t>());
+        log = &logs_[entry.at("log").get<std::string>()];
+        if (version > 1) log->habits.load(base64_decode(entry.at("habits").get<std::string>()).value_or(""));
+      } else if (log != nullptr) {
+        log->lines.learn(entry.at("text").get<std::string>(), entry.at("severity").get<int>(),
+                         entry.at("count").get<std::uint64_t>());
       }
     } catch (const json::exception&) {
+      refuse(file);
+    } catch (const plugin::StateError&) {
       refuse(file);
     }
   }
@@ -128,15 +136,15 @@ void Baseline::save(const fs::path& file) const {
     out.write(object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
   };
   write({{kHeader, kVersion}});
-  for (const auto& [name, known] : logs_) {
-    write({{"log", name}});
-    for (const KnownLine& line : known.lines())
+  for (const auto& [name, log] : logs_) {
+    write({{"log", name}, {"habits", base64_encode(log.habits.save())}});
+    for (const KnownLine& line : log.lines.lines())
       write({{"text", line.text}, {"count", line.count}, {"severity", line.severity}});
   }
   out.commit();
 }
 
-KnownLines& Baseline::known_for(const std::string& name, std::string& name_of_pair) {
+GoodLog& Baseline::good_for(const std::string& name, std::string& name_of_pair) {
   const auto file_name = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
   auto pair = logs_.size() == 1 ? logs_.begin() : logs_.find(name);
   if (pair == logs_.end()) {
@@ -148,9 +156,9 @@ KnownLines& Baseline::known_for(const std::string& name, std::string& name_of_pa
     return pair->second;
   }
   name_of_pair.clear();
-  if (all_.lines().empty()) {
-    for (const auto& [ignored, known] : logs_) {
-      for (const KnownLine& line : known.lines()) all_.learn(line.text, line.severity, line.count);
+  if (all_.lines.lines().empty()) {
+    for (const auto& [ignored, log] : logs_) {
+      for (const KnownLine& line : log.lines.lines()) all_.lines.learn(line.text, line.severity, line.count);
     }
   }
   return all_;
@@ -158,15 +166,15 @@ KnownLines& Baseline::known_for(const std::string& name, std::string& name_of_pa
 
 std::uint64_t Baseline::lines() const {
   std::uint64_t lines = 0;
-  for (const auto& [name, known] : logs_) {
-    for (const KnownLine& line : known.lines()) lines += line.count;
+  for (const auto& [name, log] : logs_) {
+    for (const KnownLine& line : log.lines.lines()) lines += line.count;
   }
   return lines;
 }
 
 std::uint64_t Baseline::different() const {
   std::uint64_t different = 0;
-  for (const auto& [name, known] : logs_) different += known.lines().size();
+  for (const auto& [name, log] : logs_) different += log.lines.lines().size();
   return different;
 }
 

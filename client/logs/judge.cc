@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/cli/text.h"
+#include "client/views/rate_text.h"
 #include "client/views/view.h"
 
 namespace unroll {
@@ -18,10 +19,23 @@ constexpr std::size_t kMostEvents = 20'000;
 constexpr std::size_t kMostText = 4096;  // bytes of a text in an output
 constexpr double kHottest = 10;
 
+/// For people.
+std::string parts_of(const Judgement& judgement) {
+  std::string parts = "distance " + fixed(judgement.distance, 1);
+  if (judgement.severity > 0) parts += " + severity " + fixed(judgement.severity, 1);
+  if (judgement.number.bonus > 0) parts += " + number " + fixed(judgement.number.bonus, 1);
+  return parts;
+}
+
 }  // namespace
 
-Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& rules) {
-  const KnownLines::Nearest nearest = known.nearest(record.text);
+ordered_json number_of(const builtin::OddNumber& number) {
+  return {{"value", number.value}, {"low", number.low}, {"high", number.high}};
+}
+
+Judgement judge(GoodLog& good, const LogRecord& record, const IgnoreRules& rules,
+                const JudgeOptions& options) {
+  const KnownLines::Nearest nearest = good.lines.nearest(record.text);
   Judgement judgement;
   judgement.distance = kMostDistance * nearest.distance;
   if (nearest.line != nullptr) judgement.known = nearest.line->text;
@@ -33,6 +47,7 @@ Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& r
     judgement.severity = kEachSeverity * (record.facts.severity - usual) * (is_new_level ? 1 : weight);
   if (nearest.line == nullptr && nearest.distance > 0)
     judgement.severity = kEachSeverity * record.facts.severity;
+  if (options.numbers && nearest.distance == 0) judgement.number = good.habits.odd_number(record);
   if (judgement.score() > 0) judgement.ignored_by = rules.rule_for(record.text);
   return judgement;
 }
@@ -69,36 +84,75 @@ ordered_json JudgeView::object_of(const LogRecord& record, const Judgement& judg
   if (record.place != records::LinePlace::kRecord) object["record"] = record.record;
   if (!record.time.empty()) object["time"] = record.time;
   object["text"] = record.text.substr(0, kMostText);
-  object["parts"] = {{"distance", judgement.distance}, {"severity", judgement.severity}};
+  object["parts"] = {{"distance", judgement.distance},
+                     {"severity", judgement.severity},
+                     {"numbers", judgement.number.bonus}};
+  if (judgement.number.bonus > 0) object["number"] = number_of(judgement.number);
   if (judgement.ignored_by > 0) object["ignored_by"] = judgement.ignored_by;
   object["known"] = judgement.known.empty() ? ordered_json() : ordered_json(judgement.known);
   return object;
 }
 
-/// Lines with the same words are one event.
-void JudgeView::add_event(const LogRecord& record, const Judgement& judgement) {
-  const auto [known, is_new] = event_of_.try_emplace(line_key(line_words(record.text)), events_.size());
-  if (!is_new) {
-    ++events_[known->second].count;
-    return;
+void JudgeView::rate(const LogRecord& record, const builtin::RateEvent& rate) {
+  ordered_json object = {{"type", "rate"}, {"rate", builtin::RateEvent::name(rate.kind)}};
+  object["file"] = file_;
+  object["line"] = record.line;
+  object["start"] = record.start;
+  object["end"] = record.end;
+  object["score"] = rate.score;
+  object["seconds"] = rate.seconds;
+  object["usual"] = rate.usual;
+  if (rate.count > 0) object["count"] = rate.count;
+  if (!rate.text.empty()) object["text"] = rate.text;
+  if (options_.format == "ndjson") {
+    emit_waiting(0);
+    emit(object);
+  } else if (options_.format == "json") {
+    rates_.push_back(std::move(object));
+  } else if (events_.size() < kMostEvents) {
+    Event event = event_at(record);
+    event.score = rate.score;
+    event.text = rate_text(object);
+    events_.push_back(std::move(event));
   }
-  if (events_.size() == kMostEvents) {
-    event_of_.erase(known);
-    return;
-  }
-  Event event{judgement.score(),
-              events_.size(),
-              1,
-              file_,
-              record.text.substr(0, kMostText),
-              judgement.known,
-              record.time,
-              logs_ - 1,
-              record.line,
-              judgement,
-              {}};
+}
+
+JudgeView::Event JudgeView::event_of(const LogRecord& record, const Judgement& judgement) const {
+  Event event = event_at(record);
+  event.score = judgement.score();
+  event.text = record.text.substr(0, kMostText);
+  event.known = judgement.known;
+  event.parts = parts_of(judgement);
   if (options_.format == "json") event.object = object_of(record, judgement);
-  events_.push_back(std::move(event));
+  if (judgement.number.bonus > 0) event.text += range_text(number_of(judgement.number));
+  return event;
+}
+
+/// Without what it says.
+JudgeView::Event JudgeView::event_at(const LogRecord& record) const {
+  Event event;
+  event.order = events_.size();
+  event.file = file_;
+  event.time = record.time;
+  event.log = logs_ - 1;
+  event.line = record.line;
+  return event;
+}
+
+/// Lines with the same words are one event, which shows the oddest of them.
+void JudgeView::add_event(const LogRecord& record, const Judgement& judgement) {
+  const auto [known, is_new] = event_by_words_.try_emplace(line_key(line_words(record.text)), events_.size());
+  if (!is_new) {
+    Event& event = events_[known->second];
+    const std::uint64_t count = event.count + 1, order = event.order;
+    if (judgement.score() > event.score) event = event_of(record, judgement);
+    event.count = count;
+    event.order = order;
+  } else if (events_.size() < kMostEvents) {
+    events_.push_back(event_of(record, judgement));
+  } else {
+    event_by_words_.erase(known);
+  }
 }
 
 /// Holds odd lines back until the lines that follow them are known.
@@ -151,7 +205,9 @@ void JudgeView::finish(std::uint64_t known_lines) {
     top.back()["count"] = event->count;
   }
   writer_.write(objects_ == 0 ? "{\"lines\":[" : "");
-  writer_.write("],\n\"top\":" + to_line(top) + "}");
+  writer_.write("],\n\"top\":" + to_line(top));
+  if (!rates_.empty()) writer_.write(",\n\"rates\":" + to_line(rates_));
+  writer_.write("}");
   writer_.end_line();
 }
 
@@ -163,10 +219,8 @@ std::string JudgeView::summary(std::uint64_t known_lines) const {
 void JudgeView::write_events(std::uint64_t known_lines) {
   std::vector<ReportEvent> events;
   for (const Event* event : best()) {
-    std::string parts = "distance " + fixed(event->judgement.distance, 1);
-    if (event->judgement.severity > 0) parts += " + severity " + fixed(event->judgement.severity, 1);
     events.push_back({event->score, event->count, event->log, event->line, event->text, event->time,
-                      event->known, std::move(parts)});
+                      event->known, event->parts});
   }
   report_->finish(summary(known_lines), events);
 }

@@ -24,23 +24,30 @@ namespace unroll {
 struct Judgement {
   double distance = 0;           ///< To the nearest known line, 0 to 10.
   double severity = 0;           ///< For being more severe than that line.
+  builtin::OddNumber number;     ///< Of a known line: far out of the range that its field had.
   std::string known;             ///< The nearest known line; empty if there is none.
   std::uint64_t ignored_by = 0;  ///< The rule.
 
-  double score() const { return ignored_by > 0 ? 0 : distance + severity; }
+  double score() const { return ignored_by > 0 ? 0 : distance + severity + number.bonus; }
   /// Of a step of a stack, which says less than the record that it belongs to.
   void limit(double most) {
     distance = std::min(distance, most);
     severity = std::min(severity, most - distance);
   }
 };
-Judgement judge(KnownLines& known, const LogRecord& record, const IgnoreRules& rules);
 
 struct JudgeOptions {
   std::string format;  ///< text, json, ndjson, html
   std::size_t top = 20;
   std::size_t context = 0;  ///< Lines before and after an odd line, in JSON.
+  bool numbers = true;      ///< Whether numbers out of range count.
+  bool rates = true;        ///< Whether it is told when lines come.
 };
+Judgement judge(GoodLog& good, const LogRecord& record, const IgnoreRules& rules,
+                const JudgeOptions& options);
+
+/// {"value":...,"low":...,"high":...}
+nlohmann::ordered_json number_of(const builtin::OddNumber& number);
 
 /// Takes the lines of one log after another.
 class JudgeView {
@@ -49,6 +56,8 @@ class JudgeView {
   JudgeView(JudgeOptions options, ResultWriter& writer, const std::string& title);
   void begin_log(const std::string& file);
   void line(const LogRecord& record, const Judgement& judgement);
+  /// What is unusual about when lines come, found at this record.
+  void rate(const LogRecord& record, const builtin::RateEvent& rate);
   void end_log() { emit_waiting(0); }
   /// `known_lines`: of the baseline.
   void finish(std::uint64_t known_lines);
@@ -61,7 +70,7 @@ class JudgeView {
     std::string file, text, known, time;
     std::size_t log = 0;
     std::uint64_t line = 0;
-    Judgement judgement;
+    std::string parts;  ///< For people.
     nlohmann::ordered_json object;
   };
   struct Waiting {
@@ -70,6 +79,8 @@ class JudgeView {
     std::vector<std::string> after;
   };
   nlohmann::ordered_json object_of(const LogRecord& record, const Judgement& judgement) const;
+  Event event_of(const LogRecord& record, const Judgement& judgement) const;
+  Event event_at(const LogRecord& record) const;
   void add_event(const LogRecord& record, const Judgement& judgement);
   void add_context(nlohmann::ordered_json object, const std::string& text, bool odd);
   void emit_waiting(std::size_t keep);
@@ -86,7 +97,8 @@ class JudgeView {
   std::size_t logs_ = 0;
   std::uint64_t lines_ = 0, objects_ = 0;
   std::vector<Event> events_;
-  std::unordered_map<std::uint64_t, std::size_t> event_of_;  ///< By the words of a line.
+  nlohmann::ordered_json rates_ = nlohmann::ordered_json::array();  ///< If the format is json.
+  std::unordered_map<std::uint64_t, std::size_t> event_by_words_;
   std::deque<std::string> before_;
   std::deque<Waiting> waiting_;
 };

@@ -21,7 +21,7 @@ std::string line_object(const json& line, const TextPlaces& places) {
   for (const char* key : {"line", "start", "end"}) ordered[key] = whole(line, key);
   number(line, "score");  // checks that it is a number
   ordered["score"] = line["score"];
-  for (const char* key : {"lines", "record", "cut", "alert", "number"}) {
+  for (const char* key : {"lines", "record", "cut", "alert", "ignored_by", "number"}) {
     if (line.contains(key)) ordered[key] = line[key];
   }
   move_places(ordered, places);

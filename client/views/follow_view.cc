@@ -1,7 +1,6 @@
 #include "client/views/follow_view.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "client/cli/text.h"
@@ -17,15 +16,6 @@ constexpr std::size_t kBeginning = 100;    // columns of a long line before what
 constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
 constexpr double kHottest = 10;            // score
 constexpr int kRateSeverity = 1;           // a warning
-
-/// "  (503: 200 to 200 before)"
-std::string range_of(const nlohmann::json& number) {
-  const auto shown = [&](const char* key) {
-    const double value = ::unroll::number(number, key);
-    return fixed(value, value == std::floor(value) ? 0 : 2);
-  };
-  return "  (" + text_of(number, "value") + ": " + shown("low") + " to " + shown("high") + " before)";
-}
 
 /// What the program wrote.
 records::Carried carried_text_of(const KeptText& text, const nlohmann::json& line) {
@@ -108,7 +98,7 @@ std::string FollowView::text_of_line(const nlohmann::json& line) const {
   if (const std::uint64_t odd = line.contains("odd") ? whole(line, "odd") : 0; odd > start + kShownBytes)
     bytes = cut(bytes, kBeginning) + " " + text_.text(odd - kBefore, std::min(end, odd + kShownBytes));
   std::string text = one_line(records::carried_text(bytes).text);
-  if (line.contains("number")) text += range_of(line["number"]);
+  if (line.contains("number")) text += range_text(line["number"]);
   if (text.empty() && end > start) text = "(its text is gone)";
   return text;
 }

@@ -1,5 +1,7 @@
 #include "client/views/rate_text.h"
 
+#include <cmath>
+
 #include "client/cli/text.h"
 #include "client/views/view.h"
 
@@ -15,6 +17,14 @@ std::string seconds_of(const nlohmann::json& rate, const char* key) {
 
 bool is_rate(const nlohmann::json& output) {
   return output.is_object() && output.contains("type") && type_of(output) == "rate";
+}
+
+std::string range_text(const nlohmann::json& number) {
+  const auto shown = [&](const char* key) {
+    const double value = ::unroll::number(number, key);
+    return fixed(value, value == std::floor(value) ? 0 : 2);
+  };
+  return "  (" + text_of(number, "value") + ": " + shown("low") + " to " + shown("high") + " before)";
 }
 
 std::string rate_text(const nlohmann::json& rate) {

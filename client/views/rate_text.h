@@ -1,4 +1,4 @@
-// What the plugin anomaly says about when lines come, for people.
+// What the plugin anomaly says about when lines come and about numbers out of range, for people.
 #pragma once
 
 #include <string>
@@ -11,5 +11,7 @@ namespace unroll {
 bool is_rate(const nlohmann::json& output);
 /// "none for 1:40, 12 s at most before: LINE"
 std::string rate_text(const nlohmann::json& rate);
+/// "  (503: 200 to 200 before)", of an output's `number`.
+std::string range_text(const nlohmann::json& number);
 
 }  // namespace unroll

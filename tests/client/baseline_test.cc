@@ -86,7 +86,7 @@ class Judged : public testing::Test {
   }
   std::string output(JudgedOptions options, const std::string& format = "ndjson") {
     options.out = folder_ / "out";
-    options.format = format;
+    options.how.format = format;
     EXPECT_EQ(judge_logs(options), 0);
     return read_file(folder_ / "out");
   }
@@ -119,7 +119,7 @@ TEST_F(Judged, AnObjectSaysWhatTheScoreIsMadeOf) {
       file("bad.log",
            "2026-03-03T09:00:00Z INFO unit disk started\n2026-03-03T09:00:01Z ERROR unit disk failed\n"
            "2026-03-03T09:00:02Z INFO backup of 9 files done\n")};
-  options.context = 1;
+  options.how.context = 1;
   const auto lines = objects(options);
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0]["score"], 0);
@@ -198,7 +198,7 @@ TEST_F(Judged, WhatWasLearnedIsAFile) {
   Baseline baseline;
   for (const LogFile& log :
        log_files({file("good/a.log", kGood), file("b.log", "one\ntwo\ntwo\n")}, ignore_notes))
-    baseline.learn(log, "", ignore_notes);
+    baseline.learn(log, {}, ignore_notes);
   EXPECT_EQ(baseline.lines(), 6u);
   EXPECT_EQ(baseline.different(), 5u);
   const std::filesystem::path saved = folder_ / "base";
@@ -230,6 +230,93 @@ TEST_F(Judged, IgnoreRulesAreRegularExpressions) {
   EXPECT_GT(lines[1]["score"], 5);
   EXPECT_THROW(IgnoreRules(file("broken", "fine\n(\n")), CommandError);
   EXPECT_THROW(IgnoreRules(folder_ / "none"), CommandError);
+}
+
+/// Lines of a server, one every 2 s; their times, sizes and statuses vary as usual.
+std::string served(int first, int count, const std::string& status = "200", bool heartbeat = true) {
+  std::string text;
+  for (int i = first; i < first + count; ++i) {
+    const auto two = [](int number) { return (number < 10 ? "0" : "") + std::to_string(number); };
+    const std::string time =
+        "2026-03-02T" + two(i / 1800) + ":" + two(i / 30 % 60) + ":" + two(i * 2 % 60) + "Z INFO ";
+    text += time + "GET /index status=" + status + " bytes=" + std::to_string(500 + i * 37 % 400) + "\n";
+    if (heartbeat && i % 5 == 0) text += time + "heartbeat\n";
+  }
+  return text;
+}
+
+TEST_F(Judged, ANumberOutOfTheRangeThatTheBaselineHadIsNamed) {
+  JudgedOptions options;
+  options.baselines = {file("good.log", served(0, 600))};
+  options.targets = {file("bad.log", served(1800, 50) + served(1850, 1, "503") + served(1851, 50))};
+  const auto odd = [&] {
+    std::vector<json> odd;
+    for (const json& line : objects(options)) {
+      if (line["score"] > 0) odd.push_back(line);
+    }
+    return odd;
+  };
+  auto found = odd();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_THAT(found[0]["text"].get<std::string>(), HasSubstr("status=503"));
+  EXPECT_EQ(found[0]["number"], json::parse(R"({"value":"503","low":200.0,"high":200.0})"));
+  EXPECT_EQ(found[0]["score"], found[0]["parts"]["numbers"]);
+  EXPECT_GT(found[0]["score"], 5);
+  EXPECT_THAT(output(options, "text"), HasSubstr("(503: 200 to 200 before)"));
+  options.targets = {file("bad.log", served(1800, 1, "503") + served(1801, 100, "503"))};
+  EXPECT_EQ(odd().size(), 101u) << "nothing is learned from the target";
+  options.how.numbers = false;
+  EXPECT_EQ(odd().size(), 0u);
+}
+
+TEST_F(Judged, WhenLinesComeIsComparedWithTheBaseline) {
+  JudgedOptions options;
+  options.baselines = {file("good.log", served(0, 1200))};
+  options.targets = {file("bad.log", served(5000, 300, "200", false))};
+  const auto rates = [&] {
+    std::vector<json> rates;
+    for (const json& line : objects(options)) {
+      if (line.contains("type")) rates.push_back(line);
+    }
+    return rates;
+  };
+  auto found = rates();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0]["rate"], "stopped");
+  EXPECT_THAT(found[0]["text"].get<std::string>(), HasSubstr("heartbeat"));
+  EXPECT_EQ(found[0]["usual"], 10);
+  EXPECT_EQ(found[0]["file"], options.targets[0]);
+  EXPECT_THAT(output(options, "text"), HasSubstr("none for "));
+  EXPECT_EQ(json::parse(output(options, "json"))["rates"].size(), 1u);
+
+  Baseline saved;
+  for (const LogFile& log : log_files(options.baselines, ignore_notes)) saved.learn(log, {}, ignore_notes);
+  saved.save(folder_ / "base");
+  const auto from_logs = options.baselines;
+  options.baselines = {folder_ / "base"};
+  EXPECT_EQ(rates(), found);
+  options.baselines = from_logs;
+
+  options.ignore_file = file("rules", "heartbeat");
+  EXPECT_EQ(rates().size(), 0u);
+  options.ignore_file.clear();
+  options.how.rates = false;
+  EXPECT_EQ(rates().size(), 0u);
+  options.how.rates = true;
+  options.targets = {file("same.log", served(9000, 600))};
+  EXPECT_EQ(rates().size(), 0u) << "the time since the good log ended does not count";
+}
+
+TEST_F(Judged, ABaselineOfTheVersionBeforeHasLinesAlone) {
+  JudgedOptions options;
+  options.baselines = {file("base", R"({"unroll_baseline":1}
+{"log":"a.log"}
+{"text":"unit disk started","count":3,"severity":0}
+)")};
+  options.targets = {file("a.log", "unit disk started\nkernel oops\n")};
+  const auto lines = objects(options);
+  EXPECT_EQ(lines[0]["score"], 0);
+  EXPECT_GT(lines[1]["score"], 5);
 }
 
 TEST_F(Judged, RepetitionsAreOneEvent) {

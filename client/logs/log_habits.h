@@ -1,0 +1,36 @@
+// What is usual of a log beyond its lines: the ranges of their numbers, and when they come.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/logs/log_records.h"
+#include "plugins/builtin/number_ranges.h"
+#include "plugins/builtin/rate_watch.h"
+#include "plugins/builtin/records/times.h"
+
+namespace unroll {
+
+/// Not thread-safe. Takes constant memory.
+class LogHabits {
+ public:
+  /// Another file of the same log begins: the time between the two does not count.
+  void begin_file() { rates_.begin_log(); }
+  void learn(const LogRecord& record, const records::TimeFormat& times);
+  /// The number of the record that is farthest out of its field's range; learns nothing.
+  builtin::OddNumber odd_number(const LogRecord& record) const;
+  /// What is unusual about the time at which the record comes. Learns how often records come.
+  std::vector<builtin::RateEvent> look(const LogRecord& record, const records::TimeFormat& times);
+
+  std::string save() const;
+  /// Throws plugin::StateError.
+  void load(std::string_view bytes);
+  void visit(auto& archive) { archive(numbers_, rates_); }
+
+ private:
+  builtin::NumberRanges numbers_;
+  builtin::RateWatch rates_;
+};
+
+}  // namespace unroll
