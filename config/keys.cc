@@ -1,5 +1,6 @@
 #include <array>
 
+#include "base/choices.h"
 #include "config/config.h"
 
 namespace unroll {
@@ -41,7 +42,7 @@ std::span<const ConfigKey> config_keys() {
                 "LibTorch's operators alone, without unroll's kernels and graphs.",
                 0,
                 0,
-                {"auto", "cpu", "cuda", "cuda-plain"}},
+                {kDevices.begin(), kDevices.end()}},
       ConfigKey{"model.dtype",
                 &Config::dtype,
                 "",
@@ -50,7 +51,7 @@ std::span<const ConfigKey> config_keys() {
                 "daemon measures it once and keeps it in the file `*.arithmetic` beside the journal.",
                 0,
                 0,
-                {"auto", "fp32", "bf16", "int8"}},
+                {kDtypes.begin(), kDtypes.end()}},
       ConfigKey{"model.threads", &Config::threads, "threads",
                 "Number of threads of the model; 0: one per core.", 0, 4096},
       ConfigKey{"model.batch", &Config::batch, "blocks",

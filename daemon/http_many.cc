@@ -4,18 +4,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/error.hpp>
 
+#include "base/ascii.h"
 #include "daemon/http_session.h"
 
 namespace unroll {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
-namespace {
-
-bool is_blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r") == std::string_view::npos;
-}
-
-}  // namespace
 
 asio::awaitable<void> HttpSession::serve_many(Target target) {
   check_body_form();
@@ -102,7 +96,7 @@ asio::awaitable<void> HttpSession::read_lines() {
 }
 
 asio::awaitable<void> HttpSession::add_line(std::string line) {
-  if (is_blank(line)) co_return;
+  if (ascii::is_blank(line)) co_return;
   while (is_open() && !(many_->has_room() && has_room())) co_await wait_for_signal();
   if (is_open()) many_->add(std::move(line));
 }

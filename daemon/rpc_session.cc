@@ -11,6 +11,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include "base/ascii.h"
+
 namespace unroll {
 namespace asio = boost::asio;
 namespace {
@@ -172,7 +174,7 @@ std::optional<std::string> RpcSession::next_line() {
 }
 
 asio::awaitable<void> RpcSession::handle(std::string line) {
-  if (line.find_first_not_of(" \t\r\n") == std::string::npos) co_return;
+  if (ascii::is_blank(line)) co_return;
   co_await wait_for_turn();
   const auto parsed = co_await parse(std::move(line));
   if (const auto* bad = std::get_if<BadRequest>(&parsed)) {

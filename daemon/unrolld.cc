@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/choices.h"
 #include "base/descriptor_limit.h"
 #include "config/config.h"
 #include "daemon/events.h"
@@ -32,7 +33,7 @@ constexpr int kExitUsage = 2;
 struct Override {
   const char* option;
   const char* key;
-  const char* help;
+  std::string help;
   std::string value = {};
 };
 
@@ -46,8 +47,8 @@ struct CommandLine {
       {"--socket", "socket.path", "The Unix socket to listen on"},
       {"--journal", "journal.path", "The journal's file; ':memory:' keeps nothing"},
       {"--plugins", "plugins.directory", "Folder whose plugins are loaded"},
-      {"--device", "model.device", "auto, cpu, cuda or cuda-plain"},
-      {"--dtype", "model.dtype", "auto, fp32, bf16 or int8"},
+      {"--device", "model.device", in_words(kDevices)},
+      {"--dtype", "model.dtype", in_words(kDtypes)},
       {"--threads", "model.threads", "Threads of the model; 0: one for each core"},
       {"--drain-ms", "drain_ms", "How long open documents may continue after SIGTERM"},
       {"--log-level", "log_level", "trace, debug, info, warning, error or off"},

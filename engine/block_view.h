@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/block_model.h"
+#include "plugins/hidden_rows.h"
 #include "plugins/host.h"
 #include "tokenizer/tokenizer.h"
 
@@ -30,14 +31,7 @@ struct BlockView {
     offsets.push_back(tokens[block.size() - 1].begin + tokens[block.size() - 1].length - begin);
     const auto dim = output.hidden.size() / output.logprobs.size();
     shape = {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(dim)};
-    // DLPack has no const; the header declares it as borrowed.
-    hidden.data = const_cast<float*>(output.hidden.data() + first * dim);
-    hidden.device_type = 1;
-    hidden.ndim = 2;
-    hidden.dtype_code = 2;
-    hidden.dtype_bits = 32;
-    hidden.dtype_lanes = 1;
-    hidden.shape = shape.data();
+    hidden = hidden_rows(output.hidden.data() + first * dim, shape);
   }
 
   /// The view for a plugin that wants `wants`.

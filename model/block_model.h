@@ -94,11 +94,8 @@ class BlockModel {
   virtual ModelStatePtr restore(std::span<const std::byte> bytes) const = 0;
 };
 
-/// "cuda-plain" is a GPU without this project's kernels and graphs.
-inline constexpr std::array<std::string_view, 4> kDevices = {"auto", "cpu", "cuda", "cuda-plain"};
-
 struct ModelOptions {
-  std::string device = "auto";  ///< One of kDevices.
+  std::string device = "auto";  ///< One of kDevices in base/choices.h.
   /// Type of numbers to compute with, whatever the checkpoint stores: fp32, bf16, int8, or auto: the fastest
   /// on this machine by measurement (int8 only if the checkpoint stores it); on a GPU bf16.
   std::string dtype = "auto";

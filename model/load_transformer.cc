@@ -7,18 +7,18 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "base/choices.h"
 #include "model/checkpoint.h"
 #include "model/cpu/fastest_arithmetic.h"
 #include "model/cpu/packed_transformer.h"
 #include "model/cuda_library.h"
 
 namespace unroll {
-namespace {}  // namespace
 
 at::Device choose_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   if (std::ranges::find(kDevices, name) == kDevices.end())
-    throw std::runtime_error("unknown device '" + name + "': use auto, cpu, cuda or cuda-plain");
+    throw std::runtime_error("unknown device '" + name + "': use " + in_words(kDevices));
   const auto reason = load_cuda();
   if (reason.empty()) return at::kCUDA;
   if (name == "auto") return at::kCPU;
@@ -31,8 +31,8 @@ std::string choose_dtype(const ModelOptions& options, bool stored_in_int8) {
     const auto fastest = fastest_arithmetic(arithmetic_speeds(options.speeds_file), stored_in_int8);
     return fastest == Arithmetic::kInt8 ? "int8" : fastest == Arithmetic::kBf16 ? "bf16" : "fp32";
   }
-  if (name != "fp32" && name != "bf16" && name != "int8")
-    throw std::runtime_error("unknown dtype '" + name + "': use auto, fp32, bf16 or int8");
+  if (std::ranges::find(kDtypes, name) == kDtypes.end())
+    throw std::runtime_error("unknown dtype '" + name + "': use " + in_words(kDtypes));
   if (name == "int8" && !cpu_supports(Arithmetic::kInt8))
     throw std::runtime_error("dtype int8 needs a CPU with AVX-512 VNNI, which this one lacks; use auto");
   return name;

@@ -15,7 +15,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::array kDtypes = {"fp32", "bf16", "int8"};
+constexpr std::array kStateDtypes = {"fp32", "bf16", "int8"};
 
 /// `Transformer`: BlockRecurrentTransformer, PretrainedTransformer.
 template <class Transformer>
@@ -50,8 +50,8 @@ class OpenedTransformer final : public TokenwiseNetwork {
   }
   std::vector<StateForm> state_forms() const override {
     std::vector<StateForm> forms;
-    forms.reserve(kDtypes.size());
-    for (const auto* dtype : kDtypes) forms.push_back(form_of_(transformer_, dtype));
+    forms.reserve(kStateDtypes.size());
+    for (const auto* dtype : kStateDtypes) forms.push_back(form_of_(transformer_, dtype));
     return forms;
   }
   at::Tensor logits(const at::Tensor& hidden) override {
@@ -91,7 +91,7 @@ class ContinuedNetwork final : public TokenwiseNetwork {
   }
   std::vector<StateForm> state_forms() const override {
     std::vector<StateForm> forms;
-    for (const auto* dtype : kDtypes)
+    for (const auto* dtype : kStateDtypes)
       forms.push_back({pretrained_fingerprint(loaded_.checkpoint, dtype), pretrained_memory_type(dtype)});
     return forms;
   }

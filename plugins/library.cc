@@ -7,6 +7,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 namespace unroll {
 namespace {
 
@@ -24,10 +26,9 @@ constexpr std::size_t kMaxSchema = 64 * 1024;
 }
 
 bool is_name(std::string_view name) {
-  const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  return !name.empty() && name.size() <= kMaxName && lower(name[0]) &&
+  return !name.empty() && name.size() <= kMaxName && ascii::is_lower(name[0]) &&
          std::all_of(name.begin(), name.end(),
-                     [&](char c) { return lower(c) || (c >= '0' && c <= '9') || c == '-'; });
+                     [](char c) { return ascii::is_lower(c) || ascii::is_digit(c) || c == '-'; });
 }
 
 std::string_view bounded(const char* text, std::size_t limit) {

@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/strict_json.h"
 
 namespace unroll {
 namespace {
 
 constexpr int kMostNesting = 100;
-
-bool is_blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r") == std::string_view::npos;
-}
 
 /// Null if there is no such value.
 const nlohmann::json* find(const nlohmann::json& record, const std::string& field) {
@@ -79,7 +76,7 @@ bool JsonLines::advance() {
     end = std::min(end, buffer_.size());
     line_ = std::string_view(buffer_).substr(position_, end - position_);
     position_ = std::min(end + 1, buffer_.size());
-  } while (is_blank(line_));
+  } while (ascii::is_blank(line_));
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/ascii.h"
 #include "client/cli/command_error.h"
 #include "client/documents/open_document.h"
 
@@ -13,25 +14,11 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kMostHeadBytes = std::size_t{1} << 20;
-constexpr std::string_view kSpaces = " \t\r\n";
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return result;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(kSpaces);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
-}
 
 void add_field(std::string_view line, WarcFields& fields) {
   const auto colon = line.find(':');
   if (colon != std::string_view::npos)
-    fields[lower(trimmed(line.substr(0, colon)))] = trimmed(line.substr(colon + 1));
+    fields[ascii::lower(ascii::trimmed(line.substr(0, colon)))] = ascii::trimmed(line.substr(colon + 1));
 }
 
 std::string_view find(const WarcFields& fields, std::string_view name) {
@@ -41,11 +28,11 @@ std::string_view find(const WarcFields& fields, std::string_view name) {
 
 /// "text/html; charset=utf-8" -> {"text/html", "utf-8"}.
 std::pair<std::string, std::string> media_of(std::string_view type) {
-  const auto media = lower(trimmed(type.substr(0, type.find(';'))));
-  const auto at = lower(type).find("charset=");
+  const auto media = ascii::lower(ascii::trimmed(type.substr(0, type.find(';'))));
+  const auto at = ascii::lower(type).find("charset=");
   if (at == std::string::npos) return {media, ""};
   auto charset = type.substr(at + std::string_view("charset=").size());
-  charset = trimmed(charset.substr(0, charset.find(';')));
+  charset = ascii::trimmed(charset.substr(0, charset.find(';')));
   if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"')
     charset = charset.substr(1, charset.size() - 2);
   return {media, std::string(charset)};
@@ -95,7 +82,7 @@ std::string text_of(const WarcPage& page) {
 std::optional<WarcPage> parse_http_response(std::string_view message) {
   const auto take_line = [&] {
     const auto end = std::min(message.find('\n'), message.size());
-    const auto line = trimmed(message.substr(0, end));
+    const auto line = ascii::trimmed(message.substr(0, end));
     message.remove_prefix(std::min(end + 1, message.size()));
     return line;
   };
@@ -111,8 +98,8 @@ std::optional<WarcPage> parse_http_response(std::string_view message) {
   }
   WarcPage page;
   std::tie(page.media, page.charset) = media_of(find(fields, "content-type"));
-  page.compression = lower(find(fields, "content-encoding"));
-  const bool chunked = lower(find(fields, "transfer-encoding")) == "chunked";
+  page.compression = ascii::lower(find(fields, "content-encoding"));
+  const bool chunked = ascii::lower(find(fields, "transfer-encoding")) == "chunked";
   auto joined = chunked ? joined_chunks(message) : std::nullopt;
   page.body = joined ? *std::move(joined) : std::string(message);
   return page;
@@ -149,7 +136,7 @@ std::string_view Warc::take_line() {
       throw CommandError(name() + " ends within the head of a record; it is truncated or damaged");
   }
   const auto begin = std::exchange(position_, end + 1);
-  return trimmed(std::string_view(buffer_).substr(begin, end - begin));
+  return ascii::trimmed(std::string_view(buffer_).substr(begin, end - begin));
 }
 
 /// To the body of the next record; false at the end of the file.
@@ -179,7 +166,7 @@ bool Warc::advance() {
         error != std::errc() || after != end || text.empty())
       throw CommandError(name() + ": a record before byte " + std::to_string(dropped_ + position_) +
                          " has no valid Content-Length; the file is damaged");
-    const auto type = lower(field("warc-type"));
+    const auto type = ascii::lower(field("warc-type"));
     const bool response = type == "response" && media_of(field("content-type")).first == "application/http";
     WarcPage page;
     std::tie(page.media, page.charset) = media_of(field("content-type"));
@@ -208,12 +195,12 @@ bool Warc::advance() {
 }
 
 void Warc::read(CorpusRecord& record) {
-  auto id = field(fields().id.empty() ? "warc-target-uri" : lower(fields().id));
+  auto id = field(fields().id.empty() ? "warc-target-uri" : ascii::lower(fields().id));
   if (id.starts_with('<') && id.ends_with('>')) id = id.substr(1, id.size() - 2);
   if (!id.empty()) record.id = id;
   if (!page_) {
     record.problem = too_long();
-  } else if (lower(field("warc-type")) == "conversion") {
+  } else if (ascii::lower(field("warc-type")) == "conversion") {
     record.text = std::move(page_->body);
   } else {
     try {

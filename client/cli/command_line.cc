@@ -2,11 +2,14 @@
 
 #include <exception>
 #include <iostream>
+#include <span>
 #include <sstream>
 #include <utility>
 #include <vector>
 
+#include "base/choices.h"
 #include "client/cli/command_error.h"
+#include "client/cli/command_tree.h"
 #include "client/cli/text.h"
 
 namespace unroll {
@@ -130,6 +133,11 @@ CLI::Validator one_of(const std::vector<std::string>& values) {
   return CLI::IsMember(values).description("");
 }
 
+/// "auto|cpu", as the help shows them.
+std::string with_bars(std::span<const std::string_view> choices) {
+  return join({choices.begin(), choices.end()}, "|");
+}
+
 void add_model_flags(CLI::App& command, SharedOptions& options) {
   command
       .add_option("--model", options.model,
@@ -137,11 +145,11 @@ void add_model_flags(CLI::App& command, SharedOptions& options) {
       ->type_name("MODEL");
   add_settings_flag(command, options);
   command.add_option("--device", options.device, "Device to compute on")
-      ->type_name("auto|cpu|cuda|cuda-plain")
+      ->type_name(with_bars(kDevices))
       ->check(one_of({kDevices.begin(), kDevices.end()}));
   command.add_option("--dtype", options.dtype, "Type of numbers to compute with")
-      ->type_name("auto|fp32|bf16|int8")
-      ->check(one_of({"auto", "fp32", "bf16", "int8"}));
+      ->type_name(with_bars(kDtypes))
+      ->check(one_of({kDtypes.begin(), kDtypes.end()}));
 }
 
 void add_reader_flags(CommandLine& line, CLI::App& command, SharedOptions& options) {

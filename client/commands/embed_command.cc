@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 
+#include "base/ascii.h"
 #include "base/unique_fd.h"
 #include "client/batch/batch_files.h"
 #include "client/cli/command_error.h"
@@ -299,7 +300,7 @@ int look_for(const EmbedOptions& options) {
   const std::string format = options.format_given ? options.shared.format : "text";
   if (format != "text" && format != "json")
     throw CommandError("--query prints text or json, not " + format, kExitUsage);
-  if (options.query.find_first_not_of(" \t\r\n") == std::string::npos)
+  if (ascii::is_blank(options.query))
     throw CommandError("--query is empty; give it a few words to look for", kExitUsage);
   const std::unique_ptr<Reader> reader = make_reader(options.shared);
   const std::vector<EmbedIndex> indexes = read_indexes(options.files, checkpoint_of(*reader));

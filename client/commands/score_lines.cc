@@ -3,6 +3,7 @@
 #include <functional>
 #include <numbers>
 
+#include "base/ascii.h"
 #include "client/cli/text.h"
 #include "client/views/view.h"
 
@@ -53,7 +54,7 @@ void read_each_line(Reader& reader, Source& source, const ReadRequest& request, 
   std::uint64_t item = 0;
   for (std::string line; lines.next(line);) {
     ++item;
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    if (ascii::is_blank(line)) continue;
     Source document = Source::of_text(source.name() + ", line " + std::to_string(item), line);
     ReadEvents events;
     events.output = [&](std::uint64_t, const std::string&, const json& data) { output(item, line, data); };

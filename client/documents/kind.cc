@@ -4,14 +4,12 @@
 #include <array>
 #include <optional>
 
+#include "base/ascii.h"
+
 namespace unroll {
 namespace {
 
 using namespace std::string_view_literals;
-
-constexpr char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 struct Magic {
   std::size_t offset;
@@ -81,7 +79,7 @@ std::string markup_begin(std::string_view begin) {
   std::string text;
   for (const char c : begin.substr(0, kEnough)) {
     const bool space = c == ' ' || (c >= '\t' && c <= '\r');
-    if (c != '\0' && !(space && text.empty())) text += lower(c);
+    if (c != '\0' && !(space && text.empty())) text += ascii::lower(c);
   }
   return text;
 }
@@ -106,7 +104,7 @@ std::optional<DocumentLook> look_at_markup(std::string_view begin, std::string_v
 bool has_ending(std::string_view name, std::string_view ending) {
   if (name.size() < ending.size()) return false;
   name.remove_prefix(name.size() - ending.size());
-  return std::ranges::equal(name, ending, {}, lower);
+  return std::ranges::equal(name, ending, {}, [](char c) { return ascii::lower(c); });
 }
 
 DocumentLook look_at_kind(std::string_view begin, std::string_view name) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace unroll {
@@ -99,7 +100,7 @@ bool is_row(std::string_view line) {
   line.remove_prefix(indentation(line));
   for (std::size_t i = 0; i < line.size(); ++i) {
     const char c = line[i];
-    digits += c >= '0' && c <= '9' ? 1 : 0;
+    digits += ascii::is_digit(c) ? 1 : 0;
     letters += (c | 0x20) >= 'a' && (c | 0x20) <= 'z' ? 1 : static_cast<unsigned char>(c) >= 0x80 ? 1 : 0;
     const bool two = c == ' ' && i + 1 < line.size() && line[i + 1] == ' ';
     // Typists put two spaces between sentences.

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/ascii.h"
+
 namespace unroll {
 namespace {
 
@@ -67,7 +69,7 @@ bool is_earlier_generation(const std::string& name, const fs::path& of) {
 /// FILE.2 is older than FILE.1: orders files with equal creation times.
 long age_of(const fs::path& path) {
   const std::string number = path.extension().string().erase(0, 1);
-  const bool numeric = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  const bool numeric = ascii::all_digits(number);
   return numeric ? std::strtol(number.c_str(), nullptr, 10) : 0;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "plugins/builtin/records/characters.h"
 
 namespace unroll {
@@ -17,7 +18,7 @@ constexpr std::array<std::string_view, 19> kDates = {"jan", "feb", "mar", "apr",
                                                      "wed", "thu", "fri", "sat", "sun"};
 
 bool is_hex(char c) {
-  return records::is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+  return ascii::is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 /// 64-bit FNV-1a.
@@ -78,7 +79,7 @@ std::vector<std::string> line_words(std::string_view line) {
     }
     std::size_t end = i;
     while (end < line.size() && in_word(line[end])) ++end;
-    std::string word = records::lower_case(line.substr(i, end - i));
+    std::string word = ascii::lower(line.substr(i, end - i));
     i = end;
     const bool letters = word.size() >= kShortestOfLetters && std::all_of(word.begin(), word.end(), is_hex);
     if (letters || std::any_of(word.begin(), word.end(), records::is_digit)) word = masked(word);

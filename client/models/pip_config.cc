@@ -6,6 +6,9 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <string_view>
+
+#include "base/ascii.h"
 
 namespace unroll {
 namespace fs = std::filesystem;
@@ -20,16 +23,9 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-std::string trimmed(const std::string& text) {
-  constexpr auto kSpace = " \t\r\n";
-  const auto begin = text.find_first_not_of(kSpace);
-  return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
-}
-
 /// "Index_URL" -> "index-url"
 std::string option_name(std::string name) {
-  std::ranges::transform(name, name.begin(),
-                         [](unsigned char c) { return c == '_' ? '-' : static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(name, name.begin(), [](char c) { return c == '_' ? '-' : ascii::lower(c); });
   return name;
 }
 
@@ -40,16 +36,16 @@ void read_file(const fs::path& file, Options& options) {
   std::map<std::string, Options> sections;
   std::string section, key;
   for (std::string line; std::getline(in, line);) {
-    const auto text = trimmed(line);
+    const std::string_view text = ascii::trimmed(line);
     if (text.empty() || text.front() == '#' || text.front() == ';') continue;
     if (text.front() == '[') {
       section = text.substr(1, text.find(']') - 1);
       key.clear();
-    } else if (std::isspace(static_cast<unsigned char>(line.front())) && !key.empty()) {
-      sections[section][key] += " " + text;
-    } else if (const auto equals = text.find_first_of("=:"); equals != std::string::npos) {
-      key = option_name(trimmed(text.substr(0, equals)));
-      sections[section][key] = trimmed(text.substr(equals + 1));
+    } else if (ascii::is_space(line.front()) && !key.empty()) {
+      sections[section][key].append(" ").append(text);
+    } else if (const auto equals = text.find_first_of("=:"); equals != std::string_view::npos) {
+      key = option_name(std::string(ascii::trimmed(text.substr(0, equals))));
+      sections[section][key] = ascii::trimmed(text.substr(equals + 1));
     }
   }
   for (const auto* name : {"global", "download"}) {

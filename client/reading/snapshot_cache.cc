@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/ascii.h"
 #include "base/atomic_file.h"
 
 namespace unroll {
@@ -38,8 +39,7 @@ std::string label(const fs::path& document) {
 
 SnapshotCache::SnapshotCache() : folder_(cache_folder()), most_bytes_(kMostBytes) {
   const auto given = variable("UNROLL_CACHE_BYTES");
-  if (!given.empty() && std::ranges::all_of(given, [](char c) { return c >= '0' && c <= '9'; }))
-    most_bytes_ = std::strtoull(given.c_str(), nullptr, 10);
+  if (ascii::all_digits(given)) most_bytes_ = std::strtoull(given.c_str(), nullptr, 10);
 }
 
 std::vector<SnapshotCache::Entry> SnapshotCache::list() const {

@@ -7,6 +7,8 @@
 #include <unicode/ures.h>
 #include <unicode/utypes.h>
 
+#include "base/ascii.h"
+
 namespace unroll::builtin {
 namespace {
 
@@ -153,26 +155,21 @@ std::size_t letters_of(std::string_view word) {
       std::ranges::count_if(word, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-bool is_capital(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-
 bool is_number(std::string_view word, std::size_t most_digits) {
-  return !word.empty() && word.size() <= most_digits &&
-         word.find_first_not_of("0123456789") == std::string_view::npos;
+  return word.size() <= most_digits && ascii::all_digits(word);
 }
 
 /// "Albert I." has an initial, "you and I." the pronoun.
 bool follows_name(std::string_view text, std::string_view word) {
   const std::string_view before = word_before(text, word);
-  return !before.empty() && is_capital(before[0]);
+  return !before.empty() && ascii::is_upper(before[0]);
 }
 
 /// "U.S", "U.S.A", "J.R.R"
 bool is_dotted(std::string_view word) {
   if (word.size() < 3 || word.size() % 2 == 0) return false;
   for (std::size_t i = 0; i < word.size(); ++i) {
-    if (i % 2 == 0 ? !is_capital(word[i]) : word[i] != '.') return false;
+    if (i % 2 == 0 ? !ascii::is_upper(word[i]) : word[i] != '.') return false;
   }
   return true;
 }

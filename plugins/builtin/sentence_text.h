@@ -12,6 +12,7 @@
 #include <unicode/uchar.h>
 #include <unicode/utf8.h>
 
+#include "base/ascii.h"
 #include "plugins/builtin/characters.h"
 #include "plugins/builtin/unspaced_words.h"
 
@@ -84,8 +85,8 @@ inline std::vector<std::uint32_t> content_words(std::string_view text) {
       i += 2;
       continue;
     }
-    if (is_ascii_letter(c) || is_digit(c) || is_beyond_ascii(c)) {
-      const char lower = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+    if (is_letter(c) || is_digit(c) || is_beyond_ascii(c)) {
+      const char lower = ascii::lower(c);
       hash = (hash ^ static_cast<unsigned char>(lower)) * 16777619u;
       ++letters;
     } else {
@@ -150,7 +151,7 @@ inline bool is_prose(std::string_view text) {
   std::size_t letters = 0, upper = 0, digits = 0, odd = 0, spaces = 0;
   for (const char c : text) {
     if (c == ' ') ++spaces;
-    if (is_ascii_letter(c) || is_beyond_ascii(c)) ++letters;
+    if (is_letter(c) || is_beyond_ascii(c)) ++letters;
     if (is_upper(c)) ++upper;
     if (is_digit(c)) ++digits;
     if (std::string_view("{}<>|=\\_~^#+@$/").find(c) != std::string_view::npos) ++odd;

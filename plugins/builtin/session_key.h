@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/ascii.h"
+
 namespace unroll::builtin {
 
 inline constexpr std::size_t kMostSessionKey = 64;  ///< Bytes; longer words are cut.
@@ -14,10 +16,7 @@ inline constexpr std::size_t kMostSessionKey = 64;  ///< Bytes; longer words are
 /// The word after the first `mark` that is followed by a word; empty if there is none. Words consist of
 /// letters, digits, '_', '-' and '.', but do not end in '.'.
 inline std::string_view session_key(std::string_view line, std::string_view mark) {
-  const auto in_word = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-           c == '-' || c == '.';
-  };
+  const auto in_word = [](char c) { return ascii::is_alnum(c) || c == '_' || c == '-' || c == '.'; };
   for (auto at = line.find(mark); at != std::string_view::npos; at = line.find(mark, at + 1)) {
     const auto rest = line.substr(at + mark.size());
     const auto end = std::find_if_not(rest.begin(), rest.end(), in_word);

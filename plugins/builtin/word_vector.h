@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ascii.h"
 #include "plugins/builtin/characters.h"
 
 namespace unroll::builtin {
@@ -18,11 +19,11 @@ class WordStream {
  public:
   void take(std::string_view bytes) {
     for (const char c : bytes) {
-      if (!is_ascii_letter(c) && !is_digit(c) && !is_beyond_ascii(c)) {
+      if (!is_letter(c) && !is_digit(c) && !is_beyond_ascii(c)) {
         end_word();
         continue;
       }
-      const char lower = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+      const char lower = ascii::lower(c);
       hash_ = (hash_ ^ static_cast<unsigned char>(lower)) * kPrime;
       ++letters_;
     }

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "plugins/hidden_rows.h"
+
 namespace unroll {
 namespace {
 
@@ -184,13 +186,7 @@ ArenaBlock::ArenaBlock(const wire::Frame& frame, const SharedMemory& arena) {
   place("hidden", block_.length * dim, rows);
   if (rows == nullptr) return;
   shape_ = {static_cast<std::int64_t>(block_.length), static_cast<std::int64_t>(dim)};
-  hidden_.data = const_cast<float*>(rows);
-  hidden_.device_type = 1;
-  hidden_.ndim = 2;
-  hidden_.dtype_code = 2;
-  hidden_.dtype_bits = 32;
-  hidden_.dtype_lanes = 1;
-  hidden_.shape = shape_.data();
+  hidden_ = hidden_rows(rows, shape_);
   block_.hidden = &hidden_;
 }
 

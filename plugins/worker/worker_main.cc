@@ -24,13 +24,6 @@
 #include "plugins/worker/sandbox.h"
 #include "plugins/worker/wire.h"
 
-#ifdef __SANITIZE_ADDRESS__
-// LeakSanitizer starts a process at the end, which a worker may not.
-extern "C" const char* __asan_default_options() {
-  return "detect_leaks=0";
-}
-#endif
-
 namespace unroll {
 namespace {
 

@@ -26,13 +26,6 @@
 #include "client/documents/limits.h"
 #include "plugins/worker/sandbox.h"
 
-#ifdef __SANITIZE_ADDRESS__
-// LeakSanitizer starts a process at the end, which is not permitted here.
-extern "C" const char* __asan_default_options() {
-  return "detect_leaks=0";
-}
-#endif
-
 namespace unroll {
 namespace {
 

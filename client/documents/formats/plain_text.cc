@@ -9,16 +9,13 @@
 #include <unicode/uchar.h>
 #include <unicode/uscript.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "client/documents/kind.h"
 #include "client/documents/text_look.h"
 
 namespace unroll::formats {
 namespace {
-
-constexpr bool is_blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r\f\v") == std::string_view::npos;
-}
 
 bool is_letter(char32_t c) {
   return ::u_isalpha(static_cast<UChar32>(c)) != 0;
@@ -47,12 +44,6 @@ char32_t last_character(std::string_view text) {
   while (at > 0 && continues_utf8(text[--at])) {
   }
   return text.empty() ? 0 : next_utf8(text.substr(at)).code;
-}
-
-std::string lower_case(std::string_view word) {
-  std::string lower;
-  for (const char c : word) lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return lower;
 }
 
 bool is_word_byte(char c) {
@@ -103,7 +94,7 @@ std::vector<Paragraph> paragraphs_of(std::string_view text) {
   std::vector<Paragraph> paragraphs(1);
   Lines lines(text);
   for (Line line; lines.next(line);) {
-    if (!is_blank(line.text)) {
+    if (!ascii::is_blank(line.text)) {
       paragraphs.back().push_back({without_trailing_space(line.text), line.offset});
     } else if (!paragraphs.back().empty()) {
       paragraphs.emplace_back();
@@ -129,9 +120,7 @@ int page_number(const Paragraph& paragraph) {
     trim();
     break;
   }
-  if (text.empty() || text.size() > 4 ||
-      !std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; }))
-    return 0;
+  if (text.empty() || text.size() > 4 || !std::ranges::all_of(text, ascii::is_digit)) return 0;
   return std::stoi(std::string(text));
 }
 
@@ -203,7 +192,7 @@ Hyphens::Hyphens(std::string_view text) : words_(std::make_unique<Words>()) {
     }
     const std::string_view word = first_word_of(text.substr(at));
     at += word.size();
-    if (word.size() < 64 && !word.ends_with('-')) words_->seen.insert(lower_case(word));
+    if (word.size() < 64 && !word.ends_with('-')) words_->seen.insert(ascii::lower(word));
   }
 }
 
@@ -216,7 +205,7 @@ Hyphens::Joint Hyphens::between(std::string_view before, std::string_view after)
     if (stem.empty() || after.empty() || !is_letter(last_character(stem)) ||
         !::u_islower(static_cast<UChar32>(next_utf8(after).code)))
       break;
-    const std::string first = lower_case(last_word_of(stem)), second = lower_case(first_word_of(after));
+    const std::string first = ascii::lower(last_word_of(stem)), second = ascii::lower(first_word_of(after));
     const auto seen = [&](const std::string& word) { return words_->seen.contains(word); };
     if (hyphen != "-" || seen(first + second)) return Joint::kDropHyphen;
     if (seen(first + "-" + second) || (seen(first) && seen(second))) return Joint::kNothing;
@@ -252,7 +241,7 @@ int heading_level(std::string_view paragraph) {
   constexpr std::size_t kLongest = 100;
   const std::size_t begin = paragraph.find_first_not_of(" \t*_=");
   if (begin == std::string_view::npos || paragraph.size() > kLongest) return 0;
-  const std::string text = lower_case(paragraph.substr(begin));
+  const std::string text = ascii::lower(paragraph.substr(begin));
   constexpr std::array<std::string_view, 12> kAbove = {"book",  "part",  "volume", "act",    "buch", "teil",
                                                        "livre", "libro", "parte",  "partie", "Том",  "Часть"};
   constexpr std::array<std::string_view, 16> kChapters = {

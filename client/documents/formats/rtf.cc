@@ -8,6 +8,8 @@
 
 #include <unicode/utf8.h>
 
+#include "base/ascii.h"
+
 namespace unroll::formats {
 namespace {
 
@@ -151,9 +153,7 @@ class RtfReader {
       return symbol(c, begin);
     }
     const std::size_t word_begin = at_;
-    while (at_ < bytes_.size() &&
-           ((bytes_[at_] >= 'a' && bytes_[at_] <= 'z') || (bytes_[at_] >= 'A' && bytes_[at_] <= 'Z')))
-      ++at_;
+    while (at_ < bytes_.size() && ascii::is_letter(bytes_[at_])) ++at_;
     const std::string_view word = bytes_.substr(word_begin, at_ - word_begin);
     bool negative = false, has_number = false;
     long number = 0;
@@ -161,7 +161,7 @@ class RtfReader {
       negative = true;
       ++at_;
     }
-    while (at_ < bytes_.size() && bytes_[at_] >= '0' && bytes_[at_] <= '9') {
+    while (at_ < bytes_.size() && ascii::is_digit(bytes_[at_])) {
       number = std::min(number * 10 + (bytes_[at_++] - '0'), 1'000'000'000L);
       has_number = true;
     }

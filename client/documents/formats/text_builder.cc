@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "client/documents/kind.h"
 
 namespace unroll::formats {
@@ -9,16 +10,12 @@ namespace {
 
 constexpr std::string_view kSoftHyphen = "\xC2\xAD", kMark = "\xEF\xBB\xBF";
 
-constexpr bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /// Titles are shown in tables and in each output: one line, not long.
 std::string title_of(std::string_view text) {
   constexpr std::size_t kLongest = 200;
   std::string title;
   for (const char c : text) {
-    if (!is_space(c))
+    if (!ascii::is_space(c))
       title += c;
     else if (!title.empty() && title.back() != ' ')
       title += ' ';
@@ -104,7 +101,7 @@ void TextBuilder::text(std::string_view utf8, std::uint64_t offset) {
   std::size_t at = 0;
   const auto next = [&](std::string_view what) { return utf8.substr(at).starts_with(what); };
   while (at < utf8.size()) {
-    if (is_space(utf8[at])) {
+    if (ascii::is_space(utf8[at])) {
       if (!space_) space_at_ = offset + at;
       space_ = in_paragraph_;
       ++at;
@@ -115,7 +112,7 @@ void TextBuilder::text(std::string_view utf8, std::uint64_t offset) {
       continue;
     }
     std::size_t end = at;
-    while (end < utf8.size() && !is_space(utf8[end]) && !utf8.substr(end).starts_with(kMark) &&
+    while (end < utf8.size() && !ascii::is_space(utf8[end]) && !utf8.substr(end).starts_with(kMark) &&
            (keep_layout_ || !utf8.substr(end).starts_with(kSoftHyphen)))
       ++end;
     if (!in_paragraph_) {

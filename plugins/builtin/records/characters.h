@@ -2,33 +2,16 @@
 #pragma once
 
 #include <algorithm>
-#include <string>
 #include <string_view>
+
+#include "base/ascii.h"
 
 namespace unroll::records {
 
-inline bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-inline bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-inline bool is_letter(char c) {
-  return is_upper(c) || (c >= 'a' && c <= 'z');
-}
+using ascii::all_digits, ascii::is_alnum, ascii::is_digit, ascii::is_letter, ascii::is_upper;
+
 inline bool is_blank(char c) {
   return c == ' ' || c == '\t';
-}
-inline bool is_alnum(char c) {
-  return is_digit(c) || is_letter(c);
-}
-inline bool all_digits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
-}
-inline std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
-  return lower;
 }
 inline std::string_view without_leading_blanks(std::string_view text) {
   const auto first = std::find_if_not(text.begin(), text.end(), is_blank);

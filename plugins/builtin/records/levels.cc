@@ -46,7 +46,7 @@ bool is_among(std::string_view name, std::span<const std::string_view> names) {
 }
 
 std::string plain_key(std::string_view key) {
-  std::string plain = lower_case(key);
+  std::string plain = ascii::lower(key);
   std::erase_if(plain, [](char c) { return c == '.' || c == '_' || c == '-' || c == '@'; });
   return plain;
 }
@@ -122,10 +122,10 @@ std::optional<int> severity_of_level(std::string_view key, std::string_view valu
     const auto end = std::from_chars(value.data(), value.data() + value.size(), number).ptr;
     if (end != value.data() + value.size()) return std::nullopt;
     // Only journald's PRIORITY is a level if it is a number: tasks have priorities as well.
-    if (lower_case(key) == "priority" && key != "PRIORITY") return std::nullopt;
+    if (ascii::lower(key) == "priority" && key != "PRIORITY") return std::nullopt;
     return severity_of_number(plain_key(key), number);
   }
-  std::string name = lower_case(value);
+  std::string name = ascii::lower(value);
   if (const auto level = among(kLevels, name)) return level;
   while (!name.empty() && is_digit(name.back())) name.pop_back();  // MongoDB: D1 to D5
   return among(kLetters, name);
@@ -133,7 +133,7 @@ std::optional<int> severity_of_level(std::string_view key, std::string_view valu
 
 std::optional<WrittenLevel> find_level(std::string_view line) {
   if (const auto letter = level_letter(line)) {
-    if (const auto severity = among(kLetters, lower_case(line.substr(*letter, 1))))
+    if (const auto severity = among(kLetters, ascii::lower(line.substr(*letter, 1))))
       return WrittenLevel{*severity, *letter};
   }
   if (const auto level = level_of_logfmt(line)) return level;
@@ -144,7 +144,7 @@ std::optional<WrittenLevel> find_level(std::string_view line) {
       ++i;
       continue;
     }
-    const std::string word = lower_case(line.substr(i, end - i));
+    const std::string word = ascii::lower(line.substr(i, end - i));
     const auto level = among(kLevels, word);
     if (level && !is_among(word, kFieldOnly) && is_field(line, i, end)) return WrittenLevel{*level, i};
     i = end;

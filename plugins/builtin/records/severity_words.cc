@@ -57,7 +57,7 @@ class Words {
     for (std::size_t i = 0; i < line.size();) {
       std::size_t end = i;
       while (end < line.size() && is_letter(line[end])) ++end;
-      if (end > i) words_.push_back({i, end, lower_case(line.substr(i, end - i))});
+      if (end > i) words_.push_back({i, end, ascii::lower(line.substr(i, end - i))});
       i = end > i ? end : i + 1;
     }
   }
@@ -125,7 +125,7 @@ class Words {
     while (i < line_.size() && is_blank(line_[i])) ++i;
     std::size_t end = i;
     while (end < line_.size() && (is_alnum(line_[end]) || line_[end] == '<' || line_[end] == '.')) ++end;
-    const std::string value = lower_case(line_.substr(i, end - i));
+    const std::string value = ascii::lower(line_.substr(i, end - i));
     if (assigned && !is_among(word.text, kCounted)) return true;
     if (word.text == "timeout" && !value.empty() && is_digit(value[0])) return true;
     if (assigned && (value.empty() && (at(i) != '"' || at(i + 1) == '"'))) return true;

@@ -39,7 +39,7 @@ class Scanner {
   }
   /// 1 to 12; 0 if it is no month.
   int month() {
-    const auto found = std::find(kMonths.begin(), kMonths.end(), lower_case(left_.substr(0, 3)));
+    const auto found = std::find(kMonths.begin(), kMonths.end(), ascii::lower(left_.substr(0, 3)));
     skip(3);
     return found == kMonths.end() ? 0 : static_cast<int>(found - kMonths.begin()) + 1;
   }
