@@ -4,6 +4,7 @@ trained on.
 
     bench/experiments/ablations.py --data DIR --heldout DIR --out DIR [--unroll build/bin/unroll] [--only VARIANT...]
     bench/experiments/ablations.py --set options ...       # the extensions of docs/model.md
+    bench/experiments/ablations.py --set twins ...         # with and without recurrence, 15 million bytes, two seeds
 
 `--data` is the corpus of training/corpus/build_corpus.py: the first 200,000 bytes of each of its English books and
 technical manuals are read. Held out are the English books of `--heldout`. Finished work is not repeated, and a run
@@ -28,7 +29,7 @@ BYTES_OF_A_FILE = 200_000
 BASE = dict(
     model_type="block_recurrent_transformer", num_tokens=260, dim=128, depth=4, dim_head=32, heads=4, ff_mult=4,
     block_width=64, max_seq_len=128, recurrent_layers=[3], num_state_vectors=64, all_layers_qk_rmsnorm=True)
-STEPS, LONG_STEPS = 500, 1500
+STEPS, LONG_STEPS, TWIN_STEPS = 500, 1500, 7500
 TRAIN = ["--lanes", "8", "--blocks-per-step", "4", "--piece-blocks", "128", "--learning-rate", "0.003",
          "--final-learning-rate", "0.0003", "--warmup-steps", "50", "--checkpoint-steps", "50", "--dtype", "bf16", "--save-dtype", "fp32", "--threads", "1"]
 
@@ -68,6 +69,8 @@ RUNS_OF = {
                  [(variant, 2, STEPS) for variant in MOST_IMPORTANT],
     "options": [(variant, seed, STEPS) for seed in (1, 2) for variant in ["full", *OPTIONS]] +
                [(variant, 1, LONG_STEPS) for variant in ("full", "position_bias")],
+    "twins": [(variant, seed, TWIN_STEPS) for seed in (1, 2) for variant in ("full", "neither")] +
+             [("no_states", seed, TWIN_STEPS) for seed in (1, 2)],
 }
 # Reset intervals in bytes, to see how far back memory helps; 0: never.
 FORGET = [0, 64, 256, 1024, 4096]
@@ -189,7 +192,7 @@ def main():
     # First the shortest book with each run, so that there is a table early; the others when all are trained.
     for run in runs:
         train(arguments.unroll, arguments.out, run)
-        for forget in FORGET if run[2] == LONG_STEPS else (0, BASE["block_width"]):
+        for forget in FORGET if run[2] >= LONG_STEPS else (0, BASE["block_width"]):
             measure(arguments.unroll, arguments.out, run, books[0], forget)
     for book in books[1:]:
         for run in runs:
