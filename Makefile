@@ -206,11 +206,13 @@ wheel: build ## Make Python wheels with the programs and the client into dist/
 	@scripts/wheel.sh build/wheel/unroll dist
 
 .PHONY: check-frameworks
-check-frameworks: build ## Test the Python client with Ray on a local cluster, and with datatrove (fetches 300 MB)
+check-frameworks: build ## Test with Ray on a local cluster, datatrove and Parquet (fetches 300 MB)
 	@echo "make: fetching Ray and datatrove into build/frameworks/"
 	@test -x build/frameworks/bin/python || python3 -m venv build/frameworks
 	@build/frameworks/bin/pip install --quiet --disable-pip-version-check -r clients/python/tests/requirements.txt
 	@cmake --build build -j $(JOBS) --target write_tiny_model
+	@PATH=$(CURDIR)/build/frameworks/bin:$$PATH OMP_NUM_THREADS=1 build/frameworks/bin/python -B tests/client/corpus_files.py \
+	  build/bin/unroll build/tests/clients/tiny_model
 	@cd clients/python && UNROLLD=$(CURDIR)/build/bin/unrolld UNROLL_MODEL=$(CURDIR)/build/tests/clients/tiny_model OMP_NUM_THREADS=1 \
 	  $(CURDIR)/build/frameworks/bin/python -B -m unittest tests.test_frameworks
 

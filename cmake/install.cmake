@@ -20,7 +20,7 @@ if(NOT UNROLL_BUNDLE_LIBTORCH)
 endif()
 install(TARGETS unroll RUNTIME)
 install(TARGETS unroll_local unroll_extract unroll_fetch_program unroll_post unroll_plugin_check unroll_plugin_worker unroll_source_reader RUNTIME DESTINATION libexec/unroll)
-install(PROGRAMS client/views/parquet/unroll-parquet DESTINATION libexec/unroll)
+install(PROGRAMS client/parquet/unroll-parquet DESTINATION libexec/unroll)
 install(TARGETS unroll_sandbox LIBRARY DESTINATION lib/unroll)  # for plugins in Python
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugins/python/unroll_plugin DESTINATION share/unroll/python PATTERN __pycache__ EXCLUDE)
 set_target_properties(unroll_sandbox PROPERTIES INSTALL_RPATH "$ORIGIN/lib")

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "client/batch/batch_files.h"
 #include "client/batch/result_files.h"
+#include "client/cli/running_program.h"
 #include "client/cli/text.h"
 #include "client/reading/read_document.h"
 #include "client/views/view.h"
@@ -52,13 +53,12 @@ class Corpus::Shard {
   Shard(const CorpusFile& file, UniqueFd descriptor, const CorpusFields& fields, const fs::path& result)
       : file(file),
         position_(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 3)),
-        records_(CorpusRecords::open(
-            file.format, Source::of_file(file.path.string(), std::move(descriptor), file.size), fields)),
         rows_(result),
-        resumed_(rows_.rows()) {
-    records_->skip(resumed_);
-    taken_ = written_ = resumed_;
-  }
+        resumed_(rows_.rows()),
+        records_(CorpusRecords::open({file.format, file.path.string(), std::move(descriptor), file.size},
+                                     fields, resumed_)),
+        taken_(resumed_),
+        written_(resumed_) {}
 
   /// The next record; nullopt if there is none, if `stop`, or if another job has failed.
   std::optional<CorpusRecord> take(const std::atomic<int>& stop) {
@@ -97,6 +97,7 @@ class Corpus::Shard {
   std::uint64_t written() const { return written_; }
   /// Of the file, compressed or not, that have been read.
   std::uint64_t position() const {
+    if (const auto known = records_->position()) return *known;
     const auto position = ::lseek(position_.get(), 0, SEEK_CUR);
     return position > 0 ? static_cast<std::uint64_t>(position) : 0;
   }
@@ -107,10 +108,10 @@ class Corpus::Shard {
 
  private:
   const UniqueFd position_;  ///< Shares the file's offset.
-  std::mutex mutex_;         ///< Guards what follows.
-  std::unique_ptr<CorpusRecords> records_;
+  std::mutex mutex_;         ///< Guards what follows, but for the records' position.
   RowFile rows_;
   const std::uint64_t resumed_;
+  const std::unique_ptr<CorpusRecords> records_;
   std::condition_variable changed_;
   std::uint64_t taken_ = 0, written_ = 0;
   std::map<std::uint64_t, std::string> waiting_;
@@ -121,11 +122,14 @@ class Corpus::Shard {
 Corpus::Corpus(CorpusOptions options)
     : options_(std::move(options)),
       plugins_(document_plugins(options_.plugins)),
-      files_(list_corpus_files(options_.patterns)),
+      files_(list_corpus_files(options_.patterns, options_.output_format)),
       state_(std::make_unique<BatchState>(
           make_result_folder(make_result_folder(options_.out) / kBatchStateFolder) / "batch.sqlite")),
       request_text_(text_of(plugins_) + options_.fields.text + '\n' + options_.fields.id),
       progress_(totals_of(files_)) {
+  const auto is_parquet = [](const CorpusFile& file) { return file.format == CorpusFormat::kParquet; };
+  if (options_.output_format == "parquet" || std::ranges::any_of(files_, is_parquet))
+    RunningProgram("unroll-parquet", {"--check"}, -1, -1).wait();
   readers_.push_back(make_reader(options_.shared));
   model_ = readers_.front()->model();
 }
@@ -185,9 +189,21 @@ void Corpus::read(const CorpusFile& file) {
     shard.finish();
     check_stop();
   }
-  publish(result);
+  publish_result(result);
   state_->put(file.result, {key, "", true});
+  fs::remove(unfinished_of(result), ignored);
   ++summary_.files;
+}
+
+/// The rows of a table stay until the state says that it is complete: if this is interrupted, it is made
+/// again.
+void Corpus::publish_result(const fs::path& result) const {
+  if (options_.output_format != "parquet") return publish(result);
+  auto table = result;
+  table += ".table";
+  RunningProgram("unroll-parquet", {"--table", unfinished_of(result).string(), table.string()}, -1, -1)
+      .wait();
+  publish(table, result);
 }
 
 void Corpus::read_records(Shard& shard) {

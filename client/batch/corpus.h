@@ -22,6 +22,7 @@ struct CorpusOptions {
   std::vector<std::string> patterns;  ///< As the shell's, with braces.
   CorpusFields fields;
   std::filesystem::path out;
+  std::string output_format = "jsonl";  ///< Or "parquet".
   std::vector<std::string> plugins = {"score"};
   std::size_t jobs = 16;  ///< Documents at a time.
 };
@@ -44,9 +45,10 @@ struct CorpusFile {
 };
 
 /// The files of the patterns, ordered by path. Results keep the folders below the deepest one that all files
-/// share: x/a.jsonl.gz gives a.jsonl. Throws CommandError if a pattern matches nothing, or two files would
-/// give the same result.
-std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patterns);
+/// share: x/a.jsonl.gz gives a.jsonl, or a.parquet. Throws CommandError if a pattern matches nothing, or two
+/// files would give the same result.
+std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patterns,
+                                          const std::string& output_format = "jsonl");
 
 class Corpus {
  public:
@@ -61,6 +63,7 @@ class Corpus {
 
   void read(const CorpusFile& file);
   void read_records(Shard& shard);
+  void publish_result(const std::filesystem::path& result) const;
   std::string row_of(Reader& reader, const CorpusFile& file, CorpusRecord record);
   void check_stop() const;
 

@@ -16,8 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kReadable =
     "unroll batch --input reads JSON Lines (.jsonl, .ndjson) and WARC files (.warc, .wet), plain or as .gz, "
-    ".xz or "
-    ".zst";
+    ".xz or .zst, and Parquet files (.parquet)";
 
 std::vector<fs::path> expand(const std::string& pattern) {
   glob_t found{};
@@ -30,19 +29,21 @@ std::vector<fs::path> expand(const std::string& pattern) {
 }
 
 /// Sets the format and the name of the result: "a.jsonl.gz" -> "a.jsonl".
-void look_at_name(CorpusFile& file) {
+void look_at_name(CorpusFile& file, const std::string& output_format) {
   constexpr std::array<std::string_view, 3> kCompressed = {".gz", ".xz", ".zst"};
   static const std::map<std::string, CorpusFormat> kFormats = {{".jsonl", CorpusFormat::kJsonLines},
                                                                {".ndjson", CorpusFormat::kJsonLines},
+                                                               {".parquet", CorpusFormat::kParquet},
                                                                {".warc", CorpusFormat::kWarc},
                                                                {".wet", CorpusFormat::kWarc}};
   auto name = file.path.filename();
   if (std::ranges::count(kCompressed, name.extension().string()) > 0) name = name.stem();
   const auto format = kFormats.find(name.extension().string());
-  if (format == kFormats.end())
-    throw CommandError(file.path.string() + " has an unknown type; " + std::string(kReadable));
+  const bool is_known =
+      format != kFormats.end() && (format->second != CorpusFormat::kParquet || name == file.path.filename());
+  if (!is_known) throw CommandError(file.path.string() + " has an unknown type; " + std::string(kReadable));
   file.format = format->second;
-  file.result = name.replace_extension(".jsonl");
+  file.result = name.replace_extension("." + output_format);
 }
 
 fs::path common_folder(const std::vector<CorpusFile>& files) {
@@ -60,7 +61,8 @@ fs::path common_folder(const std::vector<CorpusFile>& files) {
 
 }  // namespace
 
-std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patterns) {
+std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patterns,
+                                          const std::string& output_format) {
   std::vector<CorpusFile> files;
   for (const auto& pattern : patterns) {
     for (auto& path : expand(pattern)) {
@@ -80,7 +82,7 @@ std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patter
   std::map<fs::path, fs::path> results;
   for (auto& file : files) {
     const auto below = fs::absolute(file.path).lexically_normal().lexically_relative(folder);
-    look_at_name(file);
+    look_at_name(file, output_format);
     file.result = below.parent_path() / file.result;
     const auto [other, is_new] = results.emplace(file.result, file.path);
     if (!is_new)

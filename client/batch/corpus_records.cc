@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "client/batch/json_lines.h"
+#include "client/batch/parquet_rows.h"
 #include "client/batch/warc.h"
 #include "client/cli/command_error.h"
 
@@ -18,9 +19,19 @@ std::string too_long() {
 CorpusRecords::CorpusRecords(Source source, CorpusFields fields)
     : source_(std::move(source)), fields_(std::move(fields)) {}
 
-std::unique_ptr<CorpusRecords> CorpusRecords::open(CorpusFormat format, Source source, CorpusFields fields) {
-  if (format == CorpusFormat::kWarc) return std::make_unique<Warc>(std::move(source), std::move(fields));
-  return std::make_unique<JsonLines>(std::move(source), std::move(fields));
+std::unique_ptr<CorpusRecords> CorpusRecords::open(CorpusInput input, CorpusFields fields,
+                                                   std::uint64_t skipped) {
+  if (input.format == CorpusFormat::kParquet)
+    return std::make_unique<ParquetRows>(std::move(input), fields, skipped);
+  auto source = Source::of_file(std::move(input.name), std::move(input.file), input.size);
+  std::unique_ptr<CorpusRecords> records;
+  if (input.format == CorpusFormat::kWarc) {
+    records = std::make_unique<Warc>(std::move(source), std::move(fields));
+  } else {
+    records = std::make_unique<JsonLines>(std::move(source), std::move(fields));
+  }
+  records->skip(skipped);
+  return records;
 }
 
 void CorpusRecords::skip(std::uint64_t records) {

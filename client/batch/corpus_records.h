@@ -1,4 +1,5 @@
-// The records of a corpus's file, each of which is a document: JSON Lines, or the pages of a WARC file.
+// The records of a corpus's file, each of which is a document: JSON Lines, the rows of a Parquet file, or the
+// pages of a WARC file.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +9,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/unique_fd.h"
 #include "client/sources/source.h"
 
 namespace unroll {
 
 struct CorpusFields {
-  /// Of JSON Lines: a key, or a JSON Pointer (RFC 6901), which begins with a slash.
+  /// Of JSON Lines and Parquet: a key or column, or a JSON Pointer (RFC 6901), which begins with a slash.
   std::string text = "text";
   /// The same, or the name of a WARC header. Empty: the record's number in its file, or WARC-Target-URI.
   std::string id = {};
@@ -26,7 +28,15 @@ struct CorpusRecord {
   std::string problem = {};  ///< Why there is no text, without quoting the record; else empty.
 };
 
-enum class CorpusFormat { kJsonLines, kWarc };
+enum class CorpusFormat { kJsonLines, kParquet, kWarc };
+
+/// A file that is open at its beginning.
+struct CorpusInput {
+  CorpusFormat format = CorpusFormat::kJsonLines;
+  std::string name;
+  UniqueFd file;
+  std::uint64_t size = 0;
+};
 
 /// Reads in memory that depends only on the longest record. Not thread-safe.
 class CorpusRecords {
@@ -34,16 +44,20 @@ class CorpusRecords {
   /// A longer record is damaged.
   static constexpr std::size_t kMostBytes = std::size_t{256} << 20;
 
-  static std::unique_ptr<CorpusRecords> open(CorpusFormat format, Source source, CorpusFields fields);
+  /// Without the first `skipped` records, which an earlier run has read. Throws CommandError if there are
+  /// fewer.
+  static std::unique_ptr<CorpusRecords> open(CorpusInput input, CorpusFields fields, std::uint64_t skipped);
   virtual ~CorpusRecords() = default;
-  /// Skips what an earlier run has read. Throws CommandError if there are fewer records.
-  void skip(std::uint64_t records);
   /// The next record, damaged or not; nullopt at the end of the file. Throws CommandError if the file cannot
   /// be read.
   std::optional<CorpusRecord> next();
+  /// How many bytes of the file the current record ends after, if that is not the file's own offset.
+  virtual std::optional<std::uint64_t> position() const { return std::nullopt; }
 
  protected:
   CorpusRecords(Source source, CorpusFields fields);
+  /// The source begins after these records.
+  void count_skipped(std::uint64_t records) { number_ = records; }
 
   /// Goes to the next record; false at the end of the file.
   virtual bool advance() = 0;
@@ -56,6 +70,8 @@ class CorpusRecords {
   const CorpusFields& fields() const { return fields_; }
 
  private:
+  void skip(std::uint64_t records);
+
   Source source_;
   const CorpusFields fields_;
   bool ended_ = false;

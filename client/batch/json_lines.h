@@ -9,13 +9,17 @@
 
 namespace unroll {
 
-class JsonLines final : public CorpusRecords {
+class JsonLines : public CorpusRecords {
  public:
   JsonLines(Source source, CorpusFields fields);
 
+ protected:
+  void read(CorpusRecord& record) override;
+  std::string_view line() const { return line_; }  ///< The current one, unless it is too long.
+  bool is_too_long() const { return too_long_; }
+
  private:
   bool advance() override;
-  void read(CorpusRecord& record) override;
   void skip_line();
 
   std::string buffer_;        ///< Bytes that were read and not yet split.

@@ -41,13 +41,17 @@ fs::path unfinished_of(fs::path result) {
 }
 
 void publish(const fs::path& result) {
+  publish(unfinished_of(result), result);
+}
+
+void publish(const fs::path& unfinished, const fs::path& result) {
   const auto sync = [](const fs::path& path) {
     const UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!descriptor || ::fsync(descriptor.get()) != 0)
       throw CommandError(system_message("cannot write " + path.string(), errno));
   };
-  sync(unfinished_of(result));
-  fs::rename(unfinished_of(result), result);
+  sync(unfinished);
+  fs::rename(unfinished, result);
   sync(result.parent_path());
 }
 

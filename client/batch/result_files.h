@@ -31,6 +31,8 @@ std::filesystem::path make_result_folder(const std::filesystem::path& folder);
 std::filesystem::path unfinished_of(std::filesystem::path result);
 /// Syncs the file with the temporary name, and renames it. Throws CommandError.
 void publish(const std::filesystem::path& result);
+/// The same with another temporary name.
+void publish(const std::filesystem::path& unfinished, const std::filesystem::path& result);
 
 /// Rows, one line each, of a result with its temporary name. Not thread-safe. Throws CommandError.
 class RowFile {

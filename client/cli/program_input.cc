@@ -2,64 +2,26 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 
 #include <fcntl.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/program_prefix.h"
 #include "client/cli/command_error.h"
-#include "client/cli/text.h"
 
 namespace unroll {
 
-ProgramInput::ProgramInput(const std::string& name, const std::vector<std::string>& arguments)
-    : name_(name), said_(::memfd_create("said", MFD_CLOEXEC)) {
-  const std::string program = program_prefix() / "libexec/unroll" / name;
-  std::vector<std::string> words = {program};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
+ProgramInput::ProgramInput(const std::string& name, const std::vector<std::string>& arguments) {
   std::array<int, 2> ends{};
-  if (!said_ || ::pipe2(ends.data(), O_CLOEXEC) != 0)
-    throw CommandError(system_message("cannot run " + program, errno) + "; try again");
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    throw CommandError(system_message("cannot run " + name, errno) + "; try again");
   const UniqueFd output(ends[0]);
   input_ = UniqueFd(ends[1]);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, output.get(), STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, said_.get(), STDERR_FILENO);
-  const int failed = ::posix_spawn(&process_, program.c_str(), &actions, nullptr, pointers.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0) {
-    process_ = -1;
-    throw CommandError(system_message("cannot run " + program, failed) + "; it needs python3 in PATH");
-  }
-}
-
-ProgramInput::~ProgramInput() {
-  if (process_ < 0) return;
-  ::kill(process_, SIGKILL);
-  ::waitpid(process_, nullptr, 0);
+  program_.emplace(name, arguments, output.get(), -1);
 }
 
 void ProgramInput::finish() {
   input_ = UniqueFd();
-  int status = 0;
-  while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
-  }
-  process_ = -1;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  std::string said(4096, '\0');
-  const auto length = ::pread(said_.get(), said.data(), said.size(), 0);
-  said.resize(length > 0 ? static_cast<std::size_t>(length) : 0);
-  while (said.ends_with('\n')) said.pop_back();
-  throw CommandError(said.empty() ? name_ + " failed; run the command again"
-                                  : one_line(said.substr(said.rfind('\n') + 1)));
+  program_->wait();
 }
 
 }  // namespace unroll

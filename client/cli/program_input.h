@@ -2,12 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "base/unique_fd.h"
+#include "client/cli/running_program.h"
 
 namespace unroll {
 
@@ -16,9 +16,6 @@ class ProgramInput {
  public:
   /// Throws CommandError if it cannot be run.
   ProgramInput(const std::string& name, const std::vector<std::string>& arguments);
-  ProgramInput(const ProgramInput&) = delete;
-  ProgramInput& operator=(const ProgramInput&) = delete;
-  ~ProgramInput();
 
   /// To be opened and written.
   std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(input_.get()); }
@@ -26,9 +23,8 @@ class ProgramInput {
   void finish();
 
  private:
-  std::string name_;
-  UniqueFd input_, said_;
-  pid_t process_ = -1;
+  UniqueFd input_;
+  std::optional<RunningProgram> program_;
 };
 
 }  // namespace unroll

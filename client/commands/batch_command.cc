@@ -128,18 +128,19 @@ void add_batch_command(CommandLine& line) {
   auto* options = &arguments->files;
   auto* corpus = &arguments->corpus;
   CLI::App* command = line.app().add_subcommand("batch",
-                                                "Read every file in a folder, or every record of JSON Lines; "
+                                                "Read every file in a folder, or every record of a corpus; "
                                                 "resumes after interruption, skips finished files");
   auto* folder =
       command->add_option("DIR", options->folder, "Folder with the documents, including subfolders")
           ->type_name("");
   auto* input = add_repeated_option(
       *command, "--input", corpus->patterns,
-      "Files whose records are the documents, in place of DIR: JSON Lines, WARC; can be repeated", "GLOB");
+      "Files whose records are the documents, in place of DIR: JSON Lines, Parquet, WARC; can be repeated",
+      "GLOB");
   input->excludes(folder);
   command
       ->add_option("--text-field", corpus->fields.text,
-                   "JSON Lines: key, or JSON Pointer, of a record's text")
+                   "JSON Lines, Parquet: key, or JSON Pointer, of a record's text")
       ->type_name("KEY")
       ->needs(input)
       ->capture_default_str();
@@ -154,6 +155,13 @@ void add_batch_command(CommandLine& line) {
                    "per record")
       ->required()
       ->type_name("DIR");
+  command
+      ->add_option("--output-format", corpus->output_format,
+                   "With --input: format of the results; parquet needs a python3 with pyarrow")
+      ->type_name("jsonl|parquet")
+      ->check(one_of({"jsonl", "parquet"}))
+      ->needs(input)
+      ->capture_default_str();
   add_repeated_option(*command, "--plugin", options->plugins,
                       "Plugin, optionally with options; can be repeated", "NAME[:JSON]")
       ->default_str("score");

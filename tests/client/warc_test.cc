@@ -3,7 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/write_all.h"
 #include "client/cli/command_error.h"
 
 namespace unroll::test {
@@ -27,9 +30,11 @@ std::string response(const std::string& fields, const std::string& body,
 
 std::vector<CorpusRecord> records_of(const std::string& file, std::uint64_t skipped = 0,
                                      CorpusFields fields = {}) {
-  const auto records =
-      CorpusRecords::open(CorpusFormat::kWarc, Source::of_text("crawl.warc", file), std::move(fields));
-  records->skip(skipped);
+  UniqueFd descriptor(::memfd_create("crawl.warc", MFD_CLOEXEC));
+  EXPECT_TRUE(write_all(descriptor.get(), file));
+  ::lseek(descriptor.get(), 0, SEEK_SET);
+  const auto records = CorpusRecords::open(
+      {CorpusFormat::kWarc, "crawl.warc", std::move(descriptor), file.size()}, std::move(fields), skipped);
   std::vector<CorpusRecord> found;
   while (auto record = records->next()) found.push_back(*std::move(record));
   return found;
