@@ -33,6 +33,7 @@ struct Config {
   std::string socket_path;
   std::string socket_mode = "0600";
   std::string socket_group;
+  std::string http_listen, http_tokens;
 
   std::vector<ModelEntry> models;  ///< As resolve_defaults() leaves it: complete, the default first.
   std::string model_directory;

@@ -15,6 +15,13 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"socket.mode", &Config::socket_mode, "octal", "Mode of the socket; decides who may connect."},
       ConfigKey{"socket.group", &Config::socket_group, "",
                 "Group of the socket, by name. Empty: the daemon's own."},
+      ConfigKey{"http.listen", &Config::http_listen, "",
+                "Where HTTP is served over TCP, without encryption: `8000` (on 127.0.0.1), `0.0.0.0:8000`, "
+                "`[::1]:8000`; port 0 is any that is free, which the log names. Empty: nowhere. Needs "
+                "`http.tokens`."},
+      ConfigKey{"http.tokens", &Config::http_tokens, "",
+                "File with a line `NAME TOKEN` for each user of HTTP over TCP; only its owner, who is the "
+                "daemon's user or root, may open it (mode 0600). Read again at each reload."},
       ConfigKey{
           "models", &Config::models, "",
           "Models that documents can ask for by name: a list of installed models' names, checkpoints' "

@@ -40,12 +40,14 @@ ssize_t receive(Socket& socket, std::span<char> bytes, int flags, bool& descript
 
 void close_socket(ServerContext& context, Socket& socket) {
   if (!socket.is_open()) return;
+  boost::system::error_code ignored;
   // Nothing more can arrive from here on.
   ::shutdown(socket.native_handle(), SHUT_RDWR);
   int unread = 0;
-  if (::ioctl(socket.native_handle(), SIOCINQ, &unread) == 0 && unread > 0)
+  // Over TCP no descriptors come.
+  if (socket.local_endpoint(ignored).protocol().family() == AF_UNIX &&
+      ::ioctl(socket.native_handle(), SIOCINQ, &unread) == 0 && unread > 0)
     context.sources.close_connection(socket.native_handle());
-  boost::system::error_code ignored;
   socket.close(ignored);
 }
 

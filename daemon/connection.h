@@ -70,7 +70,8 @@ class Connection : public Subscription::Sink, public std::enable_shared_from_thi
   const std::shared_ptr<ServerContext> shared_context_;
   ServerContext& context_;
   Socket socket_;
-  const std::uint32_t owner_;  ///< The peer's uid.
+  /// The peer's uid, or the owner that its last request's token gives. Changes only between requests.
+  std::uint32_t owner_;
   const Subscription::QueuedBytes queued_ = std::make_shared<std::atomic<std::size_t>>(0);
 
  private:

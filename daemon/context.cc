@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/connection.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -10,6 +15,23 @@ namespace {
 constexpr std::size_t kParsers = 2;
 /// Documents that are opened at the same time: each may wait for a slow plugin.
 constexpr std::size_t kOpeners = 6;
+/// Reserved for root and the daemon's user: enough for a reload, health checks and an administrator.
+constexpr std::int64_t kReservedConnections = 8;
+/// Reserved for the journal, plugin workers, source readers and loading a model.
+constexpr std::int64_t kOwnDescriptors = 200;
+
+/// The configured number, limited by the available descriptors: without any, not even root could connect.
+std::int64_t connections_that_fit(const Config& config) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return config.max_connections;
+  const auto room =
+      std::max(static_cast<std::int64_t>(limit.rlim_cur) - kOwnDescriptors, kReservedConnections * 2);
+  if (room < config.max_connections)
+    spdlog::warn("at most {} connections, not {} (limits.connections): RLIMIT_NOFILE is {}", room,
+                 config.max_connections, limit.rlim_cur);
+  return std::min(config.max_connections, room);
+}
 
 }  // namespace
 
@@ -31,6 +53,23 @@ ServerContext::ServerContext(boost::asio::io_context& io, Engine& engine, const 
                std::chrono::milliseconds(config.source_timeout_ms)},
               [&events](std::uint32_t owner) { events.reader_lost(owner); }),
       parsers(kParsers, 1),
-      openers(kOpeners, kOpeners - 2) {}
+      openers(kOpeners, kOpeners - 2),
+      most_connections(connections_that_fit(config)) {}
+
+void ServerContext::check_connections(std::uint32_t owner) const {
+  const auto check = [](std::size_t open, std::string_view key, std::int64_t value, std::int64_t reserved) {
+    if (open > static_cast<std::uint64_t>(value - reserved)) {
+      throw LimitError("too many connections are open", key, static_cast<std::uint64_t>(value),
+                       "try again later");
+    }
+  };
+  const auto owned =
+      std::ranges::count_if(connections, [&](const auto& entry) { return entry.first->owner() == owner; });
+  const bool privileged = owner == 0 || owner == ::geteuid();
+  const std::int64_t reserved = privileged ? 0 : std::min(kReservedConnections, most_connections / 4);
+  check(connections.size() + greeting.size(), "limits.connections", most_connections, reserved);
+  check(static_cast<std::size_t>(owned) + greeting.count(owner), "limits.connections_per_user",
+        config.max_connections_per_user, 0);
+}
 
 }  // namespace unroll

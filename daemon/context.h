@@ -10,13 +10,14 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include "config/config.h"
 #include "daemon/events.h"
 #include "daemon/fair_pool.h"
 #include "daemon/fair_turns.h"
+#include "daemon/http_tokens.h"
 #include "daemon/line_budget.h"
 #include "daemon/models.h"
 #include "daemon/reloader.h"
@@ -26,7 +27,8 @@
 
 namespace unroll {
 
-using Socket = boost::asio::local::stream_protocol::socket;
+/// Of Unix or TCP.
+using Socket = boost::asio::generic::stream_protocol::socket;
 
 class Connection;
 
@@ -34,6 +36,8 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   /// `events` outlives the engine; all arguments outlive the context's use on the I/O thread.
   ServerContext(boost::asio::io_context& io, Engine& engine, const Config& config, Events& events);
   Subscription::Surroundings surroundings() { return {io, engine, events, turns}; }
+  /// Throws LimitError if too many connections are open, including one of this owner's that was just added.
+  void check_connections(std::uint32_t owner) const;
 
   boost::asio::io_context& io;
   Engine& engine;
@@ -50,7 +54,9 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   const char* not_ready = "starting";
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unordered_map<const Connection*, std::weak_ptr<Connection>> connections;
+  const std::int64_t most_connections;              ///< The configured number, or what descriptors allow.
   std::unordered_multiset<std::uint32_t> greeting;  ///< Peers of connections that have sent nothing yet.
+  std::shared_ptr<const HttpTokens> tokens;         ///< For HTTP over TCP; null if there is none.
   std::array<char, 64 * 1024> scratch = {};         ///< For one read; not valid after a suspension.
 };
 

@@ -52,6 +52,10 @@ void Events::refused(const Error& error, std::uint32_t owner) {
        user(owner) + " was refused: " + error.what());
 }
 
+void Events::no_token(const std::string& peer) {
+  tell(level::warn, "refused", "token", peer + " was refused: no valid token");
+}
+
 void Events::worker_lost(std::string_view plugin, std::string_view reason, std::string_view text) {
   tell(level::warn, "worker_lost", reason,
        "plugin " + std::string(plugin) + ": its worker " + std::string(text));

@@ -36,6 +36,8 @@ class Events {
   void refused(const Error& error, std::uint32_t owner);
   /// `reason` is one word; `text` describes what happened, without text of a document.
   void worker_lost(std::string_view plugin, std::string_view reason, std::string_view text);
+  /// A request over TCP has no valid token. `peer`: its address.
+  void no_token(const std::string& peer);
   void reader_lost(std::uint32_t owner);
   /// A write to the journal failed; `error` names the file.
   void journal_failed(const std::string& error);

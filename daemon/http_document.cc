@@ -37,7 +37,9 @@ asio::awaitable<void> HttpSession::open(DocumentRequest request, std::string mod
                   result->emplace(failure, opened);
                   self->signal();
                 });
+  opening_ = true;
   while (!*result) co_await wait_for_signal();
+  opening_ = false;
   const auto& [failure, opened] = **result;
   if (failure) std::rethrow_exception(failure);
   document_ = Document();
@@ -47,6 +49,7 @@ asio::awaitable<void> HttpSession::open(DocumentRequest request, std::string mod
   document_->subscription = subscription;
   subscription->start(opened.id, opened.next_sequence);
   if (!is_open()) on_gone();  // the peer has disconnected meanwhile
+  if (stopping_) shut_down();
 }
 
 asio::awaitable<void> HttpSession::read_body() {
@@ -79,6 +82,7 @@ asio::awaitable<void> HttpSession::read_body() {
   } catch (const Error&) {
     // It failed meanwhile: on_finished() gives the reason.
   }
+  if (document_->taken) document_->finished = true;  // its end is told another connection
 }
 
 /// Returns when the engine has room for more, or when the document has ended.
@@ -95,13 +99,15 @@ asio::awaitable<void> HttpSession::append(std::string bytes) {
       });
     });
   } catch (const Error&) {
-    // It failed: on_finished() gives the reason and ends the wait.
+    // It failed: on_finished() gives the reason and ends the wait, unless that was told another connection.
+    if (document_->taken) document_->finished = true;
   }
   while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();
 }
 
 void HttpSession::cancel_document(const Error& reason) {
   context_.engine.cancel(document_->id, reason);
+  if (document_->taken) document_->finished = true;
 }
 
 /// Begins the response and sends progress lines while there is no output.
@@ -109,7 +115,7 @@ void HttpSession::keep_awake() {
   awake_.expires_after(document_->answering ? kSilence : kFirstSilence);
   awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
     const auto self = weak.lock();
-    if (!self || cancelled || !document_ || document_->finished) return;
+    if (!self || cancelled || !document_ || document_->finished || document_->taken) return;
     if (document_->silent && has_room())
       send_line(dump_json({{"progress", progress_to_json(document_->progress)}}));
     document_->silent = true;
@@ -118,7 +124,10 @@ void HttpSession::keep_awake() {
 }
 
 void HttpSession::on_output(const DocumentId&, const Output& output) {
-  if (!document_->creates) send_line(output.json);
+  if (document_->creates) return;
+  if (!document_->attached) return send_line(output.json);
+  send_line(R"({"output":{"plugin":)" + dump_json(output.plugin) + R"(,"sequence":)" +
+            std::to_string(output.sequence) + R"(,"data":)" + output.json + "}}");
 }
 
 void HttpSession::on_progress(const DocumentStatus& status) {
@@ -136,14 +145,23 @@ void HttpSession::on_finished(const DocumentStatus& status) {
     send_line(dump_json({{failed ? "failed" : "done", std::move(last)}}));
     send(answer_.end());
   }
-  document_->finished = true;
-  if (!parser_->is_done()) interrupt();
+  // Another connection has attached to it: the rest of its bytes still comes from here.
+  document_->taken =
+      !document_->attached && error.code == ErrorCode::kDocumentState && failed && !parser_->is_done();
+  if (!document_->taken) {
+    document_->finished = true;
+    if (!parser_->is_done()) interrupt();
+  }
   signal();
 }
 
+void HttpSession::begin_lines() {
+  document_->answering = true;
+  send(answer_.head("X-Unroll-Document: " + document_->id + "\r\n"));
+}
+
 void HttpSession::send_line(const std::string& line) {
-  if (!std::exchange(document_->answering, true))
-    send(answer_.head("X-Unroll-Document: " + document_->id + "\r\n"));
+  if (!document_->answering) begin_lines();
   document_->silent = false;
   send(answer_.line(line + "\n"));
 }
@@ -159,7 +177,7 @@ void HttpSession::on_gone() {
   if (!document_ || document_->finished) return;
   document_->finished = true;
   document_->subscription->detach();
-  if (document_->subscription->ended()) return;
+  if (document_->attached || (document_->subscription->ended() && !document_->taken)) return;
   cancel_document(
       {ErrorCode::kPeerGone, "the client of document " + document_->id + " disconnected before its end"});
 }

@@ -40,10 +40,16 @@ PageContent snapshots(const ServerContext& context, std::uint32_t owner, const T
 }
 
 constexpr std::array kPages = {
-    Page{"/healthz", [](const ServerContext& context, std::uint32_t,
-                        const Target&) { return health(ill_health(context)); }},
-    Page{"/readyz", [](const ServerContext& context, std::uint32_t,
-                       const Target&) { return health(unreadiness(context)); }},
+    Page{"/healthz",
+         [](const ServerContext& context, std::uint32_t, const Target&) {
+           return health(ill_health(context));
+         },
+         false, true},
+    Page{"/readyz",
+         [](const ServerContext& context, std::uint32_t, const Target&) {
+           return health(unreadiness(context));
+         },
+         false, true},
     Page{"/metrics",
          [](const ServerContext& context, std::uint32_t, const Target&) {
            return PageContent{200, "text/plain; version=0.0.4", metrics_text(context)};

@@ -21,6 +21,7 @@ struct Page {
   /// As the user `owner` may see it. Throws Error.
   PageContent (*make)(const ServerContext& context, std::uint32_t owner, const Target& target);
   bool takes_long = false;  ///< Not to be made on the I/O thread; `make` is then thread-safe.
+  bool is_public = false;   ///< Needs no token: it says nothing of users and documents.
 };
 
 /// Null: there is none.

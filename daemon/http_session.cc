@@ -1,5 +1,6 @@
 #include "daemon/http_session.h"
 
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/redirect_error.hpp>
@@ -8,6 +9,7 @@
 #include <boost/beast/http/error.hpp>
 
 #include "daemon/http_pages.h"
+#include "daemon/peer_uid.h"
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -16,14 +18,15 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::size_t kBufferBytes = 64 * 1024;
-constexpr unsigned kUnsupportedMediaType = 415, kHeaderTooLarge = 431, kMethodNotAllowed = 405,
-                   kConflict = 409;
+constexpr unsigned kUnauthorized = 401, kUnsupportedMediaType = 415, kHeaderTooLarge = 431,
+                   kMethodNotAllowed = 405, kConflict = 409;
 constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
     "; there are PUT or POST /v1/PLUGIN, POST /v1/score_many, /v1/completions, /v1/embeddings and /tokenize, "
+    "GET or DELETE /v1/documents/ID, POST /v1/documents/ID/cancel, GET /v1/documents/ID/events, "
     "PUT, GET or DELETE /v1/snapshots/NAME, GET /v1/models, /v1/documents, /v1/snapshots, /healthz, /readyz, "
-    "/metrics and "
-    "/openapi.json";
+    "/metrics and /openapi.json";
+constexpr std::string_view kDocumentsPrefix = "/v1/documents/";
 constexpr std::string_view kScoreMany = "/v1/score_many";
 constexpr std::string_view kSnapshotsPrefix = "/v1/snapshots/";
 
@@ -34,8 +37,8 @@ struct EncodedBody : Error {
 
 }  // namespace
 
-HttpSession::HttpSession(ServerContext& context, Socket socket, std::uint32_t owner)
-    : Connection(context, std::move(socket), owner) {}
+HttpSession::HttpSession(ServerContext& context, Socket socket, std::uint32_t owner, Access access)
+    : Connection(context, std::move(socket), owner), access_(access) {}
 
 asio::awaitable<void> HttpSession::serve() {
   bool more = true;
@@ -43,7 +46,7 @@ asio::awaitable<void> HttpSession::serve() {
     begin_request();
     // Two statements: GCC 12 with -O3 compiles `if (co_await a()) co_await b();` to an illegal instruction.
     const bool found = co_await read_header();
-    if (!found) break;
+    if (!found || !is_admitted()) break;
     co_await wait_for_turn();
     co_await route();
     document_.reset();
@@ -121,28 +124,62 @@ asio::awaitable<bool> HttpSession::read_header() {
   co_return false;
 }
 
+/// Sets the request's owner by its token. False: a refusal was sent. The body is not looked at before.
+bool HttpSession::is_admitted() {
+  if (access_ == Access::kUid) return true;
+  const auto& request = parser_->get();
+  const std::string_view target(request.target().data(), request.target().size());
+  if (const auto* page = find_page(target.substr(0, target.find('?'))); page && page->is_public) return true;
+  const auto fields = request.equal_range(http::field::authorization);
+  const auto count = std::distance(fields.first, fields.second);
+  grant_.reset();
+  if (count == 1)
+    grant_ = context_.tokens->find({fields.first->value().data(), fields.first->value().size()});
+  owner_ = grant_ ? grant_->owner : kUnknownOwner;
+  try {
+    if (grant_) context_.check_connections(owner_);
+  } catch (const LimitError& error) {
+    refuse(error);
+    return false;
+  }
+  if (grant_) return true;
+  context_.events.no_token(peer_address(socket_.native_handle()));
+  refuse({ErrorCode::kPermission, count == 0 ? "the request has no token; send 'Authorization: Bearer TOKEN'"
+                                             : "the request's token is not valid"},
+         kUnauthorized,
+         std::string("WWW-Authenticate: Bearer realm=\"unroll\"") +
+             (count == 0 ? "\r\n" : ", error=\"invalid_token\"\r\n"));
+  return false;
+}
+
+void HttpSession::close_if_revoked() {
+  if (grant_ && !context_.tokens->has(*grant_)) close();
+}
+
 asio::awaitable<void> HttpSession::route() {
   const auto& request = parser_->get();
   try {
     Target target = parse_target({request.target().data(), request.target().size()});
     const std::string& path = target.path;
     if (is_api_path(path)) {
-      if (require_method(path, http::verb::post)) co_await serve_api(path);
+      if (require_method(path, "POST")) co_await serve_api(path);
       co_return;
     }
     if (path == kScoreMany) {
-      if (require_method(path, http::verb::post)) co_await serve_many(std::move(target));
+      if (require_method(path, "POST")) co_await serve_many(std::move(target));
       co_return;
     }
     const bool plugin = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
                         path.find('/', kVersionPrefix.size()) == std::string::npos &&
                         find_page(path) == nullptr;
-    if (path.starts_with(kSnapshotsPrefix) && path.size() > kSnapshotsPrefix.size()) {
+    if (path.starts_with(kDocumentsPrefix) && path.size() > kDocumentsPrefix.size()) {
+      co_await serve_kept(std::move(target));
+    } else if (path.starts_with(kSnapshotsPrefix) && path.size() > kSnapshotsPrefix.size()) {
       std::string name = path.substr(kSnapshotsPrefix.size());
       co_await serve_snapshot(std::move(target), std::move(name));
     } else if (!plugin) {
       co_await answer_get(std::move(target));
-    } else if (request.method() == http::verb::post || require_method(path, http::verb::put)) {
+    } else if (require_method(path, "PUT, POST")) {
       const std::string name = path.substr(kVersionPrefix.size());
       const std::string model = take(target, "model");
       DocumentRequest document;
@@ -160,14 +197,16 @@ asio::awaitable<void> HttpSession::route() {
   }
 }
 
+Error HttpSession::no_path(std::string_view path) {
+  return {ErrorCode::kMethodNotFound,
+          "no path '" + std::string(path.substr(0, 200)) + "'" + std::string(kPathsAdvice)};
+}
+
 /// All paths of http_pages.h.
 asio::awaitable<void> HttpSession::answer_get(Target target) {
   const Page* page = find_page(target.path);
-  if (page == nullptr) {
-    throw Error(ErrorCode::kMethodNotFound,
-                "no path '" + target.path.substr(0, 200) + "'" + std::string(kPathsAdvice));
-  }
-  if (!require_method(target.path, http::verb::get)) co_return;
+  if (page == nullptr) throw no_path(target.path);
+  if (!require_method(target.path, "GET")) co_return;
   if (!parser_->is_done()) answer_.keep_alive = false;  // the body is not read
   PageContent content;
   if (page->takes_long) {
@@ -182,14 +221,12 @@ asio::awaitable<void> HttpSession::answer_get(Target target) {
   send(answer_.whole(content.status, content.type, content.body));
 }
 
-bool HttpSession::require_method(std::string_view path, http::verb method) {
-  if (parser_->get().method() == method) return true;
-  const std::string allow = method == http::verb::put       ? "PUT, POST"
-                            : method == http::verb::post    ? "POST"
-                            : method == http::verb::delete_ ? "PUT, GET, DELETE"
-                                                            : "GET";
-  refuse({ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + allow},
-         kMethodNotAllowed, "Allow: " + allow + "\r\n");
+bool HttpSession::require_method(std::string_view path, std::string_view allowed) {
+  const auto method = parser_->get().method_string();
+  const auto listed = ", " + std::string(allowed) + ",";
+  if (listed.find(", " + std::string(method.data(), method.size()) + ",") != std::string::npos) return true;
+  refuse({ErrorCode::kMethodNotFound, std::string(path.substr(0, 200)) + " takes " + std::string(allowed)},
+         kMethodNotAllowed, "Allow: " + std::string(allowed) + "\r\n");
   return false;
 }
 
@@ -266,7 +303,8 @@ void HttpSession::shut_down() {
   const Error stopped(ErrorCode::kShuttingDown, "the daemon stopped");
   if (call_) call_->abandon(stopped);
   if (many_) many_->abandon(stopped);
-  if (!document_) return close();  // no request is in progress
+  if (opening_) return;                                // again when it is open
+  if (!document_ || document_->taken) return close();  // nobody waits for an answer
   document_->subscription->pump_all();
   document_->subscription->detach();
   if (document_->finished) return;

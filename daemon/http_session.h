@@ -1,7 +1,7 @@
 // An HTTP/1.1 connection: requests and responses, one after the other. A thin layer over the protocol for
 // curl and Prometheus. docs/protocol.md lists the paths. http_session.cc reads requests and routes them;
-// http_document.cc, http_many.cc, http_api.cc and http_snapshots.cc serve documents, many small ones,
-// openai_api.h and snapshots.
+// http_document.cc, http_kept.cc, http_many.cc, http_api.cc and http_snapshots.cc serve documents, those of
+// earlier requests, many small ones, openai_api.h and snapshots.
 #pragma once
 
 #include <exception>
@@ -29,7 +29,14 @@ namespace unroll {
 /// For the I/O thread only.
 class HttpSession : public Connection {
  public:
-  HttpSession(ServerContext& context, Socket socket, std::uint32_t owner);
+  enum class Access {
+    kUid,    ///< The peer is its uid.
+    kToken,  ///< Each request has a token of context.tokens, except those for public pages.
+  };
+  HttpSession(ServerContext& context, Socket socket, std::uint32_t owner, Access access = Access::kUid);
+
+  /// After context.tokens has changed.
+  void close_if_revoked();
 
   void on_output(const DocumentId& id, const Output& output) override;
   void on_progress(const DocumentStatus& status) override;
@@ -42,7 +49,7 @@ class HttpSession : public Connection {
   static constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
   static constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
   using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
-  /// The document that the current request sends.
+  /// The document that the current request sends or listens to.
   struct Document {
     DocumentId id;
     std::shared_ptr<Subscription> subscription;
@@ -50,8 +57,10 @@ class HttpSession : public Connection {
     bool answering = false;   ///< The header of the response was sent; lines follow.
     bool silent = true;       ///< No line since the last check.
     bool finished = false;
-    bool has_room = true;  ///< The engine accepts more bytes.
-    bool creates = false;  ///< A snapshot; the outputs are not sent.
+    bool has_room = true;   ///< The engine accepts more bytes.
+    bool creates = false;   ///< A snapshot; the outputs are not sent.
+    bool attached = false;  ///< It came by another request: this one only listens.
+    bool taken = false;     ///< Another connection listens now; this one still sends bytes.
   };
 
   boost::asio::awaitable<void> serve() override;
@@ -69,7 +78,10 @@ class HttpSession : public Connection {
   std::string options_schema(const std::string& plugin) const;
   void watch_for_hangup();
   void continue_if_expected();
-  bool require_method(std::string_view path, boost::beast::http::verb method);
+  static Error no_path(std::string_view path);
+  bool is_admitted();
+  /// `allowed`: "PUT, POST".
+  bool require_method(std::string_view path, std::string_view allowed);
   std::optional<std::uint64_t> content_length() const;
   /// The result of `work`, which another thread does.
   template <class Work>
@@ -103,7 +115,14 @@ class HttpSession : public Connection {
   boost::asio::awaitable<void> append(std::string bytes);
   void cancel_document(const Error& reason);
   void keep_awake();
+  void begin_lines();
   void send_line(const std::string& line);
+
+  // http_kept.cc
+  boost::asio::awaitable<void> serve_kept(Target target);
+  boost::asio::awaitable<void> cancel_kept(DocumentId id);
+  boost::asio::awaitable<void> delete_kept(DocumentId id);
+  boost::asio::awaitable<void> serve_events(DocumentId id, std::uint64_t from);
 
   // http_api.cc
   boost::asio::awaitable<void> serve_api(std::string path);
@@ -130,8 +149,11 @@ class HttpSession : public Connection {
   std::shared_ptr<ApiCall> call_;    ///< The current request, if it is one of openai_api.h.
   std::shared_ptr<ScoreMany> many_;  ///< The current request, if it is /v1/score_many.
   boost::asio::steady_timer awake_{context_.io};
+  const Access access_;
+  std::optional<HttpTokens::Grant> grant_;  ///< Of the last request's token.
   bool watching_ = false;
   bool stopping_ = false;
+  bool opening_ = false;  ///< The engine may have the document already; document_ is not set yet.
 };
 
 }  // namespace unroll

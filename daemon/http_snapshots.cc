@@ -39,7 +39,7 @@ asio::awaitable<void> HttpSession::serve_snapshot(Target target, std::string nam
   const auto method = parser_->get().method();
   const std::string path = target.path;
   if (method != http::verb::put) {
-    if (method != http::verb::get && !require_method(path, http::verb::delete_)) co_return;
+    if (!require_method(path, "PUT, GET, DELETE")) co_return;
     if (!parser_->is_done()) answer_.keep_alive = false;  // the body is not read
     const json options = options_of(target, "");
     const Params none(method == http::verb::get ? "GET /v1/snapshots" : "DELETE /v1/snapshots", options, {});

@@ -1,9 +1,12 @@
 #include "daemon/peer_uid.h"
 
+#include <array>
+#include <cerrno>
 #include <fstream>
 #include <string>
 #include <system_error>
 
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include "base/error.h"
@@ -49,6 +52,20 @@ std::uint32_t peer_uid(int socket) {
                 "users; run the daemon without a user namespace (PrivateUsers=no)");
   }
   return peer.uid;
+}
+
+std::string peer_address(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  std::array<char, NI_MAXHOST> host{};
+  std::array<char, NI_MAXSERV> port{};
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (::getpeername(socket, generic, &size) != 0 ||
+      ::getnameinfo(generic, size, host.data(), host.size(), port.data(), port.size(),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return "an unknown address";
+  }
+  return std::string(host.data()) + " port " + port.data();
 }
 
 }  // namespace unroll

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "base/sha256.h"
 #include "daemon/open_document.h"
 #include "daemon/openrpc.h"
+#include "daemon/own_documents.h"
 #include "daemon/read_params.h"
 #include "daemon/resume_files.h"
 #include "daemon/rpc_session.h"
@@ -19,53 +19,10 @@ namespace asio = boost::asio;
 
 using nlohmann::json;
 
-namespace {
-
-constexpr std::int64_t kMaxFlushAfterMs = std::int64_t{1000} * 3600 * 24;
-constexpr std::int64_t kMaxDeadlineMs = std::int64_t{1000} * 3600 * 24 * 3650;
-
-DocumentRequest read_request(const Params& params, std::uint32_t owner) {
-  DocumentRequest request;
-  request.from = params.optional_string("from");
-  if (const json* snapshot = params.find("snapshot")) {
-    if (!snapshot->is_object()) params.refuse("snapshot", "{\"name\": ..., \"expires_s\": ...}");
-    request.snapshot =
-        read_snapshot_request(Params("document.open: snapshot", *snapshot, {"name", "expires_s"}));
-  }
-  request.plugins = read_plugins(params, !request.snapshot);
-  request.name = params.optional_string("name").value_or("");
-  if (request.name.size() > kMaxNameBytes) {
-    params.refuse("name", "at most " + std::to_string(kMaxNameBytes) + " bytes long");
-  }
-  request.owner = owner;
-  request.priority = static_cast<int>(params.optional_integer("priority", -10, 10).value_or(0));
-  if (const auto deadline = params.optional_integer("deadline_ms", 1, kMaxDeadlineMs)) {
-    request.deadline = std::chrono::milliseconds(*deadline);
-  }
-  if (const auto bytes = params.optional_integer("total_bytes", 0, INT64_MAX)) {
-    request.total_bytes = static_cast<std::uint64_t>(*bytes);
-  }
-  if (const auto quiet = params.optional_integer("flush_after_ms", 1, kMaxFlushAfterMs)) {
-    request.flush_after = std::chrono::milliseconds(*quiet);
-  }
-  if (const auto kept = params.optional_integer("keep_outputs", 0, INT64_MAX)) {
-    request.keep_outputs = static_cast<std::uint64_t>(*kept);
-  }
-  request.resume = params.optional_string("resume");
-  return request;
-}
-
-/// Adds the point at which a document continues, for the results of document.open and document.status.
-void add_resume_point(json& value, const Opened& point) {
-  value["resume_bytes"] = point.resume_bytes;
-  if (!point.resume_sha256.empty()) value["resume_sha256"] = digest_text(point.resume_sha256);
-}
-
-}  // namespace
-
 std::span<const RpcSession::Method> RpcSession::methods() {
   static constexpr std::array kMethods = {
       Method{method::kOpen, &RpcSession::open},
+      Method{method::kOpenMany, &RpcSession::open_many},
       Method{method::kAppend, &RpcSession::append},
       Method{method::kEnd, &RpcSession::end},
       Method{method::kStatus, &RpcSession::status},
@@ -87,28 +44,11 @@ std::span<const RpcSession::Method> RpcSession::methods() {
   return kMethods;
 }
 
-void RpcSession::check_owner(const DocumentId& id) const {
-  // Another user's document and a missing one must give the same error.
-  if (context_.engine.status(id).owner != owner_) {
-    throw Error(ErrorCode::kDocumentUnknown, "no document '" + id + "'; document.list lists yours");
-  }
-}
-
-void RpcSession::check_documents() const {
+void RpcSession::check_documents(std::size_t more) const {
   const auto limit = static_cast<std::uint64_t>(context_.config.max_documents_per_connection);
-  if (documents_.size() + opening_.size() < limit) return;
+  if (documents_.size() + opening_.size() + more <= limit) return;
   throw LimitError("this connection has too many documents", "limits.documents_per_connection", limit,
                    "wait until one is done, or open another connection");
-}
-
-/// Nullopt for a document that is being read or cannot be resumed.
-std::optional<Opened> RpcSession::waits_for_resume(const DocumentId& id) const {
-  try {
-    return context_.engine.resume_point(id);
-  } catch (const Error& error) {
-    if (error.code != ErrorCode::kDocumentState) throw;
-    return std::nullopt;
-  }
 }
 
 /// Takes the descriptor that came with the line.
@@ -146,7 +86,7 @@ std::optional<json> RpcSession::open(const Request& request) {
   read_source(params, opening);
   check_documents();
   opening.document = read_request(params, owner_);
-  if (opening.document.resume) check_owner(*opening.document.resume);
+  if (opening.document.resume) check_owner(context_.engine, *opening.document.resume, owner_);
   opening.model = params.optional_string("model").value_or("");
   begin_opening(request, std::move(opening));
   return std::nullopt;
@@ -251,7 +191,7 @@ void RpcSession::append_bytes(const DocumentId& id, std::string bytes, const Req
 std::optional<json> RpcSession::append(const Request& request) {
   const Params params(method::kAppend, request.params, {"document", "text", "base64"});
   const DocumentId id = params.string("document");
-  check_owner(id);
+  check_owner(context_.engine, id, owner_);
   auto text = params.optional_string("text");
   const auto encoded = params.optional_string("base64");
   if (text.has_value() == encoded.has_value()) {
@@ -269,7 +209,7 @@ std::optional<json> RpcSession::append(const Request& request) {
 std::optional<json> RpcSession::end(const Request& request) {
   const Params params(method::kEnd, request.params, {"document"});
   const DocumentId id = params.string("document");
-  check_owner(id);
+  check_owner(context_.engine, id, owner_);
   context_.engine.end(id);
   if (const auto found = documents_.find(id); found != documents_.end()) found->second.ended = true;
   return json::object();
@@ -278,10 +218,8 @@ std::optional<json> RpcSession::end(const Request& request) {
 std::optional<json> RpcSession::status(const Request& request) {
   const Params params(method::kStatus, request.params, {"document"});
   const DocumentId id = params.string("document");
-  check_owner(id);
-  json value = status_to_json(context_.engine.status(id));
-  if (const auto point = waits_for_resume(id)) add_resume_point(value, *point);
-  return value;
+  check_owner(context_.engine, id, owner_);
+  return status_of(context_.engine, id);
 }
 
 std::optional<json> RpcSession::list(const Request& request) {
@@ -296,11 +234,10 @@ std::optional<json> RpcSession::list(const Request& request) {
 std::optional<json> RpcSession::cancel(const Request& request) {
   const Params params(method::kCancel, request.params, {"document"});
   const DocumentId id = params.string("document");
-  check_owner(id);
-  const Error reason(ErrorCode::kCancelled, "document " + id + " was cancelled by its user");
-  if (context_.engine.cancel(id, reason)) return json::object();
-  answer_after(context_.openers, request, [&engine = context_.engine, id, reason] {
-    if (!engine.cancel(id, reason)) engine.cancel_waiting(id, reason);
+  check_owner(context_.engine, id, owner_);
+  if (cancel_open(context_.engine, id)) return json::object();
+  answer_after(context_.openers, request, [&engine = context_.engine, id] {
+    cancel_any(engine, id);
     return json::object();
   });
   return std::nullopt;
@@ -309,7 +246,7 @@ std::optional<json> RpcSession::cancel(const Request& request) {
 std::optional<json> RpcSession::remove(const Request& request) {
   const Params params(method::kDelete, request.params, {"document"});
   const DocumentId id = params.string("document");
-  check_owner(id);
+  check_owner(context_.engine, id, owner_);
   answer_after(context_.openers, request, [&engine = context_.engine, id] {
     engine.remove(id);
     return json::object();
@@ -321,14 +258,10 @@ std::optional<json> RpcSession::attach(const Request& request) {
   const Params params(method::kAttach, request.params, {"document", "from"});
   const DocumentId id = params.string("document");
   const auto from = static_cast<std::uint64_t>(params.optional_integer("from", 0, INT64_MAX).value_or(0));
-  check_owner(id);
+  check_owner(context_.engine, id, owner_);
   if (!documents_.contains(id)) check_documents();
-  auto subscription = std::make_shared<Subscription>(
-      context_.surroundings(), std::static_pointer_cast<RpcSession>(shared_from_this()), owner(), queued_);
-  // The engine's thread replays only what is committed from now on: it works for all users.
-  const auto committed = context_.engine.status(id).outputs;
-  context_.engine.attach(id, std::max(from, committed), subscription);
-  subscription->start(id, from, committed);
+  auto subscription = attach_to(context_, std::static_pointer_cast<RpcSession>(shared_from_this()), owner(),
+                                queued_, id, from);
   Document& document = documents_[id];
   if (document.subscription) document.subscription->detach();
   document.subscription = std::move(subscription);

@@ -1,5 +1,6 @@
 // A JSON-RPC connection: lines with their descriptors, the methods, and the documents that it listens to.
-// rpc_session.cc implements the connection, rpc_methods.cc the methods, rpc_snapshots.cc those of snapshots.
+// rpc_session.cc implements the connection, rpc_methods.cc the methods, rpc_many.cc document.open_many,
+// rpc_snapshots.cc those of snapshots.
 #pragma once
 
 #include <chrono>
@@ -145,6 +146,7 @@ class RpcSession : public Connection {
   // rpc_methods.cc
   static std::span<const Method> methods();
   std::optional<nlohmann::json> open(const Request& request);
+  std::optional<nlohmann::json> open_many(const Request& request);
   std::optional<nlohmann::json> append(const Request& request);
   std::optional<nlohmann::json> end(const Request& request);
   std::optional<nlohmann::json> status(const Request& request);
@@ -174,9 +176,8 @@ class RpcSession : public Connection {
   DocumentSource claim_source();
   void append_bytes(const DocumentId& id, std::string bytes, const Request* request);
   void start_input(const Opened& opened, DocumentSource source);
-  void check_owner(const DocumentId& id) const;
-  void check_documents() const;
-  std::optional<Opened> waits_for_resume(const DocumentId& id) const;
+  /// Throws LimitError if this connection may not have so many more.
+  void check_documents(std::size_t more = 1) const;
 
   // rpc_snapshots.cc
   std::optional<nlohmann::json> create_snapshot(const Request& request);

@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "base/write_all.h"
 #include "daemon/open_document.h"
+#include "daemon/own_documents.h"
 #include "daemon/read_params.h"
 #include "daemon/rpc_session.h"
 
@@ -39,7 +40,7 @@ std::optional<json> RpcSession::create_snapshot(const Request& request) {
   for (const auto* other : {"text", "fd", "plugins", "model"}) {
     if (params.has(other)) params.refuse(other, "left out if 'document' is given, whose bytes it is of");
   }
-  check_owner(*id);
+  check_owner(context_.engine, *id, owner_);
   context_.engine.snapshot(
       *id, std::move(wanted),
       [&io = context_.io, weak = weak_from_this(), this, asked = without_params(request)](

@@ -12,7 +12,6 @@
 #include <boost/asio/write.hpp>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -32,27 +31,9 @@ constexpr std::chrono::milliseconds kPoll{20};
 constexpr std::chrono::seconds kResumeTime{10};
 constexpr std::chrono::seconds kTeardownTime{10};  ///< After the drain.
 constexpr int kClosingPolls = 150;                 // 3 s: slightly longer than a connection lingers
-constexpr std::chrono::milliseconds kAcceptPause{100};
 /// A refused connection has this long to send a first byte, which shows whether it speaks HTTP or JSON-RPC.
 constexpr std::chrono::milliseconds kRefusalTime{500};
 constexpr std::size_t kMostRefusing = 32;
-/// Reserved for root and the daemon's user: enough for a reload, health checks and an administrator.
-constexpr std::int64_t kReservedConnections = 8;
-/// Reserved for the journal, plugin workers, source readers and loading a model.
-constexpr std::int64_t kOwnDescriptors = 200;
-
-/// The configured number, limited by the available descriptors: without any, not even root could connect.
-std::int64_t most_connections(const Config& config) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-    return config.max_connections;
-  const auto room =
-      std::max(static_cast<std::int64_t>(limit.rlim_cur) - kOwnDescriptors, kReservedConnections * 2);
-  if (room < config.max_connections)
-    spdlog::warn("at most {} connections, not {} (limits.connections): RLIMIT_NOFILE is {}", room,
-                 config.max_connections, limit.rlim_cur);
-  return std::min(config.max_connections, room);
-}
 
 std::chrono::milliseconds watchdog_time() {
   std::uint64_t microseconds = 0;
@@ -111,16 +92,16 @@ Server::Server(asio::io_context& io, Engine& engine, std::vector<ModelSource> mo
       context_(std::make_shared<ServerContext>(io, engine, config, events)),
       file_(std::move(socket)),
       reloader_(io, engine, context_->models, events, std::move(load)),
-      acceptor_(io, asio::local::stream_protocol(), file_.release()),
+      listener_(io, events, UniqueFd(file_.release()), AF_UNIX,
+                [this](Socket socket) { welcome(std::move(socket)); }),
       termination_(io, SIGTERM, SIGINT),
       hangup_(io, SIGHUP),
       ticker_(io),
       closing_(io),
-      most_connections_(most_connections(config)),
       watchdog_(watchdog_time()),
       tick_(watchdog_.count() > 0 ? std::min(kTick, watchdog_ / 4) : kTick) {
   context_->models.set(std::move(models), engine.revision());
-  context_->reload = [this](Reloader::Done done) { reloader_.reload(std::move(done)); };
+  context_->reload = [this](Reloader::Done done) { reload(std::move(done)); };
 }
 
 Server::~Server() {
@@ -154,17 +135,35 @@ bool Server::run() {
 
 void Server::serve() {
   if (stopping_) return;
-  for (auto& connection : std::exchange(adopted_, {})) {
-    Socket socket(io_, asio::local::stream_protocol(), connection.release());
-    asio::co_spawn(io_, greet(std::make_shared<Greeted>(context_, std::move(socket))), asio::detached);
-  }
-  asio::co_spawn(io_, accept(), asio::detached);
+  for (auto& connection : std::exchange(adopted_, {}))
+    welcome(Socket(io_, asio::generic::stream_protocol(AF_UNIX, 0), connection.release()));
+  listener_.start();
   spdlog::info("listening on {}", file_.description());
+  if (http_) http_->start();
   if (!user_namespace_is_whole()) {
     spdlog::warn("the daemon's user namespace does not contain all users: users outside of it are refused");
   }
   context_->not_ready = nullptr;
   ::sd_notify(0, "READY=1");
+}
+
+void Server::listen_http(HttpDoor door) {
+  http_.emplace(*context_, std::move(door));
+}
+
+/// The tokens first: a revoked one must not wait for a model, nor depend on it.
+void Server::reload(Reloader::Done done) {
+  try {
+    if (http_) http_->read_tokens();
+  } catch (const Error& error) {
+    context_->events.not_reloaded(error);
+    return done(error);
+  }
+  reloader_.reload(std::move(done));
+}
+
+void Server::welcome(Socket socket) {
+  asio::co_spawn(io_, greet(std::make_shared<Greeted>(context_, std::move(socket))), asio::detached);
 }
 
 void Server::stop() {
@@ -187,43 +186,9 @@ void Server::wait_for_termination() {
 void Server::wait_for_hangup() {
   hangup_.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;
-    reloader_.reload([](const std::optional<Error>&) {});  // the result is logged
+    reload([](const std::optional<Error>&) {});  // the result is logged
     wait_for_hangup();
   });
-}
-
-asio::awaitable<void> Server::accept() {
-  while (acceptor_.is_open()) {
-    boost::system::error_code error;
-    Socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
-    if (!error) {
-      asio::co_spawn(io_, greet(std::make_shared<Greeted>(context_, std::move(socket))), asio::detached);
-    } else if (error != asio::error::operation_aborted && error != asio::error::connection_aborted) {
-      // Most likely out of descriptors: without a pause this would spin.
-      context_->events.not_accepted(error.message());
-      asio::steady_timer pause(io_, kAcceptPause);
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    }
-  }
-}
-
-/// Throws LimitError if too many connections are open, including the new one.
-void Server::check_connections(std::uint32_t owner) const {
-  const auto check = [](std::size_t open, std::string_view key, std::int64_t value, std::int64_t reserved) {
-    if (open > static_cast<std::uint64_t>(value - reserved)) {
-      throw LimitError("too many connections are open", key, static_cast<std::uint64_t>(value),
-                       "try again later");
-    }
-  };
-  const auto& all = context_->connections;
-  const auto owned =
-      std::ranges::count_if(all, [&](const auto& entry) { return entry.first->owner() == owner; });
-  const Config& config = context_->config;
-  const bool privileged = owner == 0 || owner == ::geteuid();
-  const std::int64_t reserved = privileged ? 0 : std::min(kReservedConnections, most_connections_ / 4);
-  check(all.size() + context_->greeting.size(), "limits.connections", most_connections_, reserved);
-  check(static_cast<std::size_t>(owned) + context_->greeting.count(owner), "limits.connections_per_user",
-        config.max_connections_per_user, 0);
 }
 
 /// The peer's first byte, which stays in the socket; 0 if none arrives in time.
@@ -260,7 +225,13 @@ asio::awaitable<void> Server::refuse(Socket& socket, std::uint32_t owner, const 
 std::unique_ptr<const Error> Server::refusal(Greeted& peer) const {
   try {
     peer.count(peer_uid(peer.socket.native_handle()));
-    check_connections(peer.owner);
+    if (context_->tokens && peer.owner >= kFirstTokenOwner) {
+      throw Error(
+          ErrorCode::kPermission,
+          "your uid is one of those that users with a token have (from 2147483648 on); connect over TCP with "
+          "one");
+    }
+    context_->check_connections(peer.owner);
     return nullptr;
   } catch (const LimitError& error) {
     return std::make_unique<const LimitError>(error);
@@ -294,8 +265,8 @@ void Server::begin_stop() {
                context_->config.drain_ms);
   context_->not_ready = "stopping";
   ::sd_notify(0, "STOPPING=1");
-  boost::system::error_code ignored;
-  acceptor_.close(ignored);
+  listener_.close();
+  if (http_) http_->close();
   file_.remove();
   end_at_the_latest(std::chrono::milliseconds(context_->config.drain_ms) + kTeardownTime);
   drainer_ = std::thread([this] {
@@ -340,6 +311,7 @@ void Server::tick() {
         stats.round_seconds);
   stands_still_ = still;
   context_->sources.tidy();
+  if (tokens > 0) gave_back_ = false;
   if (!gave_back_ && context_->connections.empty() && stats.open_documents == 0) {
     ::malloc_trim(0);
     gave_back_ = true;

@@ -4,18 +4,20 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/unique_fd.h"
 #include "daemon/context.h"
+#include "daemon/http_listener.h"
+#include "daemon/listener.h"
 #include "daemon/socket_file.h"
 
 namespace unroll {
@@ -36,18 +38,20 @@ class Server {
   bool run();
   /// Before run(): connections that were accepted already.
   void adopt(std::vector<UniqueFd> connections) { adopted_ = std::move(connections); }
+  /// Before run().
+  void listen_http(HttpDoor door);
   /// Same as SIGTERM. Thread-safe.
   void stop();
 
  private:
   void serve();
-  boost::asio::awaitable<void> accept();
+  void reload(Reloader::Done done);
+  void welcome(Socket socket);
   struct Greeted;
   boost::asio::awaitable<void> greet(std::shared_ptr<Greeted> peer);
   std::unique_ptr<const Error> refusal(Greeted& peer) const;
   boost::asio::awaitable<char> first_byte(Socket& socket, std::chrono::milliseconds time);
   boost::asio::awaitable<void> refuse(Socket& socket, std::uint32_t owner, const Error& error);
-  void check_connections(std::uint32_t owner) const;
   void wait_for_termination();
   void wait_for_hangup();
   void begin_stop();
@@ -60,10 +64,10 @@ class Server {
   const std::shared_ptr<ServerContext> context_;
   SocketFile file_;
   Reloader reloader_;
-  boost::asio::local::stream_protocol::acceptor acceptor_;
+  Listener listener_;
+  std::optional<HttpListener> http_;
   boost::asio::signal_set termination_, hangup_;
   boost::asio::steady_timer ticker_, closing_;
-  const std::int64_t most_connections_;
   const std::chrono::milliseconds
       watchdog_;  ///< systemd restarts the daemon after this long without a notification; 0: never.
   const std::chrono::milliseconds tick_;

@@ -104,16 +104,30 @@ void give_to_group(const fs::path& path, const std::string& name) {
 
 }  // namespace
 
-SocketFile SocketFile::open(const Config& config) {
+PassedSockets PassedSockets::take() {
+  PassedSockets passed;
   const int count = ::sd_listen_fds(1);
-  if (count <= 0) return create(config);
-  constexpr int kFirst = SD_LISTEN_FDS_START;
-  if (count > 1 || ::sd_is_socket(kFirst, AF_UNIX, SOCK_STREAM, 1) <= 0) {
-    throw Error(ErrorCode::kInvalidParams,
-                "systemd must hand over one listening Unix stream socket; correct unrolld.socket");
+  for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
+    UniqueFd& place = ::sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0 ? passed.local : passed.tcp;
+    const bool is_known = &place == &passed.local || ::sd_is_socket(fd, AF_INET, SOCK_STREAM, 1) > 0 ||
+                          ::sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) > 0;
+    if (place || !is_known) {
+      throw Error(ErrorCode::kInvalidParams,
+                  "systemd must hand over one listening Unix stream socket, and at most one of TCP; correct "
+                  "unrolld.socket");
+    }
+    place.reset(fd);
   }
+  if (passed.tcp && !passed.local)
+    throw Error(ErrorCode::kInvalidParams,
+                "systemd hands over a TCP socket and no Unix socket; correct unrolld.socket");
+  return passed;
+}
+
+SocketFile SocketFile::open(const Config& config, UniqueFd passed) {
+  if (!passed) return create(config);
   SocketFile socket;
-  socket.fd_.reset(kFirst);
+  socket.fd_ = std::move(passed);
   socket.description_ = "a socket from systemd";
   return socket;
 }

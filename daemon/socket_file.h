@@ -11,13 +11,20 @@
 
 namespace unroll {
 
+/// The sockets from systemd (LISTEN_FDS); none, if it passed none.
+struct PassedSockets {
+  UniqueFd local, tcp;
+  /// Throws Error(kInvalidParams) for others. Call once.
+  static PassedSockets take();
+};
+
 /// A listening Unix socket. Removes its file on destruction, if this object created it.
 class SocketFile {
  public:
-  /// The first socket passed by systemd (LISTEN_FDS), or one at config.socket_path: creates its folder with
+  /// The socket that systemd passed, if it did, or one at config.socket_path: creates its folder with
   /// mode 0700 and replaces a stale socket. Throws Error(kInvalidParams), which names the path (too long, not
   /// a socket, no permission), or Error(kDocumentState) if another daemon listens there.
-  static SocketFile open(const Config& config);
+  static SocketFile open(const Config& config, UniqueFd passed);
   SocketFile(SocketFile&& other) noexcept
       : fd_(std::move(other.fd_)),
         path_(std::exchange(other.path_, std::nullopt)),

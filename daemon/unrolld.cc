@@ -45,6 +45,8 @@ struct CommandLine {
       {"--model", "model.directory", "The model: an installed one's name, a folder or a GGUF file"},
       {"--set", "model.settings", "How the model reads: KEY=VALUE, separated by commas"},
       {"--socket", "socket.path", "The Unix socket to listen on"},
+      {"--http", "http.listen", "Port, or address and port, for HTTP over TCP; needs --http-tokens"},
+      {"--http-tokens", "http.tokens", "The file with the tokens of those who may use HTTP over TCP"},
       {"--journal", "journal.path", "The journal's file; ':memory:' keeps nothing"},
       {"--plugins", "plugins.directory", "Folder whose plugins are loaded"},
       {"--device", "model.device", in_words(kDevices)},
@@ -140,8 +142,10 @@ void serve(const CommandLine& line, const Config& config) {
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size fails the write, as a full disk does
   raise_descriptor_limit();
   auto held = std::optional<HeldSignals>(std::in_place);  // threads started meanwhile inherit the mask
-  SocketFile socket =
-      SocketFile::open(config);  // first: errors appear early, and clients can connect during loading
+  // First: errors appear early, and clients can connect during loading.
+  auto passed = PassedSockets::take();
+  SocketFile socket = SocketFile::open(config, std::move(passed.local));
+  auto http = HttpDoor::open(config, std::move(passed.tcp));
   LoadingDoor door(socket.descriptor());
   Events events;
   make_journal_folder(config.journal_path);
@@ -160,6 +164,7 @@ void serve(const CommandLine& line, const Config& config) {
   Server server(io, engine, std::move(models), config, events, std::move(socket),
                 [&] { return models_again(line, events); });
   server.adopt(door.close());
+  if (http) server.listen_http(*std::move(http));
   held.reset();
   server.run();
   spdlog::info("stopped");

@@ -42,6 +42,7 @@ inline constexpr std::size_t kMaxSocketPathBytes = 107;
 
 namespace method {
 inline constexpr std::string_view kOpen = "document.open";
+inline constexpr std::string_view kOpenMany = "document.open_many";
 inline constexpr std::string_view kAppend = "document.append";
 inline constexpr std::string_view kEnd = "document.end";
 inline constexpr std::string_view kStatus = "document.status";

@@ -88,12 +88,14 @@ TEST_F(Discover, NamesTheParametersThatThereAre) {
     for (const json& param : entry["params"]) {
       json params = {{param["name"], {{"no", "type"}}}};
       const bool of_snapshot = name.starts_with("snapshot.");
-      if (name != "document.open" && name != "document.list" && param["name"] != "document" && !of_snapshot)
+      const bool opens = name == "document.open" || name == "document.open_many";
+      if (!opens && name != "document.list" && param["name"] != "document" && !of_snapshot)
         params["document"] = id;
       if (of_snapshot && param["name"] != "name") params["name"] = "a";
       if (name == "snapshot.import" && param["name"] != "base64") params["base64"] = "";
       const bool is_source = param["name"] == "text" || param["name"] == "fd" || param["name"] == "stream";
-      if (name == "document.open" && param["name"] != "plugins") params["plugins"] = scored();
+      if (opens && param["name"] != "plugins") params["plugins"] = scored();
+      if (name == "document.open_many" && param["name"] != "texts") params["texts"] = {"hello\n"};
       if (name == "document.open" && !is_source) params["text"] = "hello\n";
       const auto answer = peer_->call(name, params);
       EXPECT_EQ(answer["error"]["data"]["name"], "invalid_params") << name << param["name"];
@@ -121,6 +123,9 @@ TEST_F(Discover, DescribesTheResults) {
   const auto done =
       peer_->call("document.open", {{"plugins", scored()}, {"text", "hello\n"}})["result"]["document"];
   peer_->read_document(done);
+  const auto many = peer_->call("document.open_many", {{"plugins", scored()}, {"texts", {"a\n", "b\n"}}});
+  expect_described("document.open_many", many);
+  peer_->read_documents(2);
   expect_described("document.delete", peer_->call("document.delete", {{"document", done}}));
   expect_described("snapshot.create", peer_->call("snapshot.create", {{"text", "hello\n"}, {"name", "a"}}));
   expect_described("snapshot.list", peer_->call("snapshot.list", json::object()));

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "tests/daemon/daemon_case.h"
+#include "tests/daemon/http_answer.h"
 
 namespace unroll::test {
 namespace {
@@ -10,53 +11,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-struct HttpAnswer {
-  int status = 0;
-  std::map<std::string, std::string> fields;
-  std::string body;  ///< Its chunks joined.
-};
-
-std::string join_chunks(std::string_view text) {
-  std::string body;
-  for (;;) {
-    const auto end = text.find("\r\n");
-    if (end == std::string_view::npos || end == 0) throw std::runtime_error("no size of a chunk");
-    const auto size = std::stoul(std::string(text.substr(0, end)), nullptr, 16);
-    text.remove_prefix(end + 2);
-    if (text.size() < size + 2 || text.substr(size, 2) != "\r\n") throw std::runtime_error("a chunk is cut");
-    body += text.substr(0, size);
-    text.remove_prefix(size + 2);
-    if (size > 0) continue;
-    if (!text.empty()) throw std::runtime_error("bytes behind the last chunk");
-    return body;
-  }
-}
-
-HttpAnswer parse_answer(std::string text) {
-  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  if (text.starts_with(kContinue)) text.erase(0, kContinue.size());
-  const auto head_end = text.find("\r\n\r\n");
-  if (!text.starts_with("HTTP/1.") || head_end == std::string::npos) {
-    throw std::runtime_error("no answer: " + text.substr(0, 200));
-  }
-  HttpAnswer answer;
-  answer.status = std::stoi(text.substr(9, 3));
-  std::istringstream head(text.substr(0, head_end + 2));
-  std::string line;
-  for (std::getline(head, line); std::getline(head, line);) {
-    const auto colon = line.find(": ");
-    if (colon == std::string::npos || line.back() != '\r') throw std::runtime_error("no field: " + line);
-    answer.fields[line.substr(0, colon)] = line.substr(colon + 2, line.size() - colon - 3);
-  }
-  answer.body = text.substr(head_end + 4);
-  if (answer.fields.contains("Transfer-Encoding")) answer.body = join_chunks(answer.body);
-  if (answer.fields.contains("Content-Length") &&
-      std::to_string(answer.body.size()) != answer.fields["Content-Length"]) {
-    throw std::runtime_error("not as long as it says");
-  }
-  return answer;
-}
 
 class Http : public DaemonCase {
  protected:
@@ -81,12 +35,6 @@ class Http : public DaemonCase {
       request += head.str() + piece + "\r\n";
     }
     return request + "0\r\nTrailer: none\r\n\r\n";
-  }
-  static std::vector<std::string> lines_of(const std::string& text) {
-    std::vector<std::string> lines;
-    std::istringstream stream(text);
-    for (std::string line; std::getline(stream, line);) lines.push_back(line);
-    return lines;
   }
   /// The result by JSON-RPC: each output's data.
   static std::vector<std::string> data_of(const json& options, const std::string& text) {

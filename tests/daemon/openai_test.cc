@@ -189,8 +189,12 @@ TEST_F(OpenAi, ModelsAreListedAndErrorsNameTheField) {
 TEST_F(OpenAi, ThePathsAndMethodsOfTheDescriptionAreServed) {
   const auto description = json::parse(body_of(send("/openapi.json", "", "GET")));
   EXPECT_EQ(description["openapi"], "3.1.0");
-  const std::map<std::string, std::string> templates = {{"/v1/{plugin}", "/v1/score"},
-                                                        {"/v1/snapshots/{name}", "/v1/snapshots/a"}};
+  const std::map<std::string, std::string> templates = {
+      {"/v1/{plugin}", "/v1/score"},
+      {"/v1/snapshots/{name}", "/v1/snapshots/a"},
+      {"/v1/documents/{id}", "/v1/documents/a"},
+      {"/v1/documents/{id}/cancel", "/v1/documents/a/cancel"},
+      {"/v1/documents/{id}/events", "/v1/documents/a/events"}};
   for (const auto& [path, methods] : description["paths"].items()) {
     const auto named = templates.find(path);
     const auto target = named == templates.end() ? path : named->second;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -23,6 +24,15 @@ Peer::Peer(const std::string& socket) : descriptor_(::socket(AF_UNIX, SOCK_STREA
   if (::connect(descriptor_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     throw std::runtime_error("cannot connect to " + socket + ": " + std::strerror(errno));
   }
+}
+
+Peer::Peer(std::uint16_t port) : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(descriptor_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+    throw std::runtime_error("cannot connect to port " + std::to_string(port) + ": " + std::strerror(errno));
 }
 
 bool Peer::send(std::string_view bytes, const std::vector<int>& descriptors) {

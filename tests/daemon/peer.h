@@ -1,6 +1,7 @@
 // A client of the daemon's socket for tests, which can send any bytes.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
@@ -18,6 +19,8 @@ class Peer {
  public:
   /// Connects. Throws std::runtime_error.
   explicit Peer(const std::string& socket);
+  /// Connects by TCP to 127.0.0.1. Throws std::runtime_error.
+  explicit Peer(std::uint16_t port);
 
   /// Sends everything, with descriptors on the first byte; false if the other side has closed.
   bool send(std::string_view bytes, const std::vector<int>& descriptors = {});

@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -74,8 +75,9 @@ std::string answers_to(std::string_view bytes, std::size_t piece, const MakeSess
       done(std::nullopt);
     });
   };
-  Socket peer(io), served(io);
-  asio::local::connect_pair(peer, served);
+  asio::local::stream_protocol::socket peer_end(io), served_end(io);
+  asio::local::connect_pair(peer_end, served_end);
+  Socket peer(std::move(peer_end)), served(std::move(served_end));
   make_session(*context, std::move(served))->start();
   asio::co_spawn(io, send_all(peer, bytes, piece), asio::detached);
   asio::co_spawn(io, receive_all(peer, answers), asio::detached);
