@@ -11,6 +11,7 @@ The same invented events are written in each format: routine lines of nine state
 import argparse
 import json
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -84,7 +85,7 @@ def shown_lines(options, log, folder):
         while read < size - 1 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.2)
             for file in state.glob("*"):
-                if file.name.rsplit("-", 1)[-1].isalnum():
+                if re.search(r"-[0-9a-f]+$", file.name):
                     read = max(read, json.loads(file.read_text() or "{}").get("bytes", 0))
         time.sleep(1)
         process.send_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
 // What is usual of a log beyond its lines: the ranges of their numbers, and when they come.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,17 @@
 #include "plugins/builtin/records/times.h"
 
 namespace unroll {
+
+/// A range that holds all that a good log had, and does not narrow.
+struct LearnedRange : builtin::NumberRange {
+  void update(double value) {
+    const bool is_first = count == 0;
+    const float lowest = low, highest = high, x = static_cast<float>(value);
+    builtin::NumberRange::update(value);
+    low = is_first ? x : std::min(lowest, x);
+    high = is_first ? x : std::max(highest, x);
+  }
+};
 
 /// Not thread-safe. Takes constant memory.
 class LogHabits {
@@ -29,7 +41,7 @@ class LogHabits {
   void visit(auto& archive) { archive(numbers_, rates_); }
 
  private:
-  builtin::NumberRanges numbers_;
+  builtin::NumberRangesOf<LearnedRange> numbers_;
   builtin::RateWatch rates_;
 };
 

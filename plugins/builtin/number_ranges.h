@@ -68,13 +68,15 @@ struct NumberRange {
   }
 };
 
-class NumberRanges {
+/// `Range`: NumberRange, or like it.
+template <class Range>
+class NumberRangesOf {
  public:
   /// Compares the line's numbers with those of lines before it, then adds them. `head`: of its shape.
   OddNumber look(std::string_view line, std::uint64_t head) {
     OddNumber oddest;
     for_each_field(line, head, [&](std::uint64_t field, std::string_view word, double value) {
-      NumberRange& range = ranges_.touch(field);
+      Range& range = ranges_.touch(field);
       keep_odder(oddest, range, word, value);
       range.update(value);
     });
@@ -85,7 +87,7 @@ class NumberRanges {
   OddNumber compare(std::string_view line, std::uint64_t head) const {
     OddNumber oddest;
     for_each_field(line, head, [&](std::uint64_t field, std::string_view word, double value) {
-      if (const NumberRange* range = ranges_.find(field)) keep_odder(oddest, *range, word, value);
+      if (const Range* range = ranges_.find(field)) keep_odder(oddest, *range, word, value);
     });
     return oddest;
   }
@@ -96,7 +98,7 @@ class NumberRanges {
   static constexpr std::size_t kMostFields = 16;  // of a line
   static constexpr std::size_t kLongestUnit = 3;  // letters: ms, MB, rpm
 
-  static void keep_odder(OddNumber& oddest, const NumberRange& range, std::string_view word, double value) {
+  static void keep_odder(OddNumber& oddest, const Range& range, std::string_view word, double value) {
     if (const double bonus = range.bonus(value); bonus > oddest.bonus)
       oddest = {bonus, std::string(word), range.low, range.high};
   }
@@ -173,7 +175,8 @@ class NumberRanges {
     return hash.value();
   }
 
-  AgingTable<NumberRange, 1024> ranges_;
+  AgingTable<Range, 1024> ranges_;
 };
+using NumberRanges = NumberRangesOf<NumberRange>;
 
 }  // namespace unroll::builtin
