@@ -269,6 +269,18 @@ TEST_F(Judged, ANumberOutOfTheRangeThatTheBaselineHadIsNamed) {
   EXPECT_EQ(odd().size(), 0u);
 }
 
+TEST_F(Judged, ARangeHoldsAllThatTheBaselineHad) {
+  const auto sizes = [](int count, int size) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += "INFO sent bytes=" + std::to_string(size + i % 7) + "\n";
+    return text;
+  };
+  const auto found =
+      scores(sizes(100, 50) + sizes(2, 5000) + sizes(3000, 50), sizes(1, 5000) + sizes(1, 9000));
+  EXPECT_EQ(found[0], 0) << "it came long ago";
+  EXPECT_GT(found[1], 5);
+}
+
 TEST_F(Judged, WhenLinesComeIsComparedWithTheBaseline) {
   JudgedOptions options;
   options.baselines = {file("good.log", served(0, 1200))};
