@@ -85,7 +85,7 @@ def ectsum(checkout):
 
 
 def scisumm(checkout):
-    for file in checkout.glob("data/Test-Set-201[67]/*/Reference_XML/*.xml"):
+    for file in checkout.glob("data/Training-Set-2019/Task2/From-ScisummNet-2019/*/Reference_XML/*.xml"):
         summary = next((file.parent.parent / "summary").glob("*human*"), None)
         sections = re.findall(r"<SECTION[^>]*>(.*?)</SECTION>", file.read_text(errors="replace"), re.S)
         text = "\n\n".join(" ".join(re.findall(r"<S [^>]*>(.*?)</S>", section, re.S)) for section in sections)

@@ -5,11 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "plugins/builtin/quotation.h"
 #include "plugins/builtin/sentence_end.h"
@@ -21,26 +19,12 @@ namespace unroll::builtin {
 struct TokenSums {
   std::uint64_t tokens = 0;
   double nats = 0;
-  std::vector<float> hidden;  // [dim]; empty while there are no tokens
 
-  void add(double token_nats, std::span<const float> row) {
-    ++tokens;
-    nats += token_nats;
-    fit(row.size());
-    for (std::size_t d = 0; d < row.size(); ++d) hidden[d] += row[d];
-  }
   void add(const TokenSums& other) {
     tokens += other.tokens;
     nats += other.nats;
-    if (other.hidden.empty()) return;
-    fit(other.hidden.size());
-    for (std::size_t d = 0; d < other.hidden.size(); ++d) hidden[d] += other.hidden[d];
   }
-  /// A state of another model may have been loaded; its rows cannot be used.
-  void fit(std::size_t dim) {
-    if (hidden.size() != dim) hidden.assign(dim, 0.0f);
-  }
-  void visit(auto& archive) { archive(tokens, nats, hidden); }
+  void visit(auto& archive) { archive(tokens, nats); }
 };
 
 struct Sentence {
@@ -59,13 +43,9 @@ class SentenceStream {
   /// Takes the next token; calls take(Sentence) for each sentence that it ends. `words`: of the document's
   /// language.
   template <class Take>
-  void token(std::string_view bytes, std::uint64_t offset, double nats, std::span<const float> hidden,
-             const Abbreviations& words, Take take) {
-    if (!gap_text_.empty() || end_.stopped()) {
-      gap_.add(nats, hidden);
-    } else {
-      sums_.add(nats, hidden);
-    }
+  void token(std::string_view bytes, std::uint64_t offset, double nats, const Abbreviations& words,
+             Take take) {
+    (!gap_text_.empty() || end_.stopped() ? gap_ : sums_).add({1, nats});
     for (const char c : bytes) byte(c, offset++, words, take);
   }
   template <class Take>

@@ -36,16 +36,6 @@ inline std::string normalised(std::string_view text) {
   return out;
 }
 
-/// Whether a character of a script without spaces between words begins at `text`: Chinese, Japanese, Thai,
-/// Lao, Khmer, Burmese. All take three bytes in UTF-8.
-inline bool is_unspaced(std::string_view text) {
-  if (text.size() < 3) return false;
-  const auto first = static_cast<unsigned char>(text[0]), second = static_cast<unsigned char>(text[1]);
-  if (first >= 0xE3 && first <= 0xE9) return true;
-  return (first == 0xE0 && second >= 0xB8 && second <= 0xBB) ||
-         (first == 0xE1 && ((second >= 0x80 && second <= 0x82) || second == 0x9E || second == 0x9F));
-}
-
 /// Of normalised text. Two Chinese or Japanese characters count as a word; ICU's dictionaries divide Thai,
 /// Lao, Khmer and Burmese.
 inline std::size_t word_count(std::string_view text) {
@@ -59,10 +49,10 @@ inline std::size_t word_count(std::string_view text) {
   return 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' ')) + unspaced / 2;
 }
 
-/// Hashes of the content words (4 letters or more, case-insensitive), sorted, without duplicates. Of scripts
+/// Hashes of the content words (3 letters or more, case-insensitive), sorted, without duplicates. Of scripts
 /// without spaces, of each two neighbouring characters.
 inline std::vector<std::uint32_t> content_words(std::string_view text) {
-  constexpr std::size_t kLeastLetters = 4;
+  constexpr std::size_t kLeastLetters = 3;
   std::vector<std::uint32_t> words;
   std::uint32_t hash = 0;
   std::size_t letters = 0;

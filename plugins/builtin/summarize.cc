@@ -1,10 +1,9 @@
 // summarize: selects representative sentences within a budget of words, in the document's order.
 //
-// During reading, each prose sentence gets a score (the frequency of its words, its surprisal, its position);
-// the best sentences of each stretch of the document are kept as candidates, in constant memory. At the end
-// the candidates that best cover the document's words are chosen, with a penalty for repeating chosen ones in
-// words or hidden states. Options: `words`, the budget; `every`, also give a summary of the text so far after
-// each so many bytes.
+// During reading, each prose sentence gets a score (how like the others it is in its words, its surprisal,
+// its position); the best sentences of each stretch of the document are kept as candidates, in constant
+// memory. At the end the best candidates that are unlike each other are chosen. Options: `words`, the budget;
+// `every`, also give a summary of the text so far after each so many bytes.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -25,15 +24,15 @@
 #include "plugins/builtin/state.h"
 #include "plugins/builtin/summary_choice.h"
 #include "plugins/builtin/top_list.h"
-#include "plugins/builtin/word_counts.h"
+#include "plugins/builtin/topic.h"
 
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll summarize 6";
+constexpr std::string_view kTag = "unroll summarize 7";
 constexpr std::int64_t kMaxWords = 10000;
 // Chosen by measurement: docs/summarize.md.
-constexpr double kEarly = 1, kOpening = 0.5, kSurprising = 0.15, kQuoted = 2;
+constexpr double kEarly = 3, kOpening = 0.5, kSurprising = 0.15, kQuoted = 1;
 constexpr std::int64_t kLeastEvery = 4096, kMostEvery = std::int64_t{1} << 40;
 
 /// The best candidates of each of kStretches equal stretches, which double in length as the document grows.
@@ -77,9 +76,9 @@ class Candidates {
 class Summarize {
  public:
   static constexpr plugin::About kAbout{.name = "summarize",
-                                        .version = "3",
+                                        .version = "4",
                                         .description = "Chooses the sentences that stand for the document",
-                                        .wants = UNROLL_WANT_TEXT | UNROLL_WANT_HIDDEN};
+                                        .wants = UNROLL_WANT_TEXT};
   static constexpr const char* kOptionsSchema =
       R"({"type":"object","properties":{"words":{"type":"integer","minimum":1,"maximum":10000,"default":120},)"
       R"("language":{"type":"string","description":"ISO 639; detected if it is left out"},)"
@@ -96,13 +95,10 @@ class Summarize {
   }
 
   void process(const plugin::Block& block) {
-    const auto hidden = block.hidden();
-    if (hidden.rows() != block.size())
-      throw plugin::Error("the block's hidden states are not one for each token");
     state_.language.read(block.text());
     for (std::size_t i = 0; i < block.size(); ++i) {
       state_.stream.token(block.text(i), block.offsets()[i], nats_of(block.logprobs()[i], block),
-                          hidden.row(i), state_.language.abbreviations(),
+                          state_.language.abbreviations(),
                           [this](Sentence sentence) { take(std::move(sentence)); });
     }
   }
@@ -132,37 +128,33 @@ class Summarize {
   struct State {
     SentenceStream stream;
     DocumentLanguage language;
-    Spread sentences;  // of the prose sentences' mean hidden states
-    WordCounts words;
-    Running surprisal, commonness;
+    Topic topic;
+    Running surprisal, centrality;
     std::uint32_t seen = 0;  // prose sentences
     std::uint64_t next = 0;  // byte from which the next running summary is due
     Candidates candidates;
 
     void visit(auto& archive) {
-      archive(stream, language, sentences, words, surprisal, commonness, seen, next, candidates);
+      archive(stream, language, topic, surprisal, centrality, seen, next, candidates);
     }
   };
 
   void take(Sentence sentence) {
     const auto text = normalised(sentence.text);
     if (sentence.sums.tokens == 0 || !is_prose(text)) return;
-    auto mean = std::move(sentence.sums.hidden);
-    for (float& x : mean) x /= static_cast<float>(sentence.sums.tokens);
-    state_.sentences.add(mean);
     const auto words = content_words(text);
-    state_.words.add(words);
+    state_.topic.add(words);
     const double surprisal = sentence.sums.nats / static_cast<double>(sentence.sums.tokens);
-    const double commonness = state_.words.commonness(words);
+    const double centrality = state_.topic.centrality(words);
     const double own = own_worth(sentence, against(state_.surprisal, surprisal, 0.1));
-    const double rank = own + against(state_.commonness, commonness, 0.01);
+    const double rank = own + against(state_.centrality, centrality, 0.001);
 
     constexpr std::uint32_t kHorizon = 1000;
     state_.surprisal.update(surprisal, state_.seen, kHorizon);
-    state_.commonness.update(commonness, state_.seen, kHorizon);
+    state_.centrality.update(centrality, state_.seen, kHorizon);
     state_.seen = std::min(state_.seen + 1, kHorizon);
-    state_.candidates.add({rank, own, sentence.start, sentence.end, std::move(sentence.text),
-                           half_precision(mean), sentence.in_quotation});
+    state_.candidates.add(
+        {rank, own, sentence.start, sentence.end, std::move(sentence.text), sentence.in_quotation});
     if (every_ == 0 || sentence.end < state_.next) return;
     emit_summary("running", sentence.end);
     state_.next = (sentence.end / every_ + 1) * every_;
@@ -175,7 +167,7 @@ class Summarize {
     json.open('{').field("type", type);
     if (end) json.field("end", *end);
     json.key("sentences").open('[');
-    for (const auto index : choose_sentences(candidates, state_.sentences, state_.words, words_)) {
+    for (const auto index : choose_sentences(candidates, state_.topic, words_)) {
       const auto& sentence = candidates[index];
       json.open('{').field("start", sentence.start).field("end", sentence.end);
       json.field("text", sentence.text).close('}');
@@ -191,8 +183,8 @@ class Summarize {
     return state_.seen == 0 ? 0.0 : std::clamp((x - usual.mean) / (usual.deviation + least), -3.0, 3.0);
   }
 
-  /// The part of the score that does not depend on words. The most surprising sentences are garbled or
-  /// details; documents state their topic early; narration matters more than dialogue.
+  /// The part of the score that does not depend on other sentences. The most surprising sentences are garbled
+  /// or details; documents state their topic early; narration matters more than dialogue.
   static double own_worth(const Sentence& sentence, double surprising) {
     const double early = kEarly * std::exp(-static_cast<double>(sentence.start) / 4096);
     return early + (sentence.opens_paragraph ? kOpening : 0.0) - kSurprising * surprising -

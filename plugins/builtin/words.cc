@@ -1,8 +1,8 @@
 // words: how surprising each word was to the model, with the probability that it ends where it does.
 //
-// A word is a run of bytes that are not ASCII white space; what is between words are separators. A token
-// belongs to the word that contains its first byte that is not white space; a token of only white space, to
-// the separator.
+// A word is a run of bytes that are not ASCII white space; what is between words are separators. ICU's
+// dictionaries divide runs in scripts without spaces. A token belongs to the word that contains its first
+// byte that is not white space; a token of only white space, to the separator.
 //
 // Most vocabularies put the space before a word into its first token. Then the product of a word's tokens
 // says that the word before it has ended, but not that this one has. Boundary "corrected" (Pimentel & Meister
@@ -11,8 +11,8 @@
 //   p(word) = p(its tokens) * E(after the word) / E(before the word, if its first token begins with white
 //   space),
 // and a separator of its own tokens is divided by E in place of the word after it. A word that ends inside a
-// token has surely ended: E = 1 there. The sums of words and separators are the document's nats plus those of
-// the last word's end.
+// token, or before another word without white space, has surely ended: E = 1 there. The sums of words and
+// separators are the document's nats plus those of the last word's end.
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -25,27 +25,18 @@
 #include "plugins/builtin/json_text.h"
 #include "plugins/builtin/options.h"
 #include "plugins/builtin/state.h"
+#include "plugins/builtin/word_run.h"
 
 namespace unroll::builtin {
 namespace {
 
-constexpr std::string_view kTag = "unroll words 1";
-
-/// The first 300 bytes of its text are kept.
-struct Word {
-  std::uint64_t start = 0, start_char = 0, tokens = 0;
-  double nats = 0, entropy = 0;  // entropy and rank: where its first token is predicted
-  std::int32_t rank = 0;
-  std::string text;
-
-  void visit(auto& archive) { archive(start, start_char, tokens, nats, entropy, rank, text); }
-};
+constexpr std::string_view kTag = "unroll words 2";
 
 class Words {
  public:
   static constexpr plugin::About kAbout{
       .name = "words",
-      .version = "1",
+      .version = "2",
       .description = "Surprisal, entropy and rank of each word, and the probability that it ends there",
       .wants = UNROLL_WANT_TEXT | UNROLL_WANT_ENTROPY | UNROLL_WANT_WORD_END | UNROLL_WANT_RANK};
   static constexpr const char* kOptionsSchema =
@@ -69,11 +60,11 @@ class Words {
 
   void finish(const plugin::End& end) {
     double end_nats = 0;
-    if (state_.open) {
+    if (state_.run.open()) {
       end_nats = end_cost(end.word_end);
       JsonText json;
       json.open('{').field("type", "words").key("words").open('[');
-      close_word(end_nats, json);
+      close_run(end_nats, json);
       host_.emit(json.close(']').close('}').text());
     }
     emit_document(end, end_nats);
@@ -97,14 +88,13 @@ class Words {
   struct State {
     bool corrected = true;
     bool after_word = false;  // the last byte is a word's, perhaps of the document before
-    bool open = false;        // `word` goes on
-    Word word;
+    WordRun run;
     std::uint64_t bytes = 0, chars = 0, tokens = 0, words = 0;
     std::uint64_t leading_tokens = 0;  // before the first word, without bytes
     double nats = 0, word_nats = 0, separator_nats = 0, leading_nats = 0;
 
     void visit(auto& archive) {
-      archive(corrected, after_word, open, word, bytes, chars, tokens, words, leading_tokens, nats, word_nats,
+      archive(corrected, after_word, run, bytes, chars, tokens, words, leading_tokens, nats, word_nats,
               separator_nats, leading_nats);
     }
   };
@@ -129,21 +119,19 @@ class Words {
     double due = nats;  // of the word that it belongs to, or the separator
     if (is_space(bytes.front()) && state_.after_word) {
       const double end = end_cost(block.word_end()[i]);
-      if (state_.open) close_word(end, json);
+      if (state_.run.open()) close_run(end, json);
       due -= end;
       state_.after_word = false;
     }
-    bool taken = false;
+    bool taken = false;   // the token counts for a word
+    bool in_run = false;  // the run knows of it
     for (const char c : bytes) {
       if (is_space(c)) {
-        if (state_.open) close_word(0, json);
+        if (state_.run.open()) close_run(0, json);
+        in_run = false;
       } else {
-        if (!state_.open) open_word(block, i);
-        if (!std::exchange(taken, true)) {
-          state_.word.nats += due;
-          ++state_.word.tokens;
-        }
-        if (state_.word.text.size() < kKeptText) state_.word.text.push_back(c);
+        if (!std::exchange(in_run, true)) add_to_run(block, i, std::exchange(taken, true) ? 0 : 1, due);
+        state_.run.add_byte(c, breaks_, [&](const Word& word) { write_word(word, json); });
       }
       state_.after_word = !is_space(c);
       state_.chars += continues_utf8(c) ? 0 : 1;
@@ -152,27 +140,24 @@ class Words {
     if (!taken) state_.separator_nats += due;
   }
 
-  void open_word(const plugin::Block& block, std::size_t i) {
-    state_.open = true;
-    state_.word = {state_.bytes,
-                   state_.chars,
-                   std::exchange(state_.leading_tokens, 0),
-                   std::exchange(state_.leading_nats, 0),
-                   block.entropy()[i],
-                   block.ranks()[i],
-                   {}};
+  /// `tokens`: 0 if it counts for an earlier word.
+  void add_to_run(const plugin::Block& block, std::size_t i, std::uint64_t tokens, double due) {
+    const double nats = std::exchange(state_.leading_nats, 0) + (tokens > 0 ? due : 0);
+    state_.run.add_token(std::exchange(state_.leading_tokens, 0) + tokens, nats, block.entropy()[i],
+                         block.ranks()[i], state_.bytes, state_.chars);
   }
 
   /// It ends at the byte that comes next.
-  void close_word(double end_nats, JsonText& json) {
-    state_.open = false;
-    auto& word = state_.word;
-    word.nats += end_nats;
+  void close_run(double end_nats, JsonText& json) {
+    state_.run.close(end_nats, breaks_, [&](const Word& word) { write_word(word, json); });
+  }
+
+  void write_word(const Word& word, JsonText& json) {
     state_.word_nats += word.nats;
     ++state_.words;
     json.open('{').field("word", cut_utf8(word.text, kMaxShownText));
-    json.field("start", word.start).field("end", state_.bytes);
-    json.field("start_char", word.start_char).field("end_char", state_.chars);
+    json.field("start", word.start).field("end", word.end);
+    json.field("start_char", word.start_char).field("end_char", word.end_char);
     json.field("nats", word.nats).field("entropy", word.entropy).field("rank", word.rank);
     json.field("tokens", word.tokens).close('}');
   }
@@ -203,10 +188,9 @@ class Words {
     host_.emit(json.close('}').text());
   }
 
-  static constexpr std::size_t kKeptText = kMaxShownText + 4;
-
   plugin::Host host_;
   bool corrected_ = true;
+  UnspacedWords breaks_;
   State state_;
 };
 

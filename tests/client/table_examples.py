@@ -3,7 +3,7 @@
 
     table_examples.py UNROLL MODEL [--rscript RSCRIPT]
 
-The example for pandas runs if this Python has pandas; that for R, if an Rscript is named.
+An example runs if this Python has its module; those for R, if an Rscript is named, and if it has reticulate.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -26,10 +27,15 @@ OPTIONS.add_argument("model")
 OPTIONS.add_argument("--rscript")
 
 
-def example(language: str) -> str:
+def example(language: str, word: str) -> str:
+    """The page's only example in that language with that word."""
     page = (SOURCE / "docs/score.md").read_text(encoding="utf-8")
-    (code,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S)
+    (code,) = [code for code in re.findall(rf"^```{language}\n(.*?)^```$", page, re.M | re.S) if word in code]
     return code
+
+
+def has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 class Examples(unittest.TestCase):
@@ -83,28 +89,48 @@ class Examples(unittest.TestCase):
         for row in rows:
             self.assertEqual(lines[int(row["item"]) - 1][int(row["start_char"]) : int(row["end_char"])], row["word"])
 
-    @unittest.skipUnless(importlib.util.find_spec("pandas"), "this Python has no pandas")
-    def test_pandas(self) -> None:
-        code = example("python") + "words.to_csv('again.csv', index=False)\n"
+    def each_text(self, form: str) -> Iterator[None]:
         for text in TEXTS:
             self.use(text)
+            if form == "parquet":
+                self.score("--format", "parquet", "--out", "words.parquet")
+            yield
+
+    @unittest.skipUnless(has("pandas"), "this Python has no pandas")
+    def test_pandas(self) -> None:
+        code = example("python", "read_csv") + "words.to_csv('again.csv', index=False)\n"
+        for _ in self.each_text("csv"):
             printed = self.run_in_folder([sys.executable, "-c", code])
             self.assert_sums([row.split()[:2] for row in printed.splitlines()[2:]])
             self.assert_words(self.folder / "again.csv")
 
-    @unittest.skipUnless(importlib.util.find_spec("pyarrow"), "this Python has no pyarrow")
+    @unittest.skipUnless(has("pandas") and has("pyarrow"), "this Python has no pandas, or no pyarrow")
     def test_parquet(self) -> None:
-        code = (
-            "import pandas\nwords = pandas.read_parquet('words.parquet')\n"
+        code = example("python", "pandas.read_parquet") + (
             "assert [str(t) for t in words.dtypes.drop('word')] == ['int64'] * 5 + ['float64'] * 2 + ['int32'] * 2\n"
             "words.to_csv('again.csv', index=False)\n"
         )
-        for text in TEXTS:
-            self.use(text)
-            self.score("--format", "parquet", "--out", "words.parquet")
-            self.run_in_folder([sys.executable, "-c", code])
+        for _ in self.each_text("parquet"):
+            printed = self.run_in_folder([sys.executable, "-c", code])
+            self.assert_sums([row.split()[:2] for row in printed.splitlines()[2:]])
             self.assert_words(self.folder / "again.csv")
             self.assertEqual([file.name for file in self.folder.glob("*parquet*")], ["words.parquet"])
+
+    @unittest.skipUnless(has("polars") and has("pyarrow"), "this Python has no polars, or no pyarrow")
+    def test_polars(self) -> None:
+        code = example("python", "polars") + "words.write_csv('again.csv')\n"
+        for _ in self.each_text("parquet"):
+            printed = self.run_in_folder([sys.executable, "-c", code])
+            self.assert_sums(sorted(re.findall(r"([\d.]+) +┆ ([\d.]+)", printed), key=lambda row: int(row[0])))
+            self.assert_words(self.folder / "again.csv")
+
+    @unittest.skipUnless(has("duckdb") and has("pyarrow"), "this Python has no duckdb, or no pyarrow")
+    def test_duckdb(self) -> None:
+        code = example("python", "duckdb") + "duckdb.sql(\"COPY 'words.parquet' TO 'again.csv'\")\n"
+        for _ in self.each_text("parquet"):
+            printed = self.run_in_folder([sys.executable, "-c", code])
+            self.assert_sums(sorted(re.findall(r"([\d.]+) +│ +([\d.]+)", printed), key=lambda row: int(row[0])))
+            self.assert_words(self.folder / "again.csv")
 
     def test_parquet_needs_pyarrow(self) -> None:
         (self.folder / "text.txt").write_text("One.\n")
@@ -120,17 +146,31 @@ class Examples(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         self.assertEqual(list(self.folder.glob("*parquet*")), [])
 
-    def test_r(self) -> None:
+    @property
+    def rscript(self) -> str:
         if OPTIONS.rscript is None:
             self.skipTest("there is no Rscript")
-        code = example("r") + (
+        return str(OPTIONS.rscript)
+
+    def test_r(self) -> None:
+        code = example("r", "read.csv") + (
             "write.csv(words, 'again.csv', row.names = FALSE, fileEncoding = 'UTF-8')\n"
             "tabs <- read.delim('words.tsv', na.strings = character(), colClasses = c(word = 'character'))\n"
             "stopifnot(identical(words, tabs))\n"
         )  # fmt: skip
-        for text in TEXTS:
-            self.use(text)
-            printed = self.run_in_folder([OPTIONS.rscript, "--vanilla", "-e", code])
+        self.check_r(code, "csv")
+
+    @unittest.skipUnless(has("pandas") and has("pyarrow"), "this Python has no pandas, or no pyarrow")
+    def test_r_reads_parquet(self) -> None:
+        if subprocess.run([self.rscript, "-e", "library(reticulate)"], capture_output=True).returncode != 0:
+            self.skipTest("this R has no reticulate")
+        write = "write.csv(words, 'again.csv', row.names = FALSE, fileEncoding = 'UTF-8')\n"
+        self.check_r(f"reticulate::use_python('{sys.executable}')\n" + example("r", "read_parquet(\"words.parquet\")\n") + write,
+                     "parquet")  # fmt: skip
+
+    def check_r(self, code: str, form: str) -> None:
+        for _ in self.each_text(form):
+            printed = self.run_in_folder([self.rscript, "--vanilla", "-e", code])
             self.assert_sums([row.split()[1:] for row in printed.splitlines()[1:]])
             self.assert_words(self.folder / "again.csv")
 

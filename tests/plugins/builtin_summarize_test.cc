@@ -5,7 +5,8 @@
 #include "plugins/builtin/quotation.h"
 #include "plugins/builtin/sentence_text.h"
 #include "plugins/builtin/summary_choice.h"
-#include "tests/plugins/fixture.h"
+#include "plugins/builtin/topic.h"
+#include "tests/plugins/sentences.h"
 
 namespace unroll::testing {
 namespace {
@@ -88,20 +89,6 @@ TEST(SentenceText, ProseEndsWithAStopOfItsScript) {
   EXPECT_FALSE(is_prose("Total 12.5 17.25 (3.5) 99.1, 4: 88.2 and 7.5; 1.25 of 18."));
 }
 
-/// The sentences of a summary of `words` words; each token is a word, or white space and a word.
-std::vector<std::string> summary_of(const std::string& text, std::size_t words) {
-  std::vector<MadeToken> tokens;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = std::min(text.find(' ', at + 1), text.size());
-    tokens.push_back({text.substr(at, end - at), -1});
-    at = end;
-  }
-  std::vector<std::string> sentences;
-  const auto outputs = read("summarize", json({{"words", words}}).dump(), made_document(tokens, 7));
-  for (const auto& sentence : outputs.at(0)["sentences"]) sentences.push_back(sentence["text"]);
-  return sentences;
-}
-
 /// The middle of the speech has the words that are most common.
 TEST(Summarize, DoesNotTakeSpeechesApart) {
   const std::string first = "The mill by the river had been for sale since the miller died.";
@@ -151,15 +138,45 @@ TEST(Quotation, CountsWhatStandsBetweenMarks) {
   EXPECT_FALSE(goes_on.inside());
 }
 
-TEST(SummaryChoice, AWordThatIsSaidAlreadyCountsLess) {
-  const std::vector<std::uint32_t> common = {1, 2}, other = {3, 4};
-  builtin::WordCounts counts;
-  for (int i = 0; i < 6; ++i) counts.add(common);
-  for (int i = 0; i < 4; ++i) counts.add(other);
-  builtin::choice::Coverage coverage(counts);
-  EXPECT_GT(coverage.of(common), coverage.of(other));
-  coverage.choose(common);
-  EXPECT_LT(coverage.of(common), coverage.of(other));
+TEST(Topic, ASentenceIsCentralIfManyAreLikeIt) {
+  builtin::Topic topic;
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    const bool common = i % 10 == 0;
+    topic.add({common ? 1 : 1000 + i, common ? 2 : 2000 + i, 3000 + i});
+  }
+  EXPECT_GT(topic.centrality({1, 2, 3000}), 2 * topic.centrality({1001, 2001, 3001}));
+  EXPECT_EQ(topic.centrality({500, 501, 502}), 0) << "words that no sentence has";
+  EXPECT_EQ(topic.centrality({}), 0);
+}
+
+TEST(Topic, WordsOfAllSentencesSayLittle) {
+  builtin::Topic topic;
+  for (std::uint32_t i = 0; i < 100; ++i) topic.add({1, i % 3 == 0 ? 2 : 100 + i});
+  EXPECT_GT(topic.centrality({2}), 3 * topic.centrality({1}));
+}
+
+TEST(Topic, ForgetsHalfBeforeItsCountsOverflow) {
+  builtin::Topic topic;
+  for (std::uint32_t i = 0; i < 200'000; ++i) topic.add({1, 2 + i % 3});
+  EXPECT_NEAR(topic.centrality({1, 2}), 0.33, 0.05);
+}
+
+builtin::Candidate candidate(const std::string& text, double own, std::uint64_t start) {
+  return {0, own, start, start + text.size(), text, false};
+}
+
+TEST(SummaryChoice, TakesTheBestThatAreUnlikeEachOther) {
+  const std::string first = "The lamp of the old tower was lit every night by the keeper.";
+  const std::string again = "The lamp of the old tower was lit every night by the widow.";
+  const std::string other = "Several ships came into the harbour before the winter began here.";
+  const std::vector<builtin::Candidate> candidates = {candidate(first, 5, 0), candidate(again, 3, 100),
+                                                      candidate(other, 0, 200)};
+  builtin::Topic topic;
+  for (const auto& each : candidates) topic.add(builtin::content_words(each.text));
+  EXPECT_THAT(builtin::choose_sentences(candidates, topic, 24), ElementsAre(0, 2));
+  EXPECT_THAT(builtin::choose_sentences(candidates, topic, 13), ElementsAre(0));
+  EXPECT_THAT(builtin::choose_sentences(candidates, topic, 11), ElementsAre(2)) << "what fits";
+  EXPECT_THAT(builtin::choose_sentences({}, topic, 11), ElementsAre());
 }
 
 }  // namespace

@@ -62,6 +62,20 @@ std::vector<MadeToken> some_tokens() {
           token("\n", -1.5, -0.375), token("\n", -2.5, -1),      token("bellt", -6, -3, 11)};
 }
 
+/// Each character is a token, with surprisals 1, 2, 3, ..., 50, 1, ...
+std::vector<MadeToken> characters(const std::string& text) {
+  std::vector<MadeToken> tokens;
+  for (const char c : text) {
+    if ((static_cast<unsigned char>(c) & 0xC0) == 0x80) {
+      tokens.back().text.push_back(c);
+    } else {
+      const auto number = static_cast<float>(tokens.size() % 50 + 1);
+      tokens.push_back(token(std::string(1, c), -number, -0.5, static_cast<std::int32_t>(number)));
+    }
+  }
+  return tokens;
+}
+
 TEST(Words, CountWhereTheyEnd) {
   const auto read = read_words(some_tokens());
   EXPECT_THAT(read.texts(), ElementsAre("Der", "gro\u00DFe", "Hund", "bellt"));
@@ -123,14 +137,74 @@ TEST(Words, ATokenWithoutBytesBeforeTheTextBelongsToTheFirstWord) {
 }
 
 TEST(Words, TheSameInAnyBlocksAndAfterEachResume) {
-  const auto expected = read_words(some_tokens());
-  for (const std::size_t width : {1, 2, 5, 100}) {
-    for (const bool resume : {false, true}) {
-      const auto read = read_words(some_tokens(), "{}", width, resume);
-      EXPECT_EQ(read.words, expected.words) << width;
-      EXPECT_EQ(read.document, expected.document) << width;
+  for (const auto& tokens : {some_tokens(), characters("กินข้าวที่บ้าน ab 我们在学校看书。")}) {
+    const auto expected = read_words(tokens);
+    for (const std::size_t width : {1, 2, 5, 100}) {
+      for (const bool resume : {false, true}) {
+        const auto read = read_words(tokens, "{}", width, resume);
+        EXPECT_EQ(read.words, expected.words) << width;
+        EXPECT_EQ(read.document, expected.document) << width;
+      }
     }
   }
+}
+
+/// The words are those of ICU 72's dictionaries.
+TEST(Words, ScriptsWithoutSpacesAreDividedByIcu) {
+  EXPECT_THAT(read_words(characters("กินข้าวที่บ้าน ไปโรงเรียน")).texts(),
+              ElementsAre("กิน", "ข้าว", "ที่", "บ้าน", "ไป", "โรงเรียน"));
+  EXPECT_THAT(read_words(characters("我们在学校看书。")).texts(),
+              ElementsAre("我们", "在", "学校", "看书。"));
+  EXPECT_THAT(read_words(characters("彼は学生です")).texts(), ElementsAre("彼", "は", "学生", "です"));
+  EXPECT_THAT(read_words(characters("ຂ້ອຍມັກພາສາລາວ")).texts(), ElementsAre("ຂ້ອຍ", "ມັກ", "ພາສາ", "ລາວ"));
+  EXPECT_THAT(read_words(characters("ខ្ញុំស្រលាញ់ផ្ទះ")).texts(), ElementsAre("ខ្ញុំ", "ស្រលាញ់", "ផ្ទះ"));
+}
+
+TEST(Words, OfScriptsWithSpacesAreNotDivided) {
+  EXPECT_THAT(read_words(characters("e-mail, 3.5% (d'Arc) 한국어를 배워요")).texts(),
+              ElementsAre("e-mail,", "3.5%", "(d'Arc)", "한국어를", "배워요"));
+}
+
+/// Opening marks go with the word after them, other marks with the word before.
+TEST(Words, PunctuationBelongsToAWord) {
+  EXPECT_THAT(read_words(characters("他说：“你好（世界）！”用iPhone手机，¥100。")).texts(),
+              ElementsAre("他", "说：", "“你好", "（世界）！”", "用", "iPhone", "手机，", "¥100。"));
+}
+
+TEST(Words, DividedOnesHaveTheirTokensAndPlaces) {
+  // A token of two words' characters counts for the first one.
+  const auto read = read_words({token("它 我", -1, -2), token("们在", -2, -8, 20), token("学", -3, -8, 30),
+                                token("校", -4, -8, 40), token(" 看", -5, -0.5, 50)},
+                               "{}", 2);
+  EXPECT_THAT(read.texts(), ElementsAre("它", "我们", "在", "学校", "看"));
+  EXPECT_THAT(read.nats(), ElementsAre(1, 2, 0, 3 + 4 + 0.5, 5 - 0.5 + 0.125));
+  EXPECT_EQ(read.sum(), 15 + 0.125);
+  EXPECT_EQ(read.words[2]["tokens"], 0);
+  EXPECT_EQ(read.words[2]["rank"], 20) << "of the token that holds its first byte";
+  EXPECT_EQ(read.words[3]["tokens"], 2);
+  EXPECT_EQ(read.words[3]["rank"], 30);
+  EXPECT_EQ(read.words[3]["start"], 13);
+  EXPECT_EQ(read.words[3]["end"], 19);
+  EXPECT_EQ(read.words[3]["start_char"], 5);
+  EXPECT_EQ(read.words[3]["end_char"], 7);
+}
+
+TEST(Words, LongRunsAreDividedBeforeTheirEnd) {
+  std::string text, url(1500, 'x');
+  for (int i = 0; i < 300; ++i) text += "我们在学校看书";
+  const auto long_text = read_words(characters(text), "{}", 7);
+  EXPECT_EQ(long_text.words.size(), 1200u);
+  EXPECT_EQ(long_text.words[1199]["end"], text.size());
+  EXPECT_EQ(long_text.sum(), long_text.document["nats"].get<double>() + 0.125);
+  for (std::size_t i = 1; i < long_text.words.size(); ++i)
+    EXPECT_EQ(long_text.words[i]["start"], long_text.words[i - 1]["end"]);
+  EXPECT_EQ(read_words(characters(text), "{}", 100, true).words, long_text.words);
+
+  const auto mixed = read_words(characters("我们" + url + "学校"), kRaw);
+  EXPECT_EQ(mixed.words.front()["word"], "我们");
+  EXPECT_EQ(mixed.words.back()["word"], "学校");
+  EXPECT_EQ(mixed.words.size(), 4u) << "more than 1,024 bytes are no word";
+  EXPECT_EQ(mixed.sum(), mixed.document["nats"]);
 }
 
 TEST(Words, AStateOfOtherOptionsIsRefused) {

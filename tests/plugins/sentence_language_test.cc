@@ -3,43 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "plugins/builtin/unspaced_words.h"
-#include "tests/plugins/fixture.h"
+#include "tests/plugins/sentences.h"
 
 namespace unroll::testing {
 namespace {
-
-using ::testing::ElementsAre;
-
-struct Read {
-  std::vector<std::string> sentences;
-  json document;
-};
-
-/// `language`: empty: detected.
-Read read_sentences(const std::string& text, const std::string& language, bool resume = false) {
-  json options = {{"granularity", "sentence"}};
-  if (!language.empty()) options["language"] = language;
-  std::vector<MadeToken> tokens;
-  for (const char c : text) tokens.push_back({std::string(1, c), -1});
-  Read result;
-  for (auto& output : read("score", options.dump(), made_document(tokens, 40), resume)) {
-    if (output["type"] == "document") {
-      result.document = output;
-      continue;
-    }
-    const auto start = output["start"].get<std::size_t>();
-    result.sentences.push_back(text.substr(start, output["end"].get<std::size_t>() - start));
-  }
-  return result;
-}
-
-/// Each is a sentence: joined by `between`, the text is divided there and nowhere else.
-void expect_sentences(const std::string& language, const std::vector<std::string>& sentences,
-                      const std::string& between = " ") {
-  std::string text;
-  for (const auto& sentence : sentences) text += (text.empty() ? "" : between) + sentence;
-  EXPECT_EQ(read_sentences(text, language).sentences, sentences);
-}
 
 TEST(SentenceLanguage, AbbreviationsAndOrdinalsAreTheLanguages) {
   expect_sentences(
