@@ -344,8 +344,9 @@ void add_embed_command(CommandLine& line) {
                    "Search for these words in indexes written by --format safetensors")
       ->type_name("WORDS");
   command
-      ->add_option("--by", options->by,
-                   "How --query finds segments: by words (BM25), by vectors, or by both rankings joined")
+      ->add_option(
+          "--by", options->by,
+          "How --query finds segments: by words (BM25), by vectors, or by words and likeness to the best one")
       ->type_name("both|words|vectors")
       ->check(one_of({"both", "words", "vectors"}))
       ->capture_default_str();

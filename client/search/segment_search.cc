@@ -4,16 +4,11 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <span>
 #include <unordered_map>
 
 namespace unroll {
 namespace {
-
-/// Of a segment among all segments.
-struct Ranked {
-  SegmentHit hit;
-  std::size_t words_rank = 0, vector_rank = 0;  ///< From 1.
-};
 
 /// BM25 as Lucene computes it: the logarithm's argument is never below 1.
 class WordSearch {
@@ -79,12 +74,30 @@ class WordSearch {
   double segments_ = 0, words_ = 0;
 };
 
-/// Sets `rank` of each by falling `value`.
-void rank(std::vector<Ranked>& all, double SegmentHit::*value, std::size_t Ranked::*rank) {
-  std::vector<std::size_t> order(all.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, std::greater(), [&](std::size_t i) { return all[i].hit.*value; });
-  for (std::size_t i = 0; i < order.size(); ++i) all[order[i]].*rank = i + 1;
+std::span<const float> vector_of(const std::vector<EmbedIndex>& indexes, const SegmentHit& hit) {
+  const EmbedIndex& index = indexes[hit.index];
+  return std::span(index.segments).subspan(hit.segment * index.dim, index.dim);
+}
+
+double product(std::span<const float> a, std::span<const float> b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+/// Adds to each score how like the segment is to the best one by words, in standard deviations.
+void add_likeness(const std::vector<EmbedIndex>& indexes, const SegmentHit& best,
+                  std::vector<SegmentHit>& hits) {
+  constexpr double kLikeness = 0.1;  // measured in docs/embed.md
+  std::vector<double> likeness;
+  double sum = 0, squares = 0;
+  for (const SegmentHit& hit : hits) {
+    likeness.push_back(product(vector_of(indexes, best), vector_of(indexes, hit)));
+    sum += likeness.back();
+    squares += likeness.back() * likeness.back();
+  }
+  const double count = static_cast<double>(hits.size()), mean = sum / count;
+  const double deviation = std::sqrt(std::max(squares / count - mean * mean, 0.0));
+  if (deviation < 1e-6) return;
+  for (std::size_t i = 0; i < hits.size(); ++i) hits[i].score += kLikeness * (likeness[i] - mean) / deviation;
 }
 
 }  // namespace
@@ -92,33 +105,29 @@ void rank(std::vector<Ranked>& all, double SegmentHit::*value, std::size_t Ranke
 std::vector<SegmentHit> find_segments(const std::vector<EmbedIndex>& indexes,
                                       const std::vector<float>& vector, const std::string& query, SearchBy by,
                                       std::size_t count) {
-  // As in the paper; the vectors' share is measured in docs/embed.md.
-  constexpr double kFusion = 60, kVectorShare = 0.5;
-  std::vector<Ranked> all;
+  std::vector<SegmentHit> hits;
   std::vector<std::size_t> begins;
   for (std::size_t i = 0; i < indexes.size(); ++i) {
-    begins.push_back(all.size());
-    const EmbedIndex& index = indexes[i];
-    for (std::size_t segment = 0; segment < index.size(); ++segment) {
-      const float* row = index.segments.data() + segment * index.dim;
-      all.push_back({{i, segment, 0, std::inner_product(vector.begin(), vector.end(), row, 0.0), 0}});
+    begins.push_back(hits.size());
+    for (std::size_t segment = 0; segment < indexes[i].size(); ++segment) {
+      SegmentHit hit{i, segment, 0, 0, 0};
+      hit.similarity = product(vector, vector_of(indexes, hit));
+      hits.push_back(hit);
     }
   }
   WordSearch(indexes).search(query, [&](std::size_t index, std::size_t segment, double score) {
-    all[begins[index] + segment].hit.words = score;
+    hits[begins[index] + segment].words = score;
   });
-  rank(all, &SegmentHit::similarity, &Ranked::vector_rank);
-  rank(all, &SegmentHit::words, &Ranked::words_rank);
-  std::vector<SegmentHit> hits;
-  const double words_share = by == SearchBy::kVectors ? 0 : by == SearchBy::kWords ? 1 : 1 - kVectorShare;
-  for (Ranked& each : all) {
-    const bool has_words = each.hit.words > 0;
-    if (by == SearchBy::kWords && !has_words) continue;
-    const auto part = [](std::size_t rank) { return (kFusion + 1) / (kFusion + static_cast<double>(rank)); };
-    each.hit.score =
-        (has_words ? words_share * part(each.words_rank) : 0) + (1 - words_share) * part(each.vector_rank);
-    hits.push_back(each.hit);
+  const auto best = std::ranges::max_element(hits, {}, &SegmentHit::words);
+  const bool words = by != SearchBy::kVectors && best != hits.end() && best->words > 0;
+  if (words) {
+    const double most = best->words;
+    for (SegmentHit& hit : hits) hit.score = hit.words / most;
+    if (by == SearchBy::kBoth) add_likeness(indexes, SegmentHit(*best), hits);
+  } else if (by != SearchBy::kWords) {
+    for (SegmentHit& hit : hits) hit.score = hit.similarity;
   }
+  if (by == SearchBy::kWords) std::erase_if(hits, [](const SegmentHit& hit) { return hit.words == 0; });
   std::ranges::stable_sort(hits, std::greater(), &SegmentHit::score);
   if (hits.size() > count) hits.resize(count);
   return hits;

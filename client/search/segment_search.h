@@ -1,5 +1,6 @@
-// Finds segments of indexes by their words (BM25) and by their vectors; the two rankings are joined by
-// reciprocal rank fusion (Cormack, Clarke, Buettcher 2009).
+// Finds segments of indexes by their words (BM25), by their vectors, or by both: a few words have no telling
+// vector, so the vectors say which segments are like the best one by words (relevance feedback; Rocchio 1971,
+// with vectors: Li et al. 2023).
 #pragma once
 
 #include <cstddef>
@@ -12,14 +13,15 @@ namespace unroll {
 
 struct SegmentHit {
   std::size_t index = 0, segment = 0;
-  double score = 0;       ///< By which hits are ordered; at most 1, the best in both rankings.
-  double similarity = 0;  ///< Cosine of the vectors.
+  double score = 0;       ///< By which hits are ordered.
+  double similarity = 0;  ///< Cosine to the query's vector.
   double words = 0;       ///< BM25; 0 if no word of the query is in the segment.
 };
 
 enum class SearchBy { kBoth, kVectors, kWords };
 
-/// The `count` best segments, best first; ties keep their order. `vector`: the query's, of the indexes'
+/// The `count` best segments, best first; ties keep their order. Without a word of the query in any segment,
+/// kBoth is kVectors. `vector`: the query's, of the indexes'
 /// length.
 std::vector<SegmentHit> find_segments(const std::vector<EmbedIndex>& indexes,
                                       const std::vector<float>& vector, const std::string& query, SearchBy by,

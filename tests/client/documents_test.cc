@@ -337,6 +337,22 @@ TEST(HostileDocuments, UnclosedEntitiesTakeLinearTime) {
   read("<FictionBook><body><section><p>x " + amps + std::string(100'000, 'a'), "x.fb2");
 }
 
+/// pdftotext prints "nan" for pages of a damaged matrix; it is no order to sort by.
+TEST(HostileDocuments, PlacesThatAreNoNumbersAreZero) {
+  const auto text_of = [](const std::string& odd) {
+    std::string layout = "<page width='612' height='792'><block>";
+    for (int i = 0; i < 60; ++i) {
+      const std::string right = i % 3 == 1 ? odd : std::to_string(300 + i * 37 % 240);
+      layout += "<line xMin='72' yMin='" + std::to_string(100 + 10 * i) + "' xMax='" + right + "' yMax='" +
+                std::to_string(109 + 10 * i) + "'><word>Line</word><word>" + std::to_string(i) +
+                ".</word></line>";
+    }
+    return formats::read_pdf_layout(layout + "</block></page>", {}).text;
+  };
+  EXPECT_EQ(text_of("nan"), text_of("0"));
+  EXPECT_EQ(text_of("-inf"), text_of("0"));
+}
+
 TEST(HostileDocuments, ResultsAreChecked) {
   const DocumentText document = read(book_html(), "x.html");
   const std::string good = encode(document);

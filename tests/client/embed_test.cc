@@ -156,11 +156,27 @@ TEST(SegmentSearch, JoinsWordsAndVectors) {
   EXPECT_THAT(found_in(index, "Ship storms", SearchBy::kWords), ElementsAre(2, 0))
       << "stems; more often is better";
   EXPECT_THAT(found_in(index, "Ship storms", SearchBy::kVectors), ElementsAre(1, 2, 3, 0));
-  EXPECT_THAT(found_in(index, "Ship storms", SearchBy::kBoth), ElementsAre(2, 0, 1, 3));
+  EXPECT_THAT(found_in(index, "Ship storms", SearchBy::kBoth), ElementsAre(2, 0, 3, 1))
+      << "what is like the best one comes first among those without a word";
   EXPECT_THAT(found_in(index, "nothing", SearchBy::kWords), ElementsAre());
-  const auto best = find_segments({index}, {0.8F, 0.6F}, "ship", SearchBy::kBoth, 1).at(0);
+  EXPECT_THAT(found_in(index, "nothing", SearchBy::kBoth), ElementsAre(1, 2, 3, 0)) << "by the vectors";
+  const auto best = find_segments({index}, {1, 0}, "ship", SearchBy::kWords, 1).at(0);
   EXPECT_EQ(best.segment, 2u);
-  EXPECT_DOUBLE_EQ(best.score, 1) << "the best in both";
+  EXPECT_EQ(best.score, 1);
+  EXPECT_NEAR(best.similarity, 0.8, 1e-6);
+}
+
+/// The two have the same words of the query.
+TEST(SegmentSearch, WhatIsLikeTheBestOneIsRaised) {
+  for (const bool first : {false, true}) {
+    const std::vector<float> like = {0.6F, 0.8F}, unlike = {1, 0};
+    const EmbedIndex index = made_index({{"storm storm storm", {0, 1}},
+                                         {"a storm at night", first ? like : unlike},
+                                         {"a storm at noon", first ? unlike : like}});
+    EXPECT_THAT(found_in(index, "storm", SearchBy::kBoth),
+                first ? testing::ElementsAre(0, 1, 2) : testing::ElementsAre(0, 2, 1));
+    EXPECT_THAT(found_in(index, "storm", SearchBy::kWords), testing::ElementsAre(0, 1, 2));
+  }
 }
 
 /// BM25 worked by hand: N 2, n 1, lengths 2 and 4, k1 1.2, b 0.75.

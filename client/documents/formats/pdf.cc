@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct Page {
 double number(std::string_view text) {
   double value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
+  return std::isfinite(value) ? value : 0;  // pdftotext prints "nan", which cannot be sorted
 }
 
 /// <page>, <block>, <line xMin yMin xMax yMax>, <word>.
