@@ -7,6 +7,8 @@ import json
 import pathlib
 import struct
 
+import hostile_documents as hostile
+
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "model" / "golden"
 TEXT = "The whale said: error 42.\n  größer \t🙂\r\nagain and again, again and again\n"
@@ -259,8 +261,33 @@ def pretrained() -> dict[str, bytes]:
     }
 
 
+def documents() -> dict[str, bytes]:
+    def members(kind: int, archive: str, *names: str) -> bytes:
+        return bytes([kind]) + b"\x1e".join(hostile.ARCHIVES[archive][name] for name in names)
+
+    line = "<line xMin='72' yMin='{0}' xMax='{1}' yMax='{2}'><word>{3}</word> <word>goes on-</word></line>"
+    block = "".join(line.format(100 + 14 * i, 540 - i % 3 * 90, 112 + 14 * i, "The light") for i in range(6))
+    page = f"<page width='612' height='792'>{line.format(20, 300, 32, 'Head')}<block>{block}</block></page>"
+    return {
+        "text": b"\x00" + hostile.LINES.encode(),
+        "unwrap": b"\x18" + hostile.LINES.encode("utf-16"),
+        "latin": b"\x20" + hostile.LINES.encode("latin-1"),
+        "markdown": b"\x01" + hostile.MARKDOWN.encode(),
+        "html": b"\x02" + hostile.XHTML.encode(),
+        "fb2": b"\x00" + hostile.FB2.encode(),
+        "fodt": b"\x00" + hostile.ODT.encode(),
+        "rtf": b"\x00" + hostile.RTF.encode(),
+        "pdf": b"\x03" + f"<html><body><doc>{page * 4}</doc></body></html>".encode(),
+        "epub": members(4, "x.epub", "O/b.opf", "O/toc.ncx", "O/nav.xhtml", "O/a.xhtml", "O/b c.xhtml"),
+        "docx": members(5, "x.docx", "word/styles.xml", "word/footnotes.xml", "word/document.xml"),
+        "odt": members(6, "x.odt", "content.xml"),
+        "zip": members(7, "x.zip", "d.md", "a.html", "b.txt"),
+        "zip_bytes": b"\x00" + hostile.packed(hostile.ARCHIVES["x.docx"]),
+    }
+
+
 def main() -> None:
-    makers = {"json_rpc": json_rpc, "http": http, "safetensors": safetensors, "config": config, "plugin_wire": wire,
+    makers = {"json_rpc": json_rpc, "http": http, "documents": documents, "safetensors": safetensors, "config": config, "plugin_wire": wire,
               "journal": journal, "model_state": model_state, "snapshot_file": snapshot_file, "gguf": gguf,
               "pretrained": pretrained, "tokenizer_json": tokenizer_json,
               "tokenizer_split": tokenizer_split}
