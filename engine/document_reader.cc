@@ -5,6 +5,21 @@
 #include "engine/block_view.h"
 
 namespace unroll {
+namespace {
+
+std::optional<std::span<const std::byte>> saved_state(const ResumePoint& point, const std::string& plugin) {
+  const auto saved = point.plugin_states.find(plugin);
+  if (saved == point.plugin_states.end()) return std::nullopt;
+  return saved->second;
+}
+
+std::size_t bytes_of_plugins(const ResumePoint& point) {
+  std::size_t bytes = 0;
+  for (const auto& [plugin, state] : point.plugin_states) bytes += state.size();
+  return bytes;
+}
+
+}  // namespace
 
 bool can_resume(const DocumentStatus& status) {
   if (status.phase == DocumentPhase::kOpen) return true;
@@ -25,7 +40,7 @@ DocumentReader::DocumentReader(std::shared_ptr<const Vocabulary> vocabulary,
   plugins_ = make_plugins();
 }
 
-DocumentReader::Plugins DocumentReader::make_plugins() {
+DocumentReader::Plugins DocumentReader::make_plugins(const ResumePoint* restored) {
   Plugins plugins;
   for (const auto& request : requests_) {
     const PluginInfo* info = registry_->find(request.name);
@@ -35,14 +50,16 @@ DocumentReader::Plugins DocumentReader::make_plugins() {
       throw Error(ErrorCode::kPluginUnknown,
                   "no plugin '" + request.name + "'; there are: " + (known.empty() ? "none" : known));
     }
+    const auto emit = [this, name = request.name](std::string json) {
+      if (!begins_.empty()) return;  // about a document before
+      const auto sequence = position_.sequence++;
+      if (sequence >= committed_outputs_) outputs_.push_back({sequence, name, std::move(json)});
+    };
+    const auto options = request.options.dump();
     try {
-      plugins.push_back(registry_->create(request.name, request.options.dump(),
-                                          [this, name = request.name](std::string json) {
-                                            if (!begins_.empty()) return;  // about a document before
-                                            const auto sequence = position_.sequence++;
-                                            if (sequence >= committed_outputs_)
-                                              outputs_.push_back({sequence, name, std::move(json)});
-                                          }));
+      plugins.push_back(
+          restored ? registry_->restore(request.name, options, saved_state(*restored, request.name), emit)
+                   : registry_->create(request.name, options, emit));
     } catch (const PluginError& error) {
       throw Error(error.status == UNROLL_ERROR_OPTIONS ? ErrorCode::kInvalidParams : ErrorCode::kPluginFailed,
                   error.what());
@@ -58,29 +75,12 @@ DocumentReader::Plugins DocumentReader::make_plugins() {
   return plugins;
 }
 
-/// Loads both or, if it throws Error, neither.
-void DocumentReader::load(Plugins plugins, const ResumePoint& point, const BlockModel& model) {
-  ModelStatePtr state = origin_state_;
+ModelStatePtr DocumentReader::model_state(const ResumePoint& point, const BlockModel& model) const {
   try {
-    if (!point.model_state.empty()) state = model.restore(point.model_state);
+    return point.model_state.empty() ? origin_state_ : model.restore(point.model_state);
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kModel, std::string("the document cannot continue: ") + error.what());
   }
-  std::size_t bytes = 0;
-  try {
-    for (const auto& plugin : plugins) {
-      const auto saved = point.plugin_states.find(plugin->info().name);
-      if (saved == point.plugin_states.end()) continue;
-      plugin->load(saved->second);
-      bytes += saved->second.size();
-    }
-  } catch (const std::exception& error) {
-    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot continue: ") + error.what());
-  }
-  plugins_ = std::move(plugins);
-  resident_ = true;
-  state_ = std::move(state);
-  plugin_bytes_ = bytes;
 }
 
 void DocumentReader::set_origin(const Snapshot& origin, ModelStatePtr state) {
@@ -97,7 +97,15 @@ void DocumentReader::set_origin(const Snapshot& origin, ModelStatePtr state) {
 
 void DocumentReader::resume(const ResumePoint& point, PrefixDigest read, const DocumentStatus& status,
                             const BlockModel& model) {
-  load(std::move(plugins_), point, model);
+  state_ = model_state(point, model);
+  try {
+    for (const auto& plugin : plugins_) {
+      if (const auto state = saved_state(point, plugin->info().name)) plugin->load(*state);
+    }
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kPluginFailed, std::string("the document cannot continue: ") + error.what());
+  }
+  plugin_bytes_ = bytes_of_plugins(point);
   tokenizer_ = StreamingTokenizer(vocabulary_, point.segment_begin);
   text_begin_ = point.segment_begin;
   block_begin_ = point.block_begin;
@@ -362,11 +370,15 @@ void DocumentReader::evict() {
 void DocumentReader::restore(const ResumePoint& point, const BlockModel& model, ModelStatePtr origin_state) {
   origin_state_ = std::move(origin_state);
   try {
-    load(make_plugins(), point, model);
+    auto plugins = make_plugins(&point);
+    state_ = model_state(point, model);
+    plugins_ = std::move(plugins);
   } catch (...) {
     origin_state_.reset();
     throw;
   }
+  resident_ = true;
+  plugin_bytes_ = bytes_of_plugins(point);
   if (!point.model_state.empty()) origin_state_.reset();
 }
 

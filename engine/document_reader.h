@@ -92,16 +92,17 @@ class DocumentReader {
   bool is_resident() const { return resident_; }
   /// Drops both; they must be committed.
   void evict();
-  /// Restores both from the last commit or, if it made no point, from the origin. If it throws Error, the
-  /// document stays evicted.
+  /// Restores both from the last commit or, if it made no point, from the origin. Does not wait for plugins
+  /// in workers: what is wrong with them is thrown by their next call. If it throws Error, the document stays
+  /// evicted.
   void restore(const ResumePoint& point, const BlockModel& model, ModelStatePtr origin_state);
   /// Approximate bytes of the state and the plugins' last saved states.
   std::size_t resident_bytes() const;
 
  private:
   using Plugins = std::vector<std::unique_ptr<PluginInstance>>;
-  Plugins make_plugins();
-  void load(Plugins plugins, const ResumePoint& point, const BlockModel& model);
+  Plugins make_plugins(const ResumePoint* restored = nullptr);
+  ModelStatePtr model_state(const ResumePoint& point, const BlockModel& model) const;
   bool reads(const Begin& begin) const;
   std::size_t first_wanted(std::size_t length) const;
   bool block_asks_after_end() const;  ///< The block's last token is that of asks_after_end_.

@@ -44,7 +44,6 @@ void EngineCore::restore(OpenDocument& document) {
 
 /// One launch, of one revision's documents.
 void EngineCore::read_blocks(Documents batch) {
-  if (std::ranges::any_of(batch, [](const auto* document) { return !document->residence; })) free_workers();
   std::erase_if(batch, [&](auto* document) { return !make_resident(*document); });
   if (batch.empty()) return;
   const auto revision = batch.front()->revision;
@@ -73,8 +72,8 @@ void EngineCore::begin_call(OpenDocument& document, Documents& called, Begin beg
   stats_.plugin_seconds += seconds;
 }
 
-/// Usually all answer, and the workers are free for documents that are restored next. Those that do not
-/// answer in time are polled in a later round; while there are such, the engine does not wait for others.
+/// Usually all answer. Those that do not answer in time are polled in a later round; while there are such,
+/// the engine does not wait for others.
 void EngineCore::end_calls(const Documents& called) {
   const auto patience = awaiting_plugins_.empty() ? kPluginPatience : std::chrono::milliseconds(0);
   const auto until = std::chrono::steady_clock::now() + patience;
@@ -140,21 +139,9 @@ std::vector<BlockOutput> EngineCore::run_model(BlockModel& model, const Document
 bool EngineCore::poll_plugins() {
   if (awaiting_plugins_.empty() || options.now() < poll_at_) return false;
   poll_at_ = options.now() + kPollInterval;
-  return end_answered(std::chrono::milliseconds(0));
-}
-
-/// Restoring a document takes workers and waits for them, but a worker is free only when its answer has been
-/// collected.
-void EngineCore::free_workers() {
-  if (!awaiting_plugins_.empty()) end_answered(kPluginPatience);
-}
-
-/// Ends the calls that are answered within `patience`, which they share. Returns true if there are some.
-bool EngineCore::end_answered(std::chrono::milliseconds patience) {
-  const auto until = std::chrono::steady_clock::now() + patience;
   Documents answered;
   std::erase_if(awaiting_plugins_, [&](auto* document) {
-    const bool has = document->reader->wait(time_until(until));
+    const bool has = document->reader->wait(std::chrono::milliseconds(0));
     if (has) answered.push_back(document);
     return has;
   });
@@ -226,10 +213,8 @@ void EngineCore::report_progress(OpenDocument& document) {
 
 /// As many as fit into memory; the others in the next round.
 void EngineCore::finish_exhausted() {
-  if (std::ranges::any_of(exhausted_, [](const auto* document) { return !document->residence; }))
-    free_workers();
   bool took_memory = !awaiting_plugins_.empty();
-  Documents restored, called;
+  Documents called;
   while (!exhausted_.empty() && !(took_memory && usage_->over_memory())) {
     auto& document = **exhausted_.begin();
     exhausted_.erase(&document);
@@ -237,12 +222,10 @@ void EngineCore::finish_exhausted() {
       const std::lock_guard lock(mutex_);
       if (document.cancelled) continue;  // the next round fails it
     }
-    if (make_resident(document)) restored.push_back(&document);
+    if (make_resident(document))
+      begin_call(document, called, [](DocumentReader& reader) { reader.begin_finish(); });
     took_memory = true;
   }
-  // After all are restored, which takes workers, too.
-  for (auto* document : restored)
-    begin_call(*document, called, [](DocumentReader& reader) { reader.begin_finish(); });
   end_calls(called);
 }
 

@@ -159,8 +159,6 @@ class EngineCore {
   void begin_call(OpenDocument& document, Documents& called, Begin begin);
   void end_calls(const Documents& called);
   bool poll_plugins();
-  void free_workers();
-  bool end_answered(std::chrono::milliseconds patience);
   void end_call(OpenDocument& document);
   void after_block(OpenDocument& document);
   void report_progress(OpenDocument& document);

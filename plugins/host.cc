@@ -220,6 +220,22 @@ std::unique_ptr<PluginInstance> PluginRegistry::create(std::string_view name, st
                            std::move(vocabulary));
 }
 
+std::unique_ptr<PluginInstance> PluginRegistry::restore(std::string_view name, std::string_view options,
+                                                        std::optional<std::span<const std::byte>> state,
+                                                        EmitFunction emit) const {
+  {
+    const std::shared_lock lock(impl_->mutex);
+    const auto it = impl_->entries.find(name);
+    if (it != impl_->entries.end() && it->second.home.workers) {
+      return restore_in_worker(it->second.home.workers, it->second.info.name, options, state, std::move(emit),
+                               limited(impl_->log));
+    }
+  }
+  auto instance = create(name, options, std::move(emit));
+  if (state) instance->load(*state);
+  return instance;
+}
+
 std::filesystem::path default_plugin_directory() {
   if (const char* path = std::getenv("UNROLL_PLUGIN_PATH"); path != nullptr && *path != '\0') return path;
   return program_prefix() / "lib/unroll/plugins";

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -119,6 +120,11 @@ class PluginRegistry {
   /// `options`: a JSON object as text. Throws PluginError.
   virtual std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
                                                  EmitFunction emit) const;
+  /// One that goes on from a saved state (nullopt: none was saved), without waiting for a worker: an instance
+  /// in a worker is created and loaded there by the first call that needs it, which throws what fails.
+  std::unique_ptr<PluginInstance> restore(std::string_view name, std::string_view options,
+                                          std::optional<std::span<const std::byte>> state,
+                                          EmitFunction emit) const;
 
  private:
   struct Impl;

@@ -62,18 +62,21 @@ class WorkerInstance final : public PluginInstance {
         saves_(pool_->plugin(name).saves),
         options_(options),
         emit_(std::move(emit)),
-        log_(std::move(log)) {
-    try {
-      begin("create", nullptr);
-      end();
-    } catch (...) {
-      release();
-      throw;
-    }
-  }
+        log_(std::move(log)) {}
   ~WorkerInstance() override { release(); }
   WorkerInstance(const WorkerInstance&) = delete;
   WorkerInstance& operator=(const WorkerInstance&) = delete;
+
+  /// Creates it in a worker, as every call does if it is not there.
+  void create() {
+    begin("create", nullptr);
+    end();
+  }
+  /// The state in which the first call will find it.
+  void restore(std::span<const std::byte> state) {
+    check_saves(state);
+    if (saves_) keep(state);
+  }
 
   const PluginInfo& info() const override { return info_; }
 
@@ -114,6 +117,7 @@ class WorkerInstance final : public PluginInstance {
 
   std::vector<std::byte> save() override {
     expect(stage_ != Stage::kFailed, "save");
+    if (saves_ && !state_) create();  // restored without a state and not called since
     if (!state_) return {};
     const auto bytes = std::as_bytes(std::span(*state_));
     return {bytes.begin(), bytes.end()};
@@ -121,13 +125,10 @@ class WorkerInstance final : public PluginInstance {
 
   void load(std::span<const std::byte> state) override {
     expect(stage_ == Stage::kFresh, "load");
-    if (!saves_) {
-      if (state.empty()) return;
-      throw error(UNROLL_ERROR_STATE, "a state of " + std::to_string(state.size()) +
-                                          " bytes is to be loaded, but this version of it keeps none");
-    }
+    check_saves(state);
+    if (!saves_) return;
     pool_->forget(std::exchange(home_, {}));
-    state_.emplace(reinterpret_cast<const char*>(state.data()), state.size());
+    keep(state);
     begin("load", nullptr);
     end();
   }
@@ -150,6 +151,14 @@ class WorkerInstance final : public PluginInstance {
   PluginError error(unroll_status status, const std::string& text) const {
     const std::string prefix = "plugin " + info_.name + ": ";
     return {status, text.starts_with(prefix) ? text : prefix + text};
+  }
+  void check_saves(std::span<const std::byte> state) const {
+    if (saves_ || state.empty()) return;
+    throw error(UNROLL_ERROR_STATE, "a state of " + std::to_string(state.size()) +
+                                        " bytes is to be loaded, but this version of it keeps none");
+  }
+  void keep(std::span<const std::byte> state) {
+    state_.emplace(reinterpret_cast<const char*>(state.data()), state.size());
   }
   void expect(bool right, const char* function) const { expect_order(right, info_, function, stage_); }
 
@@ -397,7 +406,20 @@ class WorkerInstance final : public PluginInstance {
 std::unique_ptr<PluginInstance> create_in_worker(std::shared_ptr<WorkerPool> pool, const std::string& name,
                                                  std::string_view options, EmitFunction emit,
                                                  PluginLogFunction log) {
-  return std::make_unique<WorkerInstance>(std::move(pool), name, options, std::move(emit), std::move(log));
+  auto instance =
+      std::make_unique<WorkerInstance>(std::move(pool), name, options, std::move(emit), std::move(log));
+  instance->create();
+  return instance;
+}
+
+std::unique_ptr<PluginInstance> restore_in_worker(std::shared_ptr<WorkerPool> pool, const std::string& name,
+                                                  std::string_view options,
+                                                  std::optional<std::span<const std::byte>> state,
+                                                  EmitFunction emit, PluginLogFunction log) {
+  auto instance =
+      std::make_unique<WorkerInstance>(std::move(pool), name, options, std::move(emit), std::move(log));
+  if (state) instance->restore(*state);
+  return instance;
 }
 
 }  // namespace unroll

@@ -1,7 +1,11 @@
 // Plugin instances in worker processes.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "plugins/host.h"
@@ -13,5 +17,11 @@ namespace unroll {
 std::unique_ptr<PluginInstance> create_in_worker(std::shared_ptr<WorkerPool> pool, const std::string& name,
                                                  std::string_view options, EmitFunction emit,
                                                  PluginLogFunction log);
+/// The same, in a saved state (nullopt: none was saved), without waiting: the first call that needs it
+/// creates it in a worker.
+std::unique_ptr<PluginInstance> restore_in_worker(std::shared_ptr<WorkerPool> pool, const std::string& name,
+                                                  std::string_view options,
+                                                  std::optional<std::span<const std::byte>> state,
+                                                  EmitFunction emit, PluginLogFunction log);
 
 }  // namespace unroll

@@ -93,6 +93,13 @@ void WorkerPool::check_hello(const wire::Frame& frame) const {
 }
 
 std::unique_ptr<Worker> WorkerPool::start() {
+  std::erase_if(undead_, [](const auto& worker) { return worker->process.has_ended(); });
+  if (undead_.size() >= kMostUndead) {
+    fail(spec_,
+         std::to_string(undead_.size()) +
+             " of its workers were killed and do not end, because they hang in the kernel; make the file "
+             "system that they read from answer, or unmount it");
+  }
   auto worker = std::make_unique<Worker>(spec_, ++last_serial_);
   ++spec_.counts->started;
   ++alive_;
@@ -158,10 +165,12 @@ void WorkerPool::drop(std::unique_ptr<Worker> worker) {
 }
 
 void WorkerPool::retire(std::unique_ptr<Worker> worker) {
+  worker->process.kill();
   {
     const std::lock_guard lock(mutex_);
     forgotten_.erase(worker->serial);
     --alive_;
+    if (!worker->process.has_ended()) undead_.push_back(std::move(worker));
   }
   freed_.notify_one();
 }

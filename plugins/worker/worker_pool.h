@@ -47,7 +47,8 @@ class WorkerPool {
  public:
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMaxWorkers = 4;
-  static constexpr std::size_t kMaxInstances = 64;       ///< In one worker.
+  static constexpr std::size_t kMaxInstances = 64;  ///< In one worker.
+  static constexpr std::size_t kMostUndead = 4;     ///< Killed workers that do not end; then none is started.
   static constexpr std::chrono::seconds kStartTime{30};  ///< Long, because Python may import a lot.
 
   /// Starts the first worker without waiting for it. Throws PluginError.
@@ -98,7 +99,8 @@ class WorkerPool {
   mutable std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<std::unique_ptr<Worker>> free_;
-  std::size_t alive_ = 0;  // free or taken
+  std::vector<std::unique_ptr<Worker>> undead_;  // killed; they hang in the kernel
+  std::size_t alive_ = 0;                        // free or taken
   std::uint64_t last_serial_ = 0, last_instance_ = 0;
   std::map<std::uint64_t, std::vector<std::uint64_t>> forgotten_;  // instances by worker, if it is taken
   std::vector<std::shared_ptr<const SharedMemory>> arenas_;        // free

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -32,7 +33,8 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 // The kernel's limit is this much above ours: a worker that exceeds ours slowly is detected after a
 // call.
 constexpr std::uint64_t kMargin = 4;
-constexpr std::chrono::milliseconds kLastMoment{200};  // between the end of its socket and its exit
+constexpr std::chrono::milliseconds kLastMoment{
+    200};  // between the end of its socket, or SIGKILL, and its exit
 
 /// The environment variables passed to a worker: what programs need to run, no secrets.
 std::vector<std::string> environment_of(const WorkerSpec& spec) {
@@ -106,11 +108,16 @@ WorkerProcess::~WorkerProcess() {
 }
 
 void WorkerProcess::kill() {
-  if (pid_ < 0) return;
+  if (has_ended()) return;
   ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
+  pollfd polled{handle_.get(), POLLIN, 0};
+  if (!std::exchange(killed_, true)) ::poll(&polled, 1, static_cast<int>(kLastMoment.count()));
+  has_ended();
+}
+
+bool WorkerProcess::has_ended() {
+  if (pid_ >= 0 && ::waitpid(pid_, nullptr, WNOHANG) != 0) pid_ = -1;
+  return pid_ < 0;
 }
 
 void WorkerProcess::send(std::string frame, int descriptor) {
@@ -241,11 +248,9 @@ std::string WorkerProcess::last_words() {
 WorkerLost WorkerProcess::end(const std::string& function) {
   pollfd polled{handle_.get(), POLLIN, 0};
   const bool ended = ::poll(&polled, 1, static_cast<int>(kLastMoment.count())) > 0;
-  if (!ended) ::kill(pid_, SIGKILL);
   int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
+  if (ended && ::waitpid(pid_, &status, WNOHANG) == pid_) pid_ = -1;
+  kill();
   std::string how;
   auto cause = WorkerLost::Cause::kItself;
   if (!ended) {

@@ -55,7 +55,7 @@ class WorkerProcess {
   explicit WorkerProcess(const WorkerSpec& spec);
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
-  /// Kills it.
+  /// Calls kill().
   ~WorkerProcess();
 
   /// Queues a frame, which receive() sends while it waits.
@@ -75,6 +75,10 @@ class WorkerProcess {
   /// Its current private memory.
   std::uint64_t resident_bytes() const;
   pid_t pid() const { return pid_; }
+  /// Kills it, and waits a moment for its end. A process that hangs in the kernel (a file system that does
+  /// not answer) ends later or never.
+  void kill();
+  bool has_ended();
 
  private:
   struct Piece {
@@ -88,11 +92,11 @@ class WorkerProcess {
   bool read_words();  // true: received something
   WorkerLost end(const std::string& function);
   std::string last_words();
-  void kill();
 
   std::uint64_t memory_limit_;
   std::chrono::milliseconds deadline_;
   pid_t pid_ = -1;  // -1 after waitpid()
+  bool killed_ = false;
   UniqueFd socket_, words_, handle_, statistics_;
   std::deque<Piece> outgoing_;
   wire::FrameReader reader_;

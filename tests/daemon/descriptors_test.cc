@@ -54,67 +54,34 @@ class Descriptors : public DaemonCase {
 
 /// A client mounts a file system that does not answer, and sends a file of it. Then the daemon gets SIGTERM.
 /// (The client is root, as the daemon is: the kernel shows such a file system only to its own user.)
-class SilentFileSystem : public Descriptors, public testing::WithParamInterface<FuseRequest> {
- protected:
-  void TearDown() override {
-    unmount();
-    Descriptors::TearDown();
-  }
-  /// Ends the hanging processes: killing the file system's server is not enough, because it holds a file of
-  /// it.
-  static void unmount() { ::umount2((*folder_ / "mounted").c_str(), MNT_FORCE | MNT_DETACH); }
-};
+class SilentFile : public Descriptors, public testing::WithParamInterface<FuseRequest> {};
 
-TEST_P(SilentFileSystem, HurtsItsOwnerAlone) {
+TEST_P(SilentFile, HurtsItsOwnerAlone) {
   if (::getuid() != 0) GTEST_SKIP() << "only root may mount here";
-  const std::string folder = *folder_ / "mounted";
-  std::filesystem::create_directories(folder);
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-  const UniqueFd told(ends[0]);
-  UniqueFd telling(ends[1]);
   const std::string line = open_line(), path = socket();
   const std::size_t logged = log().size();
   const auto abandoned = [&] { return log().find("was abandoned", logged) != std::string::npos; };
-  const pid_t owner = ::fork();
-  if (owner == 0) {
-    char result = 'n';
-    try {
-      const UniqueFd file = open_in_silent_file_system(folder, GetParam(), "a line of it\n");
-      Peer peer(path);
-      peer.send(line, {file.get()});
-      result = 'y';
-      if (::write(telling.get(), &result, 1) != 1) ::_exit(1);
-      for (;;) ::pause();
-    } catch (const std::exception&) {
-      result = ::write(telling.get(), &result, 1) == 1 ? 'n' : 'x';
-    }
-    ::_exit(1);
+  std::optional<Peer> sender;  // in the other process
+  const SilentFileSystem files(*folder_ / "mounted", GetParam(), "a line of it\n", [&](const UniqueFd& file) {
+    sender.emplace(path);
+    sender->send(line, {file.get()});
+  });
+  if (!files.good()) GTEST_SKIP() << "no FUSE here";
+  // Until the daemon has abandoned it, and after that.
+  for (int tries = 0; tries < 6000 && !abandoned(); ++tries) {
+    expect_all_well();
+    ::poll(nullptr, 0, 20);
   }
-  telling.reset();
-  char result = 'n';
-  ASSERT_EQ(::read(told.get(), &result, 1), 1);
-  if (result == 'y') {
-    // Until the daemon has abandoned it, and after that.
-    for (int tries = 0; tries < 6000 && !abandoned(); ++tries) {
-      expect_all_well();
-      ::poll(nullptr, 0, 20);
-    }
-    EXPECT_TRUE(abandoned()) << log();
-    write_file(*folder_ / "file", some_text(30));
-    const UniqueFd file(::open((*folder_ / "file").c_str(), O_RDONLY | O_CLOEXEC));
-    Peer peer(socket());
-    const auto opened = peer.call("document.open", fd_request(), {file.get()});
-    ASSERT_TRUE(opened.contains("result")) << opened << log();
-    EXPECT_EQ(peer.read_document(opened["result"]["document"]).end["method"], "document.done") << log();
-    EXPECT_EQ(process().stop(SIGTERM), 0);
-  }
-  unmount();
-  ::kill(owner, SIGKILL);
-  ::waitpid(owner, nullptr, 0);
-  if (result != 'y') GTEST_SKIP() << "no FUSE here";
+  EXPECT_TRUE(abandoned()) << log();
+  write_file(*folder_ / "file", some_text(30));
+  const UniqueFd file(::open((*folder_ / "file").c_str(), O_RDONLY | O_CLOEXEC));
+  Peer peer(socket());
+  const auto opened = peer.call("document.open", fd_request(), {file.get()});
+  ASSERT_TRUE(opened.contains("result")) << opened << log();
+  EXPECT_EQ(peer.read_document(opened["result"]["document"]).end["method"], "document.done") << log();
+  EXPECT_EQ(process().stop(SIGTERM), 0);
 }
-INSTANTIATE_TEST_SUITE_P(Each, SilentFileSystem,
+INSTANTIATE_TEST_SUITE_P(Each, SilentFile,
                          testing::Values(FuseRequest::kFlush, FuseRequest::kGetattr, FuseRequest::kRead),
                          [](const auto& info) {
                            return info.param == FuseRequest::kFlush     ? "Flush"

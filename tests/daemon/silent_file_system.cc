@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -12,6 +14,7 @@
 #include <linux/fuse.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace unroll::test {
@@ -110,10 +113,8 @@ class Server {
   bool opened_ = false;
 };
 
-}  // namespace
-
-UniqueFd open_in_silent_file_system(const std::string& folder, FuseRequest silent_to,
-                                    const std::string& content) {
+/// Mounts it; a thread serves it for the lifetime of the process. Opens its file. Throws std::runtime_error.
+UniqueFd mount_and_open(const std::string& folder, FuseRequest silent_to, const std::string& content) {
   const int device = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
   const std::string options = "fd=" + std::to_string(device) +
                               ",rootmode=40000,user_id=" + std::to_string(::getuid()) +
@@ -124,6 +125,39 @@ UniqueFd open_in_silent_file_system(const std::string& folder, FuseRequest silen
   UniqueFd file(::open((folder + "/file").c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) throw std::runtime_error("no file in it: " + std::string(std::strerror(errno)));
   return file;
+}
+
+}  // namespace
+
+SilentFileSystem::SilentFileSystem(std::string folder, FuseRequest silent_to, const std::string& content,
+                                   const std::function<void(const UniqueFd& file)>& then)
+    : folder_(std::move(folder)) {
+  std::filesystem::create_directories(folder_);
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  const UniqueFd told(ends[0]);
+  UniqueFd telling(ends[1]);
+  server_ = ::fork();
+  if (server_ == 0) {
+    try {
+      const UniqueFd file = mount_and_open(folder_, silent_to, content);
+      if (then) then(file);
+      const char good = 'y';
+      if (::write(telling.get(), &good, 1) != 1) ::_exit(1);
+      for (;;) ::pause();
+    } catch (const std::exception&) {
+      ::_exit(1);
+    }
+  }
+  telling.reset();
+  char result = 'n';
+  good_ = ::read(told.get(), &result, 1) == 1 && result == 'y';
+}
+
+SilentFileSystem::~SilentFileSystem() {
+  ::umount2(folder_.c_str(), MNT_FORCE | MNT_DETACH);
+  ::kill(server_, SIGKILL);
+  ::waitpid(server_, nullptr, 0);
 }
 
 }  // namespace unroll::test

@@ -387,6 +387,42 @@ TEST(WorkerInstance, TwoHundredAtOnceGiveTheSameBytes) {
   }
 }
 
+/// It is made by its first call, which throws what is wrong with it.
+TEST(WorkerInstance, IsRestoredWithoutWaitingForAWorker) {
+  const TemporaryFolder folder;
+  const fs::path awaited = folder / "awaited", broken = folder / "broken";
+  Workers workers(test_library("waits_in_create"));
+  const auto options = json{{"file", awaited.string()}}.dump();
+  write_file(awaited, "");
+  const auto document = document_of(3);
+  auto instance = workers.create(options);
+  const auto fresh = instance->save();
+  process(*instance, document, 0);
+  const auto state = instance->save();
+  instance.reset();
+  fs::remove(awaited);
+  const auto restore = [&](std::optional<std::span<const std::byte>> saved) {
+    return workers.registry.restore("waits-in-create", options, saved, [](const std::string&) {});
+  };
+  instance = restore(state);  // returns, although the plugin is not made
+  EXPECT_EQ(instance->save(), state);
+  auto block = document.block(1);
+  instance->begin_process(block.view());
+  EXPECT_FALSE(instance->wait(milliseconds(50)));
+  write_file(awaited, "");
+  instance->end();
+  auto whole = workers.create(options);
+  for (std::size_t i = 0; i < 2; ++i) process(*whole, document, i);
+  EXPECT_EQ(instance->save(), whole->save());
+  EXPECT_EQ(restore(std::nullopt)->save(), fresh);
+
+  Workers other(test_library("breakable"));
+  write_file(broken, "");
+  instance = other.registry.restore("breakable", json{{"file", broken.string()}}.dump(), state,
+                                    [](const std::string&) {});
+  EXPECT_THAT(error_of([&] { process(*instance, document, 1); }), HasSubstr("it is broken"));
+}
+
 TEST(WorkerInstance, SeesOnlyWhatItWants) {
   Workers workers(test_library("sees"));
   Loaded here(test_library("sees"));
