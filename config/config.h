@@ -55,7 +55,7 @@ struct Config {
   std::int64_t keep_finished_hours = 24;
   std::int64_t keep_waiting_hours = 24 * 30;
 
-  std::int64_t max_documents = 10'000;
+  std::int64_t max_documents = 20'000;
   std::int64_t max_documents_per_user = 10'000;
   std::int64_t max_documents_per_connection = 10'000;
   std::int64_t max_document_bytes = std::int64_t{1} << 40;
@@ -70,6 +70,8 @@ struct Config {
   std::int64_t model_idle_ms = 10 * 60'000;
   std::int64_t max_connections = 512;
   std::int64_t max_connections_per_user = 256;
+  std::int64_t max_openings = 128;
+  std::int64_t opening_timeout_ms = 30'000;
   std::int64_t max_descriptors_per_user = 1024;
   std::int64_t max_line_bytes_per_user = std::int64_t{64} << 20;
   std::int64_t outgoing_bytes = 4 << 20;

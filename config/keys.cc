@@ -93,8 +93,10 @@ std::span<const ConfigKey> config_keys() {
       ConfigKey{"journal.keep_waiting_hours", &Config::keep_waiting_hours, "hours",
                 "How long a document that waits to be resumed is kept; checked when the daemon starts.", 1,
                 24 * 366 * 10},
-      ConfigKey{"limits.documents", &Config::max_documents, "documents", "Open documents of all users.", 1,
-                10'000'000},
+      ConfigKey{"limits.documents", &Config::max_documents, "documents",
+                "Open documents of all users. Of this limit and of those on connections, openings and "
+                "buffered bytes of all users, one half is kept for users who have at most 1/128 of it.",
+                1, 10'000'000},
       ConfigKey{"limits.documents_per_user", &Config::max_documents_per_user, "documents",
                 "Open documents of one user.", 1, 10'000'000},
       ConfigKey{"limits.documents_per_connection", &Config::max_documents_per_connection, "documents",
@@ -142,6 +144,14 @@ std::span<const ConfigKey> config_keys() {
           1, 100'000},
       ConfigKey{"limits.connections_per_user", &Config::max_connections_per_user, "connections",
                 "Open connections of one user.", 1, 100'000},
+      ConfigKey{"limits.openings", &Config::max_openings, "documents",
+                "Documents that are being opened, at most 4 of one user: each may wait for its plugins to "
+                "start.",
+                1, 10'000},
+      ConfigKey{"limits.opening_timeout_ms", &Config::opening_timeout_ms, "milliseconds",
+                "A user's documents that wait until they can be opened are refused if none of that user's is "
+                "opened for this long.",
+                100, kDay},
       ConfigKey{"limits.descriptors_per_user", &Config::max_descriptors_per_user, "descriptors",
                 "Open pipes and sockets that one user sent. At most 64 more files are open.", 1, 1'000'000},
       ConfigKey{"limits.line_bytes_per_user", &Config::max_line_bytes_per_user, "bytes",

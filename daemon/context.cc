@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fair_share.h"
 #include "daemon/connection.h"
 #include "protocol/protocol.h"
 
@@ -13,8 +14,8 @@ namespace unroll {
 namespace {
 
 constexpr std::size_t kParsers = 2;
-/// Documents that are opened at the same time: each may wait for a slow plugin.
-constexpr std::size_t kOpeners = 6;
+constexpr std::size_t kJournalJobs = 6, kJournalJobsPerUser = 2;
+constexpr std::size_t kOpenersPerUser = 4;
 /// Reserved for root and the daemon's user: enough for a reload, health checks and an administrator.
 constexpr std::int64_t kReservedConnections = 8;
 /// Reserved for the journal, plugin workers, source readers and loading a model.
@@ -53,23 +54,26 @@ ServerContext::ServerContext(boost::asio::io_context& io, Engine& engine, const 
                std::chrono::milliseconds(config.source_timeout_ms)},
               [&events](std::uint32_t owner) { events.reader_lost(owner); }),
       parsers(kParsers, 1),
-      openers(kOpeners, kOpeners - 2),
+      journal_jobs(kJournalJobs, kJournalJobsPerUser),
+      openers(static_cast<std::size_t>(config.max_openings), kOpenersPerUser),
       most_connections(connections_that_fit(config)) {}
 
 void ServerContext::check_connections(std::uint32_t owner) const {
-  const auto check = [](std::size_t open, std::string_view key, std::int64_t value, std::int64_t reserved) {
-    if (open > static_cast<std::uint64_t>(value - reserved)) {
-      throw LimitError("too many connections are open", key, static_cast<std::uint64_t>(value),
-                       "try again later");
-    }
+  const auto refuse = [](std::string_view key, std::int64_t limit) {
+    throw LimitError("too many connections are open", key, static_cast<std::uint64_t>(limit),
+                     "try again later");
   };
   const auto owned =
       std::ranges::count_if(connections, [&](const auto& entry) { return entry.first->owner() == owner; });
+  const auto own = static_cast<std::size_t>(owned) + greeting.count(owner);
+  const auto all = connections.size() + greeting.size();
+  const auto most = static_cast<std::uint64_t>(most_connections);
+  const auto reserved = static_cast<std::uint64_t>(std::min(kReservedConnections, most_connections / 4));
   const bool privileged = owner == 0 || owner == ::geteuid();
-  const std::int64_t reserved = privileged ? 0 : std::min(kReservedConnections, most_connections / 4);
-  check(connections.size() + greeting.size(), "limits.connections", most_connections, reserved);
-  check(static_cast<std::size_t>(owned) + greeting.count(owner), "limits.connections_per_user",
-        config.max_connections_per_user, 0);
+  if (privileged ? all > most : !is_fair_share(own, all, most - reserved))
+    refuse("limits.connections", most_connections);
+  if (own > static_cast<std::uint64_t>(config.max_connections_per_user))
+    refuse("limits.connections_per_user", config.max_connections_per_user);
 }
 
 }  // namespace unroll

@@ -48,6 +48,7 @@ struct ServerContext : std::enable_shared_from_this<ServerContext> {
   Models models;  ///< Stopped by the server.
   SourceReaders sources;
   FairPool parsers;                            ///< For long lines and long answers; joined by the server.
+  FairPool journal_jobs;                       ///< For what waits for the journal; joined by the server.
   FairPool openers;                            ///< See open_document.h; joined by the server.
   std::function<void(Reloader::Done)> reload;  ///< Set by the server while it exists.
   /// Why the daemon accepts no documents; null after the self-test has passed.

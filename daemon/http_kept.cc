@@ -37,7 +37,7 @@ asio::awaitable<void> HttpSession::cancel_kept(DocumentId id) {
     cancel_any(engine, id);
     return true;
   };
-  co_await done_by_another(context_.openers, work);
+  co_await done_by_another(context_.journal_jobs, work);
   send(answer_.whole(200, "application/json", "{}\n"));
 }
 
@@ -46,7 +46,7 @@ asio::awaitable<void> HttpSession::delete_kept(DocumentId id) {
     engine.remove(id);
     return true;
   };
-  co_await done_by_another(context_.openers, work);
+  co_await done_by_another(context_.journal_jobs, work);
   send(answer_.whole(200, "application/json", "{}\n"));
 }
 

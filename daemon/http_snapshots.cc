@@ -96,7 +96,7 @@ asio::awaitable<void> HttpSession::export_snapshot(std::string name) {
   const auto work = [&engine = context_.engine, owner = owner(), name] {
     return engine.export_snapshot(owner, name);
   };
-  const std::string file = co_await done_by_another(context_.openers, work);
+  const std::string file = co_await done_by_another(context_.journal_jobs, work);
   const auto charge = context_.engine.charge_buffered(owner(), file.size());  // until the peer has read it
   send(answer_.whole(200, kSnapshotMediaType, file));
   while (is_open() && !has_room()) co_await wait_for_signal();
@@ -107,7 +107,7 @@ asio::awaitable<void> HttpSession::delete_snapshot(std::string name) {
     engine.remove_snapshot(owner, name);
     return true;
   };
-  co_await done_by_another(context_.openers, work);
+  co_await done_by_another(context_.journal_jobs, work);
   send(answer_.whole(200, "application/json", "{}\n"));
 }
 

@@ -24,7 +24,7 @@ void import_snapshot(ServerContext& context, std::uint32_t owner, SnapshotUpload
   const auto read = [&context, owner, shared, expires, answer](const std::exception_ptr& failure,
                                                                const Models::RevisionPtr& revision) {
     if (failure) return answer(failure, {});
-    context.openers.post(owner, [&engine = context.engine, owner, shared, expires, answer, revision] {
+    context.journal_jobs.post(owner, [&engine = context.engine, owner, shared, expires, answer, revision] {
       try {
         answer(nullptr, engine.import_snapshot(owner, shared->bytes, {shared->name, expires}, revision));
       } catch (const std::exception&) {
@@ -32,7 +32,7 @@ void import_snapshot(ServerContext& context, std::uint32_t owner, SnapshotUpload
       }
     });
   };
-  context.openers.post(owner, [&context, shared, model = std::move(model), answer, read]() mutable {
+  context.journal_jobs.post(owner, [&context, shared, model = std::move(model), answer, read]() mutable {
     try {
       if (model.empty()) {
         model = model_of_snapshot_file(shared->bytes);

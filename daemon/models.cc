@@ -75,6 +75,10 @@ void Models::set(std::vector<ModelSource> sources, RevisionPtr first) {
       entries_.front()->revision = std::move(first);
     }
     for (const auto& entry : before) {
+      if (const auto now = find(entry->source.name)) {
+        now->loads += entry->loads;
+        now->load_seconds += entry->load_seconds;
+      }
       if (entry->revision) retired_.push_back({entry->revision, entry->bytes});
       for (auto& ready : std::exchange(entry->waiting, {}))
         waiting.emplace_back(entry->source.name, std::move(ready));

@@ -1,8 +1,11 @@
 #include "daemon/open_document.h"
 
+#include <cstdint>
 #include <utility>
 
 #include <boost/asio/post.hpp>
+
+#include "base/error.h"
 
 namespace unroll {
 namespace {
@@ -40,9 +43,16 @@ void open_document(ServerContext& context, const std::string& model, DocumentReq
                                  const std::exception_ptr& failure, Models::RevisionPtr revision) {
       if (failure) return accept(failure, {});
       shared->revision = std::move(revision);
-      context.openers.post(owner, [&engine = context.engine, shared, listener, accept] {
+      const auto open = [&engine = context.engine, shared, listener, accept] {
         engine.open(std::move(*shared), listener, accept);
-      });
+      };
+      const auto refuse = [accept, limit = context.config.max_openings] {
+        const LimitError error("too many documents wait for plugins that do not start", "limits.openings",
+                               static_cast<std::uint64_t>(limit),
+                               "try again later; the daemon's log names plugins that hang");
+        accept(std::make_exception_ptr(error), {});
+      };
+      context.openers.post(owner, open, refuse);
     });
   } catch (const Error&) {
     accept(std::current_exception(), {});

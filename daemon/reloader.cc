@@ -25,7 +25,7 @@ void notify_reloading() {
 Reloader::Reloader(asio::io_context& io, Engine& engine, Models& models, Events& events, Load load)
     : io_(io), engine_(engine), models_(models), events_(events), load_(std::move(load)) {}
 
-Reloader::~Reloader() {
+void Reloader::stop() {
   thread_.stop();
   thread_.join();
 }

@@ -24,12 +24,13 @@ class Reloader {
   using Done = std::function<void(const std::optional<Error>&)>;
 
   Reloader(boost::asio::io_context& io, Engine& engine, Models& models, Events& events, Load load);
-  /// Waits for the current load and drops its result.
-  ~Reloader();
+  ~Reloader() { stop(); }
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
 
   void reload(Done done);
+  /// Waits for the current load and drops its result.
+  void stop();
 
  private:
   std::optional<Error> load_and_swap();

@@ -236,7 +236,7 @@ std::optional<json> RpcSession::cancel(const Request& request) {
   const DocumentId id = params.string("document");
   check_owner(context_.engine, id, owner_);
   if (cancel_open(context_.engine, id)) return json::object();
-  answer_after(context_.openers, request, [&engine = context_.engine, id] {
+  answer_after(context_.journal_jobs, request, [&engine = context_.engine, id] {
     cancel_any(engine, id);
     return json::object();
   });
@@ -247,7 +247,7 @@ std::optional<json> RpcSession::remove(const Request& request) {
   const Params params(method::kDelete, request.params, {"document"});
   const DocumentId id = params.string("document");
   check_owner(context_.engine, id, owner_);
-  answer_after(context_.openers, request, [&engine = context_.engine, id] {
+  answer_after(context_.journal_jobs, request, [&engine = context_.engine, id] {
     engine.remove(id);
     return json::object();
   });

@@ -74,7 +74,7 @@ std::optional<json> RpcSession::list_snapshots(const Request& request) {
 
 std::optional<json> RpcSession::delete_snapshot(const Request& request) {
   const Params params(method::kSnapshotDelete, request.params, {"name"});
-  answer_after(context_.openers, request,
+  answer_after(context_.journal_jobs, request,
                [&engine = context_.engine, owner = owner_, name = params.string("name")] {
                  engine.remove_snapshot(owner, name);
                  return json::object();
@@ -114,7 +114,7 @@ std::optional<json> RpcSession::export_snapshot(const Request& request) {
   if (!target.is_file)
     params.refuse("fd", "true, with the descriptor of a regular file that is open for reading and writing");
   answering_ = true;
-  context_.openers.post(
+  context_.journal_jobs.post(
       owner_, [&engine = context_.engine, owner = owner_, &io = context_.io, this, weak = weak_from_this(),
                asked = without_params(request), name = std::move(name), target] {
         std::shared_ptr<const ExportedFile> file;

@@ -1,6 +1,7 @@
 #include "daemon/server.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
@@ -29,8 +30,10 @@ namespace {
 constexpr std::chrono::milliseconds kTick{2000};
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr std::chrono::seconds kResumeTime{10};
-constexpr std::chrono::seconds kTeardownTime{10};  ///< After the drain.
-constexpr int kClosingPolls = 150;                 // 3 s: slightly longer than a connection lingers
+/// How long after the drain connections and threads may take to end, and then the rest. A container's stop
+/// kills 10 s after SIGTERM: the drain of the Dockerfile and the first of these times must fit in.
+constexpr std::chrono::seconds kStopTime{4}, kTeardownTime{6};
+constexpr int kClosingPolls = 120;  // 2.4 s: slightly longer than a connection lingers
 /// A refused connection has this long to send a first byte, which shows whether it speaks HTTP or JSON-RPC.
 constexpr std::chrono::milliseconds kRefusalTime{500};
 constexpr std::size_t kMostRefusing = 32;
@@ -42,12 +45,22 @@ std::chrono::milliseconds watchdog_time() {
 }
 
 /// Ends the process even if something still blocks (an in-process plugin that never returns, a disk).
-void end_at_the_latest(std::chrono::milliseconds time) {
-  std::thread([time] {
-    std::this_thread::sleep_for(time);
-    spdlog::critical("not stopped within {} ms: ending at once; the journal holds what was committed",
-                     time.count());
-    std::_Exit(1);
+/// `awaited`: what the stop waits for; null after it.
+void end_at_the_latest(std::chrono::milliseconds drain,
+                       std::shared_ptr<const std::atomic<const char*>> awaited) {
+  std::thread([drain, awaited = std::move(awaited)] {
+    const auto end = [&awaited](std::chrono::milliseconds time) {
+      const char* what = *awaited;
+      spdlog::critical(
+          "not stopped within {} ms, because {}: ending at once; documents continue from their "
+          "last commit",
+          time.count(), what == nullptr ? "memory is still being freed" : what);
+      std::_Exit(1);
+    };
+    std::this_thread::sleep_for(drain + kStopTime);
+    if (*awaited != nullptr) end(drain + kStopTime);
+    std::this_thread::sleep_for(kTeardownTime);
+    end(drain + kStopTime + kTeardownTime);
   }).detach();
 }
 
@@ -106,14 +119,17 @@ Server::Server(asio::io_context& io, Engine& engine, std::vector<ModelSource> mo
 
 Server::~Server() {
   context_->reload = nullptr;
+  if (drainer_.joinable()) drainer_.join();
+  reloader_.stop();
   context_->models.stop();
   context_->parsers.join();
+  context_->journal_jobs.join();
   context_->openers.join();
-  if (drainer_.joinable()) drainer_.join();
   // Handlers still queued in the io_context must not use the engine or this object.
   for (const auto& [key, weak] : std::exchange(context_->connections, {})) {
     if (const auto connection = weak.lock()) connection->close();
   }
+  *awaited_ = nullptr;
 }
 
 bool Server::run() {
@@ -268,10 +284,15 @@ void Server::begin_stop() {
   listener_.close();
   if (http_) http_->close();
   file_.remove();
-  end_at_the_latest(std::chrono::milliseconds(context_->config.drain_ms) + kTeardownTime);
-  drainer_ = std::thread([this] {
-    const bool drained = context_->engine.drain(std::chrono::milliseconds(context_->config.drain_ms));
+  const std::chrono::milliseconds drain(context_->config.drain_ms);
+  end_at_the_latest(drain, awaited_);
+  drainer_ = std::thread([this, drain] {
+    const bool drained = context_->engine.drain(drain);
     asio::post(io_, [this, drained] { finish_stop(drained); });
+    context_->engine.stop();
+    *awaited_ =
+        "a model that is being loaded, a plugin's instance that is being created, or the journal's disk "
+        "takes too long";
   });
 }
 
@@ -311,6 +332,7 @@ void Server::tick() {
         stats.round_seconds);
   stands_still_ = still;
   context_->sources.tidy();
+  context_->openers.refuse_stuck(std::chrono::milliseconds(context_->config.opening_timeout_ms));
   if (tokens > 0) gave_back_ = false;
   if (!gave_back_ && context_->connections.empty() && stats.open_documents == 0) {
     ::malloc_trim(0);

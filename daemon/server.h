@@ -1,6 +1,7 @@
 // Accepts connections, handles signals, reports to systemd, and stops cleanly.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -79,6 +80,9 @@ class Server {
   bool gave_back_ = true;  ///< No activity since memory was returned to the system.
   std::uint64_t last_tokens_ = 0;
   std::thread drainer_;
+  /// What a stop waits for; null when its threads have ended.
+  const std::shared_ptr<std::atomic<const char*>> awaited_ =
+      std::make_shared<std::atomic<const char*>>("the engine is at a block or a commit that does not end");
 };
 
 }  // namespace unroll

@@ -38,7 +38,7 @@ void TextReading::on_output(const DocumentId&, const Output& output) {
 }
 
 void TextReading::on_finished(const DocumentStatus& status) {
-  context_.openers.post(owner_, [&engine = context_.engine, id = std::exchange(id_, {})] {
+  context_.journal_jobs.post(owner_, [&engine = context_.engine, id = std::exchange(id_, {})] {
     try {
       engine.remove(id);
     } catch (const Error& error) {

@@ -20,8 +20,12 @@ void Engine::run() {
 }
 
 Engine::~Engine() {
+  stop();
+}
+
+void Engine::stop() {
   core_->stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 std::shared_ptr<const Revision> Engine::revision() const {

@@ -100,9 +100,10 @@ class DocumentListener {
 };
 
 struct EngineOptions {
-  std::filesystem::path journal{};     ///< SQLite file; empty: in memory (nothing outlives the process).
-  std::string journal_disk{};          ///< SQLite VFS that holds it; empty: the default.
-  std::size_t max_documents = 10'000;  ///< Open at once.
+  std::filesystem::path journal{};  ///< SQLite file; empty: in memory (nothing outlives the process).
+  std::string journal_disk{};       ///< SQLite VFS that holds it; empty: the default.
+  // How owners share max_documents and max_buffered_bytes: base/fair_share.h.
+  std::size_t max_documents = 20'000;  ///< Open at once.
   std::size_t max_documents_per_owner = 10'000;
   std::uint64_t max_document_bytes = 1ull << 40;
   std::size_t input_buffer_bytes = 256 * 1024;  ///< Per document; append's callback waits above it.
@@ -149,7 +150,7 @@ class Engine {
   Engine(Revision revision, EngineOptions options);
   /// Opens the journal first, then calls `load`, which may be slow. Throws what `load` throws.
   Engine(const std::function<Revision()>& load, EngineOptions options);
-  /// Commits the open documents and stops.
+  /// Calls stop().
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -211,6 +212,9 @@ class Engine {
   /// Refuses new documents, waits up to `time` until the open ones are done, and commits the rest. Returns
   /// true if all were done.
   bool drain(std::chrono::milliseconds time);
+  /// Commits the open documents and ends the engine's thread; what is called later has no effect on
+  /// documents.
+  void stop();
 
  private:
   void run();

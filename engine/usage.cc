@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <string>
 
+#include "base/fair_share.h"
+
 namespace unroll {
 namespace {
 
+[[noreturn]] void refuse(std::uint64_t limit, const char* what, const char* key) {
+  throw LimitError(what, key, limit, "wait until a document is done, or cancel one");
+}
+
 void check(std::uint64_t wanted, std::uint64_t limit, const char* what, const char* key) {
-  if (wanted > limit) throw LimitError(what, key, limit, "wait until a document is done, or cancel one");
+  if (wanted > limit) refuse(limit, what, key);
 }
 
 }  // namespace
@@ -17,7 +23,8 @@ void UsageByOwner::open(std::uint32_t owner, std::uint64_t state_bytes) {
   const auto own = of(owner);
   const auto fixed = kDocumentBytes + state_bytes;
   const auto& limits = options_;
-  check(all_.documents + 1, limits.max_documents, "too many documents are open", "limits.documents");
+  if (!is_fair_share(own.documents + 1, all_.documents + 1, limits.max_documents))
+    refuse(limits.max_documents, "too many documents are open", "limits.documents");
   check(own.documents + 1, limits.max_documents_per_owner, "too many of your documents are open",
         "limits.documents_per_user");
   check_buffered(own, 0);
@@ -60,8 +67,8 @@ void UsageByOwner::reserve_buffered(std::uint32_t owner, std::uint64_t bytes) {
 }
 
 void UsageByOwner::check_buffered(const Usage& own, std::uint64_t more) const {
-  check(all_.buffered + more, options_.max_buffered_bytes, "too many bytes wait to be read",
-        "limits.buffered_bytes");
+  if (!is_fair_share(own.buffered + more, all_.buffered + more, options_.max_buffered_bytes))
+    refuse(options_.max_buffered_bytes, "too many bytes wait to be read", "limits.buffered_bytes");
   check(own.buffered + more, options_.max_buffered_bytes_per_owner, "too many of your bytes wait to be read",
         "limits.buffered_bytes_per_user");
 }
@@ -74,8 +81,9 @@ void UsageByOwner::add_resident(std::uint32_t owner, std::int64_t bytes) {
 
 bool UsageByOwner::buffers_full(std::uint32_t owner) const {
   const std::lock_guard lock(mutex_);
-  return all_.buffered > options_.max_buffered_bytes ||
-         of(owner).buffered > options_.max_buffered_bytes_per_owner;
+  const auto own = of(owner).buffered;
+  return !is_fair_share(own, all_.buffered, options_.max_buffered_bytes) ||
+         own > options_.max_buffered_bytes_per_owner;
 }
 
 bool UsageByOwner::over_memory() const {

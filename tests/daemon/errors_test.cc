@@ -102,7 +102,7 @@ TEST_F(DaemonErrors, ALineOverTheLimit) {
 }
 
 TEST_F(DaemonErrors, LimitsOnDocumentsAndBytes) {
-  start({{"limits", {{"document_bytes", 1000}, {"documents", 2}}}});
+  start({{"limits", {{"document_bytes", 1000}, {"documents", 4}}}});
   Peer peer(socket());
   auto long_one = peer.call("document.open", text_request(std::string(1001, 'x')));
   if (long_one.contains("result"))
@@ -111,7 +111,7 @@ TEST_F(DaemonErrors, LimitsOnDocumentsAndBytes) {
   const json request{{"plugins", scored()}, {"stream", true}};
   const auto first = peer.call("document.open", request)["result"]["document"];
   peer.call("document.open", request);
-  expect_error(peer.call("document.open", request), "limit", "limits.documents is 2");
+  expect_error(peer.call("document.open", request), "limit", "limits.documents is 4");
   const auto answer = peer.call("document.append", {{"document", first}, {"text", std::string(1001, 'x')}});
   expect_error(answer, "limit", "limits.document_bytes is 1000");
   start();  // without those limits

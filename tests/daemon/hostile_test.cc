@@ -101,6 +101,30 @@ TEST_F(Hostile, ConnectionsThatAreHeldLeavePlacesForRoot) {
   EXPECT_THAT(log(), HasSubstr("user 65534 was refused: too many connections are open"));
 }
 
+TEST_F(Hostile, ConnectionsOfTwoUsersLeavePlacesForAThird) {
+  if (::getuid() != 0) GTEST_SKIP() << "only root can be other users";
+  start_open_to_all({{"limits", {{"connections", 300}, {"connections_per_user", 300}}}});
+  const std::string path = socket();
+  const auto hold = [&] {
+    static std::vector<Peer> held;
+    for (int i = 0; i < 200; ++i) {
+      held.emplace_back(path);
+      held.back().send("{");
+    }
+    held.back().line();  // the refusal
+  };
+  const OtherUser first(hold, 20'001), second(hold, 20'002);
+  ASSERT_TRUE(first.good() && second.good());
+  const OtherUser third([&] {
+    std::vector<Peer> peers;
+    for (int i = 0; i < 2; ++i) {
+      if (!peers.emplace_back(path).call("server.ping", json::object()).contains("result"))
+        throw std::runtime_error("refused");
+    }
+  });
+  EXPECT_TRUE(third.good());
+}
+
 TEST_F(Hostile, ARefusedConnectionHearsOfItInItsOwnLanguage) {
   start({{"limits", {{"connections", 1}}}});
   Peer stays(socket());

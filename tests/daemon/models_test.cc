@@ -199,6 +199,8 @@ TEST_F(LoadedModels, AnotherListReplacesTheOneBefore) {
   models_->set({source("first"), source("c"), source("b")},
                std::make_shared<const Revision>(revision("first", 100)));
   EXPECT_FALSE(listed("b").loaded) << "its files may be others now";
+  EXPECT_EQ(listed("first").loads, 2u);
+  EXPECT_EQ(listed("b").loads, 1u) << "a counter does not fall";
   EXPECT_EQ(error_of("c").code, ErrorCode::kLimit) << "the old one still takes its memory";
   old.reset();
   EXPECT_TRUE(watched.expired());

@@ -16,11 +16,11 @@ namespace unroll::test {
 
 inline constexpr uid_t kOtherUser = 65534;
 
-/// Runs in the background, as the other user if this process is root's; killed with this object.
+/// Runs in the background, as `user` if this process is root's; killed with this object.
 class OtherUser {
  public:
   /// `work` returns when the test may continue; the process then keeps its resources.
-  explicit OtherUser(const std::function<void()>& work) {
+  explicit OtherUser(const std::function<void()>& work, uid_t user = kOtherUser) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
     const UniqueFd reading(ends[0]);
@@ -28,7 +28,7 @@ class OtherUser {
     pid_ = ::fork();
     if (pid_ == 0) {
       bool good = ::getuid() != 0 ||
-                  (::setgroups(0, nullptr) == 0 && ::setgid(kOtherUser) == 0 && ::setuid(kOtherUser) == 0);
+                  (::setgroups(0, nullptr) == 0 && ::setgid(kOtherUser) == 0 && ::setuid(user) == 0);
       try {
         if (good) work();
       } catch (const std::exception&) {

@@ -71,6 +71,69 @@ TEST(FairPool, AUserHasNoMoreJobsAtWorkThanTheyMayAndOthersNeedNotWait) {
   EXPECT_EQ(most, 1);
 }
 
+/// However many users' jobs hang, those of others are done, until there are as many users as threads.
+TEST(FairPool, JobsThatHangTakeNoThreadFromOtherUsers) {
+  constexpr std::uint32_t kUsers = 50;
+  FairPool pool(128, 4);
+  std::promise<void> go;
+  const std::shared_future<void> wait = go.get_future().share();
+  std::atomic<std::size_t> hang{0}, most_of_one{0};
+  std::vector<std::atomic<std::size_t>> of_user(kUsers + 1);
+  const auto all_of = [&](std::uint32_t user) {
+    std::promise<void> done;
+    std::atomic<int> left{30};
+    for (int i = 0; i < 30; ++i) {
+      pool.post(user, [&] {
+        if (--left == 0) done.set_value();
+      });
+    }
+    return done.get_future().wait_for(std::chrono::seconds(60)) == std::future_status::ready;
+  };
+  for (std::uint32_t user = 1; user <= kUsers; ++user) {
+    for (int i = 0; i < 10; ++i) {
+      pool.post(user, [&, user, wait] {
+        most_of_one = std::max(most_of_one.load(), ++of_user[user]);
+        ++hang;
+        wait.wait();
+      });
+    }
+    ASSERT_TRUE(all_of(1000 + user)) << "after " << user << " users";
+  }
+  EXPECT_GE(hang, kUsers);
+  EXPECT_LE(most_of_one, 4u);
+  go.set_value();
+  pool.join();
+}
+
+TEST(FairPool, WhatCannotBeginIsRefusedAfterAWhileAndBeginsOtherwise) {
+  FairPool pool(2, 2);
+  std::promise<void> go, begun[2];
+  const std::shared_future<void> wait = go.get_future().share();
+  for (std::uint32_t user : {0, 1}) {
+    pool.post(user, [&, user, wait] {
+      begun[user].set_value();
+      wait.wait();
+    });
+    begun[user].get_future().wait();
+  }
+  std::promise<bool> kept;
+  std::vector<std::uint32_t> refused;
+  for (std::uint32_t user : {0, 2}) {
+    pool.post(
+        user, [] { FAIL() << "it was refused"; }, [&, user] { refused.push_back(user); });
+  }
+  pool.refuse_stuck(std::chrono::hours(1));
+  EXPECT_THAT(refused, testing::IsEmpty());
+  pool.refuse_stuck(std::chrono::milliseconds(0));
+  EXPECT_THAT(refused, ElementsAre(0, 2));
+  pool.refuse_stuck(std::chrono::milliseconds(0));
+  EXPECT_EQ(refused.size(), 2u) << "once each";
+  pool.post(3, [&] { kept.set_value(true); });
+  pool.refuse_stuck(std::chrono::milliseconds(0));  // that has no way to be refused
+  go.set_value();
+  EXPECT_TRUE(kept.get_future().get());
+}
+
 TEST(FairPool, WhatWaitsIsDroppedAtTheEndAndWhatIsAtWorkIsNot) {
   std::promise<void> begun, go;
   std::atomic<bool> first{false}, second{false};

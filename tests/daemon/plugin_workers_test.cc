@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "tests/daemon/daemon_case.h"
+#include "tests/daemon/other_user.h"
+#include "tests/daemon/silent_file_system.h"
 
 namespace unroll::test {
 namespace {
@@ -28,11 +30,20 @@ class PluginWorkers : public DaemonCase {
     }
     start_with_deadline(2000);
   }
-  void start_with_deadline(int milliseconds) {
-    start({{"plugins",
-            {{"directory", (*folder_ / "plugins").string()},
-             {"deadline_ms", milliseconds},
-             {"memory_bytes", 256 << 20}}}});
+  void start_with_deadline(int milliseconds, json settings = json::object()) {
+    settings["plugins"] = {{"directory", (*folder_ / "plugins").string()},
+                           {"deadline_ms", milliseconds},
+                           {"memory_bytes", 256 << 20}};
+    start(settings);
+  }
+  /// Its plugin is made as soon as the file is there.
+  static json awaiting(const fs::path& file, const std::string& text) {
+    return {{"plugins", {{{"name", "waits-in-create"}, {"options", {{"file", file.string()}}}}}},
+            {"text", text}};
+  }
+  static std::string opening(const json& request) {
+    return json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
+           "\n";
   }
 
   static std::string text_of(std::size_t document) { return some_text(10 + document % 5); }
@@ -115,18 +126,14 @@ TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
   start_with_deadline(600'000);
   const auto expected = alone();
   const fs::path awaited = *folder_ / "awaited";
-  const json request = {
-      {"plugins", {{{"name", "waits-in-create"}, {"options", {{"file", awaited.string()}}}}}},
-      {"text", some_text(10)}};
+  const auto open = opening(awaiting(awaited, some_text(10)));
   Peer other(socket()), waits(socket());
   const auto listed = [&] { return other.call("document.list", json::object())["result"]["documents"]; };
   const auto before = listed().size();
-  const std::string opening =
-      json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() + "\n";
-  waits.send(opening + R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})" + "\n");
+  waits.send(open + R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})" + "\n");
   {
     Peer leaves(socket());  // its document has arrived completely, so it is read anyway
-    leaves.send(opening);
+    leaves.send(open);
   }
   EXPECT_EQ(other.read_document(open_scored(other, 0)).outputs, expected[0]);
   EXPECT_EQ(listed().size(), before + 1) << "those that wait for their plugin are not there yet";
@@ -142,6 +149,109 @@ TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
   }
   EXPECT_EQ(documents.size(), before + 3);
   for (const json& document : documents) EXPECT_EQ(document["phase"], "done") << document;
+}
+
+TEST_F(PluginWorkers, FiftyUsersWhosePluginsAreNeverMadeKeepNobodyElseWaiting) {
+  if (::getuid() != 0) GTEST_SKIP() << "only root can be other users";
+  constexpr uid_t kFirst = 20'000, kUsers = 50;
+  start_with_deadline(600'000, {{"drain_ms", 100}, {"socket", {{"mode", "0666"}}}});
+  fs::permissions(folder_->path(), fs::perms::others_exec, fs::perm_options::add);
+  const auto expected = alone();
+  const auto open = opening(awaiting(*folder_ / "awaited", some_text(10)));
+  const std::string path = socket();
+  std::vector<std::unique_ptr<OtherUser>> users;
+  const auto add_user = [&](uid_t user, const std::function<void()>& work) {
+    users.push_back(std::make_unique<OtherUser>(work, user));
+    return users.back()->good();
+  };
+  for (uid_t user = 0; user < kUsers; ++user) {
+    ASSERT_TRUE(add_user(kFirst + user, [&] {
+      static Peer held(path);
+      for (int i = 0; i < 5; ++i) held.send(open);
+      Peer(path).call("server.ping", json::object());  // its requests are handled in their order
+    }));
+  }
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_TRUE(add_user(kFirst + kUsers, [&] {
+      Peer peer(path);
+      if (peer.read_document(open_scored(peer, i)).outputs != expected[i]) throw std::runtime_error("others");
+    }));
+  }
+  EXPECT_EQ(process().stop(SIGTERM), 1) << "it does not wait for those plugins";
+  EXPECT_THAT(log(), HasSubstr("a plugin's instance that is being created"));
+}
+
+TEST_F(PluginWorkers, WhatCannotBeOpenedIsRefusedAfterAWhile) {
+  start_with_deadline(600'000, {{"limits", {{"openings", 2}, {"opening_timeout_ms", 300}}}});
+  const fs::path awaited = *folder_ / "awaited";
+  const auto open = opening(awaiting(awaited, some_text(10)));
+  Peer first(socket()), second(socket());
+  first.send(open);
+  first.send(R"({"jsonrpc":"2.0","id":2,"method":"server.ping"})"
+             "\n");
+  second.send(open);
+  const auto error = json::parse(second.line().value())["error"];
+  EXPECT_EQ(error["data"]["limit"], "limits.openings") << error;
+  EXPECT_EQ(error["data"]["value"], 2);
+  write_file(awaited, "");
+  EXPECT_TRUE(json::parse(first.line().value()).contains("result"));
+  second.send(open);
+  EXPECT_TRUE(json::parse(second.line().value()).contains("result"));
+}
+
+/// They read from a file system that does not answer, so that not even SIGKILL ends them.
+TEST_F(PluginWorkers, OnesThatCannotBeKilledAreWrittenOff) {
+  if (::getuid() != 0) GTEST_SKIP() << "only root may mount here";
+  const fs::path mounted = *folder_ / "mounted";
+  const SilentFileSystem files(mounted, FuseRequest::kLookup, "");
+  if (!files.good()) GTEST_SKIP() << "no FUSE here";
+  start_with_deadline(500);
+  const auto expected = alone();
+  Peer peer(socket());
+  json errors;
+  for (int i = 0; i < 6; ++i) {
+    const auto answer = peer.call("document.open", awaiting(mounted / "none", some_text(10)));
+    ASSERT_TRUE(answer.contains("error")) << answer;
+    errors.push_back(answer["error"]["message"]);
+    EXPECT_EQ(read_text(text_of(0)).outputs, expected[0]);
+  }
+  EXPECT_THAT(errors.front().get<std::string>(), HasSubstr("did not return from create within 500 ms"));
+  EXPECT_THAT(errors.back().get<std::string>(), HasSubstr("4 of its workers were killed and do not end"));
+  EXPECT_EQ(process().stop(SIGTERM), 0);
+}
+
+/// The engine makes the plugin again when an evicted document goes on. It does not wait for it.
+TEST_F(PluginWorkers, OneThatIsSlowlyMadeAgainHoldsUpOnlyItsOwnDocuments) {
+  constexpr std::size_t kDocuments = 40;
+  fs::remove_all(*folder_ / "model");
+  write_tiny_pretrained(*folder_ / "model");  // its states take more memory
+  start_with_deadline(600'000, {{"limits", {{"memory_bytes", 1 << 20}, {"memory_bytes_per_user", 1 << 20}}}});
+  const auto text = some_text(80);
+  const auto middle = text.find('\n', text.size() / 2) + 1;
+  const auto expected = read_text(text).outputs;
+  const fs::path awaited = *folder_ / "awaited";
+  write_file(awaited, "");
+  Peer peer(socket());
+  std::vector<json> ids;
+  auto request = awaiting(awaited, "");
+  request.erase("text");
+  request["stream"] = true;
+  for (std::size_t i = 0; i < kDocuments; ++i)
+    ids.push_back(peer.call("document.open", request)["result"]["document"]);
+  const auto append_to_all = [&](const std::string& part) {
+    for (const auto& id : ids) peer.call("document.append", {{"document", id}, {"text", part}});
+  };
+  append_to_all(text.substr(0, middle));
+  append_to_all("\n");  // the first part has been accepted: most have been read, and some evicted
+  read_text(text);
+  EXPECT_GT(peer.call("server.stats", json::object())["result"]["evictions"], 0);
+  fs::remove(awaited);
+  append_to_all(text.substr(middle));
+  EXPECT_EQ(read_text(text).outputs, expected);
+  write_file(awaited, "");
+  for (const auto& id : ids) peer.call("document.end", {{"document", id}});
+  for (const auto& [id, document] : peer.read_documents(kDocuments))
+    EXPECT_EQ(document.end["method"], "document.done") << document.end;
 }
 
 /// An evicted document's plugin is created again when it is restored.
@@ -259,11 +369,16 @@ TEST_F(PluginWorkers, OneInTheDaemonThatNeverReturnsIsSeenAndDoesNotKeepTheDaemo
     return http.rest();
   };
   EXPECT_THAT(health("/healthz"), HasSubstr("ok\n"));
-  Peer peer(socket());
+  const auto text = some_text(200);
+  const auto expected = read_text(text).outputs;
+  Peer peer(socket()), unfinished(socket());
+  json stream{{"plugins", scored()}, {"stream", true}};
+  const auto id = unfinished.call("document.open", stream)["result"]["document"];
+  unfinished.call("document.append", {{"document", id}, {"text", text}});
+  while (unfinished.notification()["method"] != "document.output") {
+  }
   // It would be accepted with its first commit, which never comes.
-  const json request = {{"plugins", {{{"name", "hangs"}, {"options", {{"x", 1}}}}}}, {"text", some_text(20)}};
-  peer.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "document.open"}, {"params", request}}.dump() +
-            "\n");
+  peer.send(opening({{"plugins", {{{"name", "hangs"}, {"options", {{"x", 1}}}}}}, {"text", some_text(20)}}));
   std::string answer;
   for (int tries = 0; tries < 1000 && answer.find("503") == std::string::npos; ++tries) {
     answer = health("/healthz");
@@ -273,7 +388,19 @@ TEST_F(PluginWorkers, OneInTheDaemonThatNeverReturnsIsSeenAndDoesNotKeepTheDaemo
   EXPECT_THAT(health("/readyz"), HasSubstr("503"));
   EXPECT_THAT(health("/metrics"), HasSubstr("unroll_engine_stands_still 1\n"));
   EXPECT_EQ(process().stop(SIGTERM), 1);
-  EXPECT_THAT(log(), HasSubstr("ending at once"));
+  EXPECT_THAT(log(), AllOf(HasSubstr("because the engine is at a block or a commit that does not end"),
+                           HasSubstr("ending at once")));
+  EXPECT_EQ(unfinished.read_document(id).end["params"]["error"]["data"]["name"], "shutting_down");
+
+  start();
+  Peer again(socket());
+  stream["resume"] = id;
+  const auto from = again.call("document.open", stream)["result"]["resume_bytes"].get<std::size_t>();
+  again.call("document.append", {{"document", id}, {"text", text.substr(from)}});
+  again.call("document.end", {{"document", id}});
+  EXPECT_EQ(again.read_document(id).end["method"], "document.done");
+  again.call("document.attach", {{"document", id}});
+  EXPECT_EQ(again.read_document(id).outputs, expected);
 }
 
 }  // namespace

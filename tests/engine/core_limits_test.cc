@@ -174,15 +174,17 @@ TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {
 }
 
 TEST_F(Core, WritersWaitForTheBuffersOfAllDocuments) {
-  start({.max_buffered_bytes = 10'000, .max_buffered_bytes_per_owner = 8'000, .batch = 1});
+  start({.max_buffered_bytes = 20'000, .max_buffered_bytes_per_owner = 8'000, .batch = 1});
   std::map<int, int> rooms;
   std::vector<Opened> documents;
   const auto append = [&](int i, std::size_t bytes) {
     core_->append(documents[i].id, std::string(bytes, '\x01'), [&rooms, i] { ++rooms[i]; });
   };
-  auto other = a_request();
+  auto other = a_request(), late = a_request();
   other.owner = 2000;
+  late.owner = 3000;
   for (int i = 0; i < 3; ++i) documents.push_back(open(i == 2 ? other : a_request()));
+  documents.push_back(open(late));
   append(0, 6000);
   EXPECT_EQ(rooms[0], 1);
   append(1, 3000);
@@ -191,12 +193,17 @@ TEST_F(Core, WritersWaitForTheBuffersOfAllDocuments) {
   EXPECT_EQ(rooms[2], 1);
   EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.buffered_bytes_per_user is 8000"));
   open(other);
-  append(2, 4000);
-  EXPECT_EQ(rooms[2], 1) << "13500 of everybody's 10000";
-  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("limits.buffered_bytes is 10000"));
+  append(2, 5500);
+  EXPECT_EQ(rooms[2], 1) << "15000, more than half of everybody's 20000";
+  EXPECT_THAT(error_of([&] { open(other); }).what(), HasSubstr("limits.buffered_bytes is 20000"));
+  append(3, 100);
+  EXPECT_EQ(rooms[3], 1) << "a third user's first bytes wait for nobody";
+  append(3, 100);
+  EXPECT_EQ(rooms[3], 1);
   run_until_idle();
   EXPECT_EQ(rooms[1], 1);
   EXPECT_EQ(rooms[2], 2);
+  EXPECT_EQ(rooms[3], 2);
   EXPECT_EQ(core_->stats().buffered_bytes, 0u);
 }
 

@@ -282,6 +282,23 @@ TEST_F(Core, WhatHasEndedIsForgottenWhileTheEngineRuns) {
   }
 }
 
+/// Commits are made between the pieces, and the next piece does not wait for the clock.
+TEST_F(Core, ALongDocumentIsForgottenInOnePieceAfterAnother) {
+  const TemporaryFolder folder;
+  Commit commit;
+  commit.status.id = "long";
+  commit.status.phase = DocumentPhase::kDone;
+  commit.opening = Opening{{{"score"}}, "checkpoint"};
+  for (std::uint64_t i = 0; i < 2 * Journal::kForgetOutputs + 1; ++i)
+    commit.outputs.push_back({i, "score", "{}"});
+  Journal(folder / "j").commit({&commit, 1});
+  start({.journal = folder / "j", .keep_finished = -1h});
+  core_->round();
+  EXPECT_EQ(core_->list({}).size(), 1u) << "a piece is gone";
+  for (int rounds = 0; rounds < 5; ++rounds) core_->round();
+  EXPECT_EQ(core_->list({}).size(), 0u);
+}
+
 /// cancel() is what the daemon calls for each client that disconnects, however late: it neither throws nor
 /// writes.
 TEST_F(Core, WhatIsNotOpenIsCancelledOnlyIfItWaitsAndOnRequest) {

@@ -197,7 +197,7 @@ TEST_F(Core, TenThousandOpenDocumentsCostARoundNothing) {
   std::uint64_t rounds = 0;
   for (; core_->has_work(); ++rounds) core_->round();
   EXPECT_THAT(rounds, Le(52u)) << "rounds for the one that has work";
-  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.documents is 10000"));
+  EXPECT_THAT(error_of([&] { open(); }).what(), HasSubstr("limits.documents is 20000"));
 }
 
 }  // namespace

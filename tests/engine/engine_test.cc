@@ -319,7 +319,7 @@ TEST(Engine, AWriterWaitsForRoom) {
 }
 
 TEST(Engine, LimitsNameThemselves) {
-  auto engine = an_engine({.max_documents = 3, .max_documents_per_owner = 2, .max_document_bytes = 100});
+  auto engine = an_engine({.max_documents = 6, .max_documents_per_owner = 2, .max_document_bytes = 100});
   const auto recorder = std::make_shared<Recorder>();
   const auto id = engine.open(a_request(), recorder).id;
   engine.open(a_request(), nullptr);
@@ -327,12 +327,18 @@ TEST(Engine, LimitsNameThemselves) {
   EXPECT_EQ(error.code, ErrorCode::kLimit);
   EXPECT_THAT(error.what(), HasSubstr("limits.documents_per_user is 2"));
   auto other = a_request();
-  other.owner = 5;
+  for (const auto owner : {5u, 6u, 7u}) {
+    other.owner = owner;
+    engine.open(other, nullptr);
+  }
+  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(), HasSubstr("limits.documents is 6"))
+      << "the last place is for a user who has none";
+  other.owner = 8;
   engine.open(other, nullptr);
-  other.owner = 6;
-  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(), HasSubstr("limits.documents is 3"));
+  other.owner = 9;
+  EXPECT_THAT(error_of([&] { engine.open(other, nullptr); }).what(), HasSubstr("limits.documents is 6"));
   EXPECT_EQ(engine.list({.owner = 5}).size(), 1u);
-  EXPECT_EQ(engine.list({}).size(), 3u) << "what was refused leaves nothing behind";
+  EXPECT_EQ(engine.list({}).size(), 6u) << "what was refused leaves nothing behind";
 
   error = error_of([&] { engine.append(id, std::string(101, 'x'), {}); });
   EXPECT_EQ(error.code, ErrorCode::kLimit);
