@@ -26,5 +26,5 @@ VOLUME /run/unroll /var/lib/unroll
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5m \
   CMD ["curl", "--fail", "--silent", "--show-error", "--unix-socket", "/run/unroll/unroll.sock", "http://unroll/readyz"]
 STOPSIGNAL SIGTERM
-# `docker stop` kills after 10 s: the drain, the last commit and closing connections (3 s) must fit in.
+# `docker stop` kills after 10 s: the drain and what follows (at most 4 s, even if something hangs) must fit in.
 ENTRYPOINT ["tini", "--", "unrolld", "--config", "/etc/unroll/unrolld.json", "--drain-ms", "5000"]

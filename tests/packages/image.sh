@@ -135,6 +135,36 @@ start_container
 stop_container
 [ "$stopped" = 0 ] || [ "$stopped" = 143 ] || fail "it exited with $stopped"
 
+say "stop, while the engine hangs in a plugin"
+state="$work/volumes/var/lib/unroll"
+mkdir "$state/hanging"
+cc -shared -fPIC -I "$here/../../plugins/include" -o "$state/hanging/hangs.so" "$here/../plugins/bad/hangs.c"
+python3 - "$root/etc/unroll/unrolld.json" >"$state/hangs.json" <<'END'
+import json, sys
+config = json.load(open(sys.argv[1]))
+config["plugins"] = {"directory": "/var/lib/unroll/hanging", "in_process": "hangs.so"}
+config["stall_ms"] = 500
+print(json.dumps(config))
+END
+chmod -R a+rX "$state/hanging" "$state/hangs.json"
+usual=("${entrypoint[@]}")
+entrypoint=("${entrypoint[@]/#\/etc\/unroll\/unrolld.json/\/var\/lib\/unroll\/hangs.json}")
+start_container
+await_health
+in_container curl -sS --unix-socket /run/unroll/unroll.sock --data-binary @/tmp/book.txt 'http://unroll/v1/hangs?x=1' \
+  >/dev/null 2>&1 &
+for _ in {1..200}; do
+  health="$(in_container curl -sS --unix-socket /run/unroll/unroll.sock http://unroll/healthz || true)"
+  [[ "$health" != *"at one block for"* ]] || break
+  sleep 0.1
+done
+[[ "$health" == *"at one block for"* ]] || fail "the engine does not hang: $health"
+stop_container
+[ "$stopped" = 1 ] || fail "it exited with $stopped"
+grep -q 'because the engine is at a block' "$work/daemon.log" || fail "the log does not say why"
+say "stopped after $stop_ms ms"
+entrypoint=("${usual[@]}")
+
 say "start again on the same volumes"
 start_container
 await_health
