@@ -35,6 +35,7 @@ struct LayoutReader : MarkupHandler {
   void start(std::string_view name, const Attributes& attributes) override {
     if (name == "page") {
       pages.push_back({number(attributes.get("height")), {}});
+      in_word = false;  // of a word that was not closed
     } else if (name == "block") {
       new_block = true;
     } else if (name == "line" && !pages.empty()) {
