@@ -1,6 +1,6 @@
 # Nothing of the service is left, and it can be installed again.
 apt-get purge -qq -y unroll unroll-plugins unroll-model >/tmp/apt.log 2>&1 || fail "apt-get: $(tail /tmp/apt.log)"
-for path in "$socket" /run/unroll /var/lib/unroll /etc/unroll /usr/bin/unrolld /etc/systemd/system/sockets.target.wants/unrolld.socket; do
+for path in "$socket" /run/unroll /var/lib/unroll /var/lib/unroll-follow /etc/unroll /usr/bin/unrolld /etc/systemd/system/sockets.target.wants/unrolld.socket; do
   [ ! -e "$path" ] || fail "$path is left"
 done
 [ -z "$(pgrep -u unroll || true)" ] || fail "processes of the daemon are left"

@@ -1,0 +1,52 @@
+# The packaged unit follows several logs with the machine's daemon, and loses no event and prints none twice, whatever
+# is killed or restarted.
+unit=unroll-follow@check.service
+mkdir -p /var/log/check
+log=/var/log/check/app.log other=/var/log/check/other.log
+routine() {  # routine FILE COUNT
+  local i
+  for i in $(seq "$2"); do
+    printf '2026-01-01 10:%02d:%02d INFO worker %d finished job %d in %d ms\n' $((i / 60 % 60)) $((i % 60)) $((i % 7)) "$i" $((40 + i % 9))
+  done >>"$1"
+}
+odd() { echo "2026-01-01 11:00:00 CRITICAL $1: checksum mismatch, refusing to mount /dev/sdb1" >>"$2"; }
+shown() { journalctl --unit "$unit" --output cat --no-pager | grep -cF "$1: checksum mismatch" || true; }
+once() { [ "$(shown "$1")" = 1 ]; }
+routine "$log" 400
+routine "$other" 400
+chown root:adm "$log" "$other"
+chmod 0640 "$log" "$other"
+printf '%s\n' 'LOGS=/var/log/check/*.log' 'OPTIONS=--alert-rate 5' >/etc/unroll/follow/check.conf
+systemctl enable --now --quiet "$unit"
+eventually 60 systemctl is-active "$unit"
+odd first "$log"
+eventually 120 once first
+odd second "$other"
+eventually 120 once second
+[ "$(stat -c '%U %a' /var/lib/unroll-follow/check)" = 'unroll-follow 700' ] ||
+  fail "the state is $(stat -c '%U %a' /var/lib/unroll-follow/check)"
+
+systemctl kill --signal KILL "$unit"
+odd third "$log"
+eventually 120 once third
+systemctl restart unrolld.service
+odd fourth "$other"
+eventually 120 once fourth
+
+begin=$SECONDS
+systemctl stop "$unit"
+echo "figure: follow stopped in $((SECONDS - begin)) s"
+[ "$(property "$unit" Result)" = success ] || fail "it did not stop by itself: $(property "$unit" Result)"
+odd fifth "$log"  # while it is stopped, and the log is rotated
+mv "$log" "$log.1"
+routine "$log" 3
+systemctl start "$unit"
+eventually 120 once fifth
+for event in first second third fourth fifth; do
+  once "$event" || fail "$event is shown $(shown "$event") times"
+done
+# Its documents are those of its user, not alice's.
+if as alice unroll documents --socket "$socket" --format ndjson | grep -q '/var/log/check'; then fail "alice sees them"; fi
+systemctl disable --now --quiet "$unit"
+rm -r /var/log/check /etc/unroll/follow/check.conf
+check_service
