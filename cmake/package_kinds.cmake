@@ -7,6 +7,7 @@ if(CPACK_GENERATOR STREQUAL "DEB")
       "unroll-plugins (= ${CPACK_PACKAGE_VERSION}), systemd | systemd-standalone-sysusers | systemd-sysusers")
   # Optional: users may have another model, and need pdftotext only for PDFs.
   set(CPACK_DEBIAN_UNROLL_PACKAGE_RECOMMENDS "unroll-model, poppler-utils")
+  set(CPACK_DEBIAN_UNROLL_PACKAGE_SUGGESTS "python3")  # for Parquet files, with pyarrow
 else()
   set(CPACK_PACKAGING_INSTALL_PREFIX "")
   set(CPACK_COMPONENTS_ALL unroll portable plugins dev model)
