@@ -213,18 +213,21 @@ void EngineCore::report_progress(OpenDocument& document) {
 
 /// As many as fit into memory; the others in the next round.
 void EngineCore::finish_exhausted() {
-  bool took_memory = !awaiting_plugins_.empty();
+  std::set<std::uint32_t> took_memory;  // owners
+  for (const auto* document : awaiting_plugins_) took_memory.insert(document->status.owner);
   Documents called;
-  while (!exhausted_.empty() && !(took_memory && usage_->over_memory())) {
-    auto& document = **exhausted_.begin();
-    exhausted_.erase(&document);
+  for (auto* document : Documents(exhausted_.begin(), exhausted_.end())) {
+    const auto owner = document->status.owner;
+    if (!took_memory.empty() && usage_->over_total_memory()) break;
+    if (took_memory.contains(owner) && usage_->over_own_memory(owner)) continue;
+    exhausted_.erase(document);
     {
       const std::lock_guard lock(mutex_);
-      if (document.cancelled) continue;  // the next round fails it
+      if (document->cancelled) continue;  // the next round fails it
     }
-    if (make_resident(document))
-      begin_call(document, called, [](DocumentReader& reader) { reader.begin_finish(); });
-    took_memory = true;
+    if (make_resident(*document))
+      begin_call(*document, called, [](DocumentReader& reader) { reader.begin_finish(); });
+    took_memory.insert(owner);
   }
   end_calls(called);
 }

@@ -51,7 +51,8 @@ void EngineCore::mark_failed(OpenDocument& document, const Error& error) {
 
 /// Whether no document has a block that could be read now.
 bool EngineCore::is_idle() const {
-  return queue_.empty() && exhausted_.empty();
+  return queue_.empty() &&
+         std::ranges::all_of(exhausted_, [&](const auto* document) { return queue_.is_blocked(*document); });
 }
 
 void EngineCore::commit_due() {
@@ -277,6 +278,7 @@ void EngineCore::evict_over_limit() {
     const std::lock_guard lock(mutex_);
     stats_.resident_documents = resident_.size();
     memory_blocked_ = false;
+    queue_.block({});
   }
   if (!usage_->over_memory()) return;
   forget_latest_state();
@@ -292,8 +294,18 @@ void EngineCore::evict_over_limit() {
        })) {
     evict(*document);
   }
+  block_over_limit();
+}
+
+void EngineCore::block_over_limit() {
+  std::set<std::uint32_t> owners;
+  for (const auto* document : awaiting_plugins_) {
+    if (usage_->over_own_memory(document->status.owner)) owners.insert(document->status.owner);
+  }
   const std::lock_guard lock(mutex_);
-  memory_blocked_ = usage_->over_memory() && (!awaiting_plugins_.empty() || schedule_.blocked());
+  queue_.block(owners);
+  memory_blocked_ = (usage_->over_total_memory() && !awaiting_plugins_.empty()) ||
+                    (usage_->over_memory() && schedule_.blocked());
 }
 
 void EngineCore::forget_latest_state() {

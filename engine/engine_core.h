@@ -183,6 +183,7 @@ class EngineCore {
   void close(OpenDocument& document);
   void charge_resident(OpenDocument& document);
   void evict_over_limit();
+  void block_over_limit();
   void forget_latest_state();
   void evict(OpenDocument& document);
   void forget_expired();
@@ -223,7 +224,8 @@ class EngineCore {
   std::string journal_error_;  ///< Why the last write failed; empty if it did not.
   bool forget_failed_;         ///< Retry soon.
   TimePoint forget_at_;        ///< When to check for expired documents.
-  /// Documents that await their plugins cannot be evicted: reading continues when there is memory again.
+  /// Documents that await their plugins cannot be evicted: reading continues when there is memory again. If
+  /// one owner exceeds its own limit, the queue blocks that owner alone.
   bool memory_blocked_ = false;
   std::vector<OpenDocumentPtr> stalled_;
 };

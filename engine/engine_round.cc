@@ -29,8 +29,7 @@ bool EngineCore::wait_for_work() {
 }
 
 bool EngineCore::has_work_locked() const {
-  return !touched_.empty() || !replays_.empty() ||
-         (!memory_blocked_ && !(queue_.empty() && exhausted_.empty()));
+  return !touched_.empty() || !replays_.empty() || (!memory_blocked_ && !is_idle());
 }
 
 bool EngineCore::has_work() const {

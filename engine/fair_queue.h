@@ -18,8 +18,22 @@ namespace unroll {
 
 class FairQueue {
  public:
+  /// Whether next() has nothing to give.
   bool empty() const {
-    return std::ranges::all_of(owners_, [](const auto& entry) { return entry.second.ready.empty(); });
+    return std::ranges::all_of(owners_, [](const auto& entry) { return !entry.second.is_ready(); });
+  }
+  /// The documents of these owners stay queued and are not given, those of all others are again. An owner
+  /// accumulates no credit in that time.
+  void block(const std::set<std::uint32_t>& owners) {
+    for (auto& [id, owner] : owners_) {
+      const bool blocked = owners.contains(id);
+      if (owner.blocked && !blocked) owner.pass = std::max(owner.pass, now_);
+      owner.blocked = blocked;
+    }
+  }
+  bool is_blocked(const OpenDocument& document) const {
+    const auto owner = owners_.find(document.status.owner);
+    return owner != owners_.end() && owner->second.blocked;
   }
   /// Queues a document that has a block. Idle documents accumulate no credit. Returns false if it was queued.
   bool add(OpenDocument& document) {
@@ -35,7 +49,7 @@ class FairQueue {
   OpenDocument* next(const Revision* revision = nullptr) {
     Owner* first = nullptr;
     for (auto& [id, owner] : owners_) {
-      const bool has = revision == nullptr ? !owner.ready.empty() : owner.ready.contains(revision);
+      const bool has = owner.is_ready() && (revision == nullptr || owner.ready.contains(revision));
       if (has && (first == nullptr || owner.pass < first->pass)) first = &owner;
     }
     if (first == nullptr) return nullptr;
@@ -70,6 +84,9 @@ class FairQueue {
     double pass = 0;
     double now = 0;  ///< Virtual time among its documents: the pass of the last block.
     std::map<const Revision*, Ready> ready;  ///< By what reads them; none is empty.
+    bool blocked = false;
+
+    bool is_ready() const { return !blocked && !ready.empty(); }
 
     /// The documents of the revision whose first one is due first.
     Ready& first() {
@@ -89,7 +106,7 @@ class FairQueue {
   double first_pass() const {
     double first = kNever;
     for (const auto& [id, owner] : owners_) {
-      if (!owner.ready.empty()) first = std::min(first, owner.pass);
+      if (owner.is_ready()) first = std::min(first, owner.pass);
     }
     return first;
   }

@@ -93,6 +93,16 @@ bool UsageByOwner::over_memory() const {
          });
 }
 
+bool UsageByOwner::over_total_memory() const {
+  const std::lock_guard lock(mutex_);
+  return all_.memory() > options_.max_memory_bytes;
+}
+
+bool UsageByOwner::over_own_memory(std::uint32_t owner) const {
+  const std::lock_guard lock(mutex_);
+  return of(owner).memory() > options_.max_memory_bytes_per_owner;
+}
+
 UsageByOwner::Excess UsageByOwner::excess(std::uint32_t owner) const {
   const std::lock_guard lock(mutex_);
   const auto above = [](std::uint64_t taken, std::uint64_t limit) {

@@ -33,8 +33,12 @@ class UsageByOwner {
   void add_resident(std::uint32_t owner, std::int64_t bytes);
   /// Whether writers of this owner's documents must wait for room in the buffers.
   bool buffers_full(std::uint32_t owner) const;
-  /// Whether documents must be evicted.
+  /// Whether documents must be evicted: of all owners, or of one.
   bool over_memory() const;
+  /// Whether the documents of all owners together exceed their limit.
+  bool over_total_memory() const;
+  /// Whether this owner's documents exceed its limit.
+  bool over_own_memory(std::uint32_t owner) const;
   /// Bytes of memory above seven eighths of the limit, in total and of one owner.
   struct Excess {
     std::uint64_t all, own;

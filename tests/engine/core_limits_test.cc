@@ -119,6 +119,65 @@ TEST_F(Core, ADocumentThatCannotBeRestoredFailsAndLeavesNothingBehind) {
   EXPECT_EQ(stats.memory_bytes, 0u);
 }
 
+/// The plugin `anomaly` does not answer while it is silent.
+class SilentPlugins final : public PluginRegistry {
+ public:
+  SilentPlugins() { load_directory(default_plugin_directory()); }
+  bool silent = false;
+  std::unique_ptr<PluginInstance> create(std::string_view name, std::string_view options,
+                                         EmitFunction emit) const override {
+    auto instance = PluginRegistry::create(name, options, std::move(emit));
+    if (name == "anomaly") instance = std::make_unique<Instance>(silent, std::move(instance));
+    return instance;
+  }
+
+ private:
+  class Instance final : public PluginInstance {
+   public:
+    Instance(const bool& silent, std::unique_ptr<PluginInstance> instance)
+        : silent_(silent), instance_(std::move(instance)) {}
+    const PluginInfo& info() const override { return instance_->info(); }
+    void begin_process(const unroll_block& block) override { instance_->begin_process(block); }
+    void begin_finish(const unroll_document_end& end) override { instance_->begin_finish(end); }
+    bool wait(std::chrono::milliseconds time) override { return !silent_ && instance_->wait(time); }
+    void end() override { instance_->end(); }
+    std::vector<std::byte> save() override { return instance_->save(); }
+    void load(std::span<const std::byte> state) override { instance_->load(state); }
+    void fork(const unroll_fork_point& point) override { instance_->fork(point); }
+
+   private:
+    const bool& silent_;
+    std::unique_ptr<PluginInstance> instance_;
+  };
+};
+
+TEST_F(Core, OneOwnersDocumentsThatAwaitTheirPluginsDoNotHoldUpAnother) {
+  constexpr std::size_t kStateBytes = 100'000;
+  const TemporaryFolder folder;
+  const auto plugins = std::make_shared<SilentPlugins>();
+  start({.journal = folder / "j", .max_memory_bytes_per_owner = 1'000'000, .batch = 1}, kStateBytes, plugins);
+  plugins->silent = true;
+  std::vector<Opened> documents;
+  for (int i = 0; i < 30; ++i) {
+    documents.push_back(open_with(some_text(500, i)));
+    if (i % 2 == 0) core_->end(documents.back().id);
+  }
+  run_until_idle();
+  EXPECT_GT(core_->stats().memory_bytes, 1'000'000u);
+  EXPECT_LT(core_->stats().memory_bytes, 1'500'000u) << "a full owner's documents wait";
+  DocumentRequest other;
+  other.plugins = {{"score", {{"granularity", "line"}}}};
+  other.owner = 2000;
+  read(some_text(2000), other);
+  plugins->silent = false;
+  for (int i = 1; i < 30; i += 2) core_->end(documents[i].id);
+  for (int i = 0; i < 100; ++i) {
+    now_ += std::chrono::seconds(1);
+    run_until_idle();
+  }
+  for (const auto& document : documents) EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
+}
+
 /// With AddressSanitizer it fails if the engine accesses the documents of a failed launch.
 TEST_F(Core, AModelThatFailsClosesAllDocumentsOfTheLaunch) {
   EngineOptions options{.batch = 4};
