@@ -16,7 +16,7 @@ routine "$log" 400
 routine "$other" 400
 chown root:adm "$log" "$other"
 chmod 0640 "$log" "$other"
-printf '%s\n' 'LOGS=/var/log/check/*.log' 'OPTIONS=--alert-rate 5' >/etc/unroll/follow/check.conf
+printf '%s\n' 'LOGS=/var/log/check/*.log' 'OPTIONS=--threshold 8' >/etc/unroll/follow/check.conf
 systemctl enable --now --quiet "$unit"
 eventually 60 systemctl is-active "$unit"
 odd "refusing to mount /dev/sdb1" "$log"
