@@ -51,8 +51,8 @@ constexpr bool is_blank(std::string_view text) {
 
 /// A part of `text`.
 constexpr std::string_view trimmed(std::string_view text) {
-  if (is_blank(text)) return {};
   const auto begin = text.find_first_not_of(kSpaces);
+  if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
 }
 

@@ -6,9 +6,9 @@
 
 namespace unroll {
 
-/// Whether a user may have `own` of `limit`, of which all users then have `all`. One half of the limit is for
-/// whoever comes first. The other half is for users who have little, at most 1/128 of the limit (or one):
-/// whatever others hold, there is room for 64 such users.
+/// Whether a user may have `own` of `limit`, of which all users then have `all`. Any user may take from the
+/// first half of the limit. The second half is kept for users who have at most 1/128 of the limit (or one),
+/// so there is always room for 64 of them.
 constexpr bool is_fair_share(std::uint64_t own, std::uint64_t all, std::uint64_t limit) {
   const auto little = std::max<std::uint64_t>(1, limit / 128);
   return all <= (own <= little ? limit : limit / 2);

@@ -82,7 +82,7 @@ asio::awaitable<void> HttpSession::read_body() {
   } catch (const Error&) {
     // It failed meanwhile: on_finished() gives the reason.
   }
-  if (document_->taken) document_->finished = true;  // its end is told another connection
+  if (document_->taken) document_->finished = true;  // another connection gets the document's end
 }
 
 /// Returns when the engine has room for more, or when the document has ended.
@@ -99,7 +99,8 @@ asio::awaitable<void> HttpSession::append(std::string bytes) {
       });
     });
   } catch (const Error&) {
-    // It failed: on_finished() gives the reason and ends the wait, unless that was told another connection.
+    // It failed: on_finished() gives the reason and ends the wait, unless another connection took the
+    // document.
     if (document_->taken) document_->finished = true;
   }
   while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();

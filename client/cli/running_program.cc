@@ -5,10 +5,10 @@
 
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/process_handle.h"
 #include "base/program_prefix.h"
 #include "client/cli/command_error.h"
 #include "client/cli/text.h"
@@ -37,8 +37,7 @@ RunningProgram::RunningProgram(const std::string& name, const std::vector<std::s
     process_ = -1;
     throw CommandError(system_message("cannot run " + program, failed) + "; it needs python3 in PATH");
   }
-  // glibc 2.36 does not declare pidfd_open() for C++.
-  ended_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process_, 0)));
+  ended_ = process_handle(process_);
 }
 
 RunningProgram::~RunningProgram() {

@@ -48,13 +48,11 @@ int learn(const LearnOptions& options) {
 
 /// Why a line has its score.
 void explain(const LogRecord& record, const Judgement& judgement, const std::string& ignore_file) {
-  constexpr const char* kNames[] = {"routine", "warning", "error", "fatal"};
   std::string words;
   for (const std::string& word : line_words(record.text)) words += (words.empty() ? "" : " ") + word;
   std::cout << "score     " << fixed(judgement.score(), 2) << "\n  distance  " << fixed(judgement.distance, 2)
             << " of 10 to the nearest known line\n  severity  " << fixed(judgement.severity, 2) << ": "
-            << kNames[record.facts.severity] << " by its " << (record.facts.has_level ? "level" : "words")
-            << "\n  numbers   " << fixed(judgement.number.bonus, 2);
+            << severity_reason(record.facts) << "\n  numbers   " << fixed(judgement.number.bonus, 2);
   if (judgement.number.bonus > 0) std::cout << range_text(number_of(judgement.number));
   std::cout << '\n';
   if (judgement.ignored_by > 0)

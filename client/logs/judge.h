@@ -41,7 +41,7 @@ struct JudgeOptions {
   std::size_t top = 20;
   std::size_t context = 0;  ///< Lines before and after an odd line, in JSON.
   bool numbers = true;      ///< Whether numbers out of range count.
-  bool rates = true;        ///< Whether it is told when lines come.
+  bool rates = true;        ///< Whether to report lines that stop, or come more often.
 };
 Judgement judge(GoodLog& good, const LogRecord& record, const IgnoreRules& rules,
                 const JudgeOptions& options);

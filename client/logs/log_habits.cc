@@ -18,8 +18,9 @@ builtin::LineShape shape_of(const LogRecord& record) {
 
 void LogHabits::learn(const LogRecord& record, const records::TimeFormat& times) {
   if (record.place == records::LinePlace::kFrame) return;
-  numbers_.look(record.text, shape_of(record).head);
-  look(record, times);
+  const auto shape = shape_of(record);
+  numbers_.look(record.text, shape.head);
+  if (record.place == records::LinePlace::kRecord) look_at_time(record, shape, times);
 }
 
 builtin::OddNumber LogHabits::odd_number(const LogRecord& record) const {
@@ -28,8 +29,14 @@ builtin::OddNumber LogHabits::odd_number(const LogRecord& record) const {
 
 std::vector<builtin::RateEvent> LogHabits::look(const LogRecord& record, const records::TimeFormat& times) {
   if (record.place != records::LinePlace::kRecord) return {};
+  return look_at_time(record, shape_of(record), times);
+}
+
+std::vector<builtin::RateEvent> LogHabits::look_at_time(const LogRecord& record,
+                                                        const builtin::LineShape& shape,
+                                                        const records::TimeFormat& times) {
   const auto time = times.empty() ? records::seconds_of(record.time) : times.find(record.text);
-  return rates_.look(shape_of(record).whole, record.text, time);
+  return rates_.look(shape.whole, record.text, time);
 }
 
 std::string LogHabits::save() const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/logs/log_records.h"
+#include "plugins/builtin/line_shape.h"
 #include "plugins/builtin/number_ranges.h"
 #include "plugins/builtin/rate_watch.h"
 #include "plugins/builtin/records/times.h"
@@ -41,6 +42,9 @@ class LogHabits {
   void visit(auto& archive) { archive(numbers_, rates_); }
 
  private:
+  std::vector<builtin::RateEvent> look_at_time(const LogRecord& record, const builtin::LineShape& shape,
+                                               const records::TimeFormat& times);
+
   builtin::NumberRangesOf<LearnedRange> numbers_;
   builtin::RateWatch rates_;
 };

@@ -64,6 +64,11 @@ class Records {
 
 }  // namespace
 
+std::string severity_reason(const records::RecordFacts& facts) {
+  constexpr const char* kNames[] = {"routine", "warning", "error", "fatal"};
+  return std::string(kNames[facts.severity]) + " by its " + (facts.has_level ? "level" : "words");
+}
+
 std::string read_records(Source source, const std::string& encoding,
                          const std::function<void(const LogRecord&)>& take) {
   LogText log(encoding);

@@ -22,6 +22,9 @@ struct LogRecord {
   std::uint64_t record = 0;  ///< The line at which the record begins that this line continues; or its own.
 };
 
+/// "error by its level": why a record has its severity, for people.
+std::string severity_reason(const records::RecordFacts& facts);
+
 /// Calls `take` for each, in order. `encoding`: as of LogText. Returns what to tell the user, or an empty
 /// text. Throws CommandError.
 std::string read_records(Source source, const std::string& encoding,

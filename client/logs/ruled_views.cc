@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/cli/text.h"
+#include "client/logs/log_records.h"
 #include "client/views/rate_text.h"
 #include "plugins/builtin/records/record.h"
 
@@ -94,7 +95,6 @@ void ExplainedLine::output(const json& data) {
   found_ = true;
   const auto carried = carried_text_of(log_, data);
   const auto facts = records::record_facts(carried.text, carried.level);
-  constexpr const char* kNames[] = {"routine", "warning", "error", "fatal"};
   const json& parts = data.at("parts");
   std::string text = "score       " + fixed(number(data, "score"), 2) + "\n";
   const auto part = [&](const char* name, const std::string& why) {
@@ -103,8 +103,7 @@ void ExplainedLine::output(const json& data) {
   part("surprisal", "");
   part("novelty", "");
   part("numbers", data.contains("number") ? range_text(data["number"]) : "");
-  part("severity", std::string(": ") + kNames[facts.severity] + " by its " +
-                       (facts.has_level ? "level" : "words") + (facts.detail ? "; all counts half" : ""));
+  part("severity", ": " + severity_reason(facts) + (facts.detail ? "; all counts half" : ""));
   if (data.contains("record"))
     text += "record      begins in line " + std::to_string(whole(data, "record")) + "\n";
   if (data.contains("ignored_by"))

@@ -14,11 +14,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptor_passing.h"
+#include "base/process_handle.h"
 #include "plugins/library.h"
 #include "plugins/worker/spawn.h"
 
@@ -33,8 +33,8 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 // The kernel's limit is this much above ours: a worker that exceeds ours slowly is detected after a
 // call.
 constexpr std::uint64_t kMargin = 4;
-constexpr std::chrono::milliseconds kLastMoment{
-    200};  // between the end of its socket, or SIGKILL, and its exit
+// Between the end of a worker's socket, or SIGKILL, and its exit.
+constexpr std::chrono::milliseconds kLastMoment{200};
 
 /// The environment variables passed to a worker: what programs need to run, no secrets.
 std::vector<std::string> environment_of(const WorkerSpec& spec) {
@@ -99,7 +99,7 @@ WorkerProcess::WorkerProcess(const WorkerSpec& spec)
   } catch (const std::system_error& error) {
     fail_to_start(spec, error.what());
   }
-  handle_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  handle_ = process_handle(pid_);
   statistics_.reset(::open(("/proc/" + std::to_string(pid_) + "/statm").c_str(), O_RDONLY | O_CLOEXEC));
 }
 

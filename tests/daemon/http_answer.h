@@ -27,7 +27,7 @@ inline std::string join_chunks(std::string_view text) {
     body += text.substr(0, size);
     text.remove_prefix(size + 2);
     if (size > 0) continue;
-    if (!text.empty()) throw std::runtime_error("bytes behind the last chunk");
+    if (!text.empty()) throw std::runtime_error("bytes after the last chunk");
     return body;
   }
 }

@@ -208,7 +208,7 @@ def smuggling(a: Attacker) -> None:
     count = len(re.findall(rb"HTTP/1\.[01] \d\d\d ", answer))
     if count > (1 if refused else 2):
         raise Surprise(f"{name}: {count} responses on one connection")
-    # 429: this user's connections; 503: the half of all connections that is for whoever comes first.
+    # 429: this user has too many connections; 503: all users have more than the half that any may take.
     at_a_limit = answer.startswith(b"{") or b" 429 " in answer[:20] or b" 503 " in answer[:20]
     if refused and answer and not at_a_limit and b" 400 " not in answer[:20]:
         raise Surprise(f"{name}: answered with {answer[:40]!r}")

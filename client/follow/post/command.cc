@@ -10,10 +10,10 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/process_handle.h"
 #include "base/unique_fd.h"
 #include "base/write_all.h"
 #include "client/follow/post/target.h"
@@ -98,7 +98,7 @@ class Command : public Target {
 
   /// False if it runs too long.
   static bool wait(pid_t process) {
-    const UniqueFd file(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+    const UniqueFd file = process_handle(process);
     if (!file) return true;  // an old kernel: without a limit
     pollfd ended = {file.get(), POLLIN, 0};
     return ::poll(&ended, 1, kMostSeconds * 1000) != 0;
