@@ -20,15 +20,20 @@ class SourceLinesReader {
   bool next(std::string& line) {
     constexpr std::size_t kChunk = std::size_t{64} << 10;
     std::size_t end = 0;
-    while ((end = rest_.find('\n')) == std::string::npos && !ended_) {
+    // What follows a CR tells whether it is a line end of its own.
+    const auto undecided = [&] {
+      end = rest_.find_first_of("\r\n");
+      return end == std::string::npos || (rest_[end] == '\r' && end + 1 == rest_.size());
+    };
+    while (undecided() && !ended_) {
       const std::string more = source_.read(kChunk);
       ended_ = more.empty();
       rest_ += more;
     }
-    if (end == std::string::npos && rest_.empty()) return false;
+    if (rest_.empty()) return false;
     line = rest_.substr(0, end);
-    rest_.erase(0, end == std::string::npos ? end : end + 1);
-    if (line.ends_with('\r')) line.pop_back();
+    const bool two = end != std::string::npos && rest_.compare(end, 2, "\r\n") == 0;
+    rest_.erase(0, end == std::string::npos ? end : end + (two ? 2 : 1));
     return true;
   }
 

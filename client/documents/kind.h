@@ -23,7 +23,7 @@ enum class DocumentKind {
   kText,  ///< Also what is not known, if it looks like text.
   kMarkdown,
   kHtml,
-  kXml,  ///< FictionBook or flat OpenDocument.
+  kXml,  ///< FictionBook, TEI or flat OpenDocument.
   kRtf,
   kPdf,
   kZip,      ///< EPUB, DOCX, ODT, or an archive.

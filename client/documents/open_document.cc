@@ -16,6 +16,7 @@
 #include "base/program_prefix.h"
 #include "client/cli/command_error.h"
 #include "client/cli/text.h"
+#include "client/documents/gutenberg.h"
 #include "client/documents/kind.h"
 #include "client/documents/limits.h"
 #include "client/documents/text_look.h"

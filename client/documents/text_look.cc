@@ -40,13 +40,37 @@ Counts count(std::string_view text) {
   return counts;
 }
 
-/// Every second byte of most texts in UTF-16 is NUL.
-std::string utf16_without_mark(const Counts& counts, std::size_t size) {
-  if (size < 8 || counts.nul * 4 < size) return "";
+/// Whether all units are those of a text: white space is there, and neither control characters, private ones,
+/// nor halves of a pair alone.
+bool is_utf16(std::string_view text, bool big) {
+  std::size_t spaces = 0, ascii_bytes = 0;
+  bool in_pair = false;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+    const auto first = static_cast<unsigned char>(text[i]), second = static_cast<unsigned char>(text[i + 1]);
+    const unsigned unit = big ? first << 8U | second : second << 8U | first;
+    ascii_bytes += (first >= ' ' && first < 0x7F ? 1U : 0U) + (second >= ' ' && second < 0x7F ? 1U : 0U);
+    const bool low = unit >= 0xDC00 && unit < 0xE000;
+    if (in_pair != low) return false;
+    in_pair = unit >= 0xD800 && unit < 0xDC00;
+    const bool space = unit == ' ' || unit == '\n' || unit == '\r' || unit == '\t';
+    spaces += space ? 1 : 0;
+    const bool is_control = (unit < 0x20 && !space) || (unit >= 0x7F && unit < 0xA0);
+    if (is_control || (unit >= 0xE000 && unit < 0xF900) || unit >= 0xFFFE) return false;
+  }
+  // Two letters of ASCII look like an ideograph.
+  return spaces > 0 && ascii_bytes * 100 < text.size() * 85;
+}
+
+/// Every second byte of western texts in UTF-16 is NUL. In other scripts white space has one.
+std::string utf16_without_mark(const Counts& counts, std::string_view text) {
+  if (text.size() < 8 || counts.nul == 0) return "";
   const std::size_t even = counts.nul - counts.nul_at_odd;
-  if (counts.nul_at_odd > 20 * even) return "UTF-16LE";
-  if (even > 20 * counts.nul_at_odd) return "UTF-16BE";
-  return "";
+  if (counts.nul * 4 >= text.size()) {
+    if (counts.nul_at_odd > 20 * even) return "UTF-16LE";
+    if (even > 20 * counts.nul_at_odd) return "UTF-16BE";
+  }
+  if (is_utf16(text, false)) return "UTF-16LE";
+  return is_utf16(text, true) ? "UTF-16BE" : "";
 }
 
 LineEnds line_ends_of(std::string_view text) {
@@ -152,8 +176,9 @@ TextLook look_at_text(std::string_view text) {
     look.mark_bytes = mark.size();
   }
   const Counts counts = count(text);
-  if (look.unicode.empty()) look.unicode = utf16_without_mark(counts, text.size());
+  if (look.unicode.empty()) look.unicode = utf16_without_mark(counts, text);
   look.utf8 = look.unicode.empty() ? counts.broken <= counts.characters : look.unicode == "UTF-8";
+  look.utf8_characters = counts.broken == 0 ? counts.characters : 0;
   if (look.unicode.empty() || look.unicode == "UTF-8") {
     if (counts.controls >= 4 && counts.controls * 50 > text.size())
       look.noise = "binary data";
@@ -203,11 +228,6 @@ std::optional<std::size_t> wrapped_width(std::string_view text) {
   const bool prose = full * 100 >= breaks.size() * 80 && continued * 100 >= breaks.size() * 45 &&
                      rows * 100 <= breaks.size() * 20;
   return prose ? std::optional(width) : std::nullopt;
-}
-
-bool has_gutenberg_marks(std::string_view text) {
-  return text.find("*** START OF TH") != std::string_view::npos &&
-         text.find("PROJECT GUTENBERG EBOOK") != std::string_view::npos;
 }
 
 }  // namespace unroll

@@ -15,8 +15,9 @@ struct TextLook {
   std::string noise;  ///< If it is not text: what it seems to be, for people.
   /// From a byte order mark, or because every second byte is NUL: "UTF-8", "UTF-16LE", ...
   std::string unicode;
-  std::size_t mark_bytes = 0;  ///< Of the byte order mark.
-  bool utf8 = true;            ///< Valid UTF-8, but for a few damaged bytes.
+  std::size_t mark_bytes = 0;       ///< Of the byte order mark.
+  bool utf8 = true;                 ///< Valid UTF-8, but for a few damaged bytes.
+  std::size_t utf8_characters = 0;  ///< Of several bytes; 0 if any is damaged.
   LineEnds line_ends = LineEnds::kLf;
   bool paragraphs = false;  ///< Blank lines are frequent, as in prose; a log has none or few.
 };
@@ -34,9 +35,6 @@ std::size_t text_columns(std::string_view line);
 /// Whether a line of `before`, followed by one that begins with `after`, was full: the first word of `after`
 /// would not have fitted in `width` columns.
 bool was_full(std::string_view before, std::string_view after, std::size_t width);
-
-/// Whether the text has the lines that Project Gutenberg puts around a book.
-bool has_gutenberg_marks(std::string_view text);
 
 /// A line without white space at its end.
 std::string_view without_trailing_space(std::string_view line);

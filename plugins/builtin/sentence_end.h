@@ -12,7 +12,9 @@
 //      stops, an Armenian full stop is none.
 //   6. Nothing ends within East Asian quotation marks, nor before a guillemet that closes ("Vraiment ? >>").
 //   7. In a list within a line each item begins a sentence, and its marker ends none ("1. One 2. Two").
-//   8. Thai and Lao: a space ends a sentence of twelve words and more, if no connective follows.
+//   8. The numero sign does not begin a sentence. In Cyrillic, Greek and Armenian, a capital directly after
+//      the stop begins one.
+//   9. Thai and Lao: a space ends a sentence of twelve words and more, if no connective follows.
 // docs/score.md lists them for users.
 #pragma once
 
@@ -283,8 +285,21 @@ class SentenceEnd {
     if (property == U_SB_CLOSE && !(stop_is_wide_ && opens)) return Place::kInside;
     const bool japanese_said = quoted_stop_ && c == 0x3068;  // "to", after a quotation
     quoted_stop_ = false;
+    if (property == U_SB_UPPER && lacks_space()) return begins();
     if (!stop_is_wide_ || property == U_SB_SCONTINUE || japanese_said) return continues();
     return begins();
+  }
+
+  /// Whether the space after the stop was left out: five letters that are not Latin are before it, and they
+  /// are no abbreviation.
+  bool lacks_space() const {
+    constexpr std::size_t kLetterBytes = 10;
+    const bool small = ::u_islower(static_cast<UChar32>(letter_)) != 0;
+    if (!small || !tail_.ends_with('.') || tail_.size() <= kLetterBytes) return false;
+    for (std::size_t i = tail_.size() - 1 - kLetterBytes; i + 1 < tail_.size(); ++i) {
+      if (static_cast<unsigned char>(tail_[i]) < 0x80) return false;
+    }
+    return words_->at_end(tail_) == Abbreviation::kNone;
   }
 
   Place after_space(char32_t c, int property) {
@@ -294,6 +309,8 @@ class SentenceEnd {
     if (first && !ListMarker::of(bytes_).bullet.empty()) return is_marker() ? continues() : begins();
     const bool dash = c == 0x2013 || c == 0x2014 || c == '-';
     if (property == U_SB_SCONTINUE && !dash) return continues();
+    constexpr char32_t kNumero = 0x2116;
+    if (c == kNumero && first) return continues();
     if (property == U_SB_NUMERIC && first)
       return stop_is_full_ && stays_before_number() ? continues() : begins();
     if (property == U_SB_LOWER || property == U_SB_UPPER || property == U_SB_OLETTER)

@@ -126,6 +126,37 @@ inline bool ends_without_stop(std::string_view text) {
   return is_thai_or_lao(static_cast<char32_t>(c));
 }
 
+/// Whether it begins with a pronoun for what the sentence before it says: "This was", "Das war", "C'est". Out
+/// of its place it says nothing. `text` is normalised.
+inline bool refers_back(std::string_view text) {
+  static constexpr std::string_view kVerbs =
+      " is are was were has had have will would can could may might must should did does do means meant made "
+      "makes "
+      "led leads happened occurred followed became "  // English
+      "ist sind war waren wird wurde wurden hat hatte hatten kann konnte soll sollte gilt galt heißt "
+      "bedeutet "                                                          // German
+      "was zijn waren heeft had hebben wordt werd kan kon moet betekent "  // Dutch
+      "è era sono erano fu furono ha aveva significa "                     // Italian
+      "был была было были значит означает стало ";                         // Russian
+  static constexpr std::string_view kBeforeVerb =
+      " This That These Those Das Dies Dit Dat Questo Quello Это ";
+  static constexpr std::string_view kAlone = " Cela Ceci Ça Esto Eso Ello Aquello Isto Isso Aquilo Ciò ";
+  while (!text.empty() && (text.front() == '"' || text.front() == '\'' || text.front() == '('))
+    text.remove_prefix(1);
+  const auto is_one_of = [](std::string_view words, std::string_view word) {
+    return !word.empty() && words.find(" " + std::string(word) + " ") != std::string_view::npos;
+  };
+  for (const std::string_view french : {"C'est ", "C'était ", "C’est ", "C’était ", "Ce fut ", "That's "}) {
+    if (text.starts_with(french)) return true;
+  }
+  const std::size_t space = std::min(text.find(' '), text.size());
+  const std::string_view first = text.substr(0, space);
+  if (is_one_of(kAlone, first)) return true;
+  if (!is_one_of(kBeforeVerb, first)) return false;
+  const std::string_view rest = text.substr(std::min(space + 1, text.size()));
+  return is_one_of(kVerbs, rest.substr(0, rest.find(' ')));
+}
+
 /// Whether it is a complete prose sentence: no heading, table, code, capitals or rule. `text` is normalised.
 inline bool is_prose(std::string_view text) {
   const auto words = word_count(text);

@@ -149,12 +149,13 @@ class Summarize {
     const double own = own_worth(sentence, against(state_.surprisal, surprisal, 0.1));
     const double rank = own + against(state_.centrality, centrality, 0.001);
 
+    const bool first = state_.seen == 0;  // refers to nothing before it
     constexpr std::uint32_t kHorizon = 1000;
     state_.surprisal.update(surprisal, state_.seen, kHorizon);
     state_.centrality.update(centrality, state_.seen, kHorizon);
     state_.seen = std::min(state_.seen + 1, kHorizon);
-    state_.candidates.add(
-        {rank, own, sentence.start, sentence.end, std::move(sentence.text), sentence.in_quotation});
+    state_.candidates.add({rank, own, sentence.start, sentence.end, std::move(sentence.text),
+                           sentence.in_quotation || (!first && refers_back(text))});
     if (every_ == 0 || sentence.end < state_.next) return;
     emit_summary("running", sentence.end);
     state_.next = (sentence.end / every_ + 1) * every_;

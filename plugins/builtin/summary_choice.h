@@ -18,10 +18,11 @@ struct Candidate {
   double rank = 0;  ///< Its score when it was read.
   double own = 0;   ///< The part of the score that does not depend on other sentences.
   std::uint64_t start = 0, end = 0;
-  std::string text;           ///< The document's own bytes.
-  bool in_quotation = false;  ///< It is a part of a speech only.
+  std::string text;  ///< The document's own bytes.
+  /// It is a part of a speech, or refers to the sentence before it.
+  bool partial = false;
 
-  void visit(auto& archive) { archive(rank, own, start, end, text, in_quotation); }
+  void visit(auto& archive) { archive(rank, own, start, end, text, partial); }
 };
 
 /// The numbers, with mean 0 and deviation 1.
@@ -35,7 +36,7 @@ inline std::vector<double> standardised(std::vector<double> values) {
   return values;
 }
 
-/// Ascending indices into `candidates`, which are in document order. Parts of speeches are chosen only if all
+/// Ascending indices into `candidates`, which are in document order. Partial ones are chosen only if all
 /// others fill less than half of the budget.
 inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& candidates, const Topic& topic,
                                                  std::size_t budget) {
@@ -53,10 +54,10 @@ inline std::vector<std::size_t> choose_sentences(const std::vector<Candidate>& c
   std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return worth[a] > worth[b]; });
 
   const std::size_t least_left = budget / 2;
-  for (const bool speech : {false, true}) {
-    if (speech && budget <= least_left) break;
+  for (const bool partial : {false, true}) {
+    if (partial && budget <= least_left) break;
     for (const std::size_t i : order) {
-      if (candidates[i].in_quotation != speech) continue;
+      if (candidates[i].partial != partial) continue;
       const std::size_t length = word_count(normalised(candidates[i].text));
       if (length > budget || std::ranges::any_of(chosen, [&](std::size_t other) {
             return word_overlap(words[i], words[other]) > kMostOverlap;

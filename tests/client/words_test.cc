@@ -1,6 +1,7 @@
 // unroll score --granularity word: against the whole distributions that `unroll logits` gives, and its
 // tables.
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -41,7 +42,7 @@ class Words : public WithDaemon {
     WithDaemon::SetUpTestSuite();
     write_tiny_pretrained(path("llama"));
     std::string text;
-    for (int i = 0; i < 90; ++i)
+    for (int i = 0; i < 170; ++i)  // a thousand words
       text += "Die größte  Stadt, no. " + std::to_string(i * 7919 % 1000) + ", sleeps.\n" +
               (i % 4 == 0 ? "\n" : "") + (i % 7 == 0 ? "\tUnquestionably! \n" : "");
     write_file(path("words.txt"), text);
@@ -111,12 +112,12 @@ class Words : public WithDaemon {
     return words;
   }
 
-  static void expect_brute_force(const std::string& model, const std::string& boundary) {
-    std::ifstream file(path("words.txt"));
-    const std::string text(std::istreambuf_iterator<char>(file), {});
+  static void expect_brute_force(const std::string& model, const std::string& boundary,
+                                 const std::string& name = "words.txt") {
+    const std::string text = read_file(path(name));
     const auto expected = brute_force(model, text, boundary == "corrected");
     const auto finished =
-        unroll({"score", path("words.txt"), "--granularity", "word", "--format", "tsv", "--raw",
+        unroll({"score", path(name), "--granularity", "word", "--format", "tsv", "--raw", "--without-cache",
                 "--word-boundary", boundary, "--dtype", "fp32", "--embedded", "--model", model});
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     const auto rows = table(finished.out, '\t');
@@ -146,6 +147,19 @@ TEST_F(Words, AreThoseOfTheWholeDistributions) {
     expect_brute_force(path(name), "corrected");
     expect_brute_force(path(name), "raw");
   }
+}
+
+/// UNROLL_WORDS_MODEL: a model of any size, such as a pretrained one; of 200 words, whose distributions fit
+/// into memory.
+TEST_F(Words, OfAnyModelAreThoseOfTheWholeDistributions) {
+  const char* model = std::getenv("UNROLL_WORDS_MODEL");
+  if (model == nullptr) GTEST_SKIP() << "UNROLL_WORDS_MODEL names no model";
+  std::string text;
+  std::istringstream lines(read_file(path("words.txt")));
+  std::string line;
+  for (int i = 0; i < 35 && std::getline(lines, line); ++i) text += line + "\n";
+  write_file(path("few.txt"), text);
+  for (const auto* boundary : {"corrected", "raw"}) expect_brute_force(model, boundary, "few.txt");
 }
 
 TEST_F(Words, AddUpToTheDocument) {

@@ -114,6 +114,25 @@ TEST(Summarize, DoesNotTakeSpeechesApart) {
   }
 }
 
+TEST(Summarize, DoesNotTakeWhatRefersToASentenceThatIsNotThere) {
+  const std::string first = "The widow of the miller sold her house in the spring.";
+  const std::string second = "This was the mill by the river and the mill house and the river.";
+  const std::string third = "The mill by the river and the mill house stood empty until May.";
+  EXPECT_THAT(summary_of(first + " " + second + " " + third, 26), ElementsAre(first, third));
+  EXPECT_THAT(summary_of(second + " " + first, 14), ElementsAre(second)) << "there is nothing before it";
+}
+
+TEST(SentenceText, PronounsReferBack) {
+  for (const std::string text :
+       {"This was the end of it.", "\"These are mine.", "That's all.", "Das war alles.", "C'est la vie.",
+        "C\u2019\u00E9tait lui.", "Esto no es todo.", "Dit is het einde.", "Ci\u00F2 non basta."})
+    EXPECT_TRUE(builtin::refers_back(text)) << text;
+  for (const std::string text :
+       {"This book was read.", "That the king was dead is true.", "Das Haus war alt.", "This",
+        "Thisbe was here.", "Ce livre est bon.", "It was late.", ""})
+    EXPECT_FALSE(builtin::refers_back(text)) << text;
+}
+
 /// A speech of several paragraphs is closed only in its last one.
 TEST(Summarize, AQuotationEndsWithItsParagraph) {
   const std::string second = "The mill by the river was sold to the baker in the spring.";

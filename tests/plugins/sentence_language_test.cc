@@ -53,6 +53,17 @@ TEST(SentenceLanguage, GreekAndArmenianHaveStopsOfTheirOwn) {
   expect_sentences("", {"One; Two.", "Three: Four."});
 }
 
+TEST(SentenceLanguage, TheSpaceAfterAStopMayBeMissingOutsideLatin) {
+  expect_sentences("kk", {"Ресейдің әлеуметтік жағдайы.", "XVIII ғасырдың бірінші ширегі."}, "");
+  expect_sentences("el", {"Δε δούλευε κανένας.", "Το κόστος ήταν μεγάλο."}, "");
+  expect_sentences("ru", {"Он жил на ул.Пушкина, т.е.Москве, и любил им.Ленина.", "Да."});
+  expect_sentences("en", {"The names java.util.List and system.Out are in the index.", "So it is."});
+}
+
+TEST(SentenceLanguage, TheNumeroSignBeginsNoSentence) {
+  expect_sentences("kk", {"7 қыркүйек 2012 жыл. № 590 нөмірі.", "Бұл туралы кеше хабарлады."});
+}
+
 TEST(SentenceLanguage, KhmerEndsAtAKhan) {
   expect_sentences("", {"\u1781\u17d2\u1789\u17bb\u17c6\u1791\u17c5\u1795\u17d2\u179f\u17b6\u179a\u17d4",
                         "\u1782\u17b6\u178f\u17cb\u1793\u17c5\u1795\u17d2\u1791\u17c7\u17d4"});

@@ -20,8 +20,11 @@ constexpr std::size_t kMostBytes = std::size_t{256} << 20;
 
 using Archive = std::unique_ptr<archive, decltype(&::archive_read_free)>;
 
-/// Images, sounds and fonts are not decompressed.
+/// Images, sounds, fonts and what systems add are not decompressed.
 bool may_hold_text(std::string_view name) {
+  // What macOS and Windows add to archives.
+  if (name.starts_with("__MACOSX/") || has_ending(name, ".ds_store") || has_ending(name, "thumbs.db"))
+    return false;
   for (const char* ending :
        {".jpg",  ".jpeg",  ".png", ".gif", ".svg", ".webp", ".mp3", ".mp4", ".ogg",  ".ttf", ".otf",
         ".woff", ".woff2", ".css", ".js",  ".emf", ".wmf",  ".bin", ".tif", ".tiff", ".bmp"}) {
@@ -86,25 +89,33 @@ DocumentText read_zip(std::string_view bytes, const Options& options, int depth)
   const ZipArchive archive(bytes);
   TextBuilder builder(options.keep_layout);
   std::vector<Decoding> decodings;
-  if (archive.has("META-INF/container.xml")) {
+  if (archive.has("META-INF/container.xml") ||
+      archive.member("mimetype").starts_with("application/epub+zip")) {
     read_epub(archive, options, builder, decodings);
     return builder.finish("EPUB");
   }
-  if (archive.has("word/document.xml")) {
-    read_docx(archive, builder, decodings);
+  if (const std::string document = main_document(archive); !document.empty()) {
+    read_docx(archive, document, builder, decodings);
     return builder.finish("DOCX");
   }
   if (archive.has("content.xml")) {
     const std::string_view kind = archive.member("mimetype");
     if (!kind.empty() && kind.find("opendocument.text") == std::string_view::npos)
       throw Unreadable("is an OpenDocument file without prose, such as a table; save it as text first");
+    const std::string_view manifest = archive.member("META-INF/manifest.xml");
+    if (manifest.find("encryption-data") != std::string_view::npos)
+      throw Unreadable("is an encrypted OpenDocument file; save it without a password");
     decodings.reserve(1);
     decodings.push_back(decode(archive.member("content.xml"), "UTF-8", ""));
     builder.begin_member("content.xml", &decodings.back());
-    read_opendocument(decodings.back(), options, builder);
+    read_opendocument(decodings.back(), builder);
     return builder.finish("ODT");
   }
+  if (archive.has("encrypted-package"))
+    throw Unreadable("is an encrypted OpenDocument file; save it without a password");
   if (archive.has("xl/workbook.xml")) throw Unreadable("is an Excel workbook; save it as CSV or text");
+  if (archive.has("Index/Document.iwa"))
+    throw Unreadable("is an Apple Pages document; export it as DOCX or EPUB");
   if (archive.has("ppt/presentation.xml"))
     throw Unreadable("is a PowerPoint presentation; save its outline as text");
   return read_members(archive, options, depth);

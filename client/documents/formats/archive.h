@@ -30,7 +30,10 @@ DocumentText read_zip(std::string_view bytes, const Options& options, int depth)
 // Each reads the archive's text into the builder.
 void read_epub(const ZipArchive& archive, const Options& options, TextBuilder& builder,
                std::vector<Decoding>& decodings);
-void read_docx(const ZipArchive& archive, TextBuilder& builder, std::vector<Decoding>& decodings);
+void read_docx(const ZipArchive& archive, const std::string& document, TextBuilder& builder,
+               std::vector<Decoding>& decodings);
+/// The main part of a DOCX, which most programs name word/document.xml; empty if the archive is none.
+std::string main_document(const ZipArchive& archive);
 
 /// "a/b/../c.xhtml#x" -> "a/c.xhtml", percent-decoded.
 std::string resolved_path(std::string_view folder, std::string_view reference);

@@ -1,12 +1,16 @@
 #include "client/documents/formats/decoding.h"
 
+#include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <memory>
 
 #include <uchardet.h>
+#include <unicode/uchar.h>
 #include <unicode/ucnv.h>
 #include <unicode/utf8.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "client/documents/formats/text_builder.h"
 #include "client/documents/kind.h"
@@ -15,17 +19,33 @@
 namespace unroll::formats {
 namespace {
 
+constexpr const char* kWestern = "windows-1252";
+
 using Converter = std::unique_ptr<UConverter, decltype(&::ucnv_close)>;
+
+bool is_name_of(const std::string& name, std::initializer_list<const char*> names) {
+  return std::ranges::any_of(names,
+                             [&](const char* each) { return ::ucnv_compareNames(name.c_str(), each) == 0; });
+}
+
+/// What a name means on the web (WHATWG's Encoding Standard): the vendors' supersets of the standards that
+/// documents name. And uchardet's names that ICU does not know.
+std::string meant_by(const std::string& name) {
+  if (is_name_of(name, {"ISO-8859-1", "US-ASCII", "latin1", "ASCII", "l1", "cp819"})) return kWestern;
+  if (is_name_of(name, {"ISO-8859-9", "latin5", "l5"})) return "windows-1254";
+  if (is_name_of(name, {"ISO-8859-11", "TIS-620"})) return "windows-874";
+  if (is_name_of(name, {"GB2312", "GB_2312-80", "x-gbk", "gbk", "cp936", "EUC-CN"})) return "GB18030";
+  if (is_name_of(name, {"Shift_JIS", "x-sjis", "sjis", "ms_kanji"})) return "windows-31j";
+  if (is_name_of(name, {"EUC-KR", "ks_c_5601-1987", "UHC", "korean"})) return "windows-949";
+  if (is_name_of(name, {"MAC-CYRILLIC"})) return "x-mac-cyrillic";
+  if (is_name_of(name, {"MAC-CENTRALEUROPE"})) return "x-mac-centraleurroman";
+  if (is_name_of(name, {"MacRoman", "x-mac-roman"})) return "macintosh";
+  return name;
+}
 
 Converter open_converter(const std::string& encoding) {
   UErrorCode status = U_ZERO_ERROR;
-  // What names itself Latin-1 is nearly always Windows' superset, as browsers read it.
-  std::string name = encoding;
-  if (::ucnv_compareNames(name.c_str(), "ISO-8859-1") == 0 ||
-      ::ucnv_compareNames(name.c_str(), "US-ASCII") == 0 ||
-      ::ucnv_compareNames(name.c_str(), "latin1") == 0 || ::ucnv_compareNames(name.c_str(), "ASCII") == 0)
-    name = "windows-1252";
-  Converter converter(::ucnv_open(name.c_str(), &status), &::ucnv_close);
+  Converter converter(::ucnv_open(meant_by(encoding).c_str(), &status), &::ucnv_close);
   if (U_FAILURE(status)) converter.reset();
   return converter;
 }
@@ -53,6 +73,54 @@ void convert(UConverter* converter, std::string_view bytes, Take take) {
   }
 }
 
+/// Whether each of its characters is one byte.
+bool has_single_bytes(const std::string& encoding) {
+  const Converter converter = open_converter(encoding);
+  return converter && ::ucnv_getMaxCharSize(converter.get()) == 1;
+}
+
+/// How many of the bytes beyond ASCII beside small letters are a small letter or an apostrophe in an
+/// encoding, and how many are not.
+struct Fit {
+  std::size_t good = 0, bad = 0;
+};
+
+Fit fit_of(const std::string& encoding, std::string_view bytes) {
+  constexpr std::size_t kTable = 256;
+  constexpr char32_t kApostrophe = 0x2019;
+  std::array<bool, kTable> fits{};
+  for (std::size_t byte = 0x80; byte < kTable; ++byte) {
+    const char c = static_cast<char>(byte);
+    const std::string text = decode_piece({&c, 1}, encoding);
+    const char32_t code = text.empty() ? 0 : next_utf8(text).code;
+    fits.at(byte) = ::u_islower(static_cast<UChar32>(code)) != 0 || code == kApostrophe;
+  }
+  Fit fit;
+  for (std::size_t i = 1; i + 1 < bytes.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    if (byte < 0x80 || !ascii::is_lower(bytes[i - 1]) || !ascii::is_lower(bytes[i + 1])) continue;
+    ++(fits.at(byte) ? fit.good : fit.bad);
+  }
+  return fit;
+}
+
+/// uchardet knows neither MacRoman nor the code pages of western DOS. In a wrong encoding of the three, signs
+/// and capitals stand within words.
+std::string western_beside(const std::string& guessed, std::string_view bytes) {
+  if (!has_single_bytes(guessed)) return guessed;
+  const Fit of_guess = fit_of(guessed, bytes);
+  if (of_guess.good + of_guess.bad == 0 || of_guess.bad * 10 < of_guess.good) return guessed;
+  std::string best = guessed;
+  std::size_t best_good = of_guess.good;
+  for (const char* other : {kWestern, "macintosh", "ibm-850"}) {
+    const Fit fit = fit_of(other, bytes);
+    if (fit.bad * 10 >= fit.good || fit.good <= best_good) continue;
+    best = other;
+    best_good = fit.good;
+  }
+  return best;
+}
+
 std::string guess(std::string_view bytes) {
   const std::unique_ptr<struct uchardet, decltype(&::uchardet_delete)> detector(::uchardet_new(),
                                                                                 &::uchardet_delete);
@@ -60,7 +128,7 @@ std::string guess(std::string_view bytes) {
   ::uchardet_handle_data(detector.get(), sample.data(), sample.size());
   ::uchardet_data_end(detector.get());
   const std::string name = ::uchardet_get_charset(detector.get());
-  return name.empty() || !open_converter(name) ? "windows-1252" : name;
+  return western_beside(name.empty() || !open_converter(name) ? kWestern : name, sample);
 }
 
 Decoding decode_utf8(std::string_view bytes, std::uint64_t begin) {
@@ -100,6 +168,18 @@ bool is_utf8_name(const std::string& name) {
   return ::ucnv_compareNames(name.c_str(), "UTF-8") == 0;
 }
 
+/// Whether a document is what it declares. Many declare what their template did.
+bool may_be(const std::string& declared, const TextLook& look) {
+  if (declared.empty() || !open_converter(declared)) return false;
+  if (is_utf8_name(declared)) return look.utf8;
+  // Bytes in wide units were recognised.
+  if (ascii::lower(declared).starts_with("utf-16") || ascii::lower(declared).starts_with("utf-32"))
+    return false;
+  // By chance a character of two bytes is valid UTF-8, too, one time in seven.
+  constexpr std::size_t kMostByChance = 8;
+  return look.utf8_characters < (has_single_bytes(declared) ? 1 : kMostByChance);
+}
+
 }  // namespace
 
 void Decoding::append(std::string_view utf8, std::uint64_t source_bytes) {
@@ -135,9 +215,7 @@ Decoding decode(std::string_view bytes, const std::string& declared, const std::
                      "', which is no known encoding; name another one with --encoding");
   std::string encoding = !wanted.empty() ? wanted : !look.unicode.empty() ? look.unicode : "";
   bool guessed = false;
-  if (encoding.empty() && !declared.empty() && open_converter(declared) &&
-      (!look.utf8 || !is_utf8_name(declared)))
-    encoding = declared;
+  if (encoding.empty() && may_be(declared, look)) encoding = declared;
   // Bytes that are valid UTF-8 with other than ASCII characters are nothing else.
   if (encoding.empty() && look.utf8) encoding = "UTF-8";
   if (encoding.empty()) {

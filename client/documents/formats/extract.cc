@@ -28,13 +28,15 @@ DocumentText extract_text(std::string_view bytes, const DocumentLook& look, cons
   std::vector<std::string> notes;
   switch (look.kind) {
     case DocumentKind::kHtml:
-      read_html(decoding, options, builder);
+      read_html(decoding, builder);
       break;
     case DocumentKind::kXml:
       if (look.what == "FictionBook")
-        read_fictionbook(decoding, options, builder);
+        read_fictionbook(decoding, builder);
+      else if (look.what == "TEI")
+        read_tei(decoding, builder);
       else
-        read_opendocument(decoding, options, builder);
+        read_opendocument(decoding, builder);
       break;
     case DocumentKind::kMarkdown:
       read_markdown(decoding, options, builder);

@@ -1,10 +1,13 @@
 // Markdown by md4c (CommonMark and GitHub's tables): the text without its marks; code keeps its lines.
+#include <algorithm>
 #include <exception>
 #include <functional>
 
 #include <md4c.h>
 
+#include "client/documents/formats/markup.h"
 #include "client/documents/formats/plain_text.h"
+#include "client/documents/text_look.h"
 
 namespace unroll::formats {
 namespace {
@@ -87,35 +90,39 @@ class MarkdownReader {
     if (type == MD_TEXT_BR) return builder_.line_break();
     if (type == MD_TEXT_SOFTBR) return builder_.space();
     if (type == MD_TEXT_NULLCHAR) return;
-    if (type == MD_TEXT_ENTITY) return entity(text);
     // Some text, such as the line ends of code, is md4c's own.
     const std::less<> before;
     const bool in_source =
         !before(text.data(), source_.data()) && before(text.data(), source_.data() + source_.size());
     if (in_source) last_ = begin_ + static_cast<std::uint64_t>(text.data() - source_.data());
-    if (code_ && !in_source) {
+    if (type == MD_TEXT_ENTITY) {
+      const std::string characters = text_of_entity(text);
+      builder_.text(characters.empty() ? text : characters, last_);
+    } else if (code_ && !in_source) {
       builder_.insert(text);
     } else if (code_) {
       builder_.verbatim(text, last_);
+    } else if (type == MD_TEXT_NORMAL) {
+      prose(text, last_);
     } else {
       builder_.text(text, last_);
     }
     last_ += in_source ? text.size() : 0;
   }
 
-  void entity(std::string_view text) {
-    constexpr std::pair<std::string_view, std::string_view> kNamed[] = {{"&amp;", "&"},
-                                                                        {"&lt;", "<"},
-                                                                        {"&gt;", ">"},
-                                                                        {"&quot;", "\""},
-                                                                        {"&nbsp;", "\xC2\xA0"},
-                                                                        {"&mdash;", "\xE2\x80\x94"},
-                                                                        {"&ndash;", "\xE2\x80\x93"},
-                                                                        {"&hellip;", "\xE2\x80\xA6"}};
-    for (const auto& [name, character] : kNamed) {
-      if (name == text) return builder_.insert(character);
+  /// Without the marks of footnotes: "word[^1]", "[^1]: The note."
+  void prose(std::string_view text, std::uint64_t offset) {
+    constexpr std::size_t kLongestMark = 40;
+    for (;;) {
+      const std::size_t begin = text.find("[^"), end = text.find(']', begin);
+      if (end == std::string_view::npos || end - begin > kLongestMark) break;
+      builder_.text(text.substr(0, begin), offset);
+      const bool definition = builder_.between_paragraphs() && text.substr(end + 1).starts_with(':');
+      const std::size_t next = end + (definition ? 2 : 1);
+      text.remove_prefix(next);
+      offset += next;
     }
-    builder_.text(text, last_);
+    builder_.text(text, offset);
   }
 
   std::string_view source_;
@@ -126,13 +133,25 @@ class MarkdownReader {
   bool code_ = false, first_cell_ = true;
 };
 
-/// The length of a header of properties (YAML), as site generators write it; 0 if there is none.
+/// The length of a header of properties (YAML or TOML), as site generators write it; 0 if there is none.
 std::size_t front_matter(std::string_view text) {
-  if (!text.starts_with("---\n") && !text.starts_with("---\r\n")) return 0;
-  const std::size_t end = text.find("\n---", 3);
-  if (end == std::string_view::npos || end > 16384) return 0;
-  const std::size_t line = text.find('\n', end + 1);
-  return line == std::string_view::npos ? text.size() : line + 1;
+  constexpr std::size_t kMostBytes = 16384;
+  const auto line_at = [&](std::size_t at) {
+    return without_trailing_space(text.substr(at, text.find('\n', at) - at));
+  };
+  const std::string_view mark = line_at(0);
+  if (mark != "---" && mark != "+++") return 0;
+  std::size_t at = text.find('\n');
+  // A rule between sections looks the same.
+  if (at == std::string_view::npos ||
+      line_at(at + 1).find_first_of(mark == "---" ? ":#" : "=[#") == std::string_view::npos)
+    return 0;
+  while (at < kMostBytes) {
+    const std::string_view line = line_at(++at);
+    at = text.find('\n', at);
+    if (line == mark || (mark == "---" && line == "...")) return std::min(at, text.size() - 1) + 1;
+  }
+  return 0;
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 #include "client/documents/formats/markup.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <exception>
 #include <memory>
 
 #include <libxml/HTMLparser.h>
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
+#include <unicode/utf8.h>
 
 namespace unroll::formats {
 namespace {
@@ -88,6 +91,14 @@ xmlSAXHandler handlers() {
   return handlers;
 }
 
+void append_character(std::string& text, unsigned code) {
+  std::array<char, 4> bytes{};
+  std::int32_t length = 0;
+  if (code == 0 || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) code = 0xFFFD;
+  U8_APPEND_UNSAFE(bytes.data(), length, static_cast<UChar32>(code));
+  text.append(bytes.data(), static_cast<std::size_t>(length));
+}
+
 using Context = std::unique_ptr<xmlParserCtxt, decltype(&::xmlFreeParserCtxt)>;
 
 }  // namespace
@@ -104,6 +115,26 @@ bool Attributes::has(std::string_view name) const {
     if (local_name(key) == name) return true;
   }
   return false;
+}
+
+std::string text_of_entity(std::string_view entity) {
+  std::string text;
+  if (entity.size() < 3 || entity.front() != '&' || entity.back() != ';') return text;
+  entity = entity.substr(1, entity.size() - 2);
+  if (entity.front() != '#') {
+    const htmlEntityDesc* found =
+        ::htmlEntityLookup(reinterpret_cast<const xmlChar*>(std::string(entity).c_str()));
+    if (found != nullptr) append_character(text, found->value);
+    return text;
+  }
+  entity.remove_prefix(1);
+  const bool hexadecimal = entity.starts_with('x') || entity.starts_with('X');
+  if (hexadecimal) entity.remove_prefix(1);
+  unsigned code = 0;
+  const char* const end = entity.data() + entity.size();
+  const auto [at, failed] = std::from_chars(entity.data(), end, code, hexadecimal ? 16 : 10);
+  if (failed == std::errc() && at == end && !entity.empty()) append_character(text, code);
+  return text;
 }
 
 // The parsers get the whole text at once. If they get it in pieces, they search the rest of a piece for an

@@ -36,11 +36,15 @@ class MarkupHandler {
 /// UTF-8. Damaged markup is read as far as possible.
 void parse_html(std::string_view text, MarkupHandler& handler);
 void parse_xml(std::string_view text, MarkupHandler& handler);
+/// The text of "&eacute;" or "&#233;"; empty if HTML has no such entity.
+std::string text_of_entity(std::string_view entity);
 
 /// A page of HTML, or a chapter of an EPUB. Chapters begin at headings.
-void read_html(const Decoding& decoding, const Options& options, TextBuilder& builder);
-void read_fictionbook(const Decoding& decoding, const Options& options, TextBuilder& builder);
+void read_html(const Decoding& decoding, TextBuilder& builder);
+void read_fictionbook(const Decoding& decoding, TextBuilder& builder);
+/// XML of the Text Encoding Initiative.
+void read_tei(const Decoding& decoding, TextBuilder& builder);
 /// content.xml of an ODT, or a flat document.
-void read_opendocument(const Decoding& decoding, const Options& options, TextBuilder& builder);
+void read_opendocument(const Decoding& decoding, TextBuilder& builder);
 
 }  // namespace unroll::formats

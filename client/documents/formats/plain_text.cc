@@ -11,6 +11,7 @@
 
 #include "base/ascii.h"
 #include "base/utf8.h"
+#include "client/documents/formats/page_heads.h"
 #include "client/documents/kind.h"
 #include "client/documents/text_look.h"
 
@@ -37,13 +38,6 @@ bool has_no_spaces(char32_t c) {
     default:
       return (c >= 0x3000 && c <= 0x303F) || (c >= 0xFF00 && c <= 0xFFEF);  // their punctuation
   }
-}
-
-char32_t last_character(std::string_view text) {
-  std::size_t at = text.size();
-  while (at > 0 && continues_utf8(text[--at])) {
-  }
-  return text.empty() ? 0 : next_utf8(text.substr(at)).code;
 }
 
 bool is_word_byte(char c) {
@@ -88,8 +82,6 @@ std::string with_newlines(std::string_view text) {
   return result;
 }
 
-using Paragraph = std::vector<Line>;
-
 std::vector<Paragraph> paragraphs_of(std::string_view text) {
   std::vector<Paragraph> paragraphs(1);
   Lines lines(text);
@@ -102,47 +94,6 @@ std::vector<Paragraph> paragraphs_of(std::string_view text) {
   }
   if (paragraphs.back().empty()) paragraphs.pop_back();
   return paragraphs;
-}
-
-/// The number of a paragraph that is only a page number: "12", "[Pg 12]", "- 12 -"; else 0.
-int page_number(const Paragraph& paragraph) {
-  if (paragraph.size() != 1) return 0;
-  std::string_view text = paragraph.front().text;
-  const auto trim = [&] {
-    const std::size_t begin = text.find_first_not_of(" \t\f[]{}()-.");
-    const std::size_t end = text.find_last_not_of(" \t\f[]{}()-.");
-    text = begin == std::string_view::npos ? "" : text.substr(begin, end - begin + 1);
-  };
-  trim();
-  for (const std::string_view word : {"Page", "page", "Pg", "pg", "p"}) {
-    if (!text.starts_with(word)) continue;
-    text.remove_prefix(word.size());
-    trim();
-    break;
-  }
-  if (text.empty() || text.size() > 4 || !std::ranges::all_of(text, ascii::is_digit)) return 0;
-  return std::stoi(std::string(text));
-}
-
-/// Page numbers come at the distance of a page, and rise; numbers of chapters are farther apart.
-void drop_page_numbers(std::vector<Paragraph>& paragraphs, std::vector<std::string>& notes) {
-  constexpr std::uint64_t kMostOfPage = 6000;
-  constexpr std::size_t kFewest = 5;
-  std::vector<std::size_t> found;
-  int last = 0;
-  std::uint64_t first_at = 0, last_at = 0;
-  for (std::size_t i = 0; i < paragraphs.size(); ++i) {
-    const int number = page_number(paragraphs[i]);
-    if (number == 0 || number <= last || (last != 0 && number > last + 3)) continue;
-    last_at = paragraphs[i].front().offset;
-    if (found.empty()) first_at = last_at;
-    found.push_back(i);
-    last = number;
-  }
-  if (found.size() < kFewest || (last_at - first_at) / (found.size() - 1) > kMostOfPage) return;
-  for (const std::size_t i : found) paragraphs[i].clear();
-  std::erase_if(paragraphs, [](const Paragraph& paragraph) { return paragraph.empty(); });
-  notes.push_back("dropped " + std::to_string(found.size()) + " page numbers");
 }
 
 /// Joins lines that were full; others are verse, addresses, tables.
@@ -171,14 +122,21 @@ void add_paragraph(const Paragraph& paragraph, std::optional<std::size_t> width,
   builder.end_paragraph();
 }
 
+}  // namespace
+
+char32_t last_character(std::string_view text) {
+  std::size_t at = text.size();
+  while (at > 0 && continues_utf8(text[--at])) {
+  }
+  return text.empty() ? 0 : next_utf8(text.substr(at)).code;
+}
+
 std::string joined_text(const Paragraph& paragraph) {
   std::string text;
   for (const Line& line : paragraph)
     (text += text.empty() ? "" : " ") += line.text.substr(indentation(line.text));
   return text;
 }
-
-}  // namespace
 
 struct Hyphens::Words {
   std::unordered_set<std::string> seen;
@@ -197,6 +155,10 @@ Hyphens::Hyphens(std::string_view text) : words_(std::make_unique<Words>()) {
 }
 
 Hyphens::~Hyphens() = default;
+
+bool Hyphens::has_word(std::string_view word) const {
+  return words_->seen.contains(ascii::lower(word));
+}
 
 Hyphens::Joint Hyphens::between(std::string_view before, std::string_view after) const {
   for (const std::string_view hyphen : {"\xC2\xAD", "-", "\xE2\x80\x90"}) {
@@ -293,7 +255,7 @@ std::vector<std::string> read_plain_text(const Decoding& decoding, const Options
     return notes;
   }
   std::vector<Paragraph> paragraphs = paragraphs_of(text);
-  drop_page_numbers(paragraphs, notes);
+  drop_page_heads(paragraphs, notes);
   const Hyphens hyphens(text);
   for (const Paragraph& paragraph : paragraphs) {
     const int level = paragraph.size() <= 3 ? heading_level(joined_text(paragraph)) : 0;

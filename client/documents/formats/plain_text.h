@@ -16,6 +16,14 @@ struct Line {
   std::uint64_t offset = 0;  ///< Of `text` in the member's decoded text.
 };
 
+/// Between blank lines.
+using Paragraph = std::vector<Line>;
+
+/// 0 of an empty text.
+char32_t last_character(std::string_view text);
+/// The lines with a space between them.
+std::string joined_text(const Paragraph& paragraph);
+
 /// Decides for words that were divided at a line end whether the hyphen belongs to them.
 class Hyphens {
  public:
@@ -24,6 +32,8 @@ class Hyphens {
   ~Hyphens();
   enum class Joint { kSpace, kNothing, kDropHyphen };
   Joint between(std::string_view before, std::string_view after) const;
+  /// Whether the document has it, in any case of ASCII.
+  bool has_word(std::string_view word) const;
 
  private:
   struct Words;

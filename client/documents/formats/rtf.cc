@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <unicode/utf8.h>
@@ -14,23 +15,30 @@ namespace unroll::formats {
 namespace {
 
 constexpr std::size_t kDeepest = 10'000;  ///< Groups in groups.
+constexpr const char* kWestern = "windows-1252";
 
 /// What a group inherits and may change.
 struct Group {
   bool skipped = false;  ///< A destination that is no text.
   bool fonts = false;    ///< The font table.
   bool styles = false;   ///< The style sheet.
+  bool note = false;     ///< A footnote or endnote.
+  bool hidden = false;   ///< Hidden or deleted characters.
   int unicode_skip = 1;  ///< Characters after \u for readers without Unicode.
   std::string encoding;  ///< Of the current font; empty: the document's.
+
+  bool is_text() const { return !skipped && !fonts && !styles && !hidden; }
 };
 
-constexpr std::array<std::string_view, 30> kNotText = {
+constexpr std::array<std::string_view, 36> kNotText = {
     "colortbl",   "info",      "pict",      "object",    "header",
     "headerl",    "headerr",   "headerf",   "footer",    "footerl",
     "footerr",    "footerf",   "fldinst",   "listtable", "listoverridetable",
     "rsidtbl",    "generator", "themedata", "datastore", "latentstyles",
     "xmlnstbl",   "revtbl",    "private1",  "bkmkstart", "bkmkend",
-    "nonshppict", "datafield", "shpinst",   "filetbl",   "annotation"};
+    "nonshppict", "datafield", "shpinst",   "filetbl",   "annotation",
+    "xe",         "tc",        "tcn",       "ftnsep",    "ftnsepc",
+    "atnid"};
 
 struct Symbol {
   std::string_view word, text;
@@ -48,7 +56,7 @@ constexpr std::array kSymbols = {Symbol{"emdash", "\xE2\x80\x94"},
 std::string encoding_of_charset(int charset) {
   switch (charset) {
     case 0:
-      return "windows-1252";
+      return kWestern;
     case 77:
       return "macintosh";
     case 128:
@@ -82,6 +90,16 @@ std::string encoding_of_charset(int charset) {
   }
 }
 
+/// ICU's name of a code page of Windows, DOS or the Macintosh.
+std::string encoding_of_code_page(long page) {
+  if (page == 65001) return "UTF-8";
+  if (page == 10000) return "macintosh";
+  if (page == 10007) return "x-mac-cyrillic";
+  const bool windows =
+      page >= 1250 || page == 874 || page == 932 || page == 936 || page == 949 || page == 950;
+  return (windows ? "windows-" : "ibm-") + std::to_string(page);
+}
+
 class RtfReader {
  public:
   RtfReader(std::string_view bytes, TextBuilder& builder) : bytes_(bytes), builder_(builder) {}
@@ -97,8 +115,7 @@ class RtfReader {
           throw Unreadable("is a damaged RTF: its groups are nested too deeply");
         groups_.push_back(groups_.back());
       } else if (c == '}') {
-        flush();
-        if (groups_.size() > 1) groups_.pop_back();
+        end_group();
       } else if (c == '\\') {
         control();
       } else if (c != '\r' && c != '\n') {
@@ -107,10 +124,30 @@ class RtfReader {
     }
     flush();
     builder_.end_heading();
+    notes_.write(builder_, "Notes");
   }
 
  private:
   Group& group() { return groups_.back(); }
+
+  void end_group() {
+    flush();
+    starred_ = false;
+    if (groups_.size() == 1) return;
+    const bool note = group().note;
+    groups_.pop_back();
+    if (note && !group().note) notes_.end_paragraph();
+  }
+
+  /// In UTF-8.
+  void emit(std::string_view text, std::size_t offset) {
+    if (!group().is_text()) return;
+    if (group().note) return notes_.text(text, offset);
+    if (after_row_) builder_.end_paragraph();
+    after_row_ = false;
+    for (; cells_ > 0; --cells_) builder_.insert("\t");
+    builder_.text(text, offset);
+  }
 
   /// A byte of text in the current encoding.
   void byte(char c, std::size_t offset) {
@@ -118,7 +155,7 @@ class RtfReader {
       --fallback_;
       return;
     }
-    if (group().skipped || group().fonts || group().styles) return;
+    if (!group().is_text()) return;
     if (pending_.empty()) pending_at_ = offset;
     pending_ += c;
   }
@@ -127,21 +164,25 @@ class RtfReader {
     if (pending_.empty()) return;
     const bool ascii =
         std::ranges::all_of(pending_, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-    if (ascii)
-      builder_.text(pending_, pending_at_);
-    else
-      builder_.text(decode_piece(pending_, group().encoding.empty() ? encoding_ : group().encoding),
-                    pending_at_);
+    emit(ascii ? pending_ : decoded(pending_), pending_at_);
     pending_.clear();
+  }
+
+  std::string decoded(const std::string& bytes) const {
+    const std::string& font = groups_.back().encoding;
+    const auto usual = fonts_.find(default_font_);
+    // Charset 0 is Windows-1252, which many programs write without meaning it.
+    const bool has_usual = usual != fonts_.end() && !usual->second.empty() && usual->second != kWestern;
+    std::string text = decode_piece(bytes, !font.empty() ? font : has_usual ? usual->second : encoding_);
+    return text.empty() ? decode_piece(bytes, kWestern) : text;
   }
 
   void character(UChar32 code, std::size_t offset) {
     flush();
-    if (group().skipped || group().fonts || group().styles) return;
     std::array<char, 4> utf8{};
     std::int32_t length = 0;
     U8_APPEND_UNSAFE(utf8.data(), length, code);
-    builder_.text({utf8.data(), static_cast<std::size_t>(length)}, offset);
+    emit({utf8.data(), static_cast<std::size_t>(length)}, offset);
   }
 
   void control() {
@@ -181,7 +222,7 @@ class RtfReader {
       at_ += 2;
       byte(static_cast<char>(high * 16 + low), begin);
     } else if (c == '*') {
-      group().skipped = true;
+      starred_ = true;
     } else if (c == '~') {
       character(0xA0, begin);
     } else if (c == '_') {
@@ -195,9 +236,11 @@ class RtfReader {
 
   void paragraph() {
     flush();
-    if (group().skipped) return;
+    if (!group().is_text()) return;
+    if (group().note) return notes_.end_paragraph();
     builder_.end_heading();
     builder_.end_paragraph();
+    cells_ = 0;
   }
 
   void obey(std::string_view word, bool has_number, long number, std::size_t begin) {
@@ -211,18 +254,36 @@ class RtfReader {
       return;
     }
     flush();
-    if (word == "fonttbl") {
+    // A destination that readers may skip; of these only notes are known here.
+    const bool starred = std::exchange(starred_, false) && word != "footnote";
+    if (starred || std::ranges::find(kNotText, word) != kNotText.end()) {
+      group().skipped = true;
+    } else if (word == "fonttbl") {
       group().fonts = true;
     } else if (word == "stylesheet") {
       group().styles = true;
-    } else if (std::ranges::find(kNotText, word) != kNotText.end()) {
-      group().skipped = true;
-    } else if (word == "ansicpg" && has_number) {
-      encoding_ = number == 65001   ? "UTF-8"
-                  : number == 10000 ? "macintosh"
-                                    : "windows-" + std::to_string(number);
+    } else if (word == "footnote") {
+      group().note = true;
+    } else if (word == "v" || word == "deleted") {
+      group().hidden = !has_number || number != 0;
+    } else if (!encode(word, has_number, number)) {
+      layout(word, number, begin);
+    }
+  }
+
+  /// Words that say in which encoding text is.
+  bool encode(std::string_view word, bool has_number, long number) {
+    if (word == "ansicpg" && has_number) {
+      encoding_ = encoding_of_code_page(number);
     } else if (word == "mac") {
       encoding_ = "macintosh";
+    } else if (word == "pc" || word == "pca") {
+      encoding_ = word == "pc" ? "ibm-437" : "ibm-850";
+    } else if (word == "deff") {
+      default_font_ = number;
+    } else if (word == "plain") {
+      group().encoding.clear();
+      group().hidden = false;
     } else if (word == "f") {
       if (group().fonts)
         font_ = number;
@@ -231,35 +292,42 @@ class RtfReader {
     } else if (word == "fcharset" && group().fonts) {
       fonts_[font_] = encoding_of_charset(static_cast<int>(number));
     } else {
-      layout(word, number);
+      return false;
     }
+    return true;
   }
 
-  void layout(std::string_view word, long number) {
+  void layout(std::string_view word, long number, std::size_t begin) {
     if (group().styles) {
       if (word == "s") style_ = number;
       if (word == "outlinelevel" && number >= 0 && number < 9) levels_[style_] = static_cast<int>(number) + 1;
       return;
     }
-    if (group().skipped || group().fonts) return;
-    if (word == "par" || word == "sect" || word == "page" || word == "row" || word == "footnote") {
+    if (!group().is_text()) return;
+    if (word == "par" || word == "sect" || word == "page") {
       paragraph();
-      if (word == "footnote") group().skipped = true;
+    } else if (group().note) {
+      if (word == "line" || word == "tab") notes_.space();
+    } else if (word == "row" || word == "nestrow") {
+      builder_.line_break();
+      cells_ = 0;
+      after_row_ = true;
+    } else if (word == "trowd" || word == "intbl") {
+      after_row_ = false;
     } else if (word == "line") {
       builder_.line_break();
     } else if (word == "tab") {
       builder_.space();
-    } else if (word == "cell") {
-      builder_.insert("\t");
+    } else if (word == "cell" || word == "nestcell") {
+      ++cells_;
     } else if (word == "outlinelevel" && number >= 0 && number < 9 && builder_.between_paragraphs()) {
       builder_.begin_heading(static_cast<int>(number) + 1);
     } else if (word == "s" && builder_.between_paragraphs()) {
       if (const auto level = levels_.find(number); level != levels_.end())
         builder_.begin_heading(level->second);
-    } else {
-      for (const Symbol& symbol : kSymbols) {
-        if (symbol.word == word) builder_.insert(symbol.text);
-      }
+    }
+    for (const Symbol& symbol : kSymbols) {
+      if (symbol.word == word) emit(symbol.text, begin);
     }
   }
 
@@ -280,14 +348,18 @@ class RtfReader {
   TextBuilder& builder_;
   std::size_t at_ = 0;
   std::vector<Group> groups_;
-  std::string encoding_ = "windows-1252";
+  std::string encoding_ = kWestern;
   std::map<long, std::string> fonts_;  ///< Encodings by number.
   std::map<long, int> levels_;         ///< Of headings, by style.
-  long font_ = 0, style_ = 0;
+  long font_ = 0, style_ = 0, default_font_ = -1;
   std::string pending_;  ///< Bytes of text, not yet decoded.
   std::size_t pending_at_ = 0;
   UChar32 high_ = 0;
   int fallback_ = 0;
+  bool starred_ = false;  ///< After \*: the next word names a destination.
+  int cells_ = 0;         ///< That ended, before text of the next one.
+  bool after_row_ = false;
+  LaterText notes_;
 };
 
 }  // namespace

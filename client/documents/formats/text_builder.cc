@@ -1,14 +1,34 @@
 #include "client/documents/formats/text_builder.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "base/ascii.h"
+#include "client/documents/gutenberg.h"
 #include "client/documents/kind.h"
 
 namespace unroll::formats {
 namespace {
 
-constexpr std::string_view kSoftHyphen = "\xC2\xAD", kMark = "\xEF\xBB\xBF";
+constexpr std::string_view kSoftHyphen = "\xC2\xAD", kMark = "\xEF\xBB\xBF", kHardSpace = "\xC2\xA0";
+
+/// The letters of a ligature with which `text` begins: those of U+FB00 to U+FB06, of three bytes each.
+constexpr std::size_t kLigatureBytes = 3;
+std::string_view letters_of_ligature(std::string_view text) {
+  static constexpr std::array<std::string_view, 7> kLetters = {"ff", "fi", "fl", "ffi", "ffl", "st", "st"};
+  if (!text.starts_with("\xEF\xAC") || text.size() < kLigatureBytes) return {};
+  const auto which = static_cast<unsigned char>(text[2]) - 0x80U;
+  return which < kLetters.size() ? kLetters.at(which) : std::string_view();
+}
+
+/// Whether the text here is not simply part of a word.
+bool is_special(std::string_view text) {
+  const char c = text.front();
+  if (c == '\xC2') return text.starts_with(kHardSpace) || text.starts_with(kSoftHyphen);
+  if (c == '\xEF') return text.starts_with(kMark) || !letters_of_ligature(text).empty();
+  return ascii::is_space(c);
+}
 
 /// Titles are shown in tables and in each output: one line, not long.
 std::string title_of(std::string_view text) {
@@ -78,7 +98,7 @@ void TextBuilder::open_paragraph() {
   waiting_.clear();
 }
 
-void TextBuilder::append(std::string_view utf8, std::uint64_t offset) {
+void TextBuilder::append(std::string_view utf8, std::uint64_t offset, std::uint64_t source_bytes) {
   if (text_.size() + utf8.size() > kMostTextBytes)
     throw Unreadable("holds more than " + std::to_string(kMostTextBytes >> 20) +
                      " MiB of text, which is the limit; split it");
@@ -86,8 +106,9 @@ void TextBuilder::append(std::string_view utf8, std::uint64_t offset) {
     const std::uint64_t member = map_.members.size() - 1;
     if (decoding_ != nullptr) {
       decoding_->locate(
-          offset, utf8.size(),
+          offset, source_bytes,
           [&](std::uint64_t into, std::uint64_t length, std::uint64_t source, std::uint64_t source_length) {
+            if (source_bytes != utf8.size()) length = into == 0 ? utf8.size() : 0;  // one character
             map_.append({text_.size() + into, length, source, source_length, member});
           });
     } else {
@@ -97,58 +118,77 @@ void TextBuilder::append(std::string_view utf8, std::uint64_t offset) {
   text_ += utf8;
 }
 
+void TextBuilder::white_space(std::uint64_t offset) {
+  if (!space_) space_at_ = hard_space_at_.value_or(offset);
+  hard_space_at_.reset();
+  space_ = in_paragraph_;
+}
+
+void TextBuilder::word(std::string_view utf8, std::uint64_t offset, std::uint64_t source_bytes) {
+  if (!in_paragraph_) {
+    open_paragraph();
+  } else if (space_ && !text_.ends_with('\n')) {
+    if (space_at_)
+      append(" ", *space_at_, 1);
+    else
+      text_ += ' ';
+  } else if (hard_space_at_) {
+    append(kHardSpace, *hard_space_at_, kHardSpace.size());
+  }
+  space_ = false;
+  hard_space_at_.reset();
+  append(utf8, offset, source_bytes);
+}
+
 void TextBuilder::text(std::string_view utf8, std::uint64_t offset) {
-  std::size_t at = 0;
-  const auto next = [&](std::string_view what) { return utf8.substr(at).starts_with(what); };
-  while (at < utf8.size()) {
-    if (ascii::is_space(utf8[at])) {
-      if (!space_) space_at_ = offset + at;
-      space_ = in_paragraph_;
-      ++at;
-      continue;
-    }
-    if (next(kMark) || (!keep_layout_ && next(kSoftHyphen))) {
-      at += next(kMark) ? kMark.size() : kSoftHyphen.size();
-      continue;
-    }
-    std::size_t end = at;
-    while (end < utf8.size() && !ascii::is_space(utf8[end]) && !utf8.substr(end).starts_with(kMark) &&
-           (keep_layout_ || !utf8.substr(end).starts_with(kSoftHyphen)))
-      ++end;
-    if (!in_paragraph_) {
-      open_paragraph();
-    } else if (space_ && !text_.ends_with('\n')) {
-      if (space_at_)
-        append(" ", *space_at_);
+  for (std::size_t at = 0; at < utf8.size();) {
+    const std::string_view rest = utf8.substr(at);
+    std::size_t length = 1;
+    if (ascii::is_space(rest.front())) {
+      white_space(offset + at);
+    } else if (rest.starts_with(kHardSpace)) {
+      length = kHardSpace.size();
+      if (!in_paragraph_ || space_ || hard_space_at_ || text_.ends_with('\n'))
+        white_space(offset + at);
       else
-        text_ += ' ';
+        hard_space_at_ = offset + at;
+    } else if (rest.starts_with(kMark)) {
+      length = kMark.size();
+    } else if (!keep_layout_ && rest.starts_with(kSoftHyphen)) {
+      length = kSoftHyphen.size();
+    } else if (const auto letters = letters_of_ligature(rest); !letters.empty() && !keep_layout_) {
+      length = kLigatureBytes;
+      word(letters, offset + at, length);
+    } else {
+      while (length < rest.size() && !is_special(rest.substr(length))) ++length;
+      word(rest.substr(0, length), offset + at, length);
     }
-    space_ = false;
-    append(utf8.substr(at, end - at), offset + at);
-    at = end;
+    at += length;
   }
 }
 
 void TextBuilder::verbatim(std::string_view utf8, std::uint64_t offset) {
   if (utf8.empty()) return;
   open_paragraph();
-  append(utf8, offset);
+  append(utf8, offset, utf8.size());
 }
 
 void TextBuilder::space() {
-  if (!space_) space_at_.reset();
+  if (!space_) space_at_ = std::exchange(hard_space_at_, {});
   space_ = in_paragraph_;
 }
 
 void TextBuilder::insert(std::string_view utf8) {
   open_paragraph();
-  if (space_ && !text_.ends_with('\n') && !text_.ends_with(' ')) text_ += ' ';
+  if (hard_space_at_) space();
+  if (space_ && utf8 != "\t" && !text_.ends_with('\n') && !text_.ends_with(' ')) text_ += ' ';
   space_ = false;
   text_ += utf8;
 }
 
 void TextBuilder::line_break() {
   space_ = false;
+  hard_space_at_.reset();
   if (in_paragraph_ && !text_.ends_with('\n')) text_ += '\n';
 }
 
@@ -158,47 +198,60 @@ void TextBuilder::end_paragraph() {
   map_.truncate(text_.size());
   in_paragraph_ = false;
   space_ = false;
+  hard_space_at_.reset();
+}
+
+void TextBuilder::note(const std::string& note) {
+  if (std::ranges::find(notes_, note) == notes_.end()) notes_.push_back(note);
 }
 
 void TextBuilder::drop_gutenberg(DocumentText& document) const {
-  const auto line_end = [&](std::size_t from) {
-    const std::size_t end = document.text.find('\n', from);
-    return end == std::string::npos ? document.text.size() : end;
-  };
-  const auto mark = [&](const std::string& which, std::size_t from) {
-    for (const char* book : {" OF THE PROJECT GUTENBERG EBOOK", " OF THIS PROJECT GUTENBERG EBOOK"}) {
-      const std::size_t found = document.text.find("*** " + which + book, from);
-      if (found != std::string::npos && (found == 0 || document.text[found - 1] == '\n')) return found;
-    }
-    return std::string::npos;
-  };
-  std::size_t dropped = 0;
+  const GutenbergBook book = find_gutenberg_book(document.text);
   const auto cut = [&](std::size_t begin, std::size_t end) {
     document.text.erase(begin, end - begin);
     document.map.cut(begin, end);
-    dropped += end - begin;
   };
-  if (const std::size_t end = mark("END", 0); end != std::string::npos) cut(end, document.text.size());
-  if (const std::size_t start = mark("START", 0); start != std::string::npos) {
-    std::size_t after = line_end(start);
-    while (after < document.text.size() && document.text[after] == '\n') ++after;
-    cut(0, after);
-  }
-  if (dropped > 0)
-    document.notes.push_back("dropped Project Gutenberg's header and license (" + std::to_string(dropped) +
-                             " bytes)");
+  const std::size_t whole = document.text.size();
+  cut(book.end, whole);
+  cut(0, book.begin);
+  if (document.text.size() < whole)
+    document.notes.push_back("dropped Project Gutenberg's header and license (" +
+                             std::to_string(whole - document.text.size()) + " bytes)");
 }
 
 DocumentText TextBuilder::finish(std::string format) {
   end_heading();
   end_paragraph();
-  DocumentText document{std::move(format), {}, std::move(text_), std::move(map_)};
+  DocumentText document{std::move(format), std::move(notes_), std::move(text_), std::move(map_)};
   if (!keep_layout_) drop_gutenberg(document);
   while (document.text.ends_with('\n')) document.text.pop_back();
   if (!document.text.empty()) document.text += '\n';
   std::erase_if(document.map.sections, [](const Section& section) { return section.title.empty(); });
   document.map.truncate(document.text.size());
   return document;
+}
+
+void LaterText::text(std::string_view utf8, std::uint64_t offset) {
+  text_ += utf8;
+  pieces_.push_back({offset, static_cast<std::uint32_t>(utf8.size()), false});
+}
+
+void LaterText::end_paragraph() {
+  if (!pieces_.empty()) pieces_.back().ends_paragraph = true;
+}
+
+void LaterText::write(TextBuilder& builder, std::string_view title) {
+  if (pieces_.empty()) return;
+  builder.end_paragraph();
+  if (!title.empty()) builder.section(std::string(title), 1);
+  std::size_t at = 0;
+  for (const Piece& piece : pieces_) {
+    builder.text(std::string_view(text_).substr(at, piece.length), piece.offset);
+    if (piece.ends_paragraph) builder.end_paragraph();
+    at += piece.length;
+  }
+  builder.end_paragraph();
+  *this = {};
 }
 
 }  // namespace unroll::formats
