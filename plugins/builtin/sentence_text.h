@@ -126,6 +126,12 @@ inline bool ends_without_stop(std::string_view text) {
   return is_thai_or_lao(static_cast<char32_t>(c));
 }
 
+/// Speech, as many languages set it: "— No lo sé". `text` begins with no white space.
+inline bool begins_with_dash(std::string_view text) {
+  return text.starts_with("\u2013") || text.starts_with("\u2014") || text.starts_with("\u2015") ||
+         text.starts_with("- ");
+}
+
 /// Whether it begins with a pronoun for what the sentence before it says: "This was", "Das war", "C'est". Out
 /// of its place it says nothing. `text` is normalised.
 inline bool refers_back(std::string_view text) {

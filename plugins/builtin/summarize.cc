@@ -189,7 +189,7 @@ class Summarize {
   static double own_worth(const Sentence& sentence, double surprising) {
     const double early = kEarly * std::exp(-static_cast<double>(sentence.start) / 4096);
     return early + (sentence.opens_paragraph ? kOpening : 0.0) - kSurprising * surprising -
-           kQuoted * (sentence.in_quotation ? 1.0 : sentence.quoted);
+           kQuoted * (sentence.in_quotation || begins_with_dash(sentence.text) ? 1.0 : sentence.quoted);
   }
 
   plugin::Host host_;

@@ -122,6 +122,16 @@ TEST(Summarize, DoesNotTakeWhatRefersToASentenceThatIsNotThere) {
   EXPECT_THAT(summary_of(second + " " + first, 14), ElementsAre(second)) << "there is nothing before it";
 }
 
+TEST(Summarize, SpeechAfterADashIsSpeech) {
+  const std::string first = "The mill by the river had been for sale since the miller died.";
+  const std::string speech = "The mill by the river is a mill for the river people here.";
+  const std::string last = "The widow of the mill shut the door by the river at once.";
+  EXPECT_THAT(summary_of(first + "\n\n" + speech + "\n\n" + last, 26), ElementsAre(first, speech));
+  for (const std::string dash : {"\u2014", "\u2013 ", "\u2015 ", "- "})
+    EXPECT_THAT(summary_of(first + "\n\n" + dash + speech + "\n\n" + last, 27), ElementsAre(first, last))
+        << dash;
+}
+
 TEST(SentenceText, PronounsReferBack) {
   for (const std::string text :
        {"This was the end of it.", "\"These are mine.", "That's all.", "Das war alles.", "C'est la vie.",
