@@ -77,6 +77,12 @@ TEST(HtmlForms, NoBreakSpacesAreSpacesOnlyWithinALine) {
       "First, 10\u00A0km.\n\nx\n");
 }
 
+TEST(HtmlForms, SpacesOfTypesettersAreSpaces) {
+  const std::string page = html("<p>One\u2060\u2014two\u2009\u200Athree\u2028four.</p>");
+  EXPECT_EQ(text_of(page, "a.html"), "One\u2014two three four.\n");
+  EXPECT_THAT(read(page, "a.html", true).text, HasSubstr("One\u2060"));
+}
+
 TEST(HtmlForms, InitialsMayBeImages) {
   EXPECT_EQ(text_of(html("<p><img alt='T'>he <img alt='A ship'>end.</p>"), "a.html"), "The end.\n");
 }

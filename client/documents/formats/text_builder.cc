@@ -11,7 +11,8 @@
 namespace unroll::formats {
 namespace {
 
-constexpr std::string_view kSoftHyphen = "\xC2\xAD", kMark = "\xEF\xBB\xBF", kHardSpace = "\xC2\xA0";
+constexpr std::string_view kSoftHyphen = "\xC2\xAD", kMark = "\xEF\xBB\xBF", kHardSpace = "\xC2\xA0",
+                           kWordJoiner = "\xE2\x81\xA0";
 
 /// The letters of a ligature with which `text` begins: those of U+FB00 to U+FB06, of three bytes each.
 constexpr std::size_t kLigatureBytes = 3;
@@ -22,12 +23,30 @@ std::string_view letters_of_ligature(std::string_view text) {
   return which < kLetters.size() ? kLetters.at(which) : std::string_view();
 }
 
+/// The length of white space with which `text` begins: a byte of ASCII; or U+2000 to U+200A, U+2028, U+2029.
+std::size_t white_space_at(std::string_view text) {
+  if (ascii::is_space(text.front())) return 1;
+  if (!text.starts_with("\xE2\x80") || text.size() < 3) return 0;
+  const auto last = static_cast<unsigned char>(text[2]);
+  return (last >= 0x80 && last <= 0x8A) || last == 0xA8 || last == 0xA9 ? 3 : 0;
+}
+
+/// The length of what shows nothing: a byte order mark; and unless layout is kept, a soft hyphen or a word
+/// joiner.
+std::size_t invisible_at(std::string_view text, bool keep_layout) {
+  if (text.starts_with(kMark)) return kMark.size();
+  if (keep_layout) return 0;
+  return text.starts_with(kSoftHyphen)   ? kSoftHyphen.size()
+         : text.starts_with(kWordJoiner) ? kWordJoiner.size()
+                                         : 0;
+}
+
 /// Whether the text here is not simply part of a word.
 bool is_special(std::string_view text) {
   const char c = text.front();
-  if (c == '\xC2') return text.starts_with(kHardSpace) || text.starts_with(kSoftHyphen);
-  if (c == '\xEF') return text.starts_with(kMark) || !letters_of_ligature(text).empty();
-  return ascii::is_space(c);
+  if (static_cast<unsigned char>(c) < 0x80) return ascii::is_space(c);
+  return text.starts_with(kHardSpace) || white_space_at(text) > 0 || invisible_at(text, false) > 0 ||
+         !letters_of_ligature(text).empty();
 }
 
 /// Titles are shown in tables and in each output: one line, not long.
@@ -144,7 +163,8 @@ void TextBuilder::text(std::string_view utf8, std::uint64_t offset) {
   for (std::size_t at = 0; at < utf8.size();) {
     const std::string_view rest = utf8.substr(at);
     std::size_t length = 1;
-    if (ascii::is_space(rest.front())) {
+    if (const std::size_t space = white_space_at(rest); space > 0) {
+      length = space;
       white_space(offset + at);
     } else if (rest.starts_with(kHardSpace)) {
       length = kHardSpace.size();
@@ -152,10 +172,8 @@ void TextBuilder::text(std::string_view utf8, std::uint64_t offset) {
         white_space(offset + at);
       else
         hard_space_at_ = offset + at;
-    } else if (rest.starts_with(kMark)) {
-      length = kMark.size();
-    } else if (!keep_layout_ && rest.starts_with(kSoftHyphen)) {
-      length = kSoftHyphen.size();
+    } else if (const std::size_t invisible = invisible_at(rest, keep_layout_); invisible > 0) {
+      length = invisible;
     } else if (const auto letters = letters_of_ligature(rest); !letters.empty() && !keep_layout_) {
       length = kLigatureBytes;
       word(letters, offset + at, length);

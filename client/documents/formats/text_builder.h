@@ -42,7 +42,7 @@ class TextBuilder {
   void end_heading();
   /// Text of the current paragraph, at `offset` of the member's decoded text. White space becomes one space,
   /// a no-break space too if it stands beside white space or at an end of the paragraph. Unless layout is
-  /// kept, soft hyphens are removed and ligatures become letters.
+  /// kept, soft hyphens and word joiners are removed and ligatures become letters.
   void text(std::string_view utf8, std::uint64_t offset);
   /// The same, with all its white space and line ends.
   void verbatim(std::string_view utf8, std::uint64_t offset);
