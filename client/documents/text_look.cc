@@ -73,6 +73,11 @@ std::string utf16_without_mark(const Counts& counts, std::string_view text) {
   return is_utf16(text, true) ? "UTF-16BE" : "";
 }
 
+/// ISO-2022-JP is ASCII in which escapes shift to other sets.
+bool has_japanese_shifts(std::string_view text) {
+  return text.find("\x1b$B") != std::string_view::npos || text.find("\x1b$@") != std::string_view::npos;
+}
+
 LineEnds line_ends_of(std::string_view text) {
   std::size_t cr = 0, lf = 0, both = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -178,6 +183,7 @@ TextLook look_at_text(std::string_view text) {
   const Counts counts = count(text);
   if (look.unicode.empty()) look.unicode = utf16_without_mark(counts, text);
   look.utf8 = look.unicode.empty() ? counts.broken <= counts.characters : look.unicode == "UTF-8";
+  if (counts.characters + counts.broken == 0 && has_japanese_shifts(text)) look.utf8 = false;
   look.utf8_characters = counts.broken == 0 ? counts.characters : 0;
   if (look.unicode.empty() || look.unicode == "UTF-8") {
     if (counts.controls >= 4 && counts.controls * 50 > text.size())

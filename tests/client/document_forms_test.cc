@@ -1,5 +1,7 @@
 // Readers of markup and of office files with what other programs write: odd packages, notes, text boxes,
 // hidden text, code pages of RTF.
+#include <clocale>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -284,6 +286,20 @@ TEST(TeiForms, ProseVerseAndDramaAreText) {
             "Act 1\n\nHamlet\nTo be, or not to be,\nthat is\n\nHe was here, and the Mr. returned home.\n\nA "
             "note.\n");
   EXPECT_EQ(document.format, "TEI");
+}
+
+TEST(Archives, NamesMayBeInUtf8) {
+  std::string bytes = zip_of({{"B__cher.txt", "One.\n"}, {"a.txt", "Two.\n"}});
+  for (std::size_t at = 0; (at = bytes.find("B__cher", at)) != std::string::npos;)
+    bytes.replace(at + 1, 2, "\u00FC");
+  // The flag of UTF-8 in the headers of members and in those of the directory.
+  for (const auto& [mark, flags] : {std::pair<std::string, std::size_t>{"PK\3\4", 7}, {"PK\1\2", 9}})
+    for (std::size_t at = 0; (at = bytes.find(mark, at)) != std::string::npos; ++at) bytes[at + flags] |= 8;
+  ASSERT_NE(std::setlocale(LC_CTYPE, "C.UTF-8"), nullptr);
+  const DocumentText document = read(bytes, "x.zip");
+  std::setlocale(LC_CTYPE, "C");
+  EXPECT_EQ(document.text, "One.\n\nTwo.\n");
+  EXPECT_EQ(document.map.sections.at(0).title, "B\u00FCcher.txt");
 }
 
 TEST(Archives, WhatSystemsAddIsNoMember) {

@@ -10,8 +10,9 @@
 
 namespace unroll::formats {
 
-/// The members of a zip archive that may hold text, in memory. Throws Unreadable if it is damaged, encrypted,
-/// or a decompression bomb.
+/// The members of a zip archive that may hold text, in memory. libarchive knows names in UTF-8 only if that
+/// is the locale's encoding (LC_CTYPE); members with other names are left out. Throws Unreadable if it is
+/// damaged, encrypted, or a decompression bomb.
 class ZipArchive {
  public:
   explicit ZipArchive(std::string_view bytes);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <clocale>
 #include <cstring>
 #include <iostream>
 #include <new>
@@ -126,6 +127,7 @@ void run(const Arguments& arguments) {
 }  // namespace unroll
 
 int main(int argc, char** argv) {
+  std::setlocale(LC_CTYPE, "C.UTF-8");  // for names of members; its file cannot be read later
   try {
     unroll::run(unroll::arguments_of(argc, argv));
     return 0;
