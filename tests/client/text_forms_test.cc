@@ -35,6 +35,7 @@ TEST(Encodings, ADeclarationThatIsWrongDoesNotCount) {
   EXPECT_EQ(text_of(page("utf-8", "un caf\xE9 tr\xE8s fort, s'il vous pla\xEEt, gar\xE7on"), "a.html"),
             "un caf\u00E9 tr\u00E8s fort, s'il vous pla\u00EEt, gar\u00E7on\n");
   EXPECT_EQ(text_of(page("utf-16", "plain"), "a.html"), "plain\n");
+  EXPECT_THAT(read(page("utf-8", "caf\u00E9"), "a.html").notes, testing::IsEmpty());
   EXPECT_EQ(text_of(page("iso-8859-1", "\x93quoted\x94"), "a.html"), "\u201Cquoted\u201D\n");
   EXPECT_EQ(text_of(page("gb2312", "\xD6\xEC\xE9\x46\xBB\xF9"), "a.html"), "\u6731\u9555\u57FA\n") << "GBK";
   EXPECT_EQ(text_of(page("x-sjis", "\x93\xFA\x96\x7B\x87\x40"), "a.html"), "\u65E5\u672C\u2460\n");

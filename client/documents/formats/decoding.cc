@@ -226,7 +226,7 @@ Decoding decode(std::string_view bytes, const std::string& declared, const std::
   Decoding decoding = is_utf8_name(encoding)
                           ? decode_utf8(bytes, look.mark_bytes)
                           : decode_with(open_converter(encoding).get(), bytes, look.mark_bytes);
-  decoding.encoding = encoding;
+  decoding.encoding = is_utf8_name(encoding) ? "UTF-8" : encoding;
   decoding.guessed = guessed;
   return decoding;
 }
