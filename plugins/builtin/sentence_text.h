@@ -128,8 +128,7 @@ inline bool ends_without_stop(std::string_view text) {
 
 /// Speech, as many languages set it: "— No lo sé". `text` begins with no white space.
 inline bool begins_with_dash(std::string_view text) {
-  return text.starts_with("\u2013") || text.starts_with("\u2014") || text.starts_with("\u2015") ||
-         text.starts_with("- ");
+  return text.starts_with("\u2013") || text.starts_with("\u2014") || text.starts_with("\u2015");
 }
 
 /// Whether it begins with a pronoun for what the sentence before it says: "This was", "Das war", "C'est". Out

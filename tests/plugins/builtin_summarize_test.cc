@@ -114,22 +114,21 @@ TEST(Summarize, DoesNotTakeSpeechesApart) {
   }
 }
 
+/// Of two sentences with the same words the first one is taken.
 TEST(Summarize, DoesNotTakeWhatRefersToASentenceThatIsNotThere) {
-  const std::string first = "The widow of the miller sold her house in the spring.";
-  const std::string second = "This was the mill by the river and the mill house and the river.";
-  const std::string third = "The mill by the river and the mill house stood empty until May.";
-  EXPECT_THAT(summary_of(first + " " + second + " " + third, 26), ElementsAre(first, third));
-  EXPECT_THAT(summary_of(second + " " + first, 14), ElementsAre(second)) << "there is nothing before it";
+  const std::string opening = "A widow sold her house and went away in May.";
+  const std::string pronoun = "This was the keeper of the mill who saw the river rise.";
+  const std::string name = "The keeper of the mill who was this saw the river rise.";
+  EXPECT_THAT(summary_of(opening + " " + pronoun + " " + name, 22), ElementsAre(opening, name));
+  EXPECT_THAT(summary_of(pronoun + " " + name, 12), ElementsAre(pronoun)) << "nothing is before it";
 }
 
 TEST(Summarize, SpeechAfterADashIsSpeech) {
-  const std::string first = "The mill by the river had been for sale since the miller died.";
-  const std::string speech = "The mill by the river is a mill for the river people here.";
-  const std::string last = "The widow of the mill shut the door by the river at once.";
-  EXPECT_THAT(summary_of(first + "\n\n" + speech + "\n\n" + last, 26), ElementsAre(first, speech));
-  for (const std::string dash : {"\u2014", "\u2013 ", "\u2015 ", "- "})
-    EXPECT_THAT(summary_of(first + "\n\n" + dash + speech + "\n\n" + last, 27), ElementsAre(first, last))
-        << dash;
+  const std::string first = "The keeper of the mill saw the river rise in the night.";
+  const std::string second = "In the night the keeper of the mill saw the river rise.";
+  EXPECT_THAT(summary_of(first + "\n\n" + second, 12), ElementsAre(first));
+  for (const std::string dash : {"\u2014", "\u2013", "\u2015"})
+    EXPECT_THAT(summary_of(dash + first + "\n\n" + second, 12), ElementsAre(second)) << dash;
 }
 
 TEST(SentenceText, PronounsReferBack) {
