@@ -15,6 +15,7 @@
 #include "client/batch/result_files.h"
 #include "client/cli/running_program.h"
 #include "client/cli/text.h"
+#include "client/reading/connection.h"
 #include "client/reading/read_document.h"
 #include "client/views/view.h"
 
@@ -130,11 +131,25 @@ Corpus::Corpus(CorpusOptions options)
   const auto is_parquet = [](const CorpusFile& file) { return file.format == CorpusFormat::kParquet; };
   if (options_.output_format == "parquet" || std::ranges::any_of(files_, is_parquet))
     RunningProgram("unroll-parquet", {"--check"}, -1, -1).wait();
+  check_results();
   readers_.push_back(make_reader(options_.shared));
   model_ = readers_.front()->model();
 }
 
 Corpus::~Corpus() = default;
+
+/// A result that no earlier run wrote is somebody's file, perhaps even the corpus itself.
+void Corpus::check_results() const {
+  for (const auto& file : files_) {
+    const auto result = options_.out / file.result;
+    std::error_code failed;
+    const bool is_input = fs::equivalent(result, file.path, failed);
+    if (!is_input && (!fs::exists(result, failed) || state_->find(file.result))) continue;
+    throw CommandError(result.string() +
+                       (is_input ? " is a file of the corpus itself" : " was not written by 'unroll batch'") +
+                       "; name another folder with --out");
+  }
+}
 
 CorpusSummary Corpus::run(const std::atomic<int>& stop) {
   stop_ = &stop;
@@ -146,6 +161,8 @@ CorpusSummary Corpus::run(const std::atomic<int>& stop) {
       read(file);
     } catch (const BatchStopped&) {
       break;
+    } catch (const DaemonGone&) {
+      throw;  // no other file could be read either
     } catch (const std::exception& error) {
       const std::string text = error.what(), name = file.path.string();
       progress_.message(text.find(name) == std::string::npos ? name + ": " + text : text);
@@ -213,6 +230,11 @@ void Corpus::read_records(Shard& shard) {
     try {
       while (auto record = shard.take(*stop_)) {
         const auto number = record->number;
+        const bool no_id = !options_.fields.id.empty() && record->id.is_null() && record->problem.empty();
+        if (no_id && !said_no_id_.exchange(true))
+          progress_.message(shard.file.path.string() + ": record " + std::to_string(number) +
+                            " has no id in its field '" + options_.fields.id +
+                            "', so its row has null; others may have none, too");
         if (!record->problem.empty() && shard.may_show_problem())
           progress_.message(shard.file.path.string() + ": record " + std::to_string(number) + " " +
                             record->problem);

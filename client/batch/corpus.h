@@ -19,7 +19,7 @@ namespace unroll {
 
 struct CorpusOptions {
   SharedOptions shared;
-  std::vector<std::string> patterns;  ///< As the shell's, with braces.
+  std::vector<std::string> patterns;  ///< As the shell's, with braces and "**".
   CorpusFields fields;
   std::filesystem::path out;
   std::string output_format = "jsonl";  ///< Or "parquet".
@@ -44,9 +44,9 @@ struct CorpusFile {
   CorpusFormat format = CorpusFormat::kJsonLines;
 };
 
-/// The files of the patterns, ordered by path. Results keep the folders below the deepest one that all files
-/// share: x/a.jsonl.gz gives a.jsonl, or a.parquet. Throws CommandError if a pattern matches nothing, or two
-/// files would give the same result.
+/// The files of the patterns, ordered by path, each once. Results keep the folders below the deepest one that
+/// all files share: x/a.jsonl.gz gives a.jsonl, or a.parquet. Throws CommandError if a pattern matches
+/// nothing, or two files would give the same result.
 std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patterns,
                                           const std::string& output_format = "jsonl");
 
@@ -61,6 +61,7 @@ class Corpus {
  private:
   class Shard;
 
+  void check_results() const;
   void read(const CorpusFile& file);
   void read_records(Shard& shard);
   void publish_result(const std::filesystem::path& result) const;
@@ -76,6 +77,7 @@ class Corpus {
   BatchProgress progress_;
   const std::atomic<int>* stop_ = nullptr;
   std::atomic<std::uint64_t> damaged_{0}, bytes_{0}, tokens_{0};
+  std::atomic<bool> said_no_id_{false};
   CorpusSummary summary_;
 };
 

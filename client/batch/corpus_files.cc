@@ -6,6 +6,7 @@
 
 #include <glob.h>
 
+#include "base/ascii.h"
 #include "client/batch/corpus.h"
 #include "client/cli/command_error.h"
 
@@ -15,30 +16,75 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kReadable =
-    "unroll batch --input reads JSON Lines (.jsonl, .ndjson) and WARC files (.warc, .wet), plain or as .gz, "
-    ".xz or .zst, and Parquet files (.parquet)";
+    "unroll batch --input reads JSON Lines (.jsonl, .ndjson, .json) and WARC files (.warc, .wet), plain or "
+    "as "
+    ".gz, .bz2, .xz or .zst, and Parquet files (.parquet)";
 
-std::vector<fs::path> expand(const std::string& pattern) {
+std::vector<fs::path> matches(const std::string& pattern) {
   glob_t found{};
   const int failed = ::glob(pattern.c_str(), GLOB_BRACE | GLOB_TILDE, nullptr, &found);
-  std::vector<fs::path> files;
-  for (std::size_t i = 0; failed == 0 && i < found.gl_pathc; ++i) files.emplace_back(found.gl_pathv[i]);
+  std::vector<fs::path> paths;
+  for (std::size_t i = 0; failed == 0 && i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
   ::globfree(&found);
-  if (files.empty()) throw CommandError("no file matches '" + pattern + "'; check the path of --input");
+  return paths;
+}
+
+/// A pattern that matches this path alone.
+std::string literal(const fs::path& path) {
+  std::string pattern;
+  for (const char c : path.string()) {
+    if (std::string_view("*?[]{}\\~").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+/// The folder and those below it, without hidden ones and links, as shells do.
+std::vector<fs::path> folders_from(const fs::path& top) {
+  std::vector<fs::path> folders = {top};
+  std::error_code failed;
+  fs::recursive_directory_iterator entries(top, failed);
+  for (; !failed && entries != fs::recursive_directory_iterator(); entries.increment(failed)) {
+    if (!entries->is_directory(failed) || entries->is_symlink(failed)) continue;
+    if (entries->path().filename().string().starts_with('.')) {
+      entries.disable_recursion_pending();
+    } else {
+      folders.push_back(entries->path());
+    }
+  }
+  if (failed) throw CommandError("cannot list the folders in " + top.string() + ": " + failed.message());
+  return folders;
+}
+
+/// As the shell's; a part "**" stands for any number of folders.
+std::vector<fs::path> expand(const std::string& pattern) {
+  constexpr std::string_view kAnyFolders = "**/";
+  const bool first = pattern.starts_with(kAnyFolders);
+  const auto slash = first ? 0 : pattern.find("/**/");
+  if (slash == std::string::npos) return matches(pattern);
+  const auto before = pattern.substr(0, slash);
+  const auto after = pattern.substr(slash + (first ? 0 : 1) + kAnyFolders.size());
+  std::vector<fs::path> files;
+  for (const auto& top : before.empty() ? std::vector<fs::path>{first ? "." : "/"} : matches(before)) {
+    std::error_code failed;
+    if (!fs::is_directory(top, failed)) continue;
+    for (const auto& folder : folders_from(top)) {
+      for (auto& file : expand(literal(folder / "") + after)) files.push_back(std::move(file));
+    }
+  }
   return files;
 }
 
 /// Sets the format and the name of the result: "a.jsonl.gz" -> "a.jsonl".
 void look_at_name(CorpusFile& file, const std::string& output_format) {
-  constexpr std::array<std::string_view, 3> kCompressed = {".gz", ".xz", ".zst"};
-  static const std::map<std::string, CorpusFormat> kFormats = {{".jsonl", CorpusFormat::kJsonLines},
-                                                               {".ndjson", CorpusFormat::kJsonLines},
-                                                               {".parquet", CorpusFormat::kParquet},
-                                                               {".warc", CorpusFormat::kWarc},
-                                                               {".wet", CorpusFormat::kWarc}};
+  constexpr std::array<std::string_view, 5> kCompressed = {".gz", ".bz2", ".xz", ".zst", ".zstd"};
+  static const std::map<std::string, CorpusFormat> kFormats = {
+      {".jsonl", CorpusFormat::kJsonLines}, {".ndjson", CorpusFormat::kJsonLines},
+      {".json", CorpusFormat::kJsonLines},  {".parquet", CorpusFormat::kParquet},
+      {".warc", CorpusFormat::kWarc},       {".wet", CorpusFormat::kWarc}};
   auto name = file.path.filename();
-  if (std::ranges::count(kCompressed, name.extension().string()) > 0) name = name.stem();
-  const auto format = kFormats.find(name.extension().string());
+  if (std::ranges::count(kCompressed, ascii::lower(name.extension().string())) > 0) name = name.stem();
+  const auto format = kFormats.find(ascii::lower(name.extension().string()));
   const bool is_known =
       format != kFormats.end() && (format->second != CorpusFormat::kParquet || name == file.path.filename());
   if (!is_known) throw CommandError(file.path.string() + " has an unknown type; " + std::string(kReadable));
@@ -46,10 +92,13 @@ void look_at_name(CorpusFile& file, const std::string& output_format) {
   file.result = name.replace_extension("." + output_format);
 }
 
-fs::path common_folder(const std::vector<CorpusFile>& files) {
-  auto folder = fs::absolute(files.front().path).lexically_normal().parent_path();
-  for (const auto& file : files) {
-    const auto other = fs::absolute(file.path).lexically_normal().parent_path();
+/// By their absolute paths, so that none is there twice.
+using Places = std::map<fs::path, CorpusFile>;
+
+fs::path common_folder(const Places& places) {
+  auto folder = places.begin()->first.parent_path();
+  for (const auto& [place, file] : places) {
+    const auto other = place.parent_path();
     fs::path common;
     for (auto a = folder.begin(), b = other.begin(); a != folder.end() && b != other.end() && *a == *b;
          ++a, ++b)
@@ -63,32 +112,33 @@ fs::path common_folder(const std::vector<CorpusFile>& files) {
 
 std::vector<CorpusFile> list_corpus_files(const std::vector<std::string>& patterns,
                                           const std::string& output_format) {
-  std::vector<CorpusFile> files;
+  Places places;
   for (const auto& pattern : patterns) {
-    for (auto& path : expand(pattern)) {
+    auto paths = expand(pattern);
+    if (paths.empty()) throw CommandError("no file matches '" + pattern + "'; check the path of --input");
+    for (auto& path : paths) {
       std::error_code failed;
       if (fs::is_directory(path, failed))
         throw CommandError(path.string() + " is a folder; name files in it: --input '" +
                            (path / "*.jsonl").string() + "'");
       const auto size = fs::file_size(path, failed);
       if (failed) throw CommandError("cannot read " + path.string() + ": " + failed.message());
-      files.push_back({.path = std::move(path), .result = {}, .size = size});
+      auto place = fs::absolute(path).lexically_normal();
+      places.emplace(std::move(place), CorpusFile{.path = std::move(path), .result = {}, .size = size});
     }
   }
-  std::ranges::sort(files, {}, &CorpusFile::path);
-  const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
-  files.erase(std::unique(files.begin(), files.end(), same), files.end());
-  const auto folder = common_folder(files);
+  const auto folder = common_folder(places);
   std::map<fs::path, fs::path> results;
-  for (auto& file : files) {
-    const auto below = fs::absolute(file.path).lexically_normal().lexically_relative(folder);
+  std::vector<CorpusFile> files;
+  for (auto& [place, file] : places) {
     look_at_name(file, output_format);
-    file.result = below.parent_path() / file.result;
+    file.result = place.lexically_relative(folder).parent_path() / file.result;
     const auto [other, is_new] = results.emplace(file.result, file.path);
     if (!is_new)
       throw CommandError(other->second.string() + " and " + file.path.string() +
                          " would have the same result, " + file.result.string() +
                          "; read them in two runs with different --out");
+    files.push_back(std::move(file));
   }
   return files;
 }

@@ -16,6 +16,19 @@ std::string too_long() {
   return "has more than " + std::to_string(CorpusRecords::kMostBytes >> 20) + " MiB";
 }
 
+void check(const CorpusFields& fields) {
+  for (const auto& field : {fields.text, fields.id}) {
+    if (!field.starts_with('/')) continue;
+    try {
+      const nlohmann::json::json_pointer pointer(field);
+    } catch (const nlohmann::json::exception&) {
+      throw CommandError(
+          "the field '" + field + "' is no valid JSON Pointer: write ~0 for '~' and ~1 for '/' within a key",
+          kExitUsage);
+    }
+  }
+}
+
 CorpusRecords::CorpusRecords(Source source, CorpusFields fields)
     : source_(std::move(source)), fields_(std::move(fields)) {}
 

@@ -15,7 +15,8 @@
 namespace unroll {
 
 struct CorpusFields {
-  /// Of JSON Lines and Parquet: a key or column, or a JSON Pointer (RFC 6901), which begins with a slash.
+  /// Of JSON Lines and Parquet: a key or column; if there is none of that name, keys with dots between them;
+  /// or a JSON Pointer (RFC 6901), which begins with a slash.
   std::string text = "text";
   /// The same, or the name of a WARC header. Empty: the record's number in its file, or WARC-Target-URI.
   std::string id = {};
@@ -23,10 +24,13 @@ struct CorpusFields {
 
 struct CorpusRecord {
   std::uint64_t number = 0;  ///< In its file, from 1. What is no document does not count.
-  nlohmann::json id = {};    ///< Null if the record has none.
+  nlohmann::json id = {};    ///< Null if the record has none, or it is no single value.
   std::string text = {};     ///< UTF-8.
   std::string problem = {};  ///< Why there is no text, without quoting the record; else empty.
 };
+
+/// Throws CommandError if a field is no valid JSON Pointer.
+void check(const CorpusFields& fields);
 
 enum class CorpusFormat { kJsonLines, kParquet, kWarc };
 

@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "base/strict_json.h"
+#include "client/cli/command_error.h"
 
 namespace unroll {
 namespace {
@@ -12,13 +13,28 @@ namespace {
 constexpr int kMostNesting = 100;
 
 /// Null if there is no such value.
-const nlohmann::json* find(const nlohmann::json& record, const std::string& field) {
-  if (!field.starts_with('/')) {
-    const auto found = record.find(field);
-    return found == record.end() ? nullptr : &*found;
+const nlohmann::json* find_key(const nlohmann::json& object, const std::string& key) {
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+/// "doc.body": of nested objects.
+const nlohmann::json* find_below(const nlohmann::json& record, const std::string& keys) {
+  const auto* value = &record;
+  for (std::size_t begin = 0, end = 0; value != nullptr && end != std::string::npos; begin = end + 1) {
+    end = keys.find('.', begin);
+    value = find_key(*value, keys.substr(begin, end - begin));
   }
-  const nlohmann::json::json_pointer pointer(field);
-  return record.contains(pointer) ? &record.at(pointer) : nullptr;
+  return value;
+}
+
+const nlohmann::json* find(const nlohmann::json& record, const std::string& field) {
+  if (field.starts_with('/')) {
+    const nlohmann::json::json_pointer pointer(field);
+    return record.contains(pointer) ? &record.at(pointer) : nullptr;
+  }
+  const auto* const value = find_key(record, field);
+  return value != nullptr ? value : find_below(record, field);
 }
 
 /// Sets text and id, or the problem.
@@ -48,6 +64,10 @@ JsonLines::JsonLines(Source source, CorpusFields fields)
     : CorpusRecords(std::move(source), std::move(fields)) {}
 
 void JsonLines::read(CorpusRecord& record) {
+  if (record.number == 1 && !too_long_ && ascii::trimmed(line_).starts_with('['))
+    throw CommandError(name() +
+                       " holds a JSON array, not JSON Lines; put each record on a line of its own, as 'jq -c "
+                       ".[]' does");
   if (fields().id.empty()) record.id = record.number;
   if (too_long_) {
     record.problem = too_long();

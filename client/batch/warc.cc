@@ -42,32 +42,33 @@ bool is_page(const std::string& media) {
   return media == "text/html" || media == "application/xhtml+xml" || media == "text/plain";
 }
 
-/// The content of chunks (RFC 9112, section 7.1); nullopt if it is not in chunks: crawlers may have joined
-/// them.
+/// The content of chunks (RFC 9112, section 7.1), also if the last ones are missing, as in a record that the
+/// crawler cut; nullopt if it is not in chunks: crawlers may have joined them.
 std::optional<std::string> joined_chunks(std::string_view body) {
   std::string content;
-  for (;;) {
+  for (bool first = true;; first = false) {
     const auto end = body.find("\r\n");
-    if (end == std::string_view::npos) return std::nullopt;
+    if (end == std::string_view::npos) return first ? std::nullopt : std::optional(content);
     std::size_t size = 0;
     const auto [after, error] = std::from_chars(body.data(), body.data() + end, size, 16);
     if (error != std::errc() || (after != body.data() + end && *after != ';' && *after != ' '))
       return std::nullopt;
     body.remove_prefix(end + 2);
     if (size == 0) return content;
-    if (size > body.size()) return std::nullopt;
+    if (size > body.size() && first) return std::nullopt;
     content += body.substr(0, size);
-    body.remove_prefix(size);
-    if (!body.starts_with("\r\n")) return std::nullopt;
-    body.remove_prefix(2);
+    body.remove_prefix(std::min(size, body.size()));
+    if (!body.empty() && !body.starts_with("\r\n")) return std::nullopt;
+    body.remove_prefix(std::min<std::size_t>(2, body.size()));
+    if (body.empty()) return content;
   }
 }
 
 /// The text of a page. Throws CommandError that begins with `kName`.
 constexpr std::string_view kName = "page";
 std::string text_of(const WarcPage& page) {
-  if (!page.compression.empty() && page.compression != "gzip" && page.compression != "x-gzip" &&
-      page.compression != "identity")
+  constexpr std::array<std::string_view, 5> kKnown = {"", "identity", "gzip", "x-gzip", "zstd"};
+  if (std::ranges::find(kKnown, page.compression) == kKnown.end())
     throw CommandError(std::string(kName) + " is compressed in a way that is not known here");
   auto source = Source::of_text(std::string(kName), page.body);
   source.decompress();

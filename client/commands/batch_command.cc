@@ -113,6 +113,7 @@ int batch(const BatchArguments& arguments) {
     if (arguments.jobs > 0) options.jobs = arguments.jobs;
     return read_files(options);
   }
+  check(arguments.corpus.fields);
   auto options = arguments.corpus;
   options.shared = arguments.files.shared;
   options.out = arguments.files.out;

@@ -101,6 +101,10 @@ class ZstdDecoder : public DecompressPump::Decoder {
  public:
   ZstdDecoder() : stream_(::ZSTD_createDStream(), &::ZSTD_freeDStream) {
     if (!stream_) throw std::bad_alloc();
+    // Archives of texts are made with windows of up to 2 GiB (zstd --long=31). No more is used than the text
+    // has.
+    ::ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax,
+                             ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound);
   }
 
   Step step(std::string_view input, std::vector<char>& output) override {
@@ -187,6 +191,9 @@ std::optional<Compression> compression_of(std::string_view begin) {
                         "7zXZ\0"sv))
     return Compression::kXz;
   if (begin.starts_with("\x28\xb5\x2f\xfd"sv)) return Compression::kZstd;
+  // A frame to skip, with which pzstd begins.
+  if (begin.size() >= 4 && (begin[0] & 0xf0) == 0x50 && begin.substr(1, 3) == "\x2a\x4d\x18"sv)
+    return Compression::kZstd;
   // "BZh", the size of blocks, and the mark of the first block or of the end.
   constexpr auto kBlock = "\x31\x41\x59\x26\x53\x59"sv, kEnd = "\x17\x72\x45\x38\x50\x90"sv;
   if (begin.starts_with("BZh") && begin.size() >= 10 &&

@@ -124,6 +124,45 @@ class Corpus(unittest.TestCase):
         self.assertIn("a.parquet: has no column 'body'; it has: doc", errors)
 
     @unittest.skipUnless(HAS_PYARROW, "this Python has no pyarrow")
+    def test_columns_of_every_type(self) -> None:
+        """Texts in all of Arrow's types for them; dots in fields; ids that are bytes, also if they are not UTF-8."""
+        texts = ["one", "Größe", None, ""]
+        kinds = {
+            "string": pyarrow.array(texts),
+            "large": pyarrow.array(texts, pyarrow.large_string()),
+            "dictionary": pyarrow.array(texts).dictionary_encode(),
+            "binary": pyarrow.array([text and text.encode() for text in texts], pyarrow.binary()),
+        }
+        cut = pyarrow.array(["a", "b", "c", "d"]).buffers()
+        broken = pyarrow.StringArray.from_buffers(4, cut[1], pyarrow.py_buffer(b"a\xffcd"))
+        ids = {
+            "bytes": pyarrow.array([b"k", b"\xff\x00", None, b""]),
+            "broken": broken,
+            "time": pyarrow.array([1, 2, 3, None], pyarrow.timestamp("s")),
+            "a.b": pyarrow.array([1, 2, 3, 4]),
+            "list": pyarrow.array([[1], [], None, [2]]),
+            "number": pyarrow.array([1.5, float("nan"), float("inf"), None]),
+        }
+        parquet.write_table(pyarrow.table({**kinds, **ids}), self.folder / "in/a.parquet")
+        for kind in kinds:
+            summary, _ = self.batch("--text-field", kind, code=1, out=f"out-{kind}")
+            self.assertEqual([row.get("bytes") for row in self.rows("a.jsonl", f"out-{kind}")], [3, 7, None, 0])
+        found = {}
+        for id in ids:
+            self.batch("--text-field", "string", "--id-field", id, code=1, out=f"id-{id}")
+            found[id] = [row["id"] for row in self.rows("a.jsonl", f"id-{id}")]
+        self.assertEqual(found["bytes"], ["k", "ff00", None, ""])
+        self.assertEqual(found["broken"], ["a", "ff", "c", "d"])
+        self.assertEqual(found["time"][::3], ["1970-01-01 00:00:01", None])
+        self.assertEqual(found["a.b"], [1, 2, 3, 4])
+        self.assertEqual(found["number"], [1.5, "nan", "inf", None])
+        _, errors = self.batch("--text-field", "list", code=1, out="list")
+        self.assertIn("record 1 has no text in its field 'list'", errors)
+        self.write_parquet("b.parquet", [{"doc": {"body": "one", "key": 7}}])
+        self.batch("--text-field", "doc.body", "--id-field", "doc.key", out="nested", pattern="b.parquet")
+        self.assertEqual([(row["id"], row["bytes"]) for row in self.rows("b.jsonl", "nested")], [(7, 3)])
+
+    @unittest.skipUnless(HAS_PYARROW, "this Python has no pyarrow")
     def test_a_damaged_row_group_is_named_and_the_others_are_read(self) -> None:
         content = records(30, seed=2)
         self.write_parquet("a.parquet", content, group=10)

@@ -104,6 +104,99 @@ TEST_F(CorpusFiles, FieldsMayBeNestedAndPluginsAddTheirs) {
   EXPECT_FALSE(read[0].contains("bits_per_byte"));
 }
 
+TEST_F(CorpusFiles, LinesMayBeWrittenOnAnySystem) {
+  write("a.jsonl", "\xEF\xBB\xBF" + std::string(R"({"text":"one"})") + "\r\n\r\n" +
+                       R"({"text":"two\u0000"})" + "\r\n" +
+                       R"( {"text":"three" , "more":[1e400,-0.0,12345678901234567890]} )");
+  const auto finished = embedded(command());
+  const auto read = rows("a.jsonl");
+  ASSERT_EQ(read.size(), 3u) << finished.err;
+  for (int i : {0, 1}) EXPECT_EQ(read[i]["bytes"], 3 + i) << read[i];
+}
+
+TEST_F(CorpusFiles, FieldsMayHaveDots) {
+  write("a.jsonl", record({{"doc", {{"body", "below"}, {"id", 3}}}}) +
+                       record({{"doc.body", "a key of its own"}, {"doc", {{"body", "x"}, {"id", {1}}}}}) +
+                       record({{"doc", 5}}));
+  const auto finished = embedded(command({"--text-field", "doc.body", "--id-field", "doc.id"}));
+  const auto read = rows("a.jsonl");
+  ASSERT_EQ(read.size(), 3u);
+  EXPECT_EQ(read[0]["bytes"], 5);
+  EXPECT_EQ(read[0]["id"], 3);
+  EXPECT_EQ(read[1]["bytes"], 16);
+  EXPECT_EQ(read[1]["id"], nullptr) << "a list is no id";
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("record 2 has no id in its field 'doc.id'"),
+                                  HasSubstr("record 3 has no field 'doc.body'")));
+  const auto wrong = embedded(command({"--text-field", "/a~2"}));
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("'/a~2' is no valid JSON Pointer"));
+}
+
+TEST_F(CorpusFiles, ANameSaysWhatIsInAFileAndAnArrayIsRefused) {
+  for (const char* name :
+       {"c4.00000-of-01024.json.gz", "A.JSONL", "b.ndjson.bz2", "d.jsonl.zstd", "e.WARC.GZ"})
+    write(name, many(1));
+  const auto files = list_corpus_files({(here_ / "in" / "*").string()});
+  ASSERT_EQ(files.size(), 5u);
+  EXPECT_EQ(files[2].result, "c4.00000-of-01024.jsonl");
+  EXPECT_EQ(files[4].format, CorpusFormat::kWarc);
+  write("x/a.json", "[\n" + many(1) + "]");
+  const auto finished =
+      embedded({"batch", "--input", (here_ / "in/x/*").string(), "--out", (here_ / "out").string()});
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, AllOf(HasSubstr("x/a.json holds a JSON array"), HasSubstr("jq -c .[]")));
+}
+
+TEST_F(CorpusFiles, TwoStarsStandForFoldersOfAnyDepth) {
+  for (const char* name : {"a.jsonl", "x/b.jsonl", "x/y[1]/z/c.jsonl", "x/.hidden/d.jsonl", "x/e.txt"})
+    write(name, many(1));
+  const auto names = [&](std::vector<std::string> patterns) {
+    std::vector<std::string> found;
+    for (const auto& file : list_corpus_files(patterns))
+      found.push_back(file.path.lexically_normal().lexically_relative(here_ / "in"));
+    return found;
+  };
+  const auto in = (here_ / "in").string();
+  const std::vector<std::string> all = {"a.jsonl", "x/b.jsonl", "x/y[1]/z/c.jsonl"};
+  EXPECT_EQ(names({in + "/**/*.jsonl"}), all);
+  EXPECT_EQ(names({in + "/**/*.jsonl", in + "/./a.jsonl", in + "/x/../*.jsonl"}), all) << "each once";
+  EXPECT_EQ(names({in + "/**/z/**/*.jsonl"}), std::vector<std::string>{all[2]});
+  EXPECT_THROW(names({in + "/**/*.parquet"}), CommandError);
+}
+
+TEST_F(CorpusFiles, NoFileOfSomebodyElseIsOverwritten) {
+  const auto corpus = many(3);
+  write("a.jsonl", corpus);
+  const auto into = [&](const fs::path& out) {
+    return embedded({"batch", "--input", in("*.jsonl").string(), "--out", out.string()});
+  };
+  auto finished = into(here_ / "in");
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, HasSubstr("in/a.jsonl is a file of the corpus itself; name another folder"));
+  EXPECT_EQ(read_file(in("a.jsonl")), corpus);
+  fs::create_directory(here_ / "out");
+  write_file(out("a.jsonl"), "precious");
+  finished = into(here_ / "out");
+  EXPECT_EQ(finished.exit_code, 1);
+  EXPECT_THAT(finished.err, HasSubstr("out/a.jsonl was not written by 'unroll batch'"));
+  EXPECT_EQ(read_file(out("a.jsonl")), "precious");
+}
+
+TEST_F(CorpusFiles, NamesNeedNotBeUtf8) {
+  write(
+      "Stra\xdf"
+      "e \xf0\x9f\x99\x82\n.jsonl",
+      many(2) + "x\n");
+  for (const auto& finished : {embedded(command()), by_daemon(command())}) {
+    EXPECT_EQ(json::parse(finished.out)["damaged"], 1) << finished.err;
+    EXPECT_EQ(rows("Stra\xdf"
+                   "e \xf0\x9f\x99\x82\n.jsonl")
+                  .size(),
+              3u);
+    fs::remove_all(here_ / "out");
+  }
+}
+
 TEST_F(CorpusFiles, WhatWasReadIsSkippedAndWhatChangedIsReadAgain) {
   write("a.jsonl", many(5));
   write("b.jsonl", many(3));

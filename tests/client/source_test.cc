@@ -113,6 +113,20 @@ INSTANTIATE_TEST_SUITE_P(Programs, Compressed,
                                          Program{"bzip2", {"/bin/bzip2", "-c"}, 10}),
                          [](const auto& info) { return info.param.name; });
 
+/// As archives of forums are made; and as pzstd begins a file, with a frame to skip.
+TEST(ZstdSource, MayHaveWideWindowsAndFramesToSkip) {
+  const TemporaryFolder folder;
+  const auto text = prose(300);
+  const std::string skipped("\x53\x2a\x4d\x18\x04\0\0\0skip", 12);
+  for (const auto& begin : {std::string(), skipped}) {
+    const auto packed = run({"/usr/bin/zstd", "-qc", "--long=28"}, {text, {}});
+    ASSERT_EQ(packed.exit_code, 0) << packed.err;
+    write_file(folder / "x", begin + packed.out);
+    Source source = Source::open((folder / "x").string());
+    EXPECT_EQ(read_to_end(source), text);
+  }
+}
+
 TEST(PumpedSource, ErrorComesBehindTheBytes) {
   Source source = Source::pumped("it", std::make_unique<FailingPump>("some bytes"));
   EXPECT_EQ(source.begin(0), 0u);

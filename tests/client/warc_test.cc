@@ -98,6 +98,16 @@ TEST(Warc, ChunksAreJoinedIfThereAreAny) {
             std::vector<std::string>{"the crawler joined them\n"});
 }
 
+TEST(Warc, ARecordThatTheCrawlerCutHasTheChunksBefore) {
+  const auto chunked = "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n";
+  const std::string body = "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+  for (const auto& [end, text] : std::vector<std::pair<std::string, std::string>>{
+           {"6\r\n wo", "hello wo\n"}, {"6\r\n", "hello\n"}, {"6\r", "hello\n"}, {"", "hello\n"}}) {
+    EXPECT_EQ(texts_of(response(chunked, "5\r\nhello\r\n" + end)), std::vector<std::string>{text}) << end;
+  }
+  EXPECT_EQ(texts_of(response(chunked, "0\r\n\r\n")), std::vector<std::string>{""});
+}
+
 TEST(Warc, OnlySuccessfulTextIsAPage) {
   EXPECT_TRUE(texts_of(response("Content-Type: text/html\r\n", "gone", "HTTP/1.1 404 Not Found")).empty());
   EXPECT_TRUE(texts_of(response("Content-Type: application/pdf\r\n", "%PDF")).empty());
