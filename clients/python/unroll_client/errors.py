@@ -57,7 +57,7 @@ class InvalidParamsError(UnrollError):
 
 
 class TextError(InvalidParamsError, ValueError):
-    """A string cannot be sent because it holds half of a surrogate pair."""
+    """A text cannot be sent: it is no string, or holds half of a surrogate pair."""
 
 
 class InternalError(UnrollError):

@@ -46,7 +46,7 @@ class Score:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         plugins = self._plugins or DOCUMENT_SCORE
-        texts = (str(text) for text in batch[self._text])
+        texts = map(_text_of, batch[self._text])
         read = list(self._client.read_many(plugins, texts, in_flight=self._in_flight))
         scores = [one.outputs.get("score", {}).get("bits_per_byte") for one in read]
         added: dict[str, Any] = {
@@ -60,3 +60,11 @@ class Score:
         for plugin in sorted({name for one in read for name in one.outputs} - {"score"}):
             added[plugin] = numpy.array([one.outputs.get(plugin) for one in read], dtype=object)
         return {**batch, **added}
+
+
+def _text_of(cell: Any) -> Any:
+    """Columns of bytes have texts in UTF-8. A cell without a text, such as None, stays as it is: its row gets an error."""
+    try:
+        return cell.decode() if isinstance(cell, bytes) else cell
+    except UnicodeDecodeError:
+        return cell
