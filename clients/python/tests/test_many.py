@@ -11,9 +11,10 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from unroll_client import Client, LocalDaemon, NotConnectedError, local
-from unroll_client.errors import UnrollError
+from unroll_client.errors import TextError, UnrollError
 from unroll_client.results import DocumentScore
 
 from .fixture import SECONDS, DaemonTest, pids_with, some_text
@@ -58,6 +59,17 @@ class ManyTest(DaemonTest):
             first, second = client.read_many({**DOCUMENT, "embed": {}}, ["short", long], in_flight=2)
         self.assertEqual(first.outputs["embed"]["type"], "document")
         self.assertEqual(second.bytes, len(long.encode()))
+
+    def test_one_that_is_no_text_has_an_error_and_the_others_are_read(self) -> None:
+        long = "x" * (1 << 20) + "\ud800"
+        texts: list[Any] = ["one", None, "half \ud800", float("nan"), b"bytes", long, "two"]
+        with Client(self.socket()) as client:
+            expected = list(client.score_many(["one", "two"]))
+            scores = list(client.score_many(texts))
+        self.assertEqual([scores[0], scores[-1]], expected)
+        for score in scores[1:-1]:
+            self.assertIsInstance(score, TextError)
+        self.assertIn("NoneType", str(scores[1]))
 
     def test_what_is_wrong_with_all_is_raised(self) -> None:
         with Client(self.socket()) as client, self.assertRaises(UnrollError):
@@ -123,6 +135,22 @@ class LocalTest(unittest.TestCase):
             client.ping()
         self.assertEqual(len(self.pids()), 1)
         daemon.close()
+        self.assertEqual(self.pids(), [])
+
+    def test_as_a_program_it_prints_its_socket_and_ends_with_a_signal(self) -> None:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "unroll_client", "--program", os.environ["UNROLLD"], "--model", os.environ["UNROLL_MODEL"],
+             "--folder", str(self.folder)],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.addCleanup(daemon.communicate)
+        assert daemon.stdout is not None
+        with Client(daemon.stdout.readline().strip()) as client:
+            (score,) = client.score_many(["some text"])
+            self.assertIsInstance(score, DocumentScore)
+        self.assertEqual(len(self.pids()), 1)
+        daemon.send_signal(signal.SIGINT)
+        self.assertEqual(daemon.wait(), 0)
         self.assertEqual(self.pids(), [])
 
     def test_a_daemon_that_cannot_start_says_why(self) -> None:
