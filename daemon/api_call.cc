@@ -82,7 +82,7 @@ void ApiCall::open(std::size_t index) {
   request.owner = owner_;
   request.total_bytes = text.text.size();
   request.predict_next = request_->predicts_next();
-  request.text = std::exchange(text.text, {});
+  request.text = request.predict_next ? text.text : std::exchange(text.text, {});
   const auto weak = weak_from_this();
   text.reading = std::make_shared<TextReading>(
       context_, queued_,
@@ -96,7 +96,10 @@ void ApiCall::open(std::size_t index) {
 }
 
 void ApiCall::take_output(std::size_t index, const std::string& output) {
-  texts_[index].outputs.push_back(output);
+  auto& text = texts_[index];
+  if (request_->predicts_next()) text.last_output = output;
+  if (text.read_before) return;
+  text.outputs.push_back(output);
   try {
     charge(output.size() * kMemoryPerByte);
   } catch (const Error&) {
@@ -105,13 +108,32 @@ void ApiCall::take_output(std::size_t index, const std::string& output) {
 }
 
 void ApiCall::take_end(std::size_t index, const std::exception_ptr& failure, const DocumentStatus& status) {
-  texts_[index].tokens = status.tokens;
-  texts_[index].reading.reset();
+  auto& text = texts_[index];
+  if (!std::exchange(text.read_before, true)) text.tokens = status.tokens;
+  text.reading.reset();
+  if (!failure && request_->predicts_next()) return write(index);
   --at_work_;
   if (!failure) return open_more();
   if (status.phase != DocumentPhase::kFailed) return fail(failure);  // it was not opened
   fail(std::make_exception_ptr(Error(status.error_code.value_or(ErrorCode::kInternal),
                                      "text " + std::to_string(index) + " of the request: " + status.error)));
+}
+
+/// Takes the predicted token, and reads the text again with it if more are to be written.
+void ApiCall::write(std::size_t index) {
+  elsewhere(
+      [this, index] {
+        auto& text = texts_[index];
+        const auto output = nlohmann::json::parse(text.last_output);
+        text.written = request_->go_on(index, output, *revision_->vocabulary);
+      },
+      [this, index] {
+        auto& text = texts_[index];
+        --at_work_;
+        if (!text.written) return open_more();
+        text.text += *text.written;
+        open(index);
+      });
 }
 
 /// To its user. Throws LimitError.

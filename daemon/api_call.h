@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,10 +31,13 @@ class ApiCall : public std::enable_shared_from_this<ApiCall> {
 
  private:
   struct Text {
-    std::string text;  ///< Until it is opened.
+    std::string text;  ///< Until it is opened for the last time.
     std::shared_ptr<TextReading> reading;
-    std::vector<std::string> outputs;
+    std::vector<std::string> outputs;  ///< Of the first reading.
     std::uint64_t tokens = 0;
+    std::string last_output;             ///< If the next token is predicted.
+    std::optional<std::string> written;  ///< To append for another reading.
+    bool read_before = false;
   };
 
   /// Runs `work` on another thread, and then `next` here, unless it was abandoned. What `work` throws fails
@@ -46,6 +50,7 @@ class ApiCall : public std::enable_shared_from_this<ApiCall> {
   void fail(std::exception_ptr why);
   void take_output(std::size_t index, const std::string& output);
   void take_end(std::size_t index, const std::exception_ptr& failure, const DocumentStatus& status);
+  void write(std::size_t index);
   void cancel_documents(const Error& reason);
   void charge(std::size_t bytes);
 

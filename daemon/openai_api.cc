@@ -24,6 +24,8 @@ constexpr std::string_view kCompletions = "/v1/completions", kEmbeddings = "/v1/
                            kTokenize = "/tokenize";
 constexpr std::size_t kMostTexts = 2048;
 constexpr int kMostTop = 20;
+constexpr std::int64_t kMostWritten = 256;  // tokens; the text is read again for each
+constexpr std::size_t kMostStops = 4;
 
 /// A request's fields. One that is null counts as missing, and 5.0 is an integer, too.
 class Fields {
@@ -145,40 +147,56 @@ class Completions final : public ApiRequest {
     prompts_ = inputs_of(params, "prompt");
     echo_ = params.optional_bool("echo").value_or(false);
     top_ = static_cast<int>(params.optional_integer("logprobs", 0, kMostTop).value_or(-1));
-    const auto* most = params.find("max_tokens");
-    max_tokens_ = most && most->is_number_integer() ? most->get<std::int64_t>() : 16;
-    if (max_tokens_ != 0 && max_tokens_ != 1) {
-      params.refuse("max_tokens",
-                    "0 or 1: the daemon scores text and predicts one token; 'unroll generate' "
-                    "writes longer ones");
-    }
+    max_tokens_ = params.optional_integer("max_tokens", 0, kMostWritten).value_or(16);
+    stops_ = stops_of(params);
     for (const auto* one : {"n", "best_of"}) params.optional_integer(one, 1, 1);
     if (params.optional_bool("stream").value_or(false)) params.refuse("stream", "false");
     if (!echo_ && max_tokens_ == 0)
       params.refuse("echo", "true if max_tokens is 0, as there is nothing else to return");
+    written_.resize(prompts_.size());
   }
 
   PluginRequest plugin() const override { return {"logprobs", {{"top", std::max(top_, 1)}}}; }
-  bool predicts_next() const override { return max_tokens_ == 1; }
+  bool predicts_next() const override { return max_tokens_ > 0; }
   std::vector<std::string> texts(const Vocabulary& vocabulary) const override {
     return texts_of(prompts_, vocabulary);
+  }
+
+  /// The most probable token.
+  std::optional<std::string> go_on(std::size_t text, const json& output,
+                                   const Vocabulary& vocabulary) override {
+    auto& written = written_.at(text);
+    const auto& top = output.at("top").back();
+    const auto bytes = vocabulary.bytes(top.at(0).at(0).get<std::int32_t>());
+    written.stopped = bytes.empty();  // it ends the text, or is none of a text
+    if (written.stopped) return std::nullopt;
+    written.tops.push_back(top);
+    written.text += bytes;
+    for (const auto& stop : stops_) {
+      const auto begin = written.text.find(stop);
+      if (begin == std::string::npos) continue;
+      written.text.resize(begin);
+      written.stopped = true;
+    }
+    if (written.stopped || written.tops.size() == static_cast<std::size_t>(max_tokens_)) return std::nullopt;
+    return std::string(bytes);
   }
 
   json result(const std::vector<Outputs>& outputs, const Vocabulary& vocabulary, const std::string& model,
               std::int64_t created) const override {
     json choices = json::array();
-    std::uint64_t prompt_tokens = 0;
+    std::uint64_t prompt_tokens = 0, predicted = 0;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       choices.push_back(choice(i, outputs[i], vocabulary));
-      prompt_tokens += outputs[i].tokens;
+      prompt_tokens += outputs[i].tokens - (predicts_next() ? 1 : 0);
+      predicted += written_[i].tops.size();
     }
-    const auto predicted = predicts_next() ? outputs.size() : 0;
     return {{"id", "cmpl-" + std::to_string(created)},
             {"object", "text_completion"},
             {"created", created},
             {"model", model},
             {"choices", std::move(choices)},
-            {"usage", usage_of(prompt_tokens - predicted, predicted)}};
+            {"usage", usage_of(prompt_tokens, predicted)}};
   }
 
  private:
@@ -200,6 +218,28 @@ class Completions final : public ApiRequest {
     }
   };
 
+  /// What was written after a prompt.
+  struct Written {
+    std::vector<json> tops;  ///< Of each token; the first is the token.
+    std::string text;        ///< Without what stopped it.
+    bool stopped = false;
+  };
+
+  /// A text, or a list of texts.
+  static std::vector<std::string> stops_of(const Params& params) {
+    const auto* const value = params.find("stop");
+    if (value == nullptr) return {};
+    const auto list = value->is_array() ? *value : json::array({*value});
+    std::vector<std::string> stops;
+    for (const auto& stop : list) {
+      if (!stop.is_string() || stop.get_ref<const std::string&>().empty() || list.size() > kMostStops)
+        params.refuse("stop",
+                      "a text, or a list of up to " + std::to_string(kMostStops) + " texts, none empty");
+      stops.push_back(stop.get<std::string>());
+    }
+    return stops;
+  }
+
   json choice(std::size_t index, const Outputs& outputs, const Vocabulary& vocabulary) const {
     const auto& prompt = prompts_[index];
     const auto ids = read_ids(prompt, vocabulary);
@@ -208,20 +248,20 @@ class Completions final : public ApiRequest {
     if (echo_ && ids.size() < prompt.ids.size()) listed.add("", nullptr, nullptr);
     std::size_t position = 0;
     const auto read = outputs.tokens - (predicts_next() ? 1 : 0);
+    const auto& written = written_[index];
     if (prompt.is_ids && read != ids.size()) refuse_ids(index);
     for (const auto& block : outputs.outputs) {
       for (std::size_t i = 0; i < block.at("token").size(); ++i, ++position) {
         const auto id = block["token"][i].get<std::int32_t>();
-        const auto& top = block["top"][i];
-        if (position == read) {  // the one that is expected next
-          const auto next = top.at(0).at(0).get<std::int32_t>();
-          listed.add(vocabulary.bytes(next), top[0].at(1), top_of(top, vocabulary));
-          continue;
-        }
+        if (position == read) break;  // the one that is expected next
         if (prompt.is_ids && id != ids[position]) refuse_ids(index);
-        if (echo_) listed.add(vocabulary.bytes(id), block["logprob"][i], top_of(top, vocabulary));
+        if (echo_) listed.add(vocabulary.bytes(id), block["logprob"][i], top_of(block["top"][i], vocabulary));
       }
     }
+    const auto text = listed.text + written.text;
+    for (const auto& top : written.tops)
+      listed.add(vocabulary.bytes(top.at(0).at(0).get<std::int32_t>()), top[0].at(1),
+                 top_of(top, vocabulary));
     json logprobs = nullptr;
     if (top_ >= 0) {
       logprobs = {{"tokens", std::move(listed.tokens)},
@@ -230,8 +270,8 @@ class Completions final : public ApiRequest {
                   {"text_offset", std::move(listed.text_offset)}};
     }
     return {{"index", index},
-            {"text", valid_utf8(listed.text)},
-            {"finish_reason", "length"},
+            {"text", valid_utf8(text)},
+            {"finish_reason", written.stopped ? "stop" : "length"},
             {"logprobs", std::move(logprobs)}};
   }
 
@@ -255,6 +295,8 @@ class Completions final : public ApiRequest {
   bool echo_ = false;
   int top_ = -1;  ///< -1: no logprobs.
   std::int64_t max_tokens_ = 16;
+  std::vector<std::string> stops_;
+  std::vector<Written> written_;  ///< After each prompt.
 };
 
 class Embeddings final : public ApiRequest {

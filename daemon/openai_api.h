@@ -1,10 +1,11 @@
-// The requests and results of the paths that follow OpenAI's API: /v1/completions (only what a text's own
-// probabilities answer), /v1/embeddings, /v1/models; and /tokenize, as other servers have it. Translates
-// between their JSON and documents; thread-safe, without I/O.
+// The requests and results of the paths that follow OpenAI's API: /v1/completions, /v1/embeddings,
+// /v1/models; and /tokenize, as other servers have it. Translates between their JSON and documents, without
+// I/O.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,10 +23,10 @@ struct OtherTokens : Error {
   explicit OtherTokens(const std::string& text) : Error(ErrorCode::kInvalidParams, text) {}
 };
 
-/// A request that reads texts as documents.
+/// A request that reads texts as documents. Thread-safe, unless said otherwise.
 class ApiRequest {
  public:
-  /// What reading one text gave.
+  /// What reading one text gave, the first time.
   struct Outputs {
     std::vector<nlohmann::json> outputs;  ///< In order.
     std::uint64_t tokens = 0;             ///< With the one of predicts_next().
@@ -37,6 +38,13 @@ class ApiRequest {
   virtual bool predicts_next() const { return false; }  ///< As in DocumentRequest.
   /// The documents; none, if result() needs only the vocabulary. Throws OtherTokens.
   virtual std::vector<std::string> texts(const Vocabulary& vocabulary) const = 0;
+  /// If predicts_next(), after each reading of a text: takes the token that the last output predicts. Returns
+  /// what to append to the text, to read it again; nullopt: that was the last token. Not for the same text
+  /// from two threads at once.
+  virtual std::optional<std::string> go_on(std::size_t /*text*/, const nlohmann::json& /*output*/,
+                                           const Vocabulary& /*vocabulary*/) {
+    return std::nullopt;
+  }
   /// `outputs`: of each text's document. `model`: its name. `created`: seconds since 1970. Throws Error.
   virtual nlohmann::json result(const std::vector<Outputs>& outputs, const Vocabulary& vocabulary,
                                 const std::string& model, std::int64_t created) const = 0;

@@ -113,6 +113,43 @@ TEST_F(OpenAi, OneTokenIsPredictedAndChangesNothingBefore) {
   EXPECT_EQ(ask("/v1/completions", more)["choices"][0]["text"], next);
 }
 
+TEST_F(OpenAi, TokensAreWrittenOneAfterAnother) {
+  const std::vector<std::string> prompts = {some_text(30), "It was"};
+  const json how = {{"prompt", prompts}, {"max_tokens", 4}, {"logprobs", 2}};
+  const auto written = ask("/v1/completions", how);
+  EXPECT_EQ(written["usage"]["completion_tokens"], 8);
+  auto echoed = how;
+  echoed["echo"] = true;
+  const auto whole = ask("/v1/completions", echoed);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    // What each prediction of one token gives, one after the other.
+    auto text = prompts[i];
+    const auto& choice = written["choices"][i];
+    EXPECT_EQ(choice["finish_reason"], "length");
+    for (std::size_t at = 0; at < 4; ++at) {
+      const auto next =
+          ask("/v1/completions", {{"prompt", text}, {"max_tokens", 1}, {"logprobs", 2}})["choices"][0];
+      EXPECT_EQ(choice["logprobs"]["tokens"][at], next["logprobs"]["tokens"][0]) << at;
+      EXPECT_EQ(choice["logprobs"]["top_logprobs"][at], next["logprobs"]["top_logprobs"][0]) << at;
+      text += next["text"];
+    }
+    EXPECT_EQ(prompts[i] + choice["text"].get<std::string>(), text);
+    EXPECT_EQ(whole["choices"][i]["text"], text);
+    EXPECT_EQ(whole["choices"][i]["logprobs"]["text_offset"].size(),
+              whole["choices"][i]["logprobs"]["tokens"].size());
+  }
+  EXPECT_EQ(ask("/v1/completions", {{"prompt", "x"}})["usage"]["completion_tokens"], 16);
+  // A text of `stop` is cut off, with what follows.
+  for (const auto& choice : written["choices"]) {
+    const std::string text = choice["text"], stop = choice["logprobs"]["tokens"][1];
+    if (text.find(stop) == std::string::npos) continue;  // bytes that are no character
+    const json request = {{"prompt", prompts[choice["index"]]}, {"max_tokens", 4}, {"stop", {"\x01", stop}}};
+    const auto stopped = ask("/v1/completions", request)["choices"][0];
+    EXPECT_EQ(stopped["text"], text.substr(0, text.find(stop)));
+    EXPECT_EQ(stopped["finish_reason"], "stop");
+  }
+}
+
 TEST_F(OpenAi, PromptsAreTextsOrTheIdsOfTheirTokens) {
   const std::vector<std::string> texts = {some_text(3), "", some_text(600), "Grüße 🙂"};
   json ids = json::array();
@@ -158,8 +195,11 @@ TEST_F(OpenAi, ModelsAreListedAndErrorsNameTheField) {
   const auto models = send("/v1/models", "", "GET");
   EXPECT_THAT(models, AllOf(HasSubstr("\"id\":\"model\""), HasSubstr("\"object\":\"list\"")));
   const auto refused = [](const std::string& path, const std::string& body) { return send(path, body); };
-  EXPECT_THAT(refused("/v1/completions", R"({"prompt":"x","echo":true})"),
-              AllOf(HasSubstr("HTTP/1.1 400"), HasSubstr("max_tokens"), HasSubstr("unroll generate")));
+  EXPECT_THAT(refused("/v1/completions", R"({"prompt":"x","max_tokens":257})"),
+              AllOf(HasSubstr("HTTP/1.1 400"), HasSubstr("'max_tokens'")));
+  for (const char* stop : {R"("")", "7", R"(["a",""])", R"(["a","b","c","d","e"])"})
+    EXPECT_THAT(refused("/v1/completions", std::string(R"({"prompt":"x","stop":)") + stop + "}"),
+                HasSubstr("'stop' must be a text"));
   EXPECT_THAT(refused("/v1/completions", R"({"echo":true,"max_tokens":0})"),
               HasSubstr("'prompt' must be given"));
   EXPECT_THAT(refused("/v1/completions", R"({"prompt":[[1,"x"]],"echo":true,"max_tokens":0})"),
