@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "daemon/http_session.h"
+#include "daemon/refusals.h"
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -84,6 +85,7 @@ asio::awaitable<void> HttpSession::serve_api(std::string path) {
     try {
       std::rethrow_exception(result->failure);
     } catch (const Error& error) {
+      count_refusal(context_.events, error, owner());
       result->text = dump_json({{"error", error_to_json(error)}}) + "\n";
     }
   }

@@ -10,6 +10,7 @@
 
 #include "daemon/http_pages.h"
 #include "daemon/peer_uid.h"
+#include "daemon/refusals.h"
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -292,8 +293,7 @@ void HttpSession::watch_for_hangup() {
 }
 
 void HttpSession::refuse(const Error& error, std::optional<unsigned> status, std::string_view fields) {
-  if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kJournal)
-    context_.events.refused(error, owner());
+  count_refusal(context_.events, error, owner());
   answer_.keep_alive = false;
   send(answer_.error(error, status, fields));
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/open_document.h"
 #include "daemon/read_params.h"
+#include "daemon/refusals.h"
 #include "daemon/rpc_session.h"
 
 namespace unroll {
@@ -34,7 +35,7 @@ json refusal_of(const std::exception_ptr& failure, Events& events, std::uint32_t
   try {
     std::rethrow_exception(failure);
   } catch (const Error& error) {
-    if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kJournal) events.refused(error, owner);
+    count_refusal(events, error, owner);
     return error_to_json(error);
   } catch (const std::exception& error) {
     return error_to_json({ErrorCode::kInternal, error.what()});

@@ -23,6 +23,7 @@
 #include "daemon/document_feed.h"
 #include "daemon/import_snapshot.h"
 #include "daemon/params.h"
+#include "daemon/refusals.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -95,8 +96,7 @@ class RpcSession : public Connection {
       const std::optional<nlohmann::json> result = make();
       if (request.has_id && result) send(result_line(request.id, *result));
     } catch (const Error& error) {
-      if (error.code == ErrorCode::kLimit || error.code == ErrorCode::kJournal)
-        context_.events.refused(error, owner());
+      count_refusal(context_.events, error, owner());
       if (request.has_id) send(error_line(request.id, error));
     } catch (const std::exception& error) {
       spdlog::error("{} failed: {}", request.method.substr(0, 100), error.what());

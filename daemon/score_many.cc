@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/strict_json.h"
+#include "daemon/refusals.h"
 #include "protocol/protocol.h"
 
 namespace unroll {
@@ -89,6 +90,7 @@ void ScoreMany::end(const LinePtr& line, const std::exception_ptr& failure, cons
     line->row["bits_per_byte"] =
         output.is_object() ? output.value("bits_per_byte", nlohmann::json()) : nlohmann::json();
   } catch (const Error& error) {
+    if (status.phase != DocumentPhase::kFailed) count_refusal(context_.events, error, owner_);  // not opened
     line->row = {{"id", line->row["id"]}, {"error", error_to_json(error)}};
   }
   complete(line);

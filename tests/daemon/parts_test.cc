@@ -17,6 +17,7 @@
 #include "daemon/http_answer.h"
 #include "daemon/http_query.h"
 #include "daemon/log.h"
+#include "daemon/refusals.h"
 
 namespace unroll::test {
 namespace {
@@ -215,6 +216,15 @@ TEST_F(LoggedEvents, OfTheJournalHaveAKindOfTheirOwn) {
   events_.document_failed(failed(ErrorCode::kJournal, "the journal (j) could not be used: disk is full"));
   events_.refused(Error(ErrorCode::kJournal, "the journal (j) could not be used: disk is full"), 1000);
   EXPECT_EQ(events_.counts().at({"journal_error", "commit"}), 1u);
+  EXPECT_EQ(events_.counts().at({"journal_error", "open"}), 1u);
+}
+
+TEST_F(LoggedEvents, AreNoWrongRequests) {
+  count_refusal(events_, Error(ErrorCode::kInvalidParams, "no such option"), 1000);
+  EXPECT_TRUE(events_.counts().empty());
+  count_refusal(events_, LimitError("too many", "limits.documents", 5, "wait"), 1000);
+  count_refusal(events_, Error(ErrorCode::kJournal, "disk is full"), 1000);
+  EXPECT_EQ(events_.counts().at({"refused", "limits.documents"}), 1u);
   EXPECT_EQ(events_.counts().at({"journal_error", "open"}), 1u);
 }
 
