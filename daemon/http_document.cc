@@ -76,6 +76,8 @@ asio::awaitable<void> HttpSession::read_body() {
     }
     if (!bytes.empty()) co_await append(std::move(bytes));
   }
+  while (is_open() && !document_->finished && !(document_->has_room && document_->ahead.empty()))
+    co_await wait_for_signal();
   if (!is_open() || document_->finished) co_return;
   try {
     context_.engine.end(document_->id);
@@ -85,16 +87,41 @@ asio::awaitable<void> HttpSession::read_body() {
   if (document_->taken) document_->finished = true;  // another connection gets the document's end
 }
 
-/// Returns when the engine has room for more, or when the document has ended.
+/// Returns when more may be read, or when the document has ended.
 asio::awaitable<void> HttpSession::append(std::string bytes) {
+  document_->bytes_ahead += bytes.size();
+  document_->ahead.push_back({std::move(bytes), nullptr});
+  feed();
+  while (is_open() && !document_->finished && !may_read_ahead()) co_await wait_for_signal();
+}
+
+bool HttpSession::may_read_ahead() {
+  if (document_->ahead.empty()) return true;
+  if (document_->bytes_ahead >= kMostAhead) return false;
+  auto& last = document_->ahead.back();
+  try {
+    if (!last.charge) last.charge = context_.engine.charge_buffered(owner(), last.bytes.size());
+  } catch (const LimitError&) {
+    return false;
+  }
+  return true;
+}
+
+/// Gives the engine the next piece, if it has room.
+void HttpSession::feed() {
+  if (!document_->has_room || document_->ahead.empty() || document_->finished) return;
   document_->has_room = false;
+  auto bytes = std::move(document_->ahead.front().bytes);
+  document_->ahead.pop_front();
+  document_->bytes_ahead -= bytes.size();
   try {
     std::weak_ptr<HttpSession> weak = std::static_pointer_cast<HttpSession>(shared_from_this());
-    context_.engine.append(document_->id, std::move(bytes), [&io = context_.io, weak] {
-      asio::post(io, [weak] {
+    context_.engine.append(document_->id, std::move(bytes), [&io = context_.io, weak, id = document_->id] {
+      asio::post(io, [weak, id] {
         const auto self = weak.lock();
-        if (!self || !self->document_) return;
+        if (!self || !self->document_ || self->document_->id != id) return;
         self->document_->has_room = true;
+        self->feed();
         self->signal();
       });
     });
@@ -103,7 +130,6 @@ asio::awaitable<void> HttpSession::append(std::string bytes) {
     // document.
     if (document_->taken) document_->finished = true;
   }
-  while (is_open() && !document_->finished && !document_->has_room) co_await wait_for_signal();
 }
 
 void HttpSession::cancel_document(const Error& reason) {

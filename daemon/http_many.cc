@@ -6,6 +6,7 @@
 
 #include "base/ascii.h"
 #include "daemon/http_session.h"
+#include "daemon/refusals.h"
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -23,14 +24,17 @@ asio::awaitable<void> HttpSession::serve_many(Target target) {
   many_ =
       std::make_shared<ScoreMany>(context_, owner(), std::move(model),
                                   ScoreMany::Callbacks{[weak = std::weak_ptr(self)](const std::string& row) {
-                                                         if (const auto session = weak.lock())
+                                                         if (const auto session = weak.lock()) {
+                                                           session->many_silent_ = false;
                                                            session->send(session->answer_.line(row + "\n"));
+                                                         }
                                                        },
                                                        [weak = std::weak_ptr(self)] {
                                                          if (const auto session = weak.lock())
                                                            session->signal();
                                                        }});
   send(answer_.head(""));
+  keep_many_awake();
   watch_for_hangup();
   std::exception_ptr failure;
   try {
@@ -39,18 +43,32 @@ asio::awaitable<void> HttpSession::serve_many(Target target) {
   } catch (const Error&) {
     failure = std::current_exception();
   }
+  awake_.cancel();
   if (!is_open()) co_return;  // on_gone() has abandoned it
   if (failure) {
     answer_.keep_alive = false;
     try {
       std::rethrow_exception(failure);
     } catch (const Error& error) {
+      count_refusal(context_.events, error, owner());
       many_->abandon(error);
       send(answer_.line(dump_json({{"failed", error_to_json(error)}}) + "\n"));
     }
   }
   many_.reset();
   send(answer_.end());
+}
+
+/// Sends spaces while there is no row: they are white space before the next one.
+void HttpSession::keep_many_awake() {
+  many_silent_ = true;
+  awake_.expires_after(kSilence);
+  awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!self || cancelled || !many_) return;
+    if (many_silent_ && has_room()) send(answer_.line(" "));
+    keep_many_awake();
+  });
 }
 
 /// Throws Error if there is no such model, or it cannot be loaded.

@@ -4,6 +4,7 @@
 // earlier requests, many small ones, openai_api.h and snapshots.
 #pragma once
 
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -49,6 +50,13 @@ class HttpSession : public Connection {
   static constexpr std::chrono::milliseconds kFirstSilence{250}, kSilence{1000};
   static constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
   using Parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
+  /// This much of a body is read before the engine has room for it, if the user's memory allows: many clients
+  /// give up if they cannot send for some seconds, and a model may need longer for what the engine buffers.
+  static constexpr std::size_t kMostAhead = std::size_t{4} << 20;
+  struct Piece {
+    std::string bytes;
+    std::shared_ptr<void> charge;  ///< To its user.
+  };
   /// The document that the current request sends or listens to.
   struct Document {
     DocumentId id;
@@ -57,10 +65,12 @@ class HttpSession : public Connection {
     bool answering = false;   ///< The header of the response was sent; lines follow.
     bool silent = true;       ///< No line since the last check.
     bool finished = false;
-    bool has_room = true;   ///< The engine accepts more bytes.
-    bool creates = false;   ///< A snapshot; the outputs are not sent.
-    bool attached = false;  ///< It came by another request: this one only listens.
-    bool taken = false;     ///< Another connection listens now; this one still sends bytes.
+    bool has_room = true;         ///< The engine accepts more bytes.
+    std::deque<Piece> ahead;      ///< Of the body, for the engine.
+    std::size_t bytes_ahead = 0;  ///< In `ahead`.
+    bool creates = false;         ///< A snapshot; the outputs are not sent.
+    bool attached = false;        ///< It came by another request: this one only listens.
+    bool taken = false;           ///< Another connection listens now; this one still sends bytes.
   };
 
   boost::asio::awaitable<void> serve() override;
@@ -113,6 +123,8 @@ class HttpSession : public Connection {
   boost::asio::awaitable<void> open(DocumentRequest request, std::string model);
   boost::asio::awaitable<void> read_body();
   boost::asio::awaitable<void> append(std::string bytes);
+  bool may_read_ahead();
+  void feed();
   void cancel_document(const Error& reason);
   void keep_awake();
   void begin_lines();
@@ -131,6 +143,7 @@ class HttpSession : public Connection {
   // http_many.cc
   boost::asio::awaitable<void> serve_many(Target target);
   boost::asio::awaitable<void> wait_for_model(const std::string& model);
+  void keep_many_awake();
   boost::asio::awaitable<void> read_lines();
   boost::asio::awaitable<void> add_line(std::string line);
 
@@ -148,6 +161,7 @@ class HttpSession : public Connection {
   std::optional<Document> document_;
   std::shared_ptr<ApiCall> call_;    ///< The current request, if it is one of openai_api.h.
   std::shared_ptr<ScoreMany> many_;  ///< The current request, if it is /v1/score_many.
+  bool many_silent_ = false;         ///< No row since the last look.
   boost::asio::steady_timer awake_{context_.io};
   const Access access_;
   std::optional<HttpTokens::Grant> grant_;  ///< Of the last request's token.

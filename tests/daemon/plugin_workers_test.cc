@@ -122,6 +122,20 @@ TEST_F(PluginWorkers, AHangingOneHoldsNobodyElseUp) {
   EXPECT_EQ(ended, (std::vector<std::string>{scored, hanging}));
 }
 
+/// Clients of HTTP give up if they cannot send for some seconds.
+TEST_F(PluginWorkers, ABodyIsTakenAheadOfASlowOne) {
+  start_with_deadline(20'000);
+  std::string body;
+  while (body.size() < std::size_t{3} << 20) body += some_text(1000);
+  Peer sender(socket()), watcher(socket());
+  EXPECT_TRUE(sender.send("PUT /v1/hangs?x=1 HTTP/1.1\r\nHost: x\r\nContent-Length: " +
+                          std::to_string(body.size()) + "\r\n\r\n" + body));
+  const auto list = watcher.call("document.list", {{"limit", 1}})["result"]["documents"];
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0]["phase"], "open");
+  EXPECT_LT(list[0]["bytes"], body.size() / 2);
+}
+
 TEST_F(PluginWorkers, OneThatIsSlowlyMadeHoldsUpOnlyItsOwnConnection) {
   start_with_deadline(600'000);
   const auto expected = alone();

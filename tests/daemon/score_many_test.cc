@@ -69,6 +69,13 @@ TEST_F(ScoreMany, ALineThatIsNoDocumentHasItsErrorAsARow) {
   EXPECT_EQ(found[5]["bytes"], 18);
 }
 
+/// As spaces before the next row: clients give up if nothing comes.
+TEST_F(ScoreMany, SaysSomethingWhileThereIsNoRow) {
+  Peer peer(socket());
+  ASSERT_TRUE(peer.send("POST /v1/score_many HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  for (int seen = 0; seen < 2;) seen += peer.line() == " \r" ? 1 : 0;
+}
+
 TEST_F(ScoreMany, RowsComeWhileLinesAreSent) {
   Peer peer(socket());
   ASSERT_TRUE(peer.send("POST /v1/score_many HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
