@@ -141,7 +141,7 @@ class LocalTest(unittest.TestCase):
         daemon = subprocess.Popen(
             [sys.executable, "-m", "unroll_client", "--program", os.environ["UNROLLD"], "--model", os.environ["UNROLL_MODEL"],
              "--folder", str(self.folder)],
-            stdout=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         self.addCleanup(daemon.communicate)
         assert daemon.stdout is not None

@@ -12,9 +12,13 @@ from .local import LocalDaemon
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m unroll_client", description=__doc__)
-    parser.add_argument("--model", metavar="MODEL", help="name of an installed model, folder or GGUF file (default: unroll-small)")
+    parser.add_argument(
+        "--model", metavar="MODEL", help="name of an installed model, folder or GGUF file (default: unroll-small)"
+    )
     parser.add_argument("--folder", metavar="DIR", help="for its socket, journal and log (default: temporary)")
-    parser.add_argument("--program", metavar="FILE", help="the unrolld to run (default: that of unroll-programs, or on PATH)")
+    parser.add_argument(
+        "--program", metavar="FILE", help="the unrolld to run (default: that of unroll-programs, or on PATH)"
+    )
     given = parser.parse_args()
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, lambda *_: sys.exit())  # through the `with` block, which ends the daemon

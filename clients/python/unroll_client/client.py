@@ -185,7 +185,7 @@ class Client:
             for output in document.outputs():
                 yield output.data
 
-    # Many documents, in order. What is wrong with one of them is returned as an error, what is wrong with all is raised.
+    # Many documents, in order. What is wrong with one is returned as an error, what is wrong with all is raised.
 
     def read_many(
         self, plugins: Plugins, texts: Iterable[str], *, in_flight: int = 64, **how: Unpack[events.OpenOptions]

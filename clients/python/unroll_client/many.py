@@ -22,8 +22,8 @@ _LONG = 1 << 20  # sent in pieces, not in one request
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """`outputs`: the last output of each plugin, which describes the whole document. `error`: it is no text, or a plugin
-    failed on it."""
+    """`outputs`: the last output of each plugin, which describes the whole document. `error`: it is no text, or a
+    plugin failed on it."""
 
     index: int
     tokens: int = 0

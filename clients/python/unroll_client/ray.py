@@ -63,7 +63,7 @@ class Score:
 
 
 def _text_of(cell: Any) -> Any:
-    """Columns of bytes have texts in UTF-8. A cell without a text, such as None, stays as it is: its row gets an error."""
+    """Columns of bytes have texts in UTF-8. A cell without a text, such as None, stays as it is and gets an error."""
     try:
         return cell.decode() if isinstance(cell, bytes) else cell
     except UnicodeDecodeError:
