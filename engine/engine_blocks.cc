@@ -218,8 +218,7 @@ void EngineCore::finish_exhausted() {
   Documents called;
   for (auto* document : Documents(exhausted_.begin(), exhausted_.end())) {
     const auto owner = document->status.owner;
-    if (!took_memory.empty() && usage_->over_total_memory()) break;
-    if (took_memory.contains(owner) && usage_->over_own_memory(owner)) continue;
+    if (took_memory.contains(owner) && usage_->over_memory(owner)) continue;
     exhausted_.erase(document);
     {
       const std::lock_guard lock(mutex_);

@@ -300,12 +300,11 @@ void EngineCore::evict_over_limit() {
 void EngineCore::block_over_limit() {
   std::set<std::uint32_t> owners;
   for (const auto* document : awaiting_plugins_) {
-    if (usage_->over_own_memory(document->status.owner)) owners.insert(document->status.owner);
+    if (usage_->over_memory(document->status.owner)) owners.insert(document->status.owner);
   }
   const std::lock_guard lock(mutex_);
   queue_.block(owners);
-  memory_blocked_ = (usage_->over_total_memory() && !awaiting_plugins_.empty()) ||
-                    (usage_->over_memory() && schedule_.blocked());
+  memory_blocked_ = usage_->over_memory() && schedule_.blocked();
 }
 
 void EngineCore::forget_latest_state() {

@@ -136,6 +136,7 @@ class EngineCore {
   void make_ready(OpenDocument& document);
   void enqueue(OpenDocument& document);
   Documents choose_batch();
+  std::size_t largest_batch(const BlockModel& model) const;
   Filled fill(OpenDocument& document);
   bool take_bytes(OpenDocument& document);
   void wait_for_bytes(OpenDocument& document);
@@ -224,8 +225,8 @@ class EngineCore {
   std::string journal_error_;  ///< Why the last write failed; empty if it did not.
   bool forget_failed_;         ///< Retry soon.
   TimePoint forget_at_;        ///< When to check for expired documents.
-  /// Documents that await their plugins cannot be evicted: reading continues when there is memory again. If
-  /// one owner exceeds its own limit, the queue blocks that owner alone.
+  /// Nothing can be evicted while the disk is full: reading continues when there is memory again. Documents
+  /// that await their plugins cannot be evicted either: then the queue blocks their owners alone.
   bool memory_blocked_ = false;
   std::vector<OpenDocumentPtr> stalled_;
 };

@@ -180,7 +180,7 @@ EngineCore::Documents EngineCore::choose_batch() {
       case Filled::kBlock:
         queue_.charge(document);
         batch.push_back(&document);
-        size = options.batch > 0 ? options.batch : document.revision->model->info().batch;
+        size = largest_batch(*document.revision->model);
         break;
       case Filled::kWaits:
         wait_for_bytes(document);
@@ -191,6 +191,12 @@ EngineCore::Documents EngineCore::choose_batch() {
     }
   }
   return batch;
+}
+
+/// Over the limit of memory, an owner whose documents do not await their plugins reads one at a time.
+std::size_t EngineCore::largest_batch(const BlockModel& model) const {
+  if (usage_->over_total_memory()) return 1;
+  return options.batch > 0 ? options.batch : model.info().batch;
 }
 
 /// Tokenizes until a block is full or the inbox is empty.

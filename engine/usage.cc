@@ -98,9 +98,10 @@ bool UsageByOwner::over_total_memory() const {
   return all_.memory() > options_.max_memory_bytes;
 }
 
-bool UsageByOwner::over_own_memory(std::uint32_t owner) const {
+bool UsageByOwner::over_memory(std::uint32_t owner) const {
   const std::lock_guard lock(mutex_);
-  return of(owner).memory() > options_.max_memory_bytes_per_owner;
+  return all_.memory() > options_.max_memory_bytes ||
+         of(owner).memory() > options_.max_memory_bytes_per_owner;
 }
 
 UsageByOwner::Excess UsageByOwner::excess(std::uint32_t owner) const {

@@ -37,8 +37,8 @@ class UsageByOwner {
   bool over_memory() const;
   /// Whether the documents of all owners together exceed their limit.
   bool over_total_memory() const;
-  /// Whether this owner's documents exceed its limit.
-  bool over_own_memory(std::uint32_t owner) const;
+  /// Whether this owner's documents exceed its limit, or those of all owners theirs.
+  bool over_memory(std::uint32_t owner) const;
   /// Bytes of memory above seven eighths of the limit, in total and of one owner.
   struct Excess {
     std::uint64_t all, own;

@@ -45,7 +45,7 @@ TEST_F(Core, AnOwnerWhoTakesTooMuchOfTheJournalFailsAlone) {
   EXPECT_THAT(read(some_text(500, 4)), testing::Not(testing::IsEmpty())) << "there is room again";
 }
 
-TEST_F(Core, StatesArePutAwayUnderTheMemoryLimitAndComeBack) {
+TEST_F(Core, StatesAreEvictedUnderTheMemoryLimitAndComeBack) {
   constexpr std::size_t kStateBytes = 100'000;
   constexpr int kDocuments = 60;
   const TemporaryFolder folder;
@@ -151,31 +151,49 @@ class SilentPlugins final : public PluginRegistry {
   };
 };
 
-TEST_F(Core, OneOwnersDocumentsThatAwaitTheirPluginsDoNotHoldUpAnother) {
+/// Documents of `owners` await plugins that are silent; `other_owner` reads on; then all answer.
+TEST_F(Core, DocumentsThatAwaitTheirPluginsHoldUpTheirOwnersAlone) {
   constexpr std::size_t kStateBytes = 100'000;
-  const TemporaryFolder folder;
-  const auto plugins = std::make_shared<SilentPlugins>();
-  start({.journal = folder / "j", .max_memory_bytes_per_owner = 1'000'000, .batch = 1}, kStateBytes, plugins);
-  plugins->silent = true;
-  std::vector<Opened> documents;
-  for (int i = 0; i < 30; ++i) {
-    documents.push_back(open_with(some_text(500, i)));
-    if (i % 2 == 0) core_->end(documents.back().id);
+  constexpr std::uint32_t kOther = 2000;
+  struct Limits {
+    std::uint64_t all, own;
+    std::vector<std::uint32_t> owners;
+  };
+  for (const auto& limits : {Limits{4ull << 30, 1'000'000, {1000}}, Limits{1'000'000, 2ull << 30, {1000}},
+                             Limits{1'000'000, 700'000, {1000, 1001}}}) {
+    const TemporaryFolder folder;
+    const auto plugins = std::make_shared<SilentPlugins>();
+    start({.journal = folder / "j",
+           .max_memory_bytes = limits.all,
+           .max_memory_bytes_per_owner = limits.own,
+           .batch = 4},
+          kStateBytes, plugins);
+    plugins->silent = true;
+    std::vector<Opened> documents;
+    for (int i = 0; i < 40; ++i) {
+      auto request = a_request();
+      request.owner = limits.owners[i % limits.owners.size()];
+      documents.push_back(open_with(some_text(500, i), request));
+      if (i % 4 < 2) core_->end(documents.back().id);
+      run_until_idle();
+    }
+    EXPECT_GT(core_->stats().memory_bytes, 1'000'000u);
+    EXPECT_LT(core_->stats().memory_bytes, 1'900'000u) << "the owners' other documents wait";
+    DocumentRequest other;
+    other.plugins = {{"score", {{"granularity", "line"}}}};
+    other.owner = kOther;
+    for (int i = 0; i < 3; ++i) read(some_text(2000), other);
+    plugins->silent = false;
+    for (int i = 0; i < 40; ++i) {
+      if (i % 4 >= 2) core_->end(documents[i].id);
+    }
+    for (int i = 0; i < 100; ++i) {
+      now_ += std::chrono::seconds(1);
+      run_until_idle();
+    }
+    for (const auto& document : documents)
+      EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
   }
-  run_until_idle();
-  EXPECT_GT(core_->stats().memory_bytes, 1'000'000u);
-  EXPECT_LT(core_->stats().memory_bytes, 1'500'000u) << "a full owner's documents wait";
-  DocumentRequest other;
-  other.plugins = {{"score", {{"granularity", "line"}}}};
-  other.owner = 2000;
-  read(some_text(2000), other);
-  plugins->silent = false;
-  for (int i = 1; i < 30; i += 2) core_->end(documents[i].id);
-  for (int i = 0; i < 100; ++i) {
-    now_ += std::chrono::seconds(1);
-    run_until_idle();
-  }
-  for (const auto& document : documents) EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
 }
 
 /// With AddressSanitizer it fails if the engine accesses the documents of a failed launch.
@@ -196,7 +214,7 @@ TEST_F(Core, AModelThatFailsClosesAllDocumentsOfTheLaunch) {
   EXPECT_EQ(core_->stats().failed_by_reason.at(ErrorCode::kModel), 4u);
 }
 
-TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
+TEST_F(Core, OneOwnersMemoryLimitEvictsThatOwnersDocuments) {
   constexpr std::size_t kStateBytes = 100'000;
   const TemporaryFolder folder;
   start({.journal = folder / "j", .max_memory_bytes_per_owner = 1'000'000}, kStateBytes);
@@ -205,14 +223,14 @@ TEST_F(Core, OneOwnersMemoryLimitPutsAwayThatOwnersDocuments) {
   const auto first = open_with(some_text(500), other);
   for (int i = 0; i < 15; ++i) open_with(some_text(500, i));
   run_until_idle();
-  const auto put_away = core_->stats().evictions;
-  EXPECT_GT(put_away, 5u);
+  const auto evicted = core_->stats().evictions;
+  EXPECT_GT(evicted, 5u);
   core_->append(first.id, some_text(500), {});
   run_until_idle();
-  EXPECT_EQ(core_->stats().evictions, put_away) << "the other's, which was read the longest ago, stayed";
+  EXPECT_EQ(core_->stats().evictions, evicted) << "the other's, which was read the longest ago, stayed";
 }
 
-TEST_F(Core, MemoryThatCannotBePutAwayLimitsWhatIsOpen) {
+TEST_F(Core, MemoryThatCannotBeEvictedLimitsWhatIsOpen) {
   // In memory there is no journal for states, so the possible total is charged from the start.
   start({.max_memory_bytes = 1'000'000, .max_memory_bytes_per_owner = 600'000}, 100'000);
   std::vector<Opened> documents;

@@ -64,7 +64,7 @@ TEST(Reload, OpenDocumentsEndOnTheOldModelAndNewOnesBeginOnTheNewOne) {
   EXPECT_EQ(engine.stats().reloads, 1u);
 }
 
-TEST(Reload, OneThatIsPutAwayComesBackToItsOwnModel) {
+TEST(Reload, OneThatIsEvictedComesBackToItsOwnModel) {
   const TemporaryFolder folder;
   const auto text = some_text(4'000);
   const auto half = text.size() / 2;

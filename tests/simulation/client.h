@@ -23,6 +23,8 @@ class Violation : public std::runtime_error {
 
 class Client {
  public:
+  static constexpr std::uint32_t kOwners = 2;
+
   /// `seed`: the model's.
   Client(const Library::Text& text, std::size_t seed, std::shared_ptr<const Revision> model, Edges& edges)
       : before_(text.before),
@@ -81,7 +83,7 @@ class Client {
   /// The engine reported that the document is in the journal; before that, a crash may lose it.
   std::shared_ptr<bool> accepted_ = std::make_shared<bool>(false);
   std::string refused_;  ///< Why the last try to open or resume the document failed.
-  std::uint32_t owner_ = static_cast<std::uint32_t>(pick(random_, 2));
+  std::uint32_t owner_ = static_cast<std::uint32_t>(pick(random_, kOwners));
   const std::string snapshot_ = "snapshot " + std::to_string(random_());
   std::uint64_t sent_ = 0;       ///< On this connection, and before its resume point.
   std::uint64_t ever_sent_ = 0;  ///< On any connection: a commit that seemed to fail may show after a crash.

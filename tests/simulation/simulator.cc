@@ -170,8 +170,10 @@ class World {
     }
     const auto stats = core_->stats();
     note("round, " + std::to_string(stats.tokens) + " tokens, " + std::to_string(stats.commits) + " commits");
-    // A block that is being shown has a state before and after it; one more document may finish.
-    const auto most = options_.max_memory_bytes + (2 * options_.batch + 1) * (kStateBytes + 10'000);
+    // A block that is being shown has a state before and after it; one more document of each owner may be
+    // shown one, or finish.
+    const auto most =
+        options_.max_memory_bytes + 2 * (options_.batch + Client::kOwners) * (kStateBytes + 10'000);
     if (stats.memory_bytes > most + stats.buffered_bytes) {
       throw Violation("open documents take " + std::to_string(stats.memory_bytes) +
                       " bytes of memory, the limit is " + std::to_string(options_.max_memory_bytes));
