@@ -15,6 +15,14 @@ bool is_out_of_room(sqlite3* connection, int code) {
 
 }  // namespace
 
+std::int64_t time_of_disk(const std::string& disk) {
+  constexpr std::int64_t k1970 = 210'866'760'000;  // seconds since the beginning of Julian days
+  auto* vfs = sqlite3_vfs_find(disk.empty() ? nullptr : disk.c_str());
+  sqlite3_int64 milliseconds = 0;
+  vfs->xCurrentTimeInt64(vfs, &milliseconds);
+  return milliseconds / 1000 - k1970;
+}
+
 Database::Database(std::string name, const std::filesystem::path& file, const std::string& disk)
     : name_(std::move(name)), connection_(nullptr, &sqlite3_close) {
   sqlite3* raw = nullptr;

@@ -18,6 +18,10 @@
 
 namespace unroll {
 
+/// Seconds since 1970 by the clock of a disk, an SQLite VFS by name; empty: the default, which has the
+/// system's time. A simulated disk has a simulated clock. Any thread.
+std::int64_t time_of_disk(const std::string& disk);
+
 class Database {
  public:
   /// `name` is used in errors. `disk`: the SQLite VFS that holds the file; empty: the default.

@@ -1,6 +1,5 @@
 // Snapshots: made of documents, and gone on from.
 #include <algorithm>
-#include <ctime>
 
 #include "base/utf8.h"
 #include "engine/engine_core.h"
@@ -192,8 +191,7 @@ SnapshotInfo EngineCore::import_snapshot(std::uint32_t owner, std::string_view f
   if (takes_too_much_of_journal(owner)) throw too_much_in_journal("");
   info.owner = owner;
   info.model = revision->name;
-  if (request.expires)
-    info.expires = static_cast<std::int64_t>(std::time(nullptr)) + request.expires->count();
+  if (request.expires) info.expires = journal_.now() + request.expires->count();
   journal_.add_snapshot(snapshot);
   return find_snapshot(owner, info.name);
 }
@@ -236,7 +234,7 @@ void EngineCore::make_snapshots(OpenDocument& document) {
   info.owner = document.status.owner;
   info.model = document.revision->name;
   info.checkpoint = document.revision->model->info().checkpoint;
-  info.created = static_cast<std::int64_t>(std::time(nullptr));
+  info.created = journal_.now();
   bool someone_waits = false;
   for (auto& wanted : due) {
     try {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -337,10 +336,13 @@ std::uint64_t Journal::file_bytes() const {
   return bytes;
 }
 
+std::int64_t Journal::now() const {
+  return time_of_disk(disk_);
+}
+
 std::vector<DocumentId> Journal::expired(std::chrono::seconds finished, std::chrono::seconds waiting,
                                          std::size_t most) const {
   const std::lock_guard lock(read_mutex_);
-  const auto now = static_cast<std::int64_t>(std::time(nullptr));
   std::vector<DocumentId> result;
   const auto add = [&](const char* where, std::int64_t before) {
     auto select = reader().prepare(
@@ -348,8 +350,8 @@ std::vector<DocumentId> Journal::expired(std::chrono::seconds finished, std::chr
     select.bind(before).bind(std::uint64_t{most});
     while (select.step()) result.push_back(select.text(0));
   };
-  add("finished < ?", now - finished.count());
-  add("finished IS NULL AND changed < ?", now - waiting.count());
+  add("finished < ?", now() - finished.count());
+  add("finished IS NULL AND changed < ?", now() - waiting.count());
   return result;
 }
 

@@ -117,6 +117,8 @@ class Journal {
   std::uint64_t owner_bytes(std::uint32_t owner) const;
   /// Of the owner that has the most.
   std::uint64_t largest_owner_bytes() const;
+  /// Seconds since 1970, by the clock of its disk.
+  std::int64_t now() const;
   /// Size of its files; 0 in memory.
   std::uint64_t file_bytes() const;
 

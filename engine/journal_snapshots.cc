@@ -13,10 +13,6 @@ constexpr auto kColumns =
     " plugin_begin, begins FROM snapshots ";
 constexpr auto kNotExpired = " AND (expires IS NULL OR expires > ?)";
 
-std::int64_t now() {
-  return static_cast<std::int64_t>(std::time(nullptr));
-}
-
 std::string to_text(const std::vector<Begin>& begins) {
   auto list = nlohmann::json::array();
   for (const auto& begin : begins) list.push_back({{"bytes", begin.bytes}, {"plugins", begin.plugins}});

@@ -1,7 +1,6 @@
 // What the journal writes in a transaction. For journal.cc and journal_snapshots.cc.
 #pragma once
 
-#include <ctime>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,7 +22,10 @@ std::vector<PluginRequest> plugins_from_text(const std::string& text);
 /// One transaction; the destructor rolls it back if it was not committed.
 class Journal::Writing {
  public:
-  explicit Writing(Database& database) : database_(database) { database_.execute("BEGIN IMMEDIATE"); }
+  /// `now`: the time of the transaction, in seconds since 1970.
+  Writing(Database& database, std::int64_t now) : database_(database), now_(now) {
+    database_.execute("BEGIN IMMEDIATE");
+  }
   ~Writing() {
     if (open_) database_.try_execute("ROLLBACK");
   }
@@ -109,7 +111,6 @@ class Journal::Writing {
 
   void write_progress(std::int64_t number, const Commit& commit, std::int64_t kept) {
     const auto& status = commit.status;
-    const auto now = static_cast<std::int64_t>(std::time(nullptr));
     auto update = database_.prepare(
         "INSERT INTO progress VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(number) DO UPDATE SET"
         " phase=excluded.phase, bytes=excluded.bytes, total_bytes=excluded.total_bytes, "
@@ -122,8 +123,8 @@ class Journal::Writing {
     update.bind_optional(status.total_bytes).bind(status.tokens).bind(status.outputs);
     status.error_code ? update.bind(static_cast<int>(*status.error_code)) : update.bind_null();
     status.error.empty() ? update.bind_null() : update.bind(status.error);
-    update.bind(now);
-    status.phase == DocumentPhase::kOpen ? update.bind_null() : update.bind(now);
+    update.bind(now_);
+    status.phase == DocumentPhase::kOpen ? update.bind_null() : update.bind(now_);
     update.bind(kept);
     static const PrefixDigest kNone;  // of a document that is not being resumed
     const auto* read = commit.resume == Commit::Resume::kDrop ? &kNone
@@ -219,6 +220,7 @@ class Journal::Writing {
   }
 
   Database& database_;
+  const std::int64_t now_;
   bool open_ = true;
 };
 
@@ -227,7 +229,7 @@ void Journal::write(Work work) {
   const std::lock_guard lock(write_mutex_);
   auto& database = writer();
   auto reading = durable_ ? std::unique_lock<std::mutex>() : std::unique_lock(read_mutex_);
-  Writing writing(database);
+  Writing writing(database, now());
   work(writing);
   writing.commit();
 }

@@ -191,8 +191,7 @@ TEST_F(Core, DocumentsThatAwaitTheirPluginsHoldUpTheirOwnersAlone) {
       now_ += std::chrono::seconds(1);
       run_until_idle();
     }
-    for (const auto& document : documents)
-      EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
+    for (const auto& document : documents) EXPECT_EQ(document.recorder->wait().phase, DocumentPhase::kDone);
   }
 }
 

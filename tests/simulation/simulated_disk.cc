@@ -80,6 +80,7 @@ SimulatedDisk::SimulatedDisk(std::string name, Random& random) : name_(std::move
   vfs_.xOpen = &SimulatedDisk::open;
   vfs_.xDelete = &SimulatedDisk::remove;
   vfs_.xAccess = &SimulatedDisk::access;
+  vfs_.xCurrentTimeInt64 = &SimulatedDisk::time;
   vfs_.xFullPathname = [](sqlite3_vfs*, const char* name, int size, char* out) {
     sqlite3_snprintf(size, out, "%s", name);
     return SQLITE_OK;
@@ -116,6 +117,12 @@ int SimulatedDisk::remove(sqlite3_vfs* vfs, const char* name, int) {
 
 int SimulatedDisk::access(sqlite3_vfs* vfs, const char* name, int, int* result) {
   *result = of(vfs).files_.contains(std::string_view(name)) ? 1 : 0;
+  return SQLITE_OK;
+}
+
+/// SQLite counts from the beginning of Julian days.
+int SimulatedDisk::time(sqlite3_vfs* vfs, sqlite3_int64* milliseconds) {
+  *milliseconds = (of(vfs).now + 210'866'760'000) * 1000;
   return SQLITE_OK;
 }
 

@@ -44,6 +44,8 @@ class SimulatedDisk {
 
   const std::string& name() const { return name_; }
   Faults faults;
+  static constexpr std::int64_t kStart = 1'700'000'000;
+  std::int64_t now = kStart;  ///< Its clock, in seconds since 1970.
   /// The process ends: its writes stay, and further operations on its open files have no effect.
   void kill();
   /// The machine ends, too: some of what was not synced is lost, in pieces, in any order.
@@ -78,6 +80,7 @@ class SimulatedDisk {
   static int open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags);
   static int remove(sqlite3_vfs* vfs, const char* name, int sync_folder);
   static int access(sqlite3_vfs* vfs, const char* name, int flags, int* result);
+  static int time(sqlite3_vfs* vfs, sqlite3_int64* milliseconds);
   static const sqlite3_io_methods* methods();
   static void set_shared_memory(sqlite3_io_methods& methods);
 

@@ -196,6 +196,8 @@ class World {
     } else {
       now_ += std::chrono::microseconds(pick(random_, 1u << pick(random_, 21)));
     }
+    disk_.now =
+        SimulatedDisk::kStart + std::chrono::floor<std::chrono::seconds>(now_.time_since_epoch()).count();
   }
 
   void break_connection() {
