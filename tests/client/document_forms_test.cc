@@ -79,6 +79,10 @@ TEST(HtmlForms, NoBreakSpacesAreSpacesOnlyWithinALine) {
       "First, 10\u00A0km.\n\nx\n");
 }
 
+TEST(HtmlForms, SeveralNoBreakSpacesAreOneSpace) {
+  EXPECT_EQ(text_of(html("<p>a&nbsp;&nbsp;b<br>&nbsp;&nbsp;c</p>"), "a.html"), "a b\nc\n");
+}
+
 TEST(HtmlForms, SpacesOfTypesettersAreSpaces) {
   const std::string page = html("<p>One\u2060\u2014two\u2009\u200Athree\u2028four.</p>");
   EXPECT_EQ(text_of(page, "a.html"), "One\u2014two three four.\n");
@@ -96,6 +100,7 @@ TEST(HtmlForms, LigaturesAreLetters) {
   const auto place = document.map.place_of(10, 14);
   ASSERT_TRUE(place && place->start);
   EXPECT_EQ(page.substr(*place->start, 5), "\uFB01sh");
+  EXPECT_EQ(decode_document_text(encode(document)).text, document.text) << "no part is in two places";
   EXPECT_THAT(read(page, "a.html", true).text, HasSubstr("e\uFB03cient"));
 }
 
@@ -184,10 +189,10 @@ TEST(DocxForms, TextBoxesComeAfterTheirParagraph) {
 
 TEST(DocxForms, HiddenTextAndContentsAreNotRead) {
   const std::string body = "<w:p><w:pPr><w:pStyle w:val='T1'/></w:pPr>" + w("Chapter 1\t7") + "</w:p><w:p>" +
-                           w("Seen") + w(" hidden", "<w:vanish/>") + w(" again", "<w:vanish w:val='0'/>") +
-                           "<w:r><w:ruby><w:rt>" + w("kan") + "</w:rt><w:rubyBase>" + w(" base") +
-                           "</w:rubyBase></w:ruby></w:r></w:p>";
-  EXPECT_EQ(text_of(docx(body), "x"), "Seen again base\n");
+                           w("Seen") + w(" hidden", "<w:vanish/>") + w(" still") +
+                           w(" again", "<w:vanish w:val='0'/>") + "<w:r><w:ruby><w:rt>" + w("kan") +
+                           "</w:rt><w:rubyBase>" + w(" base") + "</w:rubyBase></w:ruby></w:r></w:p>";
+  EXPECT_EQ(text_of(docx(body), "x"), "Seen still again base\n");
   EXPECT_THAT(read(docx(body), "x", true).text, HasSubstr("Chapter 1"));
 }
 
