@@ -114,6 +114,16 @@ TEST(GutenbergForms, HeadersOfAllTimesAreDropped) {
   EXPECT_EQ(text_of("Project Gutenberg is a library.\n", "x.txt"), "Project Gutenberg is a library.\n");
 }
 
+TEST(PlainTextForms, AWordThatIsKnownWholeLosesItsHyphen) {
+  formats::Options join;
+  join.unwrap = true;
+  EXPECT_EQ(
+      formats::extract("The newspaper has news on paper. A news-\npaper is read; a soft\u00AD\nware too.",
+                       "x.txt", join)
+          .text,
+      "The newspaper has news on paper. A newspaper is read; a software too.\n");
+}
+
 /// Pages of 20 lines, each with a head after it. The sentences of a page end with it, or none does.
 std::string pages(const std::vector<std::string>& heads, bool within_sentences) {
   std::string text;
@@ -133,6 +143,26 @@ TEST(PlainTextForms, RunningHeadsDoNotDivideSentences) {
   EXPECT_THAT(document.text, Not(HasSubstr("\n\nTHE HISTORY")));
   EXPECT_EQ(std::count(document.text.begin(), document.text.end(), '\n'), 1);
   EXPECT_THAT(document.notes, testing::Contains(HasSubstr("7 running heads and page numbers")));
+}
+
+TEST(PlainTextForms, ANumberThatDoesNotFollowIsNoPage) {
+  std::string text = pages({"11", "12", "13", "1984", "14", "15", "16"}, true);
+  EXPECT_THAT(text_of(text, "x.txt"), HasSubstr("\n\n1984\n\n"));
+  EXPECT_THAT(text_of(text, "x.txt"), Not(HasSubstr("\n\n16")));
+}
+
+TEST(PlainTextForms, VerseOfEvenLinesKeepsThem) {
+  std::string verse;
+  for (int i = 0; i < 12; ++i)
+    verse +=
+        "Of Mans First Disobedience, and the ripe Fruit\nOf that Forbidden Tree, whose mortal tast\n"
+        "Brought Death into the World, and all our woe,\nWith loss of Eden, till one greater Man we see\n";
+  EXPECT_FALSE(wrapped_width(verse));
+  std::string prose = verse;
+  for (const std::string word : {"Of", "Brought", "With"})
+    for (std::size_t at = 0; (at = prose.find("\n" + word, at)) != std::string::npos; ++at)
+      prose[at + 1] |= 0x20;
+  EXPECT_TRUE(wrapped_width(prose)) << "the same lines in lower case";
 }
 
 TEST(PlainTextForms, NumbersOfShortSectionsAreKept) {
@@ -167,6 +197,29 @@ TEST(PdfForms, ParagraphsGoOnAcrossColumns) {
   const std::string text = formats::read_pdf_layout(layout + "</block></page>", {}).text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3) << text;
   EXPECT_THAT(text, HasSubstr("\n\nIndented"));
+}
+
+TEST(PdfForms, ASentenceGoesOnInAColumnThatBeginsLower) {
+  std::string layout = "<page width='612' height='792'><block>";
+  for (int i = 0; i < 20; ++i) layout += pdf_line(72, 100 + 12 * i, 290, 110 + 12 * i, "words of a sentence");
+  for (int i = 0; i < 20; ++i)
+    layout += pdf_line(320, 400 + 12 * i, 540, 410 + 12 * i, "words of a sentence");
+  const std::string text = formats::read_pdf_layout(layout + "</block></page>", {}).text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+}
+
+TEST(PdfForms, WhatPagesRepeatAtTheirEdgesIsDropped) {
+  std::string layout;
+  for (int page = 1; page <= 4; ++page) {
+    layout += "<page width='612' height='792'><block>" +
+              pdf_line(72, 30, 300, 40, "A BOOK OF LAMPS " + std::to_string(page));
+    if (page < 3) layout += pdf_line(72, 45, 300, 55, "Draft");
+    for (int i = 0; i < 30; ++i)
+      layout += pdf_line(72, 100 + 12 * i, 540, 110 + 12 * i, "words of a sentence that goes on");
+  }
+  const std::string text = formats::read_pdf_layout(layout, {}).text;
+  EXPECT_THAT(text, Not(HasSubstr("LAMPS")));
+  EXPECT_THAT(text, HasSubstr("Draft")) << "two pages only";
 }
 
 TEST(PdfForms, InitialsBelongToTheirWord) {
