@@ -20,7 +20,9 @@ cp -r "$prefix/share/unroll" "$tree/share/"
 rm -rf "$tree"/lib/{cmake,systemd,sysusers.d,tmpfiles.d} "$tree/lib/unroll/lib/libunroll_cuda.so"
 
 # The programs' RPATH names lib/unroll/lib, and a library that they load is looked up there, too.
-mapfile -t programs < <(find "$tree/bin" "$tree/libexec" "$tree/lib/unroll/plugins" -type f -perm -u+x -o -name '*.so')
+# Scripts among them have no libraries: ldd would fail.
+mapfile -t programs < <(find "$tree/bin" "$tree/libexec" "$tree/lib/unroll/plugins" -type f \
+  \( -perm -u+x -o -name '*.so' \) -exec env LC_ALL=C grep -lam1 $'^\x7fELF' {} +)
 missing="$(ldd "${programs[@]}" 2>/dev/null | awk '/not found/ { print $1 }' | sort -u)"
 [ -z "$missing" ] || { echo "wheel: not found: $missing" >&2; exit 1; }
 ldd "${programs[@]}" 2>/dev/null | awk '$3 ~ /^\// { print $3 }' | sort -u | while read -r library; do
