@@ -52,6 +52,9 @@ asio::awaitable<void> HttpSession::serve_snapshot(Target target, std::string nam
   const auto type = parser_->get()[http::field::content_type];
   const bool is_file = std::string_view(type.data(), type.size()) == kSnapshotMediaType;
   if (is_file) {
+    if (options.contains("plugins"))
+      throw Error(ErrorCode::kDocumentState,
+                  "PUT /v1/snapshots: a snapshot's file has its own plugins; leave out 'plugins'");
     const Params params("PUT /v1/snapshots", options, {"expires_s"});
     co_return co_await import_snapshot(std::move(name), params, std::move(model));
   }

@@ -269,6 +269,8 @@ TEST_F(SnapshotMethods, HttpMakesListsMovesAndDeletesThem) {
               AllOf(HasSubstr("405"), HasSubstr("Allow: PUT, GET, DELETE")));
   const std::string type = "Content-Type: application/vnd.unroll.snapshot\r\n";
   EXPECT_THAT(request("PUT", "/v1/snapshots/b", text, type), HasSubstr("it is no file of a snapshot"));
+  EXPECT_THAT(request("PUT", "/v1/snapshots/b?plugins=score", file, type),
+              AllOf(HasSubstr("409"), HasSubstr("has its own plugins")));
   EXPECT_THAT(request("PUT", "/v1/snapshots/b", file, type), AllOf(HasSubstr("200 OK"), HasSubstr("\"b\"")));
   const auto scored = request("PUT", "/v1/score?granularity=token&from=b", "the end\n");
   std::vector<std::string> lines;
