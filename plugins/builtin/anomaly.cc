@@ -36,7 +36,7 @@ class Anomaly {
  public:
   static constexpr plugin::About kAbout{
       .name = "anomaly",
-      .version = "8",
+      .version = "9",
       .description = "Ranks the lines of a log by oddness, online, without labels",
       .wants = UNROLL_WANT_TEXT};
   static constexpr const char* kOptionsSchema =
@@ -95,7 +95,7 @@ class Anomaly {
     state_.head += point.head;
     // Before line 1: what the head completes, and the parts that the open line has already.
     const auto closed =
-        static_cast<std::uint64_t>(std::ranges::count(state_.head, '\n')) + state_.line.lines();
+        static_cast<std::uint64_t>(std::ranges::count(state_.head, '\n')) + state_.line.taken_lines();
     state_.open_sessions.shift(state_.lines + closed, point.bytes);
     state_.line.shift(point.bytes);
     state_.record.line = 0;  // it is not this document's, but the next lines may continue it
@@ -112,12 +112,13 @@ class Anomaly {
  private:
   /// The next line begins at byte `next`.
   void close_line(std::uint64_t next) {
-    const LogLine line = std::exchange(state_.line, LogLine(next));
-    const std::uint64_t before = state_.lines, last = before + line.lines();
+    const LogLine line = std::exchange(state_.line, state_.line.next(next));
+    const std::uint64_t before = state_.lines, last = before + line.taken_lines();
+    const std::uint64_t first = before + line.first();
     state_.lines = last;
     const auto facts = records::record_facts(line.text(), line.carrier_level());
     const auto place = place_of(line);
-    if (place == LinePlace::kRecord) begin_record(line, before + 1, facts);
+    if (place == LinePlace::kRecord) begin_record(line, first, facts);
 
     // Of a trace, only what its first line or its exception says counts.
     const bool says = place == LinePlace::kRecord || (place == LinePlace::kTrace && !state_.facts.has_level);
@@ -130,9 +131,9 @@ class Anomaly {
     if (place == LinePlace::kFrame && score.total > state_.record.rank)
       score.scale(state_.record.rank / score.total);
     const bool alert = add_to_record(line, place, score.total);
-    if (own(last) > 0) report(line, {before + 1, place, score, alert}, number);
-    if (state_.watches_rates && place == LinePlace::kRecord) look_at_rates(line, before + 1, shape.whole);
-    if (!mark_.empty()) add_to_session(line, before + 1, last);
+    if (own(last) > 0) report(line, {first, place, score, alert}, number);
+    if (state_.watches_rates && place == LinePlace::kRecord) look_at_rates(line, first, shape.whole);
+    if (!mark_.empty()) add_to_session(line, first, last);
     if (window_ > 0 && own(last) / window_ > own(before) / window_) close_window();
   }
 
@@ -148,6 +149,7 @@ class Anomaly {
     json.open('{').field("line", own(what.line)).field("start", own(line.begin()));
     json.field("end", own(line.end())).field("score", what.score.total);
     if (line.lines() > 1) json.field("lines", line.lines());
+    if (line.from() != line.begin()) json.field("from", own(line.from()));
     if (what.place != LinePlace::kRecord) json.field("record", state_.record.line);
     if (line.is_cut()) json.field("cut", true);
     if (what.alert) json.field("alert", true);

@@ -104,6 +104,8 @@ struct AnomalyState {
       state.load_older(bytes, kTag6);
     } else if (has_tag(bytes, kTag7)) {
       state.load_older(bytes, kTag7);
+    } else if (has_tag(bytes, kTag8)) {
+      state.load_older(bytes, kTag8);
     } else {
       load_state(state, bytes, kTag);
     }
@@ -115,16 +117,21 @@ struct AnomalyState {
   }
 
   void visit(auto& archive) {
-    visit_version_7(archive);
-    model.visit_levels(archive);
+    visit_version_8(archive);
+    line.visit_parts(archive);
   }
 
  private:
-  static constexpr std::string_view kTag = "unroll anomaly 8";
+  static constexpr std::string_view kTag = "unroll anomaly 9";
   // Documents that were begun with these go on.
-  static constexpr std::string_view kTag7 = "unroll anomaly 7", kTag6 = "unroll anomaly 6",
-                                    kTag5 = "unroll anomaly 5", kTag4 = "unroll anomaly 4";
+  static constexpr std::string_view kTag8 = "unroll anomaly 8", kTag7 = "unroll anomaly 7",
+                                    kTag6 = "unroll anomaly 6", kTag5 = "unroll anomaly 5",
+                                    kTag4 = "unroll anomaly 4";
 
+  void visit_version_8(auto& archive) {
+    visit_version_7(archive);
+    model.visit_levels(archive);
+  }
   void visit_version_7(auto& archive) {
     visit_version_6(archive);
     line.visit_time(archive);
@@ -166,21 +173,19 @@ struct AnomalyState {
   /// Version 5 knew no ranges of numbers, version 6 no rates. Their documents go on without, so that their
   /// scores do not jump.
   void load_older(std::span<const std::byte> bytes, std::string_view tag) {
-    model.assume_levels();
     StateReader reader(bytes, tag);
-    if (tag == kTag7) {
-      visit_version_7(reader);
-      reader.done();
-      return;
-    }
-    watches_rates = false;
-    if (tag == kTag6) {
-      visit_version_6(reader);
-    } else {
-      watches_numbers = false;
-      visit_version_5(reader);
-    }
+    read_older(reader, tag);
     reader.done();
+    line.assume_parts();
+  }
+  void read_older(StateReader& reader, std::string_view tag) {
+    if (tag == kTag8) return visit_version_8(reader);
+    model.assume_levels();
+    if (tag == kTag7) return visit_version_7(reader);
+    watches_rates = false;
+    if (tag == kTag6) return visit_version_6(reader);
+    watches_numbers = false;
+    visit_version_5(reader);
   }
 };
 

@@ -121,6 +121,30 @@ TEST(Anomaly, PartsOfARecordThatItsCarrierSplitAreOne) {
       << "also if it is resumed in the middle";
 }
 
+TEST(Anomaly, LinesOfTheOtherStreamMayComeBetweenTheParts) {
+  const std::string time = "2026-03-02T08:00:00Z ";
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += time + "stdout F all is well\n";
+  text += time + "stdout P all is \n" + time + "stderr F ERROR it broke\n" + time + "stdout P we\n" + time +
+          "stdout F ll\n";
+  for (int i = 0; i < 100; ++i) text += time + "stdout F all is well\n";
+  const auto document = read_by_words(text);
+  const auto outputs = read("anomaly", R"({"top":1})", document);
+  const auto lines = lines_of(outputs);
+  ASSERT_EQ(lines.size(), 202u);
+  EXPECT_EQ(lines[100]["line"], 102) << "before it is half a record of the other stream";
+  EXPECT_EQ(shown(document, lines[100]), time + "stderr F ERROR it broke");
+  EXPECT_FALSE(lines[100].contains("from"));
+  EXPECT_EQ(lines[101]["line"], 103);
+  EXPECT_EQ(lines[101]["lines"], 2);
+  EXPECT_EQ(lines[101]["from"], 100 * (time.size() + 21));
+  EXPECT_LT(lines[101]["score"], 2) << "joined, it is like the others";
+  EXPECT_EQ(outputs.back()["lines"], 204);
+  EXPECT_EQ(outputs.back()["top"][0]["text"], "ERROR it broke");
+  EXPECT_EQ(read("anomaly", R"({"top":1})", document, true), outputs)
+      << "also if it is resumed in the middle";
+}
+
 TEST(Anomaly, ATraceIsPartOfItsRecord) {
   std::string text;
   for (int i = 0; i < 300; ++i) text += "INFO all is well\n";
@@ -308,6 +332,7 @@ TEST(Anomaly, DocumentsOfTheVersionsBeforeGoOn) {
   expect_goes_on("anomaly_5.state");
   expect_goes_on("anomaly_6.state");
   expect_goes_on("anomaly_7.state");
+  expect_goes_on("anomaly_8.state");
 }
 
 using builtin::RateEvent;

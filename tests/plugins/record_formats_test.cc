@@ -101,12 +101,12 @@ const std::vector<Format> kFormats = {
      "=", 0, "2026-03-02T08:00:00.123Z"},
     {"journald",
      R"({"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1772438400000000","PRIORITY":"2","MESSAGE":"ok","_COMM":"a"})",
-     "=", 3, "1772438400000000"},
+     "a: ok", 3, "1772438400000000"},
     {"journald",
-     R"({"PRIORITY":"4","SYSLOG_IDENTIFIER":"a","MESSAGE":"ok","__REALTIME_TIMESTAMP":"1772438400000000"})",
-     "=", 1, "1772438400000000"},
+     R"({"PRIORITY":"4","SYSLOG_IDENTIFIER":"a","_PID":"7","MESSAGE":"ok","__REALTIME_TIMESTAMP":"1772438400000000"})",
+     "a[7]: ok", 1, "1772438400000000"},
     {"journald", R"({"PRIORITY":"6","MESSAGE":"Failed units: 0","__REALTIME_TIMESTAMP":"1772438400000000"})",
-     "=", 0, "1772438400000000"},
+     "Failed units: 0", 0, "1772438400000000"},
 };
 
 TEST(RecordFormats, TextLevelAndTime) {

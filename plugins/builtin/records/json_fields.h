@@ -13,8 +13,10 @@ struct JsonField {
   bool is_text = false;
 };
 
-/// The scalars of the outermost object and of objects directly in it, in order. Empty if the text does not
-/// begin with an object; what was read until then if it is cut off or damaged.
+/// The scalars of the outermost object and of objects directly in it, in order. Of an array, if the outermost
+/// object has it: the first text, or the text of which it has the bytes (journald's form of what is not
+/// UTF-8). Empty if the text does not begin with an object; what was read until then if it is cut off or
+/// damaged.
 std::vector<JsonField> json_fields(std::string_view text);
 
 /// The first field with one of these names; null if there is none.

@@ -23,11 +23,13 @@ struct WrittenLevel {
 std::optional<int> severity_of_level(std::string_view key, std::string_view value);
 /// Whether a field with this name holds a level.
 bool is_level_key(std::string_view key);
+/// Whether such a name is also given to other things: a letter, or a priority.
+bool is_weak_level_key(std::string_view key);
 /// RFC 5424: 0 is an emergency, 7 a debug message.
 int severity_of_syslog(int number);
 
 /// The level in a line of text: a field of capitals (FATAL), a word in brackets ([error]), a word after the
-/// time (`12:00 error: `), the first letter of a line of klog or logcat, a field of logfmt (level=error).
+/// time or the header (`12:00 error: `), the letter of klog or logcat, a field (level=error).
 std::optional<WrittenLevel> find_level(std::string_view line);
 
 /// From words such as "failed" and "panic", in English. Words in names, options and keys, negated words and

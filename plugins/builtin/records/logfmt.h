@@ -1,4 +1,4 @@
-// key=value pairs in a line (logfmt).
+// Fields in a line of text: key=value (logfmt), key: value.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ struct Pair {
 /// The first pair that begins at or after `from`: a word, '=', a word or a quoted text.
 std::optional<Pair> next_pair(std::string_view line, std::size_t from);
 
-/// The level in a line with at least two pairs.
-std::optional<WrittenLevel> level_of_logfmt(std::string_view line);
+/// The level in a line of pairs (ts=... level=error), or where a field begins: `level=error text`,
+/// `[severity: 3]`, `"level":50`. Keys that are options (--log-level=error) do not count.
+std::optional<WrittenLevel> level_by_key(std::string_view line);
 
 }  // namespace unroll::records

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,14 +16,20 @@ namespace unroll::records {
 /// line, either.
 inline constexpr std::size_t kMostRecordBytes = 16 * 1024;
 
+/// Of a container. Their lines may come in turns.
+enum class Stream : std::uint8_t { kStdout, kStderr };
+
 /// A line without what its carrier wrote around it.
 struct Carried {
-  std::string text;          ///< What the program wrote.
-  bool continues = false;    ///< The next line continues the text.
+  std::string text;        ///< What the program wrote, without colours that were spelt (#033[31m).
+  bool continues = false;  ///< The next line of the same stream continues the text.
+  Stream stream = Stream::kStdout;
   std::optional<int> level;  ///< Syslog's, as a severity.
   std::string time;          ///< The carrier's; may be empty.
 };
 Carried carried_text(std::string_view line);
+/// Of the lines of a record that its carrier split: the text of the last line's stream, joined.
+Carried carried_record(std::string_view lines);
 
 /// What the text says of itself.
 struct RecordFacts {
@@ -38,8 +45,8 @@ RecordFacts record_facts(std::string_view text, std::optional<int> carrier_level
 /// 1970) or in JSON, as written; empty if there is none.
 std::string record_time(std::string_view text);
 
-/// The part of a text after syslog's or journald's header (`Mar  2 08:00:00 host java[12]: `), to recognize
-/// traces.
+/// The part of a text after syslog's or journald's header (`Mar  2 08:00:00 host java[12]: `), a source
+/// (`web-1  | `) and a time that a collector wrote before the line, to recognize traces and levels.
 std::string_view after_header(std::string_view text);
 
 }  // namespace unroll::records

@@ -18,7 +18,7 @@ TerminalText::Effect TerminalText::take(char c) {
       return take_text(c);
     case State::kEscape:
       if (c == '[') {
-        state_ = State::kControl;
+        state_ = State::kControlNone;
       } else if (std::string_view("]PX^_").find(c) != std::string_view::npos) {
         state_ = State::kString;
       } else {
@@ -29,19 +29,35 @@ TerminalText::Effect TerminalText::take(char c) {
       if (!is_between(c, 0x20, 0x2F)) state_ = State::kText;
       return Effect::kHidden;
     case State::kControl:
-      if (is_between(c, 0x20, 0x3F)) return Effect::kHidden;
-      state_ = State::kText;
-      // A sequence that was cut off ends at the first byte that cannot belong to it.
-      return is_between(c, 0x40, 0x7E) ? Effect::kHidden : take_text(c);
+    case State::kControl1:
+    case State::kControl2:
+    case State::kControlNone:
+      return take_control(c);
     case State::kString:
       if (c == kEscape) state_ = State::kStringEscape;
       if (c == kBell) state_ = State::kText;
       return Effect::kHidden;
     case State::kStringEscape:
-      state_ = c == '\\' ? State::kText : State::kString;
+      // Another sequence ends a string that was not ended.
+      state_ = c == '\\' ? State::kText : c == '[' ? State::kControlNone : State::kString;
       return Effect::kHidden;
   }
   return Effect::kShown;
+}
+
+/// Of ESC [ parameters final.
+TerminalText::Effect TerminalText::take_control(char c) {
+  if (is_between(c, 0x20, 0x3F)) {
+    const bool first = state_ == State::kControlNone;
+    state_ = first && c == '1' ? State::kControl1 : first && c == '2' ? State::kControl2 : State::kControl;
+    return Effect::kHidden;
+  }
+  // Erases the line, or what is left of the cursor; or moves the cursor to the line's beginning.
+  if (c == 'K' && (state_ == State::kControl1 || state_ == State::kControl2)) returned_ = true;
+  if (c == 'G' && (state_ == State::kControl1 || state_ == State::kControlNone)) returned_ = true;
+  state_ = State::kText;
+  // A sequence that was cut off ends at the first byte that cannot belong to it.
+  return is_between(c, 0x40, 0x7E) ? Effect::kHidden : take_text(c);
 }
 
 TerminalText::Effect TerminalText::take_text(char c) {

@@ -1,5 +1,5 @@
 // What a terminal shows of a line: without escape sequences (colours, titles, links), without control
-// characters, and after a carriage return only what follows it.
+// characters, and after a carriage return, or a sequence that erases the line, only what follows it.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,20 @@ class TerminalText {
   void visit(auto& archive) { archive(state_, returned_); }
 
  private:
-  enum class State : std::uint8_t { kText, kEscape, kIntermediate, kControl, kString, kStringEscape };
+  enum class State : std::uint8_t {
+    kText,
+    kEscape,
+    kIntermediate,
+    kControl,
+    kString,
+    kStringEscape,
+    // ESC [ 1 and ESC [ 2; kControl: ESC [ and none or other parameters. Last, for saved states.
+    kControl1,
+    kControl2,
+    kControlNone
+  };
   Effect take_text(char c);
+  Effect take_control(char c);
 
   State state_ = State::kText;
   bool returned_ = false;  ///< After a carriage return.

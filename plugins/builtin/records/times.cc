@@ -67,15 +67,17 @@ class Scanner {
   std::string_view left_;
 };
 
-/// "08:00:01.25+01:00"
+/// "08:00:01.25+01:00", "8:00:01 PM"
 double time_of_day(Scanner& text) {
-  double seconds = text.number(2) * 3600;
+  const int hour = text.number(text.looks_like("9:") ? 1 : 2);
   text.skip();
-  seconds += text.number(2) * 60;
+  double seconds = text.number(2) * 60;
   text.skip();
   seconds += text.number(2);
   seconds += text.fraction();
-  return seconds - text.zone();
+  const bool before_noon = text.looks_like(" AM"), after_noon = text.looks_like(" PM");
+  const int of_day = before_noon || after_noon ? hour % 12 + (after_noon ? 12 : 0) : hour;
+  return of_day * 3600 + seconds - text.zone();
 }
 
 std::optional<double> at(int year, int month, int day, Scanner& text) {
@@ -83,8 +85,10 @@ std::optional<double> at(int year, int month, int day, Scanner& text) {
   return days_of(year, month, day) * 86400 + time_of_day(text);
 }
 
-/// Since 1970, in units that the number of digits tells, from 2001 to 2286.
+/// Since 1970, in units that the number of digits tells, from 2001 to 2286. Or 1.7724384e+09.
 std::optional<double> since_1970(std::string_view text) {
+  if (looks_like(text, "9.9") && (text.ends_with("e+09") || text.ends_with("e9")))
+    return std::strtod(std::string(text).c_str(), nullptr);
   const auto digits =
       static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) - text.begin());
   if (digits < 10 || digits > 19 || digits % 3 != 1) return std::nullopt;
@@ -139,11 +143,13 @@ std::optional<double> seconds_of(std::string_view time) {
     text.skip();
     return at(kYear, month, day, text);
   }
-  if (text.looks_like("99:99:99")) return time_of_day(text);
+  if (text.looks_like("99:99:99") || text.looks_like("9:99:99 aM")) return time_of_day(text);
+  if (time.starts_with('[') && time.ends_with(']'))  // the kernel's, as record_time() has it
+    return std::strtod(std::string(time.substr(1)).c_str(), nullptr);
   return since_1970(time);
 }
 
-std::optional<double> TimeFormat::find(std::string_view line) const {
+std::optional<TimeFormat::Found> TimeFormat::look(std::string_view line) const {
   const std::string beginning(line.substr(0, 2 * kLooked));
   for (std::size_t i = 0; i < std::min(beginning.size(), kLooked); ++i) {
     if (i > 0 && is_alnum(beginning[i - 1])) continue;
@@ -153,9 +159,25 @@ std::optional<double> TimeFormat::find(std::string_view line) const {
     const char* end = ::strptime(beginning.c_str() + i, format_.c_str(), &parts);
     if (end == nullptr || end == beginning.c_str() + i) continue;
     const auto east = static_cast<double>(parts.tm_gmtoff);  // timegm() resets it
-    return static_cast<double>(::timegm(&parts)) - east + Scanner(end).fraction();
+    return Found{static_cast<double>(::timegm(&parts)) - east + Scanner(end).fraction(), i,
+                 static_cast<std::size_t>(end - beginning.c_str())};
   }
   return std::nullopt;
+}
+
+std::optional<double> TimeFormat::find(std::string_view line) const {
+  const auto found = look(line);
+  return found ? std::optional(found->seconds) : std::nullopt;
+}
+
+std::string TimeFormat::text(std::string_view line) const {
+  const auto found = look(line);
+  if (!found) return "";
+  std::size_t end = found->end;  // with a fraction
+  if (end + 1 < line.size() && (line[end] == '.' || line[end] == ',') && is_digit(line[end + 1])) {
+    for (++end; end < line.size() && is_digit(line[end]);) ++end;
+  }
+  return std::string(line.substr(found->begin, end - found->begin));
 }
 
 }  // namespace unroll::records

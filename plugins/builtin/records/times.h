@@ -1,6 +1,7 @@
 // What the times that record_time() finds mean.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,8 +22,15 @@ class TimeFormat {
   /// The first time in the line's first bytes that has the format, in seconds; a fraction of digits may
   /// follow.
   std::optional<double> find(std::string_view line) const;
+  /// The same as written; empty if there is none.
+  std::string text(std::string_view line) const;
 
  private:
+  struct Found {
+    double seconds = 0;
+    std::size_t begin = 0, end = 0;
+  };
+  std::optional<Found> look(std::string_view line) const;
   std::string format_;
 };
 

@@ -1,5 +1,5 @@
 // Stack traces: which lines belong to the record before them. Knows the traces of Java, Python, Go, Node,
-// .NET and Rust.
+// .NET, Rust, Ruby and PHP. After a problem, lines that are indented like them belong to it as well.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace unroll::records {
 
 enum class LinePlace : std::uint8_t {
   kRecord,  ///< The line begins a record.
-  kTrace,   ///< It continues the record before it: an exception's message, the cause of another.
-  kFrame,   ///< It continues it: one step of the stack, or an empty line between two traces.
+  kTrace,   ///< It continues the record before it: an exception's message, the cause of another, more text.
+  kFrame,   ///< It continues it: one step of the stack, what belongs to it, or an empty line.
 };
 
 /// One object for one log.
@@ -32,10 +32,13 @@ class Traces {
     kGo,
     kRustMessage,
     kRust,
-    kFrames
+    kFrames,
+    kNodePlace,  // /srv/app.js:12, before the source line and the exception
+    kIndented
   };
   LinePlace in_trace(std::string_view text);
   LinePlace in_python(std::string_view text);
+  LinePlace in_frames(std::string_view text);
   bool begins(std::string_view text);
 
   In in_ = In::kNothing;
