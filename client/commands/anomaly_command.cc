@@ -7,6 +7,7 @@
 #include "client/cli/command_error.h"
 #include "client/cli/command_line.h"
 #include "client/cli/note.h"
+#include "client/cli/text.h"
 #include "client/commands/learn_command.h"
 #include "client/logs/budgeted_log.h"
 #include "client/logs/ignore_rules.h"
@@ -14,8 +15,7 @@
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
 #include "client/sources/log_text.h"
-#include "client/views/log_report.h"
-#include "client/views/view.h"
+#include "client/views/anomaly_view.h"
 #include "plugins/builtin/records/record.h"
 
 namespace unroll {
@@ -40,8 +40,18 @@ struct AnomalyOptions {
 /// A log as text, and what to tell about it after it was read.
 class OpenedLog {
  public:
-  OpenedLog(const std::string& file, const std::string& encoding)
-      : text_(std::make_shared<LogText>(encoding)), source_(log_source(Source::open(file), text_)) {}
+  /// `keeps`: for Source::text(); else only recent() has text, while the log is read.
+  OpenedLog(const std::string& file, const std::string& encoding, bool keeps)
+      : text_(std::make_shared<LogText>(encoding)),
+        recent_(keeps ? nullptr : std::make_shared<RecentText>()),
+        source_(log_source(Source::open(file), text_, recent_)),
+        kept_(source_) {
+    if (keeps) source_.keep_text();
+  }
+  OpenedLog(const OpenedLog&) = delete;
+  OpenedLog& operator=(const OpenedLog&) = delete;
+  ~OpenedLog() = default;
+  ReadText& read_text() { return recent_ ? static_cast<ReadText&>(*recent_) : kept_; }
   Source& source() { return source_; }
   const Source& source() const { return source_; }
   const TextPlaces& places() const { return text_->places(); }
@@ -54,20 +64,23 @@ class OpenedLog {
 
  private:
   std::shared_ptr<LogText> text_;
+  std::shared_ptr<RecentText> recent_;
   Source source_;
+  SourceText kept_;
 };
 
 /// What the options ask of the plugin. What is not given is left out: a snapshot must have the same.
 json plugin_options(const AnomalyOptions& options, const CLI::App& command) {
   json asked = json::object();
   if (command.count("--top") > 0) asked["top"] = options.top;
-  if (!options.judged.ignore_file.empty()) asked["top"] = IgnoredLines::kTop;
   if (options.alert_rate) asked["alert_rate"] = *options.alert_rate;
   if (!options.session.empty()) asked["session"] = options.session;
   if (options.no_numbers) asked["numbers"] = false;
   if (options.no_rates) asked["rates"] = false;
   if (!options.time_format.empty()) asked["time_format"] = options.time_format;
-  if (!options.judged.explained.empty()) asked["parts"] = true;
+  // A snapshot may have been made without.
+  const bool tells_parts = options.shared.format == "json" || options.shared.format == "ndjson";
+  if (!options.judged.explained.empty() || (tells_parts && options.after.empty())) asked["parts"] = true;
   return asked;
 }
 
@@ -83,9 +96,16 @@ class ModelReading {
   }
 
   void view() {
-    OpenedLog log(options_.files.front(), options_.encoding);
+    OpenedLog log(options_.files.front(), options_.encoding, rules_ || options_.budget > 0);
     ResultWriter writer(options_.shared.out);
-    read(log, writer, *make_anomaly_view(options_.shared.format, writer, log.places()));
+    AnomalyViewOptions how;
+    how.format = options_.shared.format;
+    how.file = log.source().name();
+    how.top = static_cast<std::size_t>(options_.top);
+    how.context = options_.judged.how.context;
+    how.times = records::TimeFormat(options_.time_format);
+    how.text = &log.read_text();
+    read(log, writer, *make_anomaly_view(how, writer, log.places()));
     writer.flush();
   }
 
@@ -93,20 +113,19 @@ class ModelReading {
   void report() {
     ResultWriter writer(options_.shared.out);
     LogReport report(writer, report_title(options_.files));
-    std::vector<ReportEvent> events;
+    const auto top = static_cast<std::size_t>(options_.top);
+    LogEvents events(top);
     for (std::size_t i = 0; i < options_.files.size(); ++i) {
-      OpenedLog log(options_.files[i], options_.encoding);
-      log.source().keep_text();
+      OpenedLog log(options_.files[i], options_.encoding, true);
       report.begin_log(log.source().name());
-      read(log, writer, *make_report_view(report, log.source(), i, events));
+      read(log, writer, *make_report_view(report, log.read_text(), i, events));
     }
-    finish_report(report, std::move(events), static_cast<std::size_t>(options_.top));
+    report.finish("The most unusual of " + with_thousands(report.lines()) + " lines", events.best(top));
     writer.flush();
   }
 
   void explain() {
-    OpenedLog log(options_.files.front(), options_.encoding);
-    log.source().keep_text();
+    OpenedLog log(options_.files.front(), options_.encoding, true);
     ResultWriter writer("");
     ExplainedLine explained(line_number(options_.judged.explained), log.source(), options_.judged.ignore_file,
                             writer);
@@ -118,11 +137,8 @@ class ModelReading {
 
  private:
   void read(OpenedLog& log, ResultWriter& writer, View& view) {
-    if (rules_ || options_.budget > 0) log.source().keep_text();
     std::optional<IgnoredLines> ignored;
-    if (rules_)
-      ignored.emplace(view, log.source(), *rules_, options_.alert_rate,
-                      static_cast<std::size_t>(options_.top));
+    if (rules_) ignored.emplace(view, log.source(), *rules_, options_.alert_rate);
     View& first = ignored ? static_cast<View&>(*ignored) : view;
     const auto output = [&](const std::string&, const json& data) { first.output(data); };
     if (options_.budget > 0)
@@ -141,7 +157,7 @@ class ModelReading {
 
 /// Compares with a baseline.
 int judge(AnomalyOptions& options, const CLI::App& command) {
-  for (const char* flag : {"--alert-rate", "--session", "--after", "--budget"}) {
+  for (const char* flag : {"--alert-rate", "--session", "--after"}) {
     if (command.count(flag) > 0)
       throw CommandError(std::string(flag) + " does not go with --baseline", kExitUsage);
   }
@@ -157,18 +173,17 @@ int judge(AnomalyOptions& options, const CLI::App& command) {
   return judge_logs(judged);
 }
 
-void check(const AnomalyOptions& options, const CLI::App& command) {
+void check(const AnomalyOptions& options) {
   const bool report = options.shared.format == "html" && options.judged.explained.empty();
   if (options.files.empty() || (options.files.size() > 1 && !report))
     throw CommandError("name one log; several go with --format html or a --baseline", kExitUsage);
-  if (command.count("--context") > 0) throw CommandError("--context needs a --baseline", kExitUsage);
   if (options.budget > 0 && !options.after.empty())
     throw CommandError("--budget does not go with --after", kExitUsage);
 }
 
 int run(AnomalyOptions& options, const CLI::App& command) {
   if (!options.judged.baselines.empty()) return judge(options, command);
-  check(options, command);
+  check(options);
   ModelReading reading(options, command);
   if (!options.judged.explained.empty())
     reading.explain();
@@ -207,7 +222,8 @@ void add_anomaly_command(CommandLine& line) {
   command
       ->add_option(
           "--budget", options->budget,
-          "Read only the first N lines of each shape with the model, to be fast (default: all lines)")
+          "Read only the first N lines of each shape with the model, to be fast (default: all lines; with "
+          "--baseline none)")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000'000).description(""));
   add_time_format(*command, options->time_format);
@@ -216,11 +232,14 @@ void add_anomaly_command(CommandLine& line) {
   add_format_flags(*command, options->shared, "text|json|ndjson|html");
   add_reader_flags(line, *command, options->shared);
   command->footer(
-      "With --format ndjson: one object per log line, with line, start, end (bytes) and score. A line "
+      "Lines with the same words are one entry of the list, with the number of times that they came; unusual "
+      "lines that follow each other are one entry as well.\n\n"
+      "With --format ndjson: one object per log line, with file, line, start, end (bytes), score, time, "
+      "text, "
+      "parts of the score, context, and known, the nearest line of the baseline. A line "
       "of a stack trace names its record, {\"record\":LINE}. With --alert-rate, alerts have \"alert\":true. "
       "With --session, also one object per session, with "
-      "\"type\":\"session\", when it has ended. With --baseline, no model is used; the objects also have "
-      "file, text, time, parts of the score and known, the nearest line of the baseline. With --format html: "
+      "\"type\":\"session\", when it has ended. With --baseline, no model is used. With --format html: "
       "a page with all lines and a list of the most unusual ones, which needs no network.\n\n"
       "Examples:\n  unroll anomaly /var/log/dpkg.log\n  unroll anomaly /var/log/auth.log --session 'sshd['\n"
       "  journalctl -b | unroll anomaly - --format ndjson | jq 'select(.score > 5)'\n"

@@ -119,14 +119,15 @@ class LogJudge {
     LogHabits habits = good.habits;
     habits.begin_file();
     double record_score = 0;
-    const std::string told =
-        read_records(Source::open(log.path.string()), reading_.encoding, [&](const LogRecord& record) {
-          Judgement judgement = judge(good, record, rules_, options_.how);
-          if (record.place == records::LinePlace::kRecord) record_score = 0;
-          if (record.place == records::LinePlace::kFrame) judgement.limit(record_score / 2);
-          record_score = std::max(record_score, judgement.score());
-          take(record, judgement, habits);
-        });
+    const std::string told = read_records(Source::open(log.path.string()), reading_.encoding, reading_.times,
+                                          [&](const LogRecord& record) {
+                                            Judgement judgement = judge(good, record, rules_, options_.how);
+                                            if (record.place == records::LinePlace::kRecord) record_score = 0;
+                                            if (record.place == records::LinePlace::kFrame)
+                                              judgement.limit(record_score / 2);
+                                            record_score = std::max(record_score, judgement.score());
+                                            take(record, judgement, habits);
+                                          });
     if (!told.empty()) note(told);
   }
 
@@ -155,7 +156,7 @@ void add_baseline_flags(CLI::App& command, JudgedOptions& options) {
       ->type_name("FILE");
   command
       .add_option("--context", options.how.context,
-                  "With --baseline: also give the N lines before and after an odd line (json, ndjson)")
+                  "Also give the N lines before and after a line with a score of 1 or more (json, ndjson)")
       ->type_name("N")
       ->check(CLI::Range(0, 100).description(""));
   command

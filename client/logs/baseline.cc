@@ -91,11 +91,11 @@ void Baseline::learn(const LogFile& log, const LogReading& reading,
                      const std::function<void(const std::string&)>& note) {
   auto& [known, habits] = logs_[log.name];
   habits.begin_file();
-  const std::string told =
-      read_records(Source::open(log.path.string()), reading.encoding, [&](const LogRecord& record) {
-        known.learn(record.text, record.facts.severity);
-        habits.learn(record, reading.times);
-      });
+  const std::string told = read_records(Source::open(log.path.string()), reading.encoding, reading.times,
+                                        [&](const LogRecord& record) {
+                                          known.learn(record.text, record.facts.severity);
+                                          habits.learn(record, reading.times);
+                                        });
   if (!told.empty()) note(told);
   if (known.left_out() > 0)
     note(log.path.string() + ": a baseline keeps " + std::to_string(KnownLines::kMost) +

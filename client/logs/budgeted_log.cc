@@ -1,13 +1,19 @@
 #include "client/logs/budgeted_log.h"
 
 #include <algorithm>
-#include <functional>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include <poll.h>
+
+#include "base/write_all.h"
+#include "client/sources/pump.h"
 #include "client/views/view.h"
 #include "plugins/builtin/line_shape.h"
 #include "plugins/builtin/records/record.h"
@@ -17,26 +23,39 @@ namespace unroll {
 namespace {
 
 constexpr std::uint64_t kReadBytes = 1 << 20;
+constexpr std::size_t kWrittenBytes = 64 * 1024;
+constexpr std::uint64_t kLinesBetweenLooks = 4096;  // for a stop
 constexpr std::size_t kBlockTokens = 4096;
 constexpr std::size_t kMostShapes = 1'000'000;  // counted; lines of further ones are read
 constexpr float kUnread = 1;                    // as plugins/builtin/anomaly.cc has it
 
-/// Calls `take` with each line and its newline.
-void for_each_line(const Source& log, const std::function<void(std::string_view)>& take) {
-  std::string text;
-  std::uint64_t at = 0;
-  for (std::string bytes = log.text(0, kReadBytes); !bytes.empty(); bytes = log.text(at, at + kReadBytes)) {
-    at += bytes.size();
-    text += bytes;
-    std::size_t begin = 0;
-    for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
-      take(std::string_view(text).substr(begin, end + 1 - begin));
-      begin = end + 1;
+/// The lines of a log, with their newlines.
+class LineReader {
+ public:
+  /// `log`: keep_text() was called.
+  explicit LineReader(const Source& log) : log_(log) {}
+  /// Valid until the next call; nullopt at the end.
+  std::optional<std::string_view> next() {
+    std::size_t newline = text_.find('\n', begin_);
+    while (newline == std::string::npos) {
+      text_.erase(0, std::exchange(begin_, 0));
+      const std::size_t searched = text_.size();
+      const std::string bytes = log_.text(at_, at_ + kReadBytes);
+      at_ += bytes.size();
+      text_ += bytes;
+      newline = bytes.empty() ? text_.size() : text_.find('\n', searched);
     }
-    text.erase(0, begin);
+    const auto line = std::string_view(text_).substr(begin_, newline + 1 - begin_);
+    begin_ += line.size();
+    return line.empty() ? std::nullopt : std::optional(line);
   }
-  if (!text.empty()) take(text);
-}
+
+ private:
+  const Source& log_;
+  std::string text_;
+  std::size_t begin_ = 0;  ///< Of the next line.
+  std::uint64_t at_ = 0;   ///< Where the next bytes are in the log.
+};
 
 /// Which lines the model reads.
 class ShapeBudget {
@@ -58,19 +77,28 @@ class ShapeBudget {
   std::unordered_map<std::uint64_t, std::uint64_t> counts_;
 };
 
-/// The tokens of the lines that the model read, in order.
-struct ReadTokens {
-  std::vector<std::uint64_t> ends;  ///< In the text of those lines.
-  std::vector<float> logprobs;
-
-  void add(const nlohmann::json& block) {
-    const auto& end = block.at("end");
-    const auto& nats = block.at("nats");
-    for (std::size_t i = 0; i < end.size(); ++i) {
-      ends.push_back(end[i].get<std::uint64_t>());
-      logprobs.push_back(-nats.at(i).get<float>());
+/// The lines that the model reads, as a document.
+class ChosenLines : public Pump {
+ public:
+  ChosenLines(const Source& log, std::uint64_t budget) : lines_(log), shapes_(budget) {}
+  std::uint64_t begin(std::uint64_t) override { return 0; }  // not in the middle
+  void run(int pipe, int stop) override {
+    std::string chosen;
+    std::uint64_t lines = 0;
+    for (auto line = lines_.next(); line; line = lines_.next()) {
+      pollfd stopped{stop, POLLIN, 0};
+      if (++lines % kLinesBetweenLooks == 0 && ::poll(&stopped, 1, 0) > 0) return;
+      if (shapes_.wants(*line)) chosen += *line;
+      if (chosen.size() < kWrittenBytes) continue;
+      if (!write_all(pipe, chosen)) return;
+      chosen.clear();
     }
+    write_all(pipe, chosen);
   }
+
+ private:
+  LineReader lines_;
+  ShapeBudget shapes_;
 };
 
 /// Gives the plugin the whole log, in blocks.
@@ -125,28 +153,71 @@ class PluginFeeder {
   std::vector<float> logprobs_;
 };
 
-/// Cuts the lines that the model read into its tokens. Of a token that ends in the next line that was read,
-/// the part there does not count.
-class TokenCutter {
+/// Joins the tokens of the lines that the model read with the lines that it did not.
+class MergedLog {
  public:
-  TokenCutter(const ReadTokens& tokens, PluginFeeder& feeder) : tokens_(tokens), feeder_(feeder) {}
-  void line(std::string_view line) {
+  MergedLog(const Source& log, std::uint64_t budget, PluginFeeder& feeder)
+      : lines_(log), shapes_(budget), feeder_(feeder) {}
+
+  /// The next tokens. Feeds the lines that they complete, and the lines between those.
+  void add(const nlohmann::json& block) {
+    const auto& end = block.at("end");
+    const auto& nats = block.at("nats");
+    for (std::size_t i = 0; i < end.size(); ++i)
+      tokens_.push_back({end[i].get<std::uint64_t>(), -nats.at(i).get<float>()});
+    feed(false);
+  }
+  void finish() {
+    feed(true);
+    feeder_.finish();
+  }
+
+ private:
+  struct Token {
+    std::uint64_t end = 0;  ///< In the text of the lines that were read.
+    float logprob = 0;
+  };
+
+  void feed(bool all) {
+    while (has_line_ || take_line()) {
+      const bool has_tokens = !tokens_.empty() && tokens_.back().end >= at_ + line_.size();
+      if (is_read_ && !has_tokens && !all) return;
+      if (is_read_)
+        cut(line_);
+      else
+        feeder_.token(line_, kUnread);
+      has_line_ = false;
+    }
+  }
+  bool take_line() {
+    const auto line = lines_.next();
+    if (!line) return false;
+    line_ = *line;
+    is_read_ = shapes_.wants(line_);
+    return has_line_ = true;
+  }
+
+  /// Cuts the line into its tokens. Of a token that ends in the next line that was read, the part there does
+  /// not count.
+  void cut(std::string_view line) {
     while (!line.empty()) {
-      const bool has_token = next_ < tokens_.ends.size();
-      const std::uint64_t end = has_token ? tokens_.ends[next_] : at_ + line.size();
+      const bool has_token = !tokens_.empty();
+      const std::uint64_t end = has_token ? tokens_.front().end : at_ + line.size();
       const auto piece = line.substr(0, std::min<std::uint64_t>(end - at_, line.size()));
-      if (!piece.empty()) feeder_.token(piece, has_token && !begun_ ? tokens_.logprobs[next_] : kUnread);
+      if (!piece.empty()) feeder_.token(piece, has_token && !begun_ ? tokens_.front().logprob : kUnread);
       at_ += piece.size();
       begun_ = at_ < end;
-      if (has_token && !begun_) ++next_;
+      if (has_token && !begun_) tokens_.pop_front();
       line.remove_prefix(piece.size());
     }
   }
 
- private:
-  const ReadTokens& tokens_;
+  LineReader lines_;
+  ShapeBudget shapes_;  ///< Chooses as that of ChosenLines does.
   PluginFeeder& feeder_;
-  std::size_t next_ = 0;
+  std::deque<Token> tokens_;
+  std::string line_;  ///< The next to feed.
+  bool has_line_ = false, is_read_ = false;
   std::uint64_t at_ = 0;  ///< In the text of the lines that were read.
   bool begun_ = false;    ///< The line before has the token's beginning.
 };
@@ -156,30 +227,14 @@ class TokenCutter {
 void read_within_budget(Reader& reader, const Source& log, std::uint64_t budget,
                         const nlohmann::json& plugin_options, ResultWriter& writer,
                         const OutputFunction& output) {
-  ShapeBudget shapes(budget);
-  std::vector<bool> is_read;
-  std::string text;
-  for_each_line(log, [&](std::string_view line) {
-    is_read.push_back(shapes.wants(line));
-    if (is_read.back()) text += line;
-  });
-  Source chosen = Source::of_text(log.name(), text);
-  text = std::string();
-  ReadTokens tokens;
+  Source chosen = Source::pumped(log.name(), std::make_unique<ChosenLines>(log, budget));
+  PluginFeeder feeder(plugin_options, output);
+  MergedLog merged(log, budget, feeder);
   read_document(reader, chosen, request_for("score", {{"granularity", "token"}}), writer,
                 [&](const std::string&, const nlohmann::json& data) {
-                  if (type_of(data) == "tokens") tokens.add(data);
+                  if (type_of(data) == "tokens") merged.add(data);
                 });
-  PluginFeeder feeder(plugin_options, output);
-  TokenCutter cutter(tokens, feeder);
-  std::size_t next = 0;
-  for_each_line(log, [&](std::string_view line) {
-    if (is_read[next++])
-      cutter.line(line);
-    else
-      feeder.token(line, kUnread);
-  });
-  feeder.finish();
+  merged.finish();
 }
 
 }  // namespace unroll

@@ -3,18 +3,16 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
-#include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "client/cli/result_writer.h"
 #include "client/logs/baseline.h"
 #include "client/logs/ignore_rules.h"
+#include "client/logs/line_context.h"
+#include "client/logs/log_events.h"
 #include "client/logs/log_records.h"
 #include "client/views/log_report.h"
 
@@ -58,37 +56,17 @@ class JudgeView {
   void line(const LogRecord& record, const Judgement& judgement);
   /// What is unusual about when lines come, found at this record.
   void rate(const LogRecord& record, const builtin::RateEvent& rate);
-  void end_log() { emit_waiting(0); }
+  void end_log() { context_.flush(); }
   /// `known_lines`: of the baseline.
   void finish(std::uint64_t known_lines);
 
  private:
-  /// An odd line and those like it.
-  struct Event {
-    double score = 0;
-    std::uint64_t order = 0, count = 1;
-    std::string file, text, known, time;
-    std::size_t log = 0;
-    std::uint64_t line = 0;
-    std::string parts;  ///< For people.
-    nlohmann::ordered_json object;
-  };
-  struct Waiting {
-    nlohmann::ordered_json object;
-    std::size_t wanted = 0;  ///< Lines that are to follow.
-    std::vector<std::string> after;
-  };
   nlohmann::ordered_json object_of(const LogRecord& record, const Judgement& judgement) const;
-  Event event_of(const LogRecord& record, const Judgement& judgement) const;
-  Event event_at(const LogRecord& record) const;
+  LogEvent event_at(const LogRecord& record) const;
   void add_event(const LogRecord& record, const Judgement& judgement);
-  void add_context(nlohmann::ordered_json object, const std::string& text, bool odd);
-  void emit_waiting(std::size_t keep);
   void emit(const nlohmann::ordered_json& object);
-  std::vector<const Event*> best() const;
   std::string summary(std::uint64_t known_lines) const;
   void write_table(std::uint64_t known_lines);
-  void write_events(std::uint64_t known_lines);
 
   JudgeOptions options_;
   ResultWriter& writer_;
@@ -96,11 +74,9 @@ class JudgeView {
   std::string file_;
   std::size_t logs_ = 0;
   std::uint64_t lines_ = 0, objects_ = 0;
-  std::vector<Event> events_;
+  LogEvents events_;
   nlohmann::ordered_json rates_ = nlohmann::ordered_json::array();  ///< If the format is json.
-  std::unordered_map<std::uint64_t, std::size_t> event_by_words_;
-  std::deque<std::string> before_;
-  std::deque<Waiting> waiting_;
+  LineContext context_;
 };
 
 }  // namespace unroll

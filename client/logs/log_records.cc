@@ -1,5 +1,7 @@
 #include "client/logs/log_records.h"
 
+#include <array>
+#include <optional>
 #include <utility>
 
 #include "client/sources/log_text.h"
@@ -13,39 +15,34 @@ constexpr std::uint64_t kMostJoinedLines = 4096;
 /// Joins the lines of a carrier, and finds the records that lines continue.
 class Records {
  public:
-  Records(const TextPlaces& places, const std::function<void(const LogRecord&)>& take)
-      : places_(places), take_(take) {}
+  Records(const TextPlaces& places, const records::TimeFormat& times,
+          const std::function<void(const LogRecord&)>& take)
+      : times_(times), places_(places), take_(take) {}
 
   /// `begin`: where the line is in the text.
   void add(std::string_view line, std::uint64_t begin) {
     ++lines_;
-    const auto carried = records::carried_text(line);
-    if (open_.lines == 0) {
-      open_ = {};
-      open_.line = lines_;
-      open_.start = places_.original(begin);
-      open_.time = carried.time;
-      level_ = carried.level;
+    auto carried = records::carried_text(line);
+    Open& open = open_.at(static_cast<std::size_t>(carried.stream));
+    LogRecord& record = open.record;
+    if (record.lines++ == 0) {
+      record.line = lines_;
+      record.start = places_.original(begin);
     }
-    ++open_.lines;
-    open_.text += carried.text;
-    open_.end = places_.original(begin + line.size());
-    if (!carried.continues || open_.lines == kMostJoinedLines) finish();
+    if (!open.goes_on) {
+      record.time = carried.time;
+      open.level = carried.level;
+    }
+    record.text += carried.text;
+    record.end = places_.original(begin + line.size());
+    open.goes_on = carried.continues && record.lines < kMostJoinedLines;
+    if (!open.goes_on) finish(open);
   }
 
   void finish() {
-    if (open_.lines == 0) return;
-    LogRecord record = std::exchange(open_, {});
-    record.facts = records::record_facts(record.text, level_);
-    record.place = traces_.next(records::after_header(record.text), after_problem_);
-    if (record_ == 0) record.place = records::LinePlace::kRecord;
-    if (record.place == records::LinePlace::kRecord) {
-      record_ = record.line;
-      after_problem_ = record.facts.severity > 0;
+    for (Open& open : open_) {
+      if (!open.record.text.empty() || open.record.lines > 0) finish(open);
     }
-    record.record = record_;
-    if (record.time.empty()) record.time = std::string(records::record_time(record.text));
-    take_(record);
   }
 
   Records(const Records&) = delete;
@@ -53,10 +50,35 @@ class Records {
   ~Records() = default;
 
  private:
+  /// A stream's record that is not complete.
+  struct Open {
+    LogRecord record;  ///< Its lines are those since the last complete record, of any stream.
+    std::optional<int> level;
+    bool goes_on = false;
+  };
+
+  void finish(Open& open) {
+    LogRecord record = std::exchange(open.record, {});
+    if (record.lines == 0) record.line = lines_;  // cut off: the log has ended
+    record.facts = records::record_facts(record.text, open.level);
+    record.place = traces_.next(records::after_header(record.text), after_problem_);
+    if (record_ == 0) record.place = records::LinePlace::kRecord;
+    if (record.place == records::LinePlace::kRecord) {
+      record_ = record.line;
+      after_problem_ = record.facts.severity > 0;
+    }
+    record.record = record_;
+    if (!times_.empty()) record.time = times_.text(record.text);
+    if (record.time.empty()) record.time = records::record_time(record.text);
+    open.goes_on = false;
+    take_(record);
+    for (Open& other : open_) other.record.lines = 0;
+  }
+
+  const records::TimeFormat& times_;
+  std::array<Open, 2> open_;  ///< By stream.
   const TextPlaces& places_;
   const std::function<void(const LogRecord&)>& take_;
-  LogRecord open_;
-  std::optional<int> level_;
   records::Traces traces_;
   std::uint64_t lines_ = 0, record_ = 0;
   bool after_problem_ = false;
@@ -69,10 +91,10 @@ std::string severity_reason(const records::RecordFacts& facts) {
   return std::string(kNames[facts.severity]) + " by its " + (facts.has_level ? "level" : "words");
 }
 
-std::string read_records(Source source, const std::string& encoding,
+std::string read_records(Source source, const std::string& encoding, const records::TimeFormat& times,
                          const std::function<void(const LogRecord&)>& take) {
   LogText log(encoding);
-  Records records(log.places(), take);
+  Records records(log.places(), times, take);
   std::string text;
   std::uint64_t begin = 0;  // of `text`, in the whole text
   const auto take_lines = [&](bool at_end) {

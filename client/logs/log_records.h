@@ -7,6 +7,7 @@
 
 #include "client/sources/source.h"
 #include "plugins/builtin/records/record.h"
+#include "plugins/builtin/records/times.h"
 #include "plugins/builtin/records/traces.h"
 
 namespace unroll {
@@ -25,9 +26,10 @@ struct LogRecord {
 /// "error by its level": why a record has its severity, for people.
 std::string severity_reason(const records::RecordFacts& facts);
 
-/// Calls `take` for each, in order. `encoding`: as of LogText. Returns what to tell the user, or an empty
+/// Calls `take` for each, in order. `encoding`: as of LogText. `times`: the form of the lines' times; empty:
+/// the usual forms. Returns what to tell the user, or an empty
 /// text. Throws CommandError.
-std::string read_records(Source source, const std::string& encoding,
+std::string read_records(Source source, const std::string& encoding, const records::TimeFormat& times,
                          const std::function<void(const LogRecord&)>& take);
 
 }  // namespace unroll

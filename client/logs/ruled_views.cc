@@ -6,50 +6,39 @@
 #include "client/cli/text.h"
 #include "client/logs/log_records.h"
 #include "client/views/rate_text.h"
+#include "client/views/record_text.h"
 #include "plugins/builtin/records/record.h"
 
 namespace unroll {
-namespace {
 
 using nlohmann::json;
 
-/// What the program wrote.
-records::Carried carried_text_of(const Source& log, const json& line) {
-  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
-  return records::carried_text(log.text(start, std::min(end, start + records::kMostRecordBytes)));
-}
-
-}  // namespace
-
 IgnoredLines::IgnoredLines(View& view, const Source& log, const IgnoreRules& rules,
-                           std::optional<double> alert_rate, std::size_t top)
+                           std::optional<double> alert_rate)
     : view_(view),
       log_(log),
       rules_(rules),
       marks_alerts_(alert_rate.has_value()),
-      alert_rate_(alert_rate.value_or(0) / 1000),
-      top_(top) {}
+      alert_rate_(alert_rate.value_or(0) / 1000) {}
 
 void IgnoredLines::output(const json& data) {
   if (!data.contains("type")) return take_line(data);
   if (is_rate(data)) return take_rate(data);
-  view_.output(type_of(data) == "document" ? without_ignored(data) : data);
+  view_.output(type_of(data) == "document" ? with_alerts(data) : data);
 }
 
 std::uint64_t IgnoredLines::rule_for(const json& line) const {
-  return number(line, "score") > 0 ? rules_.rule_for(carried_text_of(log_, line).text) : 0;
+  return number(line, "score") > 0 ? rules_.rule_for(record_text(log_, line).text) : 0;
 }
 
 void IgnoredLines::take_line(json line) {
-  const std::uint64_t rule = rule_for(line), number = whole(line, "line");
+  const std::uint64_t rule = rule_for(line);
   if (rule > 0) {
     line["score"] = 0.0;
     line["ignored_by"] = rule;
-    is_ignored_.resize(std::max<std::size_t>(is_ignored_.size(), number + 1));
-    is_ignored_[number] = true;
   }
   line.erase("alert");
-  if (marks_alerts_ && alerts(line, ::unroll::number(line, "score"))) line["alert"] = true;
+  if (marks_alerts_ && alerts(line, number(line, "score"))) line["alert"] = true;
   view_.output(line);
 }
 
@@ -70,17 +59,8 @@ void IgnoredLines::take_rate(const json& rate) {
   view_.output(kept);
 }
 
-json IgnoredLines::without_ignored(json document) const {
+json IgnoredLines::with_alerts(json document) const {
   if (marks_alerts_) document["alerts"] = alerts_.size() + rate_alerts_;
-  json top = json::array();
-  for (json& line : document.at("top")) {
-    const std::uint64_t number = whole(line, "line");
-    if (number < is_ignored_.size() && is_ignored_[number]) continue;
-    line.erase("alert");
-    if (alerts_.contains(number)) line["alert"] = true;
-    if (top.size() < top_) top.push_back(std::move(line));
-  }
-  document["top"] = std::move(top);
   return document;
 }
 
@@ -93,7 +73,7 @@ void ExplainedLine::output(const json& data) {
   const std::uint64_t first = whole(data, "line");
   if (line_ < first || line_ >= first + data.value("lines", std::uint64_t{1})) return;
   found_ = true;
-  const auto carried = carried_text_of(log_, data);
+  const auto carried = record_text(log_, data);
   const auto facts = records::record_facts(carried.text, carried.level);
   const json& parts = data.at("parts");
   std::string text = "score       " + fixed(number(data, "score"), 2) + "\n";

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
-#include <vector>
 
 #include "client/logs/ignore_rules.h"
 #include "client/sources/source.h"
@@ -18,18 +17,15 @@ namespace unroll {
 /// from others. Borrows all; `log`: keep_text() was called.
 class IgnoredLines : public View {
  public:
-  static constexpr std::size_t kTop = 1000;  ///< Of the plugin's options: ignored lines may be among them.
-
-  /// `alert_rate`: per 1,000 lines. `top`: lines to list.
-  IgnoredLines(View& view, const Source& log, const IgnoreRules& rules, std::optional<double> alert_rate,
-               std::size_t top);
+  /// `alert_rate`: per 1,000 lines.
+  IgnoredLines(View& view, const Source& log, const IgnoreRules& rules, std::optional<double> alert_rate);
   void output(const nlohmann::json& data) override;
 
  private:
   std::uint64_t rule_for(const nlohmann::json& line) const;
   void take_line(nlohmann::json line);
   void take_rate(const nlohmann::json& rate);
-  nlohmann::json without_ignored(nlohmann::json document) const;
+  nlohmann::json with_alerts(nlohmann::json document) const;
   bool alerts(const nlohmann::json& line, double score);
 
   View& view_;
@@ -37,10 +33,8 @@ class IgnoredLines : public View {
   const IgnoreRules& rules_;
   const bool marks_alerts_;
   builtin::AlertRate alert_rate_;
-  const std::size_t top_;
   std::unordered_set<std::uint64_t> alerts_;  ///< Lines that begin a record with an alert.
   std::uint64_t rate_alerts_ = 0;
-  std::vector<bool> is_ignored_;  ///< By line.
 };
 
 /// Prints how the score of one line is made.

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kHeadBytes = 512;             // to guess the encoding
+constexpr std::size_t kFewestBytes = 64;            // to guess UTF-16
 constexpr std::size_t kMostLineBytes = 256 * 1024;  // of the original; more is skipped to the line's end
 // One more than the plugin looks at, so that it knows that the line is longer.
 constexpr std::size_t kMostText = records::kMostRecordBytes + 1;
@@ -60,11 +61,12 @@ bool is_plain(std::string_view line) {
   });
 }
 
-/// UTF-16 of mostly Latin text without a mark: every other byte is zero.
+/// UTF-16 without a mark: many bytes at even or at odd places are zero (times, digits, blanks and what else
+/// is ASCII), and hardly any at the others.
 const char* guess_utf16(std::string_view head) {
   std::array<std::size_t, 2> zeros{};
   for (std::size_t i = 0; i < head.size(); ++i) zeros[i % 2] += head[i] == '\0' ? 1 : 0;
-  const std::size_t many = head.size() / 2 * 4 / 5, few = head.size() / 20;
+  const std::size_t many = std::max<std::size_t>(head.size() / 2 / 5, 2), few = head.size() / 100;
   if (head.size() < 8) return nullptr;
   if (zeros[1] >= many && zeros[0] <= few) return "UTF-16LE";
   return zeros[0] >= many && zeros[1] <= few ? "UTF-16BE" : nullptr;
@@ -160,6 +162,11 @@ void LogText::detect() {
   }
   const Mark* mark = mark_of(head_);
   if (mark == nullptr || (unit_ == 1) != is_utf8_name(mark->encoding)) return;
+  // A name without an order of bytes (UTF-16): the mark has it.
+  if (unit_ > 1) {
+    decoder_ = std::make_unique<Decoder>(mark->encoding);
+    big_endian_ = std::string_view(mark->encoding).ends_with("BE");
+  }
   head_.erase(0, mark->bytes.size());
   line_begin_ = taken_ = mark->bytes.size();
   in_step_ = false;
@@ -168,7 +175,11 @@ void LogText::detect() {
 void LogText::take(std::string_view bytes, std::string& text) {
   if (detected_) return take_units(bytes, text);
   head_ += bytes;
-  if (head_.size() < kHeadBytes && head_.find('\n') == std::string::npos) return;
+  // With zeros it may be UTF-16, in which other characters than a newline have the newline's byte.
+  const bool decides = head_.find('\n') != std::string::npos &&
+                       (!guesses_ || mark_of(head_) != nullptr || head_.size() >= kFewestBytes ||
+                        head_.find('\0') == std::string::npos);
+  if (head_.size() < kHeadBytes && !decides) return;
   detect();
   take_units(std::exchange(head_, {}), text);
 }
@@ -249,8 +260,8 @@ void LogText::finish(std::string& text) {
   if (!line_.empty()) end_line("", text);
 }
 
-LogTextPump::LogTextPump(Source source, std::shared_ptr<LogText> text)
-    : source_(std::move(source)), text_(std::move(text)) {}
+LogTextPump::LogTextPump(Source source, std::shared_ptr<LogText> text, std::shared_ptr<RecentText> recent)
+    : source_(std::move(source)), text_(std::move(text)), recent_(std::move(recent)) {}
 
 void LogTextPump::run(int pipe, int stop) {
   for (;;) {
@@ -267,6 +278,7 @@ void LogTextPump::run(int pipe, int stop) {
     } else {
       text_->take(bytes, text);
     }
+    if (recent_) recent_->add(text);
     if (!write_all(pipe, text) || bytes.empty()) return;
   }
 }
@@ -284,10 +296,11 @@ std::string wide_encoding(std::string_view head) {
   return found == nullptr || is_utf8_name(found) ? "" : found;
 }
 
-Source log_source(Source source, std::shared_ptr<LogText> text) {
+Source log_source(Source source, std::shared_ptr<LogText> text, std::shared_ptr<RecentText> recent) {
   const std::string name = source.name();
   const auto total = source.total_bytes();
-  return Source::pumped(name, std::make_unique<LogTextPump>(std::move(source), std::move(text)), total);
+  return Source::pumped(
+      name, std::make_unique<LogTextPump>(std::move(source), std::move(text), std::move(recent)), total);
 }
 
 }  // namespace unroll

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/sources/pump.h"
+#include "client/sources/read_text.h"
 #include "client/sources/source.h"
 
 namespace unroll {
@@ -77,13 +78,15 @@ class LogText {
 /// Reads a source through a LogText, which stays valid as long as `text` is kept.
 class LogTextPump : public Pump {
  public:
-  LogTextPump(Source source, std::shared_ptr<LogText> text);
+  /// `recent`: gets what is read; may be null.
+  LogTextPump(Source source, std::shared_ptr<LogText> text, std::shared_ptr<RecentText> recent);
   std::uint64_t begin(std::uint64_t) override { return source_.begin(0); }  // not in the middle
   void run(int pipe, int stop) override;
 
  private:
   Source source_;
   std::shared_ptr<LogText> text_;
+  std::shared_ptr<RecentText> recent_;
 };
 
 /// One line as a terminal shows it, decoded as LogText does if no encoding is given.
@@ -92,7 +95,8 @@ std::string log_line_text(std::string_view line);
 /// The encoding of the bytes that a log begins with, if it is UTF-16 or UTF-32; else empty.
 std::string wide_encoding(std::string_view head);
 
-/// The source, read through a LogText. If its lines were cut, that can be told after reading.
-Source log_source(Source source, std::shared_ptr<LogText> text);
+/// The source, read through a LogText. If its lines were cut, that can be told after reading. `recent`: gets
+/// what is read; may be null.
+Source log_source(Source source, std::shared_ptr<LogText> text, std::shared_ptr<RecentText> recent = nullptr);
 
 }  // namespace unroll

@@ -5,6 +5,7 @@
 
 #include "client/cli/text.h"
 #include "client/views/rate_text.h"
+#include "client/views/record_text.h"
 #include "client/views/view.h"
 #include "plugins/builtin/records/record.h"
 
@@ -13,15 +14,9 @@ namespace {
 
 constexpr std::size_t kShownBytes = 1024;  // of a line
 constexpr std::size_t kBeginning = 100;    // columns of a long line before what is odd in it
-constexpr std::uint64_t kBefore = 60;      // bytes before the oddest place
+constexpr std::size_t kBefore = 60;        // bytes before the oddest place
 constexpr double kHottest = 10;            // score
 constexpr int kRateSeverity = 1;           // a warning
-
-/// What the program wrote.
-records::Carried carried_text_of(const KeptText& text, const nlohmann::json& line) {
-  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
-  return records::carried_text(text.text(start, std::min(end, start + records::kMostRecordBytes)));
-}
 
 }  // namespace
 
@@ -71,13 +66,13 @@ void FollowView::print(const std::string& plugin, const nlohmann::json& data) {
 EventFilter::Verdict FollowView::verdict_on(const nlohmann::json& line) {
   return filter_.take(number(line, "score"), [&] {
     if (is_rate(line)) return EventFilter::Line{line.value("text", ""), kRateSeverity};
-    const auto carried = carried_text_of(text_, line);
+    const auto carried = record_text(text_, line);
     return EventFilter::Line{carried.text, records::record_facts(carried.text, carried.level).severity};
   });
 }
 
 void FollowView::report(const nlohmann::json& line) const {
-  const auto carried = carried_text_of(text_, line);
+  const auto carried = record_text(text_, line);
   const int severity =
       is_rate(line) ? kRateSeverity : records::record_facts(carried.text, carried.level).severity;
   nlohmann::json event = {{"line", line["line"]},
@@ -92,14 +87,20 @@ void FollowView::report(const nlohmann::json& line) const {
 
 std::string FollowView::text_of_line(const nlohmann::json& line) const {
   if (is_rate(line)) return rate_text(line);
-  const std::uint64_t start = whole(line, "start"), end = whole(line, "end");
+  const auto carried = record_text(text_, line);
+  std::string text = one_line(carried.text);
   // Of a long line also what is odd in it.
-  std::string bytes = text_.text(start, std::min(end, start + kShownBytes));
-  if (const std::uint64_t odd = line.contains("odd") ? whole(line, "odd") : 0; odd > start + kShownBytes)
-    bytes = cut(bytes, kBeginning) + " " + text_.text(odd - kBefore, std::min(end, odd + kShownBytes));
-  std::string text = one_line(records::carried_text(bytes).text);
+  if (text.size() > kShownBytes) {
+    const std::size_t odd = line.contains("odd") ? place_in_record(line, carried, whole(line, "odd")) : 0;
+    text =
+        odd <= kShownBytes
+            ? cut(one_line(std::string_view(carried.text).substr(0, kShownBytes)), kShownBytes)
+            : cut(text, kBeginning) + " " +
+                  one_line(std::string_view(carried.text)
+                               .substr(std::min(odd - kBefore, carried.text.size()), kBefore + kShownBytes));
+  }
   if (line.contains("number")) text += range_text(line["number"]);
-  if (text.empty() && end > start) text = "(its text is gone)";
+  if (text.empty() && whole(line, "end") > whole(line, "start")) text = "(its text is gone)";
   return text;
 }
 

@@ -7,19 +7,18 @@
 #include <utility>
 
 #include "client/cli/text.h"
+#include "client/views/event_text.h"
 #include "client/views/log_report_page.h"
 #include "client/views/log_report_script.h"
 #include "client/views/page.h"
-#include "client/views/rate_text.h"
 
 namespace unroll {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::uint64_t kSectionLines = 200;
 constexpr std::size_t kSectionBytes = 64 * 1024;  // a section ends with the first line past this
 constexpr std::size_t kMostText = 4096;           // bytes of a line
+constexpr std::size_t kShownNeighbours = 3;       // of an event
 
 /// As the script colours lines.
 std::string level_of(double score) {
@@ -81,85 +80,33 @@ std::uint64_t LogReport::place_of(std::size_t log, std::uint64_t line) const {
   return section.place + (line - section.first_line);
 }
 
-void LogReport::finish(const std::string& summary, const std::vector<ReportEvent>& events) {
+void LogReport::finish(const std::string& summary, const std::vector<const LogEvent*>& events) {
   end_section();
   writer_.write("</main>\n<header>\n<h1>" + shown(title_) + "</h1>\n<p>" + shown(summary) +
                 "</p>\n</header>\n" + std::string(kLogReportControls) +
                 "<nav aria-label=\"unusual lines\">\n");
   if (events.empty()) writer_.write("<p>Nothing is unusual.</p>\n");
   writer_.write("<ol>\n");
-  for (const ReportEvent& event : events) write_event(event);
+  for (const LogEvent* event : events) write_event(*event);
   writer_.write("</ol>\n</nav>\n" + std::string(kLogReportMap) + std::string(kLogReportScript));
 }
 
-void LogReport::write_event(const ReportEvent& event) {
+void LogReport::write_event(const LogEvent& event) {
   std::string place = logs_.size() > 1 ? logs_[event.log] + ":" : "line ";
   place += logs_.size() > 1 ? std::to_string(event.line) : with_thousands(event.line);
+  if (const std::string span = span_text(event); !span.empty()) place += " of " + span;
   if (event.count > 1) place += ", " + with_thousands(event.count) + " times";
   if (!event.time.empty()) place += ", " + event.time;
   if (!event.parts.empty()) place += ", " + event.parts;
   writer_.write("<li><a href=# data-at=" + std::to_string(place_of(event.log, event.line)) +
                 "><b class=" + level_of(event.score) + ">" + fixed(event.score, 2) + "</b><code>" +
-                shown(cut(one_line(event.text), 400)) + "</code><span>" + shown(place) + "</span>");
+                shown(cut(one_line(event.shown_text()), 400)) + "</code><span>" + shown(place) + "</span>");
   if (!event.known.empty())
     writer_.write("<code class=known>known: " + shown(cut(one_line(event.known), 400)) + "</code>");
+  for (std::size_t i = 0; i < std::min(kShownNeighbours, event.neighbours.size()); ++i)
+    writer_.write("<code class=known>with " + std::to_string(event.neighbours[i].line) + ": " +
+                  shown(cut(one_line(event.neighbours[i].text), 200)) + "</code>");
   writer_.write("</a></li>\n");
-}
-
-namespace {
-
-class ReportView : public View {
- public:
-  ReportView(LogReport& report, const Source& source, std::size_t log, std::vector<ReportEvent>& events)
-      : report_(report), source_(source), log_(log), events_(events) {}
-
-  void output(const json& data) override {
-    if (is_rate(data)) {
-      events_.push_back(
-          {::unroll::number(data, "score"), 1, log_, whole(data, "line"), rate_text(data), "", "", ""});
-    }
-    if (data.contains("type")) {
-      if (type_of(data) == "document") add_events(data);
-      return;
-    }
-    const std::uint64_t number = whole(data, "line");
-    // A line that its carrier split has several in the file; the score stands at the first.
-    std::string text = source_.text(whole(data, "start"), whole(data, "end"));
-    double score = ::unroll::number(data, "score");
-    std::uint64_t next = number;
-    for (std::size_t begin = 0; begin <= text.size(); score = 0) {
-      const std::size_t end = std::min(text.find('\n', begin), text.size());
-      report_.line(next++, score, std::string_view(text).substr(begin, end - begin));
-      begin = end + 1;
-    }
-  }
-
- private:
-  void add_events(const json& document) {
-    for (const json& line : document.at("top")) {
-      events_.push_back(
-          {::unroll::number(line, "score"), 1, log_, whole(line, "line"), text_of(line, "text"), "", "", ""});
-    }
-  }
-
-  LogReport& report_;
-  const Source& source_;
-  const std::size_t log_;
-  std::vector<ReportEvent>& events_;
-};
-
-}  // namespace
-
-void finish_report(LogReport& report, std::vector<ReportEvent> events, std::size_t top) {
-  std::stable_sort(events.begin(), events.end(),
-                   [](const ReportEvent& a, const ReportEvent& b) { return a.score > b.score; });
-  events.resize(std::min(events.size(), top));
-  report.finish("The most unusual of " + with_thousands(report.lines()) + " lines", events);
-}
-
-std::unique_ptr<View> make_report_view(LogReport& report, const Source& source, std::size_t log,
-                                       std::vector<ReportEvent>& events) {
-  return std::make_unique<ReportView>(report, source, log, events);
 }
 
 }  // namespace unroll

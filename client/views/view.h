@@ -15,8 +15,6 @@
 
 namespace unroll {
 
-class TextPlaces;
-
 /// Not thread-safe. Borrows the writer (and the source) given at construction.
 class View {
  public:
@@ -32,11 +30,6 @@ std::unique_ptr<View> make_passage_table(ResultWriter& writer, Source& source);
 /// A self-contained HTML page: each token is coloured by its surprisal. Takes the outputs of logprobs with
 /// pieces, and of score. `chapters`: of the text.
 std::unique_ptr<View> make_heat_map(ResultWriter& writer, Source& source, std::vector<Section> chapters);
-/// text: the oddest lines. json: one object with all lines and the oddest. ndjson: {line, start, end, score}
-/// per line, with `alert` if it is one. `places`: where the text that was read is in the log's bytes;
-/// outlives the view.
-std::unique_ptr<View> make_anomaly_view(const std::string& format, ResultWriter& writer,
-                                        const TextPlaces& places);
 /// Whether the plugin anomaly marked the line as an alert.
 bool is_alert(const nlohmann::json& line);
 std::unique_ptr<View> make_summary_view(const std::string& format, ResultWriter& writer);

@@ -46,8 +46,10 @@ void expect_same(std::vector<json> one, std::vector<json> other) {
   ASSERT_EQ(one.size(), other.size());
   for (std::size_t i = 0; i < one.size(); ++i) {
     EXPECT_NEAR(one[i]["score"], other[i]["score"], 1e-4) << i;
-    one[i].erase("score");
-    other[i].erase("score");
+    for (json* line : {&one[i], &other[i]}) {
+      line->erase("score");
+      line->erase("parts");
+    }
     EXPECT_EQ(one[i], other[i]);
   }
 }
@@ -123,6 +125,66 @@ TEST_F(AnomalyOptions, TheScoreOfALineIsExplained) {
   EXPECT_THAT(anomaly({"--explain", "251", "--budget", "3"}), HasSubstr("score"));
 }
 
+TEST_F(AnomalyOptions, ObjectsAreAsWithABaseline) {
+  const auto plain = lines({});
+  for (const char* key : {"file", "line", "start", "end", "score", "time", "text", "parts", "known"})
+    EXPECT_TRUE(plain[250].contains(key)) << key;
+  EXPECT_EQ(plain[250]["file"], path("app.log"));
+  EXPECT_EQ(plain[250]["time"], "2026-03-02T08:04:11");
+  EXPECT_EQ(plain[250]["text"], "2026-03-02T08:04:11 ERROR disk 251 gone");
+  EXPECT_TRUE(plain[250]["known"].is_null());
+  double sum = 0;
+  for (const auto& part : plain[250]["parts"]) sum += part.get<double>();
+  EXPECT_NEAR(sum, plain[250]["score"], 1e-4);
+  EXPECT_FALSE(plain[250].contains("context"));
+
+  for (const auto& options :
+       {std::vector<std::string>{"--context", "2"}, {"--context", "2", "--budget", "5"}}) {
+    const auto odd = lines(options)[299];
+    EXPECT_EQ(odd["line"], 300);
+    EXPECT_EQ(odd["context"]["before"].size(), 2u);
+    EXPECT_EQ(odd["context"]["before"][1], "2026-03-02T08:04:59 INFO cache of 2 entries kept");
+    EXPECT_EQ(odd["context"]["after"][0], "2026-03-02T08:05:01 INFO cache of 4 entries kept");
+  }
+  const json whole = json::parse(anomaly({"--context", "1", "--format", "json"}));
+  EXPECT_EQ(whole["lines"].size(), 400u);
+  EXPECT_EQ(whole["lines"][299]["context"]["after"].size(), 1u);
+}
+
+TEST_F(AnomalyOptions, RepetitionsAreOneEntryAndLinesInPipesAreWhole) {
+  const json top = json::parse(anomaly({"--format", "json", "--top", "2"}))["top"];
+  ASSERT_EQ(top.size(), 2u);
+  const auto& disk = top[0]["line"] == 300 ? top[1] : top[0];
+  EXPECT_EQ(disk["line"], 251);
+  EXPECT_EQ(disk["count"], 2);
+  EXPECT_EQ(disk["repeats"], json({350}));
+  EXPECT_EQ(disk["file"], path("app.log"));
+  EXPECT_THAT(anomaly({"--top", "2"}), HasSubstr("2026-03-02T08:04:11 ERROR disk 251 gone  (2 times)\n"));
+
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "INFO all is well\n";
+  const std::string odd = "FATAL " + std::string(60, 'y') + " and " + std::string(60, 'z') + " the end";
+  write_file(path("long.log"), text + odd + "\n" + text);
+  EXPECT_THAT(anomaly({"--top", "1"}, "long.log"), HasSubstr(odd + "\n"));
+}
+
+TEST_F(AnomalyOptions, WithABaselineNoLineCostsAReading) {
+  EXPECT_EQ(anomaly({"--baseline", path("app.log"), "--budget", "5"}),
+            anomaly({"--baseline", path("app.log")}));
+}
+
+TEST_F(AnomalyOptions, ALogWithoutEndIsShownAsItIsRead) {
+  // Also from a pipe: nothing waits for the log's end, or needs room for all of it.
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += "08:00:00 INFO request " + std::to_string(i) + " served\n";
+  const Finished finished = embedded({"anomaly", "-", "--format", "ndjson"}, {text, {}});
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const auto found = lines_of(finished.out);
+  ASSERT_EQ(found.size(), 3000u);
+  for (const std::size_t i : {0u, 1500u, 2999u})
+    EXPECT_EQ(found[i]["text"], "08:00:00 INFO request " + std::to_string(i) + " served");
+}
+
 TEST_F(AnomalyOptions, CommandLineErrors) {
   const auto refused = [](std::vector<std::string> options, const std::string& why) {
     options.insert(options.begin(), {"anomaly", path("app.log")});
@@ -132,9 +194,8 @@ TEST_F(AnomalyOptions, CommandLineErrors) {
   };
   refused({"--explain", "first"}, "--explain takes the number of a line of FILE");
   refused({"--explain", "401"}, "has no line 401");
-  refused({"--context", "2"}, "--context needs a --baseline");
   refused({"--budget", "2", "--after", path("a.log")}, "--budget does not go with --after");
-  refused({"--budget", "2", "--baseline", path("a.log")}, "--budget does not go with --baseline");
+  refused({"--session", "x", "--baseline", path("a.log")}, "--session does not go with --baseline");
 }
 
 }  // namespace

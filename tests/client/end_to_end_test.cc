@@ -117,13 +117,13 @@ TEST_F(Reading, HeatMapHoldsTheText) {
 TEST_F(Reading, AnomalyTellsOfEachLine) {
   const std::string log = log_lines();
   const std::string printed = read_by_daemon({"anomaly", path("a.log"), "--format", "ndjson"});
-  EXPECT_THAT(printed, StartsWith(R"({"line":1,"start":0,"end":)"));
+  EXPECT_THAT(printed, StartsWith(R"({"file":")" + path("a.log") + R"(","line":1,"start":0,"end":)"));
   const std::vector<json> lines = lines_of(printed);
   ASSERT_EQ(lines.size(), 40u);
   std::size_t start = 0;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const std::size_t end = std::min(log.find('\n', start), log.size());
-    EXPECT_EQ(lines[i].size(), 4u) << lines[i];
+    EXPECT_EQ(lines[i]["text"], log.substr(start, end - start));
     EXPECT_EQ(lines[i]["line"], i + 1);
     EXPECT_EQ(lines[i]["start"], start);
     EXPECT_EQ(lines[i]["end"], end);
@@ -132,7 +132,7 @@ TEST_F(Reading, AnomalyTellsOfEachLine) {
   }
   const json all = json::parse(read_by_daemon({"anomaly", path("a.log"), "--format", "json", "--top", "3"}));
   EXPECT_EQ(all["lines"], json(lines));
-  EXPECT_EQ(all["top"].size(), 3u);
+  EXPECT_EQ(all["top"].size(), 2u) << "lines with the same words are one entry";
 }
 
 TEST_F(Reading, SummaryIsOfTheDocumentsSentences) {

@@ -90,6 +90,24 @@ TEST(LogText, Utf16IsDecodedByItsMarkOrItsZeros) {
             (std::vector<std::uint64_t>{3}));
 }
 
+TEST(LogText, Utf16WithoutAMarkMayBeOfAnyLanguage) {
+  std::string bytes, text;
+  for (int i = 0; i < 3; ++i) {
+    text +=
+        "2026-03-02 08:00:00 \xD0\xA1\xD0\xB1\xD0\xBE\xD0\xB9 \xD0\xB4\xD0\xB8\xD1\x81\xD0\xBA\xD0\xB0 "
+        "\xE4\xB8\x8A\r\n";
+    bytes += utf16("2026-03-02 08:00:00 ") +
+             "\x21\x04\x31\x04\x3E\x04\x39\x04 \0\x34\x04\x38\x04\x41\x04\x3A\x04\x30\x04 \0\x0A\x4E"s +
+             utf16("\r\n");
+  }
+  for (const std::size_t step : {1u, 1000u}) EXPECT_EQ(converted(bytes, "", step).text, text);
+}
+
+TEST(LogText, AMarkSaysInWhichOrderTheBytesAre) {
+  EXPECT_EQ(converted("\xFE\xFF" + utf16("one\ntwo\n", true), "UTF-16").text, "one\ntwo\n");
+  EXPECT_EQ(converted("\xFF\xFE" + utf16("one\ntwo\n"), "UTF-16").text, "one\ntwo\n");
+}
+
 TEST(LogText, LatinOneIsGuessedOrGiven) {
   EXPECT_EQ(converted("Ger\xE4t\nGer\xC3\xA4t\n").text, "Ger\xC3\xA4t\nGer\xC3\xA4t\n");
   EXPECT_EQ(converted("5 \x80\n").text, "5 \xE2\x82\xAC\n") << "Windows-1252";

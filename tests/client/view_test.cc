@@ -9,6 +9,7 @@
 #include "client/cli/progress.h"
 #include "client/cli/text.h"
 #include "client/sources/log_text.h"
+#include "client/views/anomaly_view.h"
 #include "client/views/word_view.h"
 #include "tests/client/fixture.h"
 
@@ -100,6 +101,13 @@ TEST(ScoreView, RefusesWhatThePluginIsNotDocumentedToEmit) {
 
 const TextPlaces as_read;  // the text is the log's bytes
 
+std::unique_ptr<View> anomaly_view(const std::string& format, ResultWriter& writer,
+                                   const TextPlaces& places = as_read) {
+  AnomalyViewOptions options;
+  options.format = format;
+  return make_anomaly_view(options, writer, places);
+}
+
 std::vector<json> anomaly_outputs() {
   return {json::parse(R"({"score":0.25,"line":1,"start":0,"end":3,"extra":1})"),
           json::parse(R"({"score":7.5,"line":2,"start":4,"end":4})"),
@@ -107,10 +115,9 @@ std::vector<json> anomaly_outputs() {
               R"({"type":"document","lines":2,"top":[{"line":2,"start":4,"end":4,"score":7.5,"text":""}]})")};
 }
 
-TEST(AnomalyView, NdjsonIsJustFourKeysALine) {
+TEST(AnomalyView, WithoutItsTextALineHasFourKeys) {
   EXPECT_EQ(
-      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, as_read); },
-            anomaly_outputs()),
+      shown([](ResultWriter& writer) { return anomaly_view("ndjson", writer); }, anomaly_outputs()),
       "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5}"
       "\n");
 }
@@ -126,17 +133,17 @@ std::vector<json> alert_outputs() {
 }
 
 TEST(AnomalyView, AlertsAreMarkedAndWindowsAreNoLines) {
-  const std::string lines = shown(
-      [](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, as_read); }, alert_outputs());
+  const std::string lines =
+      shown([](ResultWriter& writer) { return anomaly_view("ndjson", writer); }, alert_outputs());
   EXPECT_EQ(lines,
             "{\"line\":1,\"start\":0,\"end\":3,\"score\":0.25}\n"
             "{\"line\":2,\"start\":4,\"end\":4,\"score\":7.5,\"alert\":true}\n");
-  const json object = json::parse(shown(
-      [](ResultWriter& writer) { return make_anomaly_view("json", writer, as_read); }, alert_outputs()));
+  const json object =
+      json::parse(shown([](ResultWriter& writer) { return anomaly_view("json", writer); }, alert_outputs()));
   EXPECT_EQ(object["lines"].size(), 2u);
   EXPECT_EQ(object["top"][0]["alert"], true);
   const std::string text =
-      shown([](ResultWriter& writer) { return make_anomaly_view("text", writer, as_read); }, alert_outputs());
+      shown([](ResultWriter& writer) { return anomaly_view("text", writer); }, alert_outputs());
   EXPECT_THAT(text, HasSubstr("2 lines; ! marks the alerts, 1 in all\n"));
   EXPECT_THAT(text, HasSubstr("       2       7.50 !"));
 }
@@ -145,8 +152,8 @@ TEST(AnomalyView, PlacesAreThoseOfTheLogsBytes) {
   TextPlaces places;
   places.add(0, 2);
   places.add(3, 8);
-  const std::string lines = shown(
-      [&](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, places); }, anomaly_outputs());
+  const std::string lines =
+      shown([&](ResultWriter& writer) { return anomaly_view("ndjson", writer, places); }, anomaly_outputs());
   EXPECT_EQ(lines,
             "{\"line\":1,\"start\":2,\"end\":8,\"score\":0.25}\n"
             "{\"line\":2,\"start\":9,\"end\":9,\"score\":7.5}\n");
@@ -154,13 +161,13 @@ TEST(AnomalyView, PlacesAreThoseOfTheLogsBytes) {
 
 TEST(AnomalyView, ALineOfATraceNamesItsRecord) {
   const std::string lines =
-      shown([](ResultWriter& writer) { return make_anomaly_view("ndjson", writer, as_read); },
+      shown([](ResultWriter& writer) { return anomaly_view("ndjson", writer); },
             {json::parse(R"({"line":5,"start":0,"end":3,"score":1,"record":2,"cut":true,"odd":1})")});
   EXPECT_EQ(lines, "{\"line\":5,\"start\":0,\"end\":3,\"score\":1,\"record\":2,\"cut\":true}\n");
 }
 
 TEST(AnomalyView, JsonIsOneObject) {
-  const auto make = [](ResultWriter& writer) { return make_anomaly_view("json", writer, as_read); };
+  const auto make = [](ResultWriter& writer) { return anomaly_view("json", writer); };
   const json object = json::parse(shown(make, anomaly_outputs()));
   EXPECT_EQ(object["lines"].size(), 2u);
   EXPECT_EQ(object["top"][0]["line"], 2);
@@ -182,8 +189,7 @@ std::vector<json> session_outputs() {
 
 TEST(AnomalyView, SessionsHaveAFormInEach) {
   const auto as = [](const char* format) {
-    return shown([format](ResultWriter& writer) { return make_anomaly_view(format, writer, as_read); },
-                 session_outputs());
+    return shown([format](ResultWriter& writer) { return anomaly_view(format, writer); }, session_outputs());
   };
   EXPECT_THAT(as("ndjson"),
               HasSubstr("\n{\"type\":\"session\",\"session\":\"x\\u001b[1m7\",\"lines\":1,"
