@@ -160,12 +160,12 @@ class Examples(unittest.TestCase):
         )  # fmt: skip
         self.check_r(code, "csv")
 
-    @unittest.skipUnless(has("pandas") and has("pyarrow"), "this Python has no pandas, or no pyarrow")
+    @unittest.skipUnless(has("pyarrow"), "this Python has no pyarrow")
     def test_r_reads_parquet(self) -> None:
         if subprocess.run([self.rscript, "-e", "library(reticulate)"], capture_output=True).returncode != 0:
             self.skipTest("this R has no reticulate")
         write = "write.csv(words, 'again.csv', row.names = FALSE, fileEncoding = 'UTF-8')\n"
-        self.check_r(f"reticulate::use_python('{sys.executable}')\n" + example("r", "read_parquet(\"words.parquet\")\n") + write,
+        self.check_r(f"reticulate::use_python('{sys.executable}')\n" + example("r", "read_table(\"words.parquet\")") + write,
                      "parquet")  # fmt: skip
 
     def check_r(self, code: str, form: str) -> None:
