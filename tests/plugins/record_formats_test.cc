@@ -9,7 +9,7 @@
 #include "plugins/builtin/records/record.h"
 #include "plugins/builtin/records/terminal_text.h"
 #include "plugins/builtin/records/times.h"
-#include "plugins/builtin/records/traces.h"
+#include "tests/plugins/trace_places.h"
 
 namespace unroll::testing {
 namespace {
@@ -122,12 +122,6 @@ TEST(RecordFormats, TextLevelAndTime) {
   }
 }
 
-/// Lines, and the place of each: '.' begins a record, 't' continues it, 'f' is a step.
-struct Trace {
-  std::string name, places;
-  std::vector<std::string> lines;
-};
-
 const std::vector<Trace> kTraces = {
     {"java",
      ".tffftff.",
@@ -222,17 +216,7 @@ const std::vector<Trace> kTraces = {
 };
 
 TEST(RecordFormats, LinesOfATraceBelongToTheirRecord) {
-  for (const Trace& trace : kTraces) {
-    records::Traces traces;
-    std::string places;
-    bool problem = false;
-    for (const auto& line : trace.lines) {
-      const auto place = traces.next(records::after_header(line), problem);
-      if (place == records::LinePlace::kRecord) problem = records::record_facts(line).severity > 0;
-      places += place == records::LinePlace::kRecord ? '.' : place == records::LinePlace::kTrace ? 't' : 'f';
-    }
-    EXPECT_EQ(places, trace.places) << trace.name << ": " << trace.lines.front();
-  }
+  expect_places(kTraces);
 }
 
 }  // namespace

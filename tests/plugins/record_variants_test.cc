@@ -9,7 +9,7 @@
 #include "plugins/builtin/records/record.h"
 #include "plugins/builtin/records/terminal_text.h"
 #include "plugins/builtin/records/times.h"
-#include "plugins/builtin/records/traces.h"
+#include "tests/plugins/trace_places.h"
 
 namespace unroll::testing {
 namespace {
@@ -292,12 +292,6 @@ TEST(Variants, Times) {
   EXPECT_EQ(format.text("job done"), "");
 }
 
-/// '.' begins a record, 't' continues it, 'f' is a step.
-struct Trace {
-  std::string name, places;
-  std::vector<std::string> lines;
-};
-
 const std::vector<Trace> kTraces = {
     {"Node: what the error has",
      ".tfffffff.",
@@ -366,11 +360,11 @@ const std::vector<Trace> kTraces = {
      ".tfff.",
      {"PHP Fatal error:  Uncaught Exception: x in /srv/a.php:3", "Stack trace:", "#0 /srv/a.php(5): run()",
       "#1 {main}", "  thrown in /srv/a.php on line 3", "on"}},
-    {"behind a container's name",
+    {"after a container's name",
      ".fft.",
      {"web-1  | ERROR it broke", "web-1  | Traceback (most recent call last):",
       "web-1  |   File \"a.py\", line 1, in f", "web-1  | ValueError: x", "web-1  | INFO on"}},
-    {"behind a time that a collector wrote",
+    {"after a time that a collector wrote",
      ".tff.",
      {"2026-03-02T08:00:00.1234567Z ERROR it broke", "2026-03-02T08:00:00.1234567Z java.io.IOException: x",
       "2026-03-02T08:00:00.1234567Z \tat a.B.c(B.java:12)",
@@ -386,17 +380,7 @@ const std::vector<Trace> kTraces = {
 };
 
 TEST(Variants, Traces) {
-  for (const Trace& trace : kTraces) {
-    records::Traces traces;
-    std::string places;
-    bool problem = false;
-    for (const auto& line : trace.lines) {
-      const auto place = traces.next(records::after_header(line), problem);
-      if (place == records::LinePlace::kRecord) problem = record_facts(line).severity > 0;
-      places += place == records::LinePlace::kRecord ? '.' : place == records::LinePlace::kTrace ? 't' : 'f';
-    }
-    EXPECT_EQ(places, trace.places) << trace.name;
-  }
+  expect_places(kTraces);
 }
 
 }  // namespace
