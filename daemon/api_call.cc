@@ -5,8 +5,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include "protocol/protocol.h"
-
 namespace unroll {
 namespace asio = boost::asio;
 
@@ -14,14 +12,13 @@ namespace {
 
 /// Documents of one request that are read at the same time.
 constexpr std::size_t kAtOnce = 16;
-/// The result is made of all outputs as JSON values, which take several times their text.
-constexpr std::size_t kMemoryPerByte = 8;
-constexpr std::size_t kChargedAtOnce = std::size_t{1} << 20;
+/// No more outputs are taken while so many bytes of them wait to be passed on; the journal has them.
+constexpr std::size_t kMostHeld = std::size_t{1} << 20;
 
 }  // namespace
 
-ApiCall::ApiCall(ServerContext& context, std::uint32_t owner, Done done)
-    : context_(context), owner_(owner), done_(std::move(done)) {}
+ApiCall::ApiCall(ServerContext& context, std::uint32_t owner, Callbacks callbacks)
+    : context_(context), owner_(owner), callbacks_(std::move(callbacks)) {}
 
 void ApiCall::elsewhere(std::function<void()> work, std::function<void()> next) {
   context_.parsers.post(owner_, [self = shared_from_this(), &io = context_.io, work = std::move(work),
@@ -36,7 +33,7 @@ void ApiCall::elsewhere(std::function<void()> work, std::function<void()> next) 
           Error(ErrorCode::kInternal, std::string("the result cannot be made: ") + error.what()));
     }
     asio::post(io, [self = std::move(self), next = std::move(next), failure] {
-      if (!self->done_) return;
+      if (!self->callbacks_.done) return;
       if (failure) return self->fail(failure);
       next();
     });
@@ -50,31 +47,57 @@ void ApiCall::start(std::string path, std::string body) {
 }
 
 void ApiCall::find_model() {
-  context_.models.ask(
-      request_->model(), [self = shared_from_this(), &io = context_.io](const std::exception_ptr& failure,
-                                                                        Models::RevisionPtr revision) {
-        asio::post(io, [self, failure, revision = std::move(revision)]() mutable {
-          if (!self->done_) return;
-          if (failure) return self->fail(failure);
-          self->revision_ = std::move(revision);
-          const auto texts = std::make_shared<std::vector<std::string>>();
-          self->elsewhere(
-              [self = self.get(), texts] { *texts = self->request_->texts(*self->revision_->vocabulary); },
-              [self = self.get(), texts] {
-                for (auto& text : *texts) self->texts_.emplace_back().text = std::move(text);
-                self->open_more();
-              });
-        });
+  context_.models.ask(request_->model(),
+                      [self = shared_from_this(), &io = context_.io](const std::exception_ptr& failure,
+                                                                     Models::RevisionPtr revision) {
+                        asio::post(io, [self, failure, revision = std::move(revision)]() mutable {
+                          if (!self->callbacks_.done) return;
+                          if (failure) return self->fail(failure);
+                          self->revision_ = std::move(revision);
+                          self->begin_result();
+                        });
+                      });
+}
+
+void ApiCall::begin_result() {
+  const auto created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  const auto texts = std::make_shared<std::vector<std::string>>();
+  const auto piece = std::make_shared<std::string>();
+  elsewhere(
+      [this, created, texts, piece] {
+        *texts = request_->texts(revision_->vocabulary);
+        charge(request_->memory());
+        *piece = request_->begin(revision_->name, created);
+      },
+      [this, texts, piece] {
+        for (auto& text : *texts) texts_.emplace_back().text = std::move(text);
+        callbacks_.piece(*piece);
+        begun_ = true;
+        pump();
       });
 }
 
+/// For the whole request, before anything of its result is passed on. Throws LimitError.
+void ApiCall::charge(std::size_t bytes) {
+  const auto most = static_cast<std::size_t>(context_.config.max_buffered_bytes_per_user);
+  if (bytes > most)
+    throw TooLarge("the result of the request takes " + std::to_string(bytes) + " bytes of memory",
+                   "limits.buffered_bytes_per_user", most,
+                   "send fewer or shorter texts, or ask for no logprobs");
+  if (bytes > 0) charge_ = context_.engine.charge_buffered(owner_, bytes);
+}
+
 void ApiCall::open_more() {
-  while (done_ && next_ < texts_.size() && at_work_ < kAtOnce) open(next_++);
-  if (done_ && at_work_ == 0) make_result();
+  while (callbacks_.done && next_ < texts_.size() && being_read_ < kAtOnce &&
+         (held_ < kMostHeld || next_ == front_)) {
+    open(next_++);
+  }
 }
 
 void ApiCall::open(std::size_t index) {
-  ++at_work_;
+  ++being_read_;
   auto& text = texts_[index];
   DocumentRequest request;
   request.plugins.push_back(request_->plugin());
@@ -91,86 +114,143 @@ void ApiCall::open(std::size_t index) {
                              },
                              [weak, index](const std::exception_ptr& failure, const DocumentStatus& status) {
                                if (const auto self = weak.lock()) self->take_end(index, failure, status);
+                             },
+                             [weak, index] {
+                               const auto self = weak.lock();
+                               return !self || self->has_room(index);
                              }});
   text.reading->start(request_->model(), std::move(request));
+}
+
+/// Whether the text's next output is wanted. The texts after the front wait for it.
+bool ApiCall::has_room(std::size_t index) const {
+  const auto& text = texts_[index];
+  return text.read_before ||
+         (index == front_ ? text.pieces.empty() && text.outputs.empty() : held_ < kMostHeld);
 }
 
 void ApiCall::take_output(std::size_t index, const std::string& output) {
   auto& text = texts_[index];
   if (request_->predicts_next()) text.last_output = output;
   if (text.read_before) return;
+  held_ += output.size();
   text.outputs.push_back(output);
-  try {
-    charge(output.size() * kMemoryPerByte);
-  } catch (const Error&) {
-    fail(std::current_exception());
-  }
+  make_pieces(index);
 }
 
 void ApiCall::take_end(std::size_t index, const std::exception_ptr& failure, const DocumentStatus& status) {
   auto& text = texts_[index];
-  if (!std::exchange(text.read_before, true)) text.tokens = status.tokens;
   text.reading.reset();
-  if (!failure && request_->predicts_next()) return write(index);
-  --at_work_;
-  if (!failure) return open_more();
+  if (!failure) {
+    if (!text.read_before) text.tokens = status.tokens;
+    text.ended = true;
+    return make_pieces(index);
+  }
   if (status.phase != DocumentPhase::kFailed) return fail(failure);  // it was not opened
   fail(std::make_exception_ptr(Error(status.error_code.value_or(ErrorCode::kInternal),
                                      "text " + std::to_string(index) + " of the request: " + status.error)));
 }
 
-/// Takes the predicted token, and reads the text again with it if more are to be written.
-void ApiCall::write(std::size_t index) {
+/// Of the outputs that have come, in order.
+void ApiCall::make_pieces(std::size_t index) {
+  auto& text = texts_[index];
+  if (text.at_work || (text.outputs.empty() && !text.ended)) return;
+  text.at_work = true;
+  if (text.outputs.empty()) return end_reading(index);
+  const auto outputs = std::make_shared<std::vector<std::string>>(std::exchange(text.outputs, {}));
+  const auto piece = std::make_shared<std::string>();
   elsewhere(
-      [this, index] {
-        auto& text = texts_[index];
-        const auto output = nlohmann::json::parse(text.last_output);
-        text.written = request_->go_on(index, output, *revision_->vocabulary);
+      [this, index, outputs, piece] {
+        for (const auto& output : *outputs) *piece += request_->add_output(index, output);
       },
-      [this, index] {
-        auto& text = texts_[index];
-        --at_work_;
-        if (!text.written) return open_more();
-        text.text += *text.written;
-        open(index);
+      [this, index, outputs, piece] {
+        for (const auto& output : *outputs) held_ -= output.size();
+        texts_[index].at_work = false;
+        add_piece(index, *piece);
+        make_pieces(index);
       });
 }
 
-/// To its user. Throws LimitError.
-void ApiCall::charge(std::size_t bytes) {
-  uncharged_ += bytes;
-  if (uncharged_ < kChargedAtOnce) return;
-  charges_.push_back(context_.engine.charge_buffered(owner_, uncharged_));
-  uncharged_ = 0;
+/// Takes the predicted token, and reads the text again with it if more are to be written.
+void ApiCall::end_reading(std::size_t index) {
+  struct Made {
+    std::string piece;
+    std::optional<std::string> written;
+  };
+  const auto made = std::make_shared<Made>();
+  elsewhere(
+      [this, index, made] {
+        const auto& text = texts_[index];
+        if (!text.read_before) made->piece = request_->end_text(index, text.tokens);
+        if (request_->predicts_next()) made->written = request_->go_on(index, text.last_output);
+      },
+      [this, index, made] {
+        auto& text = texts_[index];
+        text.at_work = text.ended = false;
+        text.read_before = true;
+        if (made->written) {
+          text.text += *made->written;
+          open(index);
+        } else {
+          text.complete = true;
+          --being_read_;
+          text.text = text.last_output = {};
+        }
+        add_piece(index, made->piece);
+      });
 }
 
-void ApiCall::make_result() {
-  const auto created =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
-  const auto result = std::make_shared<std::string>();
-  elsewhere(
-      [this, result, created] {
-        std::vector<ApiRequest::Outputs> outputs;
-        for (const auto& text : texts_) {
-          auto& own = outputs.emplace_back();
-          own.tokens = text.tokens;
-          for (const auto& line : text.outputs) own.outputs.push_back(nlohmann::json::parse(line));
-        }
-        *result =
-            dump_json(request_->result(outputs, *revision_->vocabulary, revision_->name, created)) + "\n";
-      },
-      [this, result] { std::exchange(done_, nullptr)(nullptr, std::move(*result)); });
+void ApiCall::add_piece(std::size_t index, const std::string& piece) {
+  texts_[index].pieces += piece;
+  held_ += piece.size();
+  pump();
+}
+
+void ApiCall::pump() {
+  while (callbacks_.done && front_ < texts_.size() && !resting_ && callbacks_.has_room()) {
+    auto& text = texts_[front_];
+    if (const auto piece = std::exchange(text.pieces, {}); !piece.empty()) {
+      held_ -= piece.size();
+      callbacks_.piece(piece);
+    } else if (text.complete) {
+      make_rest();
+    } else {
+      break;
+    }
+  }
+  open_more();
+  for (auto index = front_; index < next_; ++index) {
+    if (const auto reading = texts_[index].reading) reading->pump();
+  }
+  if (callbacks_.done && begun_ && front_ == texts_.size()) end_result();
+}
+
+/// The next piece of the front's; the next text follows after the last.
+void ApiCall::make_rest() {
+  resting_ = true;
+  const auto piece = std::make_shared<std::string>();
+  elsewhere([this, index = front_, piece] { *piece = request_->rest(index); },
+            [this, piece] {
+              resting_ = false;
+              if (piece->empty()) ++front_;
+              if (piece->empty()) return pump();
+              add_piece(front_, *piece);
+            });
+}
+
+void ApiCall::end_result() {
+  callbacks_.piece(request_->end());
+  std::exchange(callbacks_, {}).done(nullptr);
 }
 
 void ApiCall::fail(std::exception_ptr why) {
-  if (!done_) return;
+  if (!callbacks_.done) return;
   cancel_documents({ErrorCode::kCancelled, "another text of its request failed"});
-  std::exchange(done_, nullptr)(std::move(why), {});
+  std::exchange(callbacks_, {}).done(std::move(why));
 }
 
 void ApiCall::abandon(const Error& reason) {
-  done_ = nullptr;
+  callbacks_ = {};
   cancel_documents(reason);
 }
 

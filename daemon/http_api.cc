@@ -9,6 +9,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{4} << 20;  // of a request
+/// A smaller result is sent when it is complete, so that an error has its status, or at least a body of its
+/// own.
+constexpr std::size_t kHeldBack = std::size_t{256} << 10;
 
 }  // namespace
 
@@ -29,69 +32,77 @@ asio::awaitable<std::string> HttpSession::read_whole_body() {
   co_return whole;
 }
 
-/// While the result is made, spaces are sent, which JSON allows before it: many clients give up after some
-/// seconds of silence.
+/// While the result is made, spaces are sent, which JSON allows between values: many clients give up after
+/// some seconds of silence. The result is sent as it is made if it is large; a failure then cuts it off.
 asio::awaitable<void> HttpSession::serve_api(std::string path) {
   check_body_form();
   continue_if_expected();
   auto body = co_await read_whole_body();
   if (!is_open()) co_return;
-  const auto self = std::static_pointer_cast<HttpSession>(shared_from_this());
-  struct Result {
-    bool done = false;
-    std::exception_ptr failure;
-    std::string text;
-  };
-  const auto result = std::make_shared<Result>();
-  call_ = std::make_shared<ApiCall>(context_, owner(),
-                                    [self, result](std::exception_ptr failure, std::string text) {
-                                      *result = {true, std::move(failure), std::move(text)};
-                                      self->signal();
-                                    });
+  api_.emplace();
+  call_ = std::make_shared<ApiCall>(
+      context_, owner(),  // its end drops these functions
+      ApiCall::Callbacks{[this] { return has_room(); }, [this](const std::string& text) { send_piece(text); },
+                         [this](std::exception_ptr failure) {
+                           api_->done = true;
+                           api_->failure = std::move(failure);
+                           signal();
+                         }});
   call_->start(std::move(path), std::move(body));
+  keep_api_awake();
   watch_for_hangup();
-  bool begun = false;
-  auto silence = kFirstSilence;
-  while (is_open() && !result->done) {
-    awake_.expires_after(silence);
-    awake_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
-      const auto self = weak.lock();
-      if (self && !cancelled) self->signal();
-    });
-    co_await wait_for_signal();
-    if (!is_open() || result->done || awake_.expiry() > std::chrono::steady_clock::now()) continue;
-    if (!std::exchange(begun, true)) send(answer_.head("", "application/json"));
-    if (has_room()) send(answer_.line(" "));
-    silence = kSilence;
-  }
+  while (is_open() && !api_->done) co_await wait_for_signal();
   awake_.cancel();
-  if (!result->done) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
+  if (!api_->done) call_->abandon({ErrorCode::kPeerGone, "its client disconnected"});
   call_.reset();
-  if (!is_open() || !result->done) co_return;
-  std::shared_ptr<void> charge;  // until the peer has read it
-  try {
-    if (!result->failure) charge = context_.engine.charge_buffered(owner(), result->text.size());
-  } catch (const Error&) {
-    result->failure = std::current_exception();
-  }
-  if (result->failure && !begun) std::rethrow_exception(result->failure);
-  if (!begun) {
-    send(answer_.whole(200, "application/json", result->text));
-    while (is_open() && !has_room()) co_await wait_for_signal();
-    co_return;
-  }
-  if (result->failure) {
-    answer_.keep_alive = false;
-    try {
-      std::rethrow_exception(result->failure);
-    } catch (const Error& error) {
-      count_refusal(context_.events, error, owner());
-      result->text = dump_json({{"error", error_to_json(error)}}) + "\n";
-    }
-  }
-  send(answer_.line(result->text));
-  send(answer_.end());
+  if (!is_open() || !api_->done) co_return;
+  end_api();
   while (is_open() && !has_room()) co_await wait_for_signal();
+}
+
+void HttpSession::begin_api() {
+  if (!std::exchange(api_->begun, true)) send(answer_.head("", "application/json"));
+}
+
+void HttpSession::keep_api_awake() {
+  api_->silent = true;
+  awake_.expires_after(api_->begun ? kSilence : kFirstSilence);
+  awake_.async_wait([weak = weak_from_this(), this](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!self || cancelled || !call_) return;
+    if (api_->silent && has_room()) {
+      begin_api();
+      send(answer_.line(" "));
+    }
+    keep_api_awake();
+  });
+}
+
+void HttpSession::send_piece(const std::string& text) {
+  api_->held += text;
+  if (!api_->sent && api_->held.size() < kHeldBack) return;
+  begin_api();
+  api_->sent = true;
+  api_->silent = false;
+  if (!api_->held.empty()) send(answer_.line(std::exchange(api_->held, {})));
+}
+
+/// Throws Error if nothing of the response was sent yet.
+void HttpSession::end_api() {
+  if (!api_->begun && api_->failure) std::rethrow_exception(api_->failure);
+  if (!api_->begun) return send(answer_.whole(200, "application/json", api_->held));
+  if (!api_->failure) {
+    if (!api_->held.empty()) send(answer_.line(api_->held));
+    return send(answer_.end());
+  }
+  answer_.keep_alive = false;
+  try {
+    std::rethrow_exception(api_->failure);
+  } catch (const Error& error) {
+    count_refusal(context_.events, error, owner());
+    send(answer_.line((api_->sent ? "\n" : "") + dump_json({{"error", error_to_json(error)}}) + "\n"));
+  }
+  if (!api_->sent) send(answer_.end());  // else the response stays incomplete, which its reader notices
 }
 
 }  // namespace unroll

@@ -195,6 +195,7 @@ void HttpSession::send_line(const std::string& line) {
 
 void HttpSession::on_room() {
   if (document_) document_->subscription->pump();
+  if (call_) call_->pump();
 }
 
 void HttpSession::on_gone() {

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr unsigned kUnauthorized = 401, kUnsupportedMediaType = 415, kHeaderTooLarge = 431,
-                   kMethodNotAllowed = 405, kConflict = 409;
+                   kMethodNotAllowed = 405, kConflict = 409, kTooLarge = 413;
 constexpr std::string_view kVersionPrefix = "/v1/";
 constexpr std::string_view kPathsAdvice =
     "; there are PUT or POST /v1/PLUGIN, POST /v1/score_many, /v1/completions, /v1/embeddings and /tokenize, "
@@ -193,6 +193,8 @@ asio::awaitable<void> HttpSession::route() {
     refuse(error, kUnsupportedMediaType, "Accept-Encoding: identity\r\n");
   } catch (const OtherTokens& error) {
     refuse(error, kConflict);
+  } catch (const TooLarge& error) {
+    refuse(error, kTooLarge);
   } catch (const Error& error) {
     refuse(error);
   }

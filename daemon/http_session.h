@@ -72,6 +72,15 @@ class HttpSession : public Connection {
     bool attached = false;        ///< It came by another request: this one only listens.
     bool taken = false;           ///< Another connection listens now; this one still sends bytes.
   };
+  /// The response to a request of openai_api.h.
+  struct Api {
+    std::string held;     ///< Of the result, not sent yet.
+    bool begun = false;   ///< The header of the response was sent,
+    bool sent = false;    ///< and a part of the result.
+    bool silent = false;  ///< Nothing was sent since the last look.
+    bool done = false;
+    std::exception_ptr failure;  ///< Why there is no result.
+  };
 
   boost::asio::awaitable<void> serve() override;
   void on_room() override;
@@ -138,6 +147,10 @@ class HttpSession : public Connection {
 
   // http_api.cc
   boost::asio::awaitable<void> serve_api(std::string path);
+  void begin_api();
+  void keep_api_awake();
+  void send_piece(const std::string& text);
+  void end_api();
   boost::asio::awaitable<std::string> read_whole_body();
 
   // http_many.cc
@@ -159,6 +172,7 @@ class HttpSession : public Connection {
   std::optional<Parser> parser_;
   HttpAnswer answer_;
   std::optional<Document> document_;
+  std::optional<Api> api_;
   std::shared_ptr<ApiCall> call_;    ///< The current request, if it is one of openai_api.h.
   std::shared_ptr<ScoreMany> many_;  ///< The current request, if it is /v1/score_many.
   bool many_silent_ = false;         ///< No row since the last look.

@@ -8,9 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "base/document.h"
 #include "base/error.h"
@@ -23,34 +22,48 @@ struct OtherTokens : Error {
   explicit OtherTokens(const std::string& text) : Error(ErrorCode::kInvalidParams, text) {}
 };
 
-/// A request that reads texts as documents. Thread-safe, unless said otherwise.
+/// A limit that the request exceeds by itself, whatever else its user does: HTTP's 413.
+struct TooLarge : LimitError {
+  using LimitError::LimitError;
+};
+
+/// A request that reads texts as documents, and its result: JSON in pieces, between which white space may
+/// stand. They are begin(), then for each text in order what add_output(), end_text() and rest() return, then
+/// end(). Any thread; different texts may be in use at the same time.
 class ApiRequest {
  public:
-  /// What reading one text gave, the first time.
-  struct Outputs {
-    std::vector<nlohmann::json> outputs;  ///< In order.
-    std::uint64_t tokens = 0;             ///< With the one of predicts_next().
-  };
-
   virtual ~ApiRequest() = default;
   const std::string& model() const { return model_; }  ///< Empty: the first.
   virtual PluginRequest plugin() const = 0;
   virtual bool predicts_next() const { return false; }  ///< As in DocumentRequest.
-  /// The documents; none, if result() needs only the vocabulary. Throws OtherTokens.
-  virtual std::vector<std::string> texts(const Vocabulary& vocabulary) const = 0;
-  /// If predicts_next(), after each reading of a text: takes the token that the last output predicts. Returns
-  /// what to append to the text, to read it again; nullopt: that was the last token. Not for the same text
-  /// from two threads at once.
-  virtual std::optional<std::string> go_on(std::size_t /*text*/, const nlohmann::json& /*output*/,
-                                           const Vocabulary& /*vocabulary*/) {
+  /// The documents; none, if begin() needs only the vocabulary. Call it once, first. Throws OtherTokens.
+  std::vector<std::string> texts(std::shared_ptr<const Vocabulary> vocabulary) {
+    vocabulary_ = std::move(vocabulary);
+    return make_texts();
+  }
+  /// The most that the texts' results take until rest() has returned them, in bytes.
+  virtual std::size_t memory() const { return 0; }
+
+  /// `model`: its name. `created`: seconds since 1970.
+  virtual std::string begin(const std::string& model, std::int64_t created) const = 0;
+  /// For each output of the text's first reading, in order: JSON of plugin().
+  virtual std::string add_output(std::size_t /*text*/, const std::string& /*output*/) { return {}; }
+  /// After them. `tokens`: with the one of predicts_next(). Throws Error.
+  virtual std::string end_text(std::size_t /*text*/, std::uint64_t /*tokens*/) { return {}; }
+  /// If predicts_next(), after each reading of a text: takes the token that its last output predicts. Returns
+  /// what to append to the text, to read it again; nullopt: that was the last token.
+  virtual std::optional<std::string> go_on(std::size_t /*text*/, const std::string& /*output*/) {
     return std::nullopt;
   }
-  /// `outputs`: of each text's document. `model`: its name. `created`: seconds since 1970. Throws Error.
-  virtual nlohmann::json result(const std::vector<Outputs>& outputs, const Vocabulary& vocabulary,
-                                const std::string& model, std::int64_t created) const = 0;
+  /// After the text's last reading, until it returns nothing.
+  virtual std::string rest(std::size_t /*text*/) { return {}; }
+  virtual std::string end() const = 0;
 
  protected:
+  virtual std::vector<std::string> make_texts() = 0;
+
   std::string model_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
 };
 
 /// Whether `path` takes a request with JSON as its body, which parse_api_request() knows.

@@ -18,6 +18,7 @@ void Subscription::on_output(const DocumentId&, const Output& output) {
   const std::lock_guard lock(mutex_);
   if (detached_) return;
   sequence_end_ = std::max(sequence_end_, output.sequence + 1);
+  largest_ = std::max(largest_, output.json.size());
   if (*queued_ + output.json.size() > kQueueBytes && !queue_.empty()) lagging_ = true;
   if (!lagging_) {
     *queued_ += output.json.size();
@@ -142,13 +143,15 @@ bool Subscription::deliver_next(Sink& sink) {
 /// (`keep_outputs`, document.delete).
 bool Subscription::pull(Sink& sink) {
   std::uint64_t announced = 0;
+  std::size_t most = kPullOutputs;
   {
     const std::lock_guard lock(mutex_);
     announced = sequence_end_;
+    if (largest_ > 0) most = std::clamp<std::size_t>(kQueueBytes / largest_, 1, kPullOutputs);
   }
   std::vector<Output> outputs;
   try {
-    outputs = surroundings_.engine.outputs(id_, next_sequence_, kPullOutputs);
+    outputs = surroundings_.engine.outputs(id_, next_sequence_, most);
   } catch (const Error& error) {
     if (error.code != ErrorCode::kDocumentUnknown) {
       fail(sink, error);

@@ -94,6 +94,7 @@ class Subscription : public DocumentListener, public std::enable_shared_from_thi
   const QueuedBytes queued_;
   bool lagging_ = false;            ///< The next outputs are not in queue_: read them from the journal.
   std::uint64_t sequence_end_ = 0;  ///< One more than the last sequence number from the engine.
+  std::size_t largest_ = 0;         ///< Bytes of the largest output from the engine.
   std::optional<DocumentStatus> progress_, end_;
   bool woken_ = false;
   bool detached_ = false;

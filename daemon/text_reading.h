@@ -20,6 +20,7 @@ class TextReading : public Subscription::Sink, public std::enable_shared_from_th
     std::function<void(const std::string& json)> output;
     /// The last call: why it could not be read, or null.
     std::function<void(const std::exception_ptr& failure, const DocumentStatus& status)> ended;
+    std::function<bool()> has_room = {};  ///< For an output; empty: always.
   };
   /// `queued`: of the connection.
   TextReading(ServerContext& context, Subscription::QueuedBytes queued, Callbacks callbacks);
@@ -28,7 +29,10 @@ class TextReading : public Subscription::Sink, public std::enable_shared_from_th
   /// Cancels the document unless it has ended; no callback follows.
   void abandon(const Error& reason);
 
-  bool has_room() const override { return true; }
+  /// has_room() may have changed.
+  void pump() { subscription_->pump(); }
+
+  bool has_room() const override { return !callbacks_.has_room || callbacks_.has_room(); }
   void on_output(const DocumentId& id, const Output& output) override;
   void on_progress(const DocumentStatus&) override {}
   void on_finished(const DocumentStatus& status) override;

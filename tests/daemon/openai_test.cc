@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "tests/daemon/daemon_case.h"
+#include "tests/daemon/http_answer.h"
 
 namespace unroll::test {
 namespace {
@@ -283,18 +284,66 @@ TEST_F(OpenAi, ALongRequestSaysSomethingWhileItIsReadAndEndsWithItsClient) {
   EXPECT_EQ(stats["documents_failed"], 1);
 }
 
-/// The daemon keeps all outputs of a request until its result is made.
-TEST_F(OpenAi, WhatARequestKeepsIsLimitedPerUser) {
-  start({{"limits", {{"buffered_bytes_per_user", 8 << 20}}}});
-  const json large = {{"prompt", some_text(4000)}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 0}};
-  const json small = {{"prompt", some_text(20)}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 0}};
-  const auto expected = ask("/v1/completions", small)["choices"];
-  for (int i = 0; i < 2; ++i) {
-    const auto refused = send("/v1/completions", large.dump());
-    EXPECT_THAT(refused, HasSubstr("limits.buffered_bytes_per_user is 8388608"));
-    EXPECT_THAT(refused, Not(HasSubstr("choices")));
-    EXPECT_EQ(ask("/v1/completions", small)["choices"], expected) << "what it kept is free again";
+/// The answer is 16 times as large as the limit on what its user may buffer.
+TEST_F(OpenAi, ALargeResultIsSentWhileItIsMade) {
+  start({{"limits", {{"buffered_bytes_per_user", 1'500'000}, {"outgoing_bytes", 65'536}}}});
+  const auto text = some_text(6000);
+  const json request = {
+      {"prompt", {"before", text, "after"}}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 1}};
+  auto few = request;
+  few["prompt"] = {"before", some_text(20), "after"};
+  const auto expected = ask("/v1/completions", few)["choices"];
+  Peer watcher(socket());
+  const auto stats = [&] { return watcher.call("server.stats", json::object())["result"]; };
+  const auto before = stats();
+  Peer client(socket());
+  const auto body = request.dump();
+  client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
+  // All is read, but the answer is not: it waits in the journal.
+  const std::uint64_t tokens = before["tokens"];
+  const std::uint64_t all = tokens + ask("/tokenize", {{"prompt", text}})["count"].get<std::uint64_t>();
+  for (int tries = 0; tries < 2000 && stats()["tokens"] < all; ++tries) ::poll(nullptr, 0, 10);
+  EXPECT_GE(stats()["tokens"], all);
+  EXPECT_LT(stats()["resident_bytes"].get<std::size_t>(),
+            before["resident_bytes"].get<std::size_t>() + (32u << 20));
+  const auto answer = parse_answer(client.rest());
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_GT(answer.body.size(), 24u << 20);
+  const auto result = json::parse(answer.body);
+  const auto& choice = result["choices"][1];
+  const auto size = [](const json& one, const char* list) { return one["logprobs"][list].size(); };
+  for (const auto* list : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+    EXPECT_EQ(size(choice, list) + size(expected[0], list) + size(expected[2], list),
+              result["usage"]["total_tokens"])
+        << list;
   }
+  EXPECT_TRUE(choice["text"].get<std::string>().starts_with(text));
+  for (const std::size_t other : {0u, 2u}) EXPECT_EQ(result["choices"][other], expected[other]);
+}
+
+TEST_F(OpenAi, AResultThatCannotFitIsRefusedAtOnce) {
+  start({{"limits", {{"buffered_bytes_per_user", 65'536}}}});
+  const auto text = some_text(500);
+  const auto refused = send(
+      "/v1/completions", json{{"prompt", text}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 0}}.dump());
+  EXPECT_THAT(refused,
+              AllOf(HasSubstr("HTTP/1.1 413"), HasSubstr("limits.buffered_bytes_per_user is 65536"),
+                    HasSubstr(std::to_string(9 * text.size()) + " bytes"), Not(HasSubstr("choices"))));
+  // Its text alone fits.
+  EXPECT_EQ(
+      ask("/v1/completions", {{"prompt", text}, {"echo", true}, {"max_tokens", 0}})["choices"][0]["text"],
+      text);
+}
+
+/// A client must not take a part for the whole.
+TEST_F(OpenAi, AResultThatFailsAfterItsBeginningIsCutOff) {
+  start({{"limits", {{"journal_bytes_per_user", 1 << 20}}}});
+  const json request = {{"prompt", some_text(3000)}, {"echo", true}, {"logprobs", 20}, {"max_tokens", 0}};
+  const auto answer = send("/v1/completions", request.dump());
+  EXPECT_THAT(answer, AllOf(testing::StartsWith("HTTP/1.1 200"), HasSubstr("top_logprobs"),
+                            HasSubstr("limits.journal_bytes_per_user is 1048576")));
+  EXPECT_THAT(answer, Not(testing::EndsWith("0\r\n\r\n")));
 }
 
 }  // namespace
