@@ -81,12 +81,12 @@ def shown_lines(options, log, folder):
     with (folder / "out").open("w") as out:
         process = subprocess.Popen([options.unroll, "follow", log, "--embedded", "--model", options.model, "--state", state,
                                     "--quiet-ms", "200", "--no-rates"], stdout=out, stderr=subprocess.STDOUT)
-        size, deadline, read = log.stat().st_size, time.monotonic() + 600, 0
-        while read < size - 1 and time.monotonic() < deadline and process.poll() is None:
+        lines, deadline, judged = log.read_text().count("\n"), time.monotonic() + 600, 0
+        while judged < lines and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.2)
             for file in state.glob("*"):
                 if re.search(r"-[0-9a-f]+$", file.name):
-                    read = max(read, json.loads(file.read_text() or "{}").get("bytes", 0))
+                    judged = max(judged, json.loads(file.read_text() or "{}").get("next_output", 0))
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         process.wait()

@@ -11,6 +11,7 @@
 #include "client/commands/learn_command.h"
 #include "client/logs/budgeted_log.h"
 #include "client/logs/ignore_rules.h"
+#include "client/logs/log_records.h"
 #include "client/logs/ruled_views.h"
 #include "client/reading/after.h"
 #include "client/reading/read_document.h"
@@ -147,6 +148,9 @@ class ModelReading {
     else
       read_document(*reader_, log.source(), request_, writer, output);
     log.tell();
+    const std::string times =
+        about_times(log.source().name(), options_.encoding, records::TimeFormat(options_.time_format));
+    if (!times.empty() && !options_.no_rates) note(times);
   }
 
   const AnomalyOptions& options_;

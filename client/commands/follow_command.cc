@@ -12,6 +12,7 @@
 #include "client/commands/learn_command.h"
 #include "client/follow/follow_all.h"
 #include "client/follow/marks.h"
+#include "client/logs/log_records.h"
 #include "client/reading/read_document.h"
 
 namespace unroll {
@@ -64,6 +65,16 @@ void check(const FollowFlags& flags) {
   for (const std::string& url : flags.webhooks) {
     if (!url.starts_with("http://") && !url.starts_with("https://"))
       throw CommandError("--webhook takes an address that begins with http:// or https://", kExitUsage);
+  }
+}
+
+/// Files that are followed later are not looked at.
+void tell_about_times(const FollowFlags& flags) {
+  if (flags.no_rates) return;
+  for (const std::string& file : flags.options.files) {
+    const std::string told =
+        about_times(file, flags.options.encoding, records::TimeFormat(flags.time_format));
+    if (!told.empty()) note(told);
   }
 }
 
@@ -208,6 +219,7 @@ void add_follow_command(CommandLine& line) {
   line.on(command, [flags] {
     if (flags->marks()) return mark(flags->options);
     check(*flags);
+    tell_about_times(*flags);
     const FollowOptions options = options_of(*flags);
     stop_at_signals();
     FollowAll(options).run();

@@ -129,6 +129,8 @@ class LogJudge {
                                             take(record, judgement, habits);
                                           });
     if (!told.empty()) note(told);
+    const std::string times = about_times(log.path.string(), reading_.encoding, reading_.times);
+    if (!times.empty() && options_.how.rates) note(times);
   }
 
   void look_at_rates(const LogRecord& record, LogHabits& habits, JudgeView& view) {

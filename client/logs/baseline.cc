@@ -97,6 +97,8 @@ void Baseline::learn(const LogFile& log, const LogReading& reading,
                                           habits.learn(record, reading.times);
                                         });
   if (!told.empty()) note(told);
+  const std::string times = about_times(log.path.string(), reading.encoding, reading.times);
+  if (!times.empty()) note(times);
   if (known.left_out() > 0)
     note(log.path.string() + ": a baseline keeps " + std::to_string(KnownLines::kMost) +
          " different lines of a log; " + std::to_string(known.left_out()) + " lines were not learned");

@@ -1,6 +1,7 @@
 #include "client/logs/log_records.h"
 
 #include <array>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -123,6 +124,22 @@ std::string read_records(Source source, const std::string& encoding, const recor
   return source.name() + ": of " + std::to_string(log.cut_lines()) + " lines only the first " +
          std::to_string(records::kMostRecordBytes / 1024) + " KiB were read; the first of them is line " +
          std::to_string(log.first_cut());
+}
+
+std::string about_times(const std::string& log, const std::string& encoding,
+                        const records::TimeFormat& times) {
+  std::error_code failed;
+  if (times.empty() || !std::filesystem::is_regular_file(log, failed)) return "";
+  Source source = Source::open(log);
+  std::string begin = source.read(kReadBytes);
+  for (std::string more = begin; !more.empty() && begin.size() < kReadBytes; begin += more)
+    more = source.read(kReadBytes - begin.size());
+  bool found = false;
+  read_records(Source::of_text(log, begin), encoding, times,
+               [&](const LogRecord& record) { found = found || !times.text(record.text).empty(); });
+  if (found || begin.empty()) return "";
+  return log + ": no line " + (begin.size() < kReadBytes ? "" : "of the first 256 KiB ") +
+         "has a time of the form that --time-format names; without times, when lines come is not looked at";
 }
 
 }  // namespace unroll

@@ -27,9 +27,13 @@ struct LogRecord {
 std::string severity_reason(const records::RecordFacts& facts);
 
 /// Calls `take` for each, in order. `encoding`: as of LogText. `times`: the form of the lines' times; empty:
-/// the usual forms. Returns what to tell the user, or an empty
-/// text. Throws CommandError.
+/// the usual forms. Returns what to tell the user, or an empty text. Throws CommandError.
 std::string read_records(Source source, const std::string& encoding, const records::TimeFormat& times,
                          const std::function<void(const LogRecord&)>& take);
+
+/// What to tell the user if no line of the first 256 KiB of the file `log` has a time of the form `times`; or
+/// an empty text, as for what can be read only once. Throws CommandError.
+std::string about_times(const std::string& log, const std::string& encoding,
+                        const records::TimeFormat& times);
 
 }  // namespace unroll

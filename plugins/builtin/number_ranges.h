@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "plugins/builtin/aging_table.h"
 #include "plugins/builtin/line_shape.h"
@@ -19,6 +20,8 @@ namespace unroll::builtin {
 
 /// The number of a line that is farthest out of its range, if one is.
 struct OddNumber {
+  static constexpr double kMost = 6;
+
   double bonus = 0;          ///< In nats: how rare it is that this field is so far out. 0: none is.
   std::string value;         ///< As written.
   double low = 0, high = 0;  ///< What the field had before.
@@ -35,7 +38,7 @@ struct NumberRange {
   double bonus(double value) const {
     if (count < kFewest || rising > kCounter || falling > kCounter || !is_far(value)) return 0;
     const double n = count;
-    return std::min(kMost, -std::log((far * n + 0.5) / (n + 1)));
+    return std::min(OddNumber::kMost, -std::log((far * n + 0.5) / (n + 1)));
   }
 
   void update(double value) {
@@ -59,7 +62,6 @@ struct NumberRange {
  private:
   static constexpr std::uint32_t kFewest = 20, kHorizon = 1000;
   static constexpr double kCounter = 0.9;  // nearly always rising or falling: a counter, a time
-  static constexpr double kMost = 6;
 
   /// Farther out than half the range's width, a tenth of its values, and 1.
   bool is_far(double value) const {
@@ -74,22 +76,22 @@ class NumberRangesOf {
  public:
   /// Compares the line's numbers with those of lines before it, then adds them. `head`: of its shape.
   OddNumber look(std::string_view line, std::uint64_t head) {
-    OddNumber oddest;
+    OddNumbers odd;
     for_each_field(line, head, [&](std::uint64_t field, std::string_view word, double value) {
       Range& range = ranges_.touch(field);
-      keep_odder(oddest, range, word, value);
+      odd.add(range, word, value);
       range.update(value);
     });
-    return oddest;
+    return odd.joined();
   }
 
   /// Compares without adding.
   OddNumber compare(std::string_view line, std::uint64_t head) const {
-    OddNumber oddest;
+    OddNumbers odd;
     for_each_field(line, head, [&](std::uint64_t field, std::string_view word, double value) {
-      if (const Range* range = ranges_.find(field)) keep_odder(oddest, *range, word, value);
+      if (const Range* range = ranges_.find(field)) odd.add(*range, word, value);
     });
-    return oddest;
+    return odd.joined();
   }
 
   void visit(auto& archive) { archive(ranges_); }
@@ -98,10 +100,24 @@ class NumberRangesOf {
   static constexpr std::size_t kMostFields = 16;  // of a line
   static constexpr std::size_t kLongestUnit = 3;  // letters: ms, MB, rpm
 
-  static void keep_odder(OddNumber& oddest, const Range& range, std::string_view word, double value) {
-    if (const double bonus = range.bonus(value); bonus > oddest.bonus)
-      oddest = {bonus, std::string(word), range.low, range.high};
-  }
+  /// Those of one line.
+  class OddNumbers {
+   public:
+    void add(const Range& range, std::string_view word, double value) {
+      const double bonus = range.bonus(value);
+      if (bonus > 0) ++count_;
+      if (bonus > oddest_.bonus) oddest_ = {bonus, std::string(word), range.low, range.high};
+    }
+    /// Numbers of one line change together: a further one says less than the first.
+    OddNumber joined() {
+      if (count_ > 1) oddest_.bonus = std::min(OddNumber::kMost, oddest_.bonus + std::log(count_));
+      return std::move(oddest_);
+    }
+
+   private:
+    OddNumber oddest_;
+    int count_ = 0;
+  };
 
   /// The time at the line's beginning is no quantity: its day and its milliseconds do not count.
   static std::size_t end_of_time(std::string_view line) {

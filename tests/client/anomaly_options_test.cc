@@ -1,4 +1,5 @@
 // `unroll anomaly` without a baseline: --budget, --ignore-file and --explain, with the built program.
+#include <algorithm>
 #include <sstream>
 
 #include "tests/client/end_to_end.h"
@@ -8,6 +9,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 
 class AnomalyOptions : public WithModel {
  protected:
@@ -183,6 +185,23 @@ TEST_F(AnomalyOptions, ALogWithoutEndIsShownAsItIsRead) {
   ASSERT_EQ(found.size(), 3000u);
   for (const std::size_t i : {0u, 1500u, 2999u})
     EXPECT_EQ(found[i]["text"], "08:00:00 INFO request " + std::to_string(i) + " served");
+}
+
+TEST_F(AnomalyOptions, ATimeFormatThatNoLineHasIsTold) {
+  const std::string told = "app.log: no line has a time of the form that --time-format names";
+  const auto err = [](std::vector<std::string> words) {
+    const bool reads_with_model =
+        words.front() == "anomaly" && !std::count(words.begin(), words.end(), "--baseline");
+    const Finished finished = reads_with_model ? embedded(words) : unroll(words);
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return finished.err;
+  };
+  const std::string log = path("app.log"), base = path("times.base");
+  EXPECT_THAT(err({"anomaly", log, "--time-format", "%d.%m.%Y"}), HasSubstr(told));
+  EXPECT_THAT(err({"anomaly", log, "--time-format", "%d.%m.%Y", "--no-rates"}), Not(HasSubstr(told)));
+  EXPECT_THAT(err({"anomaly", log, "--time-format", "%Y-%m-%dT%H:%M:%S"}), Not(HasSubstr(told)));
+  EXPECT_THAT(err({"learn", log, "--out", base, "--time-format", "%d.%m.%Y"}), HasSubstr(told));
+  EXPECT_THAT(err({"anomaly", log, "--baseline", base, "--time-format", "%d.%m.%Y"}), HasSubstr(told));
 }
 
 TEST_F(AnomalyOptions, CommandLineErrors) {

@@ -263,6 +263,17 @@ TEST(NumberRanges, FieldsAreFoundByKeyOrByPlace) {
       << "another field";
 }
 
+TEST(NumberRanges, TwoOddNumbersOfALineCountMoreThanOne) {
+  const auto last = [](const std::string& line) {
+    std::vector<std::string> lines(80, "GET /orders 200 in 30 ms");
+    lines.push_back(line);
+    return number_bonus(lines);
+  };
+  const double one = last("GET /orders 503 in 30 ms");
+  EXPECT_GT(one, 4);
+  EXPECT_NEAR(last("GET /orders 503 in 3001 ms"), one + std::log(2), 1e-6);
+}
+
 TEST(NumberRanges, TheLinesTimeIsNoNumber) {
   for (const auto& [usual, later] :
        std::vector<std::pair<std::string, std::string>>{{"Mar  2 08:00:00 h", "Mar 31 09:00:00 h"},

@@ -97,6 +97,10 @@ TEST(Variants, ShortLevels) {
       {"2026-03-02 08:00:00 [info     ] run failed before", 0},
       {"2026-03-02 08:00:00.123 | WARNING  | a:b:12 - it failed", 1},              // loguru
       {"[Mon Mar 02 08:00:00.123456 2026] [core:error] [pid 12] AH00126: ok", 2},  // Apache
+      {"02.03.2026 08:00:00 FEHLER Ger\xC3\xA4t 7 antwortet nicht", 2},
+      {"02.03.2026 08:00:00 WARNUNG Platz wird knapp", 1},
+      {"2026-03-02 08:00:00 ERREUR disque absent", 2},
+      {"2026-03-02 08:00:00 INFO der Fehler von gestern ist behoben", 0},
       {"[Mon Mar 02 08:00:00.123456 2026] [mpm_event:notice] [pid 12] last run failed", 0},
       {"2026/03/02 08:00:00 [warn] 12#12: *3 upstream failed", 1},                       // nginx
       {"2026-03-02T08:00:00.1Z 0 [Note] [MY-010747] [Server] plugin failed before", 0},  // MySQL

@@ -47,6 +47,13 @@ constexpr Level kLevels[] = {
     {"failed", 2, As::kCapitals},
     {"alert", 3, As::kCapitals},
     {"severe", 3, As::kCapitals},
+    // German, French, Italian
+    {"fehler", 2, As::kCapitals},
+    {"warnung", 1, As::kCapitals},
+    {"erreur", 2, As::kCapitals},
+    {"avertissement", 1, As::kCapitals},
+    {"errore", 2, As::kCapitals},
+    {"avviso", 1, As::kCapitals},
     // Serilog, zerolog
     {"vrb", kDetail, As::kCapitals},
     {"trc", kDetail, As::kCapitals},
