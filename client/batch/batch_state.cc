@@ -2,7 +2,7 @@
 
 #include <sqlite3.h>
 
-#include "client/cli/command_error.h"
+#include "client/batch/result_files.h"
 
 namespace unroll {
 namespace {
@@ -71,11 +71,11 @@ void BatchState::fail() const {
     throw CommandError("another 'unroll batch' is writing these results (" + name_ +
                        " is locked); wait until it is done, or name another folder with --out");
   }
-  throw CommandError("cannot use the records of earlier runs (" + name_ +
-                     "): " + sqlite3_errmsg(database_.get()) +
-                     (code == SQLITE_FULL     ? "; free some disk space and run the command again"
-                      : code == SQLITE_NOTADB ? "; remove that file to read everything again"
-                                              : "; check the folder's permissions and the disk"));
+  throw ResultUnwritable("cannot use the records of earlier runs (" + name_ +
+                         "): " + sqlite3_errmsg(database_.get()) +
+                         (code == SQLITE_FULL     ? "; free some disk space and run the command again"
+                          : code == SQLITE_NOTADB ? "; remove that file to read everything again"
+                                                  : "; check the folder's permissions and the disk"));
 }
 
 std::optional<BatchState::Entry> BatchState::find(const std::filesystem::path& path) const {

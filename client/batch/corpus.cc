@@ -163,6 +163,10 @@ CorpusSummary Corpus::run(const std::atomic<int>& stop) {
       break;
     } catch (const DaemonGone&) {
       throw;  // no other file could be read either
+    } catch (const ResultUnwritable& error) {
+      progress_.message(error.what());
+      ++summary_.failed;
+      break;
     } catch (const std::exception& error) {
       const std::string text = error.what(), name = file.path.string();
       progress_.message(text.find(name) == std::string::npos ? name + ": " + text : text);
@@ -193,7 +197,7 @@ void Corpus::read(const CorpusFile& file) {
     ++summary_.skipped;
     return;
   }
-  fs::create_directories(result.parent_path());
+  make_result_folder(result.parent_path());
   if (!is_known || entry->complete) {
     fs::remove(unfinished_of(result));  // before the state says that it can be resumed
     state_->put(file.result, {key, "", false});

@@ -19,6 +19,13 @@ constexpr std::size_t kBufferBytes = 64 * 1024;
 
 }  // namespace
 
+ResultUnwritable ResultUnwritable::because(const fs::path& file, int error) {
+  const bool full = error == ENOSPC || error == EDQUOT;
+  return ResultUnwritable(system_message("cannot write " + file.string(), error) +
+                          (full ? "; free some disk space" : "; check the folder and its disk") +
+                          " and run the command again");
+}
+
 std::string text_of(const std::vector<PluginRequest>& plugins) {
   nlohmann::json list = nlohmann::json::array();
   for (const PluginRequest& plugin : plugins) list.push_back({plugin.name, plugin.options});
@@ -47,17 +54,18 @@ void publish(const fs::path& result) {
 void publish(const fs::path& unfinished, const fs::path& result) {
   const auto sync = [](const fs::path& path) {
     const UniqueFd descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!descriptor || ::fsync(descriptor.get()) != 0)
-      throw CommandError(system_message("cannot write " + path.string(), errno));
+    if (!descriptor || ::fsync(descriptor.get()) != 0) throw ResultUnwritable::because(path, errno);
   };
   sync(unfinished);
-  fs::rename(unfinished, result);
+  std::error_code failed;
+  fs::rename(unfinished, result, failed);
+  if (failed) throw ResultUnwritable::because(result, failed.value());
   sync(result.parent_path());
 }
 
 RowFile::RowFile(const fs::path& result) : name_(unfinished_of(result).string()) {
   file_ = UniqueFd(::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!file_) throw CommandError(system_message("cannot write " + name_, errno));
+  if (!file_) throw ResultUnwritable::because(name_, errno);
   find_end();
 }
 
@@ -80,7 +88,7 @@ void RowFile::find_end() {
       end = size + static_cast<off_t>(last) + 1;
   }
   if (::ftruncate(file_.get(), end) != 0 || ::lseek(file_.get(), end, SEEK_SET) < 0)
-    throw CommandError(system_message("cannot write " + name_, errno));
+    throw ResultUnwritable::because(name_, errno);
 }
 
 void RowFile::write(std::string_view row) {
@@ -91,8 +99,9 @@ void RowFile::write(std::string_view row) {
 }
 
 void RowFile::flush() {
-  if (!write_all(file_.get(), buffer_)) throw CommandError(system_message("cannot write " + name_, errno));
+  if (error_ == 0 && !write_all(file_.get(), buffer_)) error_ = errno;
   buffer_.clear();
+  if (error_ != 0) throw ResultUnwritable::because(name_, error_);
 }
 
 }  // namespace unroll

@@ -22,6 +22,14 @@ class BatchStopped : public CommandError {
   BatchStopped() : CommandError("the batch was stopped") {}
 };
 
+/// A result cannot be written: the disk is full or read-only, a quota is used up. Nor can others be.
+class ResultUnwritable : public CommandError {
+ public:
+  explicit ResultUnwritable(const std::string& text) : CommandError(text) {}
+  /// `error`: an errno.
+  static ResultUnwritable because(const std::filesystem::path& file, int error);
+};
+
 /// Plugins and their options, for comparison with an earlier run's.
 std::string text_of(const std::vector<PluginRequest>& plugins);
 
@@ -29,12 +37,13 @@ std::string text_of(const std::vector<PluginRequest>& plugins);
 std::filesystem::path make_result_folder(const std::filesystem::path& folder);
 /// The temporary name.
 std::filesystem::path unfinished_of(std::filesystem::path result);
-/// Syncs the file with the temporary name, and renames it. Throws CommandError.
+/// Syncs the file with the temporary name, and renames it. Throws ResultUnwritable.
 void publish(const std::filesystem::path& result);
 /// The same with another temporary name.
 void publish(const std::filesystem::path& unfinished, const std::filesystem::path& result);
 
-/// Rows, one line each, of a result with its temporary name. Not thread-safe. Throws CommandError.
+/// Rows, one line each, of a result with its temporary name. Not thread-safe. Throws ResultUnwritable; after
+/// that, no more is written.
 class RowFile {
  public:
   /// Continues after the last complete row of an earlier run. To begin again, remove the file first.
@@ -54,6 +63,7 @@ class RowFile {
   UniqueFd file_;
   std::string buffer_;
   std::uint64_t rows_ = 0;
+  int error_ = 0;  ///< The errno with which writing failed. Later rows must not follow what is missing.
 };
 
 }  // namespace unroll
