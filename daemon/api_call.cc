@@ -92,12 +92,12 @@ void ApiCall::charge(std::size_t bytes) {
 void ApiCall::open_more() {
   while (callbacks_.done && next_ < texts_.size() && being_read_ < kAtOnce &&
          (held_ < kMostHeld || next_ == front_)) {
+    ++being_read_;
     open(next_++);
   }
 }
 
 void ApiCall::open(std::size_t index) {
-  ++being_read_;
   auto& text = texts_[index];
   DocumentRequest request;
   request.plugins.push_back(request_->plugin());

@@ -151,6 +151,17 @@ TEST_F(OpenAi, TokensAreWrittenOneAfterAnother) {
   }
 }
 
+TEST_F(OpenAi, ManyPromptsAreReadSomeAtATime) {
+  std::vector<std::string> prompts;
+  for (int i = 0; i < 100; ++i) prompts.push_back(i % 3 == 0 ? "" : some_text(i % 7));
+  const auto written = ask("/v1/completions", {{"prompt", prompts}, {"max_tokens", 3}, {"echo", true}});
+  ASSERT_EQ(written["choices"].size(), prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(written["choices"][i]["index"], i);
+    EXPECT_TRUE(written["choices"][i]["text"].get<std::string>().starts_with(prompts[i])) << i;
+  }
+}
+
 TEST_F(OpenAi, PromptsAreTextsOrTheIdsOfTheirTokens) {
   const std::vector<std::string> texts = {some_text(3), "", some_text(600), "Grüße 🙂"};
   json ids = json::array();
