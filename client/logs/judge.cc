@@ -140,7 +140,7 @@ void JudgeView::add_event(const LogRecord& record, const Judgement& judgement) {
   event.known = judgement.known;
   event.parts = parts_of(judgement);
   if (options_.format == "json") event.object = object_of(record, judgement);
-  if (judgement.number.bonus > 0) event.text += range_text(number_of(judgement.number));
+  if (judgement.number.bonus > 0) event.odd_number = range_text(number_of(judgement.number));
   events_.add(std::move(event));
 }
 
@@ -180,7 +180,7 @@ void JudgeView::write_table(std::uint64_t known_lines) {
     if (const std::string span = span_text(*event); !span.empty()) place += " (" + span + ")";
     writer_.write(heated(terminal, heat, right(fixed(event->score, 2), 8)) + "  " +
                   right(with_thousands(event->count), 5) + "  " + place + "\n");
-    writer_.write(std::string(10, ' ') + fitting(terminal, event->shown_text(), 10) + "\n");
+    writer_.write(std::string(10, ' ') + fitting(terminal, event->told_text(), 10) + "\n");
     if (!event->known.empty())
       writer_.write(dim(terminal, "   known: " + fitting(terminal, event->known, 10)) + "\n");
     write_neighbours(writer_, *event, 10);

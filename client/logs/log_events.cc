@@ -19,9 +19,11 @@ bool are_alike(double one, double other) {
 }
 
 std::uint64_t words_of(const LogEvent& line) {
-  const auto words = line_words(line.text);
+  auto words = line_words(line.text);
   // A text without words is like no other.
-  return words.empty() ? line_key({std::to_string(line.log), std::to_string(line.line)}) : line_key(words);
+  if (words.empty()) words = {std::to_string(line.log), std::to_string(line.line)};
+  if (!line.odd_number.empty()) words.emplace_back("odd number");
+  return line_key(words);
 }
 
 }  // namespace

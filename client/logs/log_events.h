@@ -22,6 +22,8 @@ struct LogEvent {
   bool is_frame = false;     ///< It is a step of a stack: it says nothing by itself.
   std::string file, text, time, known;
   std::string shown;  ///< What people see of the text; empty: all of it.
+  std::string
+      odd_number;     ///< Which is out of its range, for people. Lines with usual numbers are not like it.
   std::string parts;  ///< What the score is made of, for people.
   bool alert = false;
   nlohmann::ordered_json object;  ///< As JSON; may be null.
@@ -39,6 +41,7 @@ struct LogEvent {
   std::vector<Neighbour> neighbours;  ///< Its other lines, the first kMostListed.
 
   const std::string& shown_text() const { return shown.empty() ? text : shown; }
+  std::string told_text() const { return shown_text() + odd_number; }
 };
 
 /// Groups odd lines: lines with the same words are one event that came several times; odd lines that follow

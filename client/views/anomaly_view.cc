@@ -71,7 +71,7 @@ LogEvent event_of(const json& line, const records::Carried& carried, std::size_t
   event.alert = is_alert(line);
   if (line.contains("odd"))
     event.shown = builtin::shown_of_long(carried.text, place_in_record(line, carried, whole(line, "odd")));
-  if (line.contains("number")) event.shown = event.shown_text() + range_text(line["number"]);
+  if (line.contains("number")) event.odd_number = range_text(line["number"]);
   return event;
 }
 
@@ -241,7 +241,7 @@ class AnomalyTable : public AnomalyView {
     if (!more.empty()) more = "  (" + more + ")";
     writer_.write(right(with_thousands(event.line), 8) + "  " + heated_score(event.score, lowest, highest) +
                   (event.alert ? heated(terminal, 1, " ! ") : between_) +
-                  fitting(terminal, event.shown_text(), kTextColumn + columns(more)) + dim(terminal, more) +
+                  fitting(terminal, event.told_text(), kTextColumn + columns(more)) + dim(terminal, more) +
                   "\n");
     write_neighbours(writer_, event, kTextColumn);
   }

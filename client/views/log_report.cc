@@ -100,7 +100,7 @@ void LogReport::write_event(const LogEvent& event) {
   if (!event.parts.empty()) place += ", " + event.parts;
   writer_.write("<li><a href=# data-at=" + std::to_string(place_of(event.log, event.line)) +
                 "><b class=" + level_of(event.score) + ">" + fixed(event.score, 2) + "</b><code>" +
-                shown(cut(one_line(event.shown_text()), 400)) + "</code><span>" + shown(place) + "</span>");
+                shown(cut(one_line(event.told_text()), 400)) + "</code><span>" + shown(place) + "</span>");
   if (!event.known.empty())
     writer_.write("<code class=known>known: " + shown(cut(one_line(event.known), 400)) + "</code>");
   for (std::size_t i = 0; i < std::min(kShownNeighbours, event.neighbours.size()); ++i)

@@ -50,6 +50,21 @@ TEST(LogEvents, LinesWithTheSameWordsAreOneEventWithACount) {
   EXPECT_FALSE(object.contains("neighbours"));
 }
 
+TEST(LogEvents, LinesWithUsualNumbersAreNotLikeThatWithAnOddOne) {
+  LogEvents events(10);
+  const auto odd = [](std::uint64_t line, const std::string& text, const std::string& number) {
+    LogEvent event = line_at(line, 5, text);
+    event.odd_number = number;
+    return event;
+  };
+  events.add(line_at(1, 2, "fan 900 rpm"));
+  events.add(odd(5, "fan 0 rpm", " (0: 900 to 910 before)"));
+  events.add(line_at(9, 2, "fan 905 rpm"));
+  events.add(odd(12, "fan 1 rpm", " (1: 890 to 910 before)"));
+  EXPECT_THAT(told(events), ElementsAre("5 2 5-5", "2 2 1-1"));
+  EXPECT_EQ(events.best(1)[0]->told_text(), "fan 0 rpm (0: 900 to 910 before)");
+}
+
 TEST(LogEvents, ALineThatIsFarLessOddIsNoRepetition) {
   LogEvents events(10);
   events.add(line_at(1, 0.5, "status 200 sent"));
