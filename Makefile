@@ -216,6 +216,14 @@ check-frameworks: build ## Test with Ray on a local cluster, datatrove and Parqu
 	@cd clients/python && UNROLLD=$(CURDIR)/build/bin/unrolld UNROLL_MODEL=$(CURDIR)/build/tests/clients/tiny_model OMP_NUM_THREADS=1 \
 	  $(CURDIR)/build/frameworks/bin/python -B -m unittest tests.test_frameworks
 
+ST_SECONDS ?= 600
+.PHONY: check-openapi
+check-openapi: build ## Test the paths of openapi.json with schemathesis for ten minutes (ST_SECONDS=; fetches 30 MB)
+	@test -x build/openapi/bin/python || python3 -m venv build/openapi
+	@build/openapi/bin/pip install --quiet --disable-pip-version-check schemathesis==4.32.5
+	@cmake --build build -j $(JOBS) --target write_tiny_model
+	@OMP_NUM_THREADS=1 build/openapi/bin/python -B tests/daemon/check_openapi.py build/bin/unrolld build/tests/clients/tiny_model $(ST_SECONDS)
+
 .PHONY: package
 package: build ## Build Debian packages and an archive into build/packages/, check them with lintian
 	@scripts/setup.sh file lintian >/dev/null
