@@ -132,7 +132,9 @@ void HttpSession::feed() {
   }
 }
 
+/// What it is cancelled for is the answer: no progress line begins another one before.
 void HttpSession::cancel_document(const Error& reason) {
+  awake_.cancel();
   context_.engine.cancel(document_->id, reason);
   if (document_->taken) document_->finished = true;
 }
