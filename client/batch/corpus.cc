@@ -169,7 +169,7 @@ CorpusSummary Corpus::run(const std::atomic<int>& stop) {
       break;
     } catch (const std::exception& error) {
       const std::string text = error.what(), name = file.path.string();
-      progress_.message(text.find(name) == std::string::npos ? name + ": " + text : text);
+      progress_.message(text.find(name) == std::string::npos ? name + (": " + text) : text);
       ++summary_.failed;
     }
     progress_.finish(0, file.size);

@@ -89,19 +89,19 @@ std::vector<LogFile> log_files(const std::vector<std::string>& arguments,
 
 void Baseline::learn(const LogFile& log, const LogReading& reading,
                      const std::function<void(const std::string&)>& note) {
-  auto& [known, habits] = logs_[log.name];
-  habits.begin_file();
+  GoodLog& good = logs_[log.name];
+  good.habits.begin_file();
   const std::string told = read_records(Source::open(log.path.string()), reading.encoding, reading.times,
                                         [&](const LogRecord& record) {
-                                          known.learn(record.text, record.facts.severity);
-                                          habits.learn(record, reading.times);
+                                          good.lines.learn(record.text, record.facts.severity);
+                                          good.habits.learn(record, reading.times);
                                         });
   if (!told.empty()) note(told);
   const std::string times = about_times(log.path.string(), reading.encoding, reading.times);
   if (!times.empty()) note(times);
-  if (known.left_out() > 0)
+  if (good.lines.left_out() > 0)
     note(log.path.string() + ": a baseline keeps " + std::to_string(KnownLines::kMost) +
-         " different lines of a log; " + std::to_string(known.left_out()) + " lines were not learned");
+         " different lines of a log; " + std::to_string(good.lines.left_out()) + " lines were not learned");
 }
 
 bool Baseline::load(const fs::path& file) {

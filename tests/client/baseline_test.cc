@@ -53,6 +53,8 @@ TEST(KnownLines, TheNearestLineAndItsDistance) {
   EXPECT_EQ(far.distance, 1);
   EXPECT_EQ(far.line, nullptr);
   EXPECT_EQ(known.nearest("-----").distance, 0);
+  KnownLines alike = known_of({"red green blue violet orange", "red green blue"});
+  EXPECT_EQ(alike.nearest("red green blue white").line->text, "red green blue") << "not the first one alike";
 }
 
 TEST(KnownLines, ManyLinesWithCommonWordsAreSearchedByTheRareOnes) {

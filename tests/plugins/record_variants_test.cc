@@ -61,7 +61,8 @@ TEST(Variants, JsonOfOtherLibraries) {
   });
   expect_severities({{R"({"battery":{"level":20},"msg":"ok"})", 0},
                      {R"({"user":{"level":3},"msg":"ok"})", 0},
-                     {R"({"priority":2,"msg":"ok"})", 0}},
+                     {R"({"priority":2,"msg":"ok"})", 0},
+                     {R"(set "level":50 of the valve)", 0}},
                     false);
 }
 
@@ -74,6 +75,10 @@ TEST(Variants, KlogBehindAHeader) {
       {"E20260302 08:00:00.123456  1412 file.cc:12] ok", 2},
       {"2026-03-02 08:00:00.123  1702  2395 E ActivityManager: ok", 2},
   });
+}
+
+TEST(Variants, KlogsLetterBeginsAWord) {
+  expect_severities({{"2026-03-02 disk NVME0302 08:00:00.123456 mounted", 0}}, false);
 }
 
 TEST(Variants, ShortLevels) {
@@ -122,6 +127,8 @@ TEST(Variants, ShortLevels) {
 
 TEST(Variants, LevelsAsFieldsOfText) {
   expect_severities({
+      {"2026-03-02 08:00:00 ERROR disk=7 level=info", 2},  // what comes before the fields counts more
+      {R"(ts=1 msg="said \" level=error \" again" level=info)", 0},
       {"level=info request failed", 0},
       {"2026-03-02T08:00:00Z level=error ok", 2},
       {"[level=warn] it failed", 1},

@@ -284,9 +284,9 @@ def bad_options(a: Attacker) -> None:
     with a.connect() as connection:
         if a.rng.random() < 0.2:
             connection.sendall(b"".join(opening(stream=True, name=a.marker) for _ in range(FLOOD)))
-            codes = error_codes(answers(connection, FLOOD))
-            if len(codes) == FLOOD and LIMIT not in codes:
-                raise Surprise(f"{FLOOD} documents were opened on one connection")
+            opened = error_codes(answers(connection, FLOOD)).count(None)
+            if opened > FLOOD // 2:  # limits.documents_per_connection, as daemon.py and the booted test set it
+                raise Surprise(f"{opened} documents were opened on one connection")
             return
         score: dict[str, Any] = {"name": "score"}
         bad: list[dict[str, Any]] = [
