@@ -22,9 +22,9 @@ struct LogEvent {
   bool is_frame = false;     ///< It is a step of a stack: it says nothing by itself.
   std::string file, text, time, known;
   std::string shown;  ///< What people see of the text; empty: all of it.
-  std::string
-      odd_number;     ///< Which is out of its range, for people. Lines with usual numbers are not like it.
   std::string parts;  ///< What the score is made of, for people.
+  /// The range that a number of it is out of, for people. Lines with usual numbers are not like it.
+  std::string odd_number;
   bool alert = false;
   nlohmann::ordered_json object;  ///< As JSON; may be null.
 
@@ -41,6 +41,7 @@ struct LogEvent {
   std::vector<Neighbour> neighbours;  ///< Its other lines, the first kMostListed.
 
   const std::string& shown_text() const { return shown.empty() ? text : shown; }
+  /// With the range.
   std::string told_text() const { return shown_text() + odd_number; }
 };
 
