@@ -24,7 +24,7 @@ std::string words_of(const CommandEntry& command) {
 }
 
 /// Quotes for a shell in single quotes.
-std::string quoted(const std::string& text) {
+std::string quote(const std::string& text) {
   std::string result = "'";
   for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return result + "'";
@@ -47,10 +47,10 @@ std::string bash_values(const CommandEntry& command) {
   for (const OptionEntry& option : command.options) {
     if (option.value.empty()) continue;
     std::vector<std::string> patterns;
-    for (const std::string& name : option.names) patterns.push_back(quoted(words_of(command) + ":" + name));
+    for (const std::string& name : option.names) patterns.push_back(quote(words_of(command) + ":" + name));
     std::string action = "return";  // A number or name that cannot be completed.
     if (!option.choices.empty()) {
-      action = "COMPREPLY=($(compgen -W " + quoted(join(option.choices, " ")) + " -- \"$word\")); return";
+      action = "COMPREPLY=($(compgen -W " + quote(join(option.choices, " ")) + " -- \"$word\")); return";
     } else if (names_files(option)) {
       action = std::string("compopt -o filenames; COMPREPLY=($(compgen ") +
                (names_folders(option) ? "-d" : "-f") + " -- \"$word\")); return";
@@ -70,15 +70,15 @@ std::string bash_words(const CommandEntry& command) {
     words.insert(words.end(), positional.choices.begin(), positional.choices.end());
     files = files || names_files(positional);
   }
-  return "    " + quoted(words_of(command)) + ") options=" + quoted(join(options, " ")) +
-         " words=" + quoted(join(words, " ")) + " files=" + (files ? "yes" : "no") + " ;;\n";
+  return "    " + quote(words_of(command)) + ") options=" + quote(join(options, " ")) +
+         " words=" + quote(join(words, " ")) + " files=" + (files ? "yes" : "no") + " ;;\n";
 }
 
 std::string bash_script(const CommandEntry& root) {
   std::vector<std::string> paths;
   std::string values, words;
   walk(root, [&](const CommandEntry& command) {
-    if (command.path.size() > 1) paths.push_back(quoted(words_of(command)));
+    if (command.path.size() > 1) paths.push_back(quote(words_of(command)));
     values += bash_values(command);
     words += bash_words(command);
   });
@@ -138,7 +138,7 @@ std::string zsh_value(const OptionEntry& entry) {
 std::string zsh_commands(const CommandEntry& command) {
   std::string text = "  local state\n  local -a line commands\n  commands=(\n";
   for (const CommandEntry& below : command.commands) {
-    text += "    " + quoted(zsh_text(below.path.back()) + ":" + below.description) + "\n";
+    text += "    " + quote(zsh_text(below.path.back()) + ":" + below.description) + "\n";
   }
   text +=
       "  )\n  _arguments -C '(- *)--help[print the help]' '1: :->command' '*:: :->rest'\n  case $state in\n"
@@ -156,12 +156,12 @@ std::string zsh_arguments(const CommandEntry& command) {
       const std::string value =
           option.value.empty() ? "" : ":" + zsh_text(option.value) + ":" + zsh_value(option);
       text += " \\\n    " +
-              quoted((option.repeated ? "*" : "") + name + "[" + zsh_text(option.description) + "]" + value);
+              quote((option.repeated ? "*" : "") + name + "[" + zsh_text(option.description) + "]" + value);
     }
   }
   for (const OptionEntry& positional : command.positionals) {
-    text += " \\\n    " + quoted((positional.repeated ? "*:" : ":") + positional.names.front() + ":" +
-                                 zsh_value(positional));
+    text += " \\\n    " + quote((positional.repeated ? "*:" : ":") + positional.names.front() + ":" +
+                                zsh_value(positional));
   }
   return text + "\n";
 }
@@ -187,7 +187,7 @@ std::string fish_condition(const CommandEntry& command) {
     condition += (condition.empty() ? "" : "; and ") +
                  ("not __fish_seen_subcommand_from " + join(names_of(command.commands), " "));
   }
-  return quoted(condition);
+  return quote(condition);
 }
 
 std::string fish_option(const OptionEntry& option) {
@@ -196,8 +196,8 @@ std::string fish_option(const OptionEntry& option) {
     text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
   }
   if (!option.value.empty()) text += names_files(option) ? " -r -F" : " -x";
-  if (!option.choices.empty()) text += " -a " + quoted(join(option.choices, " "));
-  return text + " -d " + quoted(option.description);
+  if (!option.choices.empty()) text += " -a " + quote(join(option.choices, " "));
+  return text + " -d " + quote(option.description);
 }
 
 std::string fish_script(const CommandEntry& root) {
@@ -206,11 +206,11 @@ std::string fish_script(const CommandEntry& root) {
   walk(root, [&](const CommandEntry& command) {
     const std::string head = "complete -c unroll -n " + fish_condition(command);
     for (const CommandEntry& below : command.commands) {
-      text += head + " -a " + below.path.back() + " -d " + quoted(below.description) + "\n";
+      text += head + " -a " + below.path.back() + " -d " + quote(below.description) + "\n";
     }
     for (const OptionEntry& option : command.options) text += head + fish_option(option) + "\n";
     for (const OptionEntry& positional : command.positionals) {
-      if (!positional.choices.empty()) text += head + " -a " + quoted(join(positional.choices, " ")) + "\n";
+      if (!positional.choices.empty()) text += head + " -a " + quote(join(positional.choices, " ")) + "\n";
       if (names_files(positional)) text += head + " -F\n";
     }
   });

@@ -208,6 +208,18 @@ TEST(PdfForms, ASentenceGoesOnInAColumnThatBeginsLower) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
 }
 
+/// The right edge is where most lines end, not the longest of them.
+TEST(PdfForms, RaggedLinesAreOneParagraph) {
+  std::string layout = "<page width='612' height='792'><block>";
+  for (int i = 0; i < 30; ++i) {
+    const double right = i == 12 ? 600 : 480 + 20 * (i % 4);
+    layout += pdf_line(72, 100 + 12 * i, right, 110 + 12 * i,
+                       "characteristically, all of the lines end where sentences of the text end too.");
+  }
+  const std::string text = formats::read_pdf_layout(layout + "</block></page>", {}).text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+}
+
 TEST(PdfForms, WhatPagesRepeatAtTheirEdgesIsDropped) {
   std::string layout;
   for (int page = 1; page <= 4; ++page) {
