@@ -18,4 +18,17 @@ std::string Utf8Stream::append(std::string_view bytes) {
   return text;
 }
 
+std::string Utf8Stream::finish() {
+  std::string text;
+  for (std::size_t i = 0; i < pending_.size(); ++i) text += kReplacement;
+  pending_.clear();
+  return text;
+}
+
+std::string valid_utf8(std::string_view bytes) {
+  Utf8Stream stream;
+  auto text = stream.append(bytes);
+  return text += stream.finish();
+}
+
 }  // namespace unroll

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
 
 namespace unroll {
 namespace asio = boost::asio;
@@ -14,6 +15,9 @@ namespace {
 constexpr std::size_t kAtOnce = 16;
 /// No more outputs are taken while so many bytes of them wait to be passed on; the journal has them.
 constexpr std::size_t kMostHeld = std::size_t{1} << 20;
+/// A shorter text is read again for each token that is written; writing a snapshot of it would take longer.
+constexpr std::size_t kLeastOfSnapshot = std::size_t{16} << 10;
+constexpr std::chrono::hours kSnapshotExpires{24};  // if the daemon dies before it removes it
 
 }  // namespace
 
@@ -104,8 +108,15 @@ void ApiCall::open(std::size_t index) {
   request.name = "http " + request.plugins.front().name;
   request.owner = owner_;
   request.total_bytes = text.text.size();
-  request.predict_next = request_->predicts_next();
-  request.text = request.predict_next ? text.text : std::exchange(text.text, {});
+  request.predict_next = request_->most_written() > 0;
+  if (!text.snapshot.empty()) {
+    request.from = text.snapshot;
+  } else if (request_->most_written() > 1 && text.text.size() >= kLeastOfSnapshot) {
+    text.snapshot = request.name + " " + random_document_id();
+    request.snapshot = {text.snapshot, kSnapshotExpires};
+  }
+  const bool read_again = request_->most_written() > 1 && !request.snapshot;
+  request.text = read_again ? text.text : std::exchange(text.text, {});
   const auto weak = weak_from_this();
   text.reading = std::make_shared<TextReading>(
       context_, queued_,
@@ -131,7 +142,7 @@ bool ApiCall::has_room(std::size_t index) const {
 
 void ApiCall::take_output(std::size_t index, const std::string& output) {
   auto& text = texts_[index];
-  if (request_->predicts_next()) text.last_output = output;
+  if (request_->most_written() > 0) text.last_output = output;
   if (text.read_before) return;
   held_ += output.size();
   text.outputs.push_back(output);
@@ -182,7 +193,7 @@ void ApiCall::end_reading(std::size_t index) {
       [this, index, made] {
         const auto& text = texts_[index];
         if (!text.read_before) made->piece = request_->end_text(index, text.tokens);
-        if (request_->predicts_next()) made->written = request_->go_on(index, text.last_output);
+        if (request_->most_written() > 0) made->written = request_->go_on(index, text.last_output);
       },
       [this, index, made] {
         auto& text = texts_[index];
@@ -192,12 +203,17 @@ void ApiCall::end_reading(std::size_t index) {
           text.text += *made->written;
           open(index);
         } else {
-          text.complete = true;
-          --being_read_;
-          text.text = text.last_output = {};
+          end_text(text);
         }
         add_piece(index, made->piece);
       });
+}
+
+void ApiCall::end_text(Text& text) {
+  text.complete = true;
+  --being_read_;
+  text.text = text.last_output = {};
+  remove_snapshot(text);
 }
 
 void ApiCall::add_piece(std::size_t index, const std::string& piece) {
@@ -257,7 +273,20 @@ void ApiCall::abandon(const Error& reason) {
 void ApiCall::cancel_documents(const Error& reason) {
   for (auto& text : texts_) {
     if (text.reading) std::exchange(text.reading, nullptr)->abandon(reason);
+    remove_snapshot(text);
   }
+}
+
+void ApiCall::remove_snapshot(Text& text) {
+  if (text.snapshot.empty()) return;
+  context_.journal_jobs.post(
+      owner_, [&engine = context_.engine, owner = owner_, name = std::exchange(text.snapshot, {})] {
+        try {
+          engine.remove_snapshot(owner, name);
+        } catch (const Error& error) {  // it was not made yet, and will not be
+          spdlog::debug("snapshot '{}' is not removed: {}", name, error.what());
+        }
+      });
 }
 
 }  // namespace unroll

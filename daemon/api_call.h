@@ -38,7 +38,8 @@ class ApiCall : public std::enable_shared_from_this<ApiCall> {
 
  private:
   struct Text {
-    std::string text;  ///< Until it is opened for the last time.
+    std::string text;      ///< To be read, or to be read next: all of it, or what `snapshot` lacks.
+    std::string snapshot;  ///< Name of the one of the first reading's end, from which others go on; or empty.
     std::shared_ptr<TextReading> reading;
     std::vector<std::string> outputs;  ///< Of the first reading, which are not in `pieces` yet.
     std::string pieces;                ///< Of the result, until those of the texts before are passed on.
@@ -63,11 +64,13 @@ class ApiCall : public std::enable_shared_from_this<ApiCall> {
   void take_end(std::size_t index, const std::exception_ptr& failure, const DocumentStatus& status);
   void make_pieces(std::size_t index);
   void end_reading(std::size_t index);
+  void end_text(Text& text);
   void make_rest();
   void add_piece(std::size_t index, const std::string& piece);
   void end_result();
   void fail(std::exception_ptr why);
   void cancel_documents(const Error& reason);
+  void remove_snapshot(Text& text);
 
   ServerContext& context_;
   const std::uint32_t owner_;

@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "base/six_digits.h"
 #include "base/utf8.h"
+#include "base/utf8_stream.h"
 #include "daemon/openai_fields.h"
 #include "protocol/protocol.h"
 
@@ -23,17 +24,6 @@ constexpr int kMostTop = 20;
 constexpr std::int64_t kMostWritten = 256;  // tokens; the text is read again for each
 constexpr std::size_t kMostStops = 4;
 constexpr std::size_t kPieceBytes = std::size_t{64} << 10;  // of a result, about
-
-/// With U+FFFD for each byte that is not UTF-8.
-std::string valid_utf8(std::string_view bytes) {
-  std::string text;
-  while (!bytes.empty()) {
-    const auto length = utf8_character_length(bytes);
-    text += length > 0 ? bytes.substr(0, length) : kReplacement;
-    bytes.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return text;
-}
 
 /// A token's bytes as text; if they are not UTF-8 by themselves, as OpenAI writes them: "bytes:\xe2\x80".
 std::string shown(std::string_view bytes) {
@@ -234,7 +224,7 @@ class Completions final : public ApiRequest {
   explicit Completions(const json& body);
 
   PluginRequest plugin() const override { return {"logprobs", {{"top", std::max(top_, 1)}}}; }
-  bool predicts_next() const override { return max_tokens_ > 0; }
+  std::int64_t most_written() const override { return max_tokens_; }
   std::size_t memory() const override { return memory_; }
 
   std::string begin(const std::string& model, std::int64_t created) const override {
@@ -285,7 +275,7 @@ Completions::Completions(const json& body) {
 std::vector<std::string> Completions::make_texts() {
   for (const auto& prompt : prompts_) {
     const auto index = choices_.size();
-    auto& choice = choices_.emplace_back(index, echo_, predicts_next(), top_);
+    auto& choice = choices_.emplace_back(index, echo_, max_tokens_ > 0, top_);
     if (read_ids(prompt, *vocabulary_).size() < prompt.ids.size()) choice.begin_after_given();
   }
   auto texts = texts_of(prompts_, *vocabulary_);

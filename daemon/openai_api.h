@@ -35,7 +35,7 @@ class ApiRequest {
   virtual ~ApiRequest() = default;
   const std::string& model() const { return model_; }  ///< Empty: the first.
   virtual PluginRequest plugin() const = 0;
-  virtual bool predicts_next() const { return false; }  ///< As in DocumentRequest.
+  virtual std::int64_t most_written() const { return 0; }  ///< Tokens that are written after each text.
   /// The documents; none, if begin() needs only the vocabulary. Call it once, first. Throws OtherTokens.
   std::vector<std::string> texts(std::shared_ptr<const Vocabulary> vocabulary) {
     vocabulary_ = std::move(vocabulary);
@@ -48,9 +48,9 @@ class ApiRequest {
   virtual std::string begin(const std::string& model, std::int64_t created) const = 0;
   /// For each output of the text's first reading, in order: JSON of plugin().
   virtual std::string add_output(std::size_t /*text*/, const std::string& /*output*/) { return {}; }
-  /// After them. `tokens`: with the one of predicts_next(). Throws Error.
+  /// After them. `tokens`: with the one that is predicted. Throws Error.
   virtual std::string end_text(std::size_t /*text*/, std::uint64_t /*tokens*/) { return {}; }
-  /// If predicts_next(), after each reading of a text: takes the token that its last output predicts. Returns
+  /// If tokens are written, after each reading of a text: takes the token that its last output predicts. Returns
   /// what to append to the text, to read it again; nullopt: that was the last token.
   virtual std::optional<std::string> go_on(std::size_t /*text*/, const std::string& /*output*/) {
     return std::nullopt;

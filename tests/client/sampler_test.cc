@@ -8,8 +8,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/utf8_stream.h"
-
 namespace unroll {
 namespace {
 
@@ -84,21 +82,6 @@ TEST(Sampler, NothingToDrawFrom) {
   const float none = -std::numeric_limits<float>::infinity();
   EXPECT_THROW(Sampler({}).draw(std::vector<float>{none, none}), std::runtime_error);
   EXPECT_THROW(Sampler({}).draw(std::vector<float>{std::nanf("")}), std::runtime_error);
-}
-
-TEST(Utf8Stream, GivesWholeCharacters) {
-  Utf8Stream stream;
-  EXPECT_EQ(stream.append("a\xC3"), "a");
-  EXPECT_EQ(stream.append("\xB6\xF0\x9F"), "ö");
-  EXPECT_EQ(stream.append("\x99"), "");
-  EXPECT_EQ(stream.append("\x82"), "🙂");
-}
-
-TEST(Utf8Stream, WhatIsNoCharacterIsReplaced) {
-  Utf8Stream stream;
-  EXPECT_EQ(stream.append("\xFFz"), "\uFFFDz");
-  EXPECT_EQ(stream.append("\xF0\x9F"), "");
-  EXPECT_EQ(stream.append("b"), "\uFFFD\uFFFDb");  // the incomplete character is invalid now
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // The paths that follow OpenAI's API.
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #include "base/base64.h"
 #include "tests/daemon/daemon_case.h"
@@ -149,6 +151,32 @@ TEST_F(OpenAi, TokensAreWrittenOneAfterAnother) {
     EXPECT_EQ(stopped["text"], text.substr(0, text.find(stop)));
     EXPECT_EQ(stopped["finish_reason"], "stop");
   }
+}
+
+TEST_F(OpenAi, ALongPromptIsReadOnceHoweverManyTokensFollow) {
+  const auto tokens_read = [] {
+    const auto metrics = http(socket(), "GET /metrics HTTP/1.1\r\nHost: u\r\nConnection: close\r\n\r\n");
+    const std::string name = "\nunroll_tokens_total ";
+    return std::stod(metrics.substr(metrics.find(name) + name.size()));
+  };
+  auto text = some_text(900);
+  ASSERT_GT(text.size(), 32'000u);
+  const auto before = tokens_read();
+  const auto written = ask("/v1/completions", {{"prompt", text}, {"max_tokens", 8}, {"logprobs", 1}});
+  const auto& choice = written["choices"][0];
+  EXPECT_LT(tokens_read() - before, 2 * written["usage"]["prompt_tokens"].get<double>());
+  for (std::size_t at = 0; at < 8; ++at) {
+    const auto next =
+        ask("/v1/completions", {{"prompt", text}, {"max_tokens", 1}, {"logprobs", 1}})["choices"][0];
+    EXPECT_EQ(choice["logprobs"]["tokens"][at], next["logprobs"]["tokens"][0]) << at;
+    EXPECT_EQ(choice["logprobs"]["token_logprobs"][at], next["logprobs"]["token_logprobs"][0]) << at;
+    text += next["text"];
+  }
+  Peer peer(socket());
+  const auto snapshots = [&] { return peer.call("snapshot.list", json::object())["result"]["snapshots"]; };
+  for (int i = 0; i < 100 && !snapshots().empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_THAT(snapshots(), testing::IsEmpty());
 }
 
 TEST_F(OpenAi, ManyPromptsAreReadSomeAtATime) {
