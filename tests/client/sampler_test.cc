@@ -1,4 +1,4 @@
-// Drawing from a distribution, and assembling characters from the drawn bytes.
+// Drawing from a distribution.
 #include "client/commands/sampler.h"
 
 #include <cmath>
