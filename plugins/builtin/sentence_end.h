@@ -290,8 +290,8 @@ class SentenceEnd {
     return begins();
   }
 
-  /// Whether the space after the stop was left out: five letters that are not Latin are before it, and they
-  /// are no abbreviation.
+  /// Whether the space after the stop was left out: five letters that are not Latin are before it, more than
+  /// any known abbreviation outside Latin has.
   bool lacks_space() const {
     constexpr std::size_t kLetterBytes = 10;
     const bool small = ::u_islower(static_cast<UChar32>(letter_)) != 0;
@@ -299,7 +299,7 @@ class SentenceEnd {
     for (std::size_t i = tail_.size() - 1 - kLetterBytes; i + 1 < tail_.size(); ++i) {
       if (static_cast<unsigned char>(tail_[i]) < 0x80) return false;
     }
-    return words_->at_end(tail_) == Abbreviation::kNone;
+    return true;
   }
 
   Place after_space(char32_t c, int property) {

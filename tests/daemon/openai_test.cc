@@ -159,7 +159,7 @@ TEST_F(OpenAi, ALongPromptIsReadOnceHoweverManyTokensFollow) {
     const std::string name = "\nunroll_tokens_total ";
     return std::stod(metrics.substr(metrics.find(name) + name.size()));
   };
-  auto text = some_text(900);
+  auto text = some_text(1800);
   ASSERT_GT(text.size(), 32'000u);
   const auto before = tokens_read();
   const auto written = ask("/v1/completions", {{"prompt", text}, {"max_tokens", 8}, {"logprobs", 1}});
