@@ -293,6 +293,24 @@ TEST(TeiForms, ProseVerseAndDramaAreText) {
   EXPECT_EQ(document.format, "TEI");
 }
 
+TEST(TeiForms, MarksOfNotesAreNoText) {
+  const auto text_with = [](const std::string& reference, bool keep_layout = false) {
+    const std::string text =
+        "<TEI><text><body><p>She left " + reference + " and came back.</p></body></text></TEI>";
+    return read(text, "x.xml", keep_layout).text;
+  };
+  for (const auto* mark :
+       {"<ref target='#n1'>[1]</ref>", "<ref target='#n1'>(12)</ref>", "<ref target='#n1'>*</ref>",
+        "<ref target='#n1' rend='superscript'>3</ref>", "<ref target='#n1'><hi rend='sup'>3</hi></ref>"})
+    EXPECT_EQ(text_with(mark), "She left and came back.\n") << mark;
+  EXPECT_EQ(text_with("<ref target='#p12'>12</ref>"), "She left 12 and came back.\n") << "a page";
+  EXPECT_EQ(text_with("<ref target='#one'>chapter <hi>[1]</hi></ref>"),
+            "She left chapter [1] and came back.\n");
+  EXPECT_EQ(text_with("<ref target='https://x.org'>[1]</ref>"), "She left [1] and came back.\n");
+  EXPECT_EQ(text_with("[1]"), "She left [1] and came back.\n");
+  EXPECT_EQ(text_with("<ref target='#n1'>[1]</ref>", true), "She left [1] and came back.\n");
+}
+
 TEST(Archives, NamesMayBeInUtf8) {
   std::string bytes = zip_of({{"B__cher.txt", "One.\n"}, {"a.txt", "Two.\n"}});
   for (std::size_t at = 0; (at = bytes.find("B__cher", at)) != std::string::npos;)

@@ -1,12 +1,43 @@
 // TEI (Text Encoding Initiative): prose, verse and drama; notes as a section at the end. The header, page
-// breaks, running heads and the wrong or original forms beside corrected ones are not read.
+// breaks, running heads, the marks of notes and the wrong or original forms beside corrected ones are not
+// read.
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "client/documents/formats/markup.h"
 
 namespace unroll::formats {
 namespace {
+
+/// What may be the mark of a note, as "[1]" or "*": the text of a reference within the document. A number
+/// alone is one if it is raised; otherwise it may be that of a page.
+class NoteMark {
+ public:
+  void raise(const Attributes& attributes) { raised_ = raised_ || attributes.get("rend").starts_with("sup"); }
+  void add(std::string_view utf8, std::uint64_t offset) {
+    text_ += utf8;
+    pieces_.emplace_back(utf8, offset);
+  }
+  bool is_one() const {
+    const auto number = text_.find_first_of("0123456789");
+    if (text_.empty() || text_.size() > kMostBytes) return false;
+    if (number == std::string::npos) return text_.find_first_not_of("*[]()") == std::string::npos;
+    const bool in_brackets = text_.front() == '[' || text_.front() == '(';
+    return (in_brackets || raised_) && text_.find_first_not_of("[]()0123456789 ") == std::string::npos;
+  }
+  void give_back(TextBuilder& builder) const {
+    for (const auto& [text, offset] : pieces_) builder.text(text, offset);
+  }
+
+ private:
+  static constexpr std::size_t kMostBytes = 8;
+  bool raised_ = false;
+  std::string text_;
+  std::vector<std::pair<std::string, std::uint64_t>> pieces_;
+};
 
 class TeiReader : public MarkupHandler {
  public:
@@ -17,10 +48,14 @@ class TeiReader : public MarkupHandler {
       ++skipped_;
       return;
     }
+    if (mark_ && name == "hi") return mark_->raise(attributes);
+    end_mark(false);
     if (name == "text") ++texts_;
     if (name == "choice") ++choices_;
     if (name == "note") ++notes_;
     if (notes_ > 0) return;
+    if (name == "ref" && attributes.get("target").starts_with('#') && !builder_.keeps_layout())
+      mark_.emplace().raise(attributes);
     if (name == "div" || is_numbered_division(name)) ++depth_;
     if (name == "head") {
       builder_.begin_heading(std::max(1, depth_));
@@ -41,6 +76,8 @@ class TeiReader : public MarkupHandler {
       --skipped_;
       return;
     }
+    if (mark_ && name == "hi") return;
+    end_mark(name == "ref");
     if (name == "text") --texts_;
     if (name == "choice") --choices_;
     if (notes_ > 0) {
@@ -61,6 +98,8 @@ class TeiReader : public MarkupHandler {
     if (skipped_ > 0 || texts_ == 0) return;
     if (notes_ > 0)
       note_text_.text(utf8, offset);
+    else if (mark_)
+      mark_->add(utf8, offset);
     else
       builder_.text(utf8, offset);
   }
@@ -87,8 +126,14 @@ class TeiReader : public MarkupHandler {
       builder_.end_paragraph();
   }
 
+  void end_mark(bool whole) {
+    if (mark_ && !(whole && mark_->is_one())) mark_->give_back(builder_);
+    mark_.reset();
+  }
+
   TextBuilder& builder_;
   LaterText note_text_;
+  std::optional<NoteMark> mark_;
   int skipped_ = 0, texts_ = 0, choices_ = 0, notes_ = 0, depth_ = 0;
   bool first_cell_ = true;
 };
