@@ -159,11 +159,26 @@ TEST_F(OpenDocument, RefusesWhatIsNoText) {
   EXPECT_EQ(unroll({"text", path("b.txt"), "--raw", "--unwrap"}).exit_code, 2);
 }
 
+TEST_F(OpenDocument, PdfsInAnArchiveAreRead) {
+  write_file(path("b.pdf"), book_pdf());
+  write_file(path("n.pdf"), book_pdf(40));
+  write_file(
+      path("pdfs.zip"),
+      zip_of({{"b.pdf", book_pdf()}, {"cut.pdf", book_pdf().substr(0, 300)}, {"n.pdf", book_pdf(40)}}));
+  const Finished finished = unroll({"text", path("pdfs.zip")});
+  EXPECT_EQ(finished.exit_code, 0);
+  EXPECT_EQ(finished.out, unroll({"text", path("b.pdf")}).out + "\n" + unroll({"text", path("n.pdf")}).out);
+  EXPECT_THAT(finished.err, HasSubstr("cut.pdf is a damaged or encrypted PDF"));
+}
+
 TEST_F(OpenDocument, PdfsNeedPdftotext) {
   write_file(path("b.pdf"), book_pdf());
-  const Finished finished = unroll({"text", path("b.pdf")}, {"", {{"PATH", "/nowhere"}}});
-  EXPECT_EQ(finished.exit_code, 1);
-  EXPECT_THAT(finished.err, HasSubstr("poppler-utils"));
+  write_file(path("b.zip"), zip_of({{"b.pdf", book_pdf()}}));
+  for (const auto* name : {"b.pdf", "b.zip"}) {
+    const Finished finished = unroll({"text", path(name)}, {"", {{"PATH", "/nowhere"}}});
+    EXPECT_EQ(finished.exit_code, 1) << name;
+    EXPECT_THAT(finished.err, HasSubstr("poppler-utils")) << name;
+  }
 }
 
 }  // namespace

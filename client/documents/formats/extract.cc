@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/documents/formats/markup.h"
+#include "client/documents/formats/pdf.h"
 #include "client/documents/formats/plain_text.h"
 #include "client/documents/formats/rtf.h"
 #include "client/documents/kind.h"
@@ -105,7 +106,8 @@ DocumentText extract(std::string_view bytes, const std::string& name, const Opti
     case DocumentKind::kRtf:
       return read_rtf(bytes, options);
     case DocumentKind::kPdf:
-      throw Unreadable("is a PDF in an archive; unpack it, and name the PDF");
+      if (!options.pdf_layout) throw Unreadable("is a PDF, which is not read here");
+      return read_pdf_layout(options.pdf_layout(bytes), options);
     default:
       return extract_text(bytes, look, options);
   }

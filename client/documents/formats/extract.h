@@ -10,8 +10,7 @@
 
 namespace unroll::formats {
 
-/// All formats but PDF, which needs another program (pdf.h). `name`: of the file, for its ending. `depth`: of
-/// archives in archives. Throws Unreadable.
+/// `name`: of the file, for its ending. `depth`: of archives in archives. Throws Unreadable.
 DocumentText extract(std::string_view bytes, const std::string& name, const Options& options, int depth = 0);
 
 /// The documents in an archive of no known kind, each a section.

@@ -1,9 +1,8 @@
 // unroll-extract: turns the document on standard input, a regular file, into text on standard output
 // (encode() of document_text.h). Started by open_document.cc. Before it looks at a byte, it gives up all
-// permissions: no network, no writing, no processes, limited memory and time. PDFs are read by pdftotext
-// under the same limits, if it is installed.
+// permissions: no network, no writing, no processes, limited memory and time. PDFs, also in archives, are
+// read by pdftotext under the same limits, if it is installed.
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <clocale>
 #include <cstring>
@@ -12,20 +11,14 @@
 #include <string>
 #include <system_error>
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/unique_fd.h"
 #include "base/write_all.h"
 #include "client/documents/formats/extract.h"
-#include "client/documents/formats/pdf.h"
-#include "client/documents/kind.h"
+#include "client/documents/formats/extract_process.h"
 #include "client/documents/limits.h"
-#include "plugins/worker/sandbox.h"
 
 namespace unroll {
 namespace {
@@ -49,53 +42,6 @@ Arguments arguments_of(int argc, char** argv) {
   return arguments;
 }
 
-void enter_sandbox(std::uint32_t permissions) {
-  const rlimit time{kMostSeconds, kMostSeconds};
-  if (::setrlimit(RLIMIT_CPU, &time) != 0)
-    throw std::system_error(errno, std::generic_category(), "setrlimit");
-  if (const int error = ::unroll_sandbox_enter(permissions, kMostMemoryBytes))
-    throw std::system_error(error, std::generic_category(), "cannot enter the sandbox");
-}
-
-/// What pdftotext prints of standard input. Is not looked at here.
-std::string run_pdftotext() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
-  const pid_t process = ::fork();
-  if (process == 0) {
-    ::dup2(ends[1], STDOUT_FILENO);
-    const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    ::dup2(nothing, STDERR_FILENO);
-    try {
-      enter_sandbox(wire::kMayStartProcesses);
-    } catch (const std::exception&) {
-      ::_exit(126);
-    }
-    ::execlp("pdftotext", "pdftotext", "-q", "-bbox-layout", "-enc", "UTF-8", "-", "-", nullptr);
-    ::_exit(127);
-  }
-  ::close(ends[1]);
-  const UniqueFd output(ends[0]);
-  std::string layout;
-  std::string buffer(std::size_t{64} << 10, '\0');
-  for (;;) {
-    const ssize_t got = ::read(output.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    layout.append(buffer.data(), static_cast<std::size_t>(got));
-    if (layout.size() > kMostLayoutBytes) throw formats::Unreadable("is a PDF with too much text; split it");
-  }
-  int status = 0;
-  ::waitpid(process, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-    throw formats::Unreadable("is a PDF; install pdftotext (poppler-utils) to read it");
-  if (status != 0)
-    throw formats::Unreadable(
-        "is a damaged or encrypted PDF, or takes more than " + std::to_string(kMostSeconds) + " s or " +
-        std::to_string(kMostMemoryBytes >> 20) + " MiB to read: pdftotext failed; decrypt or split it");
-  return layout;
-}
-
 void print(std::string_view bytes) {
   if (!write_all(STDOUT_FILENO, bytes)) throw std::system_error(errno, std::generic_category(), "write");
 }
@@ -113,14 +59,13 @@ std::string_view input() {
 }
 
 void run(const Arguments& arguments) {
-  std::string_view bytes = input();
-  bytes.remove_prefix(std::min<std::size_t>(arguments.begin, bytes.size()));
-  // Only the first bytes were looked at: a PDF needs a process, which is not permitted later.
-  const bool pdf = look_at_kind(bytes.substr(0, kLookedAtBytes), arguments.name).kind == DocumentKind::kPdf;
-  const std::string layout = pdf ? run_pdftotext() : "";
-  enter_sandbox(0);
-  print(encode(pdf ? formats::read_pdf_layout(layout, arguments.options)
-                   : formats::extract(bytes, arguments.name, arguments.options)));
+  const std::string_view whole = input();
+  const auto bytes = whole.substr(std::min<std::size_t>(arguments.begin, whole.size()));
+  formats::PdfPrinter printer(whole);
+  auto options = arguments.options;
+  options.pdf_layout = [&printer](std::string_view pdf) { return printer.layout(pdf); };
+  formats::enter_sandbox(0, kMostSeconds);
+  print(encode(formats::extract(bytes, arguments.name, options)));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -24,6 +25,8 @@ struct Options {
   bool keep_layout = false;  ///< Keep lines, hyphens, page furniture and boilerplate.
   bool unwrap = false;       ///< Join lines of plain text also if they do not look wrapped.
   std::string encoding;      ///< Of text; empty: declared or guessed.
+  /// What pdftotext prints of a PDF (pdf.h). Throws Unreadable. Empty: PDFs are refused.
+  std::function<std::string(std::string_view pdf)> pdf_layout = {};
 };
 
 /// Paragraphs are separated by a blank line. White space within a paragraph is one space. Throws Unreadable
