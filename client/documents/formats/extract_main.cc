@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <clocale>
-#include <cstring>
+#include <functional>
 #include <iostream>
 #include <new>
 #include <string>
@@ -58,31 +58,40 @@ std::string_view input() {
   return {static_cast<const char*>(data), size};
 }
 
-void run(const Arguments& arguments) {
-  const std::string_view whole = input();
-  const auto bytes = whole.substr(std::min<std::size_t>(arguments.begin, whole.size()));
-  formats::PdfPrinter printer(whole);
+void run(const Arguments& arguments, std::string_view whole, formats::PdfPrinter& printer) {
+  formats::enter_sandbox(0, kMostSeconds);
   auto options = arguments.options;
   options.pdf_layout = [&printer](std::string_view pdf) { return printer.layout(pdf); };
-  formats::enter_sandbox(0, kMostSeconds);
+  const auto bytes = whole.substr(std::min<std::size_t>(arguments.begin, whole.size()));
   print(encode(formats::extract(bytes, arguments.name, options)));
+}
+
+/// Returns the exit status, and says why it is none of success.
+int guard(const std::function<void()>& body) {
+  try {
+    body();
+    return 0;
+  } catch (const formats::Unreadable& error) {
+    std::cerr << error.what();
+  } catch (const std::bad_alloc&) {
+    std::cerr << "needs more than " << (kMostMemoryBytes >> 20)
+              << " MiB of memory to read, which is the limit; split it";
+  } catch (const std::exception& error) {
+    std::cerr << "cannot be read (" << error.what() << ")";
+  }
+  return 1;
 }
 
 }  // namespace
 }  // namespace unroll
 
 int main(int argc, char** argv) {
+  using namespace unroll;
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for names of members; its file cannot be read later
-  try {
-    unroll::run(unroll::arguments_of(argc, argv));
-    return 0;
-  } catch (const unroll::formats::Unreadable& error) {
-    std::cerr << error.what();
-  } catch (const std::bad_alloc&) {
-    std::cerr << "needs more than " << (unroll::kMostMemoryBytes >> 20)
-              << " MiB of memory to read, which is the limit; split it";
-  } catch (const std::exception& error) {
-    std::cerr << "cannot be read (" << error.what() << ")";
-  }
-  return 1;
+  return guard([&] {
+    const auto arguments = arguments_of(argc, argv);
+    const auto whole = input();
+    formats::run_with_pdftotext(
+        whole, [&](formats::PdfPrinter& printer) { return guard([&] { run(arguments, whole, printer); }); });
+  });
 }

@@ -5,9 +5,11 @@
 #include <bit>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <optional>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -123,17 +125,27 @@ UniqueFd receive(int requests, std::uint64_t size) {
 }
 
 /// A request is the size of a PDF and its bytes; 0: it is standard input.
-[[noreturn]] void serve(int requests, int answers) {
-  const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  ::dup2(nothing, STDOUT_FILENO);
-  ::dup2(nothing, STDERR_FILENO);
+void serve(int requests, int answers) {
   while (const auto size = read_number<std::uint64_t>(requests)) {
+    if (*size > kMostSourceBytes) return;
     const UniqueFd file = *size > 0 ? receive(requests, *size) : UniqueFd(::dup(STDIN_FILENO));
     const auto end = print(file.get(), answers);
     if (!write_number(answers, std::uint32_t{0}) || !write_number(answers, static_cast<std::uint32_t>(end)))
-      break;
+      return;
   }
-  ::_exit(0);
+}
+
+/// As the other process did.
+[[noreturn]] void end_as(pid_t process) {
+  int status = 0;
+  ::waitpid(process, &status, 0);
+  if (WIFSIGNALED(status)) {
+    const rlimit no_core{};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    std::signal(WTERMSIG(status), SIG_DFL);
+    ::raise(WTERMSIG(status));
+  }
+  ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
 }  // namespace
@@ -146,18 +158,8 @@ void enter_sandbox(std::uint32_t permissions, std::uint64_t seconds) {
     throw std::system_error(error, std::generic_category(), "cannot enter the sandbox");
 }
 
-PdfPrinter::PdfPrinter(std::string_view input) : input_(input) {
-  auto requests = make_pipe(), answers = make_pipe();
-  const pid_t process = ::fork();
-  if (process < 0) throw std::system_error(errno, std::generic_category(), "fork");
-  if (process == 0) {
-    requests[1] = UniqueFd();  // so that it sees the end of the requests
-    answers[0] = UniqueFd();
-    serve(requests[0].get(), answers[1].get());
-  }
-  requests_ = std::move(requests[1]);
-  answers_ = std::move(answers[0]);
-}
+PdfPrinter::PdfPrinter(std::string_view input, UniqueFd requests, UniqueFd answers)
+    : input_(input), requests_(std::move(requests)), answers_(std::move(answers)) {}
 
 std::string PdfPrinter::layout(std::string_view pdf) {
   const bool is_input = pdf.data() == input_.data() && pdf.size() == input_.size();
@@ -183,6 +185,26 @@ std::string PdfPrinter::layout(std::string_view pdf) {
                        " s or " + std::to_string(kMostMemoryBytes >> 20) +
                        " MiB to read: pdftotext failed; decrypt or split it");
   }
+}
+
+void run_with_pdftotext(std::string_view input, const std::function<int(PdfPrinter&)>& work) {
+  auto [requests_out, requests_in] = make_pipe();
+  auto [answers_out, answers_in] = make_pipe();
+  const pid_t parent = ::getpid(), process = ::fork();
+  if (process < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (process == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);
+    requests_out = UniqueFd();
+    answers_in = UniqueFd();
+    PdfPrinter printer(input, std::move(requests_in), std::move(answers_out));
+    std::exit(work(printer));
+  }
+  requests_in = UniqueFd();  // so that serve() sees the end
+  answers_out = UniqueFd();
+  serve(requests_out.get(), answers_in.get());
+  answers_in = UniqueFd();
+  end_as(process);
 }
 
 }  // namespace unroll::formats

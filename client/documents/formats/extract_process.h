@@ -1,7 +1,9 @@
-// What unroll-extract may do, and the process beside it that runs pdftotext, which it may not do itself.
+// What unroll-extract may do: its work is done by a process without permissions, for which another one, which
+// does not look at a byte, runs pdftotext.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -13,11 +15,10 @@ namespace unroll::formats {
 /// time. Throws std::system_error.
 void enter_sandbox(std::uint32_t permissions, std::uint64_t seconds);
 
-/// Not thread-safe.
+/// In the process that has none of them. Not thread-safe.
 class PdfPrinter {
  public:
-  /// Starts the process; call it before enter_sandbox(). `input`: what standard input holds, mapped.
-  explicit PdfPrinter(std::string_view input);
+  PdfPrinter(std::string_view input, UniqueFd requests, UniqueFd answers);
   /// What `pdftotext -bbox-layout` prints of a PDF. All calls together have kMostSeconds. Throws Unreadable.
   std::string layout(std::string_view pdf);
 
@@ -25,5 +26,9 @@ class PdfPrinter {
   std::string_view input_;
   UniqueFd requests_, answers_;
 };
+
+/// Forks; the new process does `work`, whose result is its exit status, and this one runs pdftotext for it
+/// and ends as it does. `input`: what standard input holds, mapped. Throws std::system_error.
+[[noreturn]] void run_with_pdftotext(std::string_view input, const std::function<int(PdfPrinter&)>& work);
 
 }  // namespace unroll::formats
