@@ -5,6 +5,8 @@
 #   --corpus DIR   the output of training/corpus/build_corpus.py; needed until its tokens are prepared
 #   --unroll FILE  the program (default: build/bin/unroll of this tree)
 #   --steps N      steps of 32,768 tokens in total (default: 4600, 150 million tokens)
+#   --from DIR     start with the weights and the vocabulary of this model, such as models/unroll-small: a second stage, of 1,200
+#                  steps if --steps says nothing else, with more documents side by side and a rate that falls to its end
 #   --finish N     leave the run as it is, and start a branch in FOLDER/finish-STEP: from the checkpoint of the stopped run,
 #                  N more steps with a rate that falls to its end. The result is the best model that the run gives now.
 #   --foreground   do not return before the run ends
@@ -15,17 +17,18 @@ set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 folder=${XDG_DATA_HOME:-$HOME/.local/share}/unroll/training
-corpus='' unroll=$here/../build/bin/unroll steps=4600 finish='' foreground=''
+corpus='' unroll=$here/../build/bin/unroll steps='' from='' finish='' foreground=''
 while [ $# -gt 0 ]; do
     case $1 in
         --folder) folder=$2 && shift 2 ;;
         --corpus) corpus=$2 && shift 2 ;;
         --unroll) unroll=$2 && shift 2 ;;
         --steps) steps=$2 && shift 2 ;;
+        --from) from=$(realpath "$2") && shift 2 ;;
         --finish) finish=$2 && shift 2 ;;
         --foreground) foreground=yes && shift ;;
         --) shift && break ;;
-        *) sed -n '2,13s/^# //p' "$0" >&2 && exit 2 ;;
+        *) sed -n '2,15s/^# //p' "$0" >&2 && exit 2 ;;
     esac
 done
 mkdir -p "$folder"
@@ -48,13 +51,21 @@ if [ -n "$finish" ]; then
     flock -u 9
     exec "$0" --folder "$branch" --unroll "$unroll" ${foreground:+--foreground} -- "$@"
 fi
-learning_rate=0.008 warmup_steps=60 ema=0.995
+learning_rate=0.008 warmup_steps=60 ema=0.995 default_steps=4600
+stage=(--config "$here/run.json" --vocabulary "$folder/tokenizer.model" --lanes 16 --blocks-per-step 4 --memory-replay --piece-blocks 64)
+english=1 logs=8
+if [ -n "$from" ]; then
+    learning_rate=0.004 warmup_steps=40 ema=0.99 default_steps=1200
+    stage=(--from "$from" --lanes 32 --blocks-per-step 2 --piece-blocks 32)
+    english=3 logs=6
+fi
+steps=${steps:-$default_steps}
 [ ! -e "$folder/finish" ] || { read -r warmup_steps learning_rate steps <"$folder/finish" && ema=0.98; }
 
 if [ -z "$foreground" ]; then
     flock -u 9
     setsid nohup "$0" --folder "$folder" --corpus "$corpus" --unroll "$unroll" --steps "$steps" --foreground \
-        -- "$@" >>"$folder/log" 2>&1 </dev/null &
+        ${from:+--from "$from"} -- "$@" >>"$folder/log" 2>&1 </dev/null &
     echo "the run continues in $folder: tail -f $folder/log"
     exit 0
 fi
@@ -67,6 +78,7 @@ chrt --idle -p 0 $$ || true
 echo $$ >"$folder/pid"
 
 vocabulary=$folder/tokenizer.model
+[ -z "$from" ] || cp "$from/tokenizer.model" "$vocabulary"
 if [ ! -e "$vocabulary" ]; then
     [ -n "$corpus" ] || { echo "$folder has no tokens yet: name the corpus with --corpus" >&2 && exit 2; }
     "$here/corpus/train_tokenizer.sh" "$corpus" "$folder"
@@ -75,12 +87,11 @@ for side in train validation; do
     [ -e "$folder/$side.tokens" ] ||
         "$unroll" prepare "${corpus:?--corpus is needed}/$side" --vocabulary "$vocabulary" --out "$folder/$side.tokens"
 done
-repeats=(--repeat log-=8 --repeat wiki-=3)
+repeats=(--repeat "log-=$logs" --repeat wiki-=3 --repeat "book-en-=$english")
 for language in de es fr it ja pl pt ru th uk zh; do
     repeats+=(--repeat "book-$language-=2")
 done
 exec "$unroll" train --data "$folder/train.tokens" --validation "$folder/validation.tokens" \
-    --vocabulary "$vocabulary" --config "$here/run.json" --out "$folder/model" --steps "$steps" \
-    --optimizer muon --lanes 16 --blocks-per-step 4 --memory-replay --piece-blocks 64 --learning-rate "$learning_rate" \
+    --out "$folder/model" --steps "$steps" "${stage[@]}" --optimizer muon --learning-rate "$learning_rate" \
     --final-learning-rate 0.0002 --warmup-steps "$warmup_steps" --ema "$ema" --memory-dropout 0.05 --state-dropout 0.05 \
     --validation-steps 50 --checkpoint-steps 10 "${repeats[@]}" --save-dtype int8 --seed 1 "$@"
