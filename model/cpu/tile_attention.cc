@@ -11,7 +11,10 @@ namespace unroll {
 namespace {
 
 constexpr std::int64_t kChunk = 4 * kTile;  // keys whose scores exist at a time
-constexpr std::int64_t kStep = 16;          // the keys of a tile's last product are a multiple of this
+/// The keys of a tile's last product are a multiple of this. AMX adds up 32 products of bf16 before it adds
+/// them to a sum; with another multiple, oneDNN would take fewer at a time, and a row's bits would depend on
+/// the tile.
+constexpr std::int64_t kStep = 32;
 
 /// Bytes per number of queries and keys, and of values.
 std::int64_t key_bytes(Arithmetic arithmetic) {
