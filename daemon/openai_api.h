@@ -50,8 +50,8 @@ class ApiRequest {
   virtual std::string add_output(std::size_t /*text*/, const std::string& /*output*/) { return {}; }
   /// After them. `tokens`: with the one that is predicted. Throws Error.
   virtual std::string end_text(std::size_t /*text*/, std::uint64_t /*tokens*/) { return {}; }
-  /// If tokens are written, after each reading of a text: takes the token that its last output predicts. Returns
-  /// what to append to the text, to read it again; nullopt: that was the last token.
+  /// If tokens are written, after each reading of a text: takes the token that its last output predicts.
+  /// Returns what to append to the text, to read it again; nullopt: that was the last token.
   virtual std::optional<std::string> go_on(std::size_t /*text*/, const std::string& /*output*/) {
     return std::nullopt;
   }
