@@ -110,14 +110,15 @@ class HttpSession : public Connection {
       std::exception_ptr failure;
     };
     const auto done = std::make_shared<std::optional<Done>>();
-    pool.post(owner(), [&io = context_.io, self = shared_from_this(), done, work] {
+    // The connection must not end on the other thread, so the job gives up its share of it.
+    pool.post(owner(), [&io = context_.io, self = shared_from_this(), done, work]() mutable {
       Done doing;
       try {
         doing.result = work();
       } catch (...) {
         doing.failure = std::current_exception();
       }
-      boost::asio::post(io, [self, done, doing = std::move(doing)]() mutable {
+      boost::asio::post(io, [self = std::move(self), done, doing = std::move(doing)]() mutable {
         done->emplace(std::move(doing));
         self->signal();
       });

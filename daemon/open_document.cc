@@ -31,9 +31,13 @@ std::string model_of(const ServerContext& context, const std::string& asked, con
 
 void open_document(ServerContext& context, const std::string& model, DocumentRequest request,
                    std::shared_ptr<DocumentListener> listener, OpenedFunction done) {
-  AcceptFunction accept = [&io = context.io, done = std::move(done)](const std::exception_ptr& failure,
-                                                                     const Opened& opened) {
-    boost::asio::post(io, [done, failure, opened] { done(failure, opened); });
+  // What `done` holds, such as a connection, must end on the I/O thread: there it is called and destroyed.
+  const auto held = std::make_shared<OpenedFunction>(std::move(done));
+  const AcceptFunction accept = [&io = context.io, held](const std::exception_ptr& failure,
+                                                         const Opened& opened) {
+    boost::asio::post(io, [done = std::exchange(*held, nullptr), failure, opened] {
+      if (done) done(failure, opened);
+    });
   };
   try {
     const auto name = model_of(context, model, request);

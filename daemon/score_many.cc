@@ -41,20 +41,20 @@ void ScoreMany::add(std::string line) {
   added->charge = context_.engine.charge_buffered(owner_, line.size());
   added->number = ++added_;
   lines_.push_back(added);
-  context_.parsers.post(owner_,
-                        [self = shared_from_this(), &io = context_.io, added, line = std::move(line)] {
-                          auto parsed = std::make_shared<Line>();
-                          parsed->text = parse(line, added->number, parsed->row);
-                          asio::post(io, [self, added, parsed] {
-                            if (!self->callbacks_.row) return;
-                            added->row = std::move(parsed->row);
-                            added->text = std::move(parsed->text);
-                            if (added->row.contains("error"))
-                              self->complete(added);
-                            else
-                              self->open(added);
-                          });
-                        });
+  context_.parsers.post(
+      owner_, [self = shared_from_this(), &io = context_.io, added, line = std::move(line)]() mutable {
+        auto parsed = std::make_shared<Line>();
+        parsed->text = parse(line, added->number, parsed->row);
+        asio::post(io, [self = std::move(self), added, parsed] {
+          if (!self->callbacks_.row) return;
+          added->row = std::move(parsed->row);
+          added->text = std::move(parsed->text);
+          if (added->row.contains("error"))
+            self->complete(added);
+          else
+            self->open(added);
+        });
+      });
 }
 
 void ScoreMany::open(const LinePtr& line) {
