@@ -2,8 +2,7 @@
 
 #include <utility>
 
-#include <boost/asio/post.hpp>
-
+#include "daemon/on_io_thread.h"
 #include "engine/snapshot_file.h"
 
 namespace unroll {
@@ -16,14 +15,7 @@ void SnapshotUpload::add(Engine& engine, std::uint32_t owner, std::string_view m
 void import_snapshot(ServerContext& context, std::uint32_t owner, SnapshotUpload upload,
                      std::optional<std::chrono::seconds> expires, std::string model,
                      std::function<void(std::exception_ptr, const SnapshotInfo&)> done) {
-  // What `done` holds, such as a connection, must end on the I/O thread: there it is called and destroyed.
-  const auto held =
-      std::make_shared<std::function<void(std::exception_ptr, const SnapshotInfo&)>>(std::move(done));
-  const auto answer = [&io = context.io, held](const std::exception_ptr& failure, const SnapshotInfo& info) {
-    boost::asio::post(io, [done = std::exchange(*held, nullptr), failure, info] {
-      if (done) done(failure, info);
-    });
-  };
+  const auto answer = on_io_thread(context.io, std::move(done));
   const auto shared = std::make_shared<const SnapshotUpload>(std::move(upload));
   const auto read = [&context, owner, shared, expires, answer](const std::exception_ptr& failure,
                                                                const Models::RevisionPtr& revision) {

@@ -3,9 +3,8 @@
 #include <cstdint>
 #include <utility>
 
-#include <boost/asio/post.hpp>
-
 #include "base/error.h"
+#include "daemon/on_io_thread.h"
 
 namespace unroll {
 namespace {
@@ -31,14 +30,7 @@ std::string model_of(const ServerContext& context, const std::string& asked, con
 
 void open_document(ServerContext& context, const std::string& model, DocumentRequest request,
                    std::shared_ptr<DocumentListener> listener, OpenedFunction done) {
-  // What `done` holds, such as a connection, must end on the I/O thread: there it is called and destroyed.
-  const auto held = std::make_shared<OpenedFunction>(std::move(done));
-  const AcceptFunction accept = [&io = context.io, held](const std::exception_ptr& failure,
-                                                         const Opened& opened) {
-    boost::asio::post(io, [done = std::exchange(*held, nullptr), failure, opened] {
-      if (done) done(failure, opened);
-    });
-  };
+  const auto accept = on_io_thread(context.io, std::move(done));
   try {
     const auto name = model_of(context, model, request);
     const auto owner = request.owner;

@@ -47,10 +47,14 @@ if [ -n "$finish" ]; then
     mkdir "$branch"
     cp -r "$folder/model" "$branch"
     ln "$folder"/{tokenizer.model,train.tokens,validation.tokens} "$branch"
+    [ ! -e "$folder/from" ] || cp "$folder/from" "$branch"
     echo "$step $rate $((step + finish))" >"$branch/finish"
     flock -u 9
     exec "$0" --folder "$branch" --unroll "$unroll" ${foreground:+--foreground} -- "$@"
 fi
+# A second stage remembers its model in its file `from`.
+[ -z "$from" ] || echo "$from" >"$folder/from"
+[ ! -e "$folder/from" ] || from=$(cat "$folder/from")
 learning_rate=0.008 warmup_steps=60 ema=0.995 default_steps=4600
 stage=(--config "$here/run.json" --vocabulary "$folder/tokenizer.model" --lanes 16 --blocks-per-step 4 --memory-replay --piece-blocks 64)
 english=1 logs=8
@@ -65,7 +69,7 @@ steps=${steps:-$default_steps}
 if [ -z "$foreground" ]; then
     flock -u 9
     setsid nohup "$0" --folder "$folder" --corpus "$corpus" --unroll "$unroll" --steps "$steps" --foreground \
-        ${from:+--from "$from"} -- "$@" >>"$folder/log" 2>&1 </dev/null &
+        -- "$@" >>"$folder/log" 2>&1 </dev/null &
     echo "the run continues in $folder: tail -f $folder/log"
     exit 0
 fi
