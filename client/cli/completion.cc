@@ -52,8 +52,8 @@ std::string bash_values(const CommandEntry& command) {
     if (!option.choices.empty()) {
       action = "COMPREPLY=($(compgen -W " + quote(join(option.choices, " ")) + " -- \"$word\")); return";
     } else if (names_files(option)) {
-      action = std::string("compopt -o filenames; COMPREPLY=($(compgen ") +
-               (names_folders(option) ? "-d" : "-f") + " -- \"$word\")); return";
+      action = names_folders(option) ? "compopt -o filenames; COMPREPLY=($(compgen -d -- \"$word\")); return"
+                                     : "compopt -o filenames; COMPREPLY=($(compgen -f -- \"$word\")); return";
     }
     text += "    " + join(patterns, "|") + ") " + action + " ;;\n";
   }
