@@ -60,7 +60,8 @@ stage=(--config "$here/run.json" --vocabulary "$folder/tokenizer.model" --lanes 
 english=1 logs=8
 if [ -n "$from" ]; then
     learning_rate=0.004 warmup_steps=40 ema=0.99 default_steps=1200
-    stage=(--from "$from" --lanes 32 --blocks-per-step 2 --piece-blocks 32)
+    # The rate rises again, so the first validations are worse than the model was: with the patience of fine-tuning it would end there.
+    stage=(--from "$from" --lanes 32 --blocks-per-step 2 --piece-blocks 32 --patience 0)
     english=3 logs=6
 fi
 steps=${steps:-$default_steps}
