@@ -12,7 +12,7 @@
 namespace unroll {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x32737275;   // "urs2"; change it with the format
+constexpr std::uint32_t kMagic = 0x33737275;   // "urs3"; change it with the format
 constexpr std::uint16_t kFp32 = 0, kBf16 = 1;  // type of a tensor's numbers
 
 class Writer {

@@ -12,13 +12,29 @@ namespace {
 constexpr double kDiscount =
     0.75;  // of absolute discounting (Ney, Essen & Kneser 1994): initial value of the backoff weights
 constexpr double kMostBackoff = 0.95;
-constexpr double kPrior = 2;  // observations that a weight's initial value counts for
+constexpr double kRate = 0.5, kInitialSquares = 0.1;  // of AdaGrad
+constexpr double kMostLogit = 15;                     // no expert is ever excluded
+constexpr double kLossRate = 0.3, kMostLoss = 20;     // of the mean of the network's losses
+constexpr std::array kLossLimits{0.05F, 0.1F, 0.3F, 0.6F, 1.2F, 2.0F, 3.2F};  // nats
 
-/// Updates `weight` by the share of a mixture's probability `whole` that came from the part with `part` of
-/// it.
-void observe(auto& weight, double part, double whole) {
-  if (whole > 0) weight.share += part / whole;
-  weight.total += 1;
+double logistic(const auto&... terms) {
+  const double logit = (static_cast<double>(terms.value) + ...);
+  return 1 / (1 + std::exp(-std::clamp(logit, -kMostLogit, kMostLogit)));
+}
+
+/// `gradient`: of the token's log-probability with respect to the logit.
+void step(double gradient, auto&... terms) {
+  const auto one = [gradient](auto& term) {
+    term.squares += static_cast<float>(gradient * gradient);
+    term.value += static_cast<float>(kRate * gradient / std::sqrt(kInitialSquares + term.squares));
+  };
+  (one(terms), ...);
+}
+
+/// The share of a mixture's probability that came from the part with `part` of it. Minus the part's weight it
+/// is the gradient of the log-probability with respect to the weight's logit.
+double share(double part, double whole) {
+  return whole > 0 ? part / whole : 0;
 }
 
 }  // namespace
@@ -28,15 +44,16 @@ DocumentCache::DocumentCache(std::int64_t num_tokens, std::int64_t capacity)
       previous_(static_cast<std::size_t>(capacity)),
       last_(static_cast<std::size_t>(num_tokens)),
       counts_(static_cast<std::size_t>(num_tokens)),
-      places_(static_cast<std::size_t>(num_tokens)) {
-  weights_.mixture.fill({kPrior / 2, kPrior});
-  weights_.pointer.fill({kPrior / 2, kPrior});
-}
+      places_(static_cast<std::size_t>(num_tokens)) {}
 
 // --- The mixture
 
 double DocumentCache::Mixture::unigram(std::int32_t token) const {
   return cache_->counts_[static_cast<std::size_t>(token)] / levels_.front().total;
+}
+
+std::size_t DocumentCache::Mixture::pointer_kind() const {
+  return pointer_ == 0 ? 0 : history_ * (kMaxContext + 1) + agreed_;
 }
 
 const DocumentCache::Mixture::Seen* DocumentCache::Mixture::find(std::int32_t token) const {
@@ -93,6 +110,7 @@ DocumentCache::Mixture DocumentCache::predict() {
   Mixture mixture;
   if (count_ == 0) return mixture;
   mixture.cache_ = this;
+  mixture.loss_kind_ = loss_kind();
   add_level(0, distinct_, count_ - oldest(), mixture);
   const auto best = find_occurrences(mixture.seen_);
   for (std::size_t context = 1; context <= kMaxContext; ++context) {
@@ -104,25 +122,42 @@ DocumentCache::Mixture DocumentCache::predict() {
     if (total == 0) break;
     add_level(context, distinct, total, mixture);
   }
-  mixture.weight_ = weights_.mixture[mixture.bucket_].value();
   set_pointer(best, mixture);
+  mixture.weight_ = weights_.counts.weight(mixture);
+  if (mixture.pointer_ != 0) mixture.pointer_weight_ = weights_.pointer.weight(mixture);
   return mixture;
 }
 
-std::size_t DocumentCache::bucket(std::size_t context, std::size_t distinct, std::size_t total) {
+double DocumentCache::Gate::weight(const Mixture& mixture) const {
+  return logistic(context[mixture.levels_.back().kind], pointer[mixture.pointer_kind()],
+                  loss[mixture.loss_kind_]);
+}
+
+void DocumentCache::Gate::learn(const Mixture& mixture, double gradient) {
+  step(gradient, context[mixture.levels_.back().kind], pointer[mixture.pointer_kind()],
+       loss[mixture.loss_kind_]);
+}
+
+std::size_t DocumentCache::loss_kind() const {
+  return static_cast<std::size_t>(std::ranges::lower_bound(kLossLimits, loss_) - kLossLimits.begin());
+}
+
+std::size_t DocumentCache::context_kind(std::size_t context, std::size_t distinct, std::size_t total) {
   const auto width = static_cast<std::size_t>(std::bit_width(total));
   return (context * kDistinct + std::min(distinct, kDistinct) - 1) * kTotals + std::min(width, kTotals) - 1;
 }
 
 void DocumentCache::add_level(std::size_t context, std::size_t distinct, std::size_t total,
                               Mixture& mixture) {
-  mixture.bucket_ = bucket(context, distinct, total);
-  auto& weight = weights_.levels[mixture.bucket_];
-  if (weight.total == 0) {
-    const double novel = kDiscount * static_cast<double>(distinct) / static_cast<double>(total);
-    weight = {kPrior * std::min(novel, kMostBackoff), kPrior};
+  const auto kind = context_kind(context, distinct, total);
+  auto& term = weights_.backoff[kind];
+  if (term.squares == 0) {
+    const double novel =
+        std::min(kDiscount * static_cast<double>(distinct) / static_cast<double>(total), kMostBackoff);
+    term.value = static_cast<float>(std::log(novel / (1 - novel)));
   }
-  mixture.levels_.push_back({mixture.bucket_, weight.value(), static_cast<double>(total)});
+  const double backoff = logistic(term, weights_.backoff_loss[context * kLossKinds + mixture.loss_kind_]);
+  mixture.levels_.push_back({kind, backoff, static_cast<double>(total)});
 }
 
 /// Finds earlier places of the last token, latest first, and counts what followed by the length of the
@@ -172,13 +207,13 @@ void DocumentCache::set_pointer(const Match& best, Mixture& mixture) const {
   }
   if (mixture.pointer_ == 0) return;
   mixture.pointed_ = at(mixture.pointer_ - 1);
-  mixture.pointer_weight_ = weights_.pointer[mixture.history_ * (kMaxContext + 1) + mixture.agreed_].value();
 }
 
 // --- After a token
 
 void DocumentCache::append(std::int32_t token, const Mixture& mixture, float network_logprob) {
   if (mixture.cache_ != nullptr) learn(token, mixture, std::exp(static_cast<double>(network_logprob)));
+  loss_ += static_cast<float>(kLossRate * (std::min<double>(-network_logprob, kMostLoss) - loss_));
   if (count_ >= tokens_.size() && --counts_[static_cast<std::size_t>(at(oldest()))] == 0) --distinct_;
   remember(token);
 }
@@ -193,10 +228,11 @@ void DocumentCache::learn(std::int32_t token, const Mixture& mixture, double net
     const double own = k == 0 ? mixture.unigram(token) : seen ? seen->counts[k] / level.total : 0;
     const double below = level.backoff * p;
     p = (1 - level.backoff) * own + below;
-    observe(weights_.levels[level.bucket], below, p);
+    step(share(below, p) - level.backoff, weights_.backoff[level.kind],
+         weights_.backoff_loss[k * kLossKinds + mixture.loss_kind_]);
   }
   const double both = (1 - mixture.weight_) * network + mixture.weight_ * p;
-  observe(weights_.mixture[mixture.bucket_], mixture.weight_ * p, both);
+  weights_.counts.learn(mixture, share(mixture.weight_ * p, both) - mixture.weight_);
 
   pointer_ = mixture.pointer_;
   history_ = mixture.history_;
@@ -204,8 +240,8 @@ void DocumentCache::learn(std::int32_t token, const Mixture& mixture, double net
   if (pointer_ == 0) return;
   const bool hit = token == mixture.pointed_;
   const double pointed = hit ? mixture.pointer_weight_ : 0;
-  observe(weights_.pointer[history_ * (kMaxContext + 1) + agreed_], pointed,
-          (1 - mixture.pointer_weight_) * both + pointed);
+  weights_.pointer.learn(
+      mixture, share(pointed, (1 - mixture.pointer_weight_) * both + pointed) - mixture.pointer_weight_);
   history_ = static_cast<std::uint8_t>(history_ << 1 | (hit ? 1 : 0));
   if (!hit) agreed_ = 0;
   ++pointer_;
@@ -234,12 +270,14 @@ namespace {
 struct Header {
   std::uint64_t count = 0, pointer = 0;
   std::uint32_t history = 0, agreed = 0;
+  float loss = 0;
+  std::uint32_t reserved = 0;
 };
 
 }  // namespace
 
 std::vector<std::byte> DocumentCache::serialize() const {
-  const Header header{count_, pointer_, history_, agreed_};
+  const Header header{count_, pointer_, history_, agreed_, loss_};
   const auto first = oldest();
   std::vector<std::byte> out(sizeof header + sizeof weights_ + (count_ - first) * sizeof(std::int32_t));
   std::memcpy(out.data(), &header, sizeof header);
@@ -262,23 +300,25 @@ DocumentCache DocumentCache::deserialize(std::span<const std::byte> bytes, std::
   require(bytes.size() >= sizeof header + sizeof cache.weights_);
   std::memcpy(&header, bytes.data(), sizeof header);
   std::memcpy(&cache.weights_, bytes.data() + sizeof header, sizeof cache.weights_);
-  const auto check = [&](const auto& weights) {
-    for (const auto& weight : weights) {
-      require((weight.share >= 0 && weight.share <= weight.total && weight.total >= kPrior) ||
-              weight.total == 0);
-    }
+  const auto check = [&](const auto&... all) {
+    const auto right = [](const Term& term) {
+      return std::isfinite(term.value) && std::isfinite(term.squares) && term.squares >= 0;
+    };
+    require((std::ranges::all_of(all, right) && ...));
   };
-  check(cache.weights_.levels);
-  check(cache.weights_.mixture);
-  check(cache.weights_.pointer);
+  check(cache.weights_.backoff, cache.weights_.backoff_loss);
+  for (const auto* gate : {&cache.weights_.counts, &cache.weights_.pointer})
+    check(gate->context, gate->pointer, gate->loss);
   bytes = bytes.subspan(sizeof header + sizeof cache.weights_);
   const auto kept = std::min<std::uint64_t>(header.count, cache.tokens_.size());
   require(bytes.size() == kept * sizeof(std::int32_t));
   require(header.pointer <= header.count && header.history < 256 && header.agreed <= kMaxContext);
+  require(std::abs(header.loss) <= kMostLoss);
   cache.count_ = header.count - kept;
   cache.pointer_ = header.pointer;
   cache.history_ = static_cast<std::uint8_t>(header.history);
   cache.agreed_ = static_cast<std::uint8_t>(header.agreed);
+  cache.loss_ = header.loss;
   for (; !bytes.empty(); bytes = bytes.subspan(sizeof(std::int32_t))) {
     std::int32_t token = 0;
     std::memcpy(&token, bytes.data(), sizeof token);

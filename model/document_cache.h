@@ -7,9 +7,10 @@
 // - a pointer that follows an earlier passage like the current one, and continues after a token that differs,
 // as a log line does after a changed number (the match model of Mahoney's lpaq; Merity et al. 2017 let a
 // network point).
-// All weights are learned while the document is read, by expectation maximisation, one for each kind of
-// situation. Caches: Kuhn & De Mori 1990; Grave, Joulin & Usunier 2017. An extension of the reference, off
-// unless `document_cache_tokens` is above 0.
+// Each weight is a logistic function of a sum of terms, one term per property of the situation. The terms are
+// learned while the document is read, by AdaGrad (Duchi, Hazan & Singer 2011) on the log-probability of the
+// token that came. Caches: Kuhn & De Mori 1990; Grave, Joulin & Usunier 2017. An extension of the reference,
+// off unless `document_cache_tokens` is above 0.
 #pragma once
 
 #include <array>
@@ -42,7 +43,7 @@ class DocumentCache {
    private:
     friend class DocumentCache;
     struct Level {  // a context that was seen before
-      std::size_t bucket;
+      std::size_t kind;
       double backoff;  // weight of the next shorter context
       double total;    // how often it was seen
     };
@@ -53,14 +54,15 @@ class DocumentCache {
     double counted(std::int32_t token, double network) const;
     double mixed(std::int32_t token, double network) const;
     double unigram(std::int32_t token) const;
+    std::size_t pointer_kind() const;
     const Seen* find(std::int32_t token) const;
 
     const DocumentCache* cache_ =
         nullptr;  // null: the document's first token, which is predicted by the network alone
     std::vector<Level> levels_;
     std::vector<Seen> seen_;
-    std::size_t bucket_ = 0;
-    double weight_ = 0;          // of the counts; the network has the rest
+    double weight_ = 0;  // of the counts; the network has the rest
+    std::size_t loss_kind_ = 0;
     std::uint64_t pointer_ = 0;  // 1 + a position; 0: none
     std::uint8_t history_ = 0;   // the pointer's last 8 hits, latest lowest
     std::uint8_t agreed_ = 0;    // tokens that agreed when it was set; 0 after its first miss
@@ -81,20 +83,25 @@ class DocumentCache {
                                    std::int64_t capacity);
 
  private:
-  struct Weight {
-    double share = 0, total = 0;
-    double value() const { return share / total; }
+  struct Term {                    // of a weight's logit
+    float value = 0, squares = 0;  // squares: sum of the gradients' squares
   };
-  static constexpr std::size_t
-      kDistinct = 4,
-      kTotals = 8;  // kinds of a context, by the number of different tokens that followed and how often
-  static constexpr std::size_t kLevelBuckets = (kMaxContext + 1) * kDistinct * kTotals;
-  static constexpr std::size_t kMixtureBuckets = kLevelBuckets;
-  static constexpr std::size_t kPointerBuckets = 256 * (kMaxContext + 1);
+  // Kinds of situations: a context by its length, by the number of different tokens that followed it and how
+  // often; the pointer by its last hits and its context; how well the network predicted lately.
+  static constexpr std::size_t kDistinct = 4, kTotals = 8, kLossKinds = 8;
+  static constexpr std::size_t kContextKinds = (kMaxContext + 1) * kDistinct * kTotals;
+  static constexpr std::size_t kPointerKinds = 256 * (kMaxContext + 1);
+  struct Gate {  // the weight of an expert
+    std::array<Term, kContextKinds> context{};
+    std::array<Term, kPointerKinds> pointer{};
+    std::array<Term, kLossKinds> loss{};
+    double weight(const Mixture& mixture) const;
+    void learn(const Mixture& mixture, double gradient);
+  };
   struct Weights {
-    std::array<Weight, kLevelBuckets> levels{};
-    std::array<Weight, kMixtureBuckets> mixture{};
-    std::array<Weight, kPointerBuckets> pointer{};
+    std::array<Term, kContextKinds> backoff{};
+    std::array<Term, (kMaxContext + 1) * kLossKinds> backoff_loss{};
+    Gate counts, pointer;
   };
   struct Match {
     std::uint64_t position = 0;  // 1 + the position of what followed; 0: none
@@ -103,7 +110,8 @@ class DocumentCache {
 
   std::int32_t at(std::uint64_t position) const { return tokens_[position % tokens_.size()]; }
   std::uint64_t oldest() const { return count_ > tokens_.size() ? count_ - tokens_.size() : 0; }
-  static std::size_t bucket(std::size_t context, std::size_t distinct, std::size_t total);
+  static std::size_t context_kind(std::size_t context, std::size_t distinct, std::size_t total);
+  std::size_t loss_kind() const;
   Match find_occurrences(std::vector<Mixture::Seen>& seen);
   void add_level(std::size_t context, std::size_t distinct, std::size_t total, Mixture& mixture);
   void set_pointer(const Match& best, Mixture& mixture) const;
@@ -119,6 +127,7 @@ class DocumentCache {
   std::size_t distinct_ = 0;           // tokens with a count
   std::uint64_t pointer_ = 0;          // as in Mixture
   std::uint8_t history_ = 0, agreed_ = 0;
+  float loss_ = 2;  // the network's, lately: a decaying mean, in nats
   Weights weights_;
   std::vector<std::uint16_t> places_;  // [num_tokens] scratch: 1 + index in a list; 0 between calls
 };
