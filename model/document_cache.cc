@@ -139,6 +139,7 @@ void DocumentCache::Gate::learn(const Mixture& mixture, double gradient) {
 }
 
 std::size_t DocumentCache::loss_kind() const {
+  static_assert(kLossKinds == kLossLimits.size() + 1);
   return static_cast<std::size_t>(std::ranges::lower_bound(kLossLimits, loss_) - kLossLimits.begin());
 }
 

@@ -6,7 +6,7 @@
     bench/quality/summary_rouge.py ectsum CHECKOUT FOLDER       # of rajdeep345/ECTSum: earnings calls, test
     bench/quality/summary_rouge.py scisumm CHECKOUT FOLDER      # of WING-NUS/scisumm-corpus: papers, by people
     bench/quality/summary_rouge.py bbc "BBC News Summary" FOLDER  # news, extracts by people
-    bench/quality/summary_rouge.py measure [--unroll build/bin/unroll] [--model models/unroll-small] [--words 100] FOLDER
+    bench/quality/summary_rouge.py measure [--unroll build/bin/unroll] [--words 100] FOLDER [--model MODEL...]
 
 `extract` takes documents with a summary by their author (a PEP's "Abstract", a Rust RFC's "Summary") of 60 to 250
 words of prose from a checkout. The rest of the document, 10,000 to 60,000 bytes, becomes NAME.txt, the summary
@@ -200,10 +200,12 @@ def rouge(references, summary):
 
 def measure(options):
     rows = {}
-    files = sorted(options.folder.glob("*.txt"))
+    # A document in which the baselines see no sentence, such as a table, compares nothing.
+    files = [file for file in sorted(options.folder.glob("*.txt")) if sentences_of(file.read_text())]
     for file in files:
         summaries = baselines(file, options.words)
-        summaries["unroll"] = unroll_summary(options.unroll, options.model, file, options.words)
+        for model in options.model:
+            summaries[f"unroll, {Path(model).name}"] = unroll_summary(options.unroll, model, file, options.words)
         references = file.with_suffix(".reference").read_text().splitlines()
         for name, summary in summaries.items():
             rows.setdefault(name, []).append(rouge(references, summary))
@@ -229,7 +231,7 @@ def main():
         adding.add_argument("--count", type=int, default=40)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--unroll", default="build/bin/unroll", metavar="PROGRAM")
-    measuring.add_argument("--model", default="models/unroll-small", metavar="DIR")
+    measuring.add_argument("--model", nargs="+", default=["models/unroll-small"], metavar="MODEL")
     measuring.add_argument("--words", type=int, default=100)
     measuring.add_argument("folder", type=Path, metavar="FOLDER")
     options = parser.parse_args()
