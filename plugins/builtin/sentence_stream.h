@@ -59,7 +59,8 @@ class SentenceStream {
   }
 
  private:
-  static constexpr std::size_t kMaxMarker = 4;  // "*", "12."
+  static constexpr std::size_t kMaxMarker = 4;                           // "*", "12."
+  static constexpr std::string_view kIdeographicSpace = "\xE3\x80\x80";  // U+3000
 
   template <class Take>
   void byte(char c, std::uint64_t offset, const Abbreviations& words, Take& take) {
@@ -169,7 +170,10 @@ class SentenceStream {
     sentence.text = std::exchange(text_, {});
     while (!sentence.text.empty() && is_space(sentence.text.back())) sentence.text.pop_back();
     sentence.start = text_begin_;
-    sentence.end = text_begin_ + sentence.text.size();
+    // It begins each paragraph of Japanese and Chinese books.
+    for (; sentence.text.starts_with(kIdeographicSpace); sentence.start += kIdeographicSpace.size())
+      sentence.text.erase(0, kIdeographicSpace.size());
+    sentence.end = sentence.start + sentence.text.size();
     sentence.opens_paragraph = paragraph_;
     sentence.sums = std::exchange(sums_, {});
     read_quotations(sentence);

@@ -67,6 +67,24 @@ TEST(Summarize, ReadsScriptsWithoutSpaces) {
   EXPECT_TRUE(outputs[0]["sentences"][0]["text"].get<std::string>().ends_with("\u3002"));
 }
 
+TEST(Summarize, BeginsNoSentenceWithAnIdeographicSpace) {
+  std::string text;
+  std::vector<MadeToken> tokens;
+  for (int i = 0; i < 12; ++i) {
+    for (const char* token : {"\u3000", "\u6751\u306e", "\u56f3\u66f8\u9928\u306f",
+                              "\u53e4\u3044\u5efa\u7269", "\u3067\u3042\u308b\u3002\n\n"}) {
+      tokens.push_back({token, -1});
+      text += token;
+    }
+  }
+  const auto summary = read("summarize", "{}", made_document(tokens, 7)).back();
+  ASSERT_FALSE(summary["sentences"].empty());
+  for (const auto& sentence : summary["sentences"]) {
+    EXPECT_TRUE(sentence["text"].get<std::string>().starts_with("\u6751"));
+    EXPECT_EQ(text.substr(sentence["start"], 3), "\u6751");
+  }
+}
+
 TEST(SentenceText, ProseEndsWithAStopOfItsScript) {
   using builtin::is_prose;
   EXPECT_TRUE(is_prose("The whole town came to see the lamp."));
