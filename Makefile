@@ -30,6 +30,8 @@ CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JO
   $(if $(TEST_REPORT),--output-junit $(abspath $(TEST_REPORT)))
 # GCC 12's ThreadSanitizer cannot start if addresses are randomized as widely as in new kernels.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+# Freed memory that ASan keeps would hide from the tests what a process gives back.
+export ASAN_OPTIONS ?= quarantine_size_mb=4:thread_local_quarantine_size_kb=64
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1:halt_on_error=1:suppressions=$(CURDIR)/tests/tsan_suppressions.txt
 
 # $(call configure,PRESET,FOLDER,TESTS): TESTS is --tests or empty; if empty, tests are configured only if FOLDER has them

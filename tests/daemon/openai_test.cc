@@ -342,10 +342,12 @@ TEST_F(OpenAi, ALargeResultIsSentWhileItIsMade) {
   // All is read, but the answer is not: it waits in the journal.
   const std::uint64_t tokens = before["tokens"];
   const std::uint64_t all = tokens + ask("/tokenize", {{"prompt", text}})["count"].get<std::uint64_t>();
-  for (int tries = 0; tries < 2000 && stats()["tokens"] < all; ++tries) ::poll(nullptr, 0, 10);
+  for (int tries = 0; tries < 10'000 && stats()["tokens"] < all; ++tries) ::poll(nullptr, 0, 10);
   EXPECT_GE(stats()["tokens"], all);
+#if !defined(__SANITIZE_THREAD__)  // its shadow memory grows
   EXPECT_LT(stats()["resident_bytes"].get<std::size_t>(),
             before["resident_bytes"].get<std::size_t>() + (32u << 20));
+#endif
   const auto answer = parse_answer(client.rest());
   EXPECT_EQ(answer.status, 200);
   EXPECT_GT(answer.body.size(), 24u << 20);
