@@ -30,8 +30,6 @@ CTEST = OMP_NUM_THREADS=1 ctest --output-on-failure --no-tests=error -j$(TEST_JO
   $(if $(TEST_REPORT),--output-junit $(abspath $(TEST_REPORT)))
 # GCC 12's ThreadSanitizer cannot start if addresses are randomized as widely as in new kernels.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
-# Freed memory that ASan keeps would hide from the tests what a process gives back.
-export ASAN_OPTIONS ?= quarantine_size_mb=4:thread_local_quarantine_size_kb=64
 export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1:halt_on_error=1:suppressions=$(CURDIR)/tests/tsan_suppressions.txt
 
 # $(call configure,PRESET,FOLDER,TESTS): TESTS is --tests or empty; if empty, tests are configured only if FOLDER has them
@@ -137,6 +135,8 @@ debug: ## Set up and build for a debugger into build-debug/
 	@echo "make: building into build-debug/"
 	@cmake --build build-debug -j $(JOBS)
 
+# Freed memory that ASan keeps (256 MB) would hide from the tests what a process gives back.
+ASAN_TEST_OPTIONS ?= quarantine_size_mb=4:thread_local_quarantine_size_kb=64
 .PHONY: asan
 asan: ## Build and test with AddressSanitizer and UBSan in build-asan/
 	@echo "make: looking for what the build needs"
@@ -144,7 +144,7 @@ asan: ## Build and test with AddressSanitizer and UBSan in build-asan/
 	@echo "make: building into build-asan/"
 	@cmake --build build-asan -j $(JOBS)
 	@echo "make: running the tests"
-	@$(CTEST) --test-dir build-asan
+	@ASAN_OPTIONS=$(ASAN_TEST_OPTIONS) $(CTEST) --test-dir build-asan
 
 .PHONY: tsan
 tsan: ## Build and test with ThreadSanitizer in build-tsan/
