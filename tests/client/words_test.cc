@@ -112,13 +112,12 @@ class Words : public WithDaemon {
     return words;
   }
 
-  static void expect_brute_force(const std::string& model, const std::string& boundary,
-                                 const std::string& name = "words.txt") {
-    const std::string text = read_file(path(name));
+  static void expect_brute_force(const std::string& model, const std::string& boundary) {
+    const std::string text = read_file(path("words.txt"));
     const auto expected = brute_force(model, text, boundary == "corrected");
-    const auto finished =
-        unroll({"score", path(name), "--granularity", "word", "--format", "tsv", "--raw", "--without-cache",
-                "--word-boundary", boundary, "--dtype", "fp32", "--embedded", "--model", model});
+    const auto finished = unroll({"score", path("words.txt"), "--granularity", "word", "--format", "tsv",
+                                  "--raw", "--without-cache", "--word-boundary", boundary, "--dtype", "fp32",
+                                  "--embedded", "--model", model});
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     const auto rows = table(finished.out, '\t');
     ASSERT_EQ(rows.size(), expected.size() + 1);
